@@ -1,0 +1,57 @@
+/* postgres.h - connections to Postgres with deadlines, and what its errors ask for.
+ *
+ * Plain libpq underneath: callers use PGconn and PGresult. Every wait has a deadline, because a server that vanished without a FIN
+ * would otherwise hold us for two hours. A connection belongs to one thread.
+ */
+#ifndef TALLYMILL_POSTGRES_H
+#define TALLYMILL_POSTGRES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "error.h"
+
+
+/* Starts a non-blocking connection: dsn (libpq's conninfo or URI; "" = its environment) plus our own keepalives, tcp_user_timeout, connect_timeout,
+ * application_name, client_encoding UTF8 and timezone UTC where the dsn does not say otherwise. Drive it with PQconnectPoll. NULL: ERROR_USAGE for a dsn
+ * that cannot be parsed. */
+PGconn *postgres_start(const char *dsn, const char *application_name, struct error *err);
+
+/* The same, waited for: connected or NULL. timeout_us bounds the whole of it. */
+PGconn *postgres_open(const char *dsn, const char *application_name, int64_t timeout_us, struct error *err);
+
+/* Runs one command (several, separated by ';', without parameters: the last result comes back) and waits up to timeout_us; past it the
+ * query is cancelled and the connection must be closed (ERROR_RETRY). Text results. NULL on any failure, with kind and sqlstate set.
+ * The caller frees the result with PQclear. */
+PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
+PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err);
+bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err); /* result not wanted */
+
+/* Waits until the connection's socket is readable (or writable) or the deadline (clock_now_us) has passed: false. */
+bool postgres_wait(PGconn *conn, bool for_write, int64_t deadline_us);
+
+/* Fills err from a failed result or a broken connection: kind by postgres_kind(), sqlstate, primary message, detail (hint where it is ours). */
+bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result);
+
+/* What an SQLSTATE asks for: RETRY, REJECT (the row), USAGE (schema, rights, missing database) or FATAL (unknown to us). NULL or "" = connection lost = RETRY.
+ * The one table of it. */
+enum error_kind postgres_kind(const char *sqlstate);
+
+/* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older than needed, or asks
+ * for a newer program. */
+bool postgres_check_schema(PGconn *conn, struct error *err);
+
+/* The migrations built into the program, in order; NULL after the last. */
+struct migration {
+    int version;
+    const char *name; /* "0001_events.sql" */
+    const char *sql;  /* NUL-terminated */
+    size_t length;
+    int min_program;  /* how many migrations a program must know to run on this schema */
+};
+const struct migration *postgres_migrations(size_t *count);
+
+#endif

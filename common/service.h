@@ -1,0 +1,31 @@
+/* service.h - what systemd and an operator's signals want of a long-running program. Works the same without systemd.
+ *
+ * SIGTERM and SIGINT ask for a clean stop; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
+ * Main thread, but service_is_stopping() from any.
+ */
+#ifndef TALLYMILL_SERVICE_H
+#define TALLYMILL_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+/* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1). */
+bool service_open(struct error *err);
+void service_close(void);
+
+bool service_is_stopping(void);
+bool service_take_reload(void); /* true once after a SIGHUP */
+
+/* Becomes readable when a signal arrived; for poll(2). Owned by the service. */
+int service_fd(void);
+
+/* sd_notify: READY=1 once; STATUS= (printf); STOPPING=1; WATCHDOG=1 when half of WatchdogSec has passed since the last (call it in each
+ * turn of the main loop, and only there: a loop that hangs must lose its watchdog). No-ops without NOTIFY_SOCKET. */
+void service_ready(void);
+void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void service_stopping(void);
+void service_watchdog(int64_t now_us);
+
+#endif

@@ -1,0 +1,38 @@
+/* settings_table.c - every setting of every program: key, type, default, range, one line of help.
+ *
+ * One table for all programs, because they read one file: a key that is meant for another program must not be an error.
+ */
+#include "settings.h"
+
+#include "clock.h"
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define ANY (FOR_CONSUMER | FOR_AGGREGATOR | FOR_PRODUCE | FOR_OPERATOR)
+
+/* clang-format off */
+const struct setting settings_table[] = {
+    {"topics.events", SETTING_TEXT, "analytics-events", 0, 0, NULL, ANY, "the Kafka topic that carries the events"},
+    {"topics.partitions", SETTING_COUNT, "8", 1, 10000, NULL, FOR_OPERATOR, "topic partitions when migrate makes the topic: the most workers that can share it"},
+    {"topics.replication", SETTING_COUNT, "3", 1, 3, NULL, FOR_OPERATOR, "copies of each topic partition when migrate makes the topic; at most the number of brokers"},
+    {"postgres.dsn", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR | FOR_OPERATOR, "libpq connection string; empty: libpq's environment (PGHOST, PGSERVICE, ...)"},
+    {"consumer.group", SETTING_TEXT, "tallymill", 0, 0, NULL, FOR_CONSUMER | FOR_OPERATOR, "the consumer group that all workers of a topic share"},
+    {"consumer.instance", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER, "static member name, unique in the group; empty: a dynamic member"},
+    {"batch.max_rows", SETTING_COUNT, "10000", 1, 100000, NULL, FOR_CONSUMER, "the most events in one transaction"},
+    {"batch.min_age", SETTING_DURATION, "5 ms", 0, 60 * CLOCK_SECOND_US, NULL, FOR_CONSUMER, "a batch that is not full waits this long after the last commit"},
+    {"memory.max", SETTING_BYTES, "64 MiB", 32 * MIB, 64 * GIB, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "what a process may hold in memory; prefetch, batches and sets derive from it"},
+    {"window.oldest", SETTING_AGE, "13 months", 0, 0, NULL, FOR_CONSUMER, "events before this are dead letters: an age or a date"},
+    {"window.ahead", SETTING_DURATION, "1 day", 0, 3650 * CLOCK_DAY_US, NULL, FOR_CONSUMER, "events dated later than this from now are dead letters"},
+    {"window.policy", SETTING_CHOICE, "reject", 0, 0, "reject|clamp", FOR_CONSUMER, "events outside the window: dead letters, or stored at Kafka's time with the original kept"},
+    {"wire.unknown_key", SETTING_CHOICE, "keep", 0, 0, "keep|reject", FOR_CONSUMER, "unknown top-level keys: kept under event_data._extra, or dead letters"},
+    {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
+    {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER, "events that the catalogue does not know: stored and counted, or dead letters"},
+    {"catalogue.attributes", SETTING_CHOICE, "count", 0, 0, "count|reject", FOR_CONSUMER, "attributes against the catalogue: stored and counted, or dead letters"},
+    {"aggregator.interval", SETTING_DURATION, "500 ms", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
+    {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},
+    {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},
+    {"log.level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error", ANY, "the least important line to log"},
+    {NULL, SETTING_TEXT, NULL, 0, 0, NULL, 0, NULL},
+};
+/* clang-format on */
