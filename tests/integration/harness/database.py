@@ -1,0 +1,38 @@
+"""Asking Postgres from a test: short statements, each on a connection of its own or on one kept open."""
+
+import contextlib
+
+import psycopg2
+
+
+class Database:
+    """One database by its connection string; every session in UTC, as the dashboards' are."""
+
+    def __init__(self, dsn):
+        self.dsn = dsn
+
+    @contextlib.contextmanager
+    def session(self):
+        """A connection in autocommit, closed at the end of the block."""
+        connection = psycopg2.connect(self.dsn, connect_timeout=10, options="-c TimeZone=UTC")
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self, statement, *parameters):
+        """All rows of a statement, as tuples."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement, *parameters):
+        """The first column of the only row."""
+        (row,) = self.rows(statement, *parameters)
+        return row[0]
+
+    def run(self, script):
+        """A script of statements without parameters, as psql -f would run it."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute(script)

@@ -1,0 +1,182 @@
+"""One test's own corner of the shared stack: a topic, a migrated database, a consumer group and settings for them.
+
+The servers are shared, since starting them takes longer than most tests; nothing else is, so that tests may
+run in any order.  Programs that a test leaves running are killed when the test ends, and a sanitizer's report
+in any log fails it.
+"""
+
+import itertools
+import re
+
+import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from checker.check import check_system
+
+from .database import Database
+from .program import Program, binary, environment, run
+from .publisher import Publisher
+from .waiting import wait_until
+
+SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:")
+SESSION_TIMEOUT_SECONDS = 6  # the shortest that a broker allows by default
+
+
+class Site:
+    """`worker()`, `aggregator()`, `produce()` and `tallymill()` run the programs with this site's settings."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, stack, folder, build="release", partitions=4, migrate=True, **settings):
+        number = next(self._numbers)
+        self.stack = stack
+        self.folder = folder
+        self.build = build
+        self.topic = f"events-{number}"
+        self.database = stack.make_database(f"site_{number}")
+        self.settings = folder / "settings.ini"
+        self.programs = []
+        self.write_settings({
+            "kafka.bootstrap.servers": stack.bootstrap,
+            "kafka.session.timeout.ms": SESSION_TIMEOUT_SECONDS * 1000,
+            "postgres.dsn": self.database.dsn,
+            "topics.events": self.topic,
+            "topics.partitions": partitions,
+            "consumer.group": f"group-{number}",
+            **settings,
+        })
+        if migrate:
+            migrated = self.tallymill("migrate")
+            assert migrated.code == 0, migrated
+        self.publisher = Publisher(stack.bootstrap, self.topic)
+
+    def write_settings(self, settings):
+        """Settings by their dotted keys, as the INI file that every program takes."""
+        sections = {}
+        for key, value in settings.items():
+            section, name = key.split(".", 1)
+            sections.setdefault(section, []).append(f"{name} = {value}\n")
+        self.settings.write_text("".join(f"[{section}]\n{''.join(lines)}\n" for section, lines in sections.items()))
+
+    def command(self, program, *words, build=None):
+        return [binary(program, build or self.build), *self._with_settings(words)]
+
+    def _with_settings(self, words):
+        """The settings go behind a subcommand (`tallymill audit --config ...`), which comes first."""
+        lead = 1 if words and not str(words[0]).startswith("-") else 0
+        return [*map(str, words[:lead]), "--config", str(self.settings), *map(str, words[lead:])]
+
+    def start(self, program, *words, name=None, build=None, failpoint=None, bug=None):
+        """Starts a program beside the test; its log is <name>.log in the test's folder."""
+        name = name or f"{program}-{len(self.programs) + 1}"
+        started = Program(self.command(program, *words, build=build), self.folder / f"{name}.log",
+                          environment(failpoint, bug))
+        self.programs.append(started)
+        return started
+
+    def worker(self, *words, instance=None, **how):
+        """A worker; with `instance` a static member of the group by that name."""
+        if instance:
+            words = ("--set", f"consumer.instance={instance}", *words)
+        return self.start("tallymill-consumer", *words, **how)
+
+    def aggregator(self, *words, **how):
+        return self.start("tallymill-aggregator", *words, **how)
+
+    def run(self, program, *words, deadline=120, stdin=b"", build=None):
+        return run(self.command(program, *words, build=build), deadline, stdin)
+
+    def tallymill(self, *words, **how):
+        return self.run("tallymill", *words, **how)
+
+    def must(self, program, *words, **how):
+        done = self.run(program, *words, **how)
+        assert done.code == 0, done
+        return done
+
+    def produce(self, *words, **how):
+        command = [binary("tallymill-produce", how.pop("build", None) or self.build), "--config", str(self.settings)]
+        return run(command + list(map(str, words)), how.pop("deadline", 120), how.pop("stdin", b""))
+
+    def send(self, made):
+        """Publishes events (dicts) and returns once Kafka has acknowledged them all."""
+        for one in made:
+            self.publisher.send(one)
+        self.publisher.flush()
+
+    def drain(self, deadline=60, **how):
+        """One worker that stores what the topic holds, and ends."""
+        worker = self.worker("--until-end", **how)
+        code = worker.wait(deadline)
+        assert code == 0, f"worker exited with {code}:\n{worker.log()[-3000:]}"
+        return worker
+
+    def fold(self, **how):
+        """One aggregator that folds what is committed, and ends."""
+        return self.must("tallymill-aggregator", "--once", **how)
+
+    def end_offsets(self):
+        """Topic partition to the offset that its next message will get."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.stack.bootstrap, "group.id": "ends"})
+        try:
+            numbers = consumer.list_topics(self.topic, timeout=30).topics[self.topic].partitions
+            return {number: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(self.topic, number), timeout=30)[1]
+                    for number in numbers}
+        finally:
+            consumer.close()
+
+    def positions(self):
+        """Topic partition to the first offset not yet stored."""
+        return dict(self.database.rows(
+            "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = %s", self.topic))
+
+    def wait_until_drained(self, deadline=60, despite=()):
+        """Returns once the ledger has reached what the topic holds now."""
+        ends = self.end_offsets()
+        wait_until(lambda: all(self.positions().get(number, 0) >= end for number, end in ends.items()), deadline,
+                   f"the ledger to reach {ends}", despite)
+
+    def wait_until_folded(self, deadline=60, despite=()):
+        """Returns once the daily statistics have taken in the whole ledger and no day waits for a rebuild."""
+        wait_until(lambda: self.database.value("""
+            SELECT NOT EXISTS (SELECT FROM tallymill.positions p LEFT JOIN tallymill.folded f USING (topic, topic_partition)
+                               WHERE p.next_offset > coalesce(f.next_offset, 0))
+               AND NOT EXISTS (SELECT FROM tallymill.days WHERE dirty_since IS NOT NULL)"""), deadline,
+                   "the statistics to take in the ledger", despite)
+
+    def add_partitions(self, total):
+        admin = AdminClient({"bootstrap.servers": self.stack.bootstrap})
+        admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
+
+    def outcomes(self):
+        """Sums of the ledger: (stored, duplicates, dead_letters, skipped)."""
+        return tuple(map(int, self.database.rows(
+            "SELECT coalesce(sum(stored), 0), coalesce(sum(duplicates), 0), coalesce(sum(dead_letters), 0),"
+            " coalesce(sum(skipped), 0) FROM tallymill.batches")[0]))
+
+    def reasons(self):
+        """Dead letters counted by reason."""
+        return dict(self.database.rows("SELECT reason, count(*) FROM tallymill.dead_letters GROUP BY 1"))
+
+    def verdict(self, acknowledged=None, drained=True):
+        """The checker's verdict on this site, over all that its publisher knows to be acknowledged."""
+        if acknowledged is None:
+            acknowledged = self.publisher.acknowledged
+        return check_system(self.database.dsn, self.stack.bootstrap, self.topic, acknowledged, drained)
+
+    def assert_holds(self, **how):
+        verdict = self.verdict(**how)
+        assert verdict.holds(), "\n" + verdict.as_text()
+        return verdict
+
+    def close(self):
+        for program in self.programs:
+            program.kill()
+        self.stack.drop_database(self.database)
+        for program in self.programs:
+            assert not SANITIZER_REPORT.search(program.log()), program.log()[-6000:]
+
+
+def open_database(stack, name):
+    """The database of that name on the stack, which must exist."""
+    return Database(stack.database_dsn(name))

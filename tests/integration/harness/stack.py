@@ -1,0 +1,83 @@
+"""A private Kafka and Postgres for a test run, by the same `deploy/stack` that users have."""
+
+import configparser
+import os
+import pathlib
+import signal
+
+import psycopg2
+from psycopg2 import extensions
+
+from .database import Database
+from .program import ROOT, environment, run
+from .waiting import wait_until
+
+COMMAND = ROOT / "deploy" / "stack"
+
+
+class Stack:
+    """Started on entry, wiped on exit.  Several stand side by side, each in its own `state`."""
+
+    def __init__(self, state, brokers=1):
+        self.state = pathlib.Path(state)
+        self.brokers = brokers
+
+    def __enter__(self):
+        started = self._command("start", "--brokers", str(self.brokers), deadline=300)
+        assert started.code == 0, started
+        return self.attach()
+
+    def attach(self):
+        """Takes a stack as it runs; whoever started it stops it."""
+        self.settings = configparser.ConfigParser(interpolation=None)
+        self.settings.read(self.state / "settings.ini")
+        self.bootstrap = self.settings["kafka"]["bootstrap.servers"]
+        self.dsn = self.settings["postgres"]["dsn"]
+        return self
+
+    def __exit__(self, *_):
+        self._command("reset", deadline=120)
+
+    def _command(self, *words, deadline=120):
+        return run([str(COMMAND), *words, "--state", str(self.state)], deadline)
+
+    def must(self, *words, deadline=120):
+        """Runs a subcommand of deploy/stack that has to work."""
+        done = self._command(*words, deadline=deadline)
+        assert done.code == 0, done
+        return done
+
+    def database_dsn(self, name):
+        return extensions.make_dsn(self.dsn, dbname=name)
+
+    def make_database(self, name, template="template0"):
+        Database(self.database_dsn("postgres")).run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return Database(self.database_dsn(name))
+
+    def drop_database(self, database):
+        name = extensions.parse_dsn(database.dsn)["dbname"]
+        Database(self.database_dsn("postgres")).run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def pid(self, server):
+        return int((self.state / "pids" / f"{server}.pid").read_text().split()[0])
+
+    def kill_broker(self, number=1):
+        """SIGKILL, as a machine's power cut would."""
+        os.kill(self.pid(f"kafka-{number}"), signal.SIGKILL)
+
+    def start_broker(self, number=1):
+        self.must("start-broker", str(number))
+
+    def restart_postgres(self, mode="immediate"):
+        """immediate: no checkpoint, every backend quits at once, the next start recovers from the WAL."""
+        self.must("stop-postgres", "--mode", mode)
+        self.must("start-postgres")
+        wait_until(lambda: Database(self.dsn).value("SELECT 1"), 60, "Postgres to answer", despite=psycopg2.OperationalError)
+
+    def is_running(self):
+        return self._command("status").code == 0
+
+
+def psql(dsn, *words, deadline=60):
+    """Runs the distribution's psql against a database."""
+    return run(["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", dsn, *words], deadline, env=environment(PGTZ="UTC"))

@@ -1,0 +1,21 @@
+"""Waiting for something to become true, with a deadline: the only way in which a test passes time."""
+
+import time
+
+
+def wait_until(predicate, deadline, what, despite=()):
+    """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds fails, naming
+    `what` was waited for and what the predicate gave last.  Exceptions in `despite` count as not yet true."""
+    end = time.monotonic() + deadline
+    pause = 0.01
+    while True:
+        try:
+            last = predicate()
+            if last:
+                return last
+        except despite as why:
+            last = repr(why)
+        if time.monotonic() >= end:
+            raise AssertionError(f"waited {deadline} s for {what}; last: {last!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)
