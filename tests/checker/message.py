@@ -37,7 +37,7 @@ CATEGORY_OF = {name: category for category, names in CATEGORIES.items() for name
 # Reasons that no setting, month or server can bring about: the checker may contradict them.
 BEYOND_SETTINGS = frozenset((
     "empty", "tombstone", "format", "count", "truncated", "trailing", "depth", "root", "dup_key", "key_type",
-    "key", "nul", "missing", "type", "utf8", "nonfinite", "range", "ext", "id", "version"))
+    "key", "nul", "missing", "type", "utf8", "len", "nonfinite", "range", "ext", "id", "version"))
 
 KNOWN_KEYS = frozenset((
     "id", "event_name", "event_category", "session_id", "user_id", "event_data", "is_internal", "created_at", "v"))
@@ -207,6 +207,8 @@ def data(event):
     stored = as_json(value, 1)
     extra = {key: as_json(event[key], 3) for key in event if key not in KNOWN_KEYS}
     if extra:
+        if "_extra" in stored:
+            raise Malformed("dup_key")
         stored["_extra"] = extra
     return stored
 

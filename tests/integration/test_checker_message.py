@@ -1,9 +1,11 @@
 """What the checker expects a message to become: the same rules as the product's, told in other words."""
 
 import base64
-from decimal import Decimal
+import json
+import pathlib
 import struct
 import uuid
+from decimal import Decimal
 
 import msgpack
 import pytest
@@ -12,6 +14,7 @@ from checker import exact
 from checker.message import Malformed, checked_map, expected_row, foreign_ext, from_jsonb, same, unpack
 from integration.harness.publisher import event, float32
 
+GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "schemas" / "golden"
 ID = uuid.UUID(int=5).bytes
 
 
@@ -67,6 +70,16 @@ def test_an_unknown_key_is_kept_under_extra():
 ])
 def test_it_refuses(value, expected):
     assert reason(value) == expected
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.msgpack")))
+def test_it_agrees_with_the_golden_bytes(name):
+    row = expected_row((GOLDEN / f"{name}.msgpack").read_bytes())
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    for column in ("id", "event_name", "event_category", "session_id", "user_id", "is_internal"):
+        assert getattr(row, column) == golden[column]
+    assert row.created_us == golden["created_at_us"]
+    assert same(row.event_data, from_jsonb(golden["event_data"]))
 
 
 def test_every_prefix_of_an_event_is_refused():

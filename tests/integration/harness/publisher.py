@@ -80,8 +80,8 @@ class Publisher:
             "message.max.bytes": 4 << 20, "delivery.timeout.ms": 120_000, **more})
 
     def send(self, made, partition=None):
-        """Queues one event (a dict); its key is the session where it has one, else the id."""
-        key = made.get("session_id") or made["id"]
+        """Queues one event (a dict); its key is the session where it has one, else the id as text."""
+        key = made.get("session_id") or uuid_text(made["id"])
         self.send_bytes(msgpack.packb(made), key, partition, uuid_text(made["id"]))
 
     def send_bytes(self, value, key=None, partition=None, event_id=None, headers=None):

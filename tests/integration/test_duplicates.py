@@ -1,0 +1,78 @@
+"""The same event again: in one batch, in a later one, through another worker, with another body or another time."""
+
+import msgpack
+
+from .harness.publisher import event, events
+
+
+def test_repeats_within_a_batch_and_across_batches_become_one_row_each(site):
+    made = list(events(1_000))
+    site.send(made + made[:300])
+    site.drain()
+    assert site.outcomes() == (1_000, 300, 0, 0)
+    site.send(made[500:])
+    site.drain()
+    assert site.outcomes() == (1_000, 800, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_the_first_body_stays_whatever_the_second_says(make_site):
+    site = make_site(partitions=1)
+    first = event(session_id="first", event_data={"n": 1})
+    second = {**first, "session_id": "second", "event_data": {"n": 2}}
+    site.send([first, second])
+    site.drain()
+    site.send([{**first, "session_id": "third"}])
+    site.drain()
+    assert site.database.rows("SELECT session_id, event_data FROM analytics_events") == [("first", {"n": 1})]
+    assert site.outcomes() == (1, 2, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_the_same_id_with_another_time_is_another_row(site):
+    made = event()
+    site.send([made, {**made, "created_at": made["created_at"] - 1}])
+    site.drain()
+    assert site.outcomes() == (2, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_repeats_that_cross_workers_become_one_row_each(make_site):
+    site = make_site(partitions=2)
+    workers = [site.worker(), site.worker()]
+    made = list(events(4_000))
+    for one in made:
+        site.publisher.send(one, partition=0)
+        site.publisher.send(one, partition=1)
+    site.publisher.flush()
+    site.wait_until_drained()
+    assert [worker.stop() for worker in workers] == [0, 0]
+    assert site.outcomes() == (4_000, 4_000, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_repeat_of_an_event_that_another_program_inserted_is_a_duplicate(site):
+    made = event(session_id="theirs")
+    site.tallymill("migrate")
+    site.fold()  # makes this month
+    site.database.rows("INSERT INTO analytics_events (id, event_name, created_at) VALUES (%s::uuid, 'login',"
+                       " to_timestamp(0) + %s * interval '1 us')", made["id"].hex(), made["created_at"])
+    site.send([made])
+    site.drain()
+    assert site.outcomes() == (0, 1, 0, 0)
+    assert site.database.value("SELECT event_name FROM analytics_events") == "login"
+
+
+def test_duplicates_among_dead_letters_are_each_kept(site):
+    poison = msgpack.packb(event())[:-1]
+    for _ in range(5):
+        site.publisher.send_bytes(poison, b"k")
+    site.publisher.flush()
+    site.drain()
+    assert site.outcomes() == (0, 0, 5, 0)
+    site.fold()
+    site.assert_holds()

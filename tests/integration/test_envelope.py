@@ -1,0 +1,97 @@
+"""Kafka's envelope around an event: keys, headers, times, codecs, transactions and offsets without a message."""
+
+import msgpack
+import pytest
+from confluent_kafka import Producer
+
+from .harness.publisher import Publisher, event, events
+
+
+def test_a_tombstone_and_an_empty_value_are_told_apart(site):
+    site.publisher.send_bytes(None, b"null")
+    site.publisher.send_bytes(b"", b"empty")
+    site.publisher.flush()
+    site.drain()
+    assert sorted((bytes(key), reason, None if value is None else bytes(value)) for key, reason, value in site.database.rows(
+        "SELECT message_key, reason, message_value FROM tallymill.dead_letters")) == [
+            (b"empty", "empty", b""), (b"null", "tombstone", None)]
+    site.fold()
+    site.assert_holds()
+
+
+def test_the_key_may_be_missing_or_anything_up_to_its_limit(site):
+    site.publisher.send_bytes(msgpack.packb(event(session_id="no key")), None)
+    site.publisher.send_bytes(msgpack.packb(event(session_id="empty key")), b"")
+    site.publisher.send_bytes(msgpack.packb(event(session_id="bytes")), b"\xff\x00\xc1")
+    site.publisher.send_bytes(msgpack.packb(event(session_id="large key")), b"k" * 1_000_000)
+    site.publisher.flush()
+    site.drain()
+    assert site.outcomes() == (3, 0, 1, 0)
+    assert site.reasons() == {"size": 1}
+    site.fold()
+    site.assert_holds()
+
+
+def test_headers_are_ignored_whatever_they_hold(site):
+    site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[(f"h{n}", b"\x00\xff" * 10) for n in range(1000)])
+    site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[("a b\n=", None), ("ä", b""), ("ä", b"twice")])
+    site.publisher.flush()
+    site.drain()
+    assert site.outcomes() == (2, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_every_codec_arrives(site, codec):
+    publisher = Publisher(site.stack.bootstrap, site.topic, **{"compression.type": codec})
+    for made in events(500):
+        publisher.send(made)
+    publisher.flush()
+    site.drain()
+    assert site.outcomes() == (500, 0, 0, 0)
+    site.assert_holds(acknowledged=publisher.acknowledged)
+
+
+def test_a_batch_that_unpacks_a_thousandfold_is_taken_within_the_memory_bound(make_site):
+    site = make_site(partitions=1, **{"memory.max": "48 MiB"})
+    for number in range(2_000):
+        site.publisher.send(event(event_data={"x": "a" * 60_000, "n": number}))
+    site.publisher.flush()
+    site.drain()
+    assert site.outcomes() == (2_000, 0, 0, 0)
+
+
+def test_aborted_transactions_and_markers_are_counted_as_skipped(make_site):
+    site = make_site(partitions=1)
+    producer = Producer({"bootstrap.servers": site.stack.bootstrap, "transactional.id": f"{site.topic}-t"})
+    producer.init_transactions(30)
+    for number, commit in enumerate((True, False, True, False)):
+        producer.begin_transaction()
+        for made in events(10, seed=number):
+            producer.produce(site.topic, msgpack.packb(made), partition=0)
+        producer.flush(30)
+        (producer.commit_transaction if commit else producer.abort_transaction)(30)
+    site.drain()
+    assert site.outcomes() == (20, 0, 0, 24)  # two aborted tens and four markers, one of them at the very end
+    assert site.positions() == {0: 44}
+    site.fold()
+    site.assert_holds()
+    audit = site.tallymill("audit")
+    assert audit.code == 0, audit
+
+
+def test_topic_partitions_added_later_are_read_from_their_beginning(make_site):
+    site = make_site(partitions=2, **{"kafka.topic.metadata.refresh.interval.ms": 1000, "kafka.metadata.max.age.ms": 2000})
+    worker = site.worker()
+    site.send(events(500, seed=1))
+    site.wait_until_drained()
+    site.add_partitions(6)
+    publisher = Publisher(site.stack.bootstrap, site.topic)
+    for number, made in enumerate(events(600, seed=2)):
+        publisher.send(made, partition=number % 6)
+    publisher.flush()
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    site.fold()
+    site.assert_holds(acknowledged=site.publisher.acknowledged + publisher.acknowledged)
