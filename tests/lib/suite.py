@@ -1,0 +1,270 @@
+"""The test run: builds, groups of tests, and the count at the end.
+
+    builds        what each group needs, each log in build/logs/; the jars of the private Kafka meanwhile
+    unit          ctest in the release and the asan build; Criterion's own count of tests, not of programs
+    others        pytest in the folder of that name
+
+The run has a folder of its own in the temporary directory, handed to the tests as TALLYMILL_TEST_DIR, in which they
+keep their stacks. We hold a lock in it while we live. Where an earlier run's folder is without its owner, that run was
+killed with SIGKILL (else it would have cleaned up): its stacks are reset first.
+"""
+
+import contextlib
+import fcntl
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+import reaper
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TESTS = os.path.join(ROOT, "tests")
+LOGS = os.path.join(ROOT, "build", "logs")
+STACK = os.path.join(ROOT, "deploy", "stack")
+PREFIX = "tallymill-run-"
+
+# gcc in one build and clang in the other: both compilers see everything, at no extra build.
+BUILDS = {
+    "release": ["-DTALLYMILL_TESTS=ON", "-DTALLYMILL_WERROR=ON"],
+    "asan": ["-DTALLYMILL_TESTS=ON", "-DCMAKE_C_COMPILER=clang"],
+    "check": ["-DTALLYMILL_TESTS=OFF"],
+}
+FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check"}
+BUILD_SECONDS = 1200
+GROUP_SECONDS = 2400
+
+
+class Failed(Exception):
+    """A step without which the rest makes no sense; counts as one failure."""
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped=0):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+
+def say(text):
+    print("== " + text, flush=True)
+
+
+def tail(path, lines=40):
+    with open(path, errors="replace") as log:
+        return "".join(log.readlines()[-lines:])
+
+
+def logged(name, command, seconds, **options):
+    """Run a command with its output in build/logs/NAME.log. Returns its exit code; None past the deadline."""
+    path = os.path.join(LOGS, name + ".log")
+    with open(path, "ab") as log:
+        try:
+            return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=seconds,
+                                  check=False, **options).returncode
+        except subprocess.TimeoutExpired:
+            log.write(b"\n(stopped: more than %d s)\n" % seconds)
+            return None
+
+
+def build(preset):
+    """Configure and build one preset."""
+    start = time.monotonic()
+    name = "build-" + preset
+    steps = (["cmake", "--preset", preset] + BUILDS[preset],
+             ["cmake", "--build", os.path.join(ROOT, FOLDERS[preset])])
+    for step in steps:
+        if logged(name, step, BUILD_SECONDS, cwd=ROOT) != 0:
+            path = os.path.join(LOGS, name + ".log")
+            raise Failed("the %s build failed; the end of %s:\n%s" % (preset, path, tail(path)))
+    say("built %s (%d s)" % (preset, time.monotonic() - start))
+
+
+def unit(count):
+    """The Criterion programs, in both builds."""
+    for preset in ("release", "asan"):
+        start = time.monotonic()
+        result = os.path.join(LOGS, "unit-%s.xml" % preset)
+        name = "unit-" + preset
+        logged(name, ["ctest", "--test-dir", os.path.join(ROOT, FOLDERS[preset]), "--output-junit", result,
+                      "--output-on-failure", "--test-output-size-passed", "10000000",
+                      "--test-output-size-failed", "10000000", "-j", str(os.cpu_count() or 1)], GROUP_SECONDS)
+        passed, failed = read_ctest(result)
+        count.add(passed, failed)
+        say("unit tests, %s: %d passed, %d failed (%d s)" % (preset, passed, failed, time.monotonic() - start))
+
+
+def read_ctest(path):
+    """(passed, failed) of a ctest report, counted in Criterion's tests where a program says how many it ran.
+
+    A program that ended badly counts as at least one failure, whatever it said before.
+    """
+    if not os.path.exists(path):
+        print("ctest wrote no report; see the logs in " + LOGS)
+        return 0, 1
+    passed = failed = 0
+    for case in xml.parse(path).getroot().iter("testcase"):
+        output = case.findtext("system-out") or ""
+        bad = case.get("status") == "fail" or case.find("failure") is not None
+        counted = re.findall(r"Tested: *(\d+) *\| *Passing: *(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", output))
+        tested, good = map(int, counted[-1]) if counted else (1, 0 if bad else 1)
+        passed += good
+        failed += max(tested - good, 1 if bad else 0)
+        if bad:
+            print("-- %s failed:\n%s" % (case.get("name"), output[-6000:]))
+    return passed, failed
+
+
+def pytests(group, arguments, run_folder, count):
+    """The pytest files of one folder; what pytest says is shown as it comes."""
+    result = os.path.join(LOGS, group + ".xml")
+    command = [sys.executable, "-B", "-m", "pytest", group, "-ra", "--tb=short", "--durations=10", "--color=auto",
+               "-p", "no:cacheprovider", "--junitxml", result] + arguments
+    process = subprocess.Popen(command, cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, env=dict(os.environ, TALLYMILL_TEST_DIR=run_folder))
+    try:
+        timer_end = time.monotonic() + GROUP_SECONDS
+        with open(os.path.join(LOGS, group + ".log"), "wb") as log:
+            signal.alarm(GROUP_SECONDS)
+            for line in process.stdout:
+                log.write(line)
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
+        code = process.wait(60)
+    finally:
+        signal.alarm(0)
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+    passed, failed, skipped = read_pytest(result)
+    if time.monotonic() >= timer_end or (code not in (0, 1, 5) and failed == 0):
+        failed += 1
+    count.add(passed, failed, skipped)
+
+
+def read_pytest(path):
+    if not os.path.exists(path):
+        print("pytest wrote no report")
+        return 0, 1, 0
+    passed = failed = skipped = 0
+    for case in xml.parse(path).getroot().iter("testcase"):
+        kinds = {child.tag for child in case}
+        if kinds & {"failure", "error"}:
+            failed += 1
+        elif "skipped" in kinds:
+            skipped += 1
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def reset_stacks(folder):
+    """Stop and delete whatever stacks lie below folder."""
+    for made in glob.glob(os.path.join(glob.escape(folder), "**", "stack.json"), recursive=True):
+        subprocess.run([STACK, "reset", "--state", os.path.dirname(made)], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, check=False)
+
+
+def sweep():
+    """Clean up after runs that were killed."""
+    for folder in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*")):
+        if os.stat(folder).st_uid != os.geteuid():
+            continue
+        try:
+            with open(os.path.join(folder, "lock")) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                say("cleaning up after an earlier run that was killed")
+                reset_stacks(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue        # its run is alive, or it was made this moment
+
+
+def parse(words):
+    """(groups, arguments for pytest) of the command line."""
+    arguments = []
+    if "--" in words:
+        arguments = words[words.index("--") + 1:]
+        words = words[:words.index("--")]
+    groups = words or ["unit", "integration"]
+    for group in groups:
+        if group != "unit" and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
+            known = sorted({os.path.basename(os.path.dirname(p)) for p in glob.glob(os.path.join(TESTS, "*", "test_*.py"))})
+            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known)), file=sys.stderr)
+            sys.exit(2)
+    return groups, arguments
+
+
+def run(groups, arguments, run_folder, count):
+    servers = None
+    if groups != ["unit"]:
+        servers = subprocess.Popen([STACK, "fetch"], stdin=subprocess.DEVNULL)
+    for preset in ["release", "asan"] if groups == ["unit"] else BUILDS:
+        build(preset)
+    if servers is not None and servers.wait(900) != 0:
+        raise Failed("deploy/stack could not fetch the private Kafka")
+    for group in groups:
+        say(group)
+        if group == "unit":
+            unit(count)
+        else:
+            pytests(group, arguments, run_folder, count)
+
+
+def tell_left_overs():
+    """Name what tests left running. It has become our parent's, the reaper's, which ends it when we have gone."""
+    for pid in reaper.children(os.getppid()):
+        if pid != os.getpid():
+            with open("/proc/%d/cmdline" % pid, "rb") as line:
+                command = line.read().replace(b"\0", b" ").decode(errors="replace")
+            say("left running by a test: pid %d, %s" % (pid, command[:150]))
+
+
+def interrupt(sign, _frame):
+    raise KeyboardInterrupt(sign)
+
+
+def main(words):
+    groups, arguments = parse(words)
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
+    start = time.monotonic()
+    shutil.rmtree(LOGS, ignore_errors=True)
+    os.makedirs(LOGS)
+    sweep()
+    run_folder = tempfile.mkdtemp(prefix=PREFIX)
+    os.chmod(run_folder, 0o755)     # the account that Postgres runs under must get through
+    count = Count()
+    try:
+        with open(os.path.join(run_folder, "lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            run(groups, arguments, run_folder, count)
+    except Failed as failed:
+        print(failed)
+        count.add(0, 1)
+    except KeyboardInterrupt:
+        print("interrupted")
+        count.add(0, 1)
+    finally:
+        reset_stacks(run_folder)
+        shutil.rmtree(run_folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        tell_left_overs()
+    say("%d s; logs in %s" % (time.monotonic() - start, LOGS))
+    skipped = ", %d skipped" % count.skipped if count.skipped else ""
+    print("%d passed, %d failed%s" % (count.passed, count.failed, skipped), flush=True)
+    return 0 if count.passed and not count.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
