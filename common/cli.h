@@ -34,7 +34,7 @@ struct cli {
 struct cli_result {
     struct settings *settings; /* owned by the caller (settings_free) */
     bool check;                /* --check: the program tests settings, servers and schema, says the result, and stops */
-    char **arguments;          /* what is no option, in order; points into argv */
+    char **arguments;          /* what is no option, in order; points into argv; valid until the process ends */
     int argument_count;
 };
 

@@ -18,7 +18,8 @@ void service_close(void);
 bool service_is_stopping(void);
 bool service_take_reload(void); /* true once after a SIGHUP */
 
-/* Becomes readable when a signal arrived; for poll(2). Owned by the service. */
+/* Becomes readable when a signal arrived; for poll(2). service_take_reload() empties it; once a stop is wanted it stays readable, so
+ * leave it out of poll(2) from then on. Owned by the service. */
 int service_fd(void);
 
 /* sd_notify: READY=1 once; STATUS= (printf); STOPPING=1; WATCHDOG=1 when half of WatchdogSec has passed since the last (call it in each

@@ -1,9 +1,13 @@
 /* settings.h - what operators set: one table drives reading, checking, printing and the documentation.
  *
  * A value comes from, later wins: the table's default, the INI file of --config, --set KEY=VALUE. All programs read the same
- * file, so every program knows the whole table. Unknown keys are errors that suggest the nearest known key. `kafka.*` goes to
- * librdkafka unread; `postgres.dsn` to libpq. Values with a secret are never printed (settings_print masks password= in a DSN
- * and kafka.*password*, *secret*, *.key.pem). Read at the start by one thread; then constant.
+ * file, so every program knows the whole table. Unknown keys are errors that suggest the nearest known key, and so is a key that one
+ * file gives twice. `kafka.*` goes to librdkafka unread; `postgres.dsn` to libpq.
+ *
+ * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
+ * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it. A value that really begins with @ is written with two.
+ * Values with a secret are never printed (settings_print masks the passwords of a DSN and kafka.*password*, *secret*, *.key.pem).
+ * Read at the start by one thread; then constant.
  */
 #ifndef TALLYMILL_SETTINGS_H
 #define TALLYMILL_SETTINGS_H
@@ -32,7 +36,7 @@ struct setting {
     const char *key;
     enum setting_type type;
     const char *fallback; /* default, as an operator would write it */
-    int64_t min, max;     /* COUNT, BYTES (bytes), DURATION (us) */
+    int64_t min, max;     /* COUNT, BYTES (bytes), DURATION (us); TEXT: bytes of the text, max 0 = any */
     const char *choices;  /* CHOICE: words separated by '|' */
     unsigned programs;    /* setting_program bits */
     const char *help;     /* one line */
@@ -49,6 +53,9 @@ void settings_free(struct settings *settings);
 /* The value of a key of the table (asserts that it exists and has that type). Text is valid until settings_free. */
 const char *settings_text(const struct settings *settings, const char *key); /* TEXT, CHOICE; "" when empty */
 int64_t settings_int(const struct settings *settings, const char *key);      /* COUNT, BYTES, DURATION */
+
+/* Where a value comes from, for error texts: "FILE:LINE", "--set" or "default". Keys of kafka.* too, with the prefix. */
+const char *settings_origin(const struct settings *settings, const char *key);
 
 /* Where an AGE setting points, as Unix microseconds of a UTC day's begin, seen from now. "13 months": the first day of the month 13 before. */
 int64_t settings_oldest_us(const struct settings *settings, const char *key, int64_t wall_us);

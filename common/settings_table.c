@@ -13,11 +13,11 @@
 
 /* clang-format off */
 const struct setting settings_table[] = {
-    {"topics.events", SETTING_TEXT, "analytics-events", 0, 0, NULL, ANY, "the Kafka topic that carries the events"},
+    {"topics.events", SETTING_TEXT, "analytics-events", 1, 249, NULL, ANY, "the Kafka topic that carries the events"},
     {"topics.partitions", SETTING_COUNT, "8", 1, 10000, NULL, FOR_OPERATOR, "topic partitions when migrate makes the topic: the most workers that can share it"},
     {"topics.replication", SETTING_COUNT, "3", 1, 3, NULL, FOR_OPERATOR, "copies of each topic partition when migrate makes the topic; at most the number of brokers"},
     {"postgres.dsn", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR | FOR_OPERATOR, "libpq connection string; empty: libpq's environment (PGHOST, PGSERVICE, ...)"},
-    {"consumer.group", SETTING_TEXT, "tallymill", 0, 0, NULL, FOR_CONSUMER | FOR_OPERATOR, "the consumer group that all workers of a topic share"},
+    {"consumer.group", SETTING_TEXT, "tallymill", 1, 0, NULL, FOR_CONSUMER | FOR_OPERATOR, "the consumer group that all workers of a topic share"},
     {"consumer.instance", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER, "static member name, unique in the group; empty: a dynamic member"},
     {"batch.max_rows", SETTING_COUNT, "10000", 1, 100000, NULL, FOR_CONSUMER, "the most events in one transaction"},
     {"batch.min_age", SETTING_DURATION, "5 ms", 0, 60 * CLOCK_SECOND_US, NULL, FOR_CONSUMER, "a batch that is not full waits this long after the last commit"},

@@ -1,0 +1,281 @@
+/* settings.c - see settings.h.
+ *
+ * The values lie in an array parallel to the table, found by walking it: twenty comparisons at the start are nothing, and callers
+ * read a setting once. A struct with a member for each setting was rejected: key, default, type and help would stand in three
+ * places. Each value keeps where it came from, because an error found later (libpq, librdkafka, a port that is taken) must still
+ * name the file and line.
+ */
+#include "settings.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nearest.h"
+#include "settings_file.h"
+#include "settings_secret.h"
+#include "settings_store.h"
+#include "settings_value.h"
+
+enum { KEYS_MAX = 128, ORIGIN_BYTES = 512, SECRET_FILE_BYTES = 64 * 1024 };
+
+static const char kafka_prefix[] = "kafka.";
+
+static bool is_kafka(const char *key)
+{
+    return strncmp(key, kafka_prefix, strlen(kafka_prefix)) == 0;
+}
+
+static size_t table_count(void)
+{
+    size_t count = 0;
+    while (settings_table[count].key != NULL)
+        count++;
+    return count;
+}
+
+/* The index of a key, or table_count(). */
+static size_t table_find(const char *key)
+{
+    size_t i = 0;
+    while (settings_table[i].key != NULL && strcmp(settings_table[i].key, key) != 0)
+        i++;
+    return i;
+}
+
+static bool unknown_key(const char *key, struct error *err)
+{
+    const char *keys[KEYS_MAX];
+    size_t count = 0;
+    for (; settings_table[count].key != NULL && count < KEYS_MAX; count++) {
+        keys[count] = settings_table[count].key;
+        const char *bare = strchr(keys[count], '.');
+        if (bare != NULL && strcmp(bare + 1, key) == 0)
+            return error_set(err, ERROR_USAGE, "unknown setting; did you mean %s?", keys[count]);
+    }
+    const char *nearest = nearest_word(key, keys, count);
+    if (nearest != NULL)
+        return error_set(err, ERROR_USAGE, "unknown setting; did you mean %s?", nearest);
+    return error_set(err, ERROR_USAGE, "unknown setting (--help lists them)");
+}
+
+static char *copy(const char *text, struct error *err)
+{
+    char *copied = strdup(text);
+    if (copied == NULL)
+        error_set(err, ERROR_RETRY, "out of memory");
+    return copied;
+}
+
+/* The value behind a text: itself, what its file holds when it begins with @, or itself without the first @ of two. */
+static char *resolve(const char *written, struct error *err)
+{
+    if (written[0] != '@' || written[1] == '@')
+        return copy(written[0] == '@' ? written + 1 : written, err);
+    char path[4096];
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    int length;
+    if (written[1] == '/') {
+        length = snprintf(path, sizeof path, "%s", written + 1);
+    } else if (directory != NULL) {
+        length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
+    } else {
+        error_set(err, ERROR_USAGE, "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
+                  written + 1);
+        return NULL;
+    }
+    if (length < 0 || (size_t)length >= sizeof path) {
+        error_set(err, ERROR_USAGE, "the name of the file behind @ is too long");
+        return NULL;
+    }
+    char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
+    if (text != NULL) {
+        size_t end = strlen(text);
+        while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
+            end--;
+        text[end] = '\0';
+    }
+    return text;
+}
+
+static void value_reset(struct settings_value *value)
+{
+    free(value->text);
+    free(value->written);
+    free(value->origin);
+    *value = (struct settings_value){0};
+}
+
+/* Fills a value; on failure it is left empty. */
+static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file, struct error *err)
+{
+    value_reset(value);
+    if ((value->text = may_be_file ? resolve(written, err) : copy(written, err)) != NULL && (value->written = copy(written, err)) != NULL &&
+        (value->origin = copy(origin, err)) != NULL)
+        return true;
+    value_reset(value);
+    return false;
+}
+
+static bool set_kafka(struct settings *settings, const char *name, const char *text, const char *origin, struct error *err)
+{
+    if (*name == '\0')
+        return error_set(err, ERROR_USAGE, "no name behind \"kafka.\"");
+    size_t i = 0;
+    while (i < settings->kafka_count && strcmp(settings->kafka[i].name, name) != 0)
+        i++;
+    if (i == settings->kafka_count) {
+        if (i == SETTINGS_KAFKA_MAX)
+            return error_set(err, ERROR_USAGE, "more than %d kafka.* settings", SETTINGS_KAFKA_MAX);
+        if ((settings->kafka[i].name = copy(name, err)) == NULL)
+            return false;
+        settings->kafka_count++;
+    }
+    struct settings_value *value = &settings->kafka_values[i];
+    bool ok = value_fill(value, text, origin, true, err);
+    settings->kafka[i].value = value->text;
+    return ok;
+}
+
+static bool set(struct settings *settings, const char *key, const char *text, const char *origin, struct error *err)
+{
+    if (is_kafka(key))
+        return set_kafka(settings, key + strlen(kafka_prefix), text, origin, err);
+    size_t i = table_find(key);
+    if (settings_table[i].key == NULL)
+        return unknown_key(key, err);
+    struct settings_value *value = &settings->values[i];
+    return value_fill(value, text, origin, settings_table[i].type == SETTING_TEXT, err) &&
+           settings_value_parse(&settings_table[i], value->text, &value->number, err);
+}
+
+struct file_context {
+    struct settings *settings;
+    const char *path;
+};
+
+static bool set_from_file(void *context, const char *key, const char *text, int line, struct error *err)
+{
+    const struct file_context *file = context;
+    char origin[ORIGIN_BYTES];
+    snprintf(origin, sizeof origin, "%s:%d", file->path, line);
+    const char *before = settings_origin(file->settings, key);
+    if (strcmp(before, "default") != 0)
+        error_set(err, ERROR_USAGE, "set twice, here and at %s", before);
+    else if (set(file->settings, key, text, origin, err))
+        return true;
+    return error_wrap(err, "%s: %s", origin, key);
+}
+
+static bool set_from_command_line(struct settings *settings, const char *pair, struct error *err)
+{
+    const char *equals = strchr(pair, '=');
+    if (equals == NULL || equals == pair)
+        return error_set(err, ERROR_USAGE, "--set %s: it wants KEY=VALUE", equals == NULL ? pair : "=...");
+    char *key = strndup(pair, (size_t)(equals - pair));
+    if (key == NULL)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    bool ok = set(settings, key, equals + 1, "--set", err);
+    if (!ok)
+        error_wrap(err, "--set %s", key);
+    free(key);
+    return ok;
+}
+
+static bool load(struct settings *settings, const char *path, const char *const *sets, size_t set_count, struct error *err)
+{
+    for (size_t i = 0; settings_table[i].key != NULL; i++)
+        if (!set(settings, settings_table[i].key, settings_table[i].fallback, "default", err))
+            return error_wrap(err, "default of %s", settings_table[i].key);
+    struct file_context file = {settings, path};
+    if (path != NULL && !settings_file_read(path, set_from_file, &file, err))
+        return false;
+    for (size_t i = 0; i < set_count; i++)
+        if (!set_from_command_line(settings, sets[i], err))
+            return false;
+    if (!settings_secret_check_dsn(settings_text(settings, "postgres.dsn"), err))
+        return error_wrap(err, "%s: postgres.dsn", settings_origin(settings, "postgres.dsn"));
+    return true;
+}
+
+struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err)
+{
+    struct settings *settings = calloc(1, sizeof *settings);
+    if (settings == NULL || (settings->values = calloc(table_count(), sizeof *settings->values)) == NULL) {
+        error_set(err, ERROR_RETRY, "out of memory");
+        goto out;
+    }
+    if (load(settings, path, sets, set_count, err))
+        return settings;
+out:
+    settings_free(settings);
+    return NULL;
+}
+
+void settings_free(struct settings *settings)
+{
+    if (settings == NULL)
+        return;
+    for (size_t i = 0; settings->values != NULL && settings_table[i].key != NULL; i++)
+        value_reset(&settings->values[i]);
+    for (size_t i = 0; i < settings->kafka_count; i++) {
+        free((char *)settings->kafka[i].name);
+        value_reset(&settings->kafka_values[i]);
+    }
+    free(settings->values);
+    free(settings);
+}
+
+/* The value of a key that the program names itself: one that is missing is our bug. */
+static const struct settings_value *known(const struct settings *settings, const char *key, const struct setting **setting)
+{
+    size_t i = table_find(key);
+    *setting = &settings_table[i];
+    assert(settings_table[i].key != NULL);
+    return &settings->values[i];
+}
+
+const char *settings_text(const struct settings *settings, const char *key)
+{
+    const struct setting *setting;
+    const struct settings_value *value = known(settings, key, &setting);
+    assert(setting->type == SETTING_TEXT || setting->type == SETTING_CHOICE);
+    return value->text;
+}
+
+int64_t settings_int(const struct settings *settings, const char *key)
+{
+    const struct setting *setting;
+    const struct settings_value *value = known(settings, key, &setting);
+    assert(setting->type == SETTING_COUNT || setting->type == SETTING_BYTES || setting->type == SETTING_DURATION);
+    return value->number;
+}
+
+int64_t settings_oldest_us(const struct settings *settings, const char *key, int64_t wall_us)
+{
+    const struct setting *setting;
+    const struct settings_value *value = known(settings, key, &setting);
+    assert(setting->type == SETTING_AGE);
+    return settings_value_age_us(value->text, wall_us);
+}
+
+const char *settings_origin(const struct settings *settings, const char *key)
+{
+    const struct settings_value *value = NULL;
+    if (is_kafka(key)) {
+        for (size_t i = 0; i < settings->kafka_count && value == NULL; i++)
+            if (strcmp(settings->kafka[i].name, key + strlen(kafka_prefix)) == 0)
+                value = &settings->kafka_values[i];
+    } else {
+        size_t i = table_find(key);
+        value = settings_table[i].key != NULL ? &settings->values[i] : NULL;
+    }
+    return value != NULL && value->origin != NULL ? value->origin : "default";
+}
+
+const struct kafka_setting *settings_kafka(const struct settings *settings, size_t *count)
+{
+    *count = settings->kafka_count;
+    return settings->kafka;
+}

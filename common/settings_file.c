@@ -1,0 +1,143 @@
+/* settings_file.c - see settings_file.h. The format:
+ *
+ *   # a comment line, or one that begins with ;
+ *   [section]
+ *   key = everything up to the end of the line, without the spaces around it
+ *
+ * A value is taken as it stands: no comment behind it, no quotes, no continuation line. So a password may hold # and ;, and a line
+ * may be as long as it likes. A file that has no [section] above a key gives the whole key ("topics.events = x").
+ *
+ * inih was rejected after measuring it as Debian 12 builds it (55-1): a line is cut at 199 bytes (a DSN of 2,000 bytes loses its
+ * end and the rest is read as another line), " ;" ends a value without a word, an indented line continues the one above, and
+ * handlers are not told the line. Its limits are build options, so that no other distribution need be the same.
+ */
+#include "settings_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "log.h"
+
+enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256 };
+
+struct reader {
+    const char *path;
+    int line;
+    char section[KEY_BYTES];
+    settings_file_each *each;
+    void *context;
+};
+
+char *settings_file_text(const char *path, long max_bytes, struct error *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        error_set(err, ERROR_USAGE, "%s: cannot open: %s", path, strerror(errno));
+        return NULL;
+    }
+    size_t length = 0;
+    char *text = malloc((size_t)max_bytes + 2);
+    if (text == NULL) {
+        error_set(err, ERROR_RETRY, "%s: out of memory", path);
+        goto out;
+    }
+    length = fread(text, 1, (size_t)max_bytes + 1, file);
+    text[length] = '\0';
+    if (ferror(file))
+        error_set(err, ERROR_USAGE, "%s: cannot read: %s", path, strerror(errno));
+    else if (length > (size_t)max_bytes)
+        error_set(err, ERROR_USAGE, "%s: larger than %ld bytes", path, max_bytes);
+    else if (memchr(text, '\0', length) != NULL)
+        error_set(err, ERROR_USAGE, "%s: holds a NUL byte; it must be text", path);
+    else
+        goto out;
+    free(text);
+    text = NULL;
+out:
+    fclose(file);
+    return text;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
+
+/* Cuts the spaces at both ends, in place. */
+static char *trim(char *text)
+{
+    while (is_space(*text))
+        text++;
+    char *end = text + strlen(text);
+    while (end > text && is_space(end[-1]))
+        end--;
+    *end = '\0';
+    return text;
+}
+
+static bool read_section(struct reader *reader, char *text, struct error *err)
+{
+    char *close = strchr(text, ']');
+    const char *rest = close == NULL ? NULL : trim(close + 1);
+    if (close == NULL || (*rest != '\0' && *rest != '#' && *rest != ';'))
+        return error_set(err, ERROR_USAGE, "%s:%d: a section is written [NAME]", reader->path, reader->line);
+    *close = '\0';
+    const char *name = trim(text + 1);
+    if (strlen(name) >= sizeof reader->section)
+        return error_set(err, ERROR_USAGE, "%s:%d: the section's name is too long", reader->path, reader->line);
+    memcpy(reader->section, name, strlen(name) + 1);
+    return true;
+}
+
+/* A comment behind a value is the likeliest mistake with this format, and in a text it would pass unseen. */
+static void warn_about_comment(const struct reader *reader, const char *key, const char *value)
+{
+    for (const char *at = strpbrk(value, "#;"); at != NULL; at = strpbrk(at + 1, "#;")) {
+        if (at > value && is_space(at[-1]) && is_space(at[1])) {
+            char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
+            log_warn("what follows # or ; belongs to the value: comments stand on lines of their own", "file=\"%s\" line=%d key=\"%s\"",
+                     log_text(path, reader->path), reader->line, log_text(name, key));
+            return;
+        }
+    }
+}
+
+static bool read_pair(struct reader *reader, char *text, struct error *err)
+{
+    char *equals = strchr(text, '=');
+    if (equals == NULL)
+        return error_set(err, ERROR_USAGE, "%s:%d: no \"=\" here; a line is KEY = VALUE, [SECTION] or # COMMENT, and a value is one line",
+                         reader->path, reader->line);
+    *equals = '\0';
+    const char *name = trim(text), *value = trim(equals + 1);
+    if (*name == '\0')
+        return error_set(err, ERROR_USAGE, "%s:%d: no key before the \"=\"", reader->path, reader->line);
+    char key[2 * KEY_BYTES];
+    int length = snprintf(key, sizeof key, "%s%s%s", reader->section, reader->section[0] != '\0' ? "." : "", name);
+    if (length < 0 || (size_t)length >= sizeof key)
+        return error_set(err, ERROR_USAGE, "%s:%d: the key is too long", reader->path, reader->line);
+    warn_about_comment(reader, key, value);
+    return reader->each(reader->context, key, value, reader->line, err);
+}
+
+bool settings_file_read(const char *path, settings_file_each *each, void *context, struct error *err)
+{
+    char *text = settings_file_text(path, FILE_BYTES, err);
+    if (text == NULL)
+        return false;
+    struct reader reader = {.path = path, .each = each, .context = context};
+    bool ok = true;
+    char *rest = strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text;
+    for (char *line; ok && (line = strsep(&rest, "\n")) != NULL;) {
+        reader.line++;
+        line = trim(line);
+        if (*line == '\0' || *line == '#' || *line == ';')
+            continue;
+        ok = *line == '[' ? read_section(&reader, line, err) : read_pair(&reader, line, err);
+    }
+    free(text);
+    return ok;
+}

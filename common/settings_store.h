@@ -1,0 +1,26 @@
+/* settings_store.h - how settings are held: what settings.c and settings_print.c share. */
+#ifndef TALLYMILL_SETTINGS_STORE_H
+#define TALLYMILL_SETTINGS_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "settings.h"
+
+enum { SETTINGS_KAFKA_MAX = 256 };
+
+struct settings_value {
+    char *text;     /* what the program uses */
+    char *written;  /* what the operator wrote: differs from text when that names a file */
+    char *origin;   /* "FILE:LINE", "--set", "default" */
+    int64_t number; /* COUNT, BYTES, DURATION */
+};
+
+struct settings {
+    struct settings_value *values; /* parallel to settings_table */
+    struct kafka_setting kafka[SETTINGS_KAFKA_MAX + 1]; /* the one behind the last stays all NULL */
+    struct settings_value kafka_values[SETTINGS_KAFKA_MAX];
+    size_t kafka_count;
+};
+
+#endif
