@@ -52,6 +52,11 @@ MODES = {
 }
 
 
+def environment_without_postgres():
+    """The caller's environment without its PG* variables, which are about another server."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+
+
 class Postgres:
     def __init__(self, state, need=None):
         self.state = state
@@ -75,9 +80,7 @@ class Postgres:
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": [self.user.pw_gid]}
 
     def _environment(self):
-        # The caller's PG* variables are for another server; its locale must not decide ours.
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
-        kept["LC_ALL"] = "C.UTF-8"
+        kept = dict(environment_without_postgres(), LC_ALL="C.UTF-8")      # the caller's locale must not decide ours
         if self.user is not None:
             kept["HOME"] = self.user.pw_dir
         return kept

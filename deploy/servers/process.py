@@ -109,6 +109,16 @@ class Records:
             return None
         return pid if who.get("command") == _command(pid) else None
 
+    def runs(self, name, argv):
+        """Whether the recorded process is alive and runs argv, from a program file that has not been replaced since."""
+        pid = self.pid(name)
+        if pid is None or _command(pid) != argv:
+            return False
+        try:
+            return not os.readlink("/proc/%d/exe" % pid).endswith(" (deleted)")
+        except OSError:
+            return False
+
     def keep(self, name, pid):
         os.makedirs(self.folder, exist_ok=True)
         who = {"boot": _boot(), "start": _start_ticks(pid), "command": _command(pid)}

@@ -1,0 +1,277 @@
+"""Tour: what deploy/demo shows once the programs are built.
+
+Start the servers, make schema and topic, start two workers and an aggregator beside us, send, wait until the daily
+statistics have everything, and show statistics, rates and the audit's verdict. Each step uses what a user would use:
+deploy/stack, the programs, psql. What already runs is left running, unless it was started with other settings or the
+program has been built anew since.
+
+The workers are recorded in the stack's own pids/, so that one command, `deploy/stack stop`, ends everything.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+from jars import DEPLOY
+from postgres import environment_without_postgres
+from state import State
+from trouble import Trouble, tail
+
+ROOT = os.path.dirname(DEPLOY)
+BIN = os.path.join(ROOT, "build", "bin")
+GENERATED = ["--generate", "200000", "--days", "14"]
+STALL_SECONDS = 120     # no progress for this long: something is wrong
+COLUMNS = 5             # events that get a column of their own in the table of days
+
+
+def say(text):
+    print("\n== " + text, flush=True)
+
+
+def line(text=""):
+    print("   " + text if text else "", flush=True)
+
+
+def number(value):
+    return "{:,}".format(int(value))
+
+
+class Tour:
+    def __init__(self, chosen):
+        self.chosen = chosen
+        self.state = State(chosen.state)
+        self.settings = self.state.settings
+        self.sets = [word for pair in chosen.set for word in ("--set", pair)]
+        self.environment = environment_without_postgres()
+
+    def program(self, name, *arguments):
+        """The argv of one of our programs with this stack's settings; a subcommand goes before the options."""
+        lead = [arguments[0]] if name == "tallymill" else []
+        return [os.path.join(BIN, name)] + lead + ["--config", self.settings] + self.sets + list(arguments[len(lead):])
+
+    def run(self, argv, **options):
+        """Run to the end in front of the user; Trouble when it fails."""
+        code = subprocess.run(argv, env=self.environment, check=False, **options).returncode
+        if code != 0:
+            raise Trouble("this failed (exit code %d): %s" % (code, shlex.join(argv)), 2 if code == 2 else 1)
+
+    def dsn(self):
+        with open(self.settings) as source:
+            return next(text.split("=", 1)[1].strip() for text in source if text.startswith("dsn"))
+
+    def psql(self, sql, *options):
+        done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(), "-c", sql] + list(options),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(self.environment, PGTZ="UTC"), timeout=300, check=False)
+        if done.returncode != 0:
+            raise Trouble("psql failed:\n" + done.stderr.decode("utf-8", "replace"))
+        return done.stdout.decode("utf-8", "replace").rstrip("\n")
+
+    def ask(self, sql):
+        """The rows of a query as lists of text."""
+        answer = self.psql(sql, "-A", "-t", "-F", "\t")
+        return [row.split("\t") for row in answer.split("\n")] if answer else []
+
+    def show(self, sql):
+        for text in self.psql(sql, "-P", "footer=off", "-P", "null= ").split("\n"):
+            line(text)
+
+    # The servers and programs.
+
+    def start_servers(self):
+        say("Starting a private Kafka and Postgres")
+        self.run([os.path.join(DEPLOY, "stack"), "start", "--state", self.state.folder], stdout=subprocess.DEVNULL)
+        self.state = State(self.chosen.state)
+
+    def start_programs(self):
+        say("Two workers and an aggregator")
+        workers = [("worker-%d" % n, self.program("tallymill-consumer", "--set", "consumer.instance=demo-%d" % n))
+                   for n in (1, 2)]
+        self.programs = dict(workers + [("aggregator", self.program("tallymill-aggregator"))])
+        for name, argv in self.programs.items():
+            records = self.state.records
+            if records.runs(name, argv):
+                line("%-11s running already, pid %d" % (name, records.pid(name)))
+                continue
+            records.stop([name], [(signal.SIGTERM, 30), (signal.SIGKILL, 10)])
+            pid = records.launch(name, argv, self.state.log(name), env=self.environment, cwd=ROOT)
+            line("%-11s started, pid %d" % (name, pid))
+
+    def check_programs(self):
+        for name in self.programs:
+            if self.state.records.pid(name) is None:
+                raise Trouble("the %s has ended; the end of %s:\n%s"
+                              % (name, self.state.log(name), tail(self.state.log(name))))
+
+    # Sending and waiting.
+
+    def send(self):
+        how = []
+        for option in ("map", "const"):
+            how += [word for pair in getattr(self.chosen, option) for word in ("--" + option, pair)]
+        how += ["--rest", self.chosen.rest] if self.chosen.rest else []
+        how += ["--format", self.chosen.format] if self.chosen.format else []
+        if not self.chosen.files:
+            say("Sending 200,000 made-up events of the last 14 days")
+            self.run(self.program("tallymill-produce", *GENERATED, "--seed", str(int(time.time()))))
+            return
+        say("Sending " + ", ".join(self.chosen.files))
+        plain = [name for name in self.chosen.files if not name.endswith(".gz")]
+        if plain:
+            self.run(self.program("tallymill-produce", *how, *plain))
+        for name in self.chosen.files:
+            if name.endswith(".gz"):
+                self.send_packed(name, how)
+
+    def send_packed(self, name, how):
+        """A .gz file goes in through stdin, which has no name to tell the format by."""
+        kind = name[:-len(".gz")].rpartition(".")[2]
+        if not self.chosen.format and kind in ("csv", "msgpack"):
+            how = how + ["--format", kind]
+        with subprocess.Popen(["gzip", "-dc", "--", name], stdout=subprocess.PIPE) as unpacked:
+            self.run(self.program("tallymill-produce", *how), stdin=unpacked.stdout)
+        if unpacked.returncode != 0:
+            raise Trouble("%s could not be unpacked" % name)
+
+    def behind(self):
+        """(events in Kafka that no worker has stored, stored rows that are in no statistics, days to rebuild)."""
+        raise NotImplementedError
+
+    def wait(self):
+        """Wait until all that was sent is stored and counted. Fails only when nothing moves any more."""
+        say("Waiting until all is stored and counted")
+        last, moved, told = None, time.monotonic(), 0.0
+        while True:
+            now = self.behind()
+            if not any(now):
+                break
+            if now != last:
+                last, moved = now, time.monotonic()
+            if time.monotonic() - told >= 1:
+                told = time.monotonic()
+                line("to be stored: %9s   stored, to be counted: %9s   days to rebuild: %s"
+                     % (number(now[0]), number(now[1]), number(now[2])))
+            self.check_programs()
+            if time.monotonic() - moved > STALL_SECONDS:
+                raise Trouble("nothing has moved for %d s; the logs are in %s" % (STALL_SECONDS, self.state.path("logs")))
+            time.sleep(0.1)
+        line("done")
+
+    # Showing.
+
+    def show_statistics(self):
+        say("Daily statistics (table analytics_daily_stats; UTC days, without internal users)")
+        names = [row[0] for row in self.ask("SELECT event_name FROM analytics_daily_stats GROUP BY 1"
+                                            " ORDER BY sum(event_count) DESC, 1")]
+        if len(names) <= 1:
+            self.show("SELECT date, event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats"
+                      " ORDER BY date DESC LIMIT 14")
+            return
+        columns = ", ".join("sum(event_count) FILTER (WHERE event_name = %s) AS %s" % (quoted(name, "'"), quoted(name, '"'))
+                            for name in names[:COLUMNS])
+        self.show("SELECT date, sum(event_count) AS \"all events\", %s FROM analytics_daily_stats"
+                  " GROUP BY date ORDER BY date DESC LIMIT 14" % columns)
+        day = self.ask("SELECT date FROM analytics_daily_stats GROUP BY date"
+                       " ORDER BY date = (now() AT TIME ZONE 'UTC')::date, date DESC LIMIT 1")[0][0]
+        line("Every event of %s:" % day)
+        self.show("SELECT event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats"
+                  " WHERE date = '%s' ORDER BY event_count DESC, event_name LIMIT 20" % day)
+
+    def show_rates(self, since):
+        say("Rates")
+        stored, duplicates, dead, seconds = self.ask(
+            "SELECT coalesce(sum(stored), 0), coalesce(sum(duplicates), 0), coalesce(sum(dead_letters), 0),"
+            " coalesce(extract(epoch FROM max(committed_at) - '%s'), 0)"
+            " FROM tallymill.batches WHERE committed_at > '%s'" % (since, since))[0]
+        seconds = max(float(seconds), 0.001)
+        line("stored in this run: %s events in %.1f s, %s a second, from the first one sent to the last one committed"
+             % (number(stored), seconds, number(int(stored) / seconds)))
+        if int(duplicates):
+            line("already stored, and not stored again: %s" % number(duplicates))
+        if int(dead):
+            line("refused and kept as dead letters: %s" % number(dead))
+            for reason, count in self.ask("SELECT reason, count(*) FROM tallymill.dead_letters GROUP BY 1 ORDER BY 2 DESC LIMIT 5"):
+                line("   %-16s %s" % (reason, number(count)))
+
+    def prove(self):
+        """The audit and the comparison with the raw rows; whether both hold."""
+        say("Is anything lost, stored twice or miscounted?")
+        holds = True
+        for command in ("audit", "verify"):
+            holds = subprocess.run(self.program("tallymill", command), env=self.environment, check=False).returncode == 0 and holds
+        return holds
+
+    def tell_what_next(self):
+        tallymill = shlex.quote(os.path.join(BIN, "tallymill"))
+        config = shlex.quote(self.settings)
+        stack = shlex.quote(os.path.relpath(os.path.join(DEPLOY, "stack")))
+        where = "" if self.chosen.state == default_state() else " --state " + shlex.quote(self.state.folder)
+        say("Where things are")
+        line("settings   %s  (every program takes it with --config)" % self.settings)
+        line("logs       %s" % self.state.path("logs"))
+        line("programs   %s" % BIN)
+        say("What to try next")
+        line("%s status --config %s" % (tallymill, config))
+        line("psql %s" % shlex.quote(self.dsn()))
+        line("echo '{\"event_name\":\"login\",\"session_id\":\"me\"}' | %s --config %s"
+             % (shlex.quote(os.path.join(BIN, "tallymill-produce")), config))
+        line("kill -9 %s    # a worker; what it had in hand is stored by the other, once"
+             % self.state.records.pid("worker-1"))
+        say("How to stop")
+        line("%s stop%s     stops the programs and servers, keeps the data; deploy/demo goes on with it" % (stack, where))
+        line("%s reset%s    stops them and deletes the data" % (stack, where))
+
+    def go(self):
+        self.start_servers()
+        say("Schema and topic")
+        self.run(self.program("tallymill", "migrate"))
+        self.start_programs()
+        since = self.ask("SELECT clock_timestamp()")[0][0]
+        self.send()
+        self.wait()
+        self.show_statistics()
+        self.show_rates(since)
+        holds = self.prove()
+        self.tell_what_next()
+        return 0 if holds else 1
+
+
+def quoted(text, mark):
+    return mark + text.replace(mark, mark * 2) + mark
+
+
+def default_state():
+    return os.path.join(ROOT, ".stack")
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="deploy/demo", add_help=False)
+    parser.add_argument("files", nargs="*")
+    for option in ("map", "const", "set"):
+        parser.add_argument("--" + option, action="append", default=[])
+    for option in ("rest", "format"):
+        parser.add_argument("--" + option)
+    parser.add_argument("--state", default=default_state())
+    return parser.parse_args(arguments)
+
+
+def main():
+    try:
+        return Tour(parse(sys.argv[1:])).go()
+    except Trouble as trouble:
+        print("demo: %s" % trouble, file=sys.stderr)
+        return trouble.code
+    except subprocess.TimeoutExpired as late:
+        print("demo: %s" % late, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; what was started goes on: `deploy/stack stop` stops it", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
