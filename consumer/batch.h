@@ -1,0 +1,107 @@
+/* batch.h - the events waiting for one transaction, encoded, with the offsets they cover.
+ *
+ * A batch holds, for each topic partition it touches, a range [first_offset, next_offset) in which every offset has one outcome: a row, a
+ * duplicate, a dead letter, or skipped. It owns the Kafka messages it was given until batch_reset: a row that Postgres refuses needs its
+ * bytes again. Nothing is allocated per event; a batch belongs to one thread.
+ */
+#ifndef TALLYMILL_BATCH_H
+#define TALLYMILL_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "reason.h"
+
+struct error;
+struct transcoder;
+
+enum { ANCHOR_HASH_BYTES = 16, DEAD_DETAIL_BYTES = 96, COPY_HEADER_BYTES = 19, COPY_TRAILER_BYTES = 2 };
+
+struct batch_row {
+    rd_kafka_message_t *message; /* owned by the batch */
+    uint32_t start, length;      /* of its tuple, in bytes from batch->bytes */
+    uint32_t range;              /* index into ranges */
+    int32_t day;                 /* UTC, since 1970-01-01 */
+};
+
+struct batch_dead {
+    rd_kafka_message_t *message; /* owned by the batch */
+    uint32_t range;
+    enum reason reason;
+    char detail[DEAD_DETAIL_BYTES];
+};
+
+struct batch_range {
+    int32_t topic_partition;
+    int64_t epoch; /* of the claim it is committed under; set by the caller before the transaction */
+    int64_t first_offset, next_offset;
+    int64_t stored, duplicates, dead_letters, skipped;
+    int64_t conflicts;     /* of stored: rows that this attempt found in the table already */
+    int64_t anchor_offset; /* the last message of the range, or of an earlier batch; -1: none yet */
+    uint8_t anchor_hash[ANCHOR_HASH_BYTES];
+    int32_t *days; /* UTC days of its rows, each once, unordered */
+    int day_count, day_capacity;
+};
+
+struct batch {
+    uint8_t *bytes; /* COPY header, then the tuples of rows in order, back to back */
+    size_t used, capacity;
+    struct batch_row *rows;
+    struct batch_dead *dead;
+    struct batch_range *ranges; /* sorted by topic_partition only when batch_sort_ranges was called */
+    int row_count, dead_count, range_count;
+    int max_rows, max_ranges;
+    size_t message_bytes; /* of the messages held */
+    uint32_t *seen;       /* hash table of row numbers + 1, by (id, created_at): repeats inside the batch */
+    uint32_t seen_mask;
+    int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
+};
+
+/* Room for max_rows events and up to `capacity` bytes of tuples. NULL and ERROR_RETRY without memory. */
+struct batch *batch_new(int max_rows, size_t capacity, struct error *err);
+void batch_free(struct batch *batch);
+
+/* Empties it and destroys its messages. */
+void batch_reset(struct batch *batch);
+
+bool batch_is_empty(const struct batch *batch); /* covers no offset */
+
+/* No room for another event of any size: send it first. */
+bool batch_is_full(const struct batch *batch);
+
+/* Adds a message at its offset, which must be at or above the range's next_offset; the offsets between are skipped. `next_offset` is where the topic partition stood before
+ * when the batch does not know it yet. Takes the message over. False without memory (ERROR_RETRY): the message is still the caller's. */
+bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset, struct error *err);
+
+/* Credits [next_offset, end) as skipped: Kafka has no message there. */
+bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err);
+
+/* The range of a topic partition, or NULL. Valid until the batch changes. */
+struct batch_range *batch_find_range(const struct batch *batch, int32_t topic_partition);
+
+/* Takes everything of a topic partition out, as if it had never been added. */
+void batch_drop(struct batch *batch, int32_t topic_partition);
+
+/* Turns row number `row` into a dead letter. */
+bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
+
+/* Writes the batch id into every tuple. */
+void batch_set_id(struct batch *batch, int64_t batch_id);
+
+/* The id (16 bytes) and created_at (8 bytes, network order) of a row, in its tuple. */
+const uint8_t *batch_row_id(const struct batch *batch, int row);
+const uint8_t *batch_row_created_at(const struct batch *batch, int row);
+
+/* The number of the row with that id and created_at (as in the tuple), or -1. */
+int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at);
+
+/* Sorts the ranges by topic partition (what the fence asks for) and renumbers the rows' ranges. */
+void batch_sort_ranges(struct batch *batch);
+
+/* XXH3-128 of a message's value in canonical byte order; of nothing for a tombstone. */
+void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const rd_kafka_message_t *message);
+
+#endif

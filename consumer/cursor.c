@@ -1,0 +1,168 @@
+/* cursor.c - the msgpack headers, one switch.
+ *
+ * Invariant: after REASON_NONE, `at` <= `end`, and a payload lies wholly inside the message. Lengths are compared with the bytes left, never
+ * added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion items); a small one is
+ * TRUNCATED, which is what a cut event looks like.
+ */
+#include "cursor.h"
+
+#include <string.h>
+
+static uint64_t load(const uint8_t *at, unsigned bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < bytes; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+static enum reason payload(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t length)
+{
+    if (length > (uint64_t)(cursor->end - at))
+        return REASON_TRUNCATED;
+    item->type = type;
+    item->length = (uint32_t)length;
+    item->bytes = at;
+    cursor->at = at + length;
+    return REASON_NONE;
+}
+
+static enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count, bool wide)
+{
+    uint64_t least = type == ITEM_MAP ? count * 2 : count;
+    if (least > (uint64_t)(cursor->end - at))
+        return wide ? REASON_COUNT : REASON_TRUNCATED;
+    item->type = type;
+    item->length = (uint32_t)count;
+    cursor->at = at;
+    return REASON_NONE;
+}
+
+static enum reason signed_number(struct cursor *cursor, struct item *item, const uint8_t *at, int64_t value)
+{
+    item->type = value < 0 ? ITEM_INT : ITEM_UINT;
+    item->sint = value;
+    cursor->at = at;
+    return REASON_NONE;
+}
+
+static enum reason unsigned_number(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t value)
+{
+    item->type = ITEM_UINT;
+    item->uint = value;
+    cursor->at = at;
+    return REASON_NONE;
+}
+
+static enum reason simple(struct cursor *cursor, struct item *item, enum item_type type, uint64_t value)
+{
+    item->type = type;
+    item->uint = value;
+    cursor->at++;
+    return REASON_NONE;
+}
+
+static enum reason extension(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t length)
+{
+    if (at == cursor->end)
+        return REASON_TRUNCATED;
+    item->ext_type = (int8_t)*at;
+    return payload(cursor, item, ITEM_EXT, at + 1, length);
+}
+
+/* How many bytes of length or number follow each first byte from 0xc0 to 0xdf. */
+static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
+
+static enum reason next_headed(struct cursor *cursor, struct item *item)
+{
+    const uint8_t first = *cursor->at;
+    const unsigned bytes = head_bytes[first - 0xc0];
+    const uint8_t *at = cursor->at + 1;
+    if ((size_t)(cursor->end - at) < bytes)
+        return REASON_TRUNCATED;
+    const uint64_t value = load(at, bytes);
+    at += bytes;
+    switch (first) {
+    case 0xc0: return simple(cursor, item, ITEM_NIL, 0);
+    case 0xc1: return REASON_FORMAT;
+    case 0xc2: return simple(cursor, item, ITEM_BOOL, 0);
+    case 0xc3: return simple(cursor, item, ITEM_BOOL, 1);
+    case 0xc4: case 0xc5: case 0xc6: return payload(cursor, item, ITEM_BIN, at, value);
+    case 0xc7: case 0xc8: case 0xc9: return extension(cursor, item, at, value);
+    case 0xca: {
+        const uint32_t bits = (uint32_t)value;
+        memcpy(&item->float32, &bits, sizeof bits);
+        item->type = ITEM_FLOAT32;
+        cursor->at = at;
+        return REASON_NONE;
+    }
+    case 0xcb:
+        memcpy(&item->float64, &value, sizeof value);
+        item->type = ITEM_FLOAT64;
+        cursor->at = at;
+        return REASON_NONE;
+    case 0xcc: case 0xcd: case 0xce: case 0xcf: return unsigned_number(cursor, item, at, value);
+    case 0xd0: return signed_number(cursor, item, at, (int8_t)value);
+    case 0xd1: return signed_number(cursor, item, at, (int16_t)value);
+    case 0xd2: return signed_number(cursor, item, at, (int32_t)value);
+    case 0xd3: return signed_number(cursor, item, at, (int64_t)value);
+    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(cursor, item, at, UINT64_C(1) << (first - 0xd4));
+    case 0xd9: case 0xda: case 0xdb: return payload(cursor, item, ITEM_STR, at, value);
+    case 0xdc: case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd);
+    default: return container(cursor, item, ITEM_MAP, at, value, first == 0xdf);
+    }
+}
+
+enum reason cursor_next(struct cursor *cursor, struct item *item)
+{
+    if (cursor->at == cursor->end)
+        return REASON_TRUNCATED;
+    const uint8_t first = *cursor->at;
+    if (first <= 0x7f)
+        return unsigned_number(cursor, item, cursor->at + 1, first);
+    if (first >= 0xe0)
+        return signed_number(cursor, item, cursor->at + 1, (int8_t)first);
+    if (first >= 0xc0)
+        return next_headed(cursor, item);
+    if (first >= 0xa0)
+        return payload(cursor, item, ITEM_STR, cursor->at + 1, first & 0x1f);
+    return container(cursor, item, first >= 0x90 ? ITEM_ARRAY : ITEM_MAP, cursor->at + 1, first & 0x0f, false);
+}
+
+enum reason cursor_skip(struct cursor *cursor, int depth)
+{
+    struct item item;
+    enum reason reason = cursor_next(cursor, &item);
+    if (reason != REASON_NONE || item.type < ITEM_ARRAY)
+        return reason;
+    if (depth <= 0)
+        return REASON_DEPTH;
+    const uint64_t items = item.type == ITEM_MAP ? (uint64_t)item.length * 2 : item.length;
+    for (uint64_t i = 0; i < items && reason == REASON_NONE; i++)
+        reason = cursor_skip(cursor, depth - 1);
+    return reason;
+}
+
+enum reason item_time(const struct item *item, int64_t *wall_us)
+{
+    int64_t seconds;
+    uint64_t nanoseconds = 0;
+    if (item->type != ITEM_EXT || item->ext_type != -1)
+        return REASON_EXT;
+    if (item->length == 4) {
+        seconds = (int64_t)load(item->bytes, 4);
+    } else if (item->length == 8) {
+        const uint64_t packed = load(item->bytes, 8);
+        nanoseconds = packed >> 34;
+        seconds = (int64_t)(packed & ((UINT64_C(1) << 34) - 1));
+    } else if (item->length == 12) {
+        nanoseconds = load(item->bytes, 4);
+        seconds = (int64_t)load(item->bytes + 4, 8);
+    } else {
+        return REASON_EXT;
+    }
+    if (nanoseconds > 999999999 || __builtin_mul_overflow(seconds, INT64_C(1000000), wall_us) ||
+        __builtin_add_overflow(*wall_us, (int64_t)(nanoseconds / 1000), wall_us))
+        return REASON_TS_RANGE;
+    return REASON_NONE;
+}

@@ -1,0 +1,43 @@
+/* cursor.h - reads msgpack from memory one item at a time, and trusts no length. Spec: github.com/msgpack/msgpack/blob/master/spec.md
+ *
+ * cursor_next() decodes one header. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
+ * array and map the items follow. No allocation, no recursion, no I/O. Any thread, one cursor each.
+ */
+#ifndef TALLYMILL_CURSOR_H
+#define TALLYMILL_CURSOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "reason.h"
+
+enum item_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_INT, ITEM_FLOAT32, ITEM_FLOAT64, ITEM_STR, ITEM_BIN, ITEM_EXT, ITEM_ARRAY, ITEM_MAP };
+
+struct item {
+    enum item_type type;
+    int8_t ext_type;      /* ITEM_EXT */
+    uint32_t length;      /* bytes of STR, BIN, EXT; items of ARRAY; pairs of MAP */
+    const uint8_t *bytes; /* payload of STR, BIN, EXT: borrowed from the message */
+    union {
+        uint64_t uint;  /* ITEM_UINT: every value >= 0, however it was encoded; ITEM_BOOL: 0 or 1 */
+        int64_t sint;   /* ITEM_INT: always < 0 */
+        double float64; /* ITEM_FLOAT64 */
+        float float32;  /* ITEM_FLOAT32 */
+    };
+};
+
+struct cursor {
+    const uint8_t *at, *end;
+};
+
+/* Decodes the next item; REASON_NONE, or why not (TRUNCATED, FORMAT, COUNT) with `at` left at the item's first byte. */
+enum reason cursor_next(struct cursor *cursor, struct item *item);
+
+/* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */
+enum reason cursor_skip(struct cursor *cursor, int depth);
+
+/* The time in a timestamp extension as Unix microseconds, cut downwards: REASON_NONE, EXT (another type or length) or TS_RANGE. */
+enum reason item_time(const struct item *item, int64_t *wall_us);
+
+#endif

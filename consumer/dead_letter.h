@@ -1,0 +1,19 @@
+/* dead_letter.h - a bad event as a tuple of COPY tallymill.dead_letters. */
+#ifndef TALLYMILL_DEAD_LETTER_H
+#define TALLYMILL_DEAD_LETTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch_dead;
+
+#define DEAD_LETTER_COLUMNS \
+    "batch_id, topic, topic_partition, kafka_offset, reason, detail, message_key, message_value, message_time"
+
+/* Bytes that dead_letter_encode may write. */
+size_t dead_letter_room(const struct batch_dead *dead, const char *topic);
+
+/* Returns the bytes written. */
+size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const char *topic, int64_t batch_id);
+
+#endif

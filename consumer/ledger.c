@@ -1,0 +1,228 @@
+/* ledger.c - see ledger.h.
+ *
+ * The commit statement is text with literals, not parameters: "SELECT ...; COMMIT" must be one message, so that the server runs COMMIT the moment the
+ * fence has passed and a worker that freezes in between cannot hold its locks; messages with parameters carry one statement each. All that
+ * goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits.
+ */
+#include "ledger.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "failpoint.h"
+#include "postgres.h"
+
+static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(const struct batch_range *), const char *type)
+{
+    fputs(", '{", out);
+    for (int i = 0; i < batch->range_count; i++)
+        fprintf(out, "%s%" PRId64, i ? "," : "", value(&batch->ranges[i]));
+    fprintf(out, "}'::%s[]", type);
+}
+
+static int64_t range_partition(const struct batch_range *range)
+{
+    return range->topic_partition;
+}
+
+static int64_t range_epoch(const struct batch_range *range)
+{
+    return range->epoch;
+}
+
+static int64_t range_first(const struct batch_range *range)
+{
+    return range->first_offset;
+}
+
+static int64_t range_next(const struct batch_range *range)
+{
+    return range->next_offset;
+}
+
+static int64_t range_stored(const struct batch_range *range)
+{
+    return range->stored - range->conflicts;
+}
+
+static int64_t range_duplicates(const struct batch_range *range)
+{
+    return range->duplicates + range->conflicts;
+}
+
+static int64_t range_dead(const struct batch_range *range)
+{
+    return range->dead_letters;
+}
+
+static int64_t range_skipped(const struct batch_range *range)
+{
+    return range->skipped;
+}
+
+static void write_days(FILE *out, const struct batch *batch)
+{
+    fputs(", '{", out);
+    for (int i = 0; i < batch->range_count; i++) {
+        const struct batch_range *range = &batch->ranges[i];
+        fputs(i ? ",\"{" : "\"{", out);
+        for (int day = 0; day < range->day_count; day++) {
+            char text[CLOCK_DAY_BYTES];
+            clock_format_day(text, range->days[day]);
+            fprintf(out, "%s%s", day ? "," : "", text);
+        }
+        fputs("}\"", out);
+    }
+    fputs("}'::text[]", out);
+}
+
+static void write_anchors(FILE *out, const struct batch *batch)
+{
+    fputs(", '{", out);
+    for (int i = 0; i < batch->range_count; i++) {
+        if (batch->ranges[i].anchor_offset < 0)
+            fprintf(out, "%sNULL", i ? "," : "");
+        else
+            fprintf(out, "%s%" PRId64, i ? "," : "", batch->ranges[i].anchor_offset);
+    }
+    fputs("}'::bigint[], '{", out);
+    for (int i = 0; i < batch->range_count; i++) {
+        const struct batch_range *range = &batch->ranges[i];
+        fputs(i ? "," : "", out);
+        if (range->anchor_offset < 0) {
+            fputs("NULL", out);
+            continue;
+        }
+        fputs("\"\\\\x", out);
+        for (int byte = 0; byte < ANCHOR_HASH_BYTES; byte++)
+            fprintf(out, "%02x", range->anchor_hash[byte]);
+        fputs("\"", out);
+    }
+    fputs("}'::bytea[]", out);
+}
+
+char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch *batch)
+{
+    char *sql = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&sql, &length);
+    if (!out)
+        return NULL;
+    fprintf(out, "SELECT tallymill.%s(%" PRId64 ", '%s'", planted_bug("no_fence") ? "commit_batch_unfenced" : "commit_batch", batch_id, topic);
+    write_array(out, batch, range_partition, "integer");
+    write_array(out, batch, range_epoch, "bigint");
+    write_array(out, batch, range_first, "bigint");
+    write_array(out, batch, range_next, "bigint");
+    write_array(out, batch, range_stored, "bigint");
+    write_array(out, batch, range_duplicates, "bigint");
+    write_array(out, batch, range_dead, "bigint");
+    write_array(out, batch, range_skipped, "bigint");
+    write_days(out, batch);
+    write_anchors(out, batch);
+    fputs("); COMMIT", out);
+    if (fclose(out) != 0) {
+        free(sql);
+        return NULL;
+    }
+    return sql;
+}
+
+static void read_hash(uint8_t hash[ANCHOR_HASH_BYTES], const char *hex)
+{
+    for (int byte = 0; byte < ANCHOR_HASH_BYTES; byte++) {
+        unsigned value = 0;
+        sscanf(hex + 2 + byte * 2, "%2x", &value);
+        hash[byte] = (uint8_t)value;
+    }
+}
+
+static char *write_partitions(const struct claim *claims, int count)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    for (int i = 0; i < count; i++)
+        fprintf(out, "%c%" PRId32, i ? ',' : '{', claims[i].topic_partition);
+    fputs("}", out);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. */
+bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
+{
+    static const char claim_sql[] = "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash "
+                                    "FROM tallymill.claim($1, $2, $3, $4, $5::integer[])";
+    bool done = false;
+    PGresult *result = NULL;
+    char *partitions = write_partitions(claims, count);
+    if (!partitions)
+        return error_set(err, ERROR_RETRY, "no memory for a claim");
+    const char *values[] = {claimant->topic, claimant->cluster_id, claimant->group, claimant->owner, partitions};
+    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0", LEDGER_TIMEOUT_US, err))
+        goto out;
+    result = postgres_query_params(conn, claim_sql, 5, values, LEDGER_TIMEOUT_US, err);
+    if (!result) {
+        struct error ignored;
+        postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored);
+        goto out;
+    }
+    if (!postgres_exec(conn, "COMMIT", LEDGER_TIMEOUT_US, err))
+        goto out;
+    if (PQntuples(result) != count) {
+        error_set(err, ERROR_FATAL, "claimed %d topic partitions, the ledger answered for %d", count, PQntuples(result));
+        goto out;
+    }
+    for (int i = 0; i < count; i++) {
+        claims[i].topic_partition = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
+        claims[i].epoch = strtoll(PQgetvalue(result, i, 1), NULL, 10);
+        claims[i].next_offset = strtoll(PQgetvalue(result, i, 2), NULL, 10);
+        claims[i].anchor_offset = strtoll(PQgetvalue(result, i, 3), NULL, 10);
+        if (PQgetlength(result, i, 4) == 2 + 2 * ANCHOR_HASH_BYTES)
+            read_hash(claims[i].anchor_hash, PQgetvalue(result, i, 4));
+        else
+            claims[i].anchor_offset = -1;
+    }
+    done = true;
+out:
+    PQclear(result);
+    free(partitions);
+    return done;
+}
+
+bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason, struct error *err)
+{
+    char partition[16], epoch[24], next[24];
+    snprintf(partition, sizeof partition, "%" PRId32, claim->topic_partition);
+    snprintf(epoch, sizeof epoch, "%" PRId64, claim->epoch);
+    snprintf(next, sizeof next, "%" PRId64, next_offset);
+    const char *values[] = {topic, partition, epoch, next, reason};
+    PGresult *result = postgres_query_params(conn, "SELECT tallymill.record_gap($1, $2, $3, $4, $5)", 5, values, LEDGER_TIMEOUT_US, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err)
+{
+    const char *values[] = {topic};
+    memset(positions, 0, (size_t)count * sizeof *positions);
+    PGresult *result = postgres_query_params(conn, "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = $1", 1, values,
+                                             LEDGER_TIMEOUT_US, err);
+    if (!result)
+        return false;
+    for (int i = 0; i < PQntuples(result); i++) {
+        const long partition = strtol(PQgetvalue(result, i, 0), NULL, 10);
+        if (partition >= 0 && partition < count)
+            positions[partition] = strtoll(PQgetvalue(result, i, 1), NULL, 10);
+    }
+    PQclear(result);
+    return true;
+}

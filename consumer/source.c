@@ -1,0 +1,436 @@
+/* source.c - see source.h.
+ *
+ * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies between is Kafka's
+ * hole and is counted by whoever takes the message. Settings that this rests on are forced, and an operator who sets one gets an error, because
+ * overruling in silence is worse.
+ */
+#include "source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "kafka.h"
+#include "log.h"
+#include "prefetch.h"
+#include "settings.h"
+#include "start.h"
+
+enum { ASK_TIMEOUT_MS = 5000, CLOSE_TIMEOUT_MS = 3000 };
+
+struct source {
+    rd_kafka_t *handle;
+    rd_kafka_queue_t *queue;
+    int wakeup_fd;
+    const char *topic;
+    char *cluster_id;
+    struct source_partition *partitions;
+    int partition_count;
+    struct claim *wanted;
+    int wanted_count;
+    bool assign_pending, revoke_pending, is_closing, is_paused;
+    rd_kafka_resp_err_t callback_error;
+};
+
+/* ---- opening and closing ---- */
+
+static const struct kafka_forced forced[] = {
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},
+    {"enable.partition.eof", "true"},
+    {"check.crcs", "true"},
+    {"isolation.level", "read_committed"},
+    {"partition.assignment.strategy", "range,roundrobin"},
+    {NULL, NULL},
+};
+
+static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
+
+static void note_error(rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+    struct source *source = opaque;
+    char text[LOG_TEXT_BYTES];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char why[256];
+        source->callback_error = rd_kafka_fatal_error(handle, why, sizeof why);
+        log_error("Kafka ended this member", "error=\"%s\"", log_text(text, why));
+    } else {
+        log_warn("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
+    }
+}
+
+static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *settings, struct error *err)
+{
+    struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
+    const char *instance = settings_text(settings, "consumer.instance");
+    const struct kafka_forced defaults[] = {
+        {"queued.max.messages.kbytes", prefetch.queue_kib},
+        {"fetch.message.max.bytes", prefetch.fetch_bytes},
+        {"queued.min.messages", "100000"},
+        {"fetch.wait.max.ms", "100"},
+        {"session.timeout.ms", "10000"},
+        {"heartbeat.interval.ms", "1000"},
+        {"max.poll.interval.ms", "300000"},
+        {"client.id", "tallymill-consumer"},
+        {"group.instance.id", *instance ? instance : NULL},
+        {NULL, NULL},
+    };
+    struct kafka_forced usable[sizeof defaults / sizeof *defaults];
+    int count = 0;
+    for (const struct kafka_forced *property = defaults; property->name; property++)
+        if (property->value)
+            usable[count++] = *property;
+    usable[count] = (struct kafka_forced){NULL, NULL};
+    rd_kafka_conf_t *conf = kafka_conf(settings, usable, forced, err);
+    if (!conf)
+        return NULL;
+    char why[256];
+    if (rd_kafka_conf_set(conf, "group.id", settings_text(settings, "consumer.group"), why, sizeof why) != RD_KAFKA_CONF_OK) {
+        error_set(err, ERROR_USAGE, "consumer.group: %s", why);
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_opaque(conf, source);
+    rd_kafka_conf_set_rebalance_cb(conf, note_rebalance);
+    rd_kafka_conf_set_error_cb(conf, note_error);
+    return conf;
+}
+
+static bool subscribe(struct source *source, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, source->topic, RD_KAFKA_PARTITION_UA);
+    const rd_kafka_resp_err_t code = rd_kafka_subscribe(source->handle, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "subscribing to the topic");
+}
+
+/* The topic's name goes into SQL text and log lines: hold it to Kafka's own alphabet. */
+static bool check_topic_name(const char *topic, struct error *err)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const size_t length = strlen(topic);
+    if (length > 0 && length <= 249 && strspn(topic, alphabet) == length)
+        return true;
+    return error_set(err, ERROR_USAGE, "topics.events: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'");
+}
+
+struct source *source_open(const struct settings *settings, struct error *err)
+{
+    struct source *source = calloc(1, sizeof *source);
+    if (!source) {
+        error_set(err, ERROR_RETRY, "no memory for the Kafka consumer");
+        return NULL;
+    }
+    source->topic = settings_text(settings, "topics.events");
+    source->wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (source->wakeup_fd < 0) {
+        error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));
+        goto out;
+    }
+    if (!check_topic_name(source->topic, err))
+        goto out;
+    rd_kafka_conf_t *conf = make_conf(source, settings, err);
+    source->handle = conf ? kafka_open(RD_KAFKA_CONSUMER, conf, err) : NULL;
+    if (!source->handle)
+        goto out;
+    rd_kafka_poll_set_consumer(source->handle);
+    source->queue = rd_kafka_queue_get_consumer(source->handle);
+    static const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
+    int count;
+    if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err))
+        goto out;
+    if (!subscribe(source, err))
+        goto out;
+    return source;
+out:
+    source_close(source, false);
+    return NULL;
+}
+
+void source_close(struct source *source, bool leave)
+{
+    if (!source)
+        return;
+    source->is_closing = true;
+    if (source->handle) {
+        if (leave)
+            rd_kafka_unsubscribe(source->handle);
+        rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(source->queue);
+        rd_kafka_consumer_close(source->handle);
+        rd_kafka_destroy(source->handle);
+    }
+    if (source->wakeup_fd >= 0)
+        close(source->wakeup_fd);
+    free(source->cluster_id);
+    free(source->wanted);
+    free(source->partitions);
+    free(source);
+}
+
+const char *source_topic(const struct source *source)
+{
+    return source->topic;
+}
+
+int source_fd(const struct source *source)
+{
+    return source->wakeup_fd;
+}
+
+const char *source_cluster_id(struct source *source, struct error *err)
+{
+    if (!source->cluster_id)
+        source->cluster_id = rd_kafka_clusterid(source->handle, ASK_TIMEOUT_MS);
+    if (!source->cluster_id)
+        error_set(err, ERROR_RETRY, "no Kafka broker has told its cluster id within 5 s");
+    return source->cluster_id;
+}
+
+/* ---- assignments ---- */
+
+static int by_topic_partition(const void *left, const void *right)
+{
+    const struct claim *a = left, *b = right;
+    return (a->topic_partition > b->topic_partition) - (a->topic_partition < b->topic_partition);
+}
+
+static bool remember_wanted(struct source *source, const rd_kafka_topic_partition_list_t *list)
+{
+    struct claim *wanted = calloc((size_t)list->cnt + 1, sizeof *wanted);
+    if (!wanted)
+        return false;
+    for (int i = 0; i < list->cnt; i++)
+        wanted[i].topic_partition = list->elems[i].partition;
+    qsort(wanted, (size_t)list->cnt, sizeof *wanted, by_topic_partition);
+    free(source->wanted);
+    source->wanted = wanted;
+    source->wanted_count = list->cnt;
+    return true;
+}
+
+static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct source *source = opaque;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !source->is_closing && remember_wanted(source, list)) {
+        source->assign_pending = true;
+        source->revoke_pending = false;
+    } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !source->is_closing) {
+        source->revoke_pending = true;
+        source->assign_pending = false;
+    } else {
+        rd_kafka_assign(handle, NULL);
+        source->partition_count = 0;
+    }
+}
+
+const struct claim *source_wanted(const struct source *source, int *count)
+{
+    *count = source->wanted_count;
+    return source->wanted;
+}
+
+struct source_partition *source_partitions(struct source *source, int *count)
+{
+    *count = source->partition_count;
+    return source->partitions;
+}
+
+struct source_partition *source_find(struct source *source, int32_t topic_partition)
+{
+    for (int i = 0; i < source->partition_count; i++)
+        if (source->partitions[i].claim.topic_partition == topic_partition)
+            return &source->partitions[i];
+    return NULL;
+}
+
+bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err)
+{
+    const rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(source->handle, source->topic, topic_partition, low, high, ASK_TIMEOUT_MS);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for the first and last offset");
+}
+
+bool source_partition_count(struct source *source, int *count, struct error *err)
+{
+    return kafka_topic_partitions(source->handle, source->topic, ASK_TIMEOUT_MS, count, err);
+}
+
+bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err)
+{
+    struct source_partition *copy = malloc(((size_t)count + 1) * sizeof *copy);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    if (!copy) {
+        rd_kafka_topic_partition_list_destroy(list);
+        return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
+    }
+    if (count > 0)
+        memcpy(copy, partitions, (size_t)count * sizeof *copy);
+    for (int i = 0; i < count; i++) {
+        if (copy[i].is_stopped)
+            continue;
+        const int64_t from = copy[i].verify_anchor ? copy[i].claim.anchor_offset : copy[i].expected_offset;
+        rd_kafka_topic_partition_list_add(list, source->topic, copy[i].claim.topic_partition)->offset = from;
+    }
+    const rd_kafka_resp_err_t code = rd_kafka_assign(source->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    free(source->partitions);
+    source->partitions = copy;
+    source->partition_count = count;
+    source->is_paused = false;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_error(err, code, "taking the assignment");
+    source->assign_pending = false;
+    return true;
+}
+
+void source_unassign(struct source *source)
+{
+    rd_kafka_assign(source->handle, NULL);
+    source->partition_count = 0;
+    source->revoke_pending = false;
+    source->is_paused = false;
+}
+
+void source_rejoin(struct source *source)
+{
+    struct error err;
+    if (!subscribe(source, &err))
+        log_warn_because(&err, "cannot rejoin the group", NULL);
+}
+
+void source_pause(struct source *source, bool pause)
+{
+    if (source->is_paused == pause)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
+    for (int i = 0; i < source->partition_count; i++)
+        if (!source->partitions[i].is_stopped)
+            rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition);
+    if (pause)
+        rd_kafka_pause_partitions(source->handle, list);
+    else
+        rd_kafka_resume_partitions(source->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    source->is_paused = pause;
+}
+
+bool source_is_paused(const struct source *source)
+{
+    return source->is_paused;
+}
+
+static void pause_one(struct source *source, int32_t topic_partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, source->topic, topic_partition);
+    rd_kafka_pause_partitions(source->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void source_stop(struct source *source, struct source_partition *partition)
+{
+    partition->is_stopped = true;
+    pause_one(source, partition->claim.topic_partition);
+}
+
+void source_forget(struct source *source, int32_t topic_partition)
+{
+    struct source_partition *partition = source_find(source, topic_partition);
+    if (!partition)
+        return;
+    pause_one(source, topic_partition);
+    *partition = source->partitions[--source->partition_count];
+}
+
+void source_report_positions(struct source *source)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
+    for (int i = 0; i < source->partition_count; i++)
+        rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition)->offset =
+            source->partitions[i].claim.next_offset;
+    if (list->cnt > 0)
+        rd_kafka_commit(source->handle, list, 1); /* asynchronous; only advice, so that its failure means nothing */
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* ---- reading ---- */
+
+static enum source_event take_error(struct source *source, rd_kafka_message_t *message, struct source_partition **partition,
+                                    int64_t *end_offset, struct error *err)
+{
+    const rd_kafka_resp_err_t code = message->err;
+    *partition = message->rkt ? source_find(source, message->partition) : NULL;
+    char text[LOG_TEXT_BYTES];
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        *end_offset = message->offset;
+        return *partition && !(*partition)->is_stopped ? SOURCE_END : SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+        /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
+        if (*partition)
+            source_stop(source, *partition);
+        log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"", source->topic,
+                  (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
+        return SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        error_set(err, ERROR_FATAL, "another member named like this one (consumer.instance) has taken its place: %s",
+                  rd_kafka_message_errstr(message));
+        return SOURCE_FATAL;
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: return SOURCE_NOTHING; /* a rebalance follows */
+    default: break;
+    }
+    log_warn("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(code), log_text(text, rd_kafka_message_errstr(message)));
+    return SOURCE_NOTHING;
+}
+
+enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition, int64_t *end_offset,
+                              struct error *err)
+{
+    rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
+    if (source->callback_error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (taken)
+            rd_kafka_message_destroy(taken);
+        error_set(err, ERROR_FATAL, "Kafka ended this member (%s): is another one named like it (consumer.instance)?",
+                  rd_kafka_err2name(source->callback_error));
+        return SOURCE_FATAL;
+    }
+    enum source_event event = SOURCE_NOTHING;
+    if (taken && taken->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        event = take_error(source, taken, partition, end_offset, err);
+    else if (taken)
+        event = (*partition = source_find(source, taken->partition)) && !(*partition)->is_stopped ? SOURCE_MESSAGE : SOURCE_NOTHING;
+    const bool again = taken && event == SOURCE_NOTHING;
+    if (event == SOURCE_MESSAGE && !source->revoke_pending && !source->assign_pending) {
+        *message = taken;
+        return SOURCE_MESSAGE;
+    }
+    if (taken)
+        rd_kafka_message_destroy(taken);
+    if (source->revoke_pending)
+        return SOURCE_REVOKE;
+    if (source->assign_pending)
+        return SOURCE_ASSIGN;
+    if (again) { /* keep "nothing" for a dry queue: there may be more behind what was passed over */
+        static const uint64_t one = 1;
+        const ssize_t written = write(source->wakeup_fd, &one, sizeof one);
+        (void)written;
+    }
+    return event;
+}
+
+void source_clear_wakeup(struct source *source)
+{
+    uint64_t count;
+    const ssize_t got = read(source->wakeup_fd, &count, sizeof count);
+    (void)got;
+}

@@ -1,0 +1,87 @@
+/* source.h - the worker's side of Kafka: a member of the consumer group that reads exactly from where it is told.
+ *
+ * Assignments are not acted upon inside librdkafka's callback: the callback only notes them, and the worker answers when no batch is under
+ * way (source_assign, source_unassign). Eager assignor; positions are given in assign(); nothing is committed to decide anything. Main thread; librdkafka's own threads
+ * never call into this.
+ */
+#ifndef TALLYMILL_SOURCE_H
+#define TALLYMILL_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "ledger.h"
+
+struct error;
+struct settings;
+struct source;
+
+/* One topic partition that is ours to read. */
+struct source_partition {
+    struct claim claim;
+    int64_t expected_offset; /* the next offset that may be delivered */
+    bool verify_anchor;      /* the first message must be the anchor */
+    bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
+};
+
+enum source_event {
+    SOURCE_NOTHING,     /* queue is dry for now */
+    SOURCE_MESSAGE,     /* *message is the caller's */
+    SOURCE_END,         /* end of a topic partition: offsets below *end_offset are all read; *partition says which */
+    SOURCE_ASSIGN,      /* source_wanted() has a new assignment: claim, then source_assign() */
+    SOURCE_REVOKE,      /* source_unassign() as soon as no batch is under way */
+    SOURCE_RESYNC,      /* offset out of range or a broken sequence: claim again and assign anew */
+    SOURCE_FATAL,       /* err is set: ends the worker */
+};
+
+/* Joins the group. ERROR_USAGE: settings, missing topic. */
+struct source *source_open(const struct settings *settings, struct error *err);
+
+/* Leaves with a deadline of 3 s; with `leave` also gives a static member's share up at once. */
+void source_close(struct source *source, bool leave);
+
+const char *source_topic(const struct source *source);
+const char *source_cluster_id(struct source *source, struct error *err); /* waits up to 5 s; ERROR_RETRY */
+int source_fd(const struct source *source);                              /* readable when source_poll has something */
+
+/* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
+enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition, int64_t *end_offset,
+                              struct error *err);
+
+/* Forgets pending wakeups; call before draining with source_poll. */
+void source_clear_wakeup(struct source *source);
+
+/* The topic partitions of the assignment that waits for an answer, as claims with only topic_partition set, sorted. */
+const struct claim *source_wanted(const struct source *source, int *count);
+
+/* The topic partitions read now. */
+struct source_partition *source_partitions(struct source *source, int *count);
+struct source_partition *source_find(struct source *source, int32_t topic_partition);
+
+/* low and high watermark, asked of the broker: up to 5 s. */
+bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err);
+bool source_partition_count(struct source *source, int *count, struct error *err);
+
+/* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set. Stopped ones are not read. */
+bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
+void source_unassign(struct source *source);
+
+/* Gives the membership up and joins again: after another worker turned out to hold a topic partition. */
+void source_rejoin(struct source *source);
+
+/* Pauses or resumes all that is read: only while Postgres keeps us waiting for long, so that polling can go on. */
+void source_pause(struct source *source, bool pause);
+bool source_is_paused(const struct source *source);
+
+/* Reads this one no more: its is_stopped is set, the others go on. */
+void source_stop(struct source *source, struct source_partition *partition);
+
+/* Takes a topic partition out of what is read, because another worker owns it. */
+void source_forget(struct source *source, int32_t topic_partition);
+
+/* Tells Kafka where the ledger stands (claim.next_offset of all that is read), for lag tools only; no answer is waited for. */
+void source_report_positions(struct source *source);
+
+#endif

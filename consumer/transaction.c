@@ -1,0 +1,435 @@
+/* transaction.c - see transaction.h.
+ *
+ * One step is one message to the server and its answers. Every message of ours ends in a NULL result; only then does the next go out. A failed
+ * step sends ROLLBACK and reports FAILED once the connection is idle again, so that the caller may begin anew on it at once.
+ *
+ * libpq's pipeline mode would save the wait after COPY, but knows no COPY. Sending "COPY ...; SELECT commit_batch" in one message would
+ * have the fence run before the row count was compared.
+ */
+#include "transaction.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "conflict.h"
+#include "dead_letter.h"
+#include "failpoint.h"
+#include "ledger.h"
+#include "postgres.h"
+#include "transcode.h"
+
+/* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living longer. */
+static const char begin_sql[] = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; "
+                                "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                                "SELECT nextval('tallymill.batch_ids'), pg_backend_pid()";
+static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
+static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
+
+enum { CHUNK_BYTES = 64 * 1024 };
+#define DEADLINE_US (INT64_C(600) * 1000000)
+
+enum step { STEP_IDLE, STEP_BEGIN, STEP_COPY, STEP_COPY_END, STEP_INSERT, STEP_DEAD_BEGIN, STEP_DEAD, STEP_DEAD_END, STEP_COMMIT, STEP_ROLLBACK };
+
+struct transaction {
+    const char *topic;
+    PGconn *conn;
+    struct batch *batch;
+    enum step step;
+    bool on_conflict;
+    bool wants_write;
+    bool committed;      /* COMMIT was answered with COMMIT */
+    bool broken;         /* the connection is lost or out of step */
+    int64_t batch_id;
+    int backend_pid;
+    size_t sent;         /* bytes of the batch given to libpq */
+    int sent_rows;       /* for the failpoint */
+    int dead_sent;
+    int64_t begun_us, moved_us;
+    uint8_t *dead_bytes; /* one encoded dead letter */
+    size_t dead_capacity;
+    struct error error;  /* of the first failure: ERROR_NONE while all is well */
+    char detail[TRANSACTION_DETAIL_BYTES], table[64], constraint[64];
+};
+
+struct transaction *transaction_new(const char *topic, struct error *err)
+{
+    struct transaction *transaction = calloc(1, sizeof *transaction);
+    if (!transaction)
+        error_set(err, ERROR_RETRY, "no memory for a transaction");
+    else
+        transaction->topic = topic;
+    return transaction;
+}
+
+void transaction_free(struct transaction *transaction)
+{
+    if (!transaction)
+        return;
+    free(transaction->dead_bytes);
+    free(transaction);
+}
+
+bool transaction_wants_write(const struct transaction *transaction)
+{
+    return transaction->wants_write;
+}
+
+int64_t transaction_stalled_since_us(const struct transaction *transaction)
+{
+    return transaction->moved_us;
+}
+
+int transaction_backend_pid(const struct transaction *transaction)
+{
+    return transaction->backend_pid;
+}
+
+const struct error *transaction_error(const struct transaction *transaction)
+{
+    return &transaction->error;
+}
+
+const char *transaction_detail(const struct transaction *transaction)
+{
+    return transaction->detail;
+}
+
+const char *transaction_table(const struct transaction *transaction)
+{
+    return transaction->table;
+}
+
+const char *transaction_constraint(const struct transaction *transaction)
+{
+    return transaction->constraint;
+}
+
+/* ---- failures ---- */
+
+static void copy_field(char *to, size_t room, const PGresult *result, int field)
+{
+    const char *value = PQresultErrorField(result, field);
+    snprintf(to, room, "%s", value ? value : "");
+}
+
+static void fail(struct transaction *transaction, const PGresult *result)
+{
+    if (transaction->error.kind != ERROR_NONE)
+        return;
+    postgres_error(&transaction->error, transaction->conn, result);
+    copy_field(transaction->detail, sizeof transaction->detail, result, PG_DIAG_MESSAGE_DETAIL);
+    copy_field(transaction->table, sizeof transaction->table, result, PG_DIAG_TABLE_NAME);
+    copy_field(transaction->constraint, sizeof transaction->constraint, result, PG_DIAG_CONSTRAINT_NAME);
+}
+
+static void break_off(struct transaction *transaction, const char *doing)
+{
+    transaction->broken = true;
+    if (transaction->error.kind == ERROR_NONE)
+        error_set(&transaction->error, ERROR_RETRY, "%s: %s", doing, PQerrorMessage(transaction->conn));
+}
+
+static void send_query(struct transaction *transaction, enum step step, const char *sql)
+{
+    transaction->step = step;
+    if (!PQsendQuery(transaction->conn, sql))
+        break_off(transaction, "cannot send to Postgres");
+}
+
+/* ---- steps ---- */
+
+static void send_commit(struct transaction *transaction)
+{
+    char *sql = planted_bug("position_before_rows") ? strdup("COMMIT")
+                                                    : ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
+    FAILPOINT("before_fence");
+    if (sql)
+        send_query(transaction, STEP_COMMIT, sql);
+    else
+        break_off(transaction, "no memory for the commit");
+    free(sql);
+    PQflush(transaction->conn);
+    FAILPOINT("commit_sent");
+}
+
+static void go_on_after_rows(struct transaction *transaction)
+{
+    FAILPOINT("copy_done");
+    if (transaction->batch->dead_count > 0 && !planted_bug("dead_letter_outside"))
+        send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
+    else
+        send_commit(transaction);
+}
+
+static void go_on_after_begin(struct transaction *transaction)
+{
+    batch_set_id(transaction->batch, transaction->batch_id);
+    if (transaction->batch->row_count == 0) {
+        go_on_after_rows(transaction);
+    } else {
+        transaction->step = STEP_INSERT;
+        if (!conflict_send_insert(transaction->conn, transaction->batch))
+            break_off(transaction, "cannot send rows to Postgres");
+    }
+}
+
+/* Rows wholly inside the first `sent` bytes, for the failpoint that counts them. */
+static void count_sent_rows(struct transaction *transaction)
+{
+#ifdef TALLYMILL_FAILPOINTS
+    const struct batch *batch = transaction->batch;
+    while (transaction->sent_rows < batch->row_count &&
+           batch->rows[transaction->sent_rows].start + batch->rows[transaction->sent_rows].length <= transaction->sent)
+        transaction->sent_rows++;
+    FAILPOINT_COUNT("mid_copy", transaction->sent_rows);
+#else
+    (void)transaction;
+#endif
+}
+
+static size_t bytes_to_send(const struct batch *batch)
+{
+    if (planted_bug("row_count_unchecked") && batch->row_count > 1)
+        return batch->rows[batch->row_count / 2].start; /* half of the rows, and no end marker */
+    return batch->used;
+}
+
+static void send_rows(struct transaction *transaction, int64_t now_us)
+{
+    static const char trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
+    const size_t end = bytes_to_send(transaction->batch);
+    while (!transaction->wants_write && !transaction->broken) {
+        if (transaction->sent == end) {
+            if ((end == transaction->batch->used && PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1) ||
+                PQputCopyEnd(transaction->conn, NULL) != 1)
+                break_off(transaction, "cannot end COPY");
+            transaction->step = STEP_COPY_END;
+            return;
+        }
+        const size_t left = end - transaction->sent, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+        if (PQputCopyData(transaction->conn, (const char *)transaction->batch->bytes + transaction->sent, (int)chunk) != 1) {
+            break_off(transaction, "cannot send rows to Postgres");
+            return;
+        }
+        transaction->sent += chunk;
+        transaction->moved_us = now_us;
+        const int flushed = PQflush(transaction->conn);
+        if (flushed < 0)
+            break_off(transaction, "cannot send rows to Postgres");
+        transaction->wants_write = flushed == 1;
+        count_sent_rows(transaction);
+    }
+}
+
+static bool send_dead_letter(struct transaction *transaction, const struct batch_dead *dead)
+{
+    const size_t room = dead_letter_room(dead, transaction->topic);
+    if (room > transaction->dead_capacity) {
+        uint8_t *bytes = realloc(transaction->dead_bytes, room);
+        if (!bytes)
+            return false;
+        transaction->dead_bytes = bytes;
+        transaction->dead_capacity = room;
+    }
+    const size_t length = dead_letter_encode(transaction->dead_bytes, dead, transaction->topic, transaction->batch_id);
+    return PQputCopyData(transaction->conn, (const char *)transaction->dead_bytes, (int)length) == 1;
+}
+
+static void send_dead_letters(struct transaction *transaction, int64_t now_us)
+{
+    static const char header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0", trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
+    if (transaction->dead_sent == 0 && PQputCopyData(transaction->conn, header, sizeof header) != 1)
+        break_off(transaction, "cannot send dead letters to Postgres");
+    while (!transaction->wants_write && !transaction->broken) {
+        if (transaction->dead_sent == transaction->batch->dead_count) {
+            if (PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
+                break_off(transaction, "cannot end COPY");
+            transaction->step = STEP_DEAD_END;
+            return;
+        }
+        if (!send_dead_letter(transaction, &transaction->batch->dead[transaction->dead_sent])) {
+            break_off(transaction, "cannot send dead letters to Postgres");
+            return;
+        }
+        transaction->dead_sent++;
+        transaction->moved_us = now_us;
+        const int flushed = PQflush(transaction->conn);
+        if (flushed < 0)
+            break_off(transaction, "cannot send dead letters to Postgres");
+        transaction->wants_write = flushed == 1;
+    }
+}
+
+/* ---- answers ---- */
+
+/* The count in a COPY's command tag must be what we sent: binary COPY without its end marker is accepted by the server. */
+static void check_row_count(struct transaction *transaction, const PGresult *result, int wanted)
+{
+    const long stored = strtol(PQcmdTuples((PGresult *)result), NULL, 10);
+    if (stored != wanted && !planted_bug("row_count_unchecked") && transaction->error.kind == ERROR_NONE)
+        error_set(&transaction->error, ERROR_FATAL, "Postgres stored %ld rows of a batch of %d: this is a bug, nothing was committed", stored,
+                  wanted);
+}
+
+static void take_tuples(struct transaction *transaction, const PGresult *result)
+{
+    if (transaction->step == STEP_BEGIN && PQntuples(result) == 1) {
+        if (!planted_bug("position_before_rows"))
+            transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+        transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
+    } else if (transaction->step == STEP_INSERT && !conflict_take_result(transaction->batch, result)) {
+        error_set(&transaction->error, ERROR_FATAL, "Postgres returned rows that were not in the batch: this is a bug, nothing was committed");
+    }
+}
+
+static void take_command(struct transaction *transaction, const PGresult *result)
+{
+    if (transaction->step == STEP_COPY_END)
+        check_row_count(transaction, result, transaction->batch->row_count);
+    else if (transaction->step == STEP_DEAD_END)
+        check_row_count(transaction, result, transaction->batch->dead_count);
+    else if (transaction->step == STEP_COMMIT && strcmp(PQcmdStatus((PGresult *)result), "COMMIT") == 0)
+        transaction->committed = true;
+}
+
+/* True: a COPY has opened and wants data. */
+static bool take_result(struct transaction *transaction, const PGresult *result)
+{
+    switch (PQresultStatus(result)) {
+    case PGRES_COPY_IN:
+        if (transaction->step == STEP_BEGIN) {
+            batch_set_id(transaction->batch, transaction->batch_id);
+            transaction->step = STEP_COPY;
+        } else {
+            transaction->step = STEP_DEAD;
+        }
+        return true;
+    case PGRES_TUPLES_OK: take_tuples(transaction, result); break;
+    case PGRES_COMMAND_OK: take_command(transaction, result); break;
+    default: fail(transaction, result);
+    }
+    return false;
+}
+
+/* A step's answers are all in: what comes next? */
+static enum transaction_outcome end_step(struct transaction *transaction)
+{
+    if (transaction->step == STEP_ROLLBACK) {
+        transaction->step = STEP_IDLE;
+        return TRANSACTION_FAILED;
+    }
+    if (transaction->committed) {
+        FAILPOINT("commit_replied");
+        if (planted_bug("dead_letter_outside") && transaction->step == STEP_COMMIT && transaction->batch->dead_count > 0) {
+            send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
+            return TRANSACTION_BUSY;
+        }
+        transaction->step = STEP_IDLE;
+        return TRANSACTION_COMMITTED;
+    }
+    if (transaction->error.kind != ERROR_NONE) {
+        send_query(transaction, STEP_ROLLBACK, "ROLLBACK");
+        return TRANSACTION_BUSY;
+    }
+    switch (transaction->step) {
+    case STEP_BEGIN: go_on_after_begin(transaction); break;
+    case STEP_COPY_END:
+    case STEP_INSERT: go_on_after_rows(transaction); break;
+    case STEP_DEAD_END: send_commit(transaction); break;
+    default: break_off(transaction, "Postgres ended the transaction without COMMIT"); /* a ROLLBACK tag, say */
+    }
+    return TRANSACTION_BUSY;
+}
+
+static enum transaction_outcome take_answers(struct transaction *transaction, int64_t now_us)
+{
+    if (!PQconsumeInput(transaction->conn)) {
+        break_off(transaction, "the connection to Postgres is lost");
+        return TRANSACTION_UNKNOWN;
+    }
+    while (!PQisBusy(transaction->conn)) {
+        PGresult *result = PQgetResult(transaction->conn);
+        transaction->moved_us = now_us;
+        if (!result)
+            return end_step(transaction);
+        const bool opened = take_result(transaction, result);
+        PQclear(result);
+        if (PQstatus(transaction->conn) == CONNECTION_BAD) {
+            break_off(transaction, "the connection to Postgres is lost");
+            return TRANSACTION_UNKNOWN;
+        }
+        if (opened)
+            break;
+    }
+    return TRANSACTION_BUSY;
+}
+
+/* Planted bug: the ledger says "stored" in a transaction of its own, before the rows are sent. */
+static void commit_position_first(struct transaction *transaction)
+{
+    PGresult *id = PQexec(transaction->conn, "SELECT nextval('tallymill.batch_ids')");
+    transaction->batch_id = PQntuples(id) == 1 ? strtoll(PQgetvalue(id, 0, 0), NULL, 10) : 0;
+    PQclear(id);
+    PQclear(PQexec(transaction->conn, "BEGIN"));
+    char *sql = ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
+    if (sql)
+        PQclear(PQexec(transaction->conn, sql));
+    free(sql);
+}
+
+static bool is_sending(const struct transaction *transaction)
+{
+    return transaction->step == STEP_COPY || transaction->step == STEP_DEAD;
+}
+
+void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us)
+{
+    transaction->conn = conn;
+    transaction->batch = batch;
+    transaction->on_conflict = on_conflict;
+    transaction->committed = transaction->broken = transaction->wants_write = false;
+    transaction->batch_id = 0;
+    transaction->backend_pid = 0;
+    transaction->sent = 0;
+    transaction->sent_rows = transaction->dead_sent = 0;
+    transaction->begun_us = transaction->moved_us = now_us;
+    error_clear(&transaction->error);
+    transaction->detail[0] = transaction->table[0] = transaction->constraint[0] = '\0';
+    for (int i = 0; i < batch->range_count; i++)
+        batch->ranges[i].conflicts = 0;
+    if (planted_bug("position_before_rows"))
+        commit_position_first(transaction);
+
+    char sql[sizeof begin_sql + sizeof copy_sql];
+    const bool copies = batch->row_count > 0 && !on_conflict;
+    snprintf(sql, sizeof sql, "%s%s", begin_sql, copies ? copy_sql : "");
+    send_query(transaction, STEP_BEGIN, sql);
+}
+
+enum transaction_outcome transaction_pump(struct transaction *transaction, int64_t now_us)
+{
+    enum transaction_outcome outcome = TRANSACTION_BUSY;
+    for (int turn = 0; turn < 8 && outcome == TRANSACTION_BUSY && !transaction->broken; turn++) {
+        const int flushed = PQflush(transaction->conn);
+        if (flushed < 0)
+            break_off(transaction, "the connection to Postgres is lost");
+        transaction->wants_write = flushed == 1;
+        const enum step step = transaction->step;
+        if (transaction->broken || (transaction->wants_write && is_sending(transaction)))
+            break;
+        if (step == STEP_COPY)
+            send_rows(transaction, now_us);
+        else if (step == STEP_DEAD)
+            send_dead_letters(transaction, now_us);
+        else
+            outcome = take_answers(transaction, now_us);
+        if (transaction->step == step)
+            break; /* nothing more to do now */
+    }
+    if (outcome == TRANSACTION_BUSY && !transaction->broken && now_us - transaction->begun_us > DEADLINE_US)
+        break_off(transaction, "a batch took longer than its deadline of 10 minutes");
+    return transaction->broken ? TRANSACTION_UNKNOWN : outcome;
+}

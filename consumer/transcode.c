@@ -1,0 +1,460 @@
+/* transcode.c - the walk over an event's top-level map, and the tuple it leaves.
+ *
+ * Invariant: fields are checked before anything that depends on them is written, and a field that is only pointed at stays inside the
+ * message. The tuple never exceeds TRANSCODE_ROOM, because event_data (with _extra) is bounded in input bytes and no input byte makes more than six
+ * output bytes... but for `nil`, `true` and `false` (a key of at least two bytes and a colon stand beside them in a map; in an array one byte makes at
+ * most "false," of six). Rejected: collecting fields into a struct of their own and encoding in a second step; it would copy every byte of
+ * event_data twice.
+ */
+#include "transcode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attributes.h"
+#include "catalogue.h"
+#include "clock.h"
+#include "cursor.h"
+#include "error.h"
+#include "json_text.h"
+#include "json_tree.h"
+#include "tuple.h"
+#include "uuid.h"
+
+enum field { FIELD_ID, FIELD_EVENT_NAME, FIELD_CATEGORY, FIELD_SESSION, FIELD_USER, FIELD_DATA, FIELD_INTERNAL, FIELD_CREATED_AT, FIELD_VERSION, FIELD_COUNT };
+
+static const struct {
+    const char *name;
+    size_t length;
+} fields[FIELD_COUNT] = {{"id", 2},      {"event_name", 10},  {"event_category", 14}, {"session_id", 10}, {"user_id", 7},
+                         {"event_data", 10}, {"is_internal", 11}, {"created_at", 10},     {"v", 1}};
+
+struct text {
+    const uint8_t *bytes; /* NULL: absent */
+    uint32_t length;
+};
+
+struct transcoder {
+    struct transcode_rules rules;
+    struct json_tree tree;
+    char detail[96];
+    /* The event under way. */
+    const uint8_t *value;
+    struct cursor cursor;
+    unsigned seen, present; /* bits of enum field: the key was met; its value was not nil */
+    bool has_unknown;
+    int field; /* the field under way, FIELD_COUNT: an unknown key, -1: none */
+    struct text event_name, category, session;
+    int64_t user_id;
+    bool has_user;
+    int64_t created_at_us;
+    const uint8_t *data, *data_end; /* event_data in the message; NULL: absent */
+    uint8_t *out, *json_end;        /* the tuple, and the first byte behind its event_data */
+    size_t extra_bytes;             /* of unknown keys and their values */
+};
+
+struct transcoder *transcoder_new(const struct transcode_rules *rules, struct error *err)
+{
+    struct transcoder *transcoder = calloc(1, sizeof *transcoder);
+    if (transcoder)
+        transcoder->tree.keys = malloc(JSON_KEYS * sizeof *transcoder->tree.keys);
+    if (!transcoder || !transcoder->tree.keys) {
+        transcoder_free(transcoder);
+        error_set(err, ERROR_RETRY, "no memory for the event reader");
+        return NULL;
+    }
+    transcoder->rules = *rules;
+    return transcoder;
+}
+
+void transcoder_free(struct transcoder *transcoder)
+{
+    if (!transcoder)
+        return;
+    free(transcoder->tree.keys);
+    free(transcoder);
+}
+
+void transcoder_set_window(struct transcoder *transcoder, int64_t oldest_us, int64_t newest_us)
+{
+    transcoder->rules.oldest_us = oldest_us;
+    transcoder->rules.newest_us = newest_us;
+}
+
+const char *transcoder_detail(const struct transcoder *transcoder)
+{
+    return transcoder->detail;
+}
+
+static enum reason read_text(const struct item *item, uint32_t most, struct text *text)
+{
+    if (item->type != ITEM_STR)
+        return REASON_TYPE;
+    if (item->length == 0 || item->length > most)
+        return REASON_LEN;
+    *text = (struct text){item->bytes, item->length};
+    return text_check(item->bytes, item->length);
+}
+
+static enum reason read_id(const struct item *item, uint8_t *out)
+{
+    static const uint8_t zero[UUID_BYTES];
+    if (item->type == ITEM_BIN && item->length == UUID_BYTES)
+        memcpy(out, item->bytes, UUID_BYTES);
+    else if (item->type != ITEM_STR && item->type != ITEM_BIN && item->type != ITEM_NIL)
+        return REASON_TYPE;
+    else if (item->type != ITEM_STR || !uuid_parse((const char *)item->bytes, item->length, out))
+        return REASON_ID;
+    return memcmp(out, zero, UUID_BYTES) == 0 ? REASON_ID : REASON_NONE;
+}
+
+static enum reason read_time(const struct item *item, int64_t *created_at_us)
+{
+    if (item->type == ITEM_EXT)
+        return item_time(item, created_at_us);
+    if (item->type != ITEM_UINT && item->type != ITEM_INT)
+        return REASON_TYPE;
+    if (item->type == ITEM_UINT && item->uint > INT64_MAX)
+        return REASON_TS_RANGE;
+    *created_at_us = item->sint;
+    return REASON_NONE;
+}
+
+static enum reason read_version(const struct item *item)
+{
+    if (item->type == ITEM_INT)
+        return REASON_VERSION;
+    if (item->type != ITEM_UINT)
+        return REASON_TYPE;
+    return item->uint == WIRE_VERSION ? REASON_NONE : REASON_VERSION;
+}
+
+static enum reason read_user(struct transcoder *transcoder, const struct item *item)
+{
+    if (item->type == ITEM_INT)
+        return REASON_RANGE;
+    if (item->type != ITEM_UINT)
+        return REASON_TYPE;
+    if (item->uint > INT64_MAX)
+        return REASON_RANGE;
+    transcoder->user_id = item->sint;
+    transcoder->has_user = true;
+    return REASON_NONE;
+}
+
+static enum reason read_internal(const struct item *item, uint8_t *out)
+{
+    if (item->type != ITEM_BOOL)
+        return REASON_TYPE;
+    *out = (uint8_t)item->uint;
+    return REASON_NONE;
+}
+
+/* event_data goes to its place in the tuple at once. */
+static enum reason read_data(struct transcoder *transcoder)
+{
+    struct cursor *cursor = &transcoder->cursor;
+    struct cursor look = *cursor;
+    struct item item;
+    enum reason reason = cursor_next(&look, &item);
+    if (reason != REASON_NONE)
+        return reason;
+    if (item.type == ITEM_NIL) {
+        cursor->at = look.at;
+        return REASON_NONE;
+    }
+    if (item.type != ITEM_MAP)
+        return REASON_TYPE;
+    transcoder->data = cursor->at;
+    transcoder->tree.limit =
+        cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
+    uint8_t *json = transcoder->out + TUPLE_EVENT_DATA + 5;
+    reason = json_tree_write(&transcoder->tree, cursor, 1, &json);
+    transcoder->json_end = json;
+    transcoder->data_end = cursor->at;
+    return reason;
+}
+
+static enum reason read_field(struct transcoder *transcoder, enum field field)
+{
+    struct cursor *cursor = &transcoder->cursor;
+    if (field == FIELD_DATA)
+        return read_data(transcoder);
+    const uint8_t *start = cursor->at;
+    struct item item;
+    enum reason reason = cursor_next(cursor, &item);
+    if (reason != REASON_NONE)
+        return reason;
+    if (item.type == ITEM_NIL && field != FIELD_ID)
+        return REASON_NONE; /* absent; required fields are missed at the end */
+    transcoder->present |= 1u << field;
+    switch (field) {
+    case FIELD_ID: reason = read_id(&item, transcoder->out + TUPLE_ID); break;
+    case FIELD_EVENT_NAME: reason = read_text(&item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name); break;
+    case FIELD_CATEGORY: reason = read_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
+    case FIELD_SESSION: reason = read_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
+    case FIELD_USER: reason = read_user(transcoder, &item); break;
+    case FIELD_INTERNAL: reason = read_internal(&item, transcoder->out + TUPLE_IS_INTERNAL); break;
+    case FIELD_CREATED_AT: reason = read_time(&item, &transcoder->created_at_us); break;
+    case FIELD_VERSION: reason = read_version(&item); break;
+    case FIELD_DATA: case FIELD_COUNT: break;
+    }
+    if (reason != REASON_NONE)
+        cursor->at = start;
+    return reason;
+}
+
+static enum field find_field(const struct item *key)
+{
+    for (int field = 0; field < FIELD_COUNT; field++)
+        if (fields[field].length == key->length && memcmp(fields[field].name, key->bytes, key->length) == 0)
+            return (enum field)field;
+    return FIELD_COUNT;
+}
+
+static enum reason read_unknown(struct transcoder *transcoder, const struct item *key, const uint8_t *start)
+{
+    struct cursor *cursor = &transcoder->cursor;
+    if (transcoder->rules.reject_unknown_keys)
+        return REASON_UNKNOWN_KEY;
+    json_tree_push(&transcoder->tree, key);
+    transcoder->has_unknown = true;
+    const enum reason reason = cursor_skip(cursor, WIRE_DATA_DEPTH - 2); /* it will lie at levels 3 and deeper */
+    transcoder->extra_bytes += (size_t)(cursor->at - start);
+    return reason == REASON_NONE && transcoder->extra_bytes > WIRE_DATA_BYTES ? REASON_SIZE : reason;
+}
+
+static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
+{
+    struct cursor *cursor = &transcoder->cursor;
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct item key;
+        const uint8_t *start = cursor->at;
+        transcoder->field = -1;
+        enum reason reason = json_tree_key(cursor, &key);
+        if (reason != REASON_NONE)
+            return reason;
+        const enum field field = find_field(&key);
+        transcoder->field = (int)field;
+        if (field == FIELD_COUNT) {
+            reason = read_unknown(transcoder, &key, start);
+        } else if (transcoder->seen & 1u << field) {
+            cursor->at = start;
+            reason = REASON_DUP_KEY;
+        } else {
+            transcoder->seen |= 1u << field;
+            reason = read_field(transcoder, field);
+        }
+        if (reason != REASON_NONE)
+            return reason;
+    }
+    transcoder->field = -1;
+    return json_tree_pop_unique(&transcoder->tree, 0);
+}
+
+/* Reopens the JSON object in the tuple for another member. */
+static uint8_t *reopen_data(struct transcoder *transcoder)
+{
+    uint8_t *json = transcoder->json_end - 1; /* the closing brace */
+    if (json[-1] != '{')
+        *json++ = ',';
+    return json;
+}
+
+static bool data_has_key(const struct transcoder *transcoder, const char *name)
+{
+    struct cursor cursor = {transcoder->data, transcoder->data_end};
+    struct item map, key;
+    if (!transcoder->data || cursor_next(&cursor, &map) != REASON_NONE)
+        return false;
+    for (uint32_t i = 0; i < map.length; i++) {
+        if (cursor_next(&cursor, &key) != REASON_NONE)
+            return false;
+        if (key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0)
+            return true;
+        if (cursor_skip(&cursor, WIRE_DATA_DEPTH) != REASON_NONE)
+            return false;
+    }
+    return false;
+}
+
+/* The unknown top-level keys, in a second walk over the top level that few events need. */
+static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, const uint8_t *first_pair)
+{
+    const size_t data_bytes = transcoder->data ? (size_t)(transcoder->data_end - transcoder->data) : 0;
+    if (data_bytes + transcoder->extra_bytes > WIRE_DATA_BYTES)
+        return REASON_SIZE;
+    if (data_has_key(transcoder, "_extra"))
+        return REASON_DUP_KEY;
+    struct cursor *cursor = &transcoder->cursor;
+    cursor->at = first_pair;
+    transcoder->tree.limit = cursor->end;
+    uint8_t *json = reopen_data(transcoder);
+    memcpy(json, "\"_extra\":{", 10);
+    json += 10;
+    bool is_first = true;
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct item key;
+        enum reason reason = json_tree_key(cursor, &key);
+        if (reason == REASON_NONE && find_field(&key) != FIELD_COUNT) {
+            reason = cursor_skip(cursor, WIRE_DATA_DEPTH);
+        } else if (reason == REASON_NONE) {
+            if (!is_first)
+                *json++ = ',';
+            is_first = false;
+            reason = json_write_text(&json, key.bytes, key.length);
+            *json++ = ':';
+            if (reason == REASON_NONE)
+                reason = json_tree_write(&transcoder->tree, cursor, 3, &json);
+        }
+        if (reason != REASON_NONE)
+            return reason;
+    }
+    memcpy(json, "}}", 2);
+    transcoder->json_end = json + 2;
+    return REASON_NONE;
+}
+
+/* The time outside the window: a dead letter, or the message's time with the original beside it. */
+static enum reason check_window(struct transcoder *transcoder, int64_t message_us)
+{
+    const struct transcode_rules *rules = &transcoder->rules;
+    const int64_t original = transcoder->created_at_us;
+    if (original >= rules->oldest_us && original < rules->newest_us)
+        return REASON_NONE;
+    transcoder->field = FIELD_CREATED_AT;
+    if (!rules->clamp || message_us < rules->oldest_us || message_us >= rules->newest_us)
+        return REASON_TS_RANGE;
+    if (data_has_key(transcoder, "_created_at"))
+        return REASON_DUP_KEY;
+    uint8_t *json = reopen_data(transcoder);
+    memcpy(json, "\"_created_at\":", 14);
+    json = json_write_int(json + 14, original);
+    *json++ = '}';
+    transcoder->json_end = json;
+    transcoder->created_at_us = message_us;
+    return REASON_NONE;
+}
+
+static enum reason check_catalogue(struct transcoder *transcoder, struct transcoded *result)
+{
+    const struct text name = transcoder->event_name;
+    const struct event_kind *kind = catalogue_find(transcoder->rules.catalogue, (const char *)name.bytes, name.length);
+    result->is_unknown_event = kind == NULL;
+    if (!kind) {
+        transcoder->field = FIELD_EVENT_NAME;
+        return transcoder->rules.reject_unknown_events ? REASON_UNKNOWN_EVENT : REASON_NONE;
+    }
+    const struct text listed = {(const uint8_t *)kind->category, (uint32_t)kind->category_length};
+    transcoder->field = FIELD_CATEGORY;
+    if (!transcoder->category.bytes)
+        transcoder->category = listed;
+    else if (transcoder->category.length != listed.length || memcmp(transcoder->category.bytes, listed.bytes, listed.length) != 0)
+        return REASON_CATEGORY;
+    transcoder->field = FIELD_DATA;
+    if (transcoder->data &&
+        !attributes_agree(kind, transcoder->data, (size_t)(transcoder->data_end - transcoder->data))) {
+        result->breaks_attributes = true;
+        if (transcoder->rules.reject_attributes)
+            return REASON_SCHEMA;
+    }
+    transcoder->field = -1;
+    return REASON_NONE;
+}
+
+static size_t finish_tuple(struct transcoder *transcoder)
+{
+    uint8_t *out = transcoder->out;
+    put_16(out, TUPLE_COLUMNS);
+    put_32(out + TUPLE_BATCH_ID - 4, 8);
+    put_64(out + TUPLE_BATCH_ID, 0);
+    put_32(out + TUPLE_ID - 4, UUID_BYTES);
+    put_32(out + TUPLE_CREATED_AT - 4, 8);
+    put_64(out + TUPLE_CREATED_AT, (uint64_t)(transcoder->created_at_us - CLOCK_POSTGRES_EPOCH_US));
+    put_32(out + TUPLE_IS_INTERNAL - 4, 1);
+    put_32(out + TUPLE_EVENT_DATA, (uint32_t)(transcoder->json_end - (out + TUPLE_EVENT_DATA + 4)));
+    out[TUPLE_EVENT_DATA + 4] = 1; /* jsonb's version */
+    uint8_t *end = transcoder->json_end;
+    end = put_column(end, transcoder->event_name.bytes, transcoder->event_name.length);
+    end = put_column(end, transcoder->category.bytes, transcoder->category.length);
+    end = put_column(end, transcoder->session.bytes, transcoder->session.length);
+    if (transcoder->has_user)
+        end = put_64(put_32(end, 8), (uint64_t)transcoder->user_id);
+    else
+        end = put_32(end, UINT32_MAX);
+    return (size_t)(end - out);
+}
+
+static enum reason read_event(struct transcoder *transcoder, int64_t message_us, struct transcoded *result)
+{
+    struct item root;
+    enum reason reason = cursor_next(&transcoder->cursor, &root);
+    if (reason != REASON_NONE)
+        return reason;
+    if (root.type != ITEM_MAP) {
+        transcoder->cursor.at = transcoder->value;
+        return REASON_ROOT;
+    }
+    const uint8_t *first_pair = transcoder->cursor.at;
+    reason = read_pairs(transcoder, root.length);
+    if (reason != REASON_NONE)
+        return reason;
+    if (transcoder->cursor.at != transcoder->cursor.end)
+        return REASON_TRAILING;
+    static const enum field required[] = {FIELD_ID, FIELD_EVENT_NAME, FIELD_CREATED_AT};
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        transcoder->field = (int)required[i];
+        if (!(transcoder->present & 1u << required[i]))
+            return REASON_MISSING;
+    }
+    transcoder->field = FIELD_COUNT;
+    if (transcoder->has_unknown && (reason = write_extra(transcoder, root.length, first_pair)) != REASON_NONE)
+        return reason;
+    if ((reason = check_window(transcoder, message_us)) != REASON_NONE)
+        return reason;
+    return check_catalogue(transcoder, result);
+}
+
+static void describe(struct transcoder *transcoder, enum reason reason)
+{
+    const char *key = transcoder->field < 0 ? "none" : transcoder->field == FIELD_COUNT ? "(unknown)" : fields[transcoder->field].name;
+    if (reason == REASON_MISSING)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
+    else if (reason == REASON_TS_RANGE)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "key %s, outside window.oldest to window.ahead", key);
+    else
+        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s", (size_t)(transcoder->cursor.at - transcoder->value), key);
+}
+
+enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
+                      struct transcoded *result)
+{
+    transcoder->value = value;
+    transcoder->cursor = (struct cursor){value, value + length};
+    transcoder->seen = transcoder->present = 0;
+    transcoder->has_unknown = transcoder->has_user = false;
+    transcoder->field = -1;
+    transcoder->event_name = transcoder->category = transcoder->session = (struct text){NULL, 0};
+    transcoder->data = transcoder->data_end = NULL;
+    transcoder->extra_bytes = 0;
+    transcoder->tree.key_count = 0;
+    transcoder->out = out;
+    out[TUPLE_IS_INTERNAL] = 0;
+    memcpy(out + TUPLE_EVENT_DATA + 5, "{}", 2);
+    transcoder->json_end = out + TUPLE_EVENT_DATA + 7;
+    memset(result, 0, sizeof *result);
+
+    enum reason reason = !value                      ? REASON_TOMBSTONE
+                         : length == 0               ? REASON_EMPTY
+                         : length > WIRE_VALUE_BYTES ? REASON_SIZE
+                                                     : read_event(transcoder, message_us, result);
+    if (reason != REASON_NONE) {
+        describe(transcoder, reason);
+        return reason;
+    }
+    result->has_unknown_key = transcoder->has_unknown;
+    result->day = clock_day_of(transcoder->created_at_us);
+    result->length = finish_tuple(transcoder);
+    return REASON_NONE;
+}

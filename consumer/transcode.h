@@ -1,0 +1,72 @@
+/* transcode.h - one msgpack event becomes one tuple of Postgres's binary COPY, in one walk over its bytes. Wire format: schemas/wire.md;
+ * tuple: postgresql.org/docs/current/sql-copy.html, "Binary Format".
+ *
+ * Column order of the tuple, and of the COPY statement (TRANSCODE_COLUMNS): the columns of fixed width first, so that they lie at fixed
+ * places; then event_data, which so can be written the moment it is met, whatever the order of keys; last the short texts, which are only pointed at
+ * until the walk is over. batch_id is left 0: it is known when the transaction begins.
+ *
+ * A transcoder belongs to one thread. Nothing here allocates after transcoder_new.
+ */
+#ifndef TALLYMILL_TRANSCODE_H
+#define TALLYMILL_TRANSCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reason.h"
+#include "wire.h"
+
+struct catalogue;
+struct error;
+
+#define TRANSCODE_COLUMNS "batch_id, id, created_at, is_internal, event_data, event_name, event_category, session_id, user_id"
+
+/* Where the fixed columns' data lie in a tuple, in bytes from its begin. */
+enum {
+    TUPLE_COLUMNS = 9,
+    TUPLE_BATCH_ID = 6,
+    TUPLE_ID = 18,
+    TUPLE_CREATED_AT = 38,
+    TUPLE_IS_INTERNAL = 50,
+    TUPLE_EVENT_DATA = 51, /* its length word; all columns from here on carry theirs */
+};
+
+/* Bytes that one tuple may need, whatever the event holds: six for each byte of event_data (a control character), and the rest. */
+enum { TRANSCODE_ROOM = 6 * (WIRE_DATA_BYTES + 16) + 2048 };
+
+struct transcode_rules {
+    int64_t oldest_us, newest_us;        /* the accepted window of created_at; brought up to date by the caller */
+    bool clamp;                          /* outside it: store at the message's time, keep the original in event_data._created_at */
+    bool reject_unknown_keys;            /* wire.unknown_key */
+    bool reject_unknown_events;          /* catalogue.unknown */
+    bool reject_attributes;              /* catalogue.attributes */
+    const struct catalogue *catalogue;   /* borrowed, outlives the transcoder */
+};
+
+struct transcoded {
+    size_t length;            /* bytes of the tuple */
+    int32_t day;              /* UTC day of created_at, since 1970-01-01 */
+    bool is_unknown_event;    /* not in the catalogue */
+    bool has_unknown_key;     /* kept under event_data._extra */
+    bool breaks_attributes;   /* an attribute against the catalogue, stored all the same */
+};
+
+struct transcoder;
+
+/* NULL and ERROR_RETRY without memory. rules is copied. */
+struct transcoder *transcoder_new(const struct transcode_rules *rules, struct error *err);
+void transcoder_free(struct transcoder *transcoder);
+
+/* Moves the accepted window (the clock goes on). */
+void transcoder_set_window(struct transcoder *transcoder, int64_t oldest_us, int64_t newest_us);
+
+/* Writes the tuple of `value` (NULL: a tombstone) to `out`, which has TRANSCODE_ROOM bytes. message_us: Kafka's record time in Unix microseconds, used
+ * for clamping when it lies in the window. Any reason but NONE: a dead letter; what is in `out` then means nothing, and transcoder_detail() says where. */
+enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
+                      struct transcoded *result);
+
+/* "byte 57, key event_data": where the last refused event went wrong. Valid until the next transcode. Never holds input bytes. */
+const char *transcoder_detail(const struct transcoder *transcoder);
+
+#endif

@@ -1,0 +1,458 @@
+/* worker.c - the main loop: read, fill, send, wait.
+ *
+ * Each turn takes what Kafka has while the batch being filled has room, moves the transaction as far as its socket allows, and starts the next batch when
+ * one is due. Nothing in a turn waits, but for three rare things that need an idle connection: connecting, claiming, and finding refused rows; each has a
+ * deadline far below max.poll.interval.ms. Reading is paused only while Postgres keeps a full batch waiting for more than 2 s, or is away.
+ */
+#include "worker.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "catalogue.h"
+#include "clock.h"
+#include "failpoint.h"
+#include "log.h"
+#include "postgres.h"
+#include "prefetch.h"
+#include "service.h"
+#include "settings.h"
+#include "start.h"
+#include "transcode.h"
+#include "worker_state.h"
+
+enum { MESSAGES_A_TURN = 1000 };
+#define CONNECT_LIMIT_US INT64_C(3000000)
+#define PAUSE_AFTER_US   INT64_C(2000000)
+#define REVOKE_LIMIT_US  INT64_C(3000000)
+#define LONGEST_WAIT_US  INT64_C(200000)
+#define MOST_BACKOFF_US  INT64_C(5000000)
+
+/* ---- opening ---- */
+
+static struct transcode_rules rules_from(const struct settings *settings, const struct catalogue *catalogue)
+{
+    return (struct transcode_rules){
+        .clamp = strcmp(settings_text(settings, "window.policy"), "clamp") == 0,
+        .reject_unknown_keys = strcmp(settings_text(settings, "wire.unknown_key"), "reject") == 0,
+        .reject_unknown_events = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0,
+        .reject_attributes = strcmp(settings_text(settings, "catalogue.attributes"), "reject") == 0,
+        .catalogue = catalogue,
+    };
+}
+
+static void move_window(struct worker *worker, int64_t now_us)
+{
+    if (worker->last_window_us != 0 && now_us - worker->last_window_us < CLOCK_SECOND_US)
+        return;
+    worker->last_window_us = now_us;
+    const int64_t wall_us = clock_wall_us();
+    transcoder_set_window(worker->transcoder, settings_oldest_us(worker->settings, "window.oldest", wall_us),
+                          wall_us + settings_int(worker->settings, "window.ahead"));
+}
+
+static void name_owner(struct worker *worker)
+{
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(worker->owner, sizeof worker->owner, "%s/%ld/%.80s", host, (long)getpid(), settings_text(worker->settings, "consumer.instance"));
+}
+
+static bool check_database(const char *dsn, struct error *err)
+{
+    PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, err);
+    const bool good = conn && postgres_check_schema(conn, err);
+    PQfinish(conn);
+    return good;
+}
+
+struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker) {
+        error_set(err, ERROR_RETRY, "no memory for the worker");
+        return NULL;
+    }
+    worker->settings = settings;
+    worker->dsn = settings_text(settings, "postgres.dsn");
+    worker->min_age_us = settings_int(settings, "batch.min_age");
+    worker->until_end = until_end;
+    name_owner(worker);
+    const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
+    const int max_rows = (int)settings_int(settings, "batch.max_rows");
+    /* A wrong setting or schema is told at once; a server that is away is waited for in the loop, as at any other time. */
+    if (!(worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err)) ||
+        (!check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
+        goto out;
+    error_clear(err);
+    const struct transcode_rules rules = rules_from(settings, worker->catalogue);
+    if (!(worker->transcoder = transcoder_new(&rules, err)) || !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
+        !(worker->sending = batch_new(max_rows, prefetch.batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
+        !(worker->transaction = transaction_new(source_topic(worker->source), err)))
+        goto out;
+    if (until_end && !worker_note_ends(worker, err))
+        goto out;
+    move_window(worker, clock_now_us());
+    return worker;
+out:
+    worker_close(worker, false);
+    return NULL;
+}
+
+bool worker_check(const struct settings *settings, struct error *err)
+{
+    struct worker *worker = worker_open(settings, false, err);
+    if (!worker)
+        return false;
+    printf("settings, topic %s and catalogue: good\n", source_topic(worker->source));
+    const bool good = check_database(worker->dsn, err);
+    if (good)
+        printf("database and schema: good\n");
+    worker_close(worker, false);
+    return good;
+}
+
+/* ---- Postgres comes and goes ---- */
+
+void worker_back_off(struct worker *worker, int64_t now_us)
+{
+    int64_t pause_us = worker->backoff_us ? worker->backoff_us * 2 : 50000;
+    if (pause_us > MOST_BACKOFF_US)
+        pause_us = MOST_BACKOFF_US;
+    worker->backoff_us = pause_us;
+    worker->not_before_us = now_us + pause_us / 2 + random() % (pause_us / 2 + 1); /* jitter: workers must not come back in step */
+}
+
+void worker_drop_batches(struct worker *worker)
+{
+    if (worker->held)
+        rd_kafka_message_destroy(worker->held);
+    worker->held = NULL;
+    batch_reset(worker->filling);
+    if (!worker->is_open)
+        batch_reset(worker->sending);
+    worker->retry_sending = false;
+}
+
+void worker_drop_connection(struct worker *worker, int64_t now_us)
+{
+    PQfinish(worker->conn);
+    worker->conn = NULL;
+    worker->is_open = false;
+    worker->resync = true;
+    worker_drop_batches(worker);
+    source_pause(worker->source, true);
+    worker_back_off(worker, now_us);
+}
+
+static bool connect_database(struct worker *worker, int64_t now_us, struct error *err)
+{
+    struct error local;
+    error_clear(&local);
+    worker->conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
+    if (worker->conn && postgres_check_schema(worker->conn, &local)) {
+        PQsetnonblocking(worker->conn, 1);
+        worker->resync = true;
+        worker->backoff_us = 0;
+        log_info("connected to Postgres", NULL);
+        return true;
+    }
+    PQfinish(worker->conn);
+    worker->conn = NULL;
+    if (local.kind != ERROR_RETRY) {
+        *err = local;
+        return false;
+    }
+    log_warn_because(&local, "cannot reach Postgres, trying again", NULL);
+    worker_back_off(worker, now_us);
+    return true;
+}
+
+/* ---- reading ---- */
+
+static void judge_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message)
+{
+    uint8_t hash[ANCHOR_HASH_BYTES];
+    anchor_hash(hash, message);
+    partition->verify_anchor = false;
+    switch (anchor_judge(&partition->claim, message->offset, hash)) {
+    case ANCHOR_MATCHES: break;
+    case ANCHOR_UNVERIFIABLE:
+        log_warn("the last stored message is gone from Kafka: its place cannot be verified",
+                 "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64, source_topic(worker->source), message->partition,
+                 partition->claim.anchor_offset);
+        break;
+    case ANCHOR_DIFFERS:
+        log_error("another message stands where the last stored one was: the topic was truncated or recreated; not read until a person has looked",
+                  "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition, message->offset);
+        source_stop(worker->source, partition);
+    }
+}
+
+/* Takes the message over. False without memory. */
+static bool take_message(struct worker *worker, struct source_partition *partition, rd_kafka_message_t *message, struct error *err)
+{
+    if (partition->verify_anchor)
+        judge_anchor(worker, partition, message);
+    const int64_t offset = message->offset;
+    if (partition->is_stopped || offset < partition->expected_offset) { /* the anchor itself, mostly */
+        rd_kafka_message_destroy(message);
+        return true;
+    }
+    if (!batch_add(worker->filling, worker->transcoder, message, partition->expected_offset, err))
+        return false;
+    partition->expected_offset = offset + 1;
+    return true;
+}
+
+static bool take_end(struct worker *worker, struct source_partition *partition, int64_t end_offset, struct error *err)
+{
+    if (partition->verify_anchor) /* read to the end and met no message: the anchor is gone */
+        partition->verify_anchor = false;
+    if (end_offset <= partition->expected_offset)
+        return true;
+    if (!batch_skip(worker->filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
+        return false;
+    partition->expected_offset = end_offset;
+    return true;
+}
+
+static bool take_held(struct worker *worker, struct error *err)
+{
+    rd_kafka_message_t *message = worker->held;
+    if (!message || batch_is_full(worker->filling))
+        return true;
+    worker->held = NULL;
+    struct source_partition *partition = source_find(worker->source, message->partition);
+    if (partition)
+        return take_message(worker, partition, message, err);
+    rd_kafka_message_destroy(message);
+    return true;
+}
+
+static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
+{
+    rd_kafka_message_t *message;
+    struct source_partition *partition;
+    int64_t end_offset;
+    switch (source_poll(worker->source, &message, &partition, &end_offset, err)) {
+    case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
+    case SOURCE_MESSAGE:
+        FAILPOINT("after_poll");
+        if (worker->resync) {
+            rd_kafka_message_destroy(message); /* it comes again, from the ledger's position */
+        } else if (batch_is_full(worker->filling)) {
+            worker->held = message;
+        } else {
+            return take_message(worker, partition, message, err);
+        }
+        return true;
+    case SOURCE_END: return worker->resync || take_end(worker, partition, end_offset, err);
+    case SOURCE_ASSIGN: worker->queue_is_dry = worker->assign_wanted = true; return true;
+    case SOURCE_REVOKE:
+        if (!worker->revoke_wanted)
+            worker->revoke_since_us = now_us;
+        worker->queue_is_dry = worker->revoke_wanted = true;
+        worker->assign_wanted = false;
+        return true;
+    case SOURCE_RESYNC: worker->resync = true; return true;
+    case SOURCE_FATAL: return false;
+    }
+    return true;
+}
+
+/* Polling goes on whatever happens; it is a full batch that keeps it waiting, and after 2 s it pauses instead. */
+static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
+{
+    if (!take_held(worker, err))
+        return false;
+    const bool is_full = worker->held || batch_is_full(worker->filling);
+    if (!is_full)
+        worker->full_since_us = 0;
+    else if (worker->full_since_us == 0)
+        worker->full_since_us = now_us;
+    if (is_full && now_us - worker->full_since_us < PAUSE_AFTER_US)
+        return true;
+    source_pause(worker->source, is_full || !worker->conn);
+    source_clear_wakeup(worker->source);
+    worker->queue_is_dry = false;
+    for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry && !worker->held; i++) {
+        if (!take_event(worker, now_us, err))
+            return false;
+        if (!is_full && batch_is_full(worker->filling))
+            break;
+    }
+    return true;
+}
+
+/* ---- the turn ---- */
+
+/* What needs an idle connection. True: something was done or is waited for, begin no batch now. */
+static bool answer_group(struct worker *worker, int64_t now_us, struct error *err, bool *alive)
+{
+    struct error local;
+    *alive = true;
+    if (worker->revoke_wanted) {
+        worker_drop_batches(worker);
+        source_unassign(worker->source);
+        worker->revoke_wanted = false;
+        return true;
+    }
+    if (worker->rejoin) {
+        worker->rejoin = false;
+        source_rejoin(worker->source);
+    }
+    if (!worker->assign_wanted && !worker->resync)
+        return false;
+    error_clear(&local);
+    if (worker_assign(worker, &local))
+        return true;
+    if (local.kind != ERROR_RETRY) {
+        *err = local;
+        *alive = false;
+        return true;
+    }
+    log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
+    worker->resync = true;
+    worker_back_off(worker, now_us);
+    if (PQstatus(worker->conn) != CONNECTION_OK)
+        worker_drop_connection(worker, now_us);
+    return true;
+}
+
+static bool batch_is_due(const struct worker *worker, int64_t now_us)
+{
+    if (worker->retry_sending)
+        return true;
+    if (batch_is_empty(worker->filling))
+        return false;
+    return batch_is_full(worker->filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
+}
+
+static void summarize(struct worker *worker, int64_t now_us)
+{
+    if (worker->reports_due && now_us - worker->last_report_us >= CLOCK_SECOND_US) {
+        source_report_positions(worker->source);
+        worker->reports_due = false;
+        worker->last_report_us = now_us;
+    }
+    if (now_us - worker->last_summary_us < 10 * CLOCK_SECOND_US)
+        return;
+    worker->last_summary_us = now_us;
+    int count;
+    source_partitions(worker->source, &count);
+    service_status("%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
+                   worker->conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
+}
+
+static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
+{
+    if (worker->is_open && !worker_pump(worker, now_us, err))
+        return false;
+    if (worker->is_open) {
+        /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
+        if (worker->revoke_wanted && now_us - worker->revoke_since_us > REVOKE_LIMIT_US) {
+            worker_drop_batches(worker);
+            source_unassign(worker->source);
+            worker->revoke_wanted = false;
+        }
+        return true;
+    }
+    if (now_us < worker->not_before_us && !worker->revoke_wanted)
+        return true;
+    if (!worker->conn && !worker->revoke_wanted)
+        return connect_database(worker, now_us, err);
+    bool alive;
+    if (answer_group(worker, now_us, err, &alive))
+        return alive;
+    if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
+        return worker_pump(worker, now_us, err);
+    if (worker->until_end && worker->queue_is_dry && batch_is_empty(worker->filling)) {
+        struct error local;
+        if (!worker_check_ends(worker, now_us, &local)) {
+            log_warn_because(&local, "cannot read the ledger, trying again", NULL);
+            worker_drop_connection(worker, now_us);
+        }
+    }
+    return true;
+}
+
+static void wait_for_work(struct worker *worker, int64_t now_us)
+{
+    int64_t wait_us = LONGEST_WAIT_US;
+    const bool is_reading = !worker->held && !batch_is_full(worker->filling);
+    if (is_reading && !worker->queue_is_dry)
+        return;
+    if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
+        if (worker->retry_sending || worker->resync || worker->assign_wanted || worker->revoke_wanted || !is_reading)
+            return;
+        if (!batch_is_empty(worker->filling)) {
+            const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
+            wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
+        }
+    } else if (!worker->is_open && worker->not_before_us > now_us && worker->not_before_us - now_us < wait_us) {
+        wait_us = worker->not_before_us - now_us;
+    }
+    struct pollfd fds[3] = {
+        {service_fd(), POLLIN, 0},
+        {worker->is_open ? PQsocket(worker->conn) : -1, (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0},
+        {is_reading ? source_fd(worker->source) : -1, POLLIN, 0},
+    };
+    const struct timespec timeout = {wait_us / CLOCK_SECOND_US, wait_us % CLOCK_SECOND_US * 1000};
+    ppoll(fds, 3, &timeout, NULL);
+}
+
+bool worker_run(struct worker *worker, struct error *err)
+{
+    service_ready();
+    while (!service_is_stopping() && !worker->done) {
+        const int64_t now_us = clock_now_us();
+        service_watchdog(now_us);
+        move_window(worker, now_us);
+        if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err))
+            return false;
+        summarize(worker, now_us);
+        wait_for_work(worker, clock_now_us());
+    }
+    return true;
+}
+
+/* ---- closing ---- */
+
+static void finish_open_batch(struct worker *worker, int64_t deadline_us)
+{
+    struct error err;
+    error_clear(&err);
+    while (worker->is_open && clock_now_us() < deadline_us) {
+        if (!worker_pump(worker, clock_now_us(), &err) || !worker->is_open)
+            break;
+        struct pollfd fd = {PQsocket(worker->conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0};
+        poll(&fd, 1, 100);
+    }
+}
+
+void worker_close(struct worker *worker, bool leave)
+{
+    if (!worker)
+        return;
+    finish_open_batch(worker, clock_now_us() + 3 * CLOCK_SECOND_US);
+    if (worker->source && worker->reports_due)
+        source_report_positions(worker->source);
+    if (worker->reaper)
+        reaper_stop(worker->reaper);
+    PQfinish(worker->conn); /* an unfinished transaction is rolled back: nothing is ever half done */
+    if (worker->held)
+        rd_kafka_message_destroy(worker->held);
+    batch_free(worker->filling);
+    batch_free(worker->sending);
+    source_close(worker->source, leave);
+    transaction_free(worker->transaction);
+    transcoder_free(worker->transcoder);
+    catalogue_free(worker->catalogue);
+    free(worker->ends);
+    free(worker);
+}

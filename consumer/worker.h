@@ -1,0 +1,26 @@
+/* worker.h - the consumer worker: reads its topic partitions and commits batches until it is told to stop.
+ *
+ * One main thread, one consumer, one connection, one open transaction. While a batch is sent and commits, the next one is decoded.
+ */
+#ifndef TALLYMILL_WORKER_H
+#define TALLYMILL_WORKER_H
+
+#include <stdbool.h>
+
+struct error;
+struct settings;
+struct worker;
+
+/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed. until_end: stop once all that is in the topic now is in the ledger. */
+struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err);
+
+/* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on. */
+bool worker_run(struct worker *worker, struct error *err);
+
+/* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member up. */
+void worker_close(struct worker *worker, bool leave);
+
+/* Tests settings, broker, topic, database and schema, and says so on stdout. */
+bool worker_check(const struct settings *settings, struct error *err);
+
+#endif

@@ -1,0 +1,218 @@
+/* worker_commit.c - what becomes of a batch: committed, tried again, smaller, or given up for the ledger's word.
+ *
+ * Invariant: a batch that failed was rolled back whole, so trying it again repeats nothing; a batch whose fate is unknown is forgotten, and reading starts
+ * again from the ledger. There is no third way, and none that guesses.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "months.h"
+#include "refused.h"
+#include "settings.h"
+#include "worker_state.h"
+
+enum { CONFLICT_BATCHES = 100, REFUSED_ROWS = 50, REFUSED_PERCENT = 5 };
+#define STALL_US INT64_C(1000000)
+
+/* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
+static void stamp_ranges(struct worker *worker, struct batch *batch)
+{
+    for (int i = batch->range_count; i-- > 0;) {
+        struct batch_range *range = &batch->ranges[i];
+        const struct source_partition *partition = source_find(worker->source, range->topic_partition);
+        if (!partition) {
+            batch_drop(batch, range->topic_partition);
+            continue;
+        }
+        range->epoch = partition->claim.epoch;
+        if (range->anchor_offset < 0 && partition->claim.anchor_offset >= 0) {
+            range->anchor_offset = partition->claim.anchor_offset;
+            memcpy(range->anchor_hash, partition->claim.anchor_hash, ANCHOR_HASH_BYTES);
+        }
+    }
+    batch_sort_ranges(batch);
+}
+
+bool worker_begin(struct worker *worker, int64_t now_us)
+{
+    if (!worker->retry_sending) {
+        struct batch *batch = worker->filling;
+        worker->filling = worker->sending;
+        worker->sending = batch;
+    }
+    worker->retry_sending = false;
+    stamp_ranges(worker, worker->sending);
+    if (batch_is_empty(worker->sending))
+        return false;
+    transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
+    worker->is_open = true;
+    return true;
+}
+
+static void log_dead_letters(const struct worker *worker, const struct batch *batch)
+{
+    if (batch->dead_count == 0)
+        return;
+    const struct batch_dead *first = &batch->dead[0];
+    log_warn("dead letters", "topic=%s count=%d first_topic_partition=%" PRId32 " first_offset=%" PRId64 " first_reason=%s",
+             source_topic(worker->source), batch->dead_count, first->message->partition, first->message->offset, reason_name(first->reason));
+}
+
+static void take_commit(struct worker *worker, int64_t now_us)
+{
+    struct batch *batch = worker->sending;
+    for (int i = 0; i < batch->range_count; i++) {
+        const struct batch_range *range = &batch->ranges[i];
+        struct source_partition *partition = source_find(worker->source, range->topic_partition);
+        worker->rows += range->stored - range->conflicts;
+        worker->duplicates += range->duplicates + range->conflicts;
+        worker->dead_letters += range->dead_letters;
+        worker->skipped += range->skipped;
+        if (!partition || partition->claim.epoch != range->epoch)
+            continue;
+        partition->claim.next_offset = range->next_offset;
+        partition->claim.anchor_offset = range->anchor_offset;
+        memcpy(partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
+    }
+    log_dead_letters(worker, batch);
+    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count, batch->range_count);
+    worker->recent_rows += batch->row_count;
+    while (worker->recent_rows > 1000) {
+        worker->recent_rows /= 2;
+        worker->recent_refused /= 2;
+    }
+    worker->batches++;
+    if (worker->conflict_batches_left > 0)
+        worker->conflict_batches_left--;
+    worker->last_commit_us = now_us;
+    worker->backoff_us = 0;
+    worker->reports_due = true;
+    batch_reset(batch);
+}
+
+/* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and ledger differ. */
+static void take_fence(struct worker *worker)
+{
+    const char *detail = transaction_detail(worker->transaction);
+    while (*detail) {
+        char *reason;
+        const int32_t topic_partition = (int32_t)strtol(detail, &reason, 10);
+        if (reason == detail)
+            break;
+        const bool stale = strncmp(reason, "/epoch", 6) == 0;
+        log_warn(stale ? "another worker has claimed this topic partition" : "the ledger stands elsewhere: reading it again",
+                 "topic=%s topic_partition=%" PRId32, source_topic(worker->source), topic_partition);
+        if (stale) {
+            batch_drop(worker->sending, topic_partition);
+            batch_drop(worker->filling, topic_partition);
+            source_forget(worker->source, topic_partition);
+            worker->rejoin = true;
+        } else {
+            worker->resync = true;
+        }
+        detail = reason + strcspn(reason, " ");
+        detail += strspn(detail, " ");
+    }
+    worker->retry_sending = !worker->resync && !batch_is_empty(worker->sending);
+}
+
+static bool find_refused(struct worker *worker, struct error *err)
+{
+    const int64_t rows = worker->recent_rows + worker->sending->row_count;
+    int64_t most = (rows < 1000 ? 1000 : rows) * REFUSED_PERCENT / 100 - worker->recent_refused;
+    if (most < REFUSED_ROWS - worker->recent_refused)
+        most = REFUSED_ROWS - worker->recent_refused;
+    int refused = 0;
+    const bool done = months_prepare(worker->conn, worker->sending, err) &&
+                      refused_find(worker->conn, worker->sending, most < 0 ? 0 : (int)most, &refused, err);
+    worker->recent_refused += refused;
+    if (refused > 0)
+        log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
+    return done;
+}
+
+static bool is_event_table(const char *table)
+{
+    return strncmp(table, "analytics_events", strlen("analytics_events")) == 0;
+}
+
+/* Rolled back. True: go on (retry_sending or resync says how); false: err ends the worker. */
+static bool take_failure(struct worker *worker, int64_t now_us, struct error *err)
+{
+    const struct error *why = transaction_error(worker->transaction);
+    const char *state = why->sqlstate, *table = transaction_table(worker->transaction);
+    worker->retry_sending = true;
+    if (strcmp(state, "TM001") == 0) {
+        take_fence(worker);
+        return true;
+    }
+    if (strcmp(state, "23505") == 0) {
+        if (is_event_table(table))
+            worker->conflict_batches_left = CONFLICT_BATCHES;
+        else
+            worker->resync = true; /* the books already hold this offset: somebody else stored it */
+        return true;
+    }
+    if (strcmp(state, "40P01") == 0)
+        worker->conflict_batches_left = CONFLICT_BATCHES; /* crossing duplicates: that way takes the keys in order */
+    struct error local = *why;
+    bool settled = false;
+    if (strcmp(state, "23514") == 0 && !*transaction_constraint(worker->transaction))
+        settled = months_prepare(worker->conn, worker->sending, &local);
+    else if (local.kind == ERROR_REJECT)
+        settled = find_refused(worker, &local);
+    if (settled)
+        return true;
+    if (local.kind == ERROR_FATAL || (local.kind == ERROR_USAGE && strncmp(local.sqlstate, "42501", 5) == 0)) {
+        *err = local;
+        return false;
+    }
+    log_warn_because(&local, "batch not stored, trying again", "topic=%s rows=%d", source_topic(worker->source), worker->sending->row_count);
+    worker_back_off(worker, now_us);
+    if (local.kind == ERROR_USAGE || PQstatus(worker->conn) != CONNECTION_OK)
+        worker_drop_connection(worker, now_us); /* a migration under way: look at the schema again when it is back */
+    return true;
+}
+
+/* Something holds a lock that we wait for, perhaps a frozen worker. */
+static void watch_stall(struct worker *worker, int64_t now_us)
+{
+    struct error err;
+    const int pid = transaction_backend_pid(worker->transaction);
+    if (worker->reaper && reaper_is_done(worker->reaper)) {
+        reaper_stop(worker->reaper);
+        worker->reaper = NULL;
+    }
+    if (worker->reaper || pid == 0 || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
+        return;
+    worker->reaper = reaper_start(worker->dsn, pid, &err);
+    if (!worker->reaper)
+        log_warn_because(&err, "cannot look for what blocks this batch", NULL);
+}
+
+bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
+{
+    const enum transaction_outcome outcome = transaction_pump(worker->transaction, now_us);
+    if (outcome == TRANSACTION_BUSY) {
+        watch_stall(worker, now_us);
+        return true;
+    }
+    worker->is_open = false;
+    if (worker->reaper) {
+        reaper_stop(worker->reaper);
+        worker->reaper = NULL;
+    }
+    if (outcome == TRANSACTION_COMMITTED) {
+        take_commit(worker, now_us);
+        return true;
+    }
+    if (outcome == TRANSACTION_FAILED)
+        return take_failure(worker, now_us, err);
+    log_warn_because(transaction_error(worker->transaction), "lost the connection during a batch: the ledger will tell what became of it",
+                     "topic=%s", source_topic(worker->source));
+    worker_drop_connection(worker, now_us);
+    return true;
+}

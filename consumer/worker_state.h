@@ -1,0 +1,62 @@
+/* worker_state.h - what the parts of the worker share. Private to worker*.c. */
+#ifndef TALLYMILL_WORKER_STATE_H
+#define TALLYMILL_WORKER_STATE_H
+
+#include "batch.h"
+#include "error.h"
+#include "reaper.h"
+#include "source.h"
+#include "transaction.h"
+
+struct worker {
+    const struct settings *settings;
+    const char *dsn;
+    char owner[160]; /* host, process and instance: shown in tallymill.owners */
+    struct catalogue *catalogue;
+    struct transcoder *transcoder;
+    struct source *source;
+    PGconn *conn; /* NULL: not connected */
+    struct transaction *transaction;
+    struct reaper *reaper;
+    struct batch *filling, *sending;
+    rd_kafka_message_t *held;  /* met when the batch had no room */
+    int32_t held_partition;
+
+    bool is_open;              /* a transaction is under way, on `sending` */
+    bool retry_sending;        /* `sending` was rolled back whole and goes again */
+    bool resync;               /* memory and ledger may differ: drop all, claim and assign again */
+    bool rejoin;               /* another worker owns a topic partition of ours: ask the group again */
+    bool assign_wanted, revoke_wanted;
+    bool queue_is_dry;
+    bool reports_due;          /* positions to tell Kafka */
+    int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
+
+    int64_t min_age_us;
+    int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
+    int64_t not_before_us;     /* backoff: nothing is asked of Postgres earlier */
+    int64_t backoff_us;
+    int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
+
+    bool until_end, done;
+    int64_t *ends; /* until_end: high watermark of each topic partition at the start */
+    int end_count;
+    int64_t next_end_check_us;
+
+    int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
+};
+
+/* worker_assign.c: answers an assignment: claim, watermarks, gaps, anchors. False with ERROR_RETRY (again later) or what ends the worker. */
+bool worker_assign(struct worker *worker, struct error *err);
+bool worker_note_ends(struct worker *worker, struct error *err);
+bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_commit.c: the batch under way. False: err ends the worker. */
+bool worker_begin(struct worker *worker, int64_t now_us);
+bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker.c */
+void worker_drop_connection(struct worker *worker, int64_t now_us);
+void worker_drop_batches(struct worker *worker);
+void worker_back_off(struct worker *worker, int64_t now_us);
+
+#endif
