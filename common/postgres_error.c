@@ -1,0 +1,150 @@
+/* postgres_error.c - what an error of Postgres asks for: postgres_error() and the one table of SQLSTATEs. See postgres.h.
+ *
+ * The SQLSTATE decides, never the text, which is localised. An SQLSTATE that the table does not know is FATAL: retrying what can
+ * never work stalls a topic partition for ever, and rejecting what might work throws events away; a person must look once and
+ * the table grows by a line. The list of codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A code of five characters or a class of two. A full code wins over its class. */
+struct rule {
+    const char *code;
+    enum error_kind kind;
+};
+
+static const struct rule rules[] = {
+    /* The server, the network or a lock is in the way; the same transaction may pass later. */
+    {"08", ERROR_RETRY},    /* connection exceptions; poolers use 08P01 for all of their own errors */
+    {"40", ERROR_RETRY},    /* serialization failure, deadlock, completion unknown */
+    {"53", ERROR_RETRY},    /* disk full, out of memory, too many connections: never a dead letter's fault */
+    {"55", ERROR_RETRY},    /* lock not available, object in use or not in the state it will soon be in */
+    {"57", ERROR_RETRY},    /* shutdown, crash of another backend, starting up, cancelled by time-out */
+    {"25006", ERROR_RETRY}, /* read-only: a failover left us on a standby */
+    {"25P03", ERROR_RETRY}, /* idle in transaction time-out: we were stopped or slow; the connection is gone */
+    {"25P04", ERROR_RETRY}, /* transaction time-out (17) */
+    {"58030", ERROR_RETRY}, /* I/O error: a disk or mount that may come back */
+    {"72000", ERROR_RETRY}, /* snapshot too old */
+
+    /* This row can never be stored. */
+    {"22", ERROR_REJECT},    /* data exceptions: a value that the column's type does not take */
+    {"23", ERROR_REJECT},    /* constraints: NOT NULL, CHECK, unique, foreign key (but see postgres_error for 23514) */
+    {"54", ERROR_REJECT},    /* program limits: an index row too large, JSON nested too deep for the server's stack */
+    {"44000", ERROR_REJECT}, /* WITH CHECK OPTION, where somebody put a view in place of the table */
+    {"P0001", ERROR_REJECT}, /* RAISE in a trigger that an administrator added */
+    /* ... but not these two of class 22, which are about the stream or the statement, not the row. */
+    {"22P04", ERROR_FATAL}, /* bad COPY file format: our encoder is wrong, every row would go the same way */
+    {"22023", ERROR_FATAL}, /* invalid parameter value: a statement of ours */
+
+    /* Settings, rights or schema. Retrying would hide it; rejecting would throw away every event. After the start a caller may treat
+     * 42P01, 42703 and 42883 as a migration under way, and class 28 as a password being rotated. */
+    {"28", ERROR_USAGE},    /* login refused */
+    {"3D000", ERROR_USAGE}, /* no such database */
+    {"3F000", ERROR_USAGE}, /* no such schema */
+    {"42501", ERROR_USAGE}, /* no right */
+    {"42P01", ERROR_USAGE}, /* no such table */
+    {"42703", ERROR_USAGE}, /* no such column */
+    {"42704", ERROR_USAGE}, /* no such object (a role, a type) */
+    {"42883", ERROR_USAGE}, /* no such function */
+    {"42P10", ERROR_USAGE}, /* ON CONFLICT finds no unique index: somebody dropped the key */
+
+    /* Our own (schemas/sql). */
+    {"TM001", ERROR_RETRY},  /* fenced: drop what is fenced, read the ledger again */
+    {"TM002", ERROR_USAGE},  /* another consumer group stores this topic: consumer.group */
+    {"TM003", ERROR_USAGE},  /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
+    {"TM004", ERROR_FATAL},  /* the caller broke the contract of commit_batch */
+    {"TM005", ERROR_REJECT}, /* the month is archived: a dead letter until it is restored */
+};
+
+static enum error_kind find_kind(const char *sqlstate, size_t length)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (strlen(rules[i].code) == length && strncmp(rules[i].code, sqlstate, length) == 0)
+            return rules[i].kind;
+    return ERROR_NONE;
+}
+
+enum error_kind postgres_kind(const char *sqlstate)
+{
+    if (sqlstate == NULL || sqlstate[0] == '\0')
+        return ERROR_RETRY;
+    enum error_kind kind = find_kind(sqlstate, 5);
+    if (kind == ERROR_NONE)
+        kind = find_kind(sqlstate, 2);
+    return kind != ERROR_NONE ? kind : ERROR_FATAL;
+}
+
+/* The SQLSTATE in a verbose text of a refused connection: "FATAL:  3D000: database ..." (the severity is localised). Several hosts
+ * give several texts; the last one counts, as it does for libpq. */
+static void connection_sqlstate(const char *text, char sqlstate[6])
+{
+    for (const char *at = strstr(text, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
+        const char *code = at + 3;
+        size_t length = 0;
+        while (length < 5 && (isdigit((unsigned char)code[length]) || isupper((unsigned char)code[length])))
+            length++;
+        if (length == 5 && code[5] == ':' && code[6] == ' ') {
+            memcpy(sqlstate, code, 5);
+            sqlstate[5] = '\0';
+        }
+    }
+}
+
+/* libpq's text of a connection without what the verbose form adds: the code and the lines of the server's source. */
+static void connection_text(const char *text, const char *sqlstate, struct error *err)
+{
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        error_set(err, err->kind, "%s", text);
+        return;
+    }
+    char pattern[16];
+    snprintf(pattern, sizeof pattern, ":  %s: ", sqlstate);
+    for (char *at; sqlstate[0] != '\0' && (at = strstr(copy, pattern)) != NULL;)
+        memmove(at + 2, at + strlen(pattern), strlen(at + strlen(pattern)) + 1);
+    for (char *at; (at = strstr(copy, "\nLOCATION: ")) != NULL;) {
+        const char *end = strchr(at + 1, '\n');
+        memmove(at, end != NULL ? end : "", end != NULL ? strlen(end) + 1 : 1);
+    }
+    error_set(err, err->kind, "%s", copy);
+    free(copy);
+}
+
+static bool connection_error(struct error *err, const PGconn *conn)
+{
+    const char *text = conn != NULL ? PQerrorMessage(conn) : "out of memory";
+    char sqlstate[6] = "";
+    connection_sqlstate(text, sqlstate);
+    err->kind = postgres_kind(sqlstate);
+    if (sqlstate[0] == '\0' && conn != NULL && PQconnectionNeedsPassword(conn))
+        err->kind = ERROR_USAGE;
+    connection_text(text[0] != '\0' ? text : "the connection to Postgres was lost", sqlstate, err);
+    memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
+    return false;
+}
+
+bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
+{
+    const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    if (sqlstate == NULL)
+        return connection_error(err, conn);
+    enum error_kind kind = postgres_kind(sqlstate);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    /* No table partition takes the row: the month is missing and can be made. A CHECK that refuses the row names itself. */
+    if (strcmp(sqlstate, "23514") == 0 && (constraint == NULL || constraint[0] == '\0'))
+        kind = ERROR_RETRY;
+
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    /* The detail of a refused row quotes the row, which belongs into no log. */
+    const char *detail = kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
+    error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "", detail != NULL ? detail : "",
+              detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
+    memcpy(err->sqlstate, sqlstate, 5);
+    err->sqlstate[5] = '\0';
+    return false;
+}
