@@ -21,6 +21,11 @@ from .waiting import wait_until
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:")
 SESSION_TIMEOUT_SECONDS = 6  # the shortest that a broker allows by default
 
+FOLDED = """
+    SELECT NOT EXISTS (SELECT FROM tallymill.positions p LEFT JOIN tallymill.folded f USING (topic, topic_partition)
+                       WHERE p.next_offset > coalesce(f.next_offset, 0))
+       AND NOT EXISTS (SELECT FROM tallymill.days WHERE dirty_since IS NOT NULL)"""
+
 
 class Site:
     """`worker()`, `aggregator()`, `produce()` and `tallymill()` run the programs with this site's settings."""
@@ -130,23 +135,36 @@ class Site:
         return dict(self.database.rows(
             "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = %s", self.topic))
 
-    def wait_until_drained(self, deadline=60, despite=()):
-        """Returns once the ledger has reached what the topic holds now."""
+    def wait_until_drained(self, deadline=60, despite=(), meanwhile=None):
+        """Returns once the ledger has reached what the topic holds now; `meanwhile` is called at every look."""
         ends = self.end_offsets()
-        wait_until(lambda: all(self.positions().get(number, 0) >= end for number, end in ends.items()), deadline,
-                   f"the ledger to reach {ends}", despite)
 
-    def wait_until_folded(self, deadline=60, despite=()):
+        def reached():
+            if meanwhile:
+                meanwhile()
+            positions = self.positions()
+            return all(positions.get(number, 0) >= end for number, end in ends.items())
+
+        wait_until(reached, deadline, f"the ledger to reach {ends}", despite)
+
+    def wait_until_folded(self, deadline=60, despite=(), meanwhile=None):
         """Returns once the daily statistics have taken in the whole ledger and no day waits for a rebuild."""
-        wait_until(lambda: self.database.value("""
-            SELECT NOT EXISTS (SELECT FROM tallymill.positions p LEFT JOIN tallymill.folded f USING (topic, topic_partition)
-                               WHERE p.next_offset > coalesce(f.next_offset, 0))
-               AND NOT EXISTS (SELECT FROM tallymill.days WHERE dirty_since IS NOT NULL)"""), deadline,
-                   "the statistics to take in the ledger", despite)
+        def folded():
+            if meanwhile:
+                meanwhile()
+            return self.database.value(FOLDED)
+
+        wait_until(folded, deadline, "the statistics to take in the ledger", despite)
 
     def add_partitions(self, total):
         admin = AdminClient({"bootstrap.servers": self.stack.bootstrap})
         admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
+
+    def delete_topic(self):
+        """Deletes the topic, and returns once the broker no longer knows it."""
+        admin = AdminClient({"bootstrap.servers": self.stack.bootstrap})
+        admin.delete_topics([self.topic])[self.topic].result(30)
+        wait_until(lambda: self.topic not in admin.list_topics(timeout=10).topics, 30, "the topic to be gone")
 
     def outcomes(self):
         """Sums of the ledger: (stored, duplicates, dead_letters, skipped)."""

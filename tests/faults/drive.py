@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""The random-fault driver: events flow while workers, aggregators and servers are killed; then the checker judges.
+
+    tests/faults/drive.py [--seed N] [--events N] [--seconds S] [--kills N] [--postgres-restarts N] [--broker-kills N]
+
+Prints seed, versions and schedule before it starts, and each fault as it strikes, so that a run that found
+something can be repeated.  The events are sent by Python's Kafka client, and every acknowledgement is recorded.  Every
+program is restarted at once after its death, as its systemd unit would; workers are static members, so that a
+restart takes its topic partitions back without waiting.  Exit code: 0 all invariants hold, 1 not, 2 it could not run.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import confluent_kafka
+import psycopg2
+
+from faults.schedule import AGGREGATOR, BROKER, POSTGRES, schedule
+from integration.harness.database import Database
+from integration.harness.publisher import events
+from integration.harness.site import Site
+from integration.harness.stack import Stack
+
+RECOVERY_SECONDS = 180
+SLICE = 500  # events sent between two looks at the schedule
+
+
+class Crew:
+    """The programs of a run by role; killed ones are started again under the same name."""
+
+    def __init__(self, site, workers):
+        self.site = site
+        self.programs = {}
+        for number in range(workers):
+            self._start_worker(number)
+        self._start_aggregator()
+
+    def _start_worker(self, number):
+        self.programs["worker", number] = self.site.worker(instance=f"w{number}", name=f"worker-{number}")
+
+    def _start_aggregator(self):
+        self.programs["aggregator", 0] = self.site.aggregator(name="aggregator")
+
+    def strike(self, what, which):
+        if what == AGGREGATOR:
+            self.programs["aggregator", 0].kill()
+            self._start_aggregator()
+        else:
+            self.programs["worker", which].kill()
+            self._start_worker(which)
+
+    def revive(self):
+        """Starts again what has ended by itself with 1 (a restart may help); anything else ends the run."""
+        for (role, number), program in list(self.programs.items()):
+            if program.is_running():
+                continue
+            assert program.wait(1) == 1, f"{role} {number} ended with {program.wait(1)}:\n{program.log()[-4000:]}"
+            self._start_aggregator() if role == "aggregator" else self._start_worker(number)
+
+    def stop(self):
+        return {f"{role} {number}": program.stop(30) for (role, number), program in self.programs.items()}
+
+
+def drive(site, seed, count, seconds, kills, postgres_restarts, broker_kills, workers=2, say=print):
+    """Runs the whole of it on a site, events sent evenly over so many seconds, and returns the checker's verdict."""
+    faults = schedule(seed, kills, postgres_restarts, broker_kills, workers)
+    say(f"seed {seed}: {count} events, {workers} workers; " + "; ".join(map(str, faults)))
+    started = time.monotonic()
+    crew = Crew(site, workers)
+    waiting = list(faults)
+    for sent, made in enumerate(events(count, seed, days=5)):
+        if sent % SLICE == 0:
+            _keep_pace(site, started + seconds * sent / count)
+            while waiting and waiting[0].at <= sent / count:
+                _strike(site, crew, waiting.pop(0), say, started)
+            crew.revive()
+        site.publisher.send(made)
+    for fault in waiting:
+        _strike(site, crew, fault, say, started)
+    site.publisher.flush(RECOVERY_SECONDS)
+    say(f"{time.monotonic() - started:6.1f} s all sent and acknowledged")
+    _settle(site, crew)
+    say(f"{time.monotonic() - started:6.1f} s drained and folded")
+    ended = crew.stop()
+    verdict = site.verdict()
+    for name, code in ended.items():
+        if code != 0:
+            verdict.damage("I3", "program ended badly", f"{name}: exit code {code}")
+    say(f"{time.monotonic() - started:6.1f} s checked\n{verdict.as_text()}")
+    return verdict
+
+
+def _keep_pace(site, until):
+    """Serves deliveries until it is time to send more; a run that is late does not wait."""
+    while time.monotonic() < until:
+        site.publisher.producer.poll(min(0.1, max(0.0, until - time.monotonic())))
+
+
+def _strike(site, crew, fault, say, started):
+    say(f"{time.monotonic() - started:6.1f} s {fault}")
+    if fault.what == POSTGRES:
+        site.stack.restart_postgres("immediate")
+    elif fault.what == BROKER:
+        site.stack.kill_broker()
+        site.stack.start_broker()
+    else:
+        crew.strike(fault.what, fault.which)
+
+
+def _settle(site, crew):
+    """Everything stored and folded; programs that gave up meanwhile are started again."""
+    site.wait_until_drained(RECOVERY_SECONDS, despite=(psycopg2.OperationalError,), meanwhile=crew.revive)
+    site.wait_until_folded(RECOVERY_SECONDS, despite=(psycopg2.OperationalError,), meanwhile=crew.revive)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--seconds", type=float, default=60, help="over which the events are sent")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--postgres-restarts", type=int, default=2)
+    parser.add_argument("--broker-kills", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--build", choices=("release", "asan", "check"), default="release")
+    parser.add_argument("--keep", action="store_true", help="keep logs and state for a look")
+    given = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-faults-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
+    folder.chmod(0o755)
+    try:
+        with Stack(folder / "stack") as stack:
+            postgres = Database(stack.dsn).value("SHOW server_version")
+            print(f"Postgres {postgres}; librdkafka {confluent_kafka.libversion()[0]} sends; Python {sys.version.split()[0]}", flush=True)
+            (folder / "site").mkdir()
+            site = Site(stack, folder / "site", build=given.build, partitions=8)
+            try:
+                verdict = drive(site, given.seed, given.events, given.seconds, given.kills, given.postgres_restarts, given.broker_kills,
+                                given.workers, say=lambda text: print(text, flush=True))
+            finally:
+                site.close()
+        return 0 if verdict.holds() else 1
+    except AssertionError as why:
+        print(why, file=sys.stderr)
+        return 1
+    finally:
+        if given.keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

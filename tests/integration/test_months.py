@@ -1,0 +1,94 @@
+"""Months: made ahead and on demand, border instants on the right side, and what an archived month does to its events."""
+
+import datetime
+
+from .harness.publisher import event, events, instant, now_us
+
+
+def month_after(count):
+    """The first day of the month that lies `count` months from now."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    number = today.year * 12 + today.month - 1 + count
+    return datetime.date(number // 12, number % 12 + 1, 1)
+
+
+def test_three_months_are_made_ahead(site):
+    site.fold()
+    made = {month for month, in site.database.rows("SELECT month FROM tallymill.months WHERE state = 'open'")}
+    assert {month_after(count) for count in range(4)} <= made
+
+
+def test_a_missing_month_is_made_and_its_events_stored(make_site):
+    site = make_site(**{"window.oldest": "2019-01-01"})
+    site.send([event(created_us=instant(f"20{year}-{month:02}-10")) for year in (19, 20, 21) for month in (1, 5, 12)])
+    site.drain()
+    assert site.outcomes() == (9, 0, 0, 0)
+    assert site.database.value("SELECT count(*) FROM analytics_events_2020_05") == 1
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_month_dropped_under_a_running_worker_is_made_again(site):
+    worker = site.worker()
+    site.send(events(500, seed=1, days=1))
+    site.wait_until_drained()
+    site.database.run("""
+        DO $$ DECLARE leaf regclass; BEGIN
+          FOR leaf IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass LOOP
+            EXECUTE format('ALTER TABLE analytics_events DETACH PARTITION %s', leaf);
+            EXECUTE format('DROP TABLE %s', leaf);
+          END LOOP; END $$;
+        DELETE FROM tallymill.months""")
+    before = len(site.publisher.acknowledged)
+    site.send(events(500, seed=2, days=1))
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 500
+    later = site.publisher.acknowledged[before:]
+    assert {kind for kind in site.verdict(acknowledged=later).kinds() if kind == "acknowledged and lost"} == set()
+
+
+def test_two_workers_that_need_the_same_month_at_once_both_get_it(make_site):
+    site = make_site(partitions=2, **{"window.oldest": "2019-01-01"})
+    workers = [site.worker(), site.worker()]
+    for number in range(400):
+        site.publisher.send(event(created_us=instant("2019-02-10") + number), partition=number % 2)
+    site.publisher.flush()
+    site.wait_until_drained()
+    assert [worker.stop() for worker in workers] == [0, 0]
+    site.fold()
+    site.assert_holds()
+
+
+def test_events_of_an_archived_month_are_dead_letters_and_their_neighbours_rows(make_site):
+    site = make_site(**{"window.oldest": "2025-01-01"})
+    site.database.run("INSERT INTO tallymill.months (month, state) VALUES ('2026-01-01', 'archived')")
+    made = [event(created_us=instant("2026-01-15") + n) if n % 10 == 0 else event(created_us=instant("2026-02-15") + n)
+            for n in range(500)]
+    site.send(made)
+    site.drain()
+    assert site.outcomes() == (450, 0, 50, 0)
+    assert site.reasons() == {"archived_month": 50}
+    site.fold()
+    site.assert_holds()
+
+
+def test_the_last_and_first_microseconds_of_months_lie_in_their_tables(make_site):
+    site = make_site(**{"window.oldest": "2026-01-01"})
+    site.send([event(created_us=instant("2026-02-01") + shift) for shift in (-1, 0, 1)])
+    site.drain()
+    assert site.database.rows("SELECT tableoid::regclass::text, count(*) FROM analytics_events GROUP BY 1 ORDER BY 1") == [
+        ("analytics_events_2026_01", 1), ("analytics_events_2026_02", 2)]
+    site.fold()
+    site.assert_holds()
+
+
+def test_the_window_ends_a_day_ahead_and_begins_thirteen_months_back(site):
+    hour = 3_600_000_000
+    site.send([event(created_us=now_us() + 23 * hour), event(created_us=now_us() + 25 * hour),
+               event(created_us=now_us() - 380 * 24 * hour), event(created_us=now_us() - 430 * 24 * hour)])
+    site.drain()
+    assert site.outcomes() == (2, 0, 2, 0)
+    assert site.reasons() == {"ts_range": 2}
+    site.fold()
+    site.assert_holds()

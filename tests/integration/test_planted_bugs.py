@@ -1,0 +1,80 @@
+"""Bugs planted on purpose must make the checker fail: else its word on the product would be worth nothing.
+
+Each bug sleeps in the check build until TALLYMILL_PLANTED_BUG wakes it.  Here it meets the failpoint that provokes
+it, with the guards behind it taken away (planted/<bug>.sql), for a guard that catches the bug would prove the guard
+and not the checker.  Afterwards a healthy worker and aggregator finish the work, as they would in life.
+"""
+
+import pathlib
+
+from .harness.publisher import events
+from .harness.waiting import wait_until
+
+PLANTED = pathlib.Path(__file__).with_name("planted")
+
+
+def damaged_site(make_site, bug, partitions=1, count=6_000):
+    """A site of the check build without the guards behind the bug, and with events waiting."""
+    site = make_site(build="check", partitions=partitions)
+    script = PLANTED / f"{bug}.sql"
+    if script.exists():
+        site.fold()  # the months, before their keys are dropped
+        site.database.run(script.read_text())
+    site.send(events(count))
+    return site
+
+
+def finish(site):
+    worker = site.worker("--until-end", instance="healthy")
+    assert worker.wait(60) == 0, worker.log()[-3000:]
+    site.fold()
+    return site.verdict().kinds()
+
+
+def test_no_fence_lets_a_thawed_worker_store_everything_twice(make_site):
+    site = damaged_site(make_site, "no_fence")
+    frozen = site.worker(instance="frozen", failpoint="before_fence:stop", bug="no_fence")
+    wait_until(frozen.is_frozen, 60, "the worker to stop itself before the fence")
+    other = site.worker(instance="other", bug="no_fence")
+    site.wait_until_drained()
+    rows = site.database.value("SELECT count(*) FROM analytics_events")
+    frozen.thaw()
+    wait_until(lambda: site.database.value("SELECT count(*) FROM analytics_events") > rows, 30, "the thawed worker to commit")
+    assert other.stop() == 0
+    frozen.kill()
+    assert {"row twice", "overlap"} <= site.verdict().kinds()
+
+
+def test_a_position_committed_before_its_rows_loses_them_in_a_crash(make_site):
+    site = damaged_site(make_site, "position_before_rows")
+    worker = site.worker(instance="healthy", failpoint="mid_copy:exit:500", bug="position_before_rows")
+    assert worker.wait(60) == 86, worker.log()[-3000:]
+    assert {"row count", "offset without outcome", "acknowledged and lost"} <= finish(site)
+
+
+def test_a_row_count_unchecked_loses_what_copy_never_got(make_site):
+    site = damaged_site(make_site, "row_count_unchecked")
+    worker = site.worker("--until-end", instance="healthy", bug="row_count_unchecked")
+    assert worker.wait(60) == 0, worker.log()[-3000:]
+    assert {"row count", "offset without outcome", "acknowledged and lost"} <= finish(site)
+
+
+def test_dead_letters_outside_the_transaction_vanish_in_a_crash(make_site):
+    site = damaged_site(make_site, "dead_letter_outside")
+    for number in range(100):
+        site.publisher.send_bytes(b"\xc1%d" % number, b"k")
+    site.publisher.flush()
+    for hit in range(1, 30):  # the batch that bears the dead letters is one of the first
+        worker = site.worker(instance="healthy", failpoint=f"commit_replied:exit:{hit}", bug="dead_letter_outside")
+        assert worker.wait(60) == 86, worker.log()[-3000:]
+        if site.outcomes()[2]:
+            break
+    assert {"dead letter count", "offset without outcome"} <= finish(site)
+
+
+def test_a_batch_folded_twice_makes_the_statistics_wrong(make_site):
+    site = damaged_site(make_site, "batch_folded_twice")
+    aggregator = site.aggregator(bug="batch_folded_twice")
+    site.drain()
+    wait_until(lambda: "statistic wrong" in site.verdict().kinds(), 60, "the checker to see wrong statistics")
+    aggregator.stop()

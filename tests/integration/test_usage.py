@@ -1,0 +1,142 @@
+"""Mistakes of operators: each program says what is wrong, with which thing, and what to do; nothing is sent or lost."""
+
+import re
+import socket
+
+import pytest
+
+from .harness.program import run, binary
+from .harness.publisher import events
+
+PROGRAMS = ("tallymill-consumer", "tallymill-aggregator", "tallymill-produce", "tallymill")
+SERVICES = (("tallymill-consumer", "--until-end"), ("tallymill-aggregator", "--once"))
+
+
+def closed_port():
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_and_version_go_to_stdout(program):
+    helped = run([binary(program), "--help"])
+    assert helped.code == 0 and helped.out.startswith("Usage") or "usage" in helped.out.lower(), helped
+    assert "--config" in helped.out and "--set" in helped.out and helped.err == ""
+    version = run([binary(program), "--version"])
+    assert version.code == 0 and re.search(r"\d+\.\d+\.\d+", version.out), version
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("words, named", [
+    (["--set", "batch.max_row=5"], "batch.max_rows"),
+    (["--set", "topic.events=x"], "topics.events"),
+    (["--set", "batch.min_age=5 parsecs"], "batch.min_age"),
+    (["--set", "memory.max=1 B"], "memory.max"),
+    (["--set", "log.level=loud"], "log.level"),
+    (["--set", "no-equals-sign"], "no-equals-sign"),
+    (["--config", "/nonexistent/settings.ini"], "/nonexistent/settings.ini"),
+    (["--no-such-option"], "no-such-option"),
+])
+def test_a_wrong_setting_is_named_and_exits_2(program, words, named):
+    lead = ["audit"] if program == "tallymill" else []
+    refused = run([binary(program), *lead, *words])
+    assert refused.code == 2 and named in refused.err, refused
+
+
+def test_a_wrong_line_of_the_file_is_named_by_file_line_and_key(make_site):
+    site = make_site()
+    with open(site.settings, "a", encoding="ascii") as settings:
+        settings.write("[batch]\nmax_rows = 5\nmin_agee = 5 ms\n")
+    lines = site.settings.read_text().splitlines()
+    number = lines.index("min_agee = 5 ms") + 1
+    for program, *words in SERVICES:
+        refused = site.run(program, *words)
+        assert refused.code == 2, refused
+        assert f"settings.ini:{number}" in refused.err and "batch.min_agee" in refused.err and "batch.min_age" in refused.err, refused
+
+
+def test_a_long_line_is_read(make_site):
+    site = make_site()
+    spaces = " " * 2_000
+    text = site.settings.read_text().replace("dsn = ", f"dsn = {spaces}application_name=long ")
+    site.settings.write_text(text)
+    site.drain()
+
+
+def test_an_unknown_subcommand_is_refused_with_those_there_are(site):
+    refused = site.tallymill("audti")
+    assert refused.code == 2 and "audit" in refused.err, refused
+
+
+def test_a_kafka_setting_that_the_worker_must_decide_is_refused(site):
+    refused = site.run("tallymill-consumer", "--until-end", "--set", "kafka.enable.auto.commit=true")
+    assert refused.code == 2 and "enable.auto.commit" in refused.err, refused
+
+
+def test_an_unknown_kafka_setting_is_refused(site):
+    for program, *words in (SERVICES[0], ("tallymill-produce", "--generate", "1")):
+        refused = site.run(program, *words, "--set", "kafka.no.such.property=1")
+        assert refused.code == 2 and "no.such.property" in refused.err, refused
+
+
+def test_a_missing_topic_is_named_with_what_to_run(site):
+    for program, *words in (SERVICES[0], ("tallymill-produce", "--generate", "10")):
+        refused = site.run(program, *words, "--set", "topics.events=no-such-topic")
+        assert refused.code == 2 and "no-such-topic" in refused.err and "tallymill migrate" in refused.err, refused
+
+
+def test_an_unreachable_postgres_is_named_and_may_be_tried_again(site):
+    dsn = f"host=127.0.0.1 port={closed_port()} dbname=x connect_timeout=2"
+    for command in ("audit", "status", "verify", "migrate"):
+        refused = site.tallymill(command, "--set", f"postgres.dsn={dsn}")
+        assert refused.code == 1 and "127.0.0.1" in refused.err, (command, refused)
+
+
+def test_a_dsn_that_cannot_be_read_or_a_database_that_is_not_there_is_a_mistake(site):
+    for dsn in ("host=127.0.0.1 nonsense", f"{site.database.dsn} dbname=no_such_database"):
+        refused = site.tallymill("audit", "--set", f"postgres.dsn={dsn}")
+        assert refused.code == 2, (dsn, refused)
+
+
+def test_an_unreachable_kafka_is_named_and_nothing_is_sent(site):
+    nowhere = f"kafka.bootstrap.servers=127.0.0.1:{closed_port()}"
+    refused = site.run("tallymill-produce", "--generate", "10", "--set", nowhere, "--set", "kafka.delivery.timeout.ms=3000",
+                       "--set", "kafka.message.timeout.ms=3000")
+    assert refused.code == 1 and "127.0.0.1" in refused.err, refused
+    assert sum(site.end_offsets().values()) == 0
+
+
+def test_check_tells_whether_the_servers_and_the_schema_are_right_and_changes_nothing(site):
+    site.send(events(10))
+    for program in ("tallymill-consumer", "tallymill-aggregator"):
+        good = site.run(program, "--check")
+        assert good.code == 0, good
+    assert site.outcomes() == (0, 0, 0, 0)
+    bad = site.run("tallymill-consumer", "--check", "--set", "topics.events=no-such-topic")
+    assert bad.code == 2 and "no-such-topic" in bad.err, bad
+
+
+def test_print_settings_shows_all_and_no_secret(site):
+    for program in PROGRAMS[:3]:
+        shown = site.run(program, "--print-settings", "--set", "postgres.dsn=host=h password=hunter2 user=u",
+                         "--set", "kafka.sasl.password=hunter3")
+        assert shown.code == 0 and "hunter" not in shown.out + shown.err, shown
+        assert "topics" in shown.out and site.topic in shown.out
+
+
+def test_a_second_consumer_group_is_refused(site):
+    site.send(events(10))
+    site.drain()
+    refused = site.run("tallymill-consumer", "--until-end", "--set", "consumer.group=another")
+    assert refused.code in (2, 3) and "another" in refused.err, refused
+    assert site.outcomes()[0] == 10
+
+
+def test_lines_that_are_no_events_are_named_and_the_good_ones_sent(site, tmp_path):
+    good = b'{"event_name": "login", "created_at": "%s"}\n' % b"2026-11-01T00:00:00Z"
+    sent = site.produce("--set", "catalogue.unknown=accept", stdin=good + b'{"event_name": \n' + good + b"[1, 2]\n" + good + b'{"event_name": "lo')
+    assert sent.code == 1, sent
+    assert all(re.search(rf"\b{number}\b", sent.err) for number in (2, 4, 6)), sent
+    assert sum(site.end_offsets().values()) == 3

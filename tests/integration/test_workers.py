@@ -1,0 +1,203 @@
+"""Workers come, go, stop, freeze and die: every topic partition is served on, and nothing is lost or doubled."""
+
+import pytest
+
+from .harness.publisher import events
+from .harness.waiting import wait_until
+
+FREEZE_SESSION_SECONDS = 10  # the default that operators have; the promise is twice this
+
+
+def owners(site):
+    """Topic partition to (owner, epoch)."""
+    return {number: (owner, epoch) for number, owner, epoch in site.database.rows(
+        "SELECT topic_partition, owner, epoch FROM tallymill.owners")}
+
+
+def test_two_then_four_then_two_workers_under_load(make_site):
+    site = make_site(partitions=8)
+    workers = [site.worker(instance=f"w{n}") for n in range(2)]
+    site.send(events(3_000, seed=0))
+    wait_until(lambda: len({owner for owner, _ in owners(site).values()}) == 2, 60, "two workers to share the topic partitions")
+    site.send(events(3_000, seed=1))
+    workers += [site.worker(instance=f"w{n}") for n in range(2, 4)]
+    site.send(events(3_000, seed=2))
+    wait_until(lambda: len({owner for owner, _ in owners(site).values()}) == 4, 60, "four workers to share the topic partitions")
+    site.send(events(3_000, seed=3))
+    for worker in workers[:2]:
+        worker.kill()
+    site.send(events(3_000, seed=4))
+    site.wait_until_drained(90)
+    assert len({owner for owner, _ in owners(site).values()}) == 2
+    assert [worker.stop() for worker in workers[2:]] == [0, 0]
+    assert site.outcomes() == (15_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("step", ["mid_copy:stop:2000", "before_fence:stop", "commit_sent:stop"])
+def test_a_frozen_worker_is_replaced_within_two_session_timeouts_and_does_no_harm_when_thawed(make_site, step):
+    site = make_site(partitions=2, build="check", **{"kafka.session.timeout.ms": FREEZE_SESSION_SECONDS * 1000})
+    site.send(events(20_000, seed=1))
+    frozen = site.worker(instance="frozen", failpoint=step)
+    wait_until(frozen.is_frozen, 60, f"the worker to stop itself at {step}")
+    other = site.worker(instance="other")
+    site.wait_until_drained(2 * FREEZE_SESSION_SECONDS)
+    frozen.thaw()
+    site.send(events(2_000, seed=2))
+    site.wait_until_drained()
+    wait_until(lambda: "frozen" in str(owners(site)) or not frozen.is_running(), 60, "the thawed worker to rejoin or to end")
+    site.send(events(2_000, seed=3))
+    site.wait_until_drained()
+    assert frozen.is_running(), frozen.log()[-3000:]
+    assert [frozen.stop(), other.stop()] == [0, 0]
+    assert site.outcomes() == (24_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_worker_frozen_with_only_bad_events_is_replaced_too(make_site):
+    site = make_site(partitions=2, build="check", **{"kafka.session.timeout.ms": FREEZE_SESSION_SECONDS * 1000})
+    for number in range(4_000):
+        site.publisher.send_bytes(b"\xc1%d" % number, b"%d" % number)
+    site.publisher.flush()
+    frozen = site.worker(instance="frozen", failpoint="before_fence:stop")
+    wait_until(frozen.is_frozen, 60, "the worker to stop itself")
+    other = site.worker(instance="other")
+    site.wait_until_drained(2 * FREEZE_SESSION_SECONDS)
+    frozen.thaw()
+    site.send(events(500))
+    site.wait_until_drained()
+    assert [frozen.stop(), other.stop()] == [0, 0]
+    assert site.outcomes() == (500, 0, 4_000, 0)
+    site.fold()
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("step", ["after_poll", "mid_copy", "copy_done", "before_fence", "commit_sent", "commit_replied"])
+def test_a_worker_killed_at_a_step_is_followed_by_one_that_goes_on(make_site, step):
+    site = make_site(partitions=2, build="check")
+    site.send(events(8_000, seed=1))
+    for hit in (1, 2):
+        point = f"{step}:exit:{1500 * hit if step == 'mid_copy' else hit}"
+        worker = site.worker(instance="w", failpoint=point)
+        assert worker.wait(60) == 86, worker.log()[-3000:]
+    worker = site.worker("--until-end", instance="w")
+    assert worker.wait(60) == 0, worker.log()[-3000:]
+    assert site.outcomes() == (8_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("step", ["cycle_begin", "rows_read", "stats_written", "before_commit", "after_commit"])
+def test_an_aggregator_killed_at_a_step_is_followed_by_one_that_goes_on(make_site, step):
+    site = make_site(build="check")
+    site.send(events(3_000, seed=1))
+    site.drain()
+    first = site.aggregator(failpoint=f"{step}:exit")
+    assert first.wait(60) == 86, first.log()[-3000:]
+    site.assert_holds()
+    site.send(events(3_000, seed=2))
+    site.drain()
+    site.fold()
+    site.wait_until_folded(5)
+    site.assert_holds()
+
+
+def test_sigterm_under_load_ends_with_0_and_the_next_one_goes_on(make_site):
+    site = make_site(partitions=4)
+    for seed in range(6):
+        worker = site.worker(instance="only")
+        site.send(events(1_500, seed=seed))
+        assert worker.stop() == 0, worker.log()[-3000:]
+    worker = site.worker("--until-end", instance="only")
+    assert worker.wait(60) == 0
+    assert site.outcomes() == (9_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_second_worker_of_the_same_name_takes_over_and_the_first_exits_with_3(site):
+    first = site.worker(instance="twin")
+    site.send(events(500, seed=1))
+    site.wait_until_drained()
+    second = site.worker(instance="twin")
+    site.send(events(500, seed=2))
+    assert first.wait(60) == 3, first.log()[-3000:]
+    site.send(events(500, seed=3))
+    site.wait_until_drained()
+    assert second.is_running()
+    assert second.stop() == 0
+    assert site.outcomes() == (1_500, 0, 0, 0)
+
+
+def test_more_workers_than_topic_partitions_do_no_harm(make_site):
+    site = make_site(partitions=1)
+    workers = [site.worker() for _ in range(3)]
+    site.send(events(2_000))
+    site.wait_until_drained()
+    assert [worker.stop() for worker in workers] == [0, 0, 0]
+    site.fold()
+    site.assert_holds()
+
+
+def test_backends_that_are_cut_off_are_followed_by_new_ones(site):
+    worker, aggregator = site.worker(), site.aggregator()
+    for seed in range(5):
+        site.send(events(1_000, seed=seed))
+        site.database.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                           " AND pid <> pg_backend_pid()")
+    site.wait_until_drained()
+    site.wait_until_folded()
+    assert [worker.stop(), aggregator.stop()] == [0, 0]
+    assert site.outcomes() == (5_000, 0, 0, 0)
+    site.assert_holds()
+
+
+def test_a_reader_that_holds_a_snapshot_open_stalls_nobody(site):
+    with site.database.session() as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT count(*) FROM analytics_events")
+        worker, aggregator = site.worker(), site.aggregator()
+        site.send(events(2_000, days=40))
+        site.wait_until_drained()
+        site.wait_until_folded()
+        assert [worker.stop(), aggregator.stop()] == [0, 0]
+    site.assert_holds()
+
+
+def test_postgres_restarted_under_load_loses_nothing(site):
+    worker, aggregator = site.worker(), site.aggregator()
+    for seed in range(2):
+        site.send(events(3_000, seed=seed))
+        site.stack.restart_postgres("immediate")
+    site.send(events(3_000, seed=9))
+    site.wait_until_drained()
+    site.wait_until_folded()
+    assert [worker.stop(), aggregator.stop()] == [0, 0]
+    assert site.outcomes() == (9_000, 0, 0, 0)
+    site.assert_holds()
+
+
+def test_a_broker_killed_and_started_again_loses_nothing(site):
+    worker = site.worker()
+    site.send(events(2_000, seed=1))
+    site.stack.kill_broker()
+    for made in events(2_000, seed=2):
+        site.publisher.send(made)
+    site.stack.start_broker()
+    site.publisher.flush()
+    site.wait_until_drained(90)
+    assert worker.stop() == 0
+    assert site.outcomes() == (4_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_topic_made_anew_under_the_same_name_stops_loudly(site):
+    site.send(events(500))
+    site.drain()
+    site.delete_topic()
+    assert site.tallymill("migrate").code == 0
+    stopped = site.run("tallymill-consumer", "--until-end")
+    assert stopped.code == 3 and site.topic in stopped.err, stopped
+    assert site.outcomes()[0] == 500
