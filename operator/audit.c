@@ -1,0 +1,269 @@
+/* audit.c - `tallymill audit`: the proof that every event which Kafka delivered is stored once, is a dead letter, or is accounted for.
+ *
+ * offsets consumed = stored + duplicates + dead letters + skipped + gaps, without hole or overlap, and the rows are really there. All
+ * questions are answered by one snapshot, so a live system can be audited. Each check is one query of operator/sql that answers
+ * with its damages and nothing else, so anybody can run it in psql. Trusting counters that the programs keep would be cheaper, and
+ * would prove only that they agree with themselves: rows, dead letters and offsets are counted here.
+ */
+#include "audit.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "cli.h"
+#include "command.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "terminal.h"
+
+extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[], audit_guards_sql[],
+    audit_deep_sql[];
+
+enum { SHOWN_MAX = 1000 }; /* damages of one check; the rest is counted */
+
+struct check {
+    const char *name; /* for programs */
+    const char *sql;
+    const char *promise; /* what holds when the query finds nothing */
+    bool is_deep;
+};
+
+static const struct check checks[] = {
+    {"offsets", audit_tiles_sql, "every offset below the position has one outcome: no hole, no overlap", false},
+    {"equation", audit_equation_sql, "in every batch, offsets = stored + duplicates + dead letters + skipped", false},
+    {"rows", audit_rows_sql, "every batch has as many rows as the ledger says, and no row is of an unknown batch", false},
+    {"dead letters", audit_dead_letters_sql, "every batch has as many dead letters as the ledger says, each at one of its offsets", false},
+    {"guards", audit_guards_sql, "every month is part of analytics_events, and the keys against storing twice are in place", false},
+    {"deep", audit_deep_sql, "no event is stored twice, and every row lies on a day that its batch names", true},
+};
+
+enum { CHECKS = sizeof checks / sizeof checks[0] };
+
+void audit_damage(struct audit *audit, const struct finding *finding)
+{
+    audit->damages++;
+    audit->check_damages++;
+    if (audit->as_json) {
+        json_array_append_new(json_object_get(audit->json, "damages"), finding_json(finding));
+    } else if (audit->check_damages <= SHOWN_MAX) {
+        fputs("  DAMAGE  ", stdout);
+        finding_print(finding, stdout);
+    }
+}
+
+void audit_note(struct audit *audit, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (audit->as_json) {
+        json_array_append_new(json_object_get(audit->json, "notes"), json_string(text));
+    } else {
+        fputs("  note    ", stdout);
+        terminal_text(stdout, text);
+        fputc('\n', stdout);
+    }
+}
+
+/* Ends a check: its line when all is well, or how many damages were not shown. */
+static void close_check(struct audit *audit, const char *name, const char *promise)
+{
+    if (audit->as_json) {
+        json_array_append_new(json_object_get(audit->json, "checks"),
+                              json_pack("{s:s, s:s, s:I}", "name", name, "promise", promise, "damages", (json_int_t)audit->check_damages));
+    } else if (audit->check_damages == 0) {
+        printf("  ok      %s\n", promise);
+    } else if (audit->check_damages > SHOWN_MAX) {
+        printf("  DAMAGE  and %" PRId64 " more of this check\n", audit->check_damages - SHOWN_MAX);
+    }
+    fflush(stdout); /* the next check may take minutes */
+    audit->check_damages = 0;
+}
+
+static bool run_check(struct audit *audit, const struct check *check, struct error *err)
+{
+    PGresult *result = snapshot_ask(audit->snapshot, check->sql, err);
+    if (!result) {
+        return error_wrap(err, "checking %s", check->name);
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct finding finding = finding_of_row(result, row);
+        if (strcmp(finding.kind, "counted") == 0) {
+            audit->rows_counted = answer_int(result, row, "damage");
+        } else {
+            audit_damage(audit, &finding);
+        }
+    }
+    PQclear(result);
+    close_check(audit, check->name, check->promise);
+    return true;
+}
+
+static void print_total(const char *name, int64_t count, const char *meaning)
+{
+    char number[TERMINAL_NUMBER_BYTES];
+    printf("  %-18s%15s   %s\n", name, terminal_number(number, count), meaning);
+}
+
+static void print_topic(const PGresult *totals, int row)
+{
+    fputs("topic ", stdout);
+    terminal_text(stdout, answer_text(totals, row, "topic"));
+    printf(", %" PRId64 " topic partitions\n", answer_int(totals, row, "topic_partitions"));
+    print_total("offsets consumed", answer_int(totals, row, "consumed"), "so many places in Kafka's log are dealt with, namely:");
+    print_total("= stored", answer_int(totals, row, "stored"), "events that became rows");
+    print_total("+ duplicates", answer_int(totals, row, "duplicates"), "sent again by their producer, stored once");
+    print_total("+ dead letters", answer_int(totals, row, "dead_letters"), "events that break the rules, kept with their bytes and the reason");
+    print_total("+ skipped", answer_int(totals, row, "skipped"), "offsets at which Kafka has no message (transactions, compaction)");
+    print_total("+ gaps", answer_int(totals, row, "gaps"), "events that Kafka deleted before they were read: lost");
+    if (answer_int(totals, row, "removed") != 0) {
+        print_total("  removed since", answer_int(totals, row, "removed"), "stored rows that were erased or archived on purpose");
+    }
+}
+
+/* The ledger's totals of every topic. */
+static bool show_totals(struct audit *audit, struct error *err)
+{
+    PGresult *totals = snapshot_ask(audit->snapshot, audit_totals_sql, err);
+    if (!totals) {
+        return error_wrap(err, "reading the ledger's totals");
+    }
+    for (int row = 0; row < PQntuples(totals); row++) {
+        audit->consumed += answer_int(totals, row, "consumed");
+        audit->gaps += answer_int(totals, row, "gaps");
+        audit->skipped += answer_int(totals, row, "skipped");
+        if (audit->as_json) {
+            json_array_append_new(json_object_get(audit->json, "topics"), answer_object(totals, row));
+        } else {
+            print_topic(totals, row);
+        }
+    }
+    if (!audit->as_json) {
+        printf("checks\n");
+    }
+    PQclear(totals);
+    return true;
+}
+
+/* Everything that can be looked at; false only when the looking failed. */
+static bool look(struct audit *audit, bool deep, bool no_kafka, struct error *err)
+{
+    if (!show_totals(audit, err)) {
+        return false;
+    }
+    for (int i = 0; i < CHECKS; i++) {
+        if ((deep || !checks[i].is_deep) && !run_check(audit, &checks[i], err)) {
+            return false;
+        }
+    }
+    if (no_kafka) {
+        snprintf(audit->kafka_silence, sizeof audit->kafka_silence, "it was not asked: --no-kafka");
+        return true;
+    }
+    if (!audit_kafka(audit, err)) {
+        return false;
+    }
+    if (audit->kafka_silence[0] == '\0') {
+        close_check(audit, "kafka", "no position lies beyond the end of Kafka's log");
+    }
+    return true;
+}
+
+static const char *verdict_word(const struct audit *audit, bool no_kafka)
+{
+    return audit->damages > 0 ? "damaged" : audit->kafka_silence[0] != '\0' && !no_kafka ? "not proven" : "ok";
+}
+
+/* One line, the last of the output. */
+static void print_verdict(const struct audit *audit, bool no_kafka)
+{
+    char consumed[TERMINAL_NUMBER_BYTES], number[TERMINAL_NUMBER_BYTES];
+    if (audit->damages > 0) {
+        printf("DAMAGED: %s problems, each named above.\n", terminal_number(number, audit->damages));
+        return;
+    }
+    if (audit->kafka_silence[0] != '\0' && !no_kafka) {
+        fputs("NOT PROVEN: the database's books hold, but Kafka could not be compared: ", stdout);
+        terminal_text(stdout, audit->kafka_silence);
+        fputc('\n', stdout);
+        return;
+    }
+    printf("OK: all %s offsets that were consumed are accounted for", terminal_number(consumed, audit->consumed));
+    if (audit->gaps > 0) {
+        printf("; %s of them were gone from Kafka before they could be read", terminal_number(number, audit->gaps));
+    } else {
+        fputs(", nothing is lost and nothing is stored twice", stdout);
+    }
+    if (no_kafka) {
+        fputs("; Kafka was not asked", stdout);
+    } else {
+        printf("; %s are still to be read", terminal_number(number, audit->unread));
+    }
+    fputs(".\n", stdout);
+}
+
+static int finish(struct audit *audit, bool no_kafka)
+{
+    const char *word = verdict_word(audit, no_kafka);
+    int exit_code = strcmp(word, "ok") == 0 ? 0 : 1;
+    if (!audit->as_json) {
+        print_verdict(audit, no_kafka);
+        return exit_code;
+    }
+    json_object_set_new(audit->json, "rows_counted", json_integer(audit->rows_counted));
+    json_object_set_new(audit->json, "unread", audit->kafka_silence[0] ? json_null() : json_integer(audit->unread));
+    json_object_set_new(audit->json, "kafka", json_string(audit->kafka_silence[0] ? audit->kafka_silence : "compared"));
+    json_object_set_new(audit->json, "verdict", json_string(word));
+    return answer_print(audit->json) ? exit_code : 1;
+}
+
+static const struct cli audit_cli = {
+    .program = "tallymill audit",
+    .usage = "[OPTION ...]",
+    .summary = "Proves on the live system that no event is lost and none is stored twice:\n"
+               "offsets consumed = stored + duplicates + dead letters + skipped + gaps, and the rows are there.\n"
+               "Exit code 0: it holds. 1: damage (each is named), or Kafka did not answer. Needs a login with tallymill_read.\n",
+    .examples = "  tallymill audit --config settings.ini\n  tallymill audit --config settings.ini --deep --json\n",
+    .programs = FOR_OPERATOR,
+};
+
+int audit_run(int argc, char **argv)
+{
+    bool deep = false, no_kafka = false;
+    struct audit audit = {0};
+    const struct cli_option options[] = {
+        {.name = "deep", .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)", .flag = &deep},
+        {.name = "no-kafka", .help = "check the database only", .flag = &no_kafka},
+        {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
+        {.name = NULL},
+    };
+    struct cli cli = audit_cli;
+    struct cli_result result = {0};
+    struct error err = {0};
+    int exit_code = 0;
+    cli.options = options;
+    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
+        return exit_code;
+    }
+    audit.settings = result.settings;
+    if (result.argument_count > 0) {
+        error_set(&err, ERROR_USAGE, "%s: audit takes no arguments", result.arguments[0]);
+    } else if (!(audit.json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
+        error_set(&err, ERROR_RETRY, "out of memory");
+    } else if ((audit.snapshot = snapshot_open(result.settings, "tallymill audit", &err)) != NULL && !result.check &&
+               look(&audit, deep, no_kafka, &err)) {
+        exit_code = finish(&audit, no_kafka);
+    }
+    if (err.kind != ERROR_NONE) {
+        exit_code = cli_fail(&cli, &err);
+    }
+    json_decref(audit.json);
+    snapshot_close(audit.snapshot);
+    settings_free(result.settings);
+    return exit_code;
+}

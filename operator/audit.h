@@ -1,0 +1,39 @@
+/* audit.h - what the parts of `tallymill audit` share: the state of one audit, and how a damage is added to it. One thread. */
+#ifndef TALLYMILL_AUDIT_H
+#define TALLYMILL_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "error.h"
+#include "finding.h"
+
+struct settings;
+struct snapshot;
+
+struct audit {
+    const struct settings *settings;
+    struct snapshot *snapshot;
+    bool as_json;
+    int64_t damages;          /* of all checks */
+    int64_t check_damages;    /* of the check at hand */
+    int64_t consumed, unread; /* offsets of all topics */
+    int64_t gaps, skipped;
+    int64_t rows_counted;
+    char kafka_silence[ERROR_TEXT_BYTES]; /* why Kafka was not compared; "" when it was */
+    json_t *json;                         /* topics, checks, damages: filled with as_json */
+};
+
+/* Counts a damage, and prints it or keeps it for the JSON. */
+void audit_damage(struct audit *audit, const struct finding *finding);
+
+/* Says something that is no damage, under the check at hand. */
+void audit_note(struct audit *audit, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the settings
+ * are wrong. */
+bool audit_kafka(struct audit *audit, struct error *err);
+
+#endif

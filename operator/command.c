@@ -1,0 +1,56 @@
+/* command.c - see command.h. */
+#include "command.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "nearest.h"
+
+const struct command commands[] = {
+    {"migrate", "make or update the schema, the topic and the months ahead; safe to repeat", migrate_run},
+    {"status", "lag, owners, rows, dead letters, and how fresh the statistics are", status_run},
+    {"audit", "prove that every event is stored once, or name what is missing", audit_run},
+    {"verify", "compare the daily statistics with the raw events", verify_run},
+    {NULL, NULL, NULL},
+};
+
+enum { COMMANDS_MAX = sizeof commands / sizeof commands[0] };
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *command = commands; command->name; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return command;
+        }
+    }
+    return NULL;
+}
+
+const char *command_nearest(const char *typed)
+{
+    const char *names[COMMANDS_MAX];
+    size_t count = 0;
+    for (; commands[count].name; count++) {
+        names[count] = commands[count].name;
+    }
+    return nearest_word(typed, names, count);
+}
+
+int command_place(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--set") == 0) {
+            i++; /* its argument */
+        } else if (argv[i][0] != '-') {
+            return i;
+        }
+    }
+    return 0;
+}
+
+void command_to_front(char **argv, int place)
+{
+    char *command = argv[place];
+    memmove(&argv[2], &argv[1], (size_t)(place - 1) * sizeof *argv);
+    argv[1] = command;
+}

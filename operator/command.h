@@ -1,0 +1,37 @@
+/* command.h - the commands of `tallymill`, and which of them a command line means.
+ *
+ * Each command is a file of its own with its own --help. A command gets argv with its name in argv[0] and returns the exit code.
+ */
+#ifndef TALLYMILL_COMMAND_H
+#define TALLYMILL_COMMAND_H
+
+#include <stdbool.h>
+
+struct command {
+    const char *name;
+    const char *summary; /* one line of `tallymill --help` */
+    int (*run)(int argc, char **argv);
+};
+
+int migrate_run(int argc, char **argv);
+int status_run(int argc, char **argv);
+int audit_run(int argc, char **argv);
+int verify_run(int argc, char **argv);
+
+/* All commands, ended by a NULL name. */
+extern const struct command commands[];
+
+/* The command of that name, or NULL. */
+const struct command *command_find(const char *name);
+
+/* The name nearest to what was typed, or NULL when none is near. */
+const char *command_nearest(const char *typed);
+
+/* The place of the command in argv: the first word that is no option and no option's argument (of --config and --set, which
+ * all commands share, so that `tallymill --config FILE status` works too). 0: there is none. */
+int command_place(int argc, char **argv);
+
+/* Moves argv[place] to argv[1]; the others keep their order. */
+void command_to_front(char **argv, int place);
+
+#endif

@@ -1,0 +1,195 @@
+/* migrate.c - `tallymill migrate`: the schema, the topic where it is missing, and the months ahead.
+ *
+ * Everything is checked before anything is changed, and each step leaves something whole: a migration commits with its row, a topic
+ * is there or not, a month is attached or not. So the answer to any failure is to run it again. The topic comes last but one: a
+ * database that refuses must not leave a topic behind that producers would start to fill.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "answer.h"
+#include "cli.h"
+#include "clock.h"
+#include "command.h"
+#include "kafka.h"
+#include "postgres.h"
+#include "schema.h"
+#include "settings.h"
+#include "terminal.h"
+#include "topic.h"
+
+enum { KAFKA_TIMEOUT_MS = 15000 };
+
+#define OPEN_US (10 * CLOCK_SECOND_US)
+
+/* A topic's own settings. LogAppendTime: Kafka dates the messages itself, so that an import of old events does not fall to retention at
+ * once and a wrong clock is not refused. 4 MiB: the producer's own limit for a batch of messages. */
+static const struct kafka_forced topic_settings[] = {
+    {"message.timestamp.type", "LogAppendTime"},
+    {"max.message.bytes", "4194304"},
+    {NULL, NULL},
+};
+
+/* What was done, for the report. */
+struct migrate_report {
+    struct schema_ground ground;
+    int applied, months_made, months_ahead;
+    const char *topic;
+    bool topic_asked, topic_made;
+    int topic_partitions;
+    char topic_warning[256];
+};
+
+/* Says where a topic that was there already differs from one of ours; nothing is changed, because others may use it too. */
+static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_report *report)
+{
+    for (const struct kafka_forced *wanted = topic_settings; wanted->name; wanted++) {
+        char value[64];
+        struct error err = {0};
+        size_t used = strlen(report->topic_warning);
+        if (!topic_setting(client, name, wanted->name, KAFKA_TIMEOUT_MS, value, sizeof value, &err)) {
+            snprintf(report->topic_warning, sizeof report->topic_warning, "its settings could not be read (%.150s)", err.text);
+            return;
+        }
+        if (strcmp(value, wanted->value) != 0) {
+            snprintf(report->topic_warning + used, sizeof report->topic_warning - used, "%s%s is %s, not %s", used ? "; " : "", wanted->name, value,
+                     wanted->value);
+        }
+    }
+}
+
+static bool make_topic(const struct settings *settings, struct migrate_report *report, struct error *err)
+{
+    rd_kafka_t *client = topic_client(settings, err);
+    if (!client) {
+        return false;
+    }
+    report->topic_asked = true;
+    bool is_there = kafka_topic_make(client, report->topic, (int)settings_int(settings, "topics.partitions"), (int)settings_int(settings, "topics.replication"),
+                                     topic_settings, KAFKA_TIMEOUT_MS, &report->topic_made, err) &&
+                    kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
+    if (is_there && !report->topic_made) {
+        compare_topic(client, report->topic, report);
+    }
+    rd_kafka_destroy(client);
+    return is_there;
+}
+
+static void print_schema(const struct migrate_report *report, bool is_check)
+{
+    int missing = report->ground.known - report->ground.version;
+    printf("schema  ");
+    if (is_check && missing > 0) {
+        printf("version %d, %d migrations to apply", report->ground.version, missing);
+    } else if (report->applied > 0) {
+        printf("version %d, %d migrations applied", report->ground.known, report->applied);
+    } else {
+        printf("version %d, nothing to do", report->ground.version);
+    }
+    printf(" (database ");
+    terminal_text(stdout, report->ground.database);
+    printf(")\n");
+}
+
+static void print_report(const struct migrate_report *report)
+{
+    print_schema(report, false);
+    if (report->topic_asked) {
+        printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already", report->topic_partitions);
+    } else {
+        printf("topic   %s, left alone (--no-topic)\n", report->topic);
+    }
+    printf("months  this one and the next %d, %d of them made\n", report->months_ahead, report->months_made);
+    if (report->topic_warning[0] != '\0') {
+        fprintf(stderr, "tallymill migrate: topic %s was not made by migrate: %s\n", report->topic, report->topic_warning);
+    }
+}
+
+static int print_json(const struct migrate_report *report)
+{
+    json_t *json = json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}}", "schema", "database", report->ground.database, "version",
+                             report->ground.known, "applied", report->applied, "topic", "name", report->topic, "asked", report->topic_asked, "made",
+                             report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning, "months", "ahead",
+                             report->months_ahead, "made", report->months_made);
+    bool is_written = answer_print(json);
+    json_decref(json);
+    return is_written ? 0 : 1;
+}
+
+/* --check: what would be done, without doing it. */
+static bool check(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
+{
+    if (!schema_look(conn, &report->ground, err)) {
+        return false;
+    }
+    print_schema(report, true);
+    if (no_topic) {
+        return true;
+    }
+    rd_kafka_t *client = topic_client(settings, err);
+    if (!client) {
+        return false;
+    }
+    bool is_there = kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
+    if (is_there) {
+        printf("topic   %s, there already, %d topic partitions\n", report->topic, report->topic_partitions);
+    } else if (err->kind == ERROR_USAGE) { /* Kafka answers, and has no such topic */
+        printf("topic   %s, to be made\n", report->topic);
+        error_clear(err);
+        is_there = true;
+    }
+    rd_kafka_destroy(client);
+    return is_there;
+}
+
+static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
+{
+    return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) && (no_topic || make_topic(settings, report, err)) &&
+           schema_make_months(conn, report->months_ahead, &report->months_made, err);
+}
+
+int migrate_run(int argc, char **argv)
+{
+    bool no_topic = false, as_json = false;
+    const struct cli_option options[] = {
+        {.name = "no-topic", .help = "leave Kafka alone: somebody else makes the topic", .flag = &no_topic},
+        {.name = "json", .help = "report as one JSON object", .flag = &as_json},
+        {.name = NULL},
+    };
+    const struct cli cli = {
+        .program = "tallymill migrate",
+        .usage = "[OPTION ...]",
+        .summary = "Makes or updates the schema (each migration in one transaction), makes the topic where it is missing, and the months ahead.\n"
+                   "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
+                   "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
+        .examples = "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n",
+        .options = options,
+        .programs = FOR_OPERATOR,
+    };
+    struct cli_result result = {0};
+    struct error err = {0};
+    int exit_code = 0;
+    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
+        return exit_code;
+    }
+    struct migrate_report report = {.topic = settings_text(result.settings, "topics.events"),
+                                    .months_ahead = (int)settings_int(result.settings, "aggregator.months_ahead")};
+    PGconn *conn = NULL;
+    if (result.argument_count > 0) {
+        error_set(&err, ERROR_USAGE, "%s: migrate takes no arguments", result.arguments[0]);
+    } else if ((conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill migrate", OPEN_US, &err)) != NULL) {
+        if (result.check) {
+            check(result.settings, conn, &report, no_topic, &err);
+        } else if (migrate(result.settings, conn, &report, no_topic, &err)) {
+            exit_code = as_json ? print_json(&report) : (print_report(&report), 0);
+        }
+    }
+    if (err.kind != ERROR_NONE) {
+        exit_code = cli_fail(&cli, &err);
+    }
+    PQfinish(conn);
+    settings_free(result.settings);
+    return exit_code;
+}

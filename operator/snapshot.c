@@ -1,0 +1,66 @@
+/* snapshot.c - see snapshot.h.
+ *
+ * Workers and the aggregator go on while a proof is read; without one snapshot, a batch that commits between two questions would look
+ * like damage. The statement time-out that a provider may have set would end a count of all rows: our own deadline stands in
+ * for it, long enough for the largest tables and still an end.
+ */
+#include "snapshot.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "postgres.h"
+#include "settings.h"
+
+#define OPEN_US (10 * CLOCK_SECOND_US)
+#define SHORT_US (30 * CLOCK_SECOND_US)
+#define QUERY_US (12 * 3600 * CLOCK_SECOND_US)
+
+struct snapshot {
+    PGconn *conn;
+};
+
+static bool begin(PGconn *conn, struct error *err)
+{
+    return postgres_check_schema(conn, err) && postgres_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", SHORT_US, err) &&
+           postgres_exec(conn, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'",
+                         SHORT_US, err) &&
+           /* SET takes no snapshot; the first query does. */
+           postgres_exec(conn, "SELECT count(*) FROM tallymill.schema_version", SHORT_US, err);
+}
+
+struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err)
+{
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot) {
+        error_set(err, ERROR_RETRY, "out of memory");
+        return NULL;
+    }
+    snapshot->conn = postgres_open(settings_text(settings, "postgres.dsn"), application_name, OPEN_US, err);
+    if (!snapshot->conn || !begin(snapshot->conn, err)) {
+        snapshot_close(snapshot);
+        return NULL;
+    }
+    return snapshot;
+}
+
+void snapshot_close(struct snapshot *snapshot)
+{
+    if (snapshot) {
+        PQfinish(snapshot->conn); /* a read-only transaction has nothing to commit */
+        free(snapshot);
+    }
+}
+
+PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err)
+{
+    return postgres_query(snapshot->conn, sql, QUERY_US, err);
+}
+
+bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err)
+{
+    const char *const values[] = {name, value};
+    PGresult *result = postgres_query_params(snapshot->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, values, SHORT_US, err);
+    PQclear(result);
+    return result != NULL;
+}

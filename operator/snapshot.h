@@ -1,0 +1,30 @@
+/* snapshot.h - one moment of the database: every question of a command is answered by the same REPEATABLE READ snapshot.
+ *
+ * Read-only, and content with a login that has only tallymill_read. One thread.
+ */
+#ifndef TALLYMILL_SNAPSHOT_H
+#define TALLYMILL_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include <libpq-fe.h>
+
+#include "error.h"
+
+struct settings;
+struct snapshot;
+
+/* Connects (postgres.dsn), checks the schema, begins the transaction and takes the snapshot. NULL: ERROR_RETRY (no connection) or
+ * ERROR_USAGE (schema, rights). `application_name` is what pg_stat_activity shows. */
+struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err);
+
+/* Ends the transaction and disconnects. NULL is allowed. */
+void snapshot_close(struct snapshot *snapshot);
+
+/* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
+PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
+
+/* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql. */
+bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);
+
+#endif

@@ -1,0 +1,12 @@
+-- How fresh the daily statistics are: batches that are stored but not folded, days that wait for a rebuild, who leads.
+WITH pending AS (
+  SELECT u.batch_id, u.stored, b.committed_at FROM tallymill.unfolded u JOIN tallymill.batches b USING (topic, topic_partition, first_offset)
+)
+SELECT count(DISTINCT batch_id) AS pending_batches, coalesce(sum(stored), 0)::bigint AS pending_rows,
+       (extract(epoch FROM clock_timestamp() - min(committed_at)) * 1000000)::bigint AS behind_us,
+       (SELECT count(*) FROM tallymill.days WHERE dirty_since IS NOT NULL) AS dirty_days,
+       (SELECT string_agg(day::text, ' ' ORDER BY day DESC)
+        FROM (SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL ORDER BY day DESC LIMIT 10) newest) AS dirty_newest,
+       (SELECT leader FROM tallymill.leader) AS leader, (SELECT epoch FROM tallymill.leader) AS leader_epoch,
+       (SELECT claimed_at FROM tallymill.leader WHERE epoch > 0) AS leader_since
+FROM pending;

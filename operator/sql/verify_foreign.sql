@@ -1,0 +1,11 @@
+-- Whether the rows that other programs inserted on one UTC day are those that the last rebuild saw. In psql:
+--   SET tallymill.day = '2026-11-24';
+WITH asked AS (
+  SELECT current_setting('tallymill.day')::date AS day
+), now_there AS (
+  SELECT coalesce(sum(f.rows), 0)::bigint AS rows, coalesce(bit_xor(f.hash), 0) AS hash
+  FROM asked a CROSS JOIN LATERAL tallymill.foreign_rows(a.day::timestamp AT TIME ZONE 'UTC', (a.day + 1)::timestamp AT TIME ZONE 'UTC') f
+)
+SELECT n.rows AS rows, coalesce(d.foreign_rows, 0) AS seen_rows, d.closed_at IS NOT NULL AS is_closed,
+       (n.rows, n.hash) = (coalesce(d.foreign_rows, 0), coalesce(d.foreign_hash, 0)) AS is_seen
+FROM asked a CROSS JOIN now_there n LEFT JOIN tallymill.days d ON d.day = a.day;

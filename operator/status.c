@@ -1,0 +1,261 @@
+/* status.c - `tallymill status`: where everything stands now, for a person or (--json) a program.
+ *
+ * The database answers in one snapshot, then Kafka is asked for the ends of its logs; so a lag is never too small. Kafka may be away:
+ * that is something to show, not a failure. The lag shown is from the ledger, which is the truth; the consumer group's own offsets
+ * are advice to other tools and are not read.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "answer.h"
+#include "cli.h"
+#include "command.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "table.h"
+#include "terminal.h"
+#include "topic.h"
+
+extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], audit_totals_sql[];
+
+enum { KAFKA_TIMEOUT_MS = 5000 };
+
+struct status {
+    const struct settings *settings;
+    PGresult *topic_partitions, *totals, *statistics, *days;
+    struct topic topic; /* of topics.events */
+    char kafka_silence[ERROR_TEXT_BYTES];
+};
+
+static bool ask_database(struct status *status, struct error *err)
+{
+    struct snapshot *snapshot = snapshot_open(status->settings, "tallymill status", err);
+    bool is_read = snapshot && (status->topic_partitions = snapshot_ask(snapshot, status_topic_partitions_sql, err)) &&
+                   (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) &&
+                   (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
+                   (status->days = snapshot_ask(snapshot, status_days_sql, err));
+    snapshot_close(snapshot);
+    return is_read;
+}
+
+static void ask_kafka(struct status *status)
+{
+    struct error err = {0};
+    rd_kafka_t *client = topic_client(status->settings, &err);
+    if (!client || !topic_read(client, settings_text(status->settings, "topics.events"), KAFKA_TIMEOUT_MS, &status->topic, &err)) {
+        snprintf(status->kafka_silence, sizeof status->kafka_silence, "%s", err.text);
+    }
+    if (client) {
+        rd_kafka_destroy(client);
+    }
+}
+
+static bool is_events_topic(const struct status *status, const char *name)
+{
+    return strcmp(name, settings_text(status->settings, "topics.events")) == 0;
+}
+
+/* Offsets that Kafka has and the ledger has not; -1 where Kafka was not asked about that topic partition. */
+static int64_t lag_of(const struct status *status, int row)
+{
+    int64_t topic_partition = answer_int(status->topic_partitions, row, "topic_partition");
+    if (!is_events_topic(status, answer_text(status->topic_partitions, row, "topic")) || topic_partition >= status->topic.count) {
+        return -1;
+    }
+    return status->topic.logs[topic_partition].high - answer_int(status->topic_partitions, row, "next_offset");
+}
+
+/* What lies in topic partitions that nobody has claimed yet. */
+static int64_t unclaimed_offsets(const struct status *status)
+{
+    int64_t offsets = 0;
+    for (int i = 0; i < status->topic.count; i++) {
+        offsets += status->topic.logs[i].high - status->topic.logs[i].low;
+    }
+    for (int row = 0; row < PQntuples(status->topic_partitions); row++) {
+        if (lag_of(status, row) >= 0) {
+            const struct topic_log *log = &status->topic.logs[answer_int(status->topic_partitions, row, "topic_partition")];
+            offsets -= log->high - log->low;
+        }
+    }
+    return offsets;
+}
+
+static void print_topic_partitions(const struct status *status)
+{
+    static const char *const heads[] = {"topic", "topic partition", "lag", "position", "last commit", "owner", "epoch"};
+    struct table *table = table_new("lrrrrlr", heads);
+    const PGresult *rows = status->topic_partitions;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        char lag[TERMINAL_NUMBER_BYTES], position[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES + 8] = "never";
+        char number[TERMINAL_NUMBER_BYTES];
+        int64_t offsets = lag_of(status, row);
+        terminal_number(position, answer_int(rows, row, "next_offset"));
+        if (!answer_is_null(rows, row, "commit_age_us")) {
+            snprintf(age, sizeof age, "%s ago", terminal_age(number, answer_int(rows, row, "commit_age_us")));
+        }
+        const char *const cells[] = {answer_text(rows, row, "topic"), answer_text(rows, row, "topic_partition"),
+                                     offsets >= 0 ? terminal_number(lag, offsets) : "unknown", position, age, answer_text(rows, row, "owner"),
+                                     answer_text(rows, row, "epoch")};
+        table_add(table, cells);
+    }
+    if (PQntuples(rows) == 0) {
+        printf("no topic partition was claimed yet: no worker has run\n");
+    } else {
+        table_print(table, "", stdout);
+    }
+    table_free(table);
+}
+
+static void print_kafka(const struct status *status)
+{
+    char number[TERMINAL_NUMBER_BYTES];
+    if (status->kafka_silence[0] != '\0') {
+        fputs("Kafka: unreachable, so the lag is unknown: ", stdout);
+        terminal_text(stdout, status->kafka_silence);
+        fputc('\n', stdout);
+    } else if (unclaimed_offsets(status) > 0) {
+        printf("%s events lie in topic partitions that no worker has claimed yet\n", terminal_number(number, unclaimed_offsets(status)));
+    }
+}
+
+static void print_totals(const struct status *status)
+{
+    static const char *const heads[] = {"topic", "offsets consumed", "stored", "duplicates", "dead letters", "skipped", "gaps"};
+    static const char *const columns[] = {"consumed", "stored", "duplicates", "dead_letters", "skipped", "gaps"};
+    struct table *table = table_new("lrrrrrr", heads);
+    for (int row = 0; row < PQntuples(status->totals); row++) {
+        char numbers[6][TERMINAL_NUMBER_BYTES];
+        const char *cells[7] = {answer_text(status->totals, row, "topic")};
+        for (int i = 0; i < 6; i++) {
+            cells[i + 1] = terminal_number(numbers[i], answer_int(status->totals, row, columns[i]));
+        }
+        table_add(table, cells);
+    }
+    if (PQntuples(status->totals) > 0) {
+        fputc('\n', stdout);
+        table_print(table, "", stdout);
+    }
+    table_free(table);
+}
+
+static void print_statistics(const struct status *status)
+{
+    const PGresult *facts = status->statistics;
+    char number[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES];
+    fputs("\nstatistics: ", stdout);
+    if (answer_int(facts, 0, "pending_batches") == 0) {
+        fputs("up to date with every stored row", stdout);
+    } else {
+        printf("%s rows stored and not yet counted, the oldest for %s", terminal_number(number, answer_int(facts, 0, "pending_rows")),
+               terminal_age(age, answer_int(facts, 0, "behind_us")));
+    }
+    if (answer_is_null(facts, 0, "leader_since")) {
+        fputs("; no aggregator has run yet\n", stdout);
+    } else {
+        fputs("; aggregator ", stdout);
+        terminal_text(stdout, answer_text(facts, 0, "leader"));
+        fputc('\n', stdout);
+    }
+    if (answer_int(facts, 0, "dirty_days") > 0) {
+        printf("%s days wait for a rebuild, the newest: %s\n", terminal_number(number, answer_int(facts, 0, "dirty_days")),
+               answer_text(facts, 0, "dirty_newest"));
+    }
+}
+
+static void print_days(const struct status *status)
+{
+    static const char *const heads[] = {"day", "events", "event names", "state"};
+    struct table *table = table_new("lrrl", heads);
+    for (int row = 0; row < PQntuples(status->days); row++) {
+        char events[TERMINAL_NUMBER_BYTES];
+        const char *const cells[] = {answer_text(status->days, row, "day"), terminal_number(events, answer_int(status->days, row, "events")),
+                                     answer_text(status->days, row, "event_names"), answer_text(status->days, row, "state")};
+        table_add(table, cells);
+    }
+    if (PQntuples(status->days) > 0) {
+        fputc('\n', stdout);
+        table_print(table, "", stdout);
+    }
+    table_free(table);
+}
+
+/* One object; `lag` is null where Kafka did not say. */
+static bool print_json(const struct status *status)
+{
+    json_t *topic_partitions = answer_array(status->topic_partitions);
+    for (int row = 0; row < PQntuples(status->topic_partitions); row++) {
+        int64_t lag = lag_of(status, row);
+        json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
+    }
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions",
+                             topic_partitions, "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
+                             answer_array(status->days));
+    if (json && status->kafka_silence[0] == '\0') {
+        json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
+    }
+    bool is_written = answer_print(json);
+    json_decref(json);
+    return is_written;
+}
+
+static bool print_text(const struct status *status)
+{
+    print_topic_partitions(status);
+    print_kafka(status);
+    print_totals(status);
+    print_statistics(status);
+    print_days(status);
+    return fflush(stdout) == 0;
+}
+
+static const struct cli status_cli = {
+    .program = "tallymill status",
+    .usage = "[OPTION ...]",
+    .summary = "Shows lag, owner and last commit of each topic partition, what became of the events, and how fresh the statistics are.\n"
+               "Works while Kafka is away. Needs a login with tallymill_read.\n",
+    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --json | jq '[.topic_partitions[].lag] | add'\n",
+    .programs = FOR_OPERATOR,
+};
+
+int status_run(int argc, char **argv)
+{
+    bool as_json = false;
+    const struct cli_option options[] = {
+        {.name = "json", .help = "answer with one JSON object", .flag = &as_json},
+        {.name = NULL},
+    };
+    struct cli cli = status_cli;
+    struct cli_result result = {0};
+    struct error err = {0};
+    struct status status = {0};
+    int exit_code = 0;
+    cli.options = options;
+    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
+        return exit_code;
+    }
+    status.settings = result.settings;
+    if (result.argument_count > 0) {
+        error_set(&err, ERROR_USAGE, "%s: status takes no arguments", result.arguments[0]);
+    } else if (ask_database(&status, &err)) {
+        ask_kafka(&status);
+        if (!result.check) {
+            exit_code = (as_json ? print_json(&status) : print_text(&status)) ? 0 : 1;
+        } else if (status.kafka_silence[0] != '\0') {
+            error_set(&err, ERROR_RETRY, "%s", status.kafka_silence);
+        }
+    }
+    if (err.kind != ERROR_NONE) {
+        exit_code = cli_fail(&cli, &err);
+    }
+    topic_free(&status.topic);
+    PQclear(status.topic_partitions);
+    PQclear(status.totals);
+    PQclear(status.statistics);
+    PQclear(status.days);
+    settings_free(result.settings);
+    return exit_code;
+}

@@ -1,0 +1,37 @@
+/* topic.h - a topic as Kafka sees it: which cluster it is on, and from which offset to which its log reaches.
+ *
+ * Every call has a deadline; a broker that is away is an answer, not a wait. One thread.
+ */
+#ifndef TALLYMILL_TOPIC_H
+#define TALLYMILL_TOPIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kafka.h"
+
+struct settings;
+
+/* The log of one topic partition: offsets [low, high). */
+struct topic_log {
+    int64_t low, high;
+};
+
+struct topic {
+    char cluster_id[64];    /* "" when the brokers do not say */
+    int count;              /* topic partitions 0 .. count - 1 */
+    struct topic_log *logs; /* owned by the topic */
+};
+
+/* A handle that asks and creates, and neither produces nor consumes. NULL: ERROR_USAGE. */
+rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
+
+/* Reads the ends of all logs, within `timeout_ms` in all. False: ERROR_RETRY (no broker answers), ERROR_USAGE (no such topic). */
+bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
+void topic_free(struct topic *topic);
+
+/* The value of a topic's setting ("message.timestamp.type") as the brokers hold it, NUL-terminated into `value`. */
+bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size, struct error *err);
+
+#endif

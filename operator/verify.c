@@ -1,0 +1,205 @@
+/* verify.c - `tallymill verify`: the daily statistics against the plan's own query over the raw events.
+ *
+ * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
+ * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
+ * marked for a rebuild, one whose month is archived, one with rows of another program that were not seen yet. The days are compared
+ * one by one: a single query over all of them would sort the whole table three times at once.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "answer.h"
+#include "cli.h"
+#include "command.h"
+#include "day_range.h"
+#include "finding.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "terminal.h"
+
+extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[];
+
+struct verification {
+    struct snapshot *snapshot;
+    bool as_json;
+    int64_t days, days_aside, differences;
+    json_t *json; /* set_aside, differences, damages */
+};
+
+/* A day that is not compared, and why. */
+static void set_aside(struct verification *verification, const char *day, const char *reason)
+{
+    verification->days_aside++;
+    if (verification->as_json) {
+        json_array_append_new(json_object_get(verification->json, "set_aside"), json_pack("{s:s, s:s}", "day", day, "reason", reason));
+        return;
+    }
+    printf("  aside   %s: ", day);
+    terminal_text(stdout, reason);
+    fputc('\n', stdout);
+}
+
+/* One figure that differs. A statistic that is not there has no `have`, one without events no `should`. */
+static void add_difference(struct verification *verification, const char *day, const PGresult *result, int row)
+{
+    verification->differences++;
+    if (verification->as_json) {
+        json_t *difference = answer_object(result, row);
+        json_object_set_new(difference, "day", json_string(day));
+        json_array_append_new(json_object_get(verification->json, "differences"), difference);
+        return;
+    }
+    const char *have = answer_is_null(result, row, "have") ? "missing" : answer_text(result, row, "have");
+    const char *should = answer_is_null(result, row, "should") ? "not there: no such events" : answer_text(result, row, "should");
+    printf("  DAMAGE  %s ", day);
+    terminal_text(stdout, answer_text(result, row, "event_name"));
+    printf(": %s is %s, should be %s\n", answer_text(result, row, "column_name"), have, should);
+}
+
+/* True when the day's rows of other programs are not those that the statistics hold: they will be, so it is not a difference yet. */
+static bool waits_for_foreign(struct verification *verification, const char *day, bool *waits, struct error *err)
+{
+    PGresult *foreign = snapshot_ask(verification->snapshot, verify_foreign_sql, err);
+    if (!foreign) {
+        return false;
+    }
+    *waits = !answer_bool(foreign, 0, "is_seen");
+    if (*waits) {
+        char reason[160];
+        snprintf(reason, sizeof reason, "other programs have %" PRId64 " rows there, the statistics have seen %" PRId64 "%s",
+                 answer_int(foreign, 0, "rows"), answer_int(foreign, 0, "seen_rows"),
+                 answer_bool(foreign, 0, "is_closed") ? " (the day is closed: taken in when it is rebuilt)" : "");
+        set_aside(verification, day, reason);
+    }
+    PQclear(foreign);
+    return true;
+}
+
+static bool compare_day(struct verification *verification, const char *day, struct error *err)
+{
+    bool waits = false;
+    if (!snapshot_set(verification->snapshot, "day", day, err)) {
+        return false;
+    }
+    PGresult *result = snapshot_ask(verification->snapshot, verify_day_sql, err);
+    if (!result || (PQntuples(result) > 0 && !waits_for_foreign(verification, day, &waits, err))) {
+        PQclear(result);
+        return error_wrap(err, "comparing %s", day);
+    }
+    if (!waits) {
+        verification->days++;
+        for (int row = 0; row < PQntuples(result); row++) {
+            add_difference(verification, day, result, row);
+        }
+    }
+    PQclear(result);
+    return true;
+}
+
+static bool check_folded(struct verification *verification, struct error *err)
+{
+    PGresult *result = snapshot_ask(verification->snapshot, verify_folded_sql, err);
+    if (!result) {
+        return error_wrap(err, "checking how far the statistics have come");
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct finding finding = finding_of_row(result, row);
+        verification->differences++;
+        if (verification->as_json) {
+            json_array_append_new(json_object_get(verification->json, "damages"), finding_json(&finding));
+        } else {
+            fputs("  DAMAGE  ", stdout);
+            finding_print(&finding, stdout);
+        }
+    }
+    PQclear(result);
+    return true;
+}
+
+static bool compare(struct verification *verification, const struct day_range *range, struct error *err)
+{
+    if (!check_folded(verification, err) || !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
+        !snapshot_set(verification->snapshot, "last_day", range->last, err)) {
+        return false;
+    }
+    PGresult *days = snapshot_ask(verification->snapshot, verify_days_sql, err);
+    bool is_read = days != NULL;
+    for (int row = 0; is_read && row < PQntuples(days); row++) {
+        const char *day = answer_text(days, row, "day");
+        if (answer_is_null(days, row, "set_aside")) {
+            is_read = compare_day(verification, day, err);
+        } else {
+            set_aside(verification, day, answer_text(days, row, "set_aside"));
+        }
+    }
+    PQclear(days);
+    return is_read;
+}
+
+static int finish(const struct verification *verification)
+{
+    const char *verdict = verification->differences > 0 ? "damaged" : "ok";
+    int exit_code = verification->differences > 0 ? 1 : 0;
+    if (verification->as_json) {
+        json_object_set_new(verification->json, "days", json_integer(verification->days));
+        json_object_set_new(verification->json, "verdict", json_string(verdict));
+        return answer_print(verification->json) ? exit_code : 1;
+    }
+    if (verification->differences > 0) {
+        printf("DAMAGED: %" PRId64 " differences, each named above.\n", verification->differences);
+        return exit_code;
+    }
+    printf("OK: the statistics of %" PRId64 " days equal the raw events", verification->days);
+    if (verification->days_aside > 0) {
+        printf("; %" PRId64 " days are set aside, named above", verification->days_aside);
+    }
+    fputs(".\n", stdout);
+    return exit_code;
+}
+
+static const struct cli verify_cli = {
+    .program = "tallymill verify",
+    .usage = "[OPTION ...] [DAY | FIRST..LAST]",
+    .summary = "Compares analytics_daily_stats with the raw events, day by day, in one snapshot; all days unless told which (UTC).\n"
+               "Days that wait for a rebuild are set aside by name. Exit code 0: all equal. 1: differences, each named.\n"
+               "Needs a login with tallymill_read.\n",
+    .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n",
+    .programs = FOR_OPERATOR,
+};
+
+int verify_run(int argc, char **argv)
+{
+    struct verification verification = {0};
+    struct day_range range = {{0}, {0}};
+    const struct cli_option options[] = {
+        {.name = "json", .help = "answer with one JSON object", .flag = &verification.as_json},
+        {.name = NULL},
+    };
+    struct cli cli = verify_cli;
+    struct cli_result result = {0};
+    struct error err = {0};
+    int exit_code = 0;
+    cli.options = options;
+    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
+        return exit_code;
+    }
+    if (result.argument_count > 1) {
+        error_set(&err, ERROR_USAGE, "%s: verify takes one day or one range of days", result.arguments[1]);
+    } else if (!(verification.json = json_pack("{s:[], s:[], s:[]}", "set_aside", "differences", "damages"))) {
+        error_set(&err, ERROR_RETRY, "out of memory");
+    } else if ((result.argument_count == 0 || day_range_parse(result.arguments[0], &range, &err)) &&
+               (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL && !result.check &&
+               compare(&verification, &range, &err)) {
+        exit_code = finish(&verification);
+    }
+    if (err.kind != ERROR_NONE) {
+        exit_code = cli_fail(&cli, &err);
+    }
+    json_decref(verification.json);
+    snapshot_close(verification.snapshot);
+    settings_free(result.settings);
+    return exit_code;
+}
