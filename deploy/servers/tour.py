@@ -9,6 +9,7 @@ The workers are recorded in the stack's own pids/, so that one command, `deploy/
 """
 
 import argparse
+import json
 import os
 import shlex
 import signal
@@ -138,8 +139,16 @@ class Tour:
             raise Trouble("%s could not be unpacked" % name)
 
     def behind(self):
-        """(events in Kafka that no worker has stored, stored rows that are in no statistics, days to rebuild)."""
-        raise NotImplementedError
+        """(offsets in Kafka that are not in the ledger, stored rows that are in no statistics, days to rebuild)."""
+        done = subprocess.run(self.program("tallymill", "status", "--json"), env=self.environment, timeout=120,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise Trouble("tallymill status failed:\n" + done.stderr.decode("utf-8", "replace"))
+        status = json.loads(done.stdout)
+        if status["kafka"] != "reachable":
+            raise Trouble("Kafka does not answer: " + status["kafka"])
+        lag = sum(one["lag"] or 0 for one in status["topic_partitions"]) + status["unclaimed_offsets"]
+        return lag, status["statistics"]["pending_rows"], status["statistics"]["dirty_days"]
 
     def wait(self):
         """Wait until all that was sent is stored and counted. Fails only when nothing moves any more."""
@@ -158,7 +167,7 @@ class Tour:
             self.check_programs()
             if time.monotonic() - moved > STALL_SECONDS:
                 raise Trouble("nothing has moved for %d s; the logs are in %s" % (STALL_SECONDS, self.state.path("logs")))
-            time.sleep(0.1)
+            time.sleep(0.2)
         line("done")
 
     # Showing.
