@@ -1,0 +1,216 @@
+/* event.c - an event's columns, and the message made of them. See event.h and schemas/wire.md.
+ *
+ * event_data is built first and stays where it is; the columns in front are written right-aligned into room kept for them, the ones behind
+ * go to the end. So an event is never copied before librdkafka does, and encoding twice gives the same bytes. The columns could be
+ * packed as they are set, which saves a copy of a hundred bytes, but then they would have to come in the wire's order and only once.
+ *
+ * Invariant: with no mistake remembered, what event_encode makes is a message that every worker stores.
+ */
+#include "event.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "pack.h"
+#include "text.h"
+#include "uuid.h"
+
+enum { FIRST_CAPACITY = 2048 };
+
+struct tally_event *tally_event_new(void)
+{
+    struct tally_event *event = calloc(1, sizeof *event);
+    if (event == NULL)
+        return NULL;
+    event->capacity = FIRST_CAPACITY;
+    event->bytes = malloc(event->capacity);
+    if (event->bytes == NULL) {
+        free(event);
+        return NULL;
+    }
+    keys_init(&event->keys);
+    return event;
+}
+
+void tally_event_free(struct tally_event *event)
+{
+    if (event == NULL)
+        return;
+    keys_free(&event->keys);
+    free(event->bytes);
+    free(event);
+}
+
+enum tally_code tally_error_set(struct tally_error *err, enum tally_code code, const char *format, ...)
+{
+    if (err != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        err->code = code;
+        vsnprintf(err->text, sizeof err->text, format, arguments);
+        va_end(arguments);
+    }
+    return code;
+}
+
+bool event_fail(struct tally_event *event, enum tally_code code, const char *format, ...)
+{
+    if (event->error.code == TALLY_OK) {
+        va_list arguments;
+        va_start(arguments, format);
+        event->error.code = code;
+        vsnprintf(event->error.text, sizeof event->error.text, format, arguments);
+        va_end(arguments);
+    }
+    return false;
+}
+
+void tally_event_begin(struct tally_event *event, const char *event_name)
+{
+    event->end = EVENT_HEAD_BYTES;
+    event->open[0] = (struct event_container){.is_map = true};
+    event->depth = 1;
+    event->containers = 0;
+    keys_reset(&event->keys);
+    event->has_id = event->has_user = event->has_created = event->is_internal = false;
+    event->event_category_length = event->session_id_length = 0;
+    event->error.code = TALLY_OK;
+
+    size_t length = event_name == NULL ? 0 : strlen(event_name);
+    const char *fault = text_fault(event_name, length);
+    event->event_name_length = 0;
+    if (length == 0 || length > WIRE_EVENT_NAME_BYTES)
+        event_fail(event, TALLY_INVALID, "event_name has %zu bytes; it takes 1 to %d", length, WIRE_EVENT_NAME_BYTES);
+    else if (fault != NULL)
+        event_fail(event, TALLY_INVALID, "event_name %s", fault);
+    else
+        memcpy(event->event_name, event_name, event->event_name_length = length);
+}
+
+static void set_text(struct tally_event *event, const char *column, const char *text, char *buffer, size_t *used, size_t limit)
+{
+    size_t length = text == NULL ? 0 : strlen(text);
+    const char *fault = text_fault(text, length);
+    if (length == 0 || length > limit)
+        event_fail(event, TALLY_INVALID, "%s has %zu bytes; it takes 1 to %zu", column, length, limit);
+    else if (fault != NULL)
+        event_fail(event, TALLY_INVALID, "%s %s", column, fault);
+    else
+        memcpy(buffer, text, *used = length);
+}
+
+void tally_event_category(struct tally_event *event, const char *event_category)
+{
+    set_text(event, "event_category", event_category, event->event_category, &event->event_category_length, WIRE_CATEGORY_BYTES);
+}
+
+void tally_event_session(struct tally_event *event, const char *session_id)
+{
+    set_text(event, "session_id", session_id, event->session_id, &event->session_id_length, WIRE_SESSION_ID_BYTES);
+}
+
+void tally_event_user(struct tally_event *event, int64_t user_id)
+{
+    if (user_id < 0)
+        event_fail(event, TALLY_INVALID, "user_id is negative");
+    event->has_user = true;
+    event->user_id = user_id;
+}
+
+void tally_event_internal(struct tally_event *event, bool is_internal)
+{
+    event->is_internal = is_internal;
+}
+
+void tally_event_created(struct tally_event *event, int64_t created_at_us)
+{
+    event->has_created = true;
+    event->created_at_us = created_at_us;
+}
+
+void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES])
+{
+    static const uint8_t zero[TALLY_ID_BYTES];
+    if (memcmp(id, zero, TALLY_ID_BYTES) == 0)
+        event_fail(event, TALLY_INVALID, "id is all zero");
+    memcpy(event->id, id, TALLY_ID_BYTES);
+    event->has_id = true;
+}
+
+/* From now, not from created_at: imported events are inserted at the right edge of the index in whatever order their times come. */
+static void need_id(struct tally_event *event)
+{
+    if (!event->has_id)
+        uuid_make_v7(event->id, clock_wall_us());
+    event->has_id = true;
+}
+
+void tally_event_id(struct tally_event *event, uint8_t id[TALLY_ID_BYTES])
+{
+    need_id(event);
+    memcpy(id, event->id, TALLY_ID_BYTES);
+}
+
+const char *tally_event_id_text(struct tally_event *event, char text[TALLY_ID_TEXT_BYTES])
+{
+    need_id(event);
+    return uuid_format(text, event->id);
+}
+
+#define KEY(to, name) pack_str(to, name, sizeof name - 1)
+
+/* The columns before event_data's entries, into `head`; returns how many bytes. */
+static size_t encode_head(const struct tally_event *event, uint32_t entries, uint8_t head[EVENT_HEAD_BYTES])
+{
+    uint32_t columns = 3U + (event->event_category_length != 0) + (event->session_id_length != 0) + event->has_user + (entries != 0) + event->is_internal;
+    uint8_t *to = pack_map_header(head, columns);
+    to = pack_bin_header(KEY(to, "id"), TALLY_ID_BYTES);
+    memcpy(to, event->id, TALLY_ID_BYTES);
+    to += TALLY_ID_BYTES;
+    to = pack_str(KEY(to, "event_name"), event->event_name, (uint32_t)event->event_name_length);
+    if (event->event_category_length != 0)
+        to = pack_str(KEY(to, "event_category"), event->event_category, (uint32_t)event->event_category_length);
+    if (event->session_id_length != 0)
+        to = pack_str(KEY(to, "session_id"), event->session_id, (uint32_t)event->session_id_length);
+    if (event->has_user)
+        to = pack_int(KEY(to, "user_id"), event->user_id);
+    if (entries != 0)
+        to = pack_map_header(KEY(to, "event_data"), entries);
+    return (size_t)(to - head);
+}
+
+bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err)
+{
+    uint32_t entries = event->open[0].entries;
+    if (event->error.code == TALLY_OK) {
+        if (event->depth == 0)
+            event_fail(event, TALLY_INVALID, "the event was never begun");
+        else if (event->depth > 1)
+            event_fail(event, TALLY_INVALID, "%u map(s) or array(s) were not closed", event->depth - 1);
+        else if (event->end - EVENT_HEAD_BYTES + (entries < 16 ? 1 : 3) > WIRE_DATA_BYTES)
+            event_fail(event, TALLY_INVALID, "event_data is larger than %d bytes", WIRE_DATA_BYTES);
+    }
+    if (event->error.code != TALLY_OK) {
+        tally_error_set(err, event->error.code, "%s", event->error.text);
+        return false;
+    }
+    need_id(event);
+    if (!event->has_created)
+        tally_event_created(event, clock_wall_us());
+
+    uint8_t head[EVENT_HEAD_BYTES];
+    size_t head_length = encode_head(event, entries, head);
+    uint8_t *value = event->bytes + EVENT_HEAD_BYTES - head_length, *to = event->bytes + event->end;
+    memcpy(value, head, head_length);
+    if (event->is_internal)
+        to = pack_bool(KEY(to, "is_internal"), true);
+    to = pack_int(KEY(to, "created_at"), event->created_at_us);
+    message->value = value;
+    message->value_length = (size_t)(to - value);
+    message->key = event->session_id_length != 0 ? event->session_id : uuid_format(event->id_text, event->id);
+    message->key_length = event->session_id_length != 0 ? event->session_id_length : TALLY_ID_TEXT_BYTES - 1;
+    return true;
+}

@@ -1,0 +1,69 @@
+/* event.h - one event while it is built: its columns, and event_data as msgpack bytes that grow in place.
+ *
+ * The public half is in <tallymill/producer.h>: event.c has the columns and the message, attributes.c what goes into event_data. One thread.
+ *
+ * The bytes:   [ HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ TAIL_BYTES ]
+ */
+#ifndef TALLYMILL_EVENT_H
+#define TALLYMILL_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tallymill/producer.h>
+
+#include "keys.h"
+#include "wire.h"
+
+enum {
+    EVENT_HEAD_BYTES = 512, /* map 1, id 21, event_name 113, event_category 67, session_id 268, user_id 17, event_data and its header 14: 501 */
+    EVENT_TAIL_BYTES = 64,  /* is_internal 13, created_at 20 */
+};
+
+/* A map or array of event_data that is still open. Its header is one byte until it is closed. */
+struct event_container {
+    uint32_t header;  /* where its header is, from `bytes`; unused for event_data itself */
+    uint32_t entries; /* so far */
+    uint32_t number;  /* unlike for each map of the event: keys are told apart by it */
+    bool is_map;
+};
+
+struct tally_event {
+    uint8_t *bytes;
+    size_t capacity;
+    size_t end; /* of event_data's entries, from `bytes`; they begin at EVENT_HEAD_BYTES */
+    struct event_container open[WIRE_DATA_DEPTH];
+    unsigned depth; /* open containers: 1 while only event_data is open; 0: tally_event_begin was never called */
+    uint32_t containers;
+    struct keys keys;
+
+    bool has_id, has_user, has_created, is_internal;
+    uint8_t id[TALLY_ID_BYTES];
+    char id_text[TALLY_ID_TEXT_BYTES]; /* the message's key where there is no session */
+    int64_t user_id, created_at_us;
+    size_t event_name_length, event_category_length, session_id_length;
+    char event_name[WIRE_EVENT_NAME_BYTES], event_category[WIRE_CATEGORY_BYTES], session_id[WIRE_SESSION_ID_BYTES];
+
+    struct tally_error error; /* the first mistake since tally_event_begin */
+};
+
+/* What goes to Kafka. Points into the event: valid until it is changed or freed. */
+struct event_message {
+    const void *key, *value;
+    size_t key_length, value_length;
+};
+
+/* The message; gives the event its id and time if it has none, so that encoding again gives the same bytes. False: *err (TALLY_INVALID or TALLY_FAILED). */
+bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err);
+
+/* Where the id lies in each value that event_encode makes: behind the map's header, the key "id" and the header of a bin of 16. */
+enum { EVENT_ID_POSITION = 6 };
+
+/* Remembers the first mistake. Returns false. */
+bool event_fail(struct tally_event *event, enum tally_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Fills a public error (which may be NULL). Returns the code. */
+enum tally_code tally_error_set(struct tally_error *err, enum tally_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,119 @@
+/* options.c - see options.h.
+ *
+ * Settings are texts with the names of the operator's file, not fields of a struct: a program can hand over what it read, and a later
+ * release can add one without another ABI.
+ */
+#include "options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+
+struct property {
+    const char *name, *value;
+};
+
+/* May be overridden by kafka.*. */
+static const struct property defaults[] = {
+    {"client.id", "tallymill-producer"},
+    {"compression.codec", "lz4"},
+    {"linger.ms", "5"},                      /* a batch fills long before under load; alone, an event waits 5 ms for company */
+    {"message.timeout.ms", "300000"},        /* five minutes: longer than a broker's restart, short enough to be told while someone remembers */
+    {"queue.buffering.max.messages", "100000"},
+    {"queue.buffering.max.kbytes", "65536"}, /* librdkafka's own default is 1 GiB */
+    {"message.max.bytes", "4194304"},        /* as the topic's max.message.bytes: a value of 1 MiB always fits */
+    {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.max.ms", "2000"},    /* 10 s by default: the broker would be back long before we notice */
+};
+
+/* What the promise to applications rests on: no duplicates from retries, no loss after an acknowledgement, sessions in order and
+ * in the same topic partition whichever client sends them. */
+static const struct property forced[] = {
+    {"enable.idempotence", "true"},
+    {"acks", "all"},
+    {"partitioner", "murmur2_random"},
+};
+
+static const char *const refused[] = {"enable.idempotence", "acks", "request.required.acks", "partitioner", "transactional.id", "delivery.report.only.error"};
+
+static bool set_property(rd_kafka_conf_t *conf, const char *name, const char *value, struct tally_error *err)
+{
+    char reason[256];
+    if (rd_kafka_conf_set(conf, name, value, reason, sizeof reason) == RD_KAFKA_CONF_OK)
+        return true;
+    tally_error_set(err, TALLY_INVALID, "kafka.%s: %s", name, reason);
+    return false;
+}
+
+static bool set_kafka(struct options *options, const char *name, const char *value, bool *has_servers, struct tally_error *err)
+{
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (strcmp(name, refused[i]) == 0) {
+            tally_error_set(err, TALLY_INVALID, "kafka.%s cannot be set: delivering every event exactly once depends on it", name);
+            return false;
+        }
+    if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
+        *has_servers = true;
+    return set_property(options->conf, name, value, err);
+}
+
+static bool set_own(struct options *options, const struct tally_setting *setting, struct tally_error *err)
+{
+    const char *key = setting->key, *value = setting->value;
+    if (strcmp(key, "topics.events") == 0) {
+        options->topic = value;
+    } else if (strcmp(key, "catalogue.file") == 0) {
+        options->catalogue_file = value;
+    } else if (strcmp(key, "catalogue.unknown") == 0) {
+        options->is_unknown_event_refused = strcmp(value, "reject") == 0;
+        if (!options->is_unknown_event_refused && strcmp(value, "accept") != 0)
+            return tally_error_set(err, TALLY_INVALID, "catalogue.unknown is accept or reject, not '%s'", value) == TALLY_OK;
+    } else if (strcmp(key, "publish.timeout.ms") == 0) {
+        char *end;
+        long timeout_ms = strtol(value, &end, 10);
+        if (*value == '\0' || *end != '\0' || timeout_ms < 0 || timeout_ms > 3600000)
+            return tally_error_set(err, TALLY_INVALID, "publish.timeout.ms is 0 to 3600000, not '%s'", value) == TALLY_OK;
+        options->publish_timeout_ms = (int)timeout_ms;
+    } else {
+        return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'", key) == TALLY_OK;
+    }
+    return true;
+}
+
+static bool set_all(struct options *options, const struct tally_setting *settings, struct tally_error *err)
+{
+    bool has_servers = false;
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (!set_property(options->conf, defaults[i].name, defaults[i].value, err))
+            return false;
+    for (const struct tally_setting *setting = settings; setting != NULL && setting->key != NULL; setting++) {
+        if (setting->value == NULL)
+            return tally_error_set(err, TALLY_INVALID, "the setting '%s' has no value", setting->key) == TALLY_OK;
+        if (strncmp(setting->key, "kafka.", 6) == 0 ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, err)
+                                                    : !set_own(options, setting, err))
+            return false;
+    }
+    for (size_t i = 0; i < sizeof forced / sizeof *forced; i++)
+        if (!set_property(options->conf, forced[i].name, forced[i].value, err))
+            return false;
+    if (!has_servers)
+        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set: it says where Kafka is (HOST:PORT)") == TALLY_OK;
+    return true;
+}
+
+bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err)
+{
+    *options = (struct options){.topic = "analytics-events", .catalogue_file = "", .publish_timeout_ms = 100, .conf = rd_kafka_conf_new()};
+    if (set_all(options, settings, err))
+        return true;
+    options_reset(options);
+    return false;
+}
+
+void options_reset(struct options *options)
+{
+    if (options->conf != NULL)
+        rd_kafka_conf_destroy(options->conf);
+    options->conf = NULL;
+}

@@ -1,0 +1,22 @@
+/* options.h - the settings of tally_open, read: ours as values, kafka.* as a configuration for librdkafka. */
+#ifndef TALLYMILL_OPTIONS_H
+#define TALLYMILL_OPTIONS_H
+
+#include <stdbool.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include <tallymill/producer.h>
+
+struct options {
+    const char *topic, *catalogue_file; /* borrowed from the settings */
+    bool is_unknown_event_refused;
+    int publish_timeout_ms;
+    rd_kafka_conf_t *conf; /* owned: options_reset frees it unless it was taken and set to NULL */
+};
+
+/* False: *err is TALLY_INVALID and names the setting; nothing is left to free. */
+bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err);
+void options_reset(struct options *options);
+
+#endif
