@@ -1,8 +1,8 @@
 /* kafka.c - see kafka.h.
  *
  * A property that a program must decide itself is refused when an operator sets it, under any of its names: librdkafka has aliases
- * ("auto.commit.enable"), so each kafka.* setting is tried on a configuration of its own, and a forced property that it moves
- * is the same property. A list of aliases was rejected: it would be right for one release of librdkafka.
+ * ("linger.ms" is "queue.buffering.max.ms"), so each kafka.* setting is tried on a configuration that holds the forced values, and a
+ * forced property that it moves is the same property. A list of aliases was rejected: it would be right for one release only.
  */
 #include "kafka.h"
 
@@ -47,19 +47,19 @@ static const char *get(const rd_kafka_conf_t *conf, const char *name, char value
     return value;
 }
 
-/* The forced property that this setting would change, or NULL. `plain` is a configuration with librdkafka's own defaults. */
-static const char *find_forced(const rd_kafka_conf_t *plain, const struct kafka_setting *setting, const struct kafka_forced *forced)
+/* The forced property that this setting would change, or NULL. `held` is a configuration with nothing but the forced values. */
+static const char *find_forced(const rd_kafka_conf_t *held, const struct kafka_setting *setting, const struct kafka_forced *forced)
 {
     char before[VALUE_BYTES], after[VALUE_BYTES], reason[REASON_BYTES];
     const char *found = NULL;
-    rd_kafka_conf_t *alone = rd_kafka_conf_new();
-    bool is_taken = rd_kafka_conf_set(alone, setting->name, setting->value, reason, sizeof reason) == RD_KAFKA_CONF_OK;
+    rd_kafka_conf_t *tried = rd_kafka_conf_dup(held);
+    bool is_taken = rd_kafka_conf_set(tried, setting->name, setting->value, reason, sizeof reason) == RD_KAFKA_CONF_OK;
     for (; found == NULL && forced != NULL && forced->name != NULL; forced++) {
-        bool moves = is_taken && strcmp(get(plain, forced->name, before), get(alone, forced->name, after)) != 0;
+        bool moves = is_taken && strcmp(get(held, forced->name, before), get(tried, forced->name, after)) != 0;
         if (moves || strcmp(setting->name, forced->name) == 0)
             found = forced->name;
     }
-    rd_kafka_conf_destroy(alone);
+    rd_kafka_conf_destroy(tried);
     return found;
 }
 
@@ -67,12 +67,12 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
 {
     size_t count;
     const struct kafka_setting *list = settings_kafka(settings, &count);
-    rd_kafka_conf_t *plain = rd_kafka_conf_new();
-    bool ok = true;
+    rd_kafka_conf_t *held = rd_kafka_conf_new();
+    bool ok = set_all(held, forced, err);
     for (size_t i = 0; ok && i < count; i++) {
         char key[256], reason[REASON_BYTES];
         snprintf(key, sizeof key, "kafka.%s", list[i].name);
-        const char *clash = find_forced(plain, &list[i], forced);
+        const char *clash = find_forced(held, &list[i], forced);
         if (clash != NULL && strcmp(clash, list[i].name) == 0)
             ok = error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself; remove the line", settings_origin(settings, key), key, clash);
         else if (clash != NULL)
@@ -81,7 +81,7 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
         else if (rd_kafka_conf_set(conf, list[i].name, list[i].value, reason, sizeof reason) != RD_KAFKA_CONF_OK)
             ok = error_set(err, ERROR_USAGE, "%s: %s: %s", settings_origin(settings, key), key, reason);
     }
-    rd_kafka_conf_destroy(plain);
+    rd_kafka_conf_destroy(held);
     return ok;
 }
 
