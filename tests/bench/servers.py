@@ -1,0 +1,50 @@
+"""A stack of the bench's own, and programs run against it."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import psycopg2
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Servers:
+    """Kafka and Postgres of deploy/stack in a directory of their own."""
+
+    def __init__(self, state):
+        self.state = pathlib.Path(state)
+        self.settings = self.state / "settings.ini"
+        values = dict(line.split(" = ", 1) for line in self.settings.read_text().splitlines() if " = " in line)
+        self.dsn = values["dsn"]
+        self.bootstrap = values["bootstrap.servers"]
+        self.postmaster = int((self.state / "pids/postgres.pid").read_text().split()[0])
+        self.broker = int((self.state / "pids/kafka-1.pid").read_text().split()[0])
+
+    def sql(self, statement, fetch=False):
+        """Runs a statement outside a transaction; with fetch, all its rows."""
+        with contextlib.closing(psycopg2.connect(self.dsn)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if fetch else None
+
+    def program(self, name, *words, build="build"):
+        """Starts a program of ours with this stack's settings."""
+        return subprocess.Popen([ROOT / build / "bin" / name, "--config", self.settings, *words])
+
+
+@contextlib.contextmanager
+def stack():
+    """Starts a stack, and removes it at the end whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="tallymill-bench-") as folder:
+        os.chmod(folder, 0o755)
+        state = os.path.join(folder, "stack")
+        command = [ROOT / "deploy/stack"]
+        subprocess.run([*command, "start", "--state", state], check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield Servers(state)
+        finally:
+            subprocess.run([*command, "reset", "--state", state], check=False, stdout=subprocess.DEVNULL)
