@@ -88,7 +88,8 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
 rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced,
                             struct error *err)
 {
-    static const struct kafka_forced base[] = {{"client.id", "tallymill"}, {NULL, NULL}};
+    /* A producer that merely asks for a topic makes it, where brokers allow that (their default), with one topic partition (seen). */
+    static const struct kafka_forced base[] = {{"client.id", "tallymill"}, {"allow.auto.create.topics", "false"}, {NULL, NULL}};
     char brokers[VALUE_BYTES];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, log_line);

@@ -21,7 +21,7 @@ struct kafka_forced {
 };
 
 /* A configuration with, in this order: `defaults` (may be overridden by kafka.*), the kafka.* settings, `forced` (an error if also set). Lists end with a NULL name, or
- * are NULL. client.id is "tallymill" unless set; log lines of librdkafka go to our log. NULL: ERROR_USAGE naming key and reason. Also refuses a missing
+ * are NULL. client.id is "tallymill" unless set, brokers are not asked to make topics; log lines of librdkafka go to our log. NULL: ERROR_USAGE naming key and reason. Also refuses a missing
  * kafka.bootstrap.servers. Owned by the caller until rd_kafka_new takes it. */
 rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced, struct error *err);
 
