@@ -7,7 +7,9 @@
 
 #include "clock.h"
 
-/* Steps whose event is reported by the machine right behind the one before, in milliseconds; and by people, in seconds. */
+/* However the dice fall, a session ends. */
+enum { GENERATIONS_MAX = 12 };
+
 static int64_t delay_us(struct session *session, double median_s, double sigma)
 {
     double seconds = random_lognormal(&session->walk, median_s, sigma);
@@ -78,7 +80,7 @@ static enum step after_success(struct session *session)
     double chance = random_unit(&session->walk);
     if (chance < 0.62)
         return STEP_EXPORT;
-    return chance < 0.80 ? STEP_GENERATE : chance < 0.88 ? STEP_INPUT : STEP_PRICING;
+    return chance < 0.82 ? STEP_GENERATE : chance < 0.94 ? STEP_INPUT : chance < 0.96 ? STEP_PRICING : STEP_OVER;
 }
 
 /* The document is done and seen: again, another one, the wish for a bigger plan, or the end. */
@@ -91,9 +93,9 @@ static enum step after_export(struct session *session)
         return STEP_GENERATE;
     if (chance < 0.38)
         return STEP_INPUT;
-    if (session->person.tier == TIER_FREE && session->generations >= 2 && chance < 0.50)
+    if (session->person.tier == TIER_FREE && session->generations >= 2 && chance < 0.44)
         return STEP_ALERT;
-    return chance < 0.56 && session->person.tier < TIER_TEAM ? STEP_PRICING : STEP_OVER;
+    return chance > 0.97 && session->person.tier < TIER_TEAM ? STEP_PRICING : STEP_OVER;
 }
 
 static enum step choose(struct session *session)
@@ -168,6 +170,8 @@ void session_advance(struct session *session)
     static const uint8_t doc_type_weights[DOC_TYPES] = {46, 28, 17, 9};
     enum step from = session->step;
     session->step = choose(session);
+    if (session->step == STEP_GENERATE && session->generations == GENERATIONS_MAX)
+        session->step = STEP_OVER;
     if (session->step == STEP_INPUT) {
         session->language = people_pick_language(&session->person, &session->walk);
         session->doc_type = (enum doc_type)random_pick(&session->walk, doc_type_weights, 100);

@@ -1,0 +1,324 @@
+/* columns.c - see columns.h.
+ *
+ * Every value is looked up before any field is taken out of the object, so that one field may serve two columns; what is then left is the rest.
+ * Texts of digits are taken for integers and integers for texts where nothing can be lost by it, because files disagree about
+ * such things; everything else that is not what a column takes is refused with the column's name.
+ */
+#include "columns.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tallymill/producer.h>
+
+#include "error.h"
+#include "json_event.h"
+#include "nearest.h"
+#include "uuid.h"
+
+enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, IS_INTERNAL, CREATED_AT, COLUMNS };
+enum { ATTRIBUTES_MAX = 256, FIELD_PART_BYTES = 256 };
+
+static const char *const column_names[COLUMNS] = {"id", "event_name", "event_category", "session_id", "user_id", "event_data", "is_internal", "created_at"};
+static const char attribute_prefix[] = "event_data.";
+
+struct source {
+    char *field;    /* owned; NULL: none */
+    json_t *value;  /* owned; a constant, or NULL */
+    json_t *holder; /* while an object is filled in: where the field was found, borrowed */
+    const char *key;
+    json_t *found; /* its value, owned until the event is made */
+};
+
+struct attribute_source {
+    char *name;
+    struct source source;
+};
+
+struct columns {
+    struct source columns[COLUMNS];
+    struct attribute_source attributes[ATTRIBUTES_MAX];
+    size_t attribute_count;
+    bool is_mapped; /* --map or --rest was given */
+    bool takes_rest, drops_rest;
+    enum time_unit unit;
+};
+
+struct columns *columns_new(void)
+{
+    return calloc(1, sizeof(struct columns));
+}
+
+static void source_reset(struct source *source)
+{
+    free(source->field);
+    json_decref(source->value);
+    *source = (struct source){0};
+}
+
+void columns_free(struct columns *columns)
+{
+    if (columns == NULL)
+        return;
+    for (size_t i = 0; i < COLUMNS; i++)
+        source_reset(&columns->columns[i]);
+    for (size_t i = 0; i < columns->attribute_count; i++) {
+        source_reset(&columns->attributes[i].source);
+        free(columns->attributes[i].name);
+    }
+    free(columns);
+}
+
+/* The source to be set for the column named before '='; NULL: ERROR_USAGE. *value is what stands behind it. */
+static struct source *find_source(struct columns *columns, const char *text, const char **value, bool *is_attribute, struct error *err)
+{
+    const char *equals = strchr(text, '=');
+    size_t length = equals == NULL ? 0 : (size_t)(equals - text);
+    if (length == 0 || equals[1] == '\0') {
+        error_set(err, ERROR_USAGE, "wants COLUMN=..., such as created_at=time");
+        return NULL;
+    }
+    *value = equals + 1;
+    struct source *source = NULL;
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (strlen(column_names[i]) == length && memcmp(column_names[i], text, length) == 0)
+            source = &columns->columns[i];
+    *is_attribute = source == NULL && length > sizeof attribute_prefix - 1 && strncmp(text, attribute_prefix, sizeof attribute_prefix - 1) == 0;
+    if (*is_attribute && columns->attribute_count < ATTRIBUTES_MAX) {
+        struct attribute_source *attribute = &columns->attributes[columns->attribute_count];
+        attribute->name = strndup(text + sizeof attribute_prefix - 1, length - (sizeof attribute_prefix - 1));
+        if (attribute->name != NULL) {
+            columns->attribute_count++;
+            return &attribute->source;
+        }
+    }
+    if (source == NULL) {
+        char word[64];
+        snprintf(word, sizeof word, "%.*s", (int)length, text);
+        const char *nearest = nearest_word(word, column_names, COLUMNS);
+        error_set(err, ERROR_USAGE, "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, is_internal, created_at, "
+                                    "and event_data.NAME", word, nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
+    } else if (source->field != NULL || source->value != NULL) {
+        error_set(err, ERROR_USAGE, "this column was given already");
+        source = NULL;
+    }
+    return source;
+}
+
+bool columns_map(struct columns *columns, const char *text, struct error *err)
+{
+    const char *field;
+    bool is_attribute;
+    struct source *source = find_source(columns, text, &field, &is_attribute, err);
+    if (source == NULL)
+        return false;
+    source->field = strdup(field);
+    columns->is_mapped = true;
+    return source->field != NULL || error_set(err, ERROR_RETRY, "no memory");
+}
+
+bool columns_const(struct columns *columns, const char *text, struct error *err)
+{
+    const char *value;
+    bool is_attribute;
+    struct source *source = find_source(columns, text, &value, &is_attribute, err);
+    if (source == NULL)
+        return false;
+    if (is_attribute || source == &columns->columns[EVENT_DATA])
+        source->value = json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    if (source->value == NULL)
+        source->value = json_string(value);
+    return source->value != NULL || error_set(err, ERROR_USAGE, "the value is not UTF-8");
+}
+
+bool columns_rest(struct columns *columns, const char *text, struct error *err)
+{
+    columns->takes_rest = strcmp(text, "event_data") == 0;
+    columns->drops_rest = strcmp(text, "none") == 0;
+    columns->is_mapped = true;
+    return columns->takes_rest || columns->drops_rest || error_set(err, ERROR_USAGE, "is event_data (all other fields go there) or none (they are dropped)");
+}
+
+void columns_time_unit(struct columns *columns, enum time_unit unit)
+{
+    columns->unit = unit;
+}
+
+bool columns_check(struct columns *columns, struct error *err)
+{
+    const struct source *name = &columns->columns[EVENT_NAME];
+    if (columns->is_mapped && name->field == NULL && name->value == NULL)
+        return error_set(err, ERROR_USAGE, "no column event_name: say --const event_name=NAME or --map event_name=FIELD");
+    for (size_t i = 0; !columns->is_mapped && i < COLUMNS; i++)
+        if (columns->columns[i].value == NULL && (columns->columns[i].field = strdup(column_names[i])) == NULL)
+            return error_set(err, ERROR_RETRY, "no memory");
+    return true;
+}
+
+/* Finds the source's value in the object: a field of that whole name, else along the dots. */
+static void look_up(struct source *source, json_t *object)
+{
+    source->holder = NULL;
+    source->found = json_incref(source->value);
+    if (source->field == NULL)
+        return;
+    const char *name = source->field;
+    json_t *holder = object;
+    for (const char *dot; json_object_get(holder, name) == NULL && (dot = strchr(name, '.')) != NULL; name = dot + 1) {
+        char part[FIELD_PART_BYTES];
+        if (dot - name >= FIELD_PART_BYTES)
+            return;
+        memcpy(part, name, (size_t)(dot - name));
+        part[dot - name] = '\0';
+        holder = json_object_get(holder, part);
+        if (!json_is_object(holder))
+            return;
+    }
+    json_t *value = json_object_get(holder, name);
+    if (value == NULL)
+        return;
+    source->holder = holder;
+    source->key = name;
+    if (!json_is_null(value)) /* as in the wire format: null is absent */
+        source->found = json_incref(value);
+}
+
+static void take_out(struct source *source)
+{
+    if (source->holder != NULL)
+        json_object_del(source->holder, source->key); /* a second source of the same field finds nothing to delete */
+}
+
+static void forget(struct source *source)
+{
+    json_decref(source->found);
+    source->found = NULL;
+}
+
+/* A text, or an integer written out; "" is absent. NULL: absent, or refused with *err. */
+static const char *as_text(const json_t *value, char digits[24], const char *column, bool *ok, struct error *err)
+{
+    *ok = true;
+    if (value == NULL)
+        return NULL;
+    if (json_is_string(value))
+        return json_string_length(value) == 0 ? NULL : json_string_value(value);
+    if (json_is_integer(value)) {
+        snprintf(digits, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return digits;
+    }
+    *ok = error_set(err, ERROR_REJECT, "%s is no text", column);
+    return NULL;
+}
+
+static bool fill_user(const json_t *value, struct tally_event *event, struct error *err)
+{
+    if (value == NULL || (json_is_string(value) && json_string_length(value) == 0))
+        return true;
+    int64_t user_id = json_integer_value(value);
+    if (json_is_string(value)) {
+        const char *text = json_string_value(value);
+        char *end;
+        errno = 0;
+        user_id = strtoll(text, &end, 10);
+        if (text[strspn(text, "0123456789")] != '\0' || errno != 0)
+            return error_set(err, ERROR_REJECT, "user_id is no integer");
+    } else if (!json_is_integer(value)) {
+        return error_set(err, ERROR_REJECT, "user_id is no integer");
+    }
+    tally_event_user(event, user_id);
+    return true;
+}
+
+static bool fill_internal(const json_t *value, struct tally_event *event, struct error *err)
+{
+    if (value == NULL)
+        return true;
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    bool is_true = json_is_true(value) || strcmp(text, "true") == 0;
+    if (!is_true && !json_is_false(value) && strcmp(text, "false") != 0)
+        return error_set(err, ERROR_REJECT, "is_internal is neither true nor false");
+    tally_event_internal(event, is_true);
+    return true;
+}
+
+static bool fill_id(const json_t *value, struct tally_event *event, struct error *err)
+{
+    uint8_t id[UUID_BYTES];
+    if (value == NULL)
+        return true;
+    if (!json_is_string(value) || !uuid_parse(json_string_value(value), json_string_length(value), id))
+        return error_set(err, ERROR_REJECT, "id is no UUID");
+    tally_event_set_id(event, id);
+    return true;
+}
+
+/* A time that was mapped must be there; without a mapping an event without one happens now. */
+static bool fill_created(const struct columns *columns, struct tally_event *event, struct error *err)
+{
+    const struct source *source = &columns->columns[CREATED_AT];
+    if (source->found == NULL)
+        return !columns->is_mapped || source->field == NULL || error_set(err, ERROR_REJECT, "created_at is missing: no field '%s'", source->field);
+    int64_t wall_us;
+    const char *fault = instant_read(source->found, columns->unit, &wall_us);
+    if (fault != NULL)
+        return error_set(err, ERROR_REJECT, "created_at %s", fault);
+    tally_event_created(event, wall_us);
+    return true;
+}
+
+static bool fill_data(struct columns *columns, const json_t *object, struct tally_event *event, struct error *err)
+{
+    const json_t *data = columns->columns[EVENT_DATA].found;
+    if (data != NULL && !json_is_object(data))
+        return error_set(err, ERROR_REJECT, "event_data is no object");
+    if (data != NULL)
+        json_event_put_all(event, data);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        if (columns->attributes[i].source.found != NULL)
+            json_event_put(event, columns->attributes[i].name, columns->attributes[i].source.found);
+    if (columns->takes_rest)
+        json_event_put_all(event, object);
+    else if (!columns->drops_rest && json_object_size(object) > 0)
+        return error_set(err, ERROR_REJECT, "the field '%.60s' goes nowhere: --map it, or say --rest event_data or --rest none",
+                         json_object_iter_key(json_object_iter((json_t *)(uintptr_t)object)));
+    return true;
+}
+
+static bool fill_columns(struct columns *columns, struct tally_event *event, struct error *err)
+{
+    const struct source *from = columns->columns;
+    char digits[24];
+    bool ok;
+    const char *text = as_text(from[EVENT_NAME].found, digits, "event_name", &ok, err);
+    if (text == NULL)
+        return ok ? error_set(err, ERROR_REJECT, "event_name is missing") : false;
+    tally_event_begin(event, text);
+    if ((text = as_text(from[EVENT_CATEGORY].found, digits, "event_category", &ok, err)) != NULL)
+        tally_event_category(event, text);
+    if (ok && (text = as_text(from[SESSION_ID].found, digits, "session_id", &ok, err)) != NULL)
+        tally_event_session(event, text);
+    return ok && fill_id(from[ID].found, event, err) && fill_user(from[USER_ID].found, event, err) && fill_internal(from[IS_INTERNAL].found, event, err) &&
+           fill_created(columns, event, err);
+}
+
+bool columns_fill(struct columns *columns, json_t *object, struct tally_event *event, struct error *err)
+{
+    for (size_t i = 0; i < COLUMNS; i++)
+        look_up(&columns->columns[i], object);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        look_up(&columns->attributes[i].source, object);
+    for (size_t i = 0; i < COLUMNS; i++)
+        take_out(&columns->columns[i]);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        take_out(&columns->attributes[i].source);
+    bool ok = fill_columns(columns, event, err) && fill_data(columns, object, event, err);
+    for (size_t i = 0; i < COLUMNS; i++)
+        forget(&columns->columns[i]);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        forget(&columns->attributes[i].source);
+    return ok;
+}

@@ -1,0 +1,23 @@
+/* pace.c - see pace.h. Due times are computed from the start, not from the event before, so that rounding does not add up. */
+#include "pace.h"
+
+#include "clock.h"
+
+void pace_init(struct pace *pace, double rate, int64_t now_us)
+{
+    *pace = (struct pace){.rate = rate, .start_us = now_us};
+}
+
+int64_t pace_next_us(struct pace *pace, int64_t now_us)
+{
+    if (pace->rate <= 0)
+        return now_us;
+    int64_t due_us = pace->start_us + (int64_t)((double)pace->events * 1e6 / pace->rate);
+    if (due_us < now_us - CLOCK_SECOND_US) {
+        pace->start_us = now_us - CLOCK_SECOND_US;
+        pace->events = 0;
+        due_us = pace->start_us;
+    }
+    pace->events++;
+    return due_us;
+}

@@ -1,0 +1,33 @@
+/* produce.h - what a user of tallymill-produce asked for: the command line, read and checked. */
+#ifndef TALLYMILL_PRODUCE_H
+#define TALLYMILL_PRODUCE_H
+
+#include <stdbool.h>
+
+#include "cli.h"
+#include "generator.h"
+
+struct columns;
+struct error;
+struct settings;
+
+struct produce {
+    struct settings *settings; /* owned */
+    struct columns *columns;   /* owned */
+    char **paths;              /* what to import; "-" alone where nothing was named */
+    int path_count;
+    bool is_generating;
+    struct generator_plan plan;
+    double rate; /* events a second; 0: no limit */
+    const char *ack_log, *reject_file;
+    bool wants_check, wants_json;
+};
+
+/* The program's command line: name, usage and examples, for cli_fail. Its options are filled in by produce_read. */
+extern struct cli produce_cli;
+
+/* False: stop with *exit_code. produce_reset in either case. */
+bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code);
+void produce_reset(struct produce *produce);
+
+#endif

@@ -1,0 +1,189 @@
+/* sender.c - see sender.h.
+ *
+ * While the queue is full each call of tally_publish waits a little, and between the calls we look for a signal, draw, and see whether Kafka still
+ * takes anything. librdkafka gives events up after kafka.message.timeout.ms, so a dead Kafka empties the queue by failures; the limit here
+ * is for the case that an operator has set that to "never".
+ */
+#include "sender.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "ack_log.h"
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "service.h"
+#include "settings.h"
+#include "uuid.h"
+
+enum {
+    CHECK_MS = 10000,
+    STALL_MS = 330000,  /* message.timeout.ms and a little more */
+    FLUSH_MS = 330000,
+    STOP_FLUSH_MS = 10000, /* after a signal */
+    LOOK_MS = 100,
+    FAILURES_TOLD_MAX = 10,
+    SETTINGS_MAX = 64,
+};
+
+static void on_delivered(void *context, const struct tally_delivery *delivery)
+{
+    struct sender *sender = context;
+    if (delivery->error == NULL) {
+        if (sender->ack_log != NULL)
+            ack_log_add(sender->ack_log, delivery);
+    } else if (sender->told++ < FAILURES_TOLD_MAX) {
+        char id[UUID_TEXT_BYTES], text[LOG_TEXT_BYTES];
+        log_error("event not delivered", "id=%s error=\"%s\"", uuid_format(id, delivery->id), log_text(text, delivery->error));
+    }
+}
+
+static void on_log(void *context, int level, const char *message)
+{
+    (void)context;
+    char text[LOG_TEXT_BYTES];
+    log_text(text, message);
+    if (level <= 3)
+        log_warn("kafka", "said=\"%s\"", text); /* librdkafka goes on trying; what it gives up is told event by event */
+    else if (level <= 5)
+        log_info("kafka", "said=\"%s\"", text);
+    else
+        log_debug("kafka", "said=\"%s\"", text);
+}
+
+/* The library's settings from the operator's: kafka.* and what concerns publishing. */
+static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
+{
+    struct tally_setting list[SETTINGS_MAX + 4];
+    char names[SETTINGS_MAX][128];
+    size_t count, used = 0;
+    const struct kafka_setting *kafka = settings_kafka(settings, &count);
+    if (count > SETTINGS_MAX)
+        return error_set(err, ERROR_USAGE, "more than %d settings of kafka.*", SETTINGS_MAX);
+    for (; used < count; used++) {
+        snprintf(names[used], sizeof names[used], "kafka.%s", kafka[used].name);
+        list[used] = (struct tally_setting){names[used], kafka[used].value};
+    }
+    list[used++] = (struct tally_setting){"topics.events", settings_text(settings, "topics.events")};
+    list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
+    list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
+    list[used] = (struct tally_setting){NULL, NULL};
+    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
+    struct tally_error reason;
+    sender->producer = tally_open(list, &hooks, &reason);
+    return sender->producer != NULL || error_set(err, reason.code == TALLY_INVALID ? ERROR_USAGE : ERROR_RETRY, "%s", reason.text);
+}
+
+bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err)
+{
+    *sender = (struct sender){0};
+    if (!open_producer(sender, settings, err))
+        return false;
+    struct tally_error reason;
+    enum tally_code code = tally_check(sender->producer, CHECK_MS, topic_partitions, &reason);
+    if (code == TALLY_OK)
+        return true;
+    tally_close(sender->producer, 0, NULL);
+    sender->producer = NULL;
+    return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s; run: tallymill migrate (or set topics.events)", reason.text)
+                                 : error_set(err, ERROR_RETRY, "%s", reason.text);
+}
+
+void sender_start(struct sender *sender, int64_t total, double rate)
+{
+    sender->start_us = sender->settled_us = sender->flushed_us = clock_now_us();
+    progress_init(&sender->progress, total, sender->start_us);
+    pace_init(&sender->pace, rate, sender->start_us);
+}
+
+static bool is_stopped(struct error *err)
+{
+    return service_is_stopping() && !error_set(err, ERROR_RETRY, "stopped by a signal");
+}
+
+/* The turn of the next event; false when a signal came. */
+static bool await_turn(struct sender *sender, int64_t done, struct error *err)
+{
+    if (sender->pace.rate <= 0)
+        return true;
+    int64_t now_us = clock_now_us(), due_us = pace_next_us(&sender->pace, now_us);
+    while (now_us < due_us) {
+        if (is_stopped(err))
+            return false;
+        progress_draw(&sender->progress, done, sender->sent, now_us);
+        int64_t pause_us = due_us - now_us < LOOK_MS * INT64_C(1000) ? due_us - now_us : LOOK_MS * INT64_C(1000);
+        nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
+        now_us = clock_now_us();
+    }
+    return true;
+}
+
+/* Kafka has taken or given up nothing for too long. */
+static bool is_stalled(struct sender *sender, int64_t now_us, struct error *err)
+{
+    struct tally_counts counts;
+    tally_count(sender->producer, &counts);
+    if (counts.acknowledged + counts.failed != sender->settled) {
+        sender->settled = counts.acknowledged + counts.failed;
+        sender->settled_us = now_us;
+    }
+    return now_us - sender->settled_us > STALL_MS * INT64_C(1000) && !error_set(err, ERROR_RETRY, "Kafka has taken nothing for %d s", STALL_MS / 1000);
+}
+
+/* Draws now and then, and keeps the log of acknowledgements near the truth. */
+static void show(struct sender *sender, int64_t done)
+{
+    int64_t now_us = clock_now_us();
+    progress_draw(&sender->progress, done, sender->sent, now_us);
+    if (sender->ack_log != NULL && now_us - sender->flushed_us > CLOCK_SECOND_US) {
+        ack_log_flush(sender->ack_log);
+        sender->flushed_us = now_us;
+    }
+}
+
+enum sender_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
+{
+    if (is_stopped(err) || !await_turn(sender, done, err))
+        return SENDER_FAILED;
+    struct tally_error reason;
+    enum tally_code code = tally_publish(sender->producer, event, &reason);
+    if (code == TALLY_FULL) {
+        sender->settled_us = clock_now_us();
+        while (code == TALLY_FULL) {
+            if (is_stopped(err) || is_stalled(sender, clock_now_us(), err))
+                return SENDER_FAILED;
+            show(sender, done);
+            code = tally_publish(sender->producer, event, &reason);
+        }
+    }
+    if (code == TALLY_INVALID) {
+        error_set(err, ERROR_REJECT, "%s", reason.text);
+        return SENDER_INVALID;
+    }
+    if (code != TALLY_OK) {
+        error_set(err, ERROR_RETRY, "%s", reason.text);
+        return SENDER_FAILED;
+    }
+    if (++sender->sent % 256 == 0)
+        show(sender, done);
+    return SENDER_SENT;
+}
+
+void sender_close(struct sender *sender, struct sender_report *report)
+{
+    int64_t begin_us = clock_now_us();
+    while (!tally_flush(sender->producer, LOOK_MS)) {
+        int64_t waited_ms = (clock_now_us() - begin_us) / 1000;
+        if (waited_ms > (service_is_stopping() ? STOP_FLUSH_MS : FLUSH_MS))
+            break;
+        show(sender, sender->progress.total);
+    }
+    struct tally_counts counts;
+    tally_close(sender->producer, 0, &counts);
+    sender->producer = NULL;
+    progress_clear(&sender->progress);
+    *report = (struct sender_report){
+        .sent = counts.accepted, .acknowledged = counts.acknowledged, .failed = counts.failed, .elapsed_us = clock_now_us() - sender->start_us};
+}
