@@ -17,7 +17,7 @@
 
 extern const char audit_positions_sql[];
 
-enum { KAFKA_TIMEOUT_MS = 15000 };
+enum { KAFKA_TIMEOUT_MS = 10000 };
 
 /* One topic partition of the ledger against its log. */
 static void compare_position(struct audit *audit, const char *name, int64_t topic_partition, int64_t next_offset, const struct topic *topic)

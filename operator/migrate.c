@@ -20,7 +20,7 @@
 #include "terminal.h"
 #include "topic.h"
 
-enum { KAFKA_TIMEOUT_MS = 15000 };
+enum { KAFKA_TIMEOUT_MS = 10000 };
 
 #define OPEN_US (10 * CLOCK_SECOND_US)
 

@@ -179,6 +179,8 @@ static bool apply_one(PGconn *conn, const struct migration *migration, struct er
     snprintf(min_program, sizeof min_program, "%d", migration->min_program);
     const char *const values[] = {version, migration->name, schema_checksum(checksum, migration->sql, migration->length), min_program};
     if (!postgres_exec(conn, migration->sql, APPLY_US, err) || !postgres_exec(conn, "SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
+        /* What Postgres refuses here is a matter of the schema that it found, whatever the SQLSTATE would mean for a row. */
+        err->kind = err->kind == ERROR_RETRY ? ERROR_RETRY : ERROR_USAGE;
         return error_wrap(err, "migration %s", migration->name);
     }
     PGresult *result = postgres_query_params(conn, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES ($1, $2, $3, $4)",
