@@ -1,0 +1,202 @@
+/* aggregator.c - the loop around the cycles: a connection, leadership, time to sleep.
+ *
+ * Invariant: whenever a connection or the leadership may be lost, everything in memory is forgotten before the next cycle. Errors
+ * that may pass are waited out with a growing pause; others end the service once they have come back several times (a migration
+ * under way looks like a missing column for a moment), since a restart by systemd with a clear exit code is worth more than a loop
+ * that logs.
+ */
+#include "aggregator.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "cycle.h"
+#include "error.h"
+#include "leader.h"
+#include "log.h"
+#include "service.h"
+#include "session.h"
+#include "settings.h"
+
+static const int64_t FIRST_PAUSE_US = 100000;
+static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;
+static const int64_t STANDBY_US = CLOCK_SECOND_US;
+static const int64_t ONCE_PATIENCE_US = 30 * CLOCK_SECOND_US;
+
+enum { SAME_ERRORS = 5 };
+
+struct aggregator {
+    const struct settings *settings;
+    bool once, is_done;
+    struct session *session; /* NULL: not connected */
+    struct leader leader;
+    struct cycle cycle;
+    int64_t progress_us; /* monotonic: when something last went well */
+    int64_t pause_us;    /* after the next failure */
+    int hard_errors;     /* in a row, that are not ERROR_RETRY */
+    bool was_ready;
+    int64_t events;
+};
+
+/* Sleeps, but not through a signal. */
+static void sleep_us(int64_t duration_us)
+{
+    int64_t deadline_us = clock_now_us() + duration_us;
+    struct pollfd signal = {.fd = service_fd(), .events = POLLIN};
+    for (;;) { /* ends: at the deadline or with a stop */
+        int64_t now_us = clock_now_us();
+        service_watchdog(now_us);
+        service_take_reload(); /* settings are read at the start only */
+        if (service_is_stopping() || now_us >= deadline_us)
+            return;
+        int64_t left_ms = (deadline_us - now_us + 999) / 1000;
+        poll(&signal, 1, left_ms < 1000 ? (int)left_ms : 1000);
+    }
+}
+
+static void disconnect(struct aggregator *aggregator)
+{
+    session_close(aggregator->session);
+    aggregator->session = NULL;
+    leader_forget(&aggregator->leader);
+    cycle_forget(&aggregator->cycle);
+}
+
+/* Something failed. False: that is the end. */
+static bool recover(struct aggregator *aggregator, const char *doing, struct error *err)
+{
+    bool was_stopped = aggregator->session && session_was_stopped(aggregator->session);
+    disconnect(aggregator);
+    if (was_stopped || service_is_stopping()) {
+        error_clear(err);
+        return true;
+    }
+    aggregator->hard_errors = err->kind == ERROR_RETRY ? 0 : aggregator->hard_errors + 1;
+    bool is_hopeless =
+        aggregator->hard_errors > 0 && (!aggregator->was_ready || aggregator->once || aggregator->hard_errors >= SAME_ERRORS);
+    bool is_late = aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US;
+    if (is_hopeless || is_late)
+        return error_wrap(err, "%s", doing);
+    /* Jitter, so that several standbys do not come back at the same moment. */
+    int64_t pause_us = aggregator->pause_us / 2 + random() % (aggregator->pause_us / 2 + 1);
+    log_warn_because(err, "trying again", "doing=\"%s\" pause_ms=%" PRId64, doing, pause_us / 1000);
+    service_status("waiting for Postgres: %s", err->text);
+    aggregator->pause_us = aggregator->pause_us * 2 < LONGEST_PAUSE_US ? aggregator->pause_us * 2 : LONGEST_PAUSE_US;
+    error_clear(err);
+    sleep_us(pause_us);
+    return true;
+}
+
+static void went_well(struct aggregator *aggregator)
+{
+    aggregator->progress_us = clock_now_us();
+    aggregator->pause_us = FIRST_PAUSE_US;
+    aggregator->hard_errors = 0;
+}
+
+/* Another one leads: look again in a second, or with --once give up after half a minute. */
+static bool stand_by(struct aggregator *aggregator, struct error *err)
+{
+    cycle_forget(&aggregator->cycle);
+    service_status("standing by: %s leads", aggregator->leader.other);
+    if (aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US)
+        return error_set(err, ERROR_RETRY, "another aggregator leads (%s); it takes the events in, or stop it first",
+                         aggregator->leader.other);
+    sleep_us(STANDBY_US);
+    return true;
+}
+
+static void tell(struct aggregator *aggregator, const struct cycle_report *report)
+{
+    aggregator->events += (int64_t)report->events;
+    if (report->did_run)
+        log_debug(
+            "cycle",
+            "batches=%zu events=%zu statistics=%zu rebuilt=%zu closed=%zu days_in_memory=%zu days_waiting=%zu took_ms=%" PRId64,
+            report->batches, report->events, report->statistics, report->rebuilt, report->closed, report->loaded_days,
+            report->waiting_days, report->took_us / 1000);
+    service_status("leading: %" PRId64 " events added, %zu days in memory, %zu waiting, last cycle %" PRId64 " ms",
+                   aggregator->events, report->loaded_days, report->waiting_days, report->took_us / 1000);
+}
+
+static bool lead(struct aggregator *aggregator, struct error *err)
+{
+    struct cycle_report report;
+    int ahead = (int)settings_int(aggregator->settings, "aggregator.months_ahead");
+    if (!months_make_ahead(&aggregator->cycle.months, aggregator->session, ahead, clock_now_us(), err))
+        return recover(aggregator, "making months", err);
+    if (!cycle_run(&aggregator->cycle, aggregator->session, &aggregator->leader, &report, err))
+        return recover(aggregator, "taking events in", err);
+    if (aggregator->leader.is_leading && !leader_tell(&aggregator->leader, aggregator->session, clock_now_us(), err))
+        return recover(aggregator, "telling that we lead", err);
+    if (!aggregator->leader.is_leading) {
+        log_warn("leadership lost", "leader=%s epoch=%" PRId64, aggregator->leader.name, aggregator->leader.epoch);
+        cycle_forget(&aggregator->cycle);
+        return true;
+    }
+    went_well(aggregator);
+    tell(aggregator, &report);
+    aggregator->is_done = aggregator->once && report.is_settled;
+    if (!aggregator->is_done && !report.has_more)
+        sleep_us(settings_int(aggregator->settings, "aggregator.interval"));
+    return true;
+}
+
+/* One round: connect, or become leader, or lead. False: that is the end. */
+static bool turn(struct aggregator *aggregator, struct error *err)
+{
+    service_watchdog(clock_now_us());
+    if (!aggregator->session) {
+        aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);
+        if (!aggregator->session)
+            return recover(aggregator, "connecting to Postgres", err);
+        log_info("connected to Postgres", NULL);
+    }
+    if (!aggregator->leader.is_leading && !leader_try(&aggregator->leader, aggregator->session, clock_now_us(), err))
+        return recover(aggregator, "asking who leads", err);
+    aggregator->was_ready = true;
+    service_ready();
+    return aggregator->leader.is_leading ? lead(aggregator, err) : stand_by(aggregator, err);
+}
+
+bool aggregator_run(const struct settings *settings, bool once, struct error *err)
+{
+    struct aggregator aggregator = {.settings = settings, .once = once, .pause_us = FIRST_PAUSE_US, .progress_us = clock_now_us()};
+    if (!cycle_init(&aggregator.cycle, settings_int(settings, "memory.max"), settings_int(settings, "aggregator.close_after"), once,
+                    err))
+        return false;
+    leader_init(&aggregator.leader);
+    srandom((unsigned)clock_wall_us());
+    bool succeeded = true;
+    while (succeeded && !service_is_stopping() &&
+           !aggregator.is_done) /* ends: with a stop, when --once is done, or with an error */
+        succeeded = turn(&aggregator, err);
+    service_stopping();
+    if (aggregator.session && aggregator.leader.is_leading) {
+        session_ignore_stop(aggregator.session);
+        leader_release(&aggregator.leader, aggregator.session);
+    }
+    disconnect(&aggregator);
+    cycle_free(&aggregator.cycle);
+    return succeeded;
+}
+
+bool aggregator_check(const struct settings *settings, struct error *err)
+{
+    struct session *session = session_open(settings_text(settings, "postgres.dsn"), err);
+    if (!session)
+        return false;
+    PGresult *result = session_ask(session, 10 * CLOCK_SECOND_US,
+                                   "SELECT has_table_privilege('public.analytics_daily_stats', 'INSERT') AND "
+                                   "has_table_privilege('tallymill.folded', 'UPDATE') "
+                                   "AND has_table_privilege('public.analytics_events', 'SELECT')",
+                                   0, NULL, err);
+    bool succeeded = result != NULL;
+    if (succeeded && PQgetvalue(result, 0, 0)[0] != 't')
+        succeeded = error_set(err, ERROR_USAGE, "this login may not write the statistics: grant it the role tallymill_aggregate");
+    PQclear(result);
+    session_close(session);
+    return succeeded;
+}

@@ -1,0 +1,20 @@
+/* aggregator.h - the service: connects, leads or stands by, runs cycles, makes months ahead, until it is told to stop.
+ *
+ * Main thread; service_open() must have been called.
+ */
+#ifndef TALLYMILL_AGGREGATOR_H
+#define TALLYMILL_AGGREGATOR_H
+
+#include <stdbool.h>
+
+struct error;
+struct settings;
+
+/* Runs until SIGTERM, or with `once` until everything that is committed is in the statistics. True: stopped as asked. False: err
+ * says why and how to exit. */
+bool aggregator_run(const struct settings *settings, bool once, struct error *err);
+
+/* Connects, checks the schema and that this login may do what an aggregator does; changes nothing. */
+bool aggregator_check(const struct settings *settings, struct error *err);
+
+#endif

@@ -1,0 +1,340 @@
+/* cycle.c - begin, read the books, read rows, settle what is taken, add, write, rebuild, mark, move, commit.
+ *
+ * Invariants, at every commit:
+ *   - a batch is taken whole or not at all, and taken exactly when `folded` is at or beyond it;
+ *   - a loaded day's sets hold the events of exactly the taken batches (and other programs' rows as of its last rebuild), and its
+ * statistics are those sets' figures;
+ *   - a day that is not loaded and got events is either rebuilt in this very snapshot or marked as waiting in tallymill.days. A
+ * batch that spans both kinds of days is so counted once in each. Days are added to before any is rebuilt: a rebuild replaces the
+ * sets of its day, taken batches included, so neither order counts twice. Rejected: rebuilds in transactions of their own (a batch
+ * that spans two days would count twice in one or never in the other); keeping the memory over a failed or unknown COMMIT (it would
+ * have to be undone event by event; reading a day again costs 1 us an event).
+ */
+#include "cycle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "failpoint.h"
+#include "leader.h"
+#include "ledger.h"
+#include "log.h"
+#include "rebuild.h"
+#include "session.h"
+#include "statistics.h"
+
+extern const char sql_cycle_begin[], sql_fill_days[];
+
+static const int64_t REBUILD_US = 2 * CLOCK_SECOND_US;
+static const int64_t URGENT_REBUILD_US = 30 * CLOCK_SECOND_US;
+
+/* Of memory.max: the program itself, then an eighth for the rows of one intake, an eighth for the work list (a ledger row takes 64
+ * bytes, its batch 64, its days some), the rest for the sets. */
+enum { PROGRAM_BYTES = 8 << 20, ENTRY_BYTES = 192, MIN_ROWS = 100000 };
+
+/* What one run knows. */
+struct run {
+    struct cycle *cycle;
+    struct session *session;
+    struct leader *leader;
+    struct cycle_report *report;
+    int64_t start_us; /* monotonic */
+    int32_t due_day;  /* days up to this one are over */
+};
+
+bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err)
+{
+    int64_t eighth = (memory_bytes - PROGRAM_BYTES) / 8;
+    int64_t rows = eighth / (int64_t)sizeof(struct intake_row), entries = eighth / ENTRY_BYTES;
+    *cycle = (struct cycle){.close_after_us = close_after_us,
+                            .is_urgent = is_urgent,
+                            .rebuild_us = is_urgent ? URGENT_REBUILD_US : REBUILD_US,
+                            .max_rows = rows > MIN_ROWS ? rows : MIN_ROWS,
+                            .max_entries = entries < INT32_MAX ? (uint32_t)entries : INT32_MAX};
+    worklist_init(&cycle->list);
+    intake_init(&cycle->intake);
+    if (!identity_init(&cycle->identity, err))
+        return false;
+    shelf_init(&cycle->shelf, &cycle->identity, (size_t)(eighth * 6));
+    return true;
+}
+
+void cycle_free(struct cycle *cycle)
+{
+    shelf_forget(&cycle->shelf);
+    worklist_free(&cycle->list);
+    intake_free(&cycle->intake);
+    months_free(&cycle->months);
+}
+
+void cycle_forget(struct cycle *cycle)
+{
+    shelf_forget(&cycle->shelf);
+    worklist_reset(&cycle->list);
+    cycle->intake.count = 0;
+    months_forget(&cycle->months);
+    cycle->foreign = (struct foreign){0};
+    cycle->filled_to = 0;
+}
+
+/* Begins the transaction and makes sure that we lead. *is_ours false: nothing was begun. */
+static bool begin(struct run *run, bool *is_ours, struct error *err)
+{
+    PGresult *result = session_ask_all(run->session, sql_cycle_begin, err);
+    if (!result)
+        return false;
+    bool has_lock = PQntuples(result) == 1;
+    run->leader->is_leading = !has_lock || strtoll(PQgetvalue(result, 0, 0), NULL, 10) == run->leader->epoch;
+    *is_ours = has_lock && run->leader->is_leading;
+    if (*is_ours) {
+        run->cycle->shelf.wall_us = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+        run->due_day = clock_day_of(run->cycle->shelf.wall_us - run->cycle->close_after_us) - 1;
+    }
+    PQclear(result);
+    return *is_ours || session_do(run->session, "ROLLBACK", 0, NULL, err);
+}
+
+/* Days that wait by what the database says: marked, over, or with changed rows of other programs. */
+static bool read_days(struct run *run, struct error *err)
+{
+    struct cycle *cycle = run->cycle;
+    if (!months_read(&cycle->months, run->session, err))
+        return false;
+    if (cycle->filled_to < run->due_day) {
+        char due[16];
+        snprintf(due, sizeof due, "%" PRId32, run->due_day);
+        const char *const values[] = {due};
+        if (!session_do(run->session, sql_fill_days, 1, values, err))
+            return false;
+        cycle->filled_to = run->due_day;
+    }
+    if (!ledger_read_days(run->session, &cycle->shelf, &cycle->months, run->due_day, err))
+        return false;
+    return !foreign_is_due(&cycle->foreign, run->start_us) ||
+           foreign_look(&cycle->foreign, run->session, &cycle->shelf, &cycle->months, run->due_day + 1, err);
+}
+
+static bool is_not_loaded(void *shelf, int32_t number)
+{
+    const struct shelf_day *day = shelf_find(shelf, number);
+    return !(day && day->sets);
+}
+
+/* Whether passing everything at once is cheaper than batch by batch: too many to list, or more than one intake and no day of them
+ * in memory. */
+static bool should_leap(struct run *run, bool is_overflowing)
+{
+    struct worklist *list = &run->cycle->list;
+    int64_t rows = 0;
+    for (uint32_t i = 0; i < list->batch_count && !is_overflowing; i++) {
+        rows += list->batches[i].expected_rows;
+        if (!worklist_each_day(list, &list->batches[i], is_not_loaded, &run->cycle->shelf))
+            return false;
+    }
+    return is_overflowing || rows > run->cycle->max_rows;
+}
+
+/* Everything is passed and the days it touches are marked; they are rebuilt from the next cycle on (whose snapshot, on Citus, sees
+ * their rows for sure). */
+static bool leap(struct run *run, struct error *err)
+{
+    int64_t batches;
+    if (!ledger_leap(run->session, &batches, err))
+        return false;
+    shelf_forget(&run->cycle->shelf);
+    worklist_reset(&run->cycle->list);
+    run->report->batches = (size_t)batches;
+    run->report->has_more = true;
+    log_info("a backlog is taken in by days", "ledger_rows=%" PRId64, batches);
+    return true;
+}
+
+static bool is_attached(void *months, int32_t number)
+{
+    return months_is_attached(months, number);
+}
+
+struct wanting {
+    struct cycle *cycle;
+    struct error *err;
+};
+
+/* The day waits for a rebuild, if its month is attached; what it holds in memory is not to be trusted. */
+static bool want_rebuild(void *context, int32_t number)
+{
+    struct wanting *wanting = context;
+    struct shelf *shelf = &wanting->cycle->shelf;
+    if (!months_is_attached(&wanting->cycle->months, number))
+        return true;
+    struct shelf_day *day = shelf_get(shelf, number, wanting->err);
+    if (!day)
+        return false;
+    shelf_unload(day);
+    shelf_want(shelf, day, REBUILD_ROWS);
+    return true;
+}
+
+/* Reads the rows of the chosen batches from every attached month that they name. */
+static bool read_rows(struct run *run, struct error *err)
+{
+    struct cycle *cycle = run->cycle;
+    for (size_t i = 0; i < cycle->months.count; i++) {
+        const struct month *month = &cycle->months.months[i];
+        if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day, err))
+            return false;
+    }
+    return true;
+}
+
+/* Compares what was counted with the ledger: a batch that differs is held back for a while, then given up. */
+static void settle_batch(struct run *run, struct work_batch *batch)
+{
+    struct cycle *cycle = run->cycle;
+    if (batch->is_broken)
+        return;
+    if (!worklist_each_day(&cycle->list, batch, is_attached, &cycle->months)) {
+        batch->is_broken = true;
+        log_warn("batch in a month that is not attached: its days there stay as they are", "batch_id=%" PRId64, batch->first_id);
+    } else if (batch->counted_rows == batch->expected_rows) {
+        held_forget(&cycle->held, batch->first_id);
+    } else if (!held_give_up(&cycle->held, batch->first_id, run->start_us)) {
+        batch->is_held = true;
+        run->report->is_settled = false;
+    } else {
+        batch->is_broken = true;
+        held_forget(&cycle->held, batch->first_id);
+        log_warn("batch has not the rows that the ledger says: its days are rebuilt",
+                 "batch_id=%" PRId64 " ledger_rows=%" PRId64 " found_rows=%" PRId64, batch->first_id, batch->expected_rows,
+                 batch->counted_rows);
+    }
+}
+
+/* Decides what is taken. The days of batches that were given up wait for a rebuild. */
+static bool settle(struct run *run, struct error *err)
+{
+    struct worklist *list = &run->cycle->list;
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (list->batches[i].state == WORK_CHOSEN)
+            settle_batch(run, &list->batches[i]);
+        else
+            run->report->has_more = true;
+    worklist_take(list);
+    run->report->batches = list->taken_count;
+    struct wanting wanting = {.cycle = run->cycle, .err = err};
+    for (uint32_t i = 0; i < list->batch_count; i++) {
+        const struct work_batch *batch = &list->batches[i];
+        if (batch->state == WORK_TAKEN && batch->is_broken && !worklist_each_day(list, batch, want_rebuild, &wanting))
+            return false;
+    }
+    return true;
+}
+
+static bool take_in(struct run *run, struct error *err)
+{
+    struct cycle *cycle = run->cycle;
+    worklist_choose(&cycle->list, cycle->max_rows);
+    if (!read_rows(run, err))
+        return false;
+    FAILPOINT("rows_read");
+    if (!settle(run, err))
+        return false;
+    run->report->events = intake_add(&cycle->intake, &cycle->list, &cycle->shelf);
+    return statistics_write_touched(run->session, &cycle->shelf, &run->report->statistics, err);
+}
+
+static bool rebuild_waiting(struct run *run, struct error *err)
+{
+    struct cycle *cycle = run->cycle;
+    int64_t start_us = clock_now_us(), now_us = start_us;
+    while (run->report->rebuilt == 0 ||
+           now_us - start_us < cycle->rebuild_us) { /* ends: each turn rebuilds another day, once a cycle */
+        struct shelf_day *day = shelf_next(&cycle->shelf, now_us, run->start_us, cycle->is_urgent);
+        if (!day)
+            break;
+        bool is_due = day->number <= run->due_day;
+        if (!rebuild_day(run->session, &cycle->shelf, day, &cycle->list, is_due, err))
+            return error_wrap(err, "rebuilding a day");
+        run->report->rebuilt++;
+        run->report->closed += is_due;
+        now_us = clock_now_us();
+    }
+    return true;
+}
+
+static bool commit(struct run *run, struct error *err)
+{
+    FAILPOINT("before_commit");
+    PGresult *result = session_ask(run->session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, "COMMIT", 0, NULL, err);
+    if (!result)
+        return false;
+    bool has_committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;
+    PQclear(result);
+    FAILPOINT("after_commit");
+    return has_committed || error_set(err, ERROR_RETRY, "the cycle was rolled back at its COMMIT");
+}
+
+/* The planted bug takes batches in, but moves `folded` past them only in every second cycle. */
+static bool move_folded(struct run *run, struct error *err)
+{
+    if (planted_bug("batch_folded_twice") && run->cycle->number % 2 == 0)
+        return true;
+    return ledger_move(run->session, &run->cycle->list, err);
+}
+
+/* The work of a cycle that is no leap. */
+static bool work(struct run *run, struct error *err)
+{
+    if (!take_in(run, err) || !rebuild_waiting(run, err))
+        return false;
+    FAILPOINT("stats_written");
+    return ledger_mark_days(run->session, &run->cycle->shelf, err) && move_folded(run, err);
+}
+
+static bool run_transaction(struct run *run, struct error *err)
+{
+    struct cycle *cycle = run->cycle;
+    bool is_ours = false, is_overflowing = false;
+    if (!begin(run, &is_ours, err))
+        return false;
+    run->report->is_settled = is_ours;
+    if (!is_ours)
+        return true;
+    FAILPOINT("cycle_begin");
+    cycle->number++;
+    if (!ledger_read(run->session, &cycle->list, cycle->max_entries, &is_overflowing, err) || !read_days(run, err))
+        return false;
+    if (!(should_leap(run, is_overflowing) ? leap(run, err) : work(run, err)))
+        return false;
+    if (!commit(run, err))
+        return false;
+    run->report->did_run = true;
+    return true;
+}
+
+static bool summarize(struct run *run, const struct ledger_look *look, struct error *err)
+{
+    for (size_t i = 0; i < look->month_count; i++)
+        if (!months_summarize(&run->cycle->months, run->session, look->months[i], run->start_us, err))
+            return false;
+    return true;
+}
+
+bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report, struct error *err)
+{
+    struct run run = {.cycle = cycle, .session = session, .leader = leader, .report = report, .start_us = clock_now_us()};
+    struct ledger_look look = {0};
+    *report = (struct cycle_report){.is_settled = true};
+    bool succeeded = ledger_peek(session, cycle->close_after_us, &look, err);
+    bool has_work = succeeded && (look.has_batches || look.has_days || foreign_is_due(&cycle->foreign, run.start_us));
+    if (has_work)
+        succeeded = summarize(&run, &look, err) && run_transaction(&run, err);
+    ledger_look_free(&look);
+    shelf_count(&cycle->shelf, &report->loaded_days, &report->waiting_days);
+    report->is_settled = report->is_settled && !report->has_more && report->waiting_days == 0;
+    report->took_us = clock_now_us() - run.start_us;
+    return succeeded;
+}

@@ -1,0 +1,62 @@
+/* cycle.h - one transaction of the leader: take in what the ledger has new, rebuild days that wait, move `folded`.
+ *
+ * One REPEATABLE READ snapshot for all of it, so that at every commit the statistics are those of exactly the batches at or below
+ * `folded`, dirty days aside. What a cycle holds between two runs is a cache of what the database implies: after any failure call
+ * cycle_forget(). One thread.
+ */
+#ifndef TALLYMILL_CYCLE_H
+#define TALLYMILL_CYCLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "foreign.h"
+#include "held.h"
+#include "identity.h"
+#include "intake.h"
+#include "months.h"
+#include "shelf.h"
+#include "worklist.h"
+
+struct error;
+struct leader;
+struct session;
+
+struct cycle {
+    struct identity identity;
+    struct shelf shelf;
+    struct worklist list;
+    struct intake intake;
+    struct months months;
+    struct foreign foreign;
+    struct held held;
+    uint32_t max_entries; /* ledger rows to hold */
+    int64_t max_rows;     /* rows to take in at once */
+    int64_t close_after_us;
+    int64_t rebuild_us; /* time for rebuilds; one is always done */
+    bool is_urgent;     /* days do not rest between rebuilds */
+    uint64_t number;
+    int32_t filled_to; /* days up to here have their row in tallymill.days; 0: not known */
+};
+
+struct cycle_report {
+    bool did_run;    /* a transaction committed */
+    bool has_more;   /* do not sleep: batches wait that could be taken now */
+    bool is_settled; /* nothing waits: no batch, no day */
+    size_t batches, events, statistics, rebuilt, closed, loaded_days, waiting_days;
+    int64_t took_us;
+};
+
+/* memory_bytes: memory.max, of which the sets get about two thirds. False: no random bytes. */
+bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err);
+void cycle_free(struct cycle *cycle);
+
+/* Forgets everything that was learned: the next cycle rebuilds the days that are touched. */
+void cycle_forget(struct cycle *cycle);
+
+/* Looks for work and does it. False: the session failed (close it) and the memory must be forgotten. When leadership was lost
+ * leader->is_leading is false afterwards. */
+bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report, struct error *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* foreign.c - one query over a partial index that only such rows are in: empty for whoever writes through Kafka alone.
+ *
+ * Invariant: a day whose statistics lack a foreign row differs from tallymill.days in number or hash, so it is found at the next
+ * look. Rejected: a trigger on the table, which every COPY would pay for; a watermark on created_at, which an application may set
+ * as it likes.
+ */
+#include "foreign.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "months.h"
+#include "session.h"
+#include "shelf.h"
+
+extern const char sql_foreign_changes[];
+
+static const int64_t PERIOD_US = 15 * CLOCK_SECOND_US;
+static const int64_t TIMEOUT_US = 600 * CLOCK_SECOND_US;
+
+/* At most a twentieth of the time goes into looking. */
+enum { REST = 20 };
+
+bool foreign_is_due(const struct foreign *foreign, int64_t now_us)
+{
+    int64_t rest_us = REST * foreign->took_us > PERIOD_US ? REST * foreign->took_us : PERIOD_US;
+    return foreign->looked_at_us == 0 || now_us - foreign->looked_at_us >= rest_us;
+}
+
+bool foreign_look(struct foreign *foreign, struct session *session, struct shelf *shelf, const struct months *months,
+                  int32_t first_open_day, struct error *err)
+{
+    int64_t start_us = clock_now_us();
+    char date[CLOCK_DAY_BYTES];
+    clock_format_day(date, first_open_day);
+    const char *const values[] = {date};
+    PGresult *result = session_ask(session, TIMEOUT_US, sql_foreign_changes, 1, values, err);
+    if (!result)
+        return false;
+    bool succeeded = true;
+    for (int i = 0; i < PQntuples(result) && succeeded; i++) {
+        int32_t number = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
+        if (!months_is_attached(months, number))
+            continue;
+        struct shelf_day *day = shelf_get(shelf, number, err);
+        succeeded = day != NULL;
+        if (day)
+            shelf_want(shelf, day, REBUILD_FOREIGN);
+    }
+    PQclear(result);
+    foreign->looked_at_us = clock_now_us();
+    foreign->took_us = foreign->looked_at_us - start_us;
+    return succeeded;
+}

@@ -1,0 +1,28 @@
+/* foreign.h - the rows that other programs INSERT, which no ledger announces.
+ *
+ * Every 15 s (less often where the look itself takes long) the open days' rows without a batch are compared, by number and hash,
+ * with what the last rebuild of each day saw. A day that differs waits for a rebuild. Closed days are not looked at. One thread.
+ */
+#ifndef TALLYMILL_FOREIGN_H
+#define TALLYMILL_FOREIGN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+struct months;
+struct session;
+struct shelf;
+
+struct foreign {
+    int64_t looked_at_us; /* monotonic; 0: never */
+    int64_t took_us;
+};
+
+bool foreign_is_due(const struct foreign *foreign, int64_t now_us);
+
+/* Looks at the days from first_open_day on, in the cycle's snapshot; those that changed wait for a rebuild. */
+bool foreign_look(struct foreign *foreign, struct session *session, struct shelf *shelf, const struct months *months,
+                  int32_t first_open_day, struct error *err);
+
+#endif

@@ -1,0 +1,160 @@
+/* intake.c - from COPY tuples to rows of 64 bytes, and from those into the sets.
+ *
+ * Invariant: every row of a chosen batch is counted exactly once, external or not; rows of other batches, which the ranges may
+ * include, never. Read straight from the month's table: its BRIN finds the batches' pages, and the planner has one table to think
+ * about. Internal rows are filtered here, since a second condition makes the planner weigh the partial index. The set entry that a
+ * row will need is fetched into the cache a few rows ahead: the sets are far larger than the caches.
+ */
+#include "intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "error.h"
+#include "identity.h"
+#include "row.h"
+#include "session.h"
+#include "shelf.h"
+#include "worklist.h"
+
+enum { MAX_RANGES = 32, RANGE_BYTES = 80, PREFETCH_ROWS = 8, FIRST_ROWS = 4096 };
+
+struct reading {
+    struct intake *intake;
+    struct worklist *list;
+    struct shelf *shelf;
+    struct shelf_day *day; /* of the last row */
+};
+
+void intake_init(struct intake *intake)
+{
+    *intake = (struct intake){0};
+}
+
+void intake_free(struct intake *intake)
+{
+    free(intake->rows);
+    intake_init(intake);
+}
+
+static bool add_row(struct intake *intake, const struct intake_row *row, struct error *err)
+{
+    if (intake->count == intake->capacity) {
+        size_t capacity = intake->capacity ? intake->capacity * 2 : FIRST_ROWS;
+        struct intake_row *rows = realloc(intake->rows, capacity * sizeof *rows);
+        if (!rows)
+            return error_set(err, ERROR_RETRY, "no memory for %zu rows", capacity);
+        intake->rows = rows;
+        intake->capacity = capacity;
+    }
+    intake->rows[intake->count++] = *row;
+    return true;
+}
+
+/* A note that the batch touched the day, unless the last row says so already. */
+static bool add_note(struct intake *intake, const struct intake_row *row, struct error *err)
+{
+    const struct intake_row *last = intake->count ? &intake->rows[intake->count - 1] : NULL;
+    if (last && last->is_only_note && last->day == row->day && last->batch == row->batch)
+        return true;
+    return add_row(intake, &(struct intake_row){.day = row->day, .batch = row->batch, .is_only_note = true}, err);
+}
+
+static bool take_external(struct reading *reading, const struct row *row, uint32_t batch, struct error *err)
+{
+    if (!reading->day || reading->day->number != row->day) {
+        reading->day = shelf_get(reading->shelf, row->day, err);
+        if (!reading->day)
+            return false;
+    }
+    struct intake_row taken = {.day = reading->day, .batch = batch};
+    if (!taken.day->sets)
+        return add_note(reading->intake, &taken, err);
+    if (!shelf_name(reading->shelf, taken.day, row->name.bytes, row->name.length, &taken.event.name)) {
+        shelf_unload(taken.day);
+        taken.day->is_too_big = true;
+        return add_note(reading->intake, &taken, err);
+    }
+    row_identify(row, reading->shelf->identity, &taken.event);
+    return add_row(reading->intake, &taken, err);
+}
+
+static bool take_tuple(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    struct reading *reading = context;
+    struct row row;
+    if (!row_read(&row, tuple, err))
+        return false;
+    struct work_batch *batch = row.is_foreign ? NULL : worklist_find(reading->list, row.batch_id);
+    if (!batch || batch->state != WORK_CHOSEN)
+        return true;
+    batch->counted_rows++;
+    return row.is_internal || take_external(reading, &row, (uint32_t)(batch - reading->list->batches), err);
+}
+
+bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
+                 struct error *err)
+{
+    struct work_range ranges[MAX_RANGES];
+    size_t count = worklist_ranges(list, month, ranges, MAX_RANGES);
+    if (count == 0)
+        return true;
+    int year, month_number, day;
+    clock_date_from_days(month, &year, &month_number, &day);
+    char sql[256 + MAX_RANGES * RANGE_BYTES];
+    int used =
+        snprintf(sql, sizeof sql, "COPY (SELECT " ROW_COLUMNS " FROM public.analytics_events_%04d_%02d WHERE", year, month_number);
+    for (size_t i = 0; i < count; i++)
+        used += snprintf(sql + used, sizeof sql - (size_t)used, "%s batch_id BETWEEN %" PRId64 " AND %" PRId64, i ? " OR" : "",
+                         ranges[i].first_id, ranges[i].last_id);
+    snprintf(sql + used, sizeof sql - (size_t)used, ") TO STDOUT (FORMAT binary)");
+    struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
+    return session_copy_out(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, take_tuple, &reading, err);
+}
+
+static bool is_taken(const struct worklist *list, const struct intake_row *row)
+{
+    return list->batches[row->batch].state == WORK_TAKEN;
+}
+
+/* False: the day is not in memory, or does not fit any more. */
+static bool add_to_day(struct shelf *shelf, const struct intake_row *row)
+{
+    if (row->is_only_note || !row->day->sets)
+        return false;
+    if (!shelf_reserve(shelf, row->day, &row->event)) {
+        shelf_unload(row->day);
+        row->day->is_too_big = true;
+        return false;
+    }
+    day_add(row->day->sets, &row->event);
+    return true;
+}
+
+size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *shelf)
+{
+    size_t added = 0;
+    const struct shelf_day *touched = NULL;
+    for (size_t i = 0; i < intake->count; i++) {
+        if (i + PREFETCH_ROWS < intake->count) {
+            const struct intake_row *ahead = &intake->rows[i + PREFETCH_ROWS];
+            if (!ahead->is_only_note && ahead->day->sets)
+                day_prefetch(ahead->day->sets, &ahead->event);
+        }
+        const struct intake_row *row = &intake->rows[i];
+        if (!is_taken(list, row))
+            continue;
+        if (row->day != touched) {
+            shelf_touch(shelf, row->day);
+            touched = row->day;
+        }
+        if (add_to_day(shelf, row))
+            added++;
+        else
+            shelf_want(shelf, row->day, REBUILD_TOUCHED);
+    }
+    intake->count = 0;
+    return added;
+}

@@ -1,0 +1,45 @@
+/* intake.h - the rows of the chosen batches: read, counted against the ledger, then added to their days.
+ *
+ * In two steps, because a batch goes into the statistics only whole: first every row is read and counted (intake_read), then, once
+ * the work list has settled which batches are all there, the rows of those are added (intake_add). One thread.
+ */
+#ifndef TALLYMILL_INTAKE_H
+#define TALLYMILL_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "day.h"
+
+struct error;
+struct session;
+struct shelf;
+struct shelf_day;
+struct worklist;
+
+struct intake_row {
+    struct day_event event;
+    struct shelf_day *day;
+    uint32_t batch;    /* in the work list */
+    bool is_only_note; /* the day is not in memory: only to know that the batch touched it */
+};
+
+struct intake {
+    struct intake_row *rows;
+    size_t count, capacity;
+};
+
+void intake_init(struct intake *intake);
+void intake_free(struct intake *intake);
+
+/* Reads the rows of the chosen batches that lie in the month which begins with this day; call for each month. Counts them into the
+ * batches. Rows of days that are not in memory leave only a note. */
+bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
+                 struct error *err);
+
+/* Adds the rows of the taken batches to their days, and empties the intake. A day that is not in memory, or does not fit any more,
+ * waits for a rebuild. Returns events added. */
+size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *shelf);
+
+#endif

@@ -1,0 +1,48 @@
+/* leader.h - which of several aggregators works: at most one, for as long as nobody else has raised the epoch.
+ *
+ * The truth is the row tallymill.leader: each cycle locks it and compares the epoch (LEADER_CHECK_SQL), so that two cycles of two
+ * leaders never both commit. The advisory lock, held only inside transactions (a session lock would stay behind in a pooler), is
+ * politeness: it keeps a standby from waiting behind a cycle. Everything else here only decides when a standby may claim. One
+ * thread.
+ */
+#ifndef TALLYMILL_LEADER_H
+#define TALLYMILL_LEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+struct session;
+
+/* The lock is ('tall', 1), spelled out in sql/leader_look.sql too. */
+#define LEADER_LOCK_SQL "pg_try_advisory_xact_lock(1952541804, 1)"
+
+enum { LEADER_NAME_BYTES = 96, LEADER_PULSE_BYTES = 256 };
+
+struct leader {
+    char name[LEADER_NAME_BYTES]; /* "host/pid/random" */
+    bool is_leading;
+    int64_t epoch;                  /* while leading */
+    char other[LEADER_NAME_BYTES];  /* who leads instead, as last seen */
+    char pulse[LEADER_PULSE_BYTES]; /* of the other, as last seen */
+    int64_t pulse_since_us;         /* monotonic */
+    int64_t told_at_us;             /* when seen_at was last written */
+};
+
+/* Gives this process a name. */
+void leader_init(struct leader *leader);
+
+/* Looks who leads and claims if nobody does, or if the leader has not moved for 20 s. is_leading says the result; false: the
+ * session failed. */
+bool leader_try(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
+
+/* While leading, between cycles: tells standbys that we live, every 5 s. is_leading becomes false if another has claimed. */
+bool leader_tell(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
+
+/* Gives it up, so that a standby need not wait. Best effort. */
+void leader_release(struct leader *leader, struct session *session);
+
+/* Leadership is lost, or may be. */
+void leader_forget(struct leader *leader);
+
+#endif

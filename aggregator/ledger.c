@@ -1,0 +1,236 @@
+/* ledger.c - see ledger.h. Places (topic partitions) go by their number in tallymill.places, which is the same in all statements of
+ * one snapshot.
+ *
+ * Invariant: whatever ledger_move() or ledger_leap() writes takes effect with the statistics or not at all, since it is the same
+ * transaction. The ledger rows come by COPY: a backlog may have 100,000 of them, and a PGresult would hold them all twice.
+ * Rejected: one statement that reads and moves, because which batches are taken is only known once their rows were counted.
+ */
+#include "ledger.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array_text.h"
+#include "clock.h"
+#include "copy_reader.h"
+#include "error.h"
+#include "months.h"
+#include "session.h"
+#include "shelf.h"
+#include "worklist.h"
+
+extern const char sql_peek[], sql_leap[], sql_mark_days[];
+
+static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
+
+/* 54 years of days in one batch; and so many for each ledger row on average, or the list is given up. */
+enum { MAX_DAYS = 20000, DAYS_PER_ENTRY = 16, NUMBER_BYTES = 24 };
+
+struct reading {
+    struct worklist *list;
+    uint32_t max_entries;
+    bool is_overflowing;
+};
+
+/* The integers of "{1,2,3}". */
+static bool read_numbers(const char *text, int32_t **numbers, size_t *count, struct error *err)
+{
+    *count = 0;
+    *numbers = malloc((strlen(text) / 2 + 1) * sizeof **numbers);
+    if (!*numbers)
+        return error_set(err, ERROR_RETRY, "no memory for the months of the work list");
+    for (const char *at = text; *at != '\0' && at[1] != '}' && at[1] != '\0';) { /* ends: strtol() moves on, or the text is over */
+        char *end;
+        (*numbers)[(*count)++] = (int32_t)strtol(at + 1, &end, 10);
+        at = end;
+        if (*at == '}')
+            break;
+    }
+    return true;
+}
+
+bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_look *look, struct error *err)
+{
+    char seconds[NUMBER_BYTES];
+    snprintf(seconds, sizeof seconds, "%.6f", (double)close_after_us / (double)CLOCK_SECOND_US);
+    const char *const values[] = {seconds};
+    PGresult *result = session_ask(session, TIMEOUT_US, sql_peek, 1, values, err);
+    if (!result)
+        return false;
+    look->has_batches = PQgetvalue(result, 0, 0)[0] == 't';
+    look->has_days = PQgetvalue(result, 0, 1)[0] == 't';
+    bool succeeded = read_numbers(PQgetvalue(result, 0, 2), &look->months, &look->month_count, err);
+    PQclear(result);
+    return succeeded;
+}
+
+void ledger_look_free(struct ledger_look *look)
+{
+    free(look->months);
+    *look = (struct ledger_look){0};
+}
+
+static bool unexpected(struct error *err, const char *what)
+{
+    return error_set(err, ERROR_FATAL, "%s has columns of other types than tallymill migrate gives them", what);
+}
+
+static bool take_place(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    if (tuple->count != 1 || !copy_field_has(&tuple->fields[0], 8))
+        return unexpected(err, "tallymill.places");
+    return worklist_add_place(context, copy_field_int64(&tuple->fields[0]), err);
+}
+
+static bool take_gap(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    const struct copy_field *fields = tuple->fields;
+    if (tuple->count != 3 || !copy_field_has(&fields[0], 4) || !copy_field_has(&fields[1], 8) || !copy_field_has(&fields[2], 8))
+        return unexpected(err, "tallymill.gaps");
+    return worklist_add_gap(context, (uint32_t)copy_field_int32(&fields[0]), copy_field_int64(&fields[1]),
+                            copy_field_int64(&fields[2]), err);
+}
+
+static bool take_batch(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    struct reading *reading = context;
+    const struct copy_field *fields = tuple->fields;
+    if (reading->list->entry_count == reading->max_entries || reading->list->day_count / DAYS_PER_ENTRY > reading->max_entries)
+        reading->is_overflowing = true;
+    if (reading->is_overflowing)
+        return true;
+    bool is_expected = tuple->count == 7 && copy_field_has(&fields[0], 4);
+    for (int i = 1; i <= 5 && is_expected; i++)
+        is_expected = copy_field_has(&fields[i], 8);
+    int32_t days[MAX_DAYS];
+    int day_count = is_expected ? copy_field_int32_array(&fields[6], days, MAX_DAYS) : -1;
+    if (day_count < 0 || day_count > MAX_DAYS)
+        return unexpected(err, "tallymill.batches");
+    for (int i = 0; i < day_count; i++)
+        days[i] += CLOCK_POSTGRES_EPOCH_DAYS;
+    return worklist_add_batch(reading->list, (uint32_t)copy_field_int32(&fields[0]), copy_field_int64(&fields[1]),
+                              copy_field_int64(&fields[2]), copy_field_int64(&fields[3]), copy_field_int64(&fields[4]),
+                              copy_field_int64(&fields[5]), days, (uint32_t)day_count, err);
+}
+
+bool ledger_read(struct session *session, struct worklist *list, uint32_t max_entries, bool *is_overflowing, struct error *err)
+{
+    char sql[256];
+    struct reading reading = {.list = list, .max_entries = max_entries};
+    worklist_reset(list);
+    snprintf(sql, sizeof sql,
+             "COPY (SELECT place, batch_id, last_batch_id, first_offset, next_offset, stored, days FROM tallymill.unfolded LIMIT "
+             "%" PRIu32 ") TO STDOUT (FORMAT binary)",
+             max_entries + 1);
+    if (!session_copy_out(session, TIMEOUT_US,
+                          "COPY (SELECT next_offset FROM tallymill.places ORDER BY place) TO STDOUT (FORMAT binary)", take_place,
+                          list, err) ||
+        !session_copy_out(session, TIMEOUT_US, sql, take_batch, &reading, err))
+        return false;
+    *is_overflowing = reading.is_overflowing;
+    if (*is_overflowing)
+        return true;
+    return session_copy_out(session, TIMEOUT_US,
+                            "COPY (SELECT p.place, g.first_offset, g.next_offset FROM tallymill.places p JOIN tallymill.gaps g "
+                            "USING (topic, topic_partition) WHERE g.first_offset >= p.next_offset) TO STDOUT (FORMAT binary)",
+                            take_gap, list, err) &&
+           worklist_close(list, err);
+}
+
+bool ledger_move(struct session *session, const struct worklist *list, struct error *err)
+{
+    struct array_text places = {0}, offsets = {0};
+    array_text_begin(&places);
+    array_text_begin(&offsets);
+    bool is_any = false;
+    for (uint32_t i = 0; i < list->place_count; i++) {
+        if (list->places[i].next_offset == list->places[i].start_offset)
+            continue;
+        array_text_add_int64(&places, i);
+        array_text_add_int64(&offsets, list->places[i].next_offset);
+        is_any = true;
+    }
+    const char *const values[] = {array_text_end(&places), array_text_end(&offsets)};
+    bool succeeded = values[0] && values[1];
+    if (!succeeded)
+        error_set(err, ERROR_RETRY, "no memory for the positions of %u topic partitions", list->place_count);
+    else if (is_any)
+        succeeded = session_do(
+            session,
+            "INSERT INTO tallymill.folded (topic, topic_partition, next_offset) SELECT p.topic, p.topic_partition, n.next_offset "
+            "FROM unnest($1::integer[], $2::bigint[]) AS n (place, next_offset) JOIN tallymill.places p USING (place) "
+            "ON CONFLICT (topic, topic_partition) DO UPDATE SET next_offset = excluded.next_offset",
+            2, values, err);
+    array_text_free(&places);
+    array_text_free(&offsets);
+    return succeeded;
+}
+
+bool ledger_leap(struct session *session, int64_t *batches, struct error *err)
+{
+    PGresult *result = session_ask(session, TIMEOUT_US, sql_leap, 0, NULL, err);
+    if (!result)
+        return false;
+    *batches = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    return true;
+}
+
+bool ledger_read_days(struct session *session, struct shelf *shelf, const struct months *months, int32_t due_day, struct error *err)
+{
+    char due[NUMBER_BYTES];
+    snprintf(due, sizeof due, "%" PRId32, due_day);
+    const char *const values[] = {due};
+    PGresult *result = session_ask(
+        session, TIMEOUT_US,
+        "SELECT day - date '1970-01-01', (extract(epoch FROM dirty_since) * 1000000)::bigint, dirty_reason "
+        "FROM tallymill.days WHERE dirty_since IS NOT NULL OR (closed_at IS NULL AND day - date '1970-01-01' <= $1::integer)",
+        1, values, err);
+    if (!result)
+        return false;
+    bool succeeded = true;
+    for (int i = 0; i < PQntuples(result) && succeeded; i++) {
+        int32_t number = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
+        if (!months_is_attached(months, number))
+            continue;
+        struct shelf_day *day = shelf_get(shelf, number, err);
+        succeeded = day != NULL;
+        if (!day)
+            continue;
+        day->is_marked = !PQgetisnull(result, i, 1);
+        if (day->is_marked)
+            shelf_want_since(day, rebuild_reason_parse(PQgetvalue(result, i, 2)), strtoll(PQgetvalue(result, i, 1), NULL, 10));
+        else
+            shelf_want(shelf, day, REBUILD_CLOSE);
+    }
+    PQclear(result);
+    return succeeded;
+}
+
+bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err)
+{
+    struct array_text days = {0}, reasons = {0};
+    array_text_begin(&days);
+    array_text_begin(&reasons);
+    bool is_any = false;
+    for (size_t i = 0; i < shelf->count; i++) {
+        struct shelf_day *day = shelf->days[i];
+        if (day->reason == REBUILD_NOT || day->reason == REBUILD_CLOSE || day->is_marked)
+            continue;
+        const char *reason = rebuild_reason_text(day->reason);
+        array_text_add_date(&days, day->number);
+        array_text_add(&reasons, reason, strlen(reason));
+        day->is_marked = is_any = true;
+    }
+    const char *const values[] = {array_text_end(&days), array_text_end(&reasons)};
+    bool succeeded = values[0] && values[1];
+    if (!succeeded)
+        error_set(err, ERROR_RETRY, "no memory for the days that wait");
+    else if (is_any)
+        succeeded = session_do(session, sql_mark_days, 2, values, err);
+    array_text_free(&days);
+    array_text_free(&reasons);
+    return succeeded;
+}

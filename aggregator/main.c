@@ -1,0 +1,48 @@
+/* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service. */
+#include <stdio.h>
+
+#include "aggregator.h"
+#include "cli.h"
+#include "error.h"
+#include "log.h"
+#include "service.h"
+#include "settings.h"
+
+static const struct cli cli = {
+    .program = "tallymill-aggregator",
+    .usage = "[--once]",
+    .summary = "Keeps analytics_daily_stats exact, about a second behind the rows; closes days and makes months ahead.\n"
+               "Start as many as you like: one leads, the others stand by.",
+    .examples = "  tallymill-aggregator --config /etc/tallymill/tallymill.ini\n"
+                "  tallymill-aggregator --once --set 'postgres.dsn=dbname=tallymill'\n",
+    .programs = FOR_AGGREGATOR,
+};
+
+int main(int argc, char **argv)
+{
+    bool once = false;
+    const struct cli_option options[] = {
+        {.name = "once", .help = "take in what is committed, close what is due, and stop", .flag = &once},
+        {.name = NULL},
+    };
+    struct cli with_options = cli;
+    with_options.options = options;
+    struct cli_result parsed;
+    struct error err = {0};
+    int exit_code;
+    if (!cli_start(&with_options, argc, argv, &parsed, &exit_code))
+        return exit_code;
+    exit_code = 0;
+    if (parsed.argument_count > 0)
+        error_set(&err, ERROR_USAGE, "unexpected argument: %s (options begin with --; see --help)", parsed.arguments[0]);
+    else if (parsed.check && aggregator_check(parsed.settings, &err))
+        puts("settings, server, schema and rights are in order");
+    else if (!parsed.check && service_open(&err)) {
+        aggregator_run(parsed.settings, once, &err);
+        service_close();
+    }
+    if (err.kind != ERROR_NONE)
+        exit_code = cli_fail(&cli, &err);
+    settings_free(parsed.settings);
+    return exit_code;
+}

@@ -1,0 +1,133 @@
+/* months.c - a small list of months, kept over cycles for what was summarised.
+ *
+ * Invariant: `pages` of a month is at most what is summarised; if the table shrank (a month restored), the server starts over.
+ * Making months is no part of the cycle's transaction: ATTACH waits for locks, and a cycle must not. Rejected: summarising inside
+ * the snapshot, where the rows of the tail would keep their place in the queue of a vacuum for as long as a rebuild takes.
+ */
+#include "months.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "session.h"
+
+static const int64_t HOUR_US = 3600 * CLOCK_SECOND_US;
+static const int64_t MINUTE_US = 60 * CLOCK_SECOND_US;
+static const int64_t VACUUM_PAUSE_US = 5 * CLOCK_SECOND_US;
+static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
+
+void months_free(struct months *months)
+{
+    free(months->months);
+    *months = (struct months){0};
+}
+
+void months_forget(struct months *months)
+{
+    for (size_t i = 0; i < months->count; i++)
+        months->months[i].pages = -1;
+}
+
+static struct month *find(const struct months *months, int32_t first_day)
+{
+    for (size_t i = 0; i < months->count; i++)
+        if (months->months[i].first_day == first_day)
+            return &months->months[i];
+    return NULL;
+}
+
+static struct month *get(struct months *months, int32_t first_day, struct error *err)
+{
+    struct month *found = find(months, first_day);
+    if (found)
+        return found;
+    if (months->count == months->capacity) {
+        size_t capacity = months->capacity ? months->capacity * 2 : 32;
+        struct month *wider = realloc(months->months, capacity * sizeof *wider);
+        if (!wider) {
+            error_set(err, ERROR_RETRY, "no memory for %zu months", capacity);
+            return NULL;
+        }
+        months->months = wider;
+        months->capacity = capacity;
+    }
+    months->months[months->count] = (struct month){.first_day = first_day, .pages = -1};
+    return &months->months[months->count++];
+}
+
+bool months_make_ahead(struct months *months, struct session *session, int ahead, int64_t now_us, struct error *err)
+{
+    if (months->made_at_us != 0 && now_us - months->made_at_us < HOUR_US)
+        return true;
+    months->made_at_us = now_us;
+    for (int i = 0; i <= ahead; i++) {
+        int32_t month = clock_month_add(clock_month_of(clock_day_of(clock_wall_us())), i);
+        char date[CLOCK_DAY_BYTES];
+        clock_format_day(date, month);
+        const char *const values[] = {date};
+        PGresult *result = session_ask(session, TIMEOUT_US, "SELECT tallymill.make_month($1::date)", 1, values, err);
+        if (result && PQgetvalue(result, 0, 0)[0] == 't')
+            log_info("month made", "month=%.7s", date);
+        PQclear(result);
+        if (!result && err->sqlstate[0] == '\0')
+            return false;
+        if (!result) {
+            log_warn_because(err, "month could not be made, next try in a minute", "month=%.7s", date);
+            months->made_at_us = now_us - HOUR_US + MINUTE_US;
+            error_clear(err);
+        }
+    }
+    return true;
+}
+
+bool months_read(struct months *months, struct session *session, struct error *err)
+{
+    PGresult *result =
+        session_ask(session, TIMEOUT_US,
+                    "SELECT month - date '1970-01-01' FROM tallymill.months WHERE state IN ('open', 'restored')", 0, NULL, err);
+    if (!result)
+        return false;
+    for (size_t i = 0; i < months->count; i++)
+        months->months[i].is_attached = false;
+    bool succeeded = true;
+    for (int i = 0; i < PQntuples(result) && succeeded; i++) {
+        struct month *month = get(months, (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10), err);
+        succeeded = month != NULL;
+        if (month)
+            month->is_attached = true;
+    }
+    PQclear(result);
+    return succeeded;
+}
+
+bool months_is_attached(const struct months *months, int32_t day)
+{
+    const struct month *month = find(months, clock_month_of(day));
+    return month && month->is_attached;
+}
+
+bool months_summarize(struct months *months, struct session *session, int32_t day, int64_t now_us, struct error *err)
+{
+    struct month *month = get(months, clock_month_of(day), err);
+    if (!month)
+        return false;
+    if (now_us < month->again_us)
+        return true;
+    char date[CLOCK_DAY_BYTES], pages[24];
+    clock_format_day(date, month->first_day);
+    snprintf(pages, sizeof pages, "%" PRId64, month->pages);
+    const char *const values[] = {date, month->pages < 0 ? NULL : pages};
+    PGresult *result = session_ask(session, TIMEOUT_US, "SELECT tallymill.summarize_tail($1::date, $2::bigint)", 2, values, err);
+    if (!result)
+        return false;
+    if (PQgetisnull(result, 0, 0))
+        month->again_us = now_us + VACUUM_PAUSE_US;
+    else
+        month->pages = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    return true;
+}

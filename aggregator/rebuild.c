@@ -1,0 +1,156 @@
+/* rebuild.c - read the day by range, fill its sets, replace its statistics; or let Postgres compute them when the sets do not fit.
+ *
+ * Invariant: on success the day's statistics and its sets hold the same events: all external rows of the day in this snapshot but
+ * those of batches that wait. On failure the cycle is rolled back and the memory forgotten, so nothing is undone here. A day that
+ * turns out too big is read to its end in vain, once for this connection; from then on Postgres counts it (slower, but in its own
+ * bounded work_mem). Asking the planner for the number of rows beforehand was rejected: it is wrong by orders of magnitude right
+ * after a load.
+ */
+#include "rebuild.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "row.h"
+#include "session.h"
+#include "shelf.h"
+#include "statistics.h"
+#include "worklist.h"
+
+extern const char sql_rebuild_big_day[], sql_note_rebuilt[];
+
+static const int64_t SLOW_TIMEOUT_US = 3600 * CLOCK_SECOND_US;
+
+enum { NUMBER_BYTES = 24 };
+
+struct loading {
+    struct shelf *shelf;
+    struct shelf_day *day;
+    struct worklist *list;
+    int64_t rows;
+};
+
+static bool load_event(struct loading *loading, const struct row *row)
+{
+    struct day_event event;
+    if (!shelf_name(loading->shelf, loading->day, row->name.bytes, row->name.length, &event.name))
+        return false;
+    row_identify(row, loading->shelf->identity, &event);
+    if (!shelf_reserve(loading->shelf, loading->day, &event))
+        return false;
+    day_add(loading->day->sets, &event);
+    return true;
+}
+
+static bool take_tuple(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    struct loading *loading = context;
+    struct row row;
+    if (!row_read(&row, tuple, err))
+        return false;
+    if (!row.is_foreign && worklist_excludes(loading->list, row.batch_id))
+        return true;
+    loading->rows++;
+    if (loading->day->sets && !load_event(loading, &row)) {
+        shelf_unload(loading->day);
+        loading->day->is_too_big = true;
+    }
+    return true;
+}
+
+/* Reads the day's external rows into new sets. Afterwards the day is loaded, or known to be too big. */
+static bool load_day(struct loading *loading, struct session *session, const char *date, const char *next_date, struct error *err)
+{
+    char sql[512];
+    if (!shelf_load(loading->shelf, loading->day)) {
+        loading->day->is_too_big = true;
+        return true;
+    }
+    snprintf(sql, sizeof sql,
+             "COPY (SELECT " ROW_COLUMNS
+             " FROM public.analytics_events WHERE created_at >= '%s 00:00:00Z' AND created_at < '%s 00:00:00Z' "
+             "AND is_internal = false) TO STDOUT (FORMAT binary)",
+             date, next_date);
+    return session_copy_out(session, SLOW_TIMEOUT_US, sql, take_tuple, loading, err);
+}
+
+/* The ids of the batches that this cycle does not take: "{[5,7],[9,9]}". To be freed; NULL: no memory. */
+static char *excluded_ids(const struct worklist *list)
+{
+    enum { RANGE_BYTES = 2 * NUMBER_BYTES };
+    size_t capacity = 3 + (size_t)(list->batch_count - list->taken_count) * RANGE_BYTES, used = 1;
+    char *text = malloc(capacity);
+    if (!text)
+        return NULL;
+    text[0] = '{';
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (list->batches[i].state != WORK_TAKEN)
+            used += (size_t)snprintf(text + used, capacity - used, "%s[%" PRId64 ",%" PRId64 "]", used > 1 ? "," : "",
+                                     list->batches[i].first_id, list->batches[i].last_id);
+    text[used] = '}';
+    text[used + 1] = '\0';
+    return text;
+}
+
+static bool count_in_postgres(struct session *session, struct worklist *list, const char *date, struct error *err)
+{
+    char *excluded = excluded_ids(list);
+    if (!excluded)
+        return error_set(err, ERROR_RETRY, "no memory for the ids of %u batches", list->batch_count - list->taken_count);
+    const char *const values[] = {date, excluded};
+    PGresult *result = session_ask(session, SLOW_TIMEOUT_US, sql_rebuild_big_day, 2, values, err);
+    free(excluded);
+    PQclear(result);
+    return result != NULL;
+}
+
+/* The rows of other programs in this day, as text for the row in tallymill.days. */
+static bool look_at_foreign(struct session *session, const char *date, const char *next_date, char rows[NUMBER_BYTES],
+                            char hash[NUMBER_BYTES], struct error *err)
+{
+    const char *const values[] = {date, next_date};
+    PGresult *result = session_ask(
+        session, SLOW_TIMEOUT_US, "SELECT rows, hash FROM tallymill.foreign_rows(($1::date)::timestamptz, ($2::date)::timestamptz)",
+        2, values, err);
+    if (!result)
+        return false;
+    bool is_any = PQntuples(result) > 0;
+    snprintf(rows, NUMBER_BYTES, "%s", is_any ? PQgetvalue(result, 0, 0) : "0");
+    snprintf(hash, NUMBER_BYTES, "%s", is_any ? PQgetvalue(result, 0, 1) : "0");
+    PQclear(result);
+    return true;
+}
+
+bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,
+                 struct error *err)
+{
+    int64_t start_us = clock_now_us();
+    char date[CLOCK_DAY_BYTES], next_date[CLOCK_DAY_BYTES], rows[NUMBER_BYTES], hash[NUMBER_BYTES], took[NUMBER_BYTES];
+    clock_format_day(date, day->number);
+    clock_format_day(next_date, day->number + 1);
+    struct loading loading = {.shelf = shelf, .day = day, .list = list};
+    day->is_closed = day->is_closed || is_due;
+    if (!look_at_foreign(session, date, next_date, rows, hash, err))
+        return false;
+    if (!day->is_too_big && !load_day(&loading, session, date, next_date, err))
+        return false;
+    if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, err)))
+        return false;
+
+    day->rebuilt_at_us = clock_now_us();
+    day->rebuild_us = day->rebuilt_at_us - start_us;
+    snprintf(took, sizeof took, "%" PRId64, day->rebuild_us);
+    const char *const values[] = {date, is_due ? "t" : "f", took, rows, hash};
+    if (!session_do(session, sql_note_rebuilt, 5, values, err))
+        return false;
+    log_info("day rebuilt", "day=%s reason=\"%s\" rows=%" PRId64 " took_ms=%" PRId64 " in_memory=%s closed=%s", date,
+             rebuild_reason_text(day->reason), loading.rows, day->rebuild_us / 1000, day->sets ? "yes" : "no",
+             is_due ? "yes" : "no");
+    day->is_marked = false;
+    day->reason = REBUILD_NOT;
+    return true;
+}

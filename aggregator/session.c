@@ -1,0 +1,239 @@
+/* session.c - libpq without its blocking calls.
+ *
+ * Invariant: between two calls the connection is idle: every result was fetched to its end. A call that fails leaves it in the
+ * middle, which is why the caller closes it then. Rejected: PQcancel() on a stop: it opens a second connection and blocks for as
+ * long as the network likes. Closing ours is enough, because cycles set client_connection_check_interval.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "copy_reader.h"
+#include "error.h"
+#include "postgres.h"
+#include "service.h"
+
+/* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
+static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;
+enum { SLICE_MS = 200, TUPLES_BETWEEN_LOOKS = 4096 };
+
+struct session {
+    PGconn *conn;
+    bool was_stopped, is_unstoppable;
+};
+
+struct session *session_open(const char *dsn, struct error *err)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (!session) {
+        error_set(err, ERROR_RETRY, "no memory for a connection");
+        return NULL;
+    }
+    session->conn = postgres_open(dsn, "tallymill-aggregator", CONNECT_TIMEOUT_US, err);
+    if (!session->conn || !postgres_check_schema(session->conn, err)) {
+        session_close(session);
+        return NULL;
+    }
+    PQsetnonblocking(session->conn, 1);
+    return session;
+}
+
+void session_close(struct session *session)
+{
+    if (!session)
+        return;
+    PQfinish(session->conn);
+    free(session);
+}
+
+int session_backend_pid(const struct session *session)
+{
+    return PQbackendPID(session->conn);
+}
+
+bool session_was_stopped(const struct session *session)
+{
+    return session->was_stopped;
+}
+
+void session_ignore_stop(struct session *session)
+{
+    session->is_unstoppable = true;
+}
+
+/* A look at the world outside the statement. */
+static bool look_around(struct session *session, struct error *err)
+{
+    service_watchdog(clock_now_us());
+    if (!service_is_stopping())
+        return true;
+    if (session->is_unstoppable)
+        return true;
+    session->was_stopped = true;
+    return error_set(err, ERROR_RETRY, "asked to stop");
+}
+
+/* Waits for one of the events, at most until the deadline. */
+static bool wait_for_socket(struct session *session, short events, int64_t deadline_us, struct error *err)
+{
+    struct pollfd socket = {.fd = PQsocket(session->conn), .events = events};
+    for (;;) { /* ends: at the deadline */
+        if (!look_around(session, err))
+            return false;
+        int ready = poll(&socket, 1, SLICE_MS);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return error_set(err, ERROR_RETRY, "poll(2) of the connection to Postgres failed");
+        if (clock_now_us() > deadline_us)
+            return error_set(err, ERROR_RETRY, "Postgres has not answered in time");
+    }
+}
+
+static bool broken(struct session *session, struct error *err)
+{
+    return postgres_error(err, session->conn, NULL);
+}
+
+/* Sends what libpq holds back. */
+static bool flush(struct session *session, int64_t deadline_us, struct error *err)
+{
+    int left;
+    while ((left = PQflush(session->conn)) == 1) { /* ends: at the deadline */
+        if (!wait_for_socket(session, POLLIN | POLLOUT, deadline_us, err))
+            return false;
+        if (!PQconsumeInput(session->conn))
+            return broken(session, err);
+    }
+    return left == 0 || broken(session, err);
+}
+
+/* The next result of the statement (*result NULL: that was all). */
+static bool next_result(struct session *session, int64_t deadline_us, PGresult **result, struct error *err)
+{
+    *result = NULL;
+    while (PQisBusy(session->conn)) { /* ends: at the deadline */
+        if (!wait_for_socket(session, POLLIN, deadline_us, err))
+            return false;
+        if (!PQconsumeInput(session->conn))
+            return broken(session, err);
+    }
+    *result = PQgetResult(session->conn);
+    return true;
+}
+
+/* All results, of which the last is kept. After an error that the server reports, the connection is idle again. */
+static PGresult *last_result(struct session *session, int64_t deadline_us, struct error *err)
+{
+    PGresult *last = NULL, *result;
+    bool has_failed = false;
+    while (next_result(session, deadline_us, &result, err)) { /* ends: libpq gives NULL after the last result, or an error */
+        if (!result && last && !has_failed)
+            return last;
+        if (!result)
+            break;
+        PQclear(last);
+        last = result;
+        ExecStatusType status = PQresultStatus(result);
+        if (has_failed || status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+            continue;
+        has_failed = true;
+        postgres_error(err, session->conn, result);
+        if (PQstatus(session->conn) == CONNECTION_BAD || status == PGRES_COPY_OUT || status == PGRES_COPY_IN)
+            break;
+    }
+    if (!has_failed && !last && !session->was_stopped && err->kind == ERROR_NONE)
+        broken(session, err);
+    PQclear(last);
+    return NULL;
+}
+
+PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
+                      struct error *err)
+{
+    int64_t deadline_us = clock_now_us() + timeout_us;
+    if (!PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0)) {
+        broken(session, err);
+        return NULL;
+    }
+    return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
+}
+
+bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err)
+{
+    PGresult *result = session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, count, values, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *session_ask_all(struct session *session, const char *sql, struct error *err)
+{
+    int64_t deadline_us = clock_now_us() + SESSION_TIMEOUT_S * CLOCK_SECOND_US;
+    if (!PQsendQuery(session->conn, sql)) {
+        broken(session, err);
+        return NULL;
+    }
+    return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
+}
+
+/* Up to the answer that COPY has begun. */
+static bool begin_copy(struct session *session, const char *sql, int64_t deadline_us, struct error *err)
+{
+    PGresult *result;
+    if (!PQsendQuery(session->conn, sql))
+        return broken(session, err);
+    if (!flush(session, deadline_us, err) || !next_result(session, deadline_us, &result, err))
+        return false;
+    bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
+    if (!has_begun)
+        postgres_error(err, session->conn, result);
+    PQclear(result);
+    return has_begun;
+}
+
+/* One message into *message (owned by the caller); *length -1: the data has ended. */
+static bool next_message(struct session *session, int64_t timeout_us, char **message, int *length, struct error *err)
+{
+    int64_t deadline_us = 0;
+    while ((*length = PQgetCopyData(session->conn, message, 1)) == 0) { /* ends: at the deadline */
+        if (deadline_us == 0)
+            deadline_us = clock_now_us() + timeout_us;
+        if (!wait_for_socket(session, POLLIN, deadline_us, err))
+            return false;
+        if (!PQconsumeInput(session->conn))
+            return broken(session, err);
+    }
+    return *length != -2 || broken(session, err);
+}
+
+bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
+                      bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
+                      struct error *err)
+{
+    struct copy_reader reader;
+    struct copy_tuple tuple;
+    copy_reader_init(&reader);
+    if (!begin_copy(session, sql, clock_now_us() + timeout_us, err))
+        return false;
+    for (unsigned count = 1;; count++) { /* ends: with the data, or at a deadline */
+        char *message;
+        int length;
+        if (!next_message(session, timeout_us, &message, &length, err))
+            return false;
+        if (length == -1)
+            break;
+        enum copy_outcome outcome = copy_reader_take(&reader, message, (size_t)length, &tuple, err);
+        bool goes_on = outcome == COPY_NOTHING || (outcome == COPY_TUPLE && take(context, &tuple, err));
+        PQfreemem(message);
+        if (!goes_on || (count % TUPLES_BETWEEN_LOOKS == 0 && !look_around(session, err)))
+            return false;
+    }
+    PGresult *result = last_result(session, clock_now_us() + timeout_us, err);
+    PQclear(result);
+    if (result && !reader.is_ended)
+        return error_set(err, ERROR_FATAL, "COPY data without its end marker");
+    return result != NULL;
+}

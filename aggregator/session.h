@@ -1,0 +1,49 @@
+/* session.h - the aggregator's one connection to Postgres: statements that a signal can end and that keep the watchdog fed.
+ *
+ * A statement may take minutes (a big day) while systemd waits for its watchdog and an operator for the stop. So nothing here
+ * blocks: every wait is a poll of at most 200 ms with a look at the signals, and has a deadline. After an error that the server
+ * reported (err->sqlstate is set) the connection is idle again, but for its transaction; after any other it is out of step: close
+ * it. The server then rolls its transaction back within a second. One thread.
+ */
+#ifndef TALLYMILL_SESSION_H
+#define TALLYMILL_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+struct copy_tuple;
+struct error;
+struct session;
+
+enum { SESSION_TIMEOUT_S = 120 }; /* what ordinary statements may take: locks are waited for 10 s */
+
+/* Connected and the schema known to fit, or NULL: ERROR_RETRY, or ERROR_USAGE (dsn, rights, schema). */
+struct session *session_open(const char *dsn, struct error *err);
+void session_close(struct session *session);
+
+/* The server process as the connection's start named it: behind a pooler not the one that works for us. */
+int session_backend_pid(const struct session *session);
+
+/* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. */
+PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
+                      struct error *err);
+
+/* The same with the usual timeout, for a statement whose rows are not wanted. */
+bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err);
+
+/* Several statements without parameters, separated by ';', in one round trip. Returns the last one's result. */
+PGresult *session_ask_all(struct session *session, const char *sql, struct error *err);
+
+/* Runs COPY ... TO STDOUT (FORMAT binary) and hands over tuple by tuple (valid for the call). `take` returns false with err set to
+ * stop. The timeout is for the wait for each next tuple. */
+bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
+                      bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
+                      struct error *err);
+
+/* Whether an error came from a request to stop; and for what must still be said after one. */
+bool session_was_stopped(const struct session *session);
+void session_ignore_stop(struct session *session);
+
+#endif

@@ -1,0 +1,15 @@
+-- One day's statistics computed by Postgres: $1 date; $2 int8multirange, ids of batches that are left out.
+WITH fresh AS MATERIALIZED (
+  SELECT event_name, count(*) AS events, count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users
+  FROM public.analytics_events
+  WHERE created_at >= ($1::date)::timestamptz AND created_at < ($1::date + 1)::timestamptz
+    AND is_internal = false AND (batch_id IS NULL OR NOT batch_id <@ $2::int8multirange)
+  GROUP BY event_name
+), gone AS (
+  DELETE FROM public.analytics_daily_stats s
+  WHERE s.date = $1::date AND NOT EXISTS (SELECT FROM fresh f WHERE f.event_name = s.event_name)
+)
+INSERT INTO public.analytics_daily_stats (date, event_name, event_count, unique_sessions, unique_users)
+SELECT $1::date, event_name, events, sessions, users FROM fresh
+ON CONFLICT (date, event_name) DO UPDATE
+SET event_count = excluded.event_count, unique_sessions = excluded.unique_sessions, unique_users = excluded.unique_users

@@ -1,0 +1,103 @@
+/* statistics.c - one INSERT ... ON CONFLICT for any number of days and names.
+ *
+ * Invariant: after statistics_write_touched() the table holds, in this transaction, the figures of every loaded day. Rejected:
+ * DELETE and INSERT of a whole day in a rebuild, which would lose created_at and leave a dead row for every name that did not
+ * change; ON CONFLICT alone, which would leave the statistics of a name whose events are all gone.
+ */
+#include "statistics.h"
+
+#include "array_text.h"
+#include "clock.h"
+#include "day.h"
+#include "error.h"
+#include "session.h"
+#include "shelf.h"
+
+extern const char sql_write_statistics[];
+
+enum { COLUMN_DATE, COLUMN_NAME, COLUMN_EVENTS, COLUMN_SESSIONS, COLUMN_USERS, COLUMNS };
+
+static void begin(struct array_text columns[COLUMNS])
+{
+    for (int i = 0; i < COLUMNS; i++)
+        array_text_begin(&columns[i]);
+}
+
+static void add(struct array_text columns[COLUMNS], const struct day *day, const struct day_name *name)
+{
+    array_text_add_date(&columns[COLUMN_DATE], day->number);
+    array_text_add(&columns[COLUMN_NAME], day_name_text(day, name), name->text_length);
+    array_text_add_int64(&columns[COLUMN_EVENTS], name->events);
+    array_text_add_int64(&columns[COLUMN_SESSIONS], name->sessions);
+    array_text_add_int64(&columns[COLUMN_USERS], name->users);
+}
+
+/* Adds the names of a day: those that were touched, or all that have events. (A name may have none: the rows that brought it belong
+ * to a batch that waits.) */
+static size_t add_day(struct array_text columns[COLUMNS], const struct day *day, bool only_touched)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < day->name_count; i++) {
+        const struct day_name *name = &day->names[i];
+        if (only_touched ? !name->is_touched : name->events == 0)
+            continue;
+        add(columns, day, name);
+        count++;
+    }
+    return count;
+}
+
+static bool write_columns(struct session *session, struct array_text columns[COLUMNS], struct error *err)
+{
+    const char *values[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++) {
+        values[i] = array_text_end(&columns[i]);
+        if (!values[i])
+            return error_set(err, ERROR_RETRY, "no memory for the statistics to write");
+    }
+    return session_do(session, sql_write_statistics, COLUMNS, values, err);
+}
+
+static void end(struct array_text columns[COLUMNS])
+{
+    for (int i = 0; i < COLUMNS; i++)
+        array_text_free(&columns[i]);
+}
+
+bool statistics_write_touched(struct session *session, struct shelf *shelf, size_t *count, struct error *err)
+{
+    struct array_text columns[COLUMNS] = {0};
+    begin(columns);
+    *count = 0;
+    for (size_t i = 0; i < shelf->count; i++) {
+        const struct day *day = shelf->days[i]->sets;
+        if (day && day->touched_count > 0)
+            *count += add_day(columns, day, true);
+    }
+    bool succeeded = *count == 0 || write_columns(session, columns, err);
+    end(columns);
+    for (size_t i = 0; i < shelf->count && succeeded; i++)
+        if (shelf->days[i]->sets)
+            day_mark_written(shelf->days[i]->sets);
+    return succeeded;
+}
+
+bool statistics_replace_day(struct session *session, struct day *day, struct error *err)
+{
+    struct array_text columns[COLUMNS] = {0};
+    char date[CLOCK_DAY_BYTES];
+    clock_format_day(date, day->number);
+    begin(columns);
+    size_t count = add_day(columns, day, false);
+    const char *values[] = {date, array_text_end(&columns[COLUMN_NAME])};
+    bool succeeded =
+        values[1] ? session_do(session,
+                               "DELETE FROM public.analytics_daily_stats WHERE date = $1::date AND event_name <> ALL ($2::text[])",
+                               2, values, err)
+                  : error_set(err, ERROR_RETRY, "no memory for the names of a day");
+    succeeded = succeeded && (count == 0 || write_columns(session, columns, err));
+    end(columns);
+    if (succeeded)
+        day_mark_written(day);
+    return succeeded;
+}

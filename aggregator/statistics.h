@@ -1,0 +1,22 @@
+/* statistics.h - writes the figures of days to analytics_daily_stats, inside the cycle's transaction.
+ *
+ * A row's created_at is the time it was first written: a rebuild keeps the rows that stay. One thread.
+ */
+#ifndef TALLYMILL_STATISTICS_H
+#define TALLYMILL_STATISTICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct day;
+struct error;
+struct session;
+struct shelf;
+
+/* Writes what changed in the loaded days since the last time, and marks it as written. *count: rows written. */
+bool statistics_write_touched(struct session *session, struct shelf *shelf, size_t *count, struct error *err);
+
+/* Makes a day's rows exactly these figures: names that are gone lose their row. Marks the day as written. */
+bool statistics_replace_day(struct session *session, struct day *day, struct error *err);
+
+#endif
