@@ -351,25 +351,25 @@ def test_the_owner_of_a_database_who_may_create_roles_can_migrate_it(make_site):
     site = make_site(migrate=False)
     name = site.database.value("SELECT current_database()")
     site.database.run("DROP ROLE IF EXISTS it_owner")
-    site.database.run(f"CREATE ROLE it_owner LOGIN CREATEROLE; ALTER DATABASE {name} OWNER TO it_owner")
+    site.database.run(f'CREATE ROLE it_owner LOGIN CREATEROLE; ALTER DATABASE "{name}" OWNER TO it_owner')
     try:
         done = site.tallymill("migrate", "--set", f"postgres.dsn={site.database.dsn} user=it_owner")
         assert done.code == 0, done
         assert site.tallymill("migrate", "--set", f"postgres.dsn={site.database.dsn} user=it_owner").code == 0
     finally:
-        site.database.run(f"ALTER DATABASE {name} OWNER TO CURRENT_USER; REVOKE tallymill_admin FROM it_owner;"
+        site.database.run(f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER; REVOKE tallymill_admin FROM it_owner;'
                           "DROP OWNED BY it_owner; DROP ROLE it_owner")
 
 
 def test_migrate_refuses_a_database_that_cannot_hold_every_character(make_site, stack):
     site = make_site(migrate=False)
     name = site.database.value("SELECT current_database()") + "_latin1"
-    site.database.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    site.database.run(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     try:
         refused = site.tallymill("migrate", "--set", f"postgres.dsn={stack.database_dsn(name)}")
         assert refused.code == 2 and "LATIN1" in refused.err and "UTF8" in refused.err, refused
     finally:
-        site.database.run(f"DROP DATABASE {name}")
+        site.database.run(f'DROP DATABASE "{name}"')
 
 
 def test_migrate_reports_what_it_did_and_what_it_would_do(make_site):
