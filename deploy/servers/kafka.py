@@ -6,8 +6,8 @@ delay, a small cleaner buffer (the default of 128 MB is half of a small heap), s
 cannot register again before its old session has run out, so for a single one that wait is 3 s; with three, where
 a false alarm moves leaders, 6 s. Topics are never made by accident.
 
-A broker answers when a metadata request to it returns all the brokers that should be there: the log's "started"
-line comes before the broker is unfenced, and a producer that trusts it finds no leader.
+A broker answers when a metadata request to it returns all the brokers that should be there and it has producer ids to
+give: the log's "started" line comes before the broker is unfenced, and a producer that trusts it finds no leader.
 """
 
 import base64
@@ -21,7 +21,8 @@ import uuid
 from process import LAST_RESORT, wait_until
 from trouble import PortLost, Trouble, tail
 
-METADATA = 3            # the request's key in Kafka's protocol
+METADATA = 3            # keys of requests in Kafka's protocol
+INIT_PRODUCER_ID = 22
 PORT_TRIES = 5
 READY_SECONDS = 180
 
@@ -34,25 +35,35 @@ def new_id():
             return text
 
 
-def brokers_seen(port, timeout=2.0):
-    """Ask the broker at port for the cluster's metadata: the set of node ids it knows, empty if it does not answer."""
-    request = struct.pack(">hhih", METADATA, 1, 1, 5) + b"stack" + struct.pack(">i", 0)
+def ask(port, request, version, body, timeout=2.0):
+    """Send the broker at port one request of Kafka's protocol; its answer without the header, b"" when there is none."""
+    message = struct.pack(">hhih", request, version, 1, 5) + b"stack" + body
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as link, link.makefile("rb") as answer:
-            link.settimeout(timeout)
-            link.sendall(struct.pack(">i", len(request)) + request)
-            size = struct.unpack(">i", answer.read(4))[0]
-            body = answer.read(size)
-            count, at, seen = struct.unpack_from(">i", body, 4)[0], 8, set()
-            for _ in range(count):
-                node, host = struct.unpack_from(">ih", body, at)
-                at += 6 + host + 4
-                rack = struct.unpack_from(">h", body, at)[0]
-                at += 2 + max(rack, 0)
-                seen.add(node)
-            return seen
+            link.sendall(struct.pack(">i", len(message)) + message)
+            return answer.read(struct.unpack(">i", answer.read(4))[0])[4:]
     except (OSError, struct.error):
+        return b""
+
+
+def brokers_seen(port):
+    """The node ids of all brokers that the one at port knows; empty if it does not answer."""
+    body, seen, at = ask(port, METADATA, 1, struct.pack(">i", 0)), set(), 4
+    try:
+        for _ in range(struct.unpack_from(">i", body)[0]):
+            node, host = struct.unpack_from(">ih", body, at)
+            at += 6 + host + 4
+            at += 2 + max(struct.unpack_from(">h", body, at)[0], 0)     # the rack, -1 for none
+            seen.add(node)
+    except struct.error:
         return set()
+    return seen
+
+
+def gives_producer_ids(port):
+    """Whether an idempotent producer can begin: for a moment after its start a broker has no ids to give."""
+    body = ask(port, INIT_PRODUCER_ID, 0, struct.pack(">hi", -1, 10000))
+    return len(body) >= 6 and struct.unpack_from(">h", body, 4)[0] == 0
 
 
 def steps(quickly):
@@ -132,7 +143,7 @@ class Broker:
         return self.state.records.pid(self.name) is not None
 
     def sees(self, nodes):
-        return nodes <= brokers_seen(self.port)
+        return nodes <= brokers_seen(self.port) and gives_producer_ids(self.port)
 
     def launch(self, extra=()):
         """Start the process, unless one that no record knows runs already. Returns how long its log was before."""

@@ -172,21 +172,29 @@ class Tour:
 
     # Showing.
 
-    def show_statistics(self):
-        say("Daily statistics (table analytics_daily_stats; UTC days, without internal users)")
-        names = [row[0] for row in self.ask("SELECT event_name FROM analytics_daily_stats GROUP BY 1"
-                                            " ORDER BY sum(event_count) DESC, 1")]
-        if len(names) <= 1:
+    def show_statistics(self, since):
+        """The newest days that this run's events belong to."""
+        say("Daily statistics (table analytics_daily_stats: UTC days, without internal users)")
+        days = [row[0] for row in self.ask(
+            "SELECT DISTINCT date FROM analytics_daily_stats WHERE date IN (SELECT unnest(days) FROM tallymill.batches"
+            " WHERE committed_at > '%s') ORDER BY date DESC LIMIT 14" % since)]
+        if not days:
+            line("this run added no events")
+            return
+        these = "date IN (%s)" % ", ".join(quoted(day, "'") for day in days)
+        names = [row[0] for row in self.ask("SELECT event_name FROM analytics_daily_stats WHERE %s GROUP BY 1"
+                                            " ORDER BY sum(event_count) DESC, 1" % these)]
+        if len(names) == 1:
             self.show("SELECT date, event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats"
-                      " ORDER BY date DESC LIMIT 14")
+                      " WHERE %s ORDER BY date DESC" % these)
             return
         columns = ", ".join("sum(event_count) FILTER (WHERE event_name = %s) AS %s" % (quoted(name, "'"), quoted(name, '"'))
                             for name in names[:COLUMNS])
-        self.show("SELECT date, sum(event_count) AS \"all events\", %s FROM analytics_daily_stats"
-                  " GROUP BY date ORDER BY date DESC LIMIT 14" % columns)
-        day = self.ask("SELECT date FROM analytics_daily_stats GROUP BY date"
-                       " ORDER BY date = (now() AT TIME ZONE 'UTC')::date, date DESC LIMIT 1")[0][0]
-        line("Every event of %s:" % day)
+        self.show("SELECT date, sum(event_count) AS \"all events\", %s FROM analytics_daily_stats WHERE %s"
+                  " GROUP BY date ORDER BY date DESC" % (columns, these))
+        day = days[min(1, len(days) - 1)]       # the newest is today, which has only begun
+        line()
+        line("and all of %s:" % day)
         self.show("SELECT event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats"
                   " WHERE date = '%s' ORDER BY event_count DESC, event_name LIMIT 20" % day)
 
@@ -242,7 +250,7 @@ class Tour:
         since = self.ask("SELECT clock_timestamp()")[0][0]
         self.send()
         self.wait()
-        self.show_statistics()
+        self.show_statistics(since)
         self.show_rates(since)
         holds = self.prove()
         self.tell_what_next()
