@@ -201,8 +201,10 @@ static void print_verdict(const struct audit *audit, bool no_kafka)
     }
     if (no_kafka) {
         fputs("; Kafka was not asked", stdout);
-    } else {
+    } else if (audit->unread > 0) {
         printf("; %s are still to be read", terminal_number(number, audit->unread));
+    } else {
+        fputs("; nothing is left to be read", stdout);
     }
     fputs(".\n", stdout);
 }

@@ -196,7 +196,7 @@ static bool apply_next(PGconn *conn, bool *is_done, struct error *err)
     size_t applied = 0, count = 0;
     const struct migration *migrations = postgres_migrations(&count);
     *is_done = false;
-    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", SHORT_US, err)) {
+    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL client_min_messages = warning", SHORT_US, err)) {
         return false;
     }
     if (!postgres_exec(conn,

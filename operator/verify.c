@@ -20,12 +20,13 @@
 #include "snapshot.h"
 #include "terminal.h"
 
-extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[];
+extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], status_statistics_sql[];
 
 struct verification {
     struct snapshot *snapshot;
     bool as_json;
     int64_t days, days_aside, differences;
+    int64_t pending_rows; /* stored, but beyond `folded`: not compared */
     json_t *json; /* set_aside, differences, damages */
 };
 
@@ -119,9 +120,20 @@ static bool check_folded(struct verification *verification, struct error *err)
     return true;
 }
 
+static bool count_pending(struct verification *verification, struct error *err)
+{
+    PGresult *result = snapshot_ask(verification->snapshot, status_statistics_sql, err);
+    if (!result) {
+        return error_wrap(err, "counting what the statistics have not taken in");
+    }
+    verification->pending_rows = answer_int(result, 0, "pending_rows");
+    PQclear(result);
+    return true;
+}
+
 static bool compare(struct verification *verification, const struct day_range *range, struct error *err)
 {
-    if (!check_folded(verification, err) || !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
+    if (!count_pending(verification, err) || !check_folded(verification, err) || !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
         !snapshot_set(verification->snapshot, "last_day", range->last, err)) {
         return false;
     }
@@ -142,9 +154,11 @@ static bool compare(struct verification *verification, const struct day_range *r
 static int finish(const struct verification *verification)
 {
     const char *verdict = verification->differences > 0 ? "damaged" : "ok";
+    char number[TERMINAL_NUMBER_BYTES];
     int exit_code = verification->differences > 0 ? 1 : 0;
     if (verification->as_json) {
         json_object_set_new(verification->json, "days", json_integer(verification->days));
+        json_object_set_new(verification->json, "pending_rows", json_integer(verification->pending_rows));
         json_object_set_new(verification->json, "verdict", json_string(verdict));
         return answer_print(verification->json) ? exit_code : 1;
     }
@@ -155,6 +169,9 @@ static int finish(const struct verification *verification)
     printf("OK: the statistics of %" PRId64 " days equal the raw events", verification->days);
     if (verification->days_aside > 0) {
         printf("; %" PRId64 " days are set aside, named above", verification->days_aside);
+    }
+    if (verification->pending_rows > 0) {
+        printf("; %s newer rows are not in the statistics yet and were not compared", terminal_number(number, verification->pending_rows));
     }
     fputs(".\n", stdout);
     return exit_code;
