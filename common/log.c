@@ -145,7 +145,7 @@ static void line_begin(struct line *line, enum log_level level, const char *mess
     line_add(line, "\"", false);
 }
 
-static void line_add_fields(struct line *line, const char *fields, va_list arguments)
+static __attribute__((format(printf, 2, 0))) void line_add_fields(struct line *line, const char *fields, va_list arguments)
 {
     if (fields == NULL)
         return;
