@@ -184,7 +184,7 @@ static void line_write(struct line *line)
     errno = saved;
 }
 
-static void write_line(enum log_level level, const struct error *err, const char *message, const char *fields, va_list arguments)
+static __attribute__((format(printf, 4, 0))) void write_line(enum log_level level, const struct error *err, const char *message, const char *fields, va_list arguments)
 {
     if ((int)level < atomic_load_explicit(&threshold, memory_order_relaxed))
         return;
