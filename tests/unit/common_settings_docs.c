@@ -1,0 +1,58 @@
+/* docs/settings.md tells every setting as the table does. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "settings.h"
+#include "settings_file.h"
+
+static char *page;
+
+static void read_page(void)
+{
+    struct error err = {0};
+    page = settings_file_text(SOURCE_DIR "/docs/settings.md", 256 * 1024, &err);
+    cr_assert_not_null(page, "%s", err.text);
+}
+
+static void free_page(void)
+{
+    free(page);
+}
+
+Test(settings_docs, name_every_key_with_its_default_and_help, .init = read_page, .fini = free_page)
+{
+    for (const struct setting *setting = settings_table; setting->key != NULL; setting++) {
+        char row[512];
+        snprintf(row, sizeof row, "| `%s` | %s%s%s | %s", setting->key, setting->fallback[0] != '\0' ? "`" : "", setting->fallback[0] != '\0' ? setting->fallback : "empty",
+                 setting->fallback[0] != '\0' ? "`" : "", setting->help);
+        cr_expect_not_null(strstr(page, row), "docs/settings.md has no row: %s", row);
+    }
+}
+
+Test(settings_docs, name_no_key_that_is_not_there, .init = read_page, .fini = free_page)
+{
+    for (const char *row = strstr(page, "\n| `"); row != NULL; row = strstr(row + 1, "\n| `")) {
+        const char *key = row + 4, *end = strchr(key, '`');
+        cr_assert_not_null(end);
+        size_t length = (size_t)(end - key);
+        bool found = strncmp(key, "kafka.", 6) == 0;
+        for (const struct setting *setting = settings_table; setting->key != NULL && !found; setting++)
+            found = strlen(setting->key) == length && strncmp(setting->key, key, length) == 0;
+        cr_expect(found, "docs/settings.md has a row for %.*s", (int)length, key);
+    }
+}
+
+Test(settings_table, has_a_section_a_help_line_and_a_program_in_each_row)
+{
+    for (const struct setting *setting = settings_table; setting->key != NULL; setting++) {
+        cr_expect_not_null(strchr(setting->key, '.'), "%s", setting->key);
+        cr_expect_neq(setting->programs, 0u, "%s", setting->key);
+        cr_expect(setting->help != NULL && strlen(setting->help) > 10 && strchr(setting->help, '\n') == NULL, "%s", setting->key);
+        cr_expect_neq(strncmp(setting->key, "kafka.", 6), 0, "%s", setting->key);
+        for (const struct setting *other = settings_table; other < setting; other++)
+            cr_expect_str_neq(other->key, setting->key);
+    }
+}
