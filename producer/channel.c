@@ -57,6 +57,12 @@ static void on_log(const rd_kafka_t *handle, int level, const char *facility, co
         channel->log(channel->context, level, text);
 }
 
+/* Without a callback librdkafka writes each error a second time into the log. What is fatal is asked for where it matters. */
+static void on_error(rd_kafka_t *handle, int code, const char *text, void *context)
+{
+    (void)handle, (void)code, (void)text, (void)context;
+}
+
 static bool open_handle(struct channel *channel, rd_kafka_t **handle, rd_kafka_topic_t **topic_handle, struct tally_error *err)
 {
     char reason[256];
@@ -141,6 +147,7 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
     rd_kafka_conf_set_opaque(conf, channel);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
     if (open_handle(channel, &channel->handle, &channel->topic_handle, err))
         return channel;
     channel_close(channel);

@@ -139,7 +139,7 @@ bool columns_rest(struct columns *columns, const char *text, struct error *err)
     columns->takes_rest = strcmp(text, "event_data") == 0;
     columns->drops_rest = strcmp(text, "none") == 0;
     columns->is_mapped = true;
-    return columns->takes_rest || columns->drops_rest || error_set(err, ERROR_USAGE, "is event_data (all other fields go there) or none (they are dropped)");
+    return columns->takes_rest || columns->drops_rest || error_set(err, ERROR_USAGE, "say event_data (all other fields go there) or none (they are dropped)");
 }
 
 void columns_time_unit(struct columns *columns, enum time_unit unit)

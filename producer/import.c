@@ -47,7 +47,10 @@ static json_t *parse(const char *line, size_t length, struct error *err)
         char *quote = strstr(where.text, " near '");
         if (quote != NULL)
             *quote = '\0';
-        error_set(err, ERROR_REJECT, "no JSON: %s (byte %d)", where.text, where.position);
+        if (json_error_code(&where) == json_error_null_character || json_error_code(&where) == json_error_null_byte_in_key)
+            error_set(err, ERROR_REJECT, "a text holds a NUL, which Postgres does not take (byte %d)", where.position);
+        else
+            error_set(err, ERROR_REJECT, "no JSON: %s (byte %d)", where.text, where.position);
     } else if (!json_is_object(object)) {
         error_set(err, ERROR_REJECT, "the line is no JSON object");
         json_decref(object);

@@ -24,6 +24,7 @@ static const struct property defaults[] = {
     {"queue.buffering.max.kbytes", "65536"}, /* librdkafka's own default is 1 GiB */
     {"message.max.bytes", "4194304"},        /* as the topic's max.message.bytes: a value of 1 MiB always fits */
     {"socket.keepalive.enable", "true"},
+    {"log.thread.name", "false"},            /* "[thrd:app]: " says nothing to anybody but librdkafka's authors */
     {"reconnect.backoff.max.ms", "2000"},    /* 10 s by default: the broker would be back long before we notice */
 };
 

@@ -47,8 +47,6 @@ static void on_log(void *context, int level, const char *message)
     log_text(text, message);
     if (level <= 3)
         log_warn("kafka", "said=\"%s\"", text); /* librdkafka goes on trying; what it gives up is told event by event */
-    else if (level <= 5)
-        log_info("kafka", "said=\"%s\"", text);
     else
         log_debug("kafka", "said=\"%s\"", text);
 }
