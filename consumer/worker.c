@@ -82,6 +82,7 @@ struct worker *worker_open(const struct settings *settings, bool until_end, stru
     worker->min_age_us = settings_int(settings, "batch.min_age");
     worker->until_end = until_end;
     name_owner(worker);
+    srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
     const int max_rows = (int)settings_int(settings, "batch.max_rows");
     /* A wrong setting or schema is told at once; a server that is away is waited for in the loop, as at any other time. */
@@ -136,6 +137,11 @@ void worker_drop_batches(struct worker *worker)
     if (!worker->is_open)
         batch_reset(worker->sending);
     worker->retry_sending = false;
+}
+
+bool worker_connection_is_idle(const struct worker *worker)
+{
+    return PQtransactionStatus(worker->conn) == PQTRANS_IDLE;
 }
 
 void worker_drop_connection(struct worker *worker, int64_t now_us)
@@ -319,7 +325,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
     worker->resync = true;
     worker_back_off(worker, now_us);
-    if (PQstatus(worker->conn) != CONNECTION_OK)
+    if (!worker_connection_is_idle(worker))
         worker_drop_connection(worker, now_us);
     return true;
 }

@@ -77,7 +77,8 @@ bool worker_assign(struct worker *worker, struct error *err)
     if (!source_assign(worker->source, partitions, count, err))
         goto out;
     worker->resync = worker->assign_wanted = false;
-    log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
+    if (count > 0)
+        log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
     done = true;
 out:
     free(partitions);

@@ -172,8 +172,9 @@ static bool take_failure(struct worker *worker, int64_t now_us, struct error *er
     }
     log_warn_because(&local, "batch not stored, trying again", "topic=%s rows=%d", source_topic(worker->source), worker->sending->row_count);
     worker_back_off(worker, now_us);
-    if (local.kind == ERROR_USAGE || PQstatus(worker->conn) != CONNECTION_OK)
-        worker_drop_connection(worker, now_us); /* a migration under way: look at the schema again when it is back */
+    /* USAGE: perhaps a migration under way; connecting looks at the schema again. 25006: this server was demoted; connecting may find the new one. */
+    if (local.kind == ERROR_USAGE || strcmp(local.sqlstate, "25006") == 0 || !worker_connection_is_idle(worker))
+        worker_drop_connection(worker, now_us);
     return true;
 }
 

@@ -55,6 +55,7 @@ bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker.c */
+bool worker_connection_is_idle(const struct worker *worker); /* neither lost nor with a query that ran out of time */
 void worker_drop_connection(struct worker *worker, int64_t now_us);
 void worker_drop_batches(struct worker *worker);
 void worker_back_off(struct worker *worker, int64_t now_us);
