@@ -43,7 +43,8 @@ size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t tot
     char count[32], rate[32], left[32];
     double seconds = elapsed_us < 1 ? 1e-6 : (double)elapsed_us / 1e6;
     progress_number(count, events);
-    progress_number(rate, (uint64_t)((double)events / seconds));
+    double per_second = (double)events / seconds;
+    progress_number(rate, per_second < 1e18 ? (uint64_t)per_second : 0);
     if (total <= 0)
         return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "%s events  %s/s", count, rate);
     double share = (double)done / (double)total;

@@ -1,0 +1,205 @@
+/* producer_columns.c - columns.c: which field becomes which column. Each case is a mapping, a line, and the event or the reason. */
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "columns.h"
+#include "error.h"
+#include "event.h"
+
+static struct columns *columns;
+static struct tally_event *event;
+
+static void open_all(void)
+{
+    columns = columns_new();
+    event = tally_event_new();
+}
+
+static void close_all(void)
+{
+    columns_free(columns);
+    tally_event_free(event);
+}
+
+TestSuite(columns, .init = open_all, .fini = close_all);
+
+static void map(const char *text)
+{
+    struct error err;
+    cr_assert(columns_map(columns, text, &err), "%s", err.text);
+}
+
+static void constant(const char *text)
+{
+    struct error err;
+    cr_assert(columns_const(columns, text, &err), "%s", err.text);
+}
+
+static void rest(const char *text)
+{
+    struct error err;
+    cr_assert(columns_rest(columns, text, &err), "%s", err.text);
+}
+
+static bool fill(const char *line, struct error *err)
+{
+    json_t *object = json_loads(line, 0, NULL);
+    cr_assert_not_null(object, "%s", line);
+    bool ok = columns_fill(columns, object, event, err);
+    json_decref(object);
+    return ok;
+}
+
+static void must_fill(const char *line)
+{
+    struct error err;
+    cr_assert(fill(line, &err), "%s: %s", line, err.text);
+    struct event_message message;
+    struct tally_error reason;
+    cr_assert(event_encode(event, &message, &reason), "%s: %s", line, reason.text);
+}
+
+static void must_reject(const char *line, const char *text)
+{
+    struct error err = {0};
+    cr_assert(!fill(line, &err), "'%s' was expected of %s", text, line);
+    cr_assert_eq(err.kind, ERROR_REJECT);
+    cr_assert_not_null(strstr(err.text, text), "'%s' is not in '%s'", text, err.text);
+}
+
+static void check_ok(void)
+{
+    struct error err;
+    cr_assert(columns_check(columns, &err), "%s", err.text);
+}
+
+/* The event's attributes as msgpack, without the map's header. */
+static bool has_data(const char *bytes, size_t length)
+{
+    return event->end - EVENT_HEAD_BYTES == length && memcmp(event->bytes + EVENT_HEAD_BYTES, bytes, length) == 0;
+}
+#define HAS_DATA(bytes) has_data(bytes, sizeof(bytes) - 1)
+
+Test(columns, without_a_mapping_fields_named_like_columns_are_them)
+{
+    check_ok();
+    must_fill("{\"id\": \"019BC0FD-8aba-7a3c-9d4e-5f60718293a4\", \"event_name\": \"login\", \"event_category\": \"business\", \"session_id\": \"s\", \"user_id\": 7,"
+              " \"is_internal\": true, \"created_at\": \"2026-01-15T09:30:00.25Z\", \"event_data\": {\"a\": 1}}");
+    cr_assert_arr_eq(event->id, "\x01\x9b\xc0\xfd\x8a\xba\x7a\x3c\x9d\x4e\x5f\x60\x71\x82\x93\xa4", 16);
+    cr_assert_eq(event->created_at_us, 1768469400250000);
+    cr_assert_eq(event->user_id, 7);
+    cr_assert(event->is_internal && event->has_user && event->session_id_length == 1 && event->event_category_length == 8);
+    cr_assert(HAS_DATA("\xa1\x61\x01"));
+}
+
+Test(columns, absent_and_null_optional_fields_are_absent_and_the_time_is_now)
+{
+    check_ok();
+    must_fill("{\"event_name\": \"login\", \"session_id\": null, \"user_id\": \"\", \"event_category\": \"\", \"created_at\": null}");
+    cr_assert(!event->has_user && event->session_id_length == 0 && event->event_category_length == 0 && event->has_created);
+    must_reject("{\"session_id\": \"s\"}", "event_name is missing");
+    must_reject("{\"event_name\": \"login\", \"other\": 1}", "the field 'other' goes nowhere");
+}
+
+Test(columns, maps_the_real_requests_as_the_readme_does)
+{
+    constant("event_name=page_view");
+    map("session_id=client");
+    map("created_at=time");
+    rest("event_data");
+    check_ok();
+    must_fill("{\"time\": \"2015-05-17T10:05:03Z\", \"client\": \"83.149.9.216\", \"id\": 5, \"bytes\": null}");
+    cr_assert_arr_eq(event->session_id, "83.149.9.216", event->session_id_length);
+    cr_assert_eq(event->created_at_us, 1431857103000000);
+    cr_assert(HAS_DATA("\xa2id\x05\xa5" "bytes\xc0"), "with a mapping, a field called id is only a field");
+    must_reject("{\"client\": \"x\"}", "created_at is missing: no field 'time'");
+}
+
+Test(columns, dots_lead_into_objects_unless_a_name_holds_them)
+{
+    map("event_name=event.name");
+    map("event_data.who=user.name");
+    rest("none");
+    check_ok();
+    must_fill("{\"event\": {\"name\": \"login\"}, \"user\": {\"name\": \"x\", \"age\": 3}}");
+    cr_assert(HAS_DATA("\xa3who\xa1x"));
+    must_fill("{\"event.name\": \"signup\", \"event\": {\"name\": \"login\"}}");
+    cr_assert_arr_eq(event->event_name, "signup", 6);
+    must_reject("{\"event\": 5}", "event_name is missing");
+}
+
+Test(columns, what_was_mapped_is_not_in_the_rest_and_one_field_may_serve_twice)
+{
+    map("event_name=name");
+    map("session_id=user.session");
+    map("event_data.session=user.session");
+    rest("event_data");
+    check_ok();
+    must_fill("{\"name\": \"login\", \"user\": {\"session\": \"s\", \"age\": 3}}");
+    cr_assert_eq(event->session_id_length, 1);
+    cr_assert(HAS_DATA("\xa7session\xa1s\xa4user\x81\xa3" "age\x03"));
+}
+
+Test(columns, constants_are_texts_and_json_values_in_event_data)
+{
+    constant("event_name=login");
+    constant("user_id=42");
+    constant("is_internal=true");
+    constant("created_at=2026-01-15T09:30:00Z");
+    constant("event_data.n=42");
+    constant("event_data.t=forty two");
+    constant("event_data.l=[1]");
+    check_ok();
+    must_fill("{}");
+    cr_assert(event->user_id == 42 && event->is_internal);
+    cr_assert(HAS_DATA("\xa1n\x2a\xa1t\xa9" "forty two\xa1l\x91\x01"));
+    must_fill("{}");
+}
+
+Test(columns, takes_integers_and_texts_of_digits_for_each_other_and_nothing_else)
+{
+    check_ok();
+    must_fill("{\"event_name\": \"login\", \"session_id\": 12345, \"user_id\": \"9223372036854775807\", \"is_internal\": \"false\"}");
+    cr_assert_eq(event->user_id, INT64_MAX);
+    cr_assert_arr_eq(event->session_id, "12345", 5);
+    must_reject("{\"event_name\": \"login\", \"session_id\": 1.5}", "session_id is no text");
+    must_reject("{\"event_name\": \"login\", \"user_id\": 1.0}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": \"9223372036854775808\"}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": \"-\"}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"is_internal\": 1}", "is_internal is neither");
+    must_reject("{\"event_name\": \"login\", \"id\": \"5\"}", "id is no UUID");
+    must_reject("{\"event_name\": \"login\", \"event_data\": []}", "event_data is no object");
+    must_reject("{\"event_name\": {}}", "event_name is no text");
+}
+
+Test(columns, refuses_mappings_that_cannot_be_meant)
+{
+    struct error err;
+    cr_assert(!columns_map(columns, "event_nam=x", &err));
+    cr_assert_eq(err.kind, ERROR_USAGE);
+    cr_assert_not_null(strstr(err.text, "did you mean event_name"), "%s", err.text);
+    cr_assert(!columns_map(columns, "event_name", &err));
+    cr_assert(!columns_map(columns, "=x", &err));
+    cr_assert(!columns_map(columns, "event_name=", &err));
+    cr_assert(!columns_map(columns, "event_data.=x", &err));
+    cr_assert(!columns_rest(columns, "elsewhere", &err));
+    cr_assert(!columns_const(columns, "event_name=\xff", &err));
+    map("created_at=time");
+    cr_assert(!columns_map(columns, "created_at=other", &err));
+    cr_assert_not_null(strstr(err.text, "already"), "%s", err.text);
+    cr_assert(!columns_check(columns, &err));
+    cr_assert_not_null(strstr(err.text, "no column event_name"), "%s", err.text);
+}
+
+Test(columns, attributes_that_do_not_fit_are_told_by_the_event)
+{
+    struct error err;
+    check_ok();
+    cr_assert(fill("{\"event_name\": \"login\", \"event_data\": {\"\": 1}}", &err));
+    struct event_message message;
+    struct tally_error reason;
+    cr_assert(!event_encode(event, &message, &reason));
+    cr_assert_not_null(strstr(reason.text, "has 0 bytes"));
+}
