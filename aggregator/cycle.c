@@ -277,12 +277,16 @@ static bool commit(struct run *run, struct error *err)
     return has_committed || error_set(err, ERROR_RETRY, "the cycle was rolled back at its COMMIT");
 }
 
-/* The planted bug takes batches in, but moves `folded` past them only in every second cycle. */
+/* The planted bug takes batches in without moving `folded` past them, so that the next cycle takes them in again. */
 static bool move_folded(struct run *run, struct error *err)
 {
-    if (planted_bug("batch_folded_twice") && run->cycle->number % 2 == 0)
-        return true;
-    return ledger_move(run->session, &run->cycle->list, err);
+    struct cycle *cycle = run->cycle;
+    if (planted_bug("batch_folded_twice") && cycle->list.taken_count > 0) {
+        cycle->has_left_folded = !cycle->has_left_folded;
+        if (cycle->has_left_folded)
+            return true;
+    }
+    return ledger_move(run->session, &cycle->list, err);
 }
 
 /* The work of a cycle that is no leap. */

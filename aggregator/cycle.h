@@ -38,6 +38,7 @@ struct cycle {
     bool is_urgent;     /* days do not rest between rebuilds */
     uint64_t number;
     int32_t filled_to; /* days up to here have their row in tallymill.days; 0: not known */
+    bool has_left_folded;  /* planted bug only */
 };
 
 struct cycle_report {

@@ -3,7 +3,7 @@ WITH passed AS MATERIALIZED (
   SELECT topic, topic_partition, next_offset, days FROM tallymill.unfolded
 ), marked AS (
   INSERT INTO tallymill.days AS d (day, dirty_since, dirty_reason)
-  SELECT DISTINCT t.day, clock_timestamp(), 'backlog' FROM passed p CROSS JOIN LATERAL unnest(p.days) AS t (day)
+  SELECT DISTINCT t.day, now(), 'backlog' FROM passed p CROSS JOIN LATERAL unnest(p.days) AS t (day)
   ON CONFLICT (day) DO UPDATE SET dirty_since = excluded.dirty_since, dirty_reason = excluded.dirty_reason WHERE d.dirty_since IS NULL
 ), moved AS (
   INSERT INTO tallymill.folded (topic, topic_partition, next_offset)
