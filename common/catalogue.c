@@ -5,7 +5,8 @@
  * more, so that nearly every name stands in its own slot. Sorting and bisecting was rejected: four or five comparisons an event
  * instead of one.
  *
- * jansson tells the line of broken JSON; where JSON is right and the catalogue wrong, the line is the one where the event's name stands.
+ * jansson tells the line of broken JSON; where JSON is right and the catalogue wrong, the line is the one where the event's name
+ * stands.
  */
 #include "catalogue.h"
 
@@ -80,15 +81,15 @@ static bool check_keys(const json_t *object, const char *const *known, size_t co
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value) {
         size_t i = 0;
         while (i < count && strcmp(known[i], key) != 0)
             i++;
         if (i < count)
             continue;
         const char *nearest = nearest_word(key, known, count);
-        error_set(err, ERROR_USAGE, "unknown key \"%s\"%s%s%s", key, nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                  nearest != NULL ? "\"?" : "");
+        error_set(err, ERROR_USAGE, "unknown key \"%s\"%s%s%s", key, nearest != NULL ? "; did you mean \"" : "",
+                  nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
         return at_place(place, err);
     }
     return true;
@@ -153,7 +154,7 @@ static bool read_attributes(const json_t *object, struct event_kind *kind, struc
     kind->attributes = attributes;
     const char *path;
     json_t *value;
-    json_object_foreach ((json_t *)object, path, value) {
+    json_object_foreach((json_t *)object, path, value) {
         place->attribute = path;
         struct attribute *attribute = &attributes[kind->attribute_count++];
         attribute->path = path;

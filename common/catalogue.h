@@ -13,7 +13,15 @@
 struct error;
 struct catalogue;
 
-enum attribute_type { ATTRIBUTE_TEXT, ATTRIBUTE_INTEGER, ATTRIBUTE_NUMBER, ATTRIBUTE_BOOL, ATTRIBUTE_MAP, ATTRIBUTE_ARRAY, ATTRIBUTE_ANY };
+enum attribute_type {
+    ATTRIBUTE_TEXT,
+    ATTRIBUTE_INTEGER,
+    ATTRIBUTE_NUMBER,
+    ATTRIBUTE_BOOL,
+    ATTRIBUTE_MAP,
+    ATTRIBUTE_ARRAY,
+    ATTRIBUTE_ANY
+};
 
 struct attribute {
     const char *path; /* dotted */

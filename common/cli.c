@@ -1,7 +1,8 @@
 /* cli.c - see cli.h.
  *
  * getopt_long() was rejected: it takes any unambiguous beginning of an option's name, so that a script's "--conf" breaks with the
- * release that adds "--confirm", and its own messages suggest nothing. Options may stand anywhere before "--"; "-" alone is an argument.
+ * release that adds "--confirm", and its own messages suggest nothing. Options may stand anywhere before "--"; "-" alone is an
+ * argument.
  */
 #include "cli.h"
 
@@ -40,7 +41,11 @@ static void list_common(struct parse *parse)
 {
     const struct cli_option common[] = {
         {.name = "config", .argument = "FILE", .help = "read the settings from FILE (INI)", .value = &parse->config},
-        {.name = "set", .argument = "KEY=VALUE", .help = "set one setting; may be repeated, and wins over the file", .each = add_set, .context = parse},
+        {.name = "set",
+         .argument = "KEY=VALUE",
+         .help = "set one setting; may be repeated, and wins over the file",
+         .each = add_set,
+         .context = parse},
         {.name = "check", .help = "test settings and servers, say the result, and stop", .flag = &parse->result->check},
         {.name = "print-settings", .help = "print the settings in use, without secrets, and stop", .flag = &parse->wants_print},
         {.name = "version", .help = "print the version and stop", .flag = &parse->wants_version},
@@ -152,7 +157,8 @@ static void print_help(const struct parse *parse)
     printf("  %-*s %s\n", HELP_COLUMN - 3, "kafka.*", "any property of librdkafka; kafka.bootstrap.servers is required");
     for (const struct setting *setting = settings_table; setting->key != NULL; setting++)
         if ((setting->programs & cli->programs) != 0)
-            printf("  %-*s %s (%s)\n", HELP_COLUMN - 3, setting->key, setting->help, setting->fallback[0] != '\0' ? setting->fallback : "empty");
+            printf("  %-*s %s (%s)\n", HELP_COLUMN - 3, setting->key, setting->help,
+                   setting->fallback[0] != '\0' ? setting->fallback : "empty");
     if (cli->examples != NULL)
         printf("\nExamples:\n%s\n", cli->examples);
     printf("\nExit codes: 0 done; 1 failed, a restart may help; 2 usage, settings or schema; 3 needs a person.\n");

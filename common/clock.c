@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ERA_DAYS 146097       /* days in 400 years */
+#define ERA_DAYS       146097 /* days in 400 years */
 #define EPOCH_FROM_ERA 719468 /* days from 0000-03-01 to 1970-01-01 */
 
 static int64_t read_clock(clockid_t id)
@@ -96,11 +96,12 @@ size_t clock_format_day(char buffer[CLOCK_DAY_BYTES], int32_t day)
 size_t clock_format_time(char buffer[CLOCK_TIME_BYTES], int64_t wall_us)
 {
     int32_t day = clock_day_of(wall_us);
-    int64_t of_day = wall_us - floor_divide(wall_us, CLOCK_DAY_US) * CLOCK_DAY_US;
+    int64_t of_day = wall_us % CLOCK_DAY_US + (wall_us % CLOCK_DAY_US < 0 ? CLOCK_DAY_US : 0); /* day * CLOCK_DAY_US may overflow */
     unsigned second = (unsigned)(of_day / CLOCK_SECOND_US);
     unsigned fraction = (unsigned)(of_day % CLOCK_SECOND_US);
     size_t used = clock_format_day(buffer, day);
-    used += (size_t)snprintf(buffer + used, CLOCK_TIME_BYTES - used, "T%02u:%02u:%02u", second / 3600, second / 60 % 60, second % 60);
+    used +=
+        (size_t)snprintf(buffer + used, CLOCK_TIME_BYTES - used, "T%02u:%02u:%02u", second / 3600, second / 60 % 60, second % 60);
     if (fraction != 0) {
         used += (size_t)snprintf(buffer + used, CLOCK_TIME_BYTES - used, ".%06u", fraction);
         while (buffer[used - 1] == '0')
@@ -205,8 +206,8 @@ bool clock_parse_time(const char *text, size_t length, int64_t *wall_us)
     if (!take_digits(&text, end, 2, &hour) || !take_char(&text, end, ':') || !take_digits(&text, end, 2, &minute) ||
         !take_char(&text, end, ':') || !take_digits(&text, end, 2, &second))
         return false;
-    if (hour > 23 || minute > 59 || second > 60 || !take_fraction(&text, end, &fraction_us) || !take_offset(&text, end, &offset_us) ||
-        text != end)
+    if (hour > 23 || minute > 59 || second > 60 || !take_fraction(&text, end, &fraction_us) ||
+        !take_offset(&text, end, &offset_us) || text != end)
         return false;
     *wall_us = day * CLOCK_DAY_US + ((hour * 60 + minute) * 60 + second) * CLOCK_SECOND_US + fraction_us - offset_us;
     return true;

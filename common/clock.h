@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #define CLOCK_SECOND_US INT64_C(1000000)
-#define CLOCK_DAY_US INT64_C(86400000000)
+#define CLOCK_DAY_US    INT64_C(86400000000)
 /* Postgres counts from 2000-01-01: subtract this from Unix microseconds (days: 10957). */
-#define CLOCK_POSTGRES_EPOCH_US INT64_C(946684800000000)
+#define CLOCK_POSTGRES_EPOCH_US   INT64_C(946684800000000)
 #define CLOCK_POSTGRES_EPOCH_DAYS 10957
 
 int64_t clock_now_us(void);  /* monotonic */
@@ -33,7 +33,8 @@ int32_t clock_month_add(int32_t month_first_day, int months);
 
 enum { CLOCK_DAY_BYTES = 16, CLOCK_TIME_BYTES = 40 };
 
-/* "2026-11-24" and "2026-11-24T11:51:24.123456Z" (fraction without trailing zeros, none when whole). Return bytes written without the NUL. */
+/* "2026-11-24" and "2026-11-24T11:51:24.123456Z" (fraction without trailing zeros, none when whole). Return bytes written without
+ * the NUL. */
 size_t clock_format_day(char buffer[CLOCK_DAY_BYTES], int32_t day);
 size_t clock_format_time(char buffer[CLOCK_TIME_BYTES], int64_t wall_us);
 

@@ -24,7 +24,8 @@ struct error {
     char text[ERROR_TEXT_BYTES]; /* what happened, to which object, what to do; one line, NUL-terminated, cut when too long */
 };
 
-/* Sets kind and text (sqlstate to ""); control characters in the text become spaces. Returns false, so `return error_set(...)` works. */
+/* Sets kind and text (sqlstate to ""); control characters in the text become spaces. Returns false, so `return error_set(...)`
+ * works. */
 bool error_set(struct error *err, enum error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "PREFIX: " before the text and keeps the kind. Returns false. */

@@ -1,8 +1,8 @@
 /* kafka.c - see kafka.h.
  *
  * A property that a program must decide itself is refused when an operator sets it, under any of its names: librdkafka has aliases
- * ("linger.ms" is "queue.buffering.max.ms"), so each kafka.* setting is tried on a configuration that holds the forced values, and a
- * forced property that it moves is the same property. A list of aliases was rejected: it would be right for one release only.
+ * ("linger.ms" is "queue.buffering.max.ms"), so each kafka.* setting is tried on a configuration that holds the forced values, and
+ * a forced property that it moves is the same property. A list of aliases was rejected: it would be right for one release only.
  */
 #include "kafka.h"
 
@@ -34,7 +34,8 @@ static bool set_all(rd_kafka_conf_t *conf, const struct kafka_forced *list, stru
     char reason[REASON_BYTES];
     for (; list != NULL && list->name != NULL; list++)
         if (rd_kafka_conf_set(conf, list->name, list->value, reason, sizeof reason) != RD_KAFKA_CONF_OK)
-            return error_set(err, ERROR_USAGE, "librdkafka %s refuses %s=%s: %s", rd_kafka_version_str(), list->name, list->value, reason);
+            return error_set(err, ERROR_USAGE, "librdkafka %s refuses %s=%s: %s", rd_kafka_version_str(), list->name, list->value,
+                             reason);
     return true;
 }
 
@@ -63,7 +64,8 @@ static const char *find_forced(const rd_kafka_conf_t *held, const struct kafka_s
     return found;
 }
 
-static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *settings, const struct kafka_forced *forced, struct error *err)
+static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *settings, const struct kafka_forced *forced,
+                              struct error *err)
 {
     size_t count;
     const struct kafka_setting *list = settings_kafka(settings, &count);
@@ -74,10 +76,12 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
         snprintf(key, sizeof key, "kafka.%s", list[i].name);
         const char *clash = find_forced(held, &list[i], forced);
         if (clash != NULL && strcmp(clash, list[i].name) == 0)
-            ok = error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself; remove the line", settings_origin(settings, key), key, clash);
+            ok = error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself; remove the line", settings_origin(settings, key),
+                           key, clash);
         else if (clash != NULL)
-            ok = error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself, and this is another name for it; remove the line",
-                           settings_origin(settings, key), key, clash);
+            ok =
+                error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself, and this is another name for it; remove the line",
+                          settings_origin(settings, key), key, clash);
         else if (rd_kafka_conf_set(conf, list[i].name, list[i].value, reason, sizeof reason) != RD_KAFKA_CONF_OK)
             ok = error_set(err, ERROR_USAGE, "%s: %s: %s", settings_origin(settings, key), key, reason);
     }
@@ -88,7 +92,8 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
 rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced,
                             struct error *err)
 {
-    /* A producer that merely asks for a topic makes it, where brokers allow that (their default), with one topic partition (seen). */
+    /* A producer that merely asks for a topic makes it, where brokers allow that (their default), with one topic partition (seen).
+     */
     static const struct kafka_forced base[] = {{"client.id", "tallymill"}, {"allow.auto.create.topics", "false"}, {NULL, NULL}};
     char brokers[VALUE_BYTES];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -97,8 +102,10 @@ rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_
         !set_all(conf, forced, err))
         goto failed;
     if (get(conf, "bootstrap.servers", brokers)[0] == '\0') {
-        error_set(err, ERROR_USAGE, "kafka.bootstrap.servers is not set: write \"bootstrap.servers = HOST:PORT\" under [kafka] in the file of --config, "
-                                    "or give --set kafka.bootstrap.servers=HOST:PORT");
+        error_set(
+            err, ERROR_USAGE,
+            "kafka.bootstrap.servers is not set: write \"bootstrap.servers = HOST:PORT\" under [kafka] in the file of --config, "
+            "or give --set kafka.bootstrap.servers=HOST:PORT");
         goto failed;
     }
     return conf;

@@ -15,30 +15,36 @@
 
 struct settings;
 
-/* A librdkafka property that the program must decide itself. One that an operator sets through kafka.* all the same is an error that names it. */
+/* A librdkafka property that the program must decide itself. One that an operator sets through kafka.* all the same is an error
+ * that names it. */
 struct kafka_forced {
     const char *name, *value;
 };
 
-/* A configuration with, in this order: `defaults` (may be overridden by kafka.*), the kafka.* settings, `forced` (an error if also set). Lists end with a NULL name, or
- * are NULL. client.id is "tallymill" unless set, brokers are not asked to make topics; log lines of librdkafka go to our log. NULL: ERROR_USAGE naming key and reason. Also refuses a missing
- * kafka.bootstrap.servers. Owned by the caller until rd_kafka_new takes it. */
-rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced, struct error *err);
+/* A configuration with, in this order: `defaults` (may be overridden by kafka.*), the kafka.* settings, `forced` (an error if also
+ * set). Lists end with a NULL name, or are NULL. client.id is "tallymill" unless set, brokers are not asked to make topics; log
+ * lines of librdkafka go to our log. NULL: ERROR_USAGE naming key and reason. Also refuses a missing kafka.bootstrap.servers. Owned
+ * by the caller until rd_kafka_new takes it. */
+rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced,
+                            struct error *err);
 
 /* Opens a handle; on failure the conf is destroyed. ERROR_USAGE. */
 rd_kafka_t *kafka_open(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
 
-/* What a Kafka error code asks for: RETRY (transport, leader moving, time-out), USAGE (unknown topic, authorization), FATAL (fenced, data lost). */
+/* What a Kafka error code asks for: RETRY (transport, leader moving, time-out), USAGE (unknown topic, authorization), FATAL
+ * (fenced, data lost). */
 enum error_kind kafka_kind(rd_kafka_resp_err_t code);
 
 /* err from a code, with what was being done. Returns false. */
 bool kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *doing);
 
-/* The number of topic partitions. ERROR_USAGE when the topic does not exist ("run: tallymill migrate"), ERROR_RETRY when no broker answers. */
+/* The number of topic partitions. ERROR_USAGE when the topic does not exist ("run: tallymill migrate"), ERROR_RETRY when no broker
+ * answers. */
 bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, int *count, struct error *err);
 
-/* Makes the topic unless it exists. `config` ends with a NULL name. *made says which. replication is lowered to the number of brokers, at most 3. */
-bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config, int timeout_ms, bool *made,
-                      struct error *err);
+/* Makes the topic unless it exists. `config` ends with a NULL name. *made says which. replication is lowered to the number of
+ * brokers, at most 3. */
+bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                      int timeout_ms, bool *made, struct error *err);
 
 #endif

@@ -63,16 +63,14 @@ enum error_kind kafka_kind(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE:
     case RD_KAFKA_RESP_ERR_REASSIGNMENT_IN_PROGRESS:
     case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
-    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
-        return ERROR_RETRY;
+    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED: return ERROR_RETRY;
 
     /* This one message can never be sent. */
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-        return ERROR_REJECT;
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP: return ERROR_REJECT;
 
     /* Settings, rights, a topic that is not there. */
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -102,8 +100,7 @@ enum error_kind kafka_kind(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
     case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
     case RD_KAFKA_RESP_ERR_INVALID_REQUEST:
-    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-        return ERROR_USAGE;
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION: return ERROR_USAGE;
 
     /* A namesake took over, or the log is not what it was. Offsets out of range are the reader's to judge before they come here. */
     case RD_KAFKA_RESP_ERR__FATAL:
@@ -113,8 +110,7 @@ enum error_kind kafka_kind(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-    default:
-        return ERROR_FATAL;
+    default: return ERROR_FATAL;
     }
 }
 

@@ -46,13 +46,15 @@ bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_m
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return true;
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
-        return error_set(err, ERROR_USAGE, "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", topic);
+        return error_set(err, ERROR_USAGE,
+                         "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", topic);
     kafka_error(err, code, "cannot look it up");
     return error_wrap(err, "topic %s", topic);
 }
 
 /* Sends the request and waits for its answer. */
-static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *topic, int timeout_ms, bool *made, struct error *err)
+static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *topic, int timeout_ms, bool *made,
+                   struct error *err)
 {
     char reason[REASON_BYTES];
     bool ok = false;
@@ -81,7 +83,8 @@ static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *
     *made = code == RD_KAFKA_RESP_ERR_NO_ERROR;
     ok = *made || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS; /* somebody else was quicker */
     if (!ok)
-        error_set(err, kafka_kind(code), "cannot make topic %s: %s (%s)", topic, text != NULL ? text : rd_kafka_err2str(code), rd_kafka_err2name(code));
+        error_set(err, kafka_kind(code), "cannot make topic %s: %s (%s)", topic, text != NULL ? text : rd_kafka_err2str(code),
+                  rd_kafka_err2name(code));
 out:
     if (event != NULL)
         rd_kafka_event_destroy(event);
@@ -104,8 +107,8 @@ static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, s
     return true;
 }
 
-bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config, int timeout_ms,
-                      bool *made, struct error *err)
+bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                      int timeout_ms, bool *made, struct error *err)
 {
     *made = false;
     const struct rd_kafka_metadata *metadata;
@@ -123,7 +126,8 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
 
     char reason[REASON_BYTES];
     int most = brokers < 1 ? 1 : brokers < REPLICATION_MAX ? brokers : REPLICATION_MAX;
-    rd_kafka_NewTopic_t *wanted = rd_kafka_NewTopic_new(topic, partitions, replication < most ? replication : most, reason, sizeof reason);
+    rd_kafka_NewTopic_t *wanted =
+        rd_kafka_NewTopic_new(topic, partitions, replication < most ? replication : most, reason, sizeof reason);
     if (wanted == NULL)
         return error_set(err, ERROR_USAGE, "topic %s: %s", topic, reason);
     bool ok = true;

@@ -75,8 +75,8 @@ static bool is_control(const unsigned char *text, size_t bytes)
     return bytes == 3 && text[0] == 0xE2 && text[1] == 0x80 && (text[2] == 0xA8 || text[2] == 0xA9);
 }
 
-/* Copies `text` with what must not pass as \xNN; with `quoted` also " and \ escaped. Stops at the last character that fits whole and
- * returns the bytes written, NUL not counted (and always there). */
+/* Copies `text` with what must not pass as \xNN; with `quoted` also " and \ escaped. Stops at the last character that fits whole
+ * and returns the bytes written, NUL not counted (and always there). */
 static size_t escape(char *out, size_t out_bytes, const char *text, size_t length, bool quoted)
 {
     size_t used = 0;
@@ -184,7 +184,8 @@ static void line_write(struct line *line)
     errno = saved;
 }
 
-static __attribute__((format(printf, 4, 0))) void write_line(enum log_level level, const struct error *err, const char *message, const char *fields, va_list arguments)
+static __attribute__((format(printf, 4, 0))) void write_line(enum log_level level, const struct error *err, const char *message,
+                                                             const char *fields, va_list arguments)
 {
     if ((int)level < atomic_load_explicit(&threshold, memory_order_relaxed))
         return;
@@ -197,10 +198,10 @@ static __attribute__((format(printf, 4, 0))) void write_line(enum log_level leve
 }
 
 /* The six functions differ only in level and error, and a va_list needs a function around it. */
-#define LOG_BODY(level, err)                                                                                                           \
-    va_list arguments;                                                                                                                 \
-    va_start(arguments, fields);                                                                                                       \
-    write_line(level, err, message, fields, arguments);                                                                                \
+#define LOG_BODY(level, err)                                                                                                       \
+    va_list arguments;                                                                                                             \
+    va_start(arguments, fields);                                                                                                   \
+    write_line(level, err, message, fields, arguments);                                                                            \
     va_end(arguments)
 
 void log_debug(const char *message, const char *fields, ...)

@@ -46,23 +46,29 @@ static int integer_at(const PGresult *result, int column)
 
 bool postgres_check_schema(PGconn *conn, struct error *err)
 {
-    PGresult *result = postgres_query(
-        conn, "SELECT coalesce(max(version), 0), coalesce(max(min_program), 0) FROM tallymill.schema_version", 30 * CLOCK_SECOND_US, err);
+    PGresult *result =
+        postgres_query(conn, "SELECT coalesce(max(version), 0), coalesce(max(min_program), 0) FROM tallymill.schema_version",
+                       30 * CLOCK_SECOND_US, err);
     if (result == NULL) {
         if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
             return error_set(err, ERROR_USAGE, "database %s has no Tallymill schema; run: tallymill migrate", PQdb(conn));
         if (strcmp(err->sqlstate, "42501") == 0)
-            return error_wrap(err, "role %s may not read the schema of database %s; grant it tallymill_ingest, tallymill_aggregate or tallymill_read",
-                              PQuser(conn), PQdb(conn));
+            return error_wrap(
+                err,
+                "role %s may not read the schema of database %s; grant it tallymill_ingest, tallymill_aggregate or tallymill_read",
+                PQuser(conn), PQdb(conn));
         return error_wrap(err, "cannot read the schema's version");
     }
     int version = integer_at(result, 0), min_program = integer_at(result, 1);
     PQclear(result);
     if (version < MIGRATION_COUNT)
-        return error_set(err, ERROR_USAGE, "the schema of database %s is at migration %d, this program needs %d; run: tallymill migrate", PQdb(conn),
+        return error_set(err, ERROR_USAGE,
+                         "the schema of database %s is at migration %d, this program needs %d; run: tallymill migrate", PQdb(conn),
                          version, MIGRATION_COUNT);
     if (min_program > MIGRATION_COUNT)
-        return error_set(err, ERROR_USAGE, "the schema of database %s (migration %d) wants a newer program: one that knows migration %d, this one knows %d",
-                         PQdb(conn), version, min_program, MIGRATION_COUNT);
+        return error_set(
+            err, ERROR_USAGE,
+            "the schema of database %s (migration %d) wants a newer program: one that knows migration %d, this one knows %d",
+            PQdb(conn), version, min_program, MIGRATION_COUNT);
     return true;
 }

@@ -1,7 +1,7 @@
 /* nearest.c - see nearest.h.
  *
- * Levenshtein's distance in one row of memory. A suggestion must need fewer than half of the word's characters changed, and three at
- * most: a wild guess is worse than none. Words of more than WORD_BYTES are nobody's typing mistake and get no suggestion.
+ * Levenshtein's distance in one row of memory. A suggestion must need fewer than half of the word's characters changed, and three
+ * at most: a wild guess is worse than none. Words of more than WORD_BYTES are nobody's typing mistake and get no suggestion.
  */
 #include "nearest.h"
 

@@ -1,7 +1,7 @@
 /* postgres.c - see postgres.h.
  *
- * Sockets are non-blocking and every wait is a poll(2) with a deadline. PQexec() and PQconnectdb() were rejected: they wait for ever on
- * a server that vanished without a FIN, and nothing but a second thread could end that wait.
+ * Sockets are non-blocking and every wait is a poll(2) with a deadline. PQexec() and PQconnectdb() were rejected: they wait for
+ * ever on a server that vanished without a FIN, and nothing but a second thread could end that wait.
  */
 #include "postgres.h"
 
@@ -30,15 +30,17 @@ PGconn *postgres_start(const char *dsn, const char *application_name, struct err
     /* What stands before dbname yields to the DSN, what stands behind it wins. A dead peer is noticed in 10 + 3 x 5 s when the
      * connection is idle, in 20 s when data is on the way; the latter also bounds each host of a list in connect(2), for which
      * PQconnectPoll() knows no time-out. client_encoding is not the DSN's to choose: what we send is UTF-8. */
-    static const char *const keywords[] = {"keepalives",       "keepalives_idle", "keepalives_interval", "keepalives_count",
-                                           "tcp_user_timeout", "fallback_application_name", "dbname", "client_encoding", NULL};
+    static const char *const keywords[] = {"keepalives",       "keepalives_idle",  "keepalives_interval",
+                                           "keepalives_count", "tcp_user_timeout", "fallback_application_name",
+                                           "dbname",           "client_encoding",  NULL};
     const char *const values[] = {"1", "10", "5", "3", "20000", application_name, dsn, "UTF8", NULL};
     PGconn *conn = PQconnectStartParams(keywords, values, 1);
     if (conn == NULL) {
         error_set(err, ERROR_RETRY, "out of memory for a connection to Postgres");
         return NULL;
     }
-    /* A refused connection has no PGresult to ask for the SQLSTATE; in verbose texts it is spelled out (see connection_sqlstate). */
+    /* A refused connection has no PGresult to ask for the SQLSTATE; in verbose texts it is spelled out (see connection_sqlstate).
+     */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     if (PQstatus(conn) != CONNECTION_BAD)
         return conn;
@@ -118,8 +120,8 @@ static void cancel(PGconn *conn)
 static bool timed_out(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err)
 {
     cancel(conn);
-    return error_set(err, ERROR_RETRY, "Postgres did not answer in %.1f s: %.*s", (double)timeout_us / (double)CLOCK_SECOND_US, SHOWN_SQL_BYTES,
-                     sql);
+    return error_set(err, ERROR_RETRY, "Postgres did not answer in %.1f s: %.*s", (double)timeout_us / (double)CLOCK_SECOND_US,
+                     SHOWN_SQL_BYTES, sql);
 }
 
 /* Sends what is in libpq's buffer, reading meanwhile, or both sides could wait for each other. */
@@ -202,7 +204,8 @@ PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, stru
     return NULL;
 }
 
-PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err)
+PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
+                                struct error *err)
 {
     int64_t deadline_us = clock_now_us() + timeout_us;
     if (PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 1)

@@ -14,36 +14,40 @@
 
 #include "error.h"
 
-/* Starts a connection: dsn (libpq's conninfo or URI; "" = its environment) plus our own keepalives, tcp_user_timeout and application_name
- * where the dsn does not say otherwise; always client_encoding UTF8, time zone UTC, date style ISO. Drive it with PQconnectPoll, then call
- * PQsetnonblocking. NULL: ERROR_USAGE for a dsn that cannot be parsed. A host name is looked up here, without a deadline of ours. */
+/* Starts a connection: dsn (libpq's conninfo or URI; "" = its environment) plus our own keepalives, tcp_user_timeout and
+ * application_name where the dsn does not say otherwise; always client_encoding UTF8, time zone UTC, date style ISO. Drive it with
+ * PQconnectPoll, then call PQsetnonblocking. NULL: ERROR_USAGE for a dsn that cannot be parsed. A host name is looked up here,
+ * without a deadline of ours. */
 PGconn *postgres_start(const char *dsn, const char *application_name, struct error *err);
 
-/* The same, waited for: connected and non-blocking, or NULL. timeout_us bounds the whole of it. ERROR_USAGE too when the server refuses the
- * login or has no such database; a program that was connected before should then try again, for a password may be being rotated. */
+/* The same, waited for: connected and non-blocking, or NULL. timeout_us bounds the whole of it. ERROR_USAGE too when the server
+ * refuses the login or has no such database; a program that was connected before should then try again, for a password may be being
+ * rotated. */
 PGconn *postgres_open(const char *dsn, const char *application_name, int64_t timeout_us, struct error *err);
 
-/* Runs one command (several, separated by ';', without parameters: the last result comes back) and waits up to timeout_us; past it the
- * query is cancelled and the connection must be closed (ERROR_RETRY). Text results. NULL on any failure, with kind and sqlstate set.
- * The caller frees the result with PQclear. */
+/* Runs one command (several, separated by ';', without parameters: the last result comes back) and waits up to timeout_us; past it
+ * the query is cancelled and the connection must be closed (ERROR_RETRY). Text results. NULL on any failure, with kind and sqlstate
+ * set. The caller frees the result with PQclear. */
 PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
-PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err);
+PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
+                                struct error *err);
 bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err); /* result not wanted */
 
-/* Waits until the connection's socket is readable, or with for_write also writable. False once the deadline (of clock_now_us) has passed. */
+/* Waits until the connection's socket is readable, or with for_write also writable. False once the deadline (of clock_now_us) has
+ * passed. */
 bool postgres_wait(PGconn *conn, bool for_write, int64_t deadline_us);
 
-/* Fills err from a failed result or a broken connection (result NULL): kind by postgres_kind(), sqlstate, primary message, detail, hint where it is
- * ours. The detail of a refused row is left out: it quotes the row. SQLSTATE 23514 without a constraint's name means that no table partition takes
- * the row (its month is missing): RETRY. Returns false. */
+/* Fills err from a failed result or a broken connection (result NULL): kind by postgres_kind(), sqlstate, primary message, detail,
+ * hint where it is ours. The detail of a refused row is left out: it quotes the row. SQLSTATE 23514 without a constraint's name
+ * means that no table partition takes the row (its month is missing): RETRY. Returns false. */
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result);
 
-/* What an SQLSTATE asks for: RETRY, REJECT (the row), USAGE (schema, rights, missing database) or FATAL (unknown to us). NULL or "" = connection lost = RETRY.
- * The one table of it. */
+/* What an SQLSTATE asks for: RETRY, REJECT (the row), USAGE (schema, rights, missing database) or FATAL (unknown to us). NULL or ""
+ * = connection lost = RETRY. The one table of it. */
 enum error_kind postgres_kind(const char *sqlstate);
 
-/* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older than needed, or asks
- * for a newer program. */
+/* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older
+ * than needed, or asks for a newer program. */
 bool postgres_check_schema(PGconn *conn, struct error *err);
 
 /* The migrations built into the program, in order; NULL after the last. */
@@ -52,7 +56,7 @@ struct migration {
     const char *name; /* "0001_events.sql" */
     const char *sql;  /* NUL-terminated */
     size_t length;
-    int min_program;  /* how many migrations a program must know to run on this schema */
+    int min_program; /* how many migrations a program must know to run on this schema */
 };
 const struct migration *postgres_migrations(size_t *count);
 

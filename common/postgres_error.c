@@ -40,8 +40,8 @@ static const struct rule rules[] = {
     {"22P04", ERROR_FATAL}, /* bad COPY file format: our encoder is wrong, every row would go the same way */
     {"22023", ERROR_FATAL}, /* invalid parameter value: a statement of ours */
 
-    /* Settings, rights or schema. Retrying would hide it; rejecting would throw away every event. After the start a caller may treat
-     * 42P01, 42703 and 42883 as a migration under way, and class 28 as a password being rotated. */
+    /* Settings, rights or schema. Retrying would hide it; rejecting would throw away every event. After the start a caller may
+     * treat 42P01, 42703 and 42883 as a migration under way, and class 28 as a password being rotated. */
     {"28", ERROR_USAGE},    /* login refused */
     {"3D000", ERROR_USAGE}, /* no such database */
     {"3F000", ERROR_USAGE}, /* no such schema */
@@ -140,10 +140,11 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
 
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     /* The detail of a refused row quotes the row, which belongs into no log. */
-    const char *detail = kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *detail =
+        kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
-    error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "", detail != NULL ? detail : "",
-              detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
+    error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",
+              detail != NULL ? detail : "", detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
     memcpy(err->sqlstate, sqlstate, 5);
     err->sqlstate[5] = '\0';
     return false;

@@ -59,7 +59,8 @@ bool service_open(struct error *err)
     is_ready_told = false;
     atomic_store(&is_stop_wanted, false);
     atomic_store(&is_reload_wanted, false);
-    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) && handle(SIGPIPE, SIG_IGN, err))
+    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) &&
+        handle(SIGPIPE, SIG_IGN, err))
         return true;
     service_close();
     return false;

@@ -18,12 +18,12 @@ void service_close(void);
 bool service_is_stopping(void);
 bool service_take_reload(void); /* true once after a SIGHUP */
 
-/* Becomes readable when a signal arrived; for poll(2). service_take_reload() empties it; once a stop is wanted it stays readable, so
- * leave it out of poll(2) from then on. Owned by the service. */
+/* Becomes readable when a signal arrived; for poll(2). service_take_reload() empties it; once a stop is wanted it stays readable,
+ * so leave it out of poll(2) from then on. Owned by the service. */
 int service_fd(void);
 
-/* sd_notify: READY=1 once; STATUS= (printf); STOPPING=1; WATCHDOG=1 when half of WatchdogSec has passed since the last (call it in each
- * turn of the main loop, and only there: a loop that hangs must lose its watchdog). No-ops without NOTIFY_SOCKET. */
+/* sd_notify: READY=1 once; STATUS= (printf); STOPPING=1; WATCHDOG=1 when half of WatchdogSec has passed since the last (call it in
+ * each turn of the main loop, and only there: a loop that hangs must lose its watchdog). No-ops without NOTIFY_SOCKET. */
 void service_ready(void);
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void service_stopping(void);

@@ -81,7 +81,8 @@ static char *resolve(const char *written, struct error *err)
     } else if (directory != NULL) {
         length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
     } else {
-        error_set(err, ERROR_USAGE, "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
+        error_set(err, ERROR_USAGE,
+                  "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
                   written + 1);
         return NULL;
     }
@@ -111,8 +112,8 @@ static void value_reset(struct settings_value *value)
 static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file, struct error *err)
 {
     value_reset(value);
-    if ((value->text = may_be_file ? resolve(written, err) : copy(written, err)) != NULL && (value->written = copy(written, err)) != NULL &&
-        (value->origin = copy(origin, err)) != NULL)
+    if ((value->text = may_be_file ? resolve(written, err) : copy(written, err)) != NULL &&
+        (value->written = copy(written, err)) != NULL && (value->origin = copy(origin, err)) != NULL)
         return true;
     value_reset(value);
     return false;

@@ -1,8 +1,8 @@
 /* settings.h - what operators set: one table drives reading, checking, printing and the documentation.
  *
  * A value comes from, later wins: the table's default, the INI file of --config, --set KEY=VALUE. All programs read the same
- * file, so every program knows the whole table. Unknown keys are errors that suggest the nearest known key, and so is a key that one
- * file gives twice. `kafka.*` goes to librdkafka unread; `postgres.dsn` to libpq.
+ * file, so every program knows the whole table. Unknown keys are errors that suggest the nearest known key, and so is a key that
+ * one file gives twice. `kafka.*` goes to librdkafka unread; `postgres.dsn` to libpq.
  *
  * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
  * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it. A value that really begins with @ is written with two.
@@ -45,8 +45,8 @@ struct setting {
 /* The table, ended by a NULL key (settings_table.c). */
 extern const struct setting settings_table[];
 
-/* Defaults, then the file (NULL: none), then `sets` ("KEY=VALUE", `set_count` of them). NULL and ERROR_USAGE with file, line and key
- * on the first wrong one. Owned by the caller until settings_free. */
+/* Defaults, then the file (NULL: none), then `sets` ("KEY=VALUE", `set_count` of them). NULL and ERROR_USAGE with file, line and
+ * key on the first wrong one. Owned by the caller until settings_free. */
 struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err);
 void settings_free(struct settings *settings);
 
@@ -57,7 +57,8 @@ int64_t settings_int(const struct settings *settings, const char *key);      /* 
 /* Where a value comes from, for error texts: "FILE:LINE", "--set" or "default". Keys of kafka.* too, with the prefix. */
 const char *settings_origin(const struct settings *settings, const char *key);
 
-/* Where an AGE setting points, as Unix microseconds of a UTC day's begin, seen from now. "13 months": the first day of the month 13 before. */
+/* Where an AGE setting points, as Unix microseconds of a UTC day's begin, seen from now. "13 months": the first day of the month 13
+ * before. */
 int64_t settings_oldest_us(const struct settings *settings, const char *key, int64_t wall_us);
 
 /* The kafka.* settings without the prefix, in the order given. NULL after the last. Valid until settings_free. */

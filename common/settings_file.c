@@ -98,8 +98,8 @@ static void warn_about_comment(const struct reader *reader, const char *key, con
     for (const char *at = strpbrk(value, "#;"); at != NULL; at = strpbrk(at + 1, "#;")) {
         if (at > value && is_space(at[-1]) && is_space(at[1])) {
             char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
-            log_warn("what follows # or ; belongs to the value: comments stand on lines of their own", "file=\"%s\" line=%d key=\"%s\"",
-                     log_text(path, reader->path), reader->line, log_text(name, key));
+            log_warn("what follows # or ; belongs to the value: comments stand on lines of their own",
+                     "file=\"%s\" line=%d key=\"%s\"", log_text(path, reader->path), reader->line, log_text(name, key));
             return;
         }
     }
@@ -109,7 +109,8 @@ static bool read_pair(struct reader *reader, char *text, struct error *err)
 {
     char *equals = strchr(text, '=');
     if (equals == NULL)
-        return error_set(err, ERROR_USAGE, "%s:%d: no \"=\" here; a line is KEY = VALUE, [SECTION] or # COMMENT, and a value is one line",
+        return error_set(err, ERROR_USAGE,
+                         "%s:%d: no \"=\" here; a line is KEY = VALUE, [SECTION] or # COMMENT, and a value is one line",
                          reader->path, reader->line);
     *equals = '\0';
     const char *name = trim(text), *value = trim(equals + 1);

@@ -12,8 +12,8 @@ typedef bool settings_file_each(void *context, const char *key, const char *valu
 /* Reads the file and calls `each` in order. ERROR_USAGE with file and line at the first wrong line. */
 bool settings_file_read(const char *path, settings_file_each *each, void *context, struct error *err);
 
-/* Reads a small file whole (a secret, a list): NUL-terminated, freed by the caller. ERROR_USAGE when it cannot be read, is larger than
- * max_bytes, or holds a NUL byte. */
+/* Reads a small file whole (a secret, a list): NUL-terminated, freed by the caller. ERROR_USAGE when it cannot be read, is larger
+ * than max_bytes, or holds a NUL byte. */
 char *settings_file_text(const char *path, long max_bytes, struct error *err);
 
 #endif

@@ -38,7 +38,8 @@ static void parse_failed(const char *message, struct error *err)
         shown[used++] = *at;
     }
     shown[used] = '\0';
-    error_set(err, ERROR_USAGE, "not a connection string: %s (a value with spaces stands between single quotes; in a URI write %% as %%25)", shown);
+    error_set(err, ERROR_USAGE,
+              "not a connection string: %s (a value with spaces stands between single quotes; in a URI write %% as %%25)", shown);
 }
 
 static bool check_file(const PQconninfoOption *option, struct error *err)

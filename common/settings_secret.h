@@ -7,8 +7,9 @@
 
 struct error;
 
-/* Whether libpq can read the connection string, and whether the files that it names (passfile, sslkey, ...) can be read: libpq itself
- * passes over a password file that it cannot open, and the server then says "no password supplied". ERROR_USAGE, never quoting a value. */
+/* Whether libpq can read the connection string, and whether the files that it names (passfile, sslkey, ...) can be read: libpq
+ * itself passes over a password file that it cannot open, and the server then says "no password supplied". ERROR_USAGE, never
+ * quoting a value. */
 bool settings_secret_check_dsn(const char *dsn, struct error *err);
 
 /* Writes the connection string as keyword=value pairs with the passwords masked. */

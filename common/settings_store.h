@@ -17,7 +17,7 @@ struct settings_value {
 };
 
 struct settings {
-    struct settings_value *values; /* parallel to settings_table */
+    struct settings_value *values;                      /* parallel to settings_table */
     struct kafka_setting kafka[SETTINGS_KAFKA_MAX + 1]; /* the one behind the last stays all NULL */
     struct settings_value kafka_values[SETTINGS_KAFKA_MAX];
     size_t kafka_count;

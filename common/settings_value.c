@@ -22,12 +22,25 @@ struct unit {
 };
 
 static const struct unit byte_units[] = {
-    {"", 1}, {"B", 1}, {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20}, {"GiB", INT64_C(1) << 30},
-    {"kB", 1000}, {"MB", 1000000}, {"GB", 1000000000}, {NULL, 0},
+    {"", 1},
+    {"B", 1},
+    {"KiB", INT64_C(1) << 10},
+    {"MiB", INT64_C(1) << 20},
+    {"GiB", INT64_C(1) << 30},
+    {"kB", 1000},
+    {"MB", 1000000},
+    {"GB", 1000000000},
+    {NULL, 0},
 };
 static const struct unit time_units[] = {
-    {"us", 1}, {"ms", 1000}, {"s", CLOCK_SECOND_US}, {"min", 60 * CLOCK_SECOND_US}, {"h", 3600 * CLOCK_SECOND_US},
-    {"days", CLOCK_DAY_US}, {"day", CLOCK_DAY_US}, {NULL, 0},
+    {"us", 1},
+    {"ms", 1000},
+    {"s", CLOCK_SECOND_US},
+    {"min", 60 * CLOCK_SECOND_US},
+    {"h", 3600 * CLOCK_SECOND_US},
+    {"days", CLOCK_DAY_US},
+    {"day", CLOCK_DAY_US},
+    {NULL, 0},
 };
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
@@ -71,8 +84,8 @@ static const char *show_quantity(char *buffer, size_t bytes, int64_t value, cons
     return buffer;
 }
 
-static bool parse_quantity(const struct setting *setting, const char *text, const struct unit *units, const char *form, int64_t *number,
-                           struct error *err)
+static bool parse_quantity(const struct setting *setting, const char *text, const struct unit *units, const char *form,
+                           int64_t *number, struct error *err)
 {
     if (!read_quantity(text, units, number))
         return error_set(err, ERROR_USAGE, "\"%.*s\" is not %s", SHOWN_BYTES, text, form);
@@ -107,7 +120,8 @@ static bool parse_choice(const struct setting *setting, const char *text, struct
     }
     const char *nearest = nearest_word(text, words, count);
     if (nearest != NULL)
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", SHOWN_BYTES, text, setting->choices, nearest);
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", SHOWN_BYTES, text, setting->choices,
+                         nearest);
     return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s", SHOWN_BYTES, text, setting->choices);
 }
 
@@ -139,12 +153,15 @@ bool settings_value_parse(const struct setting *setting, const char *text, int64
     case SETTING_BYTES:
         return parse_quantity(setting, text, byte_units, "a size such as \"64 MiB\" (B, KiB, MiB, GiB, kB, MB, GB)", number, err);
     case SETTING_DURATION:
-        return parse_quantity(setting, text, time_units, "a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)", number, err);
+        return parse_quantity(setting, text, time_units, "a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)",
+                              number, err);
     case SETTING_CHOICE: return parse_choice(setting, text, err);
     case SETTING_AGE:
         if (read_age(text, &date, &months, &days))
             return true;
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is not an age such as \"13 months\" or \"90 days\" (at most %d months, %d days), nor a date such as 2026-01-31",
+        return error_set(err, ERROR_USAGE,
+                         "\"%.*s\" is not an age such as \"13 months\" or \"90 days\" (at most %d months, %d days), nor a date "
+                         "such as 2026-01-31",
                          SHOWN_BYTES, text, AGE_MONTHS_MAX, AGE_DAYS_MAX);
     }
     return error_set(err, ERROR_FATAL, "type %d of a setting is unknown", (int)setting->type);

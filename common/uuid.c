@@ -16,7 +16,7 @@
 
 /* A clock that steps back by less than this keeps the time of the last id; by more, ids follow the clock. */
 #define BACKWARD_MS 10000
-#define MAX_MS ((INT64_C(1) << 48) - 1)
+#define MAX_MS      ((INT64_C(1) << 48) - 1)
 #define COUNTER_MAX 0xFFF
 
 struct generator {

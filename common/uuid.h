@@ -11,8 +11,9 @@
 
 enum { UUID_BYTES = 16, UUID_TEXT_BYTES = 37 };
 
-/* A new version 7 id for a Unix time: increasing within a thread (RFC 9562 6.2 method 1: a 12-bit counter in rand_a, seeded at random each
- * millisecond), 62 random bits from a per-thread generator that getrandom(2) seeds, also again after fork. Any thread. */
+/* A new version 7 id for a Unix time: increasing within a thread (RFC 9562 6.2 method 1: a 12-bit counter in rand_a, seeded at
+ * random each millisecond), 62 random bits from a per-thread generator that getrandom(2) seeds, also again after fork. Any thread.
+ */
 void uuid_make_v7(uint8_t id[UUID_BYTES], int64_t wall_us);
 
 /* A version 7 id from the caller's own random bits: the same input gives the same id. */

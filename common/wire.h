@@ -4,13 +4,13 @@
 
 enum {
     WIRE_VERSION = 1,
-    WIRE_VALUE_BYTES = 1024 * 1024,   /* a message's value */
-    WIRE_KEY_BYTES = 64 * 1024,       /* a message's key */
-    WIRE_EVENT_NAME_BYTES = 100,      /* bytes, not characters: the column would take 100 characters */
+    WIRE_VALUE_BYTES = 1024 * 1024, /* a message's value */
+    WIRE_KEY_BYTES = 64 * 1024,     /* a message's key */
+    WIRE_EVENT_NAME_BYTES = 100,    /* bytes, not characters: the column would take 100 characters */
     WIRE_CATEGORY_BYTES = 50,
     WIRE_SESSION_ID_BYTES = 255,
-    WIRE_DATA_BYTES = 64 * 1024,      /* event_data as msgpack, _extra included */
-    WIRE_DATA_DEPTH = 16,             /* event_data itself is level 1 */
+    WIRE_DATA_BYTES = 64 * 1024,        /* event_data as msgpack, _extra included */
+    WIRE_DATA_DEPTH = 16,               /* event_data itself is level 1 */
     WIRE_MAP_KEY_BYTES = 64 * 1024 - 1, /* a key inside event_data */
 };
 

@@ -54,11 +54,24 @@ static void expect_refused(const char *text, const char *said)
 Test(catalogue, knows_the_18_events_of_the_plan_with_their_categories)
 {
     static const char *const events[][2] = {
-        {"session_start", "workflow"},    {"code_input", "workflow"},       {"generation_started", "workflow"}, {"generation_completed", "workflow"},
-        {"doc_export", "workflow"},       {"login", "business"},            {"signup", "business"},             {"trial", "business"},
-        {"tier_change", "business"},      {"checkout_completed", "business"}, {"usage_alert", "business"},      {"doc_generation", "usage"},
-        {"batch_generation", "usage"},    {"quality_score", "usage"},       {"oauth_flow", "usage"},            {"user_interaction", "usage"},
-        {"error", "system"},              {"performance", "system"},
+        {"session_start", "workflow"},
+        {"code_input", "workflow"},
+        {"generation_started", "workflow"},
+        {"generation_completed", "workflow"},
+        {"doc_export", "workflow"},
+        {"login", "business"},
+        {"signup", "business"},
+        {"trial", "business"},
+        {"tier_change", "business"},
+        {"checkout_completed", "business"},
+        {"usage_alert", "business"},
+        {"doc_generation", "usage"},
+        {"batch_generation", "usage"},
+        {"quality_score", "usage"},
+        {"oauth_flow", "usage"},
+        {"user_interaction", "usage"},
+        {"error", "system"},
+        {"performance", "system"},
     };
     struct catalogue *catalogue = built_in();
     size_t count;
@@ -86,15 +99,16 @@ Test(catalogue, has_the_actions_of_the_plan)
     expect_values(catalogue, "tier_change", "action", "upgrade downgrade cancel");
     expect_values(catalogue, "usage_alert", "action", "warning_shown limit_hit");
     expect_values(catalogue, "user_interaction", "action",
-                  "view_quality_breakdown pricing_page_viewed upgrade_cta_clicked checkout_started regeneration_complete batch_generation_complete");
+                  "view_quality_breakdown pricing_page_viewed upgrade_cta_clicked checkout_started regeneration_complete "
+                  "batch_generation_complete");
     cr_expect_null(find_attribute(find(catalogue, "oauth_flow"), "action")->values, "the plan lists none");
     catalogue_free(catalogue);
 }
 
 Test(catalogue, has_the_llm_attributes_where_the_statistics_look_for_them)
 {
-    static const char *const paths[] = {"latency.ttft", "latency.tpot", "latency.total", "throughput.tokens_per_second", "cache.read_tokens",
-                                        "cache.input_tokens"};
+    static const char *const paths[] = {"latency.ttft",      "latency.tpot",      "latency.total", "throughput.tokens_per_second",
+                                        "cache.read_tokens", "cache.input_tokens"};
     struct catalogue *catalogue = built_in();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         char under_llm[64];
@@ -173,9 +187,11 @@ Test(catalogue, names_the_event_that_is_wrong)
 {
     expect_refused("{\"version\":1,\"events\":[\n{\"name\":\"a\",\"category\":\"c\"},\n{\"name\":\"a\",\"category\":\"d\"}]}",
                    "2: event a: stands there twice");
-    expect_refused("{\"version\":1,\n\"events\":[\n{\"name\":\"b\",\"categry\":\"c\"}]}", "3: event b: unknown key \"categry\"; did you mean \"category\"?");
+    expect_refused("{\"version\":1,\n\"events\":[\n{\"name\":\"b\",\"categry\":\"c\"}]}",
+                   "3: event b: unknown key \"categry\"; did you mean \"category\"?");
     expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\"}]}", "1: event b: \"category\" must be a text of 1 to 50 bytes");
-    expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"derived\":1}]}", "1: event b: \"derived\" must be true or false");
+    expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"derived\":1}]}",
+                   "1: event b: \"derived\" must be true or false");
     expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":[]}]}",
                    "1: event b: \"attributes\" must be an object of \"PATH\": \"TYPE\" or \"PATH\": [\"VALUE\", ...]");
 }
@@ -184,8 +200,9 @@ Test(catalogue, names_the_attribute_that_is_wrong)
 {
     expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":{\"x\":\"int\"}}]}",
                    "1: event b: attribute x: \"int\" is no type (text, integer, number, bool, map, array, any)");
-    expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":{\"x\":\"boool\"}}]}",
-                   "1: event b: attribute x: \"boool\" is no type (text, integer, number, bool, map, array, any); did you mean bool");
+    expect_refused(
+        "{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":{\"x\":\"boool\"}}]}",
+        "1: event b: attribute x: \"boool\" is no type (text, integer, number, bool, map, array, any); did you mean bool");
     expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":{\"x\":[]}}]}",
                    "1: event b: attribute x: an empty list of values would refuse every value");
     expect_refused("{\"version\":1,\"events\":[{\"name\":\"b\",\"category\":\"c\",\"attributes\":{\"x\":[\"a\",2]}}]}",

@@ -33,7 +33,8 @@ static const struct cli cli = {.program = "prog",
                                .options = options,
                                .programs = FOR_CONSUMER};
 
-/* Runs cli_start() with these arguments behind the program's name; a NULL ends them. The result's arguments point into a static array. */
+/* Runs cli_start() with these arguments behind the program's name; a NULL ends them. The result's arguments point into a static
+ * array. */
 static bool start(struct cli_result *result, int *exit_code, ...)
 {
     static char *argv[16];
@@ -109,8 +110,14 @@ Test(cli, helps_on_stdout_with_options_settings_and_exit_codes, .init = redirect
     cr_expect_eq(exit_code, 0);
     fflush(stdout);
     const char *text = read_all(cr_get_redirected_stdout());
-    static const char *const wanted[] = {"Usage: prog [OPTION ...] [FILE ...]\n", "  --until-end ", "  --generate N ", "  --config FILE ", "  kafka.* ",
-                                         "  batch.max_rows ", "Examples:\n  prog --until-end\n", "Exit codes: 0 done; "};
+    static const char *const wanted[] = {"Usage: prog [OPTION ...] [FILE ...]\n",
+                                         "  --until-end ",
+                                         "  --generate N ",
+                                         "  --config FILE ",
+                                         "  kafka.* ",
+                                         "  batch.max_rows ",
+                                         "Examples:\n  prog --until-end\n",
+                                         "Exit codes: 0 done; "};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         cr_expect_not_null(strstr(text, wanted[i]), "%s", wanted[i]);
     cr_expect_null(strstr(text, "aggregator.interval"), "a setting of another program");

@@ -62,13 +62,15 @@ Test(kafka_conf, refuses_a_forced_property_with_file_line_and_key)
 
 Test(kafka_conf, refuses_a_forced_property_under_its_other_name)
 {
-    expect_refused("[kafka]\nqueue.buffering.max.ms = 50\nbootstrap.servers = a:1\n",
-                   "2: kafka.queue.buffering.max.ms: this program sets linger.ms itself, and this is another name for it; remove the line");
+    expect_refused(
+        "[kafka]\nqueue.buffering.max.ms = 50\nbootstrap.servers = a:1\n",
+        "2: kafka.queue.buffering.max.ms: this program sets linger.ms itself, and this is another name for it; remove the line");
 }
 
 Test(kafka_conf, names_a_property_or_value_that_librdkafka_does_not_know)
 {
-    expect_refused("[kafka]\nbotstrap.servers = a:1\n", "2: kafka.botstrap.servers: No such configuration property: \"botstrap.servers\"");
+    expect_refused("[kafka]\nbotstrap.servers = a:1\n",
+                   "2: kafka.botstrap.servers: No such configuration property: \"botstrap.servers\"");
     struct error err = {0};
     const char *path;
     cr_assert_null(configure("[kafka]\nbootstrap.servers = a:1\nsession.timeout.ms = soon\n", NULL, &path, &err));

@@ -69,7 +69,9 @@ Test(log, puts_the_error_behind_the_fields, .init = capture)
     error_set(&err, ERROR_RETRY, "relation \"x\" is locked");
     strcpy(err.sqlstate, "55P03");
     log_error_because(&err, "batch failed", "rows=%d", 7);
-    cr_expect(matches(written(), "level=error msg=\"batch failed\" rows=7 error=\"relation \\\\\"x\\\\\" is locked\" sqlstate=55P03\n$"), "%s", written());
+    cr_expect(
+        matches(written(), "level=error msg=\"batch failed\" rows=7 error=\"relation \\\\\"x\\\\\" is locked\" sqlstate=55P03\n$"),
+        "%s", written());
 }
 
 Test(log, has_no_sqlstate_where_postgres_said_none, .init = capture)
@@ -83,8 +85,10 @@ Test(log, has_no_sqlstate_where_postgres_said_none, .init = capture)
 Test(log, keeps_a_line_one_line_whatever_a_field_holds, .init = capture)
 {
     log_info("x", "value=%s", "a\nb\rc\td\x1b[31m\x7f\xC2\x85\xE2\x80\xA8\xE2\x80\xA9");
-    cr_expect(matches(written(), "value=a\\\\x0ab\\\\x0dc\\\\x09d\\\\x1b\\[31m\\\\x7f\\\\xc2\\\\x85\\\\xe2\\\\x80\\\\xa8\\\\xe2\\\\x80\\\\xa9\n$"), "%s",
-              written());
+    cr_expect(
+        matches(written(),
+                "value=a\\\\x0ab\\\\x0dc\\\\x09d\\\\x1b\\[31m\\\\x7f\\\\xc2\\\\x85\\\\xe2\\\\x80\\\\xa8\\\\xe2\\\\x80\\\\xa9\n$"),
+        "%s", written());
 }
 
 Test(log, is_one_whole_line_however_long_its_fields, .init = capture)
@@ -132,11 +136,11 @@ Test(log_text, leaves_well_formed_utf8_alone)
 Test(log_text, escapes_every_kind_of_bad_utf8)
 {
     static const char *const cases[][2] = {
-        {"\xC3\x28", "\\xc3("},                         /* no continuation */
-        {"\xC0\x80", "\\xc0\\x80"},                     /* overlong */
-        {"\xE0\x80\x80", "\\xe0\\x80\\x80"},            /* overlong */
-        {"\xED\xA0\x80", "\\xed\\xa0\\x80"},            /* surrogate */
-        {"\xF4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},   /* above U+10FFFF */
+        {"\xC3\x28", "\\xc3("},                       /* no continuation */
+        {"\xC0\x80", "\\xc0\\x80"},                   /* overlong */
+        {"\xE0\x80\x80", "\\xe0\\x80\\x80"},          /* overlong */
+        {"\xED\xA0\x80", "\\xed\\xa0\\x80"},          /* surrogate */
+        {"\xF4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* above U+10FFFF */
         {"\xFF", "\\xff"},
         {"\xE2\x82", "\\xe2\\x82"}, /* cut */
     };

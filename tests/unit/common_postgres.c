@@ -14,9 +14,9 @@ static void expect_kinds(enum error_kind kind, const char *const *sqlstates)
 
 Test(postgres_kind, is_retry_for_what_may_pass)
 {
-    expect_kinds(ERROR_RETRY, (const char *const[]){"08000", "08001", "08003", "08006", "08P01",          /* connection */
-                                                    "40001", "40P01", "40003",                            /* serialization, deadlock */
-                                                    "53100", "53200", "53300", "53400",                   /* disk, memory, connections */
+    expect_kinds(ERROR_RETRY, (const char *const[]){"08000", "08001", "08003", "08006", "08P01", /* connection */
+                                                    "40001", "40P01", "40003",                   /* serialization, deadlock */
+                                                    "53100", "53200", "53300", "53400",          /* disk, memory, connections */
                                                     "55000", "55006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05",
                                                     "25006", "25P03", "25P04", "58030", "72000", "TM001", NULL});
 }
@@ -29,20 +29,21 @@ Test(postgres_kind, is_retry_for_a_lost_connection)
 
 Test(postgres_kind, is_reject_for_what_is_the_rows_fault)
 {
-    expect_kinds(ERROR_REJECT, (const char *const[]){"22001", "22003", "22007", "22008", "22021", "22P02", "22P03", "22P05", "23502", "23503", "23505",
-                                                     "23514", "23P01", "54000", "54001", "44000", "P0001", "TM005", NULL});
+    expect_kinds(ERROR_REJECT,
+                 (const char *const[]){"22001", "22003", "22007", "22008", "22021", "22P02", "22P03", "22P05", "23502", "23503",
+                                       "23505", "23514", "23P01", "54000", "54001", "44000", "P0001", "TM005", NULL});
 }
 
 Test(postgres_kind, is_usage_for_settings_rights_and_schema)
 {
-    expect_kinds(ERROR_USAGE, (const char *const[]){"28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703", "42704", "42883", "42P10", "TM002",
-                                                    "TM003", NULL});
+    expect_kinds(ERROR_USAGE, (const char *const[]){"28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703", "42704", "42883",
+                                                    "42P10", "TM002", "TM003", NULL});
 }
 
 Test(postgres_kind, is_fatal_for_what_the_table_does_not_know)
 {
-    expect_kinds(ERROR_FATAL, (const char *const[]){"XX000", "XX001", "XX002", "42601", "25P01", "25P02", "22P04", "22023", "58P01", "0A000", "P0002", "TM004",
-                                                    "TM999", "99999", NULL});
+    expect_kinds(ERROR_FATAL, (const char *const[]){"XX000", "XX001", "XX002", "42601", "25P01", "25P02", "22P04", "22023", "58P01",
+                                                    "0A000", "P0002", "TM004", "TM999", "99999", NULL});
 }
 
 Test(postgres_error, keeps_the_kind_of_a_connection_that_was_never_made)

@@ -93,8 +93,10 @@ static void be_systemd(void)
     int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "tallymill-unit-%d", (int)getpid());
     notify_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(notify_socket, 0);
-    cr_assert_eq(bind(notify_socket, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)), 0);
-    char name[64], pid[16];
+    cr_assert_eq(
+        bind(notify_socket, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)),
+        0);
+    char name[sizeof address.sun_path + 1], pid[16];
     snprintf(name, sizeof name, "@%s", address.sun_path + 1);
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     setenv("NOTIFY_SOCKET", name, 1);

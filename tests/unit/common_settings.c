@@ -91,9 +91,13 @@ Test(settings, suggest_the_nearest_key_for_an_unknown_one)
 
 Test(settings, refuse_a_bad_unit)
 {
-    expect_refused("[memory]\nmax = 64 mb\n", 2, "memory.max: \"64 mb\" is not a size such as \"64 MiB\" (B, KiB, MiB, GiB, kB, MB, GB)");
-    expect_refused("[batch]\nmin_age = 5\n", 2, "batch.min_age: \"5\" is not a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)");
-    expect_set_refused("batch.min_age=5 sec", "--set batch.min_age: \"5 sec\" is not a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)");
+    expect_refused("[memory]\nmax = 64 mb\n", 2,
+                   "memory.max: \"64 mb\" is not a size such as \"64 MiB\" (B, KiB, MiB, GiB, kB, MB, GB)");
+    expect_refused("[batch]\nmin_age = 5\n", 2,
+                   "batch.min_age: \"5\" is not a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)");
+    expect_set_refused(
+        "batch.min_age=5 sec",
+        "--set batch.min_age: \"5 sec\" is not a time with its unit, such as \"5 s\" (us, ms, s, min, h, day, days)");
     expect_set_refused("batch.max_rows=10k", "--set batch.max_rows: \"10k\" is not a whole number");
 }
 
@@ -132,13 +136,20 @@ Test(settings, read_every_unit)
         const char *pair, *key;
         int64_t value;
     } cases[] = {
-        {"memory.max=67108864", "memory.max", 67108864}, {"memory.max=67108864 B", "memory.max", 67108864},
-        {"memory.max=65536KiB", "memory.max", 67108864}, {"memory.max=64 MiB", "memory.max", 67108864},
-        {"memory.max=1 GiB", "memory.max", 1 << 30},     {"memory.max=100000 kB", "memory.max", 100000000},
-        {"memory.max=100 MB", "memory.max", 100000000},  {"memory.max=1 GB", "memory.max", 1000000000},
-        {"batch.min_age=7 us", "batch.min_age", 7},      {"batch.min_age=7ms", "batch.min_age", 7000},
-        {"batch.min_age=7 s", "batch.min_age", 7000000}, {"batch.min_age=1 min", "batch.min_age", 60000000},
-        {"window.ahead=2 h", "window.ahead", INT64_C(7200000000)}, {"window.ahead=2 days", "window.ahead", 2 * CLOCK_DAY_US},
+        {"memory.max=67108864", "memory.max", 67108864},
+        {"memory.max=67108864 B", "memory.max", 67108864},
+        {"memory.max=65536KiB", "memory.max", 67108864},
+        {"memory.max=64 MiB", "memory.max", 67108864},
+        {"memory.max=1 GiB", "memory.max", 1 << 30},
+        {"memory.max=100000 kB", "memory.max", 100000000},
+        {"memory.max=100 MB", "memory.max", 100000000},
+        {"memory.max=1 GB", "memory.max", 1000000000},
+        {"batch.min_age=7 us", "batch.min_age", 7},
+        {"batch.min_age=7ms", "batch.min_age", 7000},
+        {"batch.min_age=7 s", "batch.min_age", 7000000},
+        {"batch.min_age=1 min", "batch.min_age", 60000000},
+        {"window.ahead=2 h", "window.ahead", INT64_C(7200000000)},
+        {"window.ahead=2 days", "window.ahead", 2 * CLOCK_DAY_US},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct settings *settings = load_set(cases[i].pair);
@@ -205,8 +216,8 @@ Test(settings, find_the_oldest_day_of_an_age)
     int64_t now_us, wanted_us;
     clock_parse_time("2026-03-31T23:59:59Z", 20, &now_us);
     static const char *const cases[][2] = {
-        {"13 months", "2025-02-01T00:00:00Z"}, {"1 month", "2026-02-01T00:00:00Z"}, {"0 months", "2026-03-01T00:00:00Z"},
-        {"90 days", "2025-12-31T00:00:00Z"},   {"1 day", "2026-03-30T00:00:00Z"},   {"2015-01-01", "2015-01-01T00:00:00Z"},
+        {"13 months", "2025-02-01T00:00:00Z"},   {"1 month", "2026-02-01T00:00:00Z"}, {"0 months", "2026-03-01T00:00:00Z"},
+        {"90 days", "2025-12-31T00:00:00Z"},     {"1 day", "2026-03-30T00:00:00Z"},   {"2015-01-01", "2015-01-01T00:00:00Z"},
         {"1200 months", "1926-03-01T00:00:00Z"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -221,7 +232,8 @@ Test(settings, find_the_oldest_day_of_an_age)
 
 Test(settings, refuse_an_age_that_is_none)
 {
-    static const char *const bad[] = {"", "13", "months", "1 year", "2015-02-29", "2015-1-1", "-1 days", "1201 months", "99999999999 days"};
+    static const char *const bad[] = {"",         "13",      "months",      "1 year",          "2015-02-29",
+                                      "2015-1-1", "-1 days", "1201 months", "99999999999 days"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char pair[64];
         struct error err = {0};
@@ -246,8 +258,8 @@ static char *printed(const struct settings *settings, unsigned programs)
 Test(settings, print_as_a_file_that_reads_back_the_same)
 {
     struct error err = {0};
-    const char *const sets[] = {"postgres.dsn=postgresql://me@h:5/d?application_name=a%20b", "batch.min_age=1 min", "kafka.bootstrap.servers=a:1,b:2",
-                                "window.oldest=2015-01-01"};
+    const char *const sets[] = {"postgres.dsn=postgresql://me@h:5/d?application_name=a%20b", "batch.min_age=1 min",
+                                "kafka.bootstrap.servers=a:1,b:2", "window.oldest=2015-01-01"};
     struct settings *settings = settings_load(NULL, sets, 4, &err);
     cr_assert_not_null(settings, "%s", err.text);
     char *first = printed(settings, FOR_CONSUMER);

@@ -26,8 +26,9 @@ Test(settings_docs, name_every_key_with_its_default_and_help, .init = read_page,
 {
     for (const struct setting *setting = settings_table; setting->key != NULL; setting++) {
         char row[512];
-        snprintf(row, sizeof row, "| `%s` | %s%s%s | %s", setting->key, setting->fallback[0] != '\0' ? "`" : "", setting->fallback[0] != '\0' ? setting->fallback : "empty",
-                 setting->fallback[0] != '\0' ? "`" : "", setting->help);
+        snprintf(row, sizeof row, "| `%s` | %s%s%s | %s", setting->key, setting->fallback[0] != '\0' ? "`" : "",
+                 setting->fallback[0] != '\0' ? setting->fallback : "empty", setting->fallback[0] != '\0' ? "`" : "",
+                 setting->help);
         cr_expect_not_null(strstr(page, row), "docs/settings.md has no row: %s", row);
     }
 }

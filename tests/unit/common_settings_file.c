@@ -57,7 +57,8 @@ Test(settings_file, warns_where_a_comment_was_probably_meant)
     char text[2048];
     rewind(captured);
     text[fread(text, 1, sizeof text - 1, captured)] = '\0';
-    cr_expect_not_null(strstr(text, "level=warn msg=\"what follows # or ; belongs to the value: comments stand on lines of their own\" "));
+    cr_expect_not_null(
+        strstr(text, "level=warn msg=\"what follows # or ; belongs to the value: comments stand on lines of their own\" "));
     cr_expect_not_null(strstr(text, "line=4 key=\"consumer.group\"\n"));
     cr_expect_null(strstr(text, "line=2"));
     fclose(captured);
@@ -65,8 +66,9 @@ Test(settings_file, warns_where_a_comment_was_probably_meant)
 
 Test(settings_file, knows_comments_blank_lines_crlf_and_a_byte_order_mark)
 {
-    struct settings *settings = load("\xEF\xBB\xBF# comment = 1\r\n\r\n  ; another\r\n [ topics ] # behind a section it may stand\r\n\tevents\t=\t x y \t\r\n"
-                                     "[consumer]\ngroup=last-line-without-newline");
+    struct settings *settings = load(
+        "\xEF\xBB\xBF# comment = 1\r\n\r\n  ; another\r\n [ topics ] # behind a section it may stand\r\n\tevents\t=\t x y \t\r\n"
+        "[consumer]\ngroup=last-line-without-newline");
     cr_expect_str_eq(settings_text(settings, "topics.events"), "x y");
     cr_expect_str_eq(settings_text(settings, "consumer.group"), "last-line-without-newline");
     settings_free(settings);

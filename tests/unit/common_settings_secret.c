@@ -121,7 +121,8 @@ Test(settings_secret, whose_file_cannot_be_read_is_named_with_file_and_line)
     cr_assert_null(settings_load(path, NULL, 0, &err));
     cr_expect_eq(err.kind, ERROR_USAGE);
     char wanted[ERROR_TEXT_BYTES];
-    snprintf(wanted, sizeof wanted, "%s:4: kafka.sasl.password: /nonexistent/password: cannot open: No such file or directory", path);
+    snprintf(wanted, sizeof wanted, "%s:4: kafka.sasl.password: /nonexistent/password: cannot open: No such file or directory",
+             path);
     cr_expect_str_eq(err.text, wanted);
 }
 
@@ -132,13 +133,15 @@ Test(settings_secret, files_of_libpq_that_cannot_be_read_are_named_with_file_and
     cr_assert_null(settings_load(path, NULL, 0, &err));
     cr_expect_eq(err.kind, ERROR_USAGE);
     char wanted[ERROR_TEXT_BYTES];
-    snprintf(wanted, sizeof wanted, "%s:2: postgres.dsn: passfile: cannot read /nonexistent/pgpass: No such file or directory", path);
+    snprintf(wanted, sizeof wanted, "%s:2: postgres.dsn: passfile: cannot read /nonexistent/pgpass: No such file or directory",
+             path);
     cr_expect_str_eq(err.text, wanted);
 }
 
 Test(settings_secret, of_a_credential_needs_systemd)
 {
     unsetenv("CREDENTIALS_DIRECTORY");
-    expect_refused("postgres.dsn=@dsn", "--set postgres.dsn: @dsn names a systemd credential, but CREDENTIALS_DIRECTORY is not set; "
-                                        "give the absolute path of a file");
+    expect_refused("postgres.dsn=@dsn",
+                   "--set postgres.dsn: @dsn names a systemd credential, but CREDENTIALS_DIRECTORY is not set; "
+                   "give the absolute path of a file");
 }
