@@ -155,10 +155,12 @@ static void print_statistics(const struct status *status)
     }
     if (answer_is_null(facts, 0, "leader_since")) {
         fputs("; no aggregator has run yet\n", stdout);
+    } else if (answer_text(facts, 0, "leader")[0] == '\0') {
+        fputs("; no aggregator runs now\n", stdout);
     } else {
         fputs("; aggregator ", stdout);
         terminal_text(stdout, answer_text(facts, 0, "leader"));
-        fputc('\n', stdout);
+        printf(", last seen %s ago\n", terminal_age(age, answer_int(facts, 0, "leader_seen_us")));
     }
     if (answer_int(facts, 0, "dirty_days") > 0) {
         printf("%s days wait for a rebuild, the newest: %s\n", terminal_number(number, answer_int(facts, 0, "dirty_days")),

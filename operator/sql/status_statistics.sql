@@ -8,5 +8,6 @@ SELECT count(DISTINCT batch_id) AS pending_batches, coalesce(sum(stored), 0)::bi
        (SELECT string_agg(day::text, ' ' ORDER BY day DESC)
         FROM (SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL ORDER BY day DESC LIMIT 10) newest) AS dirty_newest,
        (SELECT leader FROM tallymill.leader) AS leader, (SELECT epoch FROM tallymill.leader) AS leader_epoch,
-       (SELECT claimed_at FROM tallymill.leader WHERE epoch > 0) AS leader_since
+       (SELECT claimed_at FROM tallymill.leader WHERE epoch > 0) AS leader_since,
+       (SELECT (extract(epoch FROM clock_timestamp() - seen_at) * 1000000)::bigint FROM tallymill.leader WHERE epoch > 0) AS leader_seen_us
 FROM pending;
