@@ -70,7 +70,8 @@ def test_the_files_run_in_psql_as_they_stand(make_site):
 def test_the_topic_gets_its_settings(make_site):
     site = make_site(partitions=5)
     resource = ConfigResource("topic", site.topic)
-    config = AdminClient({"bootstrap.servers": site.stack.bootstrap}).describe_configs([resource])[resource].result(30)
+    admin = AdminClient({"bootstrap.servers": site.stack.bootstrap})  # must outlive the answer
+    config = admin.describe_configs([resource])[resource].result(30)
     assert config["message.timestamp.type"].value == "LogAppendTime"
     assert config["max.message.bytes"].value == str(4 << 20)
     assert len(site.end_offsets()) == 5
