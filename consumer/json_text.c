@@ -3,7 +3,8 @@
  * Strings go eight bytes at a time while none of them needs a look: most text of events is plain ASCII. Doubles first try to be a whole number
  * over a small power of ten, which nearly all measured values are (12.5, 0.034): when n / 10^k gives the value back, with n below 2^53 and
  * k <= 22, the decimal n * 10^-k reads back as it (both are exact, one division rounds once: Clinger 1990), and the smallest such k is the
- * shortest. The rest prints with rising precision until it reads back. A Ryu table would be faster for the rest and 10 kB larger; the rest is rare.
+ * shortest. Other values from 0.001 to a billion are rounded to 15, 16, 17 digits in exact 128-bit arithmetic, until the decimal lies in the
+ * interval that reads back. What is left prints with rising precision; a table of Ryu would be faster there and 10 kB larger, and that is rare.
  */
 #include "json_text.h"
 
@@ -148,9 +149,31 @@ uint8_t *json_write_int(uint8_t *out, int64_t value)
     return json_write_uint(out, 0 - (uint64_t)value);
 }
 
-/* Writes n * 10^-decimals, 0 <= decimals <= 6, with at least one decimal. */
-static uint8_t *write_decimal(uint8_t *out, uint64_t n, unsigned decimals, uint64_t scale)
+static const uint64_t powers_of_ten[20] = {UINT64_C(1),
+                                           UINT64_C(10),
+                                           UINT64_C(100),
+                                           UINT64_C(1000),
+                                           UINT64_C(10000),
+                                           UINT64_C(100000),
+                                           UINT64_C(1000000),
+                                           UINT64_C(10000000),
+                                           UINT64_C(100000000),
+                                           UINT64_C(1000000000),
+                                           UINT64_C(10000000000),
+                                           UINT64_C(100000000000),
+                                           UINT64_C(1000000000000),
+                                           UINT64_C(10000000000000),
+                                           UINT64_C(100000000000000),
+                                           UINT64_C(1000000000000000),
+                                           UINT64_C(10000000000000000),
+                                           UINT64_C(100000000000000000),
+                                           UINT64_C(1000000000000000000),
+                                           UINT64_C(10000000000000000000)};
+
+/* Writes n * 10^-decimals, with at least one decimal. */
+static uint8_t *write_decimal(uint8_t *out, uint64_t n, unsigned decimals)
 {
+    const uint64_t scale = powers_of_ten[decimals];
     out = json_write_uint(out, n / scale);
     *out++ = '.';
     uint64_t fraction = n % scale;
@@ -161,6 +184,42 @@ static uint8_t *write_decimal(uint8_t *out, uint64_t n, unsigned decimals, uint6
     for (unsigned i = decimals; i-- > 0; fraction /= 10)
         out[i] = (uint8_t)('0' + fraction % 10);
     return out + decimals;
+}
+
+/* Digits before the point of a size from 0.001 up; 0, -1, -2 where zeros stand behind it. */
+static int whole_digits(double size)
+{
+    if (size < 1)
+        return size >= 0.1 ? 0 : size >= 0.01 ? -1 : -2;
+    int digits = 1;
+    for (uint64_t whole = (uint64_t)size; whole >= 10; whole /= 10)
+        digits++;
+    return digits;
+}
+
+/* The shortest decimal of a size from 0.001 to below 1e9, which is mantissa * 2^-shift. Bounds: mantissa < 2^53, 10^k < 2^64 (k <= 19), the decimal's digits < 2^57,
+ * shift <= 62: every product stays below 2^120. A decimal n * 10^-k reads back when it is nearer than half the distance of two doubles: |n * 2^shift -
+ * mantissa * 10^k| * 2 < 10^k (half of that below a power of two, where doubles lie closer). Seventeen digits always do. */
+static uint8_t *write_exact(uint8_t *out, double size)
+{
+    int exponent;
+    const uint64_t mantissa = (uint64_t)ldexp(frexp(size, &exponent), 53);
+    const unsigned shift = (unsigned)(53 - exponent);
+    const unsigned nearness = mantissa == UINT64_C(1) << 52 ? 4 : 2;
+    uint64_t n = 0;
+    unsigned decimals = 0;
+    for (int digits = 15; digits <= 17; digits++) {
+        decimals = (unsigned)(digits - whole_digits(size));
+        const unsigned __int128 scaled = (unsigned __int128)mantissa * powers_of_ten[decimals];
+        n = (uint64_t)((scaled + ((unsigned __int128)1 << (shift - 1))) >> shift);
+        const unsigned __int128 back = (unsigned __int128)n << shift;
+        const unsigned __int128 off = back > scaled ? back - scaled : scaled - back;
+        if (off * nearness < powers_of_ten[decimals])
+            break;
+    }
+    for (; n % 10 == 0 && decimals > 1; decimals--)
+        n /= 10;
+    return write_decimal(out, n, decimals);
 }
 
 /* Puts ".0" behind a printed number that has neither point nor exponent, strips zeros that end a mantissa, and copies it out. */
@@ -195,16 +254,18 @@ enum reason json_write_float64(uint8_t **out, double value)
     uint8_t *to = *out;
     const double size = fabs(value);
     if (size < 1e9 && (size >= 1e-3 || size == 0)) {
-        uint64_t scale = 1;
-        for (unsigned decimals = 0; decimals <= 6; decimals++, scale *= 10) {
-            const uint64_t n = (uint64_t)(size * (double)scale + 0.5);
-            if ((double)n / (double)scale == size) {
-                if (signbit(value))
-                    *to++ = '-';
-                *out = write_decimal(to, n, decimals, scale);
+        if (signbit(value))
+            *to++ = '-';
+        for (unsigned decimals = 0; decimals <= 6; decimals++) {
+            const double scale = (double)powers_of_ten[decimals];
+            const uint64_t n = (uint64_t)(size * scale + 0.5);
+            if ((double)n / scale == size) {
+                *out = write_decimal(to, n, decimals);
                 return REASON_NONE;
             }
         }
+        *out = write_exact(to, size);
+        return REASON_NONE;
     }
     char printed[JSON_TEXT_ROOM];
     /* Fifteen digits always survive a normal double; below that range fewer may do. */

@@ -155,13 +155,17 @@ void worker_drop_connection(struct worker *worker, int64_t now_us)
     worker_back_off(worker, now_us);
 }
 
+/* The server's side of a vanished network: without these a worker's host that is cut off keeps its locks for two hours. */
+static const char session_sql[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+
 static bool connect_database(struct worker *worker, int64_t now_us, struct error *err)
 {
     struct error local;
     error_clear(&local);
     worker->conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
-    if (worker->conn && postgres_check_schema(worker->conn, &local)) {
-        PQsetnonblocking(worker->conn, 1);
+    if (worker->conn && postgres_check_schema(worker->conn, &local) &&
+        postgres_exec(worker->conn, session_sql, CONNECT_LIMIT_US, &local)) {
+        worker->has_connected = true;
         worker->resync = true;
         worker->backoff_us = 0;
         log_info("connected to Postgres", NULL);
@@ -169,7 +173,9 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     }
     PQfinish(worker->conn);
     worker->conn = NULL;
-    if (local.kind != ERROR_RETRY) {
+    /* A login that worked before and is refused now: its password is being rotated. */
+    const bool is_rotating = worker->has_connected && strncmp(local.sqlstate, "28", 2) == 0;
+    if (local.kind != ERROR_RETRY && !is_rotating) {
         *err = local;
         return false;
     }

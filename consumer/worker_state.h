@@ -22,6 +22,7 @@ struct worker {
     rd_kafka_message_t *held;  /* met when the batch had no room */
     int32_t held_partition;
 
+    bool has_connected;        /* to Postgres, once */
     bool is_open;              /* a transaction is under way, on `sending` */
     bool retry_sending;        /* `sending` was rolled back whole and goes again */
     bool resync;               /* memory and ledger may differ: drop all, claim and assign again */

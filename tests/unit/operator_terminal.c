@@ -30,16 +30,20 @@ Test(terminal, escapes_what_could_move_the_cursor_or_turn_the_text)
 {
     shows_as("\x1b[31mred", "\\x1b[31mred");
     shows_as("a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f");
-    shows_as("\xc2\x9b" "2J", "\\xc2\\x9b2J");       /* CSI as one C1 control */
-    shows_as("\xe2\x80\xae" "evil", "\\xe2\\x80\\xaeevil"); /* right-to-left override */
+    shows_as("\xc2\x9b"
+             "2J",
+             "\\xc2\\x9b2J"); /* CSI as one C1 control */
+    shows_as("\xe2\x80\xae"
+             "evil",
+             "\\xe2\\x80\\xaeevil"); /* right-to-left override */
 }
 
 Test(terminal, escapes_bytes_that_are_not_utf8)
 {
     shows_as("\xff", "\\xff");
-    shows_as("\xc0\x80", "\\xc0\\x80");         /* overlong */
+    shows_as("\xc0\x80", "\\xc0\\x80");          /* overlong */
     shows_as("\xed\xa0\x80", "\\xed\\xa0\\x80"); /* a surrogate */
-    shows_as("\xe2\x82", "\\xe2\\x82");         /* cut */
+    shows_as("\xe2\x82", "\\xe2\\x82");          /* cut */
     shows_as("\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80");
 }
 

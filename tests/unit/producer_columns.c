@@ -85,7 +85,8 @@ static bool has_data(const char *bytes, size_t length)
 Test(columns, without_a_mapping_fields_named_like_columns_are_them)
 {
     check_ok();
-    must_fill("{\"id\": \"019BC0FD-8aba-7a3c-9d4e-5f60718293a4\", \"event_name\": \"login\", \"event_category\": \"business\", \"session_id\": \"s\", \"user_id\": 7,"
+    must_fill("{\"id\": \"019BC0FD-8aba-7a3c-9d4e-5f60718293a4\", \"event_name\": \"login\", \"event_category\": \"business\", "
+              "\"session_id\": \"s\", \"user_id\": 7,"
               " \"is_internal\": true, \"created_at\": \"2026-01-15T09:30:00.25Z\", \"event_data\": {\"a\": 1}}");
     cr_assert_arr_eq(event->id, "\x01\x9b\xc0\xfd\x8a\xba\x7a\x3c\x9d\x4e\x5f\x60\x71\x82\x93\xa4", 16);
     cr_assert_eq(event->created_at_us, 1768469400250000);
@@ -97,7 +98,8 @@ Test(columns, without_a_mapping_fields_named_like_columns_are_them)
 Test(columns, absent_and_null_optional_fields_are_absent_and_the_time_is_now)
 {
     check_ok();
-    must_fill("{\"event_name\": \"login\", \"session_id\": null, \"user_id\": \"\", \"event_category\": \"\", \"created_at\": null}");
+    must_fill(
+        "{\"event_name\": \"login\", \"session_id\": null, \"user_id\": \"\", \"event_category\": \"\", \"created_at\": null}");
     cr_assert(!event->has_user && event->session_id_length == 0 && event->event_category_length == 0 && event->has_created);
     must_reject("{\"session_id\": \"s\"}", "event_name is missing");
     must_reject("{\"event_name\": \"login\", \"other\": 1}", "the field 'other' goes nowhere");
@@ -113,7 +115,9 @@ Test(columns, maps_the_real_requests_as_the_readme_does)
     must_fill("{\"time\": \"2015-05-17T10:05:03Z\", \"client\": \"83.149.9.216\", \"id\": 5, \"bytes\": null}");
     cr_assert_arr_eq(event->session_id, "83.149.9.216", event->session_id_length);
     cr_assert_eq(event->created_at_us, 1431857103000000);
-    cr_assert(HAS_DATA("\xa2id\x05\xa5" "bytes\xc0"), "with a mapping, a field called id is only a field");
+    cr_assert(HAS_DATA("\xa2id\x05\xa5"
+                       "bytes\xc0"),
+              "with a mapping, a field called id is only a field");
     must_reject("{\"client\": \"x\"}", "created_at is missing: no field 'time'");
 }
 
@@ -139,7 +143,8 @@ Test(columns, what_was_mapped_is_not_in_the_rest_and_one_field_may_serve_twice)
     check_ok();
     must_fill("{\"name\": \"login\", \"user\": {\"session\": \"s\", \"age\": 3}}");
     cr_assert_eq(event->session_id_length, 1);
-    cr_assert(HAS_DATA("\xa7session\xa1s\xa4user\x81\xa3" "age\x03"));
+    cr_assert(HAS_DATA("\xa7session\xa1s\xa4user\x81\xa3"
+                       "age\x03"));
 }
 
 Test(columns, constants_are_texts_and_json_values_in_event_data)
@@ -154,14 +159,16 @@ Test(columns, constants_are_texts_and_json_values_in_event_data)
     check_ok();
     must_fill("{}");
     cr_assert(event->user_id == 42 && event->is_internal);
-    cr_assert(HAS_DATA("\xa1n\x2a\xa1t\xa9" "forty two\xa1l\x91\x01"));
+    cr_assert(HAS_DATA("\xa1n\x2a\xa1t\xa9"
+                       "forty two\xa1l\x91\x01"));
     must_fill("{}");
 }
 
 Test(columns, takes_integers_and_texts_of_digits_for_each_other_and_nothing_else)
 {
     check_ok();
-    must_fill("{\"event_name\": \"login\", \"session_id\": 12345, \"user_id\": \"9223372036854775807\", \"is_internal\": \"false\"}");
+    must_fill(
+        "{\"event_name\": \"login\", \"session_id\": 12345, \"user_id\": \"9223372036854775807\", \"is_internal\": \"false\"}");
     cr_assert_eq(event->user_id, INT64_MAX);
     cr_assert_arr_eq(event->session_id, "12345", 5);
     must_reject("{\"event_name\": \"login\", \"session_id\": 1.5}", "session_id is no text");

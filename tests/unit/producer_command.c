@@ -70,7 +70,10 @@ Test(command, reads_a_plan, .init = redirect)
 {
     struct produce produce;
     int exit_code = -1;
-    cr_assert(read_line(&produce, "--generate 200000 --days 30 --seed 18446744073709551615 --until 2026-01-15T00:00:00Z --rate 2.5 --json --ack-log /tmp/a", &exit_code));
+    cr_assert(read_line(
+        &produce,
+        "--generate 200000 --days 30 --seed 18446744073709551615 --until 2026-01-15T00:00:00Z --rate 2.5 --json --ack-log /tmp/a",
+        &exit_code));
     cr_assert(produce.is_generating && produce.wants_json);
     cr_assert_eq(produce.plan.events, 200000);
     cr_assert_eq(produce.plan.seed, UINT64_MAX);
@@ -85,7 +88,8 @@ Test(command, without_files_reads_stdin, .init = redirect)
 {
     struct produce produce;
     int exit_code = -1;
-    cr_assert(read_line(&produce, "--const event_name=page_view --map session_id=client --rest event_data --time-unit ms", &exit_code));
+    cr_assert(
+        read_line(&produce, "--const event_name=page_view --map session_id=client --rest event_data --time-unit ms", &exit_code));
     cr_assert_eq(produce.path_count, 1);
     cr_assert_str_eq(produce.paths[0], "-");
     produce_reset(&produce);

@@ -84,7 +84,8 @@ Test(event, a_begun_event_holds_nothing_of_the_one_before)
     tally_event_id(event, first);
     tally_event_begin(event, "login");
     struct event_message message = must_encode();
-    cr_assert_eq(message.value_length, 3 + 16 + 2 + 11 + 6 + 11 + 9 + 1, "id, name and time alone: %zu bytes", message.value_length);
+    cr_assert_eq(message.value_length, 3 + 16 + 2 + 11 + 6 + 11 + 9 + 1, "id, name and time alone: %zu bytes",
+                 message.value_length);
     tally_event_id(event, second);
     cr_assert_neq(memcmp(first, second, sizeof first), 0);
 }
@@ -234,10 +235,22 @@ static void put_random(struct random *random, msgpack_packer *oracle, const char
     char text[400];
     size_t length = random_below(random, sizeof text);
     switch (kind) {
-    case 0: tally_event_int(event, key, (int64_t)bits); msgpack_pack_int64(oracle, (int64_t)bits); break;
-    case 1: tally_event_int(event, key, -(int64_t)(bits >> 1)); msgpack_pack_int64(oracle, -(int64_t)(bits >> 1)); break;
-    case 2: tally_event_uint(event, key, bits); msgpack_pack_uint64(oracle, bits); break;
-    case 3: tally_event_number(event, key, real); msgpack_pack_double(oracle, real); break;
+    case 0:
+        tally_event_int(event, key, (int64_t)bits);
+        msgpack_pack_int64(oracle, (int64_t)bits);
+        break;
+    case 1:
+        tally_event_int(event, key, -(int64_t)(bits >> 1));
+        msgpack_pack_int64(oracle, -(int64_t)(bits >> 1));
+        break;
+    case 2:
+        tally_event_uint(event, key, bits);
+        msgpack_pack_uint64(oracle, bits);
+        break;
+    case 3:
+        tally_event_number(event, key, real);
+        msgpack_pack_double(oracle, real);
+        break;
     case 4:
         tally_event_bool(event, key, bits & 1);
         bits & 1 ? msgpack_pack_true(oracle) : msgpack_pack_false(oracle);
@@ -248,7 +261,10 @@ static void put_random(struct random *random, msgpack_packer *oracle, const char
         tally_event_text_n(event, key, text, length);
         msgpack_pack_str_with_body(oracle, text, length);
         break;
-    case 6: tally_event_bytes(event, key, &bits, bits % 9); msgpack_pack_bin_with_body(oracle, &bits, bits % 9); break;
+    case 6:
+        tally_event_bytes(event, key, &bits, bits % 9);
+        msgpack_pack_bin_with_body(oracle, &bits, bits % 9);
+        break;
     default: {
         size_t entries = random_below(random, 20);
         kind == 7 ? tally_event_map(event, key) : tally_event_array(event, key);
@@ -298,7 +314,16 @@ static void check_timestamp(int64_t wall_us)
 
 Test(event, times_read_back_in_all_three_forms_of_the_timestamp)
 {
-    static const int64_t times[] = {0, 1, -1, 1768469400000000, 1768469400250000, 4294967295000000, 4294967296000000, 17179869183999999, 17179869184000000, -62135596800000000};
+    static const int64_t times[] = {0,
+                                    1,
+                                    -1,
+                                    1768469400000000,
+                                    1768469400250000,
+                                    4294967295000000,
+                                    4294967296000000,
+                                    17179869183999999,
+                                    17179869184000000,
+                                    -62135596800000000};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
         check_timestamp(times[i]);
 }

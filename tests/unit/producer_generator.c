@@ -1,4 +1,5 @@
-/* producer_generator.c - the generator: repeatable, exactly as many as asked, with the plan's events, funnel, attributes and days. */
+/* producer_generator.c - the generator: repeatable, exactly as many as asked, with the plan's events, funnel, attributes and days.
+ */
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -31,7 +32,8 @@ static uint64_t hash_of(struct generator_plan plan)
         struct event_message message;
         struct tally_error err;
         cr_assert(event_encode(event, &message, &err), "%s", err.text);
-        hash = XXH3_64bits_withSeed(message.value, message.value_length, XXH3_64bits_withSeed(message.key, message.key_length, hash));
+        hash =
+            XXH3_64bits_withSeed(message.value, message.value_length, XXH3_64bits_withSeed(message.key, message.key_length, hash));
     }
     tally_event_free(event);
     generator_free(generator);
@@ -126,7 +128,9 @@ static struct tally *tally_of(struct tally *tallies, const char *name, size_t le
 /* Counts a session once a name: (session, name) pairs in a big open-addressing set. */
 static bool is_first(uint64_t *seen, size_t slots, const struct tally_event *event)
 {
-    uint64_t pair = XXH3_64bits_withSeed(event->session_id, event->session_id_length, XXH3_64bits(event->event_name, event->event_name_length)) | 1;
+    uint64_t pair = XXH3_64bits_withSeed(event->session_id, event->session_id_length,
+                                         XXH3_64bits(event->event_name, event->event_name_length)) |
+                    1;
     size_t at = pair % slots;
     for (; seen[at] != 0; at = (at + 1) % slots)
         if (seen[at] == pair)
@@ -166,10 +170,13 @@ Test(generator, all_sixteen_events_occur_and_the_funnel_narrows)
     cr_assert_eq(on_wire, 16);
     catalogue_free(catalogue);
 
-    static const char *const funnel[] = {"session_start", "code_input", "doc_generation", "performance", "doc_export", "checkout_completed"};
+    static const char *const funnel[] = {"session_start", "code_input", "doc_generation",
+                                         "performance",   "doc_export", "checkout_completed"};
     for (size_t i = 1; i < sizeof funnel / sizeof *funnel; i++) {
-        uint64_t wide = tally_of(tallies, funnel[i - 1], strlen(funnel[i - 1]))->sessions, narrow = tally_of(tallies, funnel[i], strlen(funnel[i]))->sessions;
-        cr_assert_lt(narrow, wide, "%s %llu, %s %llu", funnel[i - 1], (unsigned long long)wide, funnel[i], (unsigned long long)narrow);
+        uint64_t wide = tally_of(tallies, funnel[i - 1], strlen(funnel[i - 1]))->sessions,
+                 narrow = tally_of(tallies, funnel[i], strlen(funnel[i]))->sessions;
+        cr_assert_lt(narrow, wide, "%s %llu, %s %llu", funnel[i - 1], (unsigned long long)wide, funnel[i],
+                     (unsigned long long)narrow);
         cr_assert_gt(narrow, 0);
     }
     cr_assert(internal > 200000 * 0.015 && internal < 200000 * 0.05, "about 3 %% are internal: %llu", (unsigned long long)internal);
@@ -191,13 +198,16 @@ static void check_type(const struct event_kind *kind, const struct attribute *at
 {
     msgpack_object_type type = value->type;
     bool is_integer = type == MSGPACK_OBJECT_POSITIVE_INTEGER || type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
-    bool ok = attribute->type == ATTRIBUTE_ANY || (attribute->type == ATTRIBUTE_TEXT && type == MSGPACK_OBJECT_STR) || (attribute->type == ATTRIBUTE_INTEGER && is_integer) ||
-              (attribute->type == ATTRIBUTE_NUMBER && (is_integer || type == MSGPACK_OBJECT_FLOAT64)) || (attribute->type == ATTRIBUTE_BOOL && type == MSGPACK_OBJECT_BOOLEAN) ||
+    bool ok = attribute->type == ATTRIBUTE_ANY || (attribute->type == ATTRIBUTE_TEXT && type == MSGPACK_OBJECT_STR) ||
+              (attribute->type == ATTRIBUTE_INTEGER && is_integer) ||
+              (attribute->type == ATTRIBUTE_NUMBER && (is_integer || type == MSGPACK_OBJECT_FLOAT64)) ||
+              (attribute->type == ATTRIBUTE_BOOL && type == MSGPACK_OBJECT_BOOLEAN) ||
               (attribute->type == ATTRIBUTE_MAP && type == MSGPACK_OBJECT_MAP);
     cr_assert(ok, "%s.%s has msgpack type %d", kind->name, attribute->path, (int)type);
     bool is_listed = attribute->values == NULL;
     for (size_t i = 0; !is_listed && attribute->values[i] != NULL; i++)
-        is_listed = strlen(attribute->values[i]) == value->via.str.size && memcmp(attribute->values[i], value->via.str.ptr, value->via.str.size) == 0;
+        is_listed = strlen(attribute->values[i]) == value->via.str.size &&
+                    memcmp(attribute->values[i], value->via.str.ptr, value->via.str.size) == 0;
     cr_assert(is_listed, "%s.%s = %.*s", kind->name, attribute->path, (int)value->via.str.size, value->via.str.ptr);
 }
 

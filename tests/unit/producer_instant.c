@@ -47,8 +47,18 @@ Test(instant, never_guesses_a_unit_and_takes_nothing_else_for_a_time)
     int64_t wall_us;
     cr_assert_not_null(read_text("1431857103", TIME_UNIT_UNSTATED, &wall_us));
     cr_assert_not_null(read_text("\"1431857103\"", TIME_UNIT_UNSTATED, &wall_us));
-    static const char *const no_times[] = {"\"\"", "\"yesterday\"", "\"2015-05-17\"", "\"2015-05-17T10:05:03\"", "\"2015-02-30T00:00:00Z\"", "\"1-2\"", "\"-\"", "true", "[]",
-                                           "9223372036854775807", "1e300", "\"99999999999999999999\""};
+    static const char *const no_times[] = {"\"\"",
+                                           "\"yesterday\"",
+                                           "\"2015-05-17\"",
+                                           "\"2015-05-17T10:05:03\"",
+                                           "\"2015-02-30T00:00:00Z\"",
+                                           "\"1-2\"",
+                                           "\"-\"",
+                                           "true",
+                                           "[]",
+                                           "9223372036854775807",
+                                           "1e300",
+                                           "\"99999999999999999999\""};
     for (size_t i = 0; i < sizeof no_times / sizeof *no_times; i++)
         cr_assert_not_null(read_text(no_times[i], TIME_UNIT_S, &wall_us), "%s", no_times[i]);
     enum time_unit unit;

@@ -1,6 +1,7 @@
 /* producer_library.c - the library against librdkafka's mock brokers: fates, a full queue, a dead handle, a close without Kafka.
  *
- * The mock checks no sequence numbers, so this proves that nothing is lost or told twice on our side; the integration tests prove the rest.
+ * The mock checks no sequence numbers, so this proves that nothing is lost or told twice on our side; the integration tests prove
+ * the rest.
  */
 #include <criterion/criterion.h>
 
@@ -14,7 +15,10 @@
 
 static const struct tally_setting mock[] = {
     {"kafka.bootstrap.servers", "ignored:1"}, {"kafka.test.mock.num.brokers", "1"}, {"kafka.linger.ms", "1"}, {NULL, NULL}};
-static const struct tally_setting nobody[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"}, {"kafka.queue.buffering.max.messages", "5"}, {"publish.timeout.ms", "50"}, {NULL, NULL}};
+static const struct tally_setting nobody[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"},
+                                              {"kafka.queue.buffering.max.messages", "5"},
+                                              {"publish.timeout.ms", "50"},
+                                              {NULL, NULL}};
 
 struct fates {
     atomic_int acknowledged, failed, logged;
@@ -178,7 +182,8 @@ Test(library, refuses_wrong_settings_by_name)
                  {"catalogue.file", "/nonexistent/file", "/nonexistent/file"},
                  {"topics.event", "x", "unknown setting 'topics.event'"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"}, {cases[i].key, cases[i].value}, {NULL, NULL}};
+        struct tally_setting settings[] = {
+            {"kafka.bootstrap.servers", "127.0.0.1:1"}, {cases[i].key, cases[i].value}, {NULL, NULL}};
         struct tally_error err = {0};
         cr_assert_null(tally_open(settings, NULL, &err), "%s", cases[i].key);
         cr_assert_eq(err.code, TALLY_INVALID);
@@ -189,7 +194,8 @@ Test(library, refuses_wrong_settings_by_name)
     cr_assert_not_null(strstr(err.text, "kafka.bootstrap.servers is not set"));
 }
 
-/* -- The channel: a handle that librdkafka declares dead ------------------------------------------------------------------------ */
+/* -- The channel: a handle that librdkafka declares dead ------------------------------------------------------------------------
+ */
 
 struct seen {
     int acknowledged, failed;
@@ -221,7 +227,9 @@ Test(channel, a_dead_handle_is_replaced_and_what_it_held_is_sent_again)
     struct event_message message = {.key = "k", .key_length = 1, .value = "value", .value_length = 5};
     for (int i = 0; i < EVENTS; i++)
         cr_assert_eq(channel_send(channel, &message), RD_KAFKA_RESP_ERR_NO_ERROR);
-    cr_assert_eq(rd_kafka_test_fatal_error(channel_handle(channel), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "the test says so"), RD_KAFKA_RESP_ERR_NO_ERROR);
+    cr_assert_eq(
+        rd_kafka_test_fatal_error(channel_handle(channel), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "the test says so"),
+        RD_KAFKA_RESP_ERR_NO_ERROR);
     int64_t deadline_us = clock_now_us() + 30 * CLOCK_SECOND_US;
     while (seen.acknowledged + seen.failed < EVENTS && clock_now_us() < deadline_us)
         channel_serve(channel, 20);

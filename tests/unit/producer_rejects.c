@@ -25,9 +25,10 @@ Test(rejects, are_kept_as_json_lines_with_file_line_reason_and_text, .init = cr_
     cr_assert_eq(rejects_count(rejects), 3);
     cr_assert(rejects_close(rejects, &err), "%s", err.text);
 
-    static const char *const expected[] = {"{\"file\":\"in.ndjson\",\"line\":3,\"reason\":\"no JSON\",\"text\":\"{\\\"a\\n\\\"\"}\n",
-                                           "{\"file\":\"in.ndjson\",\"line\":4,\"reason\":\"no JSON\",\"base64\":\"//79IQ==\"}\n",
-                                           "{\"file\":\"in.ndjson\",\"line\":5,\"reason\":\"too long\"}\n"};
+    static const char *const expected[] = {
+        "{\"file\":\"in.ndjson\",\"line\":3,\"reason\":\"no JSON\",\"text\":\"{\\\"a\\n\\\"\"}\n",
+        "{\"file\":\"in.ndjson\",\"line\":4,\"reason\":\"no JSON\",\"base64\":\"//79IQ==\"}\n",
+        "{\"file\":\"in.ndjson\",\"line\":5,\"reason\":\"too long\"}\n"};
     FILE *file = fopen(path, "r");
     char line[256];
     for (size_t i = 0; i < 3; i++) {

@@ -20,8 +20,25 @@ Test(text, takes_ascii_and_every_length_of_code_point_at_its_limits)
 
 Test(text, refuses_every_kind_of_bad_sequence_at_every_position)
 {
-    static const char *const faults[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3(", "\xc3", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe2\x82", "\xe2(\x82", "\xed\xa0\x80",
-                                         "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf0\x9f\x98", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff"};
+    static const char *const faults[] = {"\x80",
+                                         "\xbf",
+                                         "\xc0\x80",
+                                         "\xc1\xbf",
+                                         "\xc3(",
+                                         "\xc3",
+                                         "\xe0\x80\x80",
+                                         "\xe0\x9f\xbf",
+                                         "\xe2\x82",
+                                         "\xe2(\x82",
+                                         "\xed\xa0\x80",
+                                         "\xed\xbf\xbf",
+                                         "\xf0\x80\x80\x80",
+                                         "\xf0\x8f\xbf\xbf",
+                                         "\xf0\x9f\x98",
+                                         "\xf4\x90\x80\x80",
+                                         "\xf5\x80\x80\x80",
+                                         "\xfe",
+                                         "\xff"};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         for (size_t before = 0; before < 20; before++) {
             char text[64];
