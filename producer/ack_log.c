@@ -1,7 +1,7 @@
 /* ack_log.c - see ack_log.h.
  *
- * Buffered: a line an event at a million events a second must not be a system call each. Killed, the file lacks the last lines, but never
- * holds an id that was not acknowledged, which is what its readers rely on.
+ * Buffered: a line an event at a million events a second must not be a system call each. Killed, the file lacks the last lines, but
+ * never holds an id that was not acknowledged, which is what its readers rely on.
  */
 #include "ack_log.h"
 
@@ -40,7 +40,8 @@ struct ack_log *ack_log_open(const char *path, struct error *err)
 void ack_log_add(struct ack_log *log, const struct tally_delivery *delivery)
 {
     char id[UUID_TEXT_BYTES];
-    if (fprintf(log->file, "%s %d %lld\n", uuid_format(id, delivery->id), (int)delivery->topic_partition, (long long)delivery->offset) < 0)
+    if (fprintf(log->file, "%s %d %lld\n", uuid_format(id, delivery->id), (int)delivery->topic_partition,
+                (long long)delivery->offset) < 0)
         log->failure = errno;
 }
 

@@ -1,8 +1,8 @@
 /* attributes.c - the calls that put attributes into event_data. See event.h.
  *
- * A map's header holds the number of its entries, which is known only when it is closed. One byte is kept for it, enough for 15 entries; a
- * larger container moves its entries by two bytes when it is closed (at most 64 KiB at memory speed, and rare). Always keeping three
- * bytes would avoid the move and make every map two bytes longer in Kafka, in each copy, for years.
+ * A map's header holds the number of its entries, which is known only when it is closed. One byte is kept for it, enough for 15
+ * entries; a larger container moves its entries by two bytes when it is closed (at most 64 KiB at memory speed, and rare). Always
+ * keeping three bytes would avoid the move and make every map two bytes longer in Kafka, in each copy, for years.
  *
  * Invariant: `end` never lets event_data pass its limit by more than one header, and TAIL_BYTES are always left behind it. Keys of
  * open maps lie before every header that may still move, so the positions in `keys` stay true.
@@ -58,7 +58,8 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key)
     }
 }
 
-/* Writes the key, counts the entry, and returns room for a value of `need` bytes; NULL with the mistake remembered. The caller then moves `end`. */
+/* Writes the key, counts the entry, and returns room for a value of `need` bytes; NULL with the mistake remembered. The caller then
+ * moves `end`. */
 static uint8_t *begin_value(struct tally_event *event, const char *key, size_t need)
 {
     if (event->depth == 0)
@@ -170,7 +171,8 @@ static void open_container(struct tally_event *event, const char *key, bool is_m
     uint8_t *to = begin_value(event, key, PACK_MAX);
     if (to == NULL)
         return;
-    event->open[event->depth++] = (struct event_container){.header = (uint32_t)(to - event->bytes), .number = ++event->containers, .is_map = is_map};
+    event->open[event->depth++] =
+        (struct event_container){.header = (uint32_t)(to - event->bytes), .number = ++event->containers, .is_map = is_map};
     end_value(event, to + 1);
 }
 

@@ -1,7 +1,8 @@
 /* calendar.c - see calendar.h.
  *
- * Visits are spread by the inverse of their cumulative distribution, hour by hour, instead of being drawn (a Poisson process): any number of
- * events then covers the whole span and has the shape of a day, also a small one, and the arrivals come out in order without a list.
+ * Visits are spread by the inverse of their cumulative distribution, hour by hour, instead of being drawn (a Poisson process): any
+ * number of events then covers the whole span and has the shape of a day, also a small one, and the arrivals come out in order
+ * without a list.
  */
 #include "calendar.h"
 

@@ -1,11 +1,12 @@
 /* channel.c - see channel.h.
  *
- * librdkafka's idempotent producer can die: when it can no longer tell whether a message was stored (2.0.2 does so more often than later
- * releases) it raises a fatal error and returns everything unsent. Applications of most clients lose those events or must restart. Here
- * they are sent again through a new handle: a copy that had been stored after all is the same event twice, which the workers recognise by its id.
+ * librdkafka's idempotent producer can die: when it can no longer tell whether a message was stored (2.0.2 does so more often than
+ * later releases) it raises a fatal error and returns everything unsent. Applications of most clients lose those events or must
+ * restart. Here they are sent again through a new handle: a copy that had been stored after all is the same event twice, which the
+ * workers recognise by its id.
  *
- * Invariant: while a dead handle still holds messages, nothing new is accepted, so that the events of a session stay in order (as far as
- * the dead handle returns them in order) and what it returns fits into the new handle's queue, which has the same size.
+ * Invariant: while a dead handle still holds messages, nothing new is accepted, so that the events of a session stay in order (as
+ * far as the dead handle returns them in order) and what it returns fits into the new handle's queue, which has the same size.
  *
  * An error callback that replaces the handle at once was rejected: it runs in the middle of librdkafka's own call on that handle.
  */
@@ -34,7 +35,7 @@ struct channel {
     pthread_rwlock_t lock; /* readers: senders; writer: the serving thread, replacing */
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic_handle;
-    bool is_closing;   /* nothing is sent again */
+    bool is_closing;  /* nothing is sent again */
     rd_kafka_t *dead; /* a handle whose messages have not all come back yet; then is_replacing, and senders must wait */
 
     pthread_mutex_t trouble_lock;
@@ -114,19 +115,21 @@ static bool send_again(struct channel *channel, const rd_kafka_message_t *messag
     uintptr_t attempt = (uintptr_t)message->_private + 1;
     if (attempt > ATTEMPTS_MAX || message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
         return false;
-    return rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, message->payload, message->len, message->key, message->key_len,
-                            (void *)attempt) == 0;
+    return rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, message->payload, message->len,
+                            message->key, message->key_len, (void *)attempt) == 0;
 }
 
 static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context)
 {
     struct channel *channel = context;
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !channel->is_closing && is_dead(handle) && (handle != channel->handle || replace(channel)) && send_again(channel, message))
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !channel->is_closing && is_dead(handle) &&
+        (handle != channel->handle || replace(channel)) && send_again(channel, message))
         return;
     channel->delivered(channel->context, message);
 }
 
-struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log, void *context, struct tally_error *err)
+struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
+                             void *context, struct tally_error *err)
 {
     struct channel *channel = calloc(1, sizeof *channel);
     char *copy = strdup(topic);
@@ -159,8 +162,9 @@ rd_kafka_resp_err_t channel_send(struct channel *channel, const struct event_mes
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
     pthread_rwlock_rdlock(&channel->lock);
     if (channel->dead == NULL) {
-        int failed = rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)message->value,
-                                      message->value_length, message->key, message->key_length, NULL);
+        int failed =
+            rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)message->value,
+                             message->value_length, message->key, message->key_length, NULL);
         code = failed == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
     }
     pthread_rwlock_unlock(&channel->lock);
@@ -193,7 +197,8 @@ void channel_serve(struct channel *channel, int timeout_ms)
 
 enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err)
 {
-    /* All topics are asked for: asking for one by name makes a producer's broker create it, where auto.create.topics.enable is on. */
+    /* All topics are asked for: by name, librdkafka 2.0.2 would ask the broker to make it if kafka.allow.auto.create.topics were
+     * set. */
     const struct rd_kafka_metadata *metadata;
     pthread_rwlock_rdlock(&channel->lock);
     rd_kafka_resp_err_t code = rd_kafka_metadata(channel->handle, 1, NULL, &metadata, timeout_ms);

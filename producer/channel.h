@@ -22,7 +22,8 @@ typedef void channel_delivered(void *context, const rd_kafka_message_t *message)
 typedef void channel_log(void *context, int level, const char *text);
 
 /* Takes conf (which the caller has filled from options.c) whatever the outcome. NULL: *err. */
-struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log, void *context, struct tally_error *err);
+struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
+                             void *context, struct tally_error *err);
 
 /* Queues a copy. RD_KAFKA_RESP_ERR__QUEUE_FULL: no room now (also while a dead handle is being replaced). Never waits. */
 rd_kafka_resp_err_t channel_send(struct channel *channel, const struct event_message *message);

@@ -1,8 +1,8 @@
 /* columns.c - see columns.h.
  *
- * Every value is looked up before any field is taken out of the object, so that one field may serve two columns; what is then left is the rest.
- * Texts of digits are taken for integers and integers for texts where nothing can be lost by it, because files disagree about
- * such things; everything else that is not what a column takes is refused with the column's name.
+ * Every value is looked up before any field is taken out of the object, so that one field may serve two columns; what is then left
+ * is the rest. Texts of digits are taken for integers and integers for texts where nothing can be lost by it, because files
+ * disagree about such things; everything else that is not what a column takes is refused with the column's name.
  */
 #include "columns.h"
 
@@ -22,7 +22,8 @@
 enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, IS_INTERNAL, CREATED_AT, COLUMNS };
 enum { ATTRIBUTES_MAX = 256, FIELD_PART_BYTES = 256 };
 
-static const char *const column_names[COLUMNS] = {"id", "event_name", "event_category", "session_id", "user_id", "event_data", "is_internal", "created_at"};
+static const char *const column_names[COLUMNS] = {"id",      "event_name", "event_category", "session_id",
+                                                  "user_id", "event_data", "is_internal",    "created_at"};
 static const char attribute_prefix[] = "event_data.";
 
 struct source {
@@ -73,7 +74,8 @@ void columns_free(struct columns *columns)
 }
 
 /* The source to be set for the column named before '='; NULL: ERROR_USAGE. *value is what stands behind it. */
-static struct source *find_source(struct columns *columns, const char *text, const char **value, bool *is_attribute, struct error *err)
+static struct source *find_source(struct columns *columns, const char *text, const char **value, bool *is_attribute,
+                                  struct error *err)
 {
     const char *equals = strchr(text, '=');
     size_t length = equals == NULL ? 0 : (size_t)(equals - text);
@@ -86,7 +88,8 @@ static struct source *find_source(struct columns *columns, const char *text, con
     for (size_t i = 0; i < COLUMNS; i++)
         if (strlen(column_names[i]) == length && memcmp(column_names[i], text, length) == 0)
             source = &columns->columns[i];
-    *is_attribute = source == NULL && length > sizeof attribute_prefix - 1 && strncmp(text, attribute_prefix, sizeof attribute_prefix - 1) == 0;
+    *is_attribute =
+        source == NULL && length > sizeof attribute_prefix - 1 && strncmp(text, attribute_prefix, sizeof attribute_prefix - 1) == 0;
     if (*is_attribute && columns->attribute_count < ATTRIBUTES_MAX) {
         struct attribute_source *attribute = &columns->attributes[columns->attribute_count];
         attribute->name = strndup(text + sizeof attribute_prefix - 1, length - (sizeof attribute_prefix - 1));
@@ -99,8 +102,11 @@ static struct source *find_source(struct columns *columns, const char *text, con
         char word[64];
         snprintf(word, sizeof word, "%.*s", (int)length, text);
         const char *nearest = nearest_word(word, column_names, COLUMNS);
-        error_set(err, ERROR_USAGE, "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, is_internal, created_at, "
-                                    "and event_data.NAME", word, nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
+        error_set(err, ERROR_USAGE,
+                  "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, "
+                  "is_internal, created_at, "
+                  "and event_data.NAME",
+                  word, nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
     } else if (source->field != NULL || source->value != NULL) {
         error_set(err, ERROR_USAGE, "this column was given already");
         source = NULL;
@@ -139,7 +145,8 @@ bool columns_rest(struct columns *columns, const char *text, struct error *err)
     columns->takes_rest = strcmp(text, "event_data") == 0;
     columns->drops_rest = strcmp(text, "none") == 0;
     columns->is_mapped = true;
-    return columns->takes_rest || columns->drops_rest || error_set(err, ERROR_USAGE, "say event_data (all other fields go there) or none (they are dropped)");
+    return columns->takes_rest || columns->drops_rest ||
+           error_set(err, ERROR_USAGE, "say event_data (all other fields go there) or none (they are dropped)");
 }
 
 void columns_time_unit(struct columns *columns, enum time_unit unit)
@@ -261,7 +268,8 @@ static bool fill_created(const struct columns *columns, struct tally_event *even
 {
     const struct source *source = &columns->columns[CREATED_AT];
     if (source->found == NULL)
-        return !columns->is_mapped || source->field == NULL || error_set(err, ERROR_REJECT, "created_at is missing: no field '%s'", source->field);
+        return !columns->is_mapped || source->field == NULL ||
+               error_set(err, ERROR_REJECT, "created_at is missing: no field '%s'", source->field);
     int64_t wall_us;
     const char *fault = instant_read(source->found, columns->unit, &wall_us);
     if (fault != NULL)
@@ -301,8 +309,8 @@ static bool fill_columns(struct columns *columns, struct tally_event *event, str
         tally_event_category(event, text);
     if (ok && (text = as_text(from[SESSION_ID].found, digits, "session_id", &ok, err)) != NULL)
         tally_event_session(event, text);
-    return ok && fill_id(from[ID].found, event, err) && fill_user(from[USER_ID].found, event, err) && fill_internal(from[IS_INTERNAL].found, event, err) &&
-           fill_created(columns, event, err);
+    return ok && fill_id(from[ID].found, event, err) && fill_user(from[USER_ID].found, event, err) &&
+           fill_internal(from[IS_INTERNAL].found, event, err) && fill_created(columns, event, err);
 }
 
 bool columns_fill(struct columns *columns, json_t *object, struct tally_event *event, struct error *err)

@@ -18,7 +18,8 @@ struct columns;
 struct columns *columns_new(void);
 void columns_free(struct columns *columns);
 
-/* "COLUMN=FIELD": a column, or event_data.NAME, from a field; a dot leads into nested objects, unless a field's name holds it. ERROR_USAGE. */
+/* "COLUMN=FIELD": a column, or event_data.NAME, from a field; a dot leads into nested objects, unless a field's name holds it.
+ * ERROR_USAGE. */
 bool columns_map(struct columns *columns, const char *text, struct error *err);
 /* "COLUMN=VALUE": the same text in every event; for event_data.NAME a JSON value where it is one, else text. */
 bool columns_const(struct columns *columns, const char *text, struct error *err);
@@ -29,8 +30,8 @@ void columns_time_unit(struct columns *columns, enum time_unit unit);
 /* Does the mapping make sense as a whole? ERROR_USAGE. To be called once, before the first columns_fill. */
 bool columns_check(struct columns *columns, struct error *err);
 
-/* Makes the event of an object (whose mapped fields are taken out). False: ERROR_REJECT with the reason; attributes that do not fit are
- * remembered by the event and told when it is published. */
+/* Makes the event of an object (whose mapped fields are taken out). False: ERROR_REJECT with the reason; attributes that do not fit
+ * are remembered by the event and told when it is published. */
 bool columns_fill(struct columns *columns, json_t *object, struct tally_event *event, struct error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* event.c - an event's columns, and the message made of them. See event.h and schemas/wire.md.
  *
- * event_data is built first and stays where it is; the columns in front are written right-aligned into room kept for them, the ones behind
- * go to the end. So an event is never copied before librdkafka does, and encoding twice gives the same bytes. The columns could be
- * packed as they are set, which saves a copy of a hundred bytes, but then they would have to come in the wire's order and only once.
+ * event_data is built first and stays where it is; the columns in front are written right-aligned into room kept for them, the ones
+ * behind go to the end. So an event is never copied before librdkafka does, and encoding twice gives the same bytes. The columns
+ * could be packed as they are set, which saves a copy of a hundred bytes, but then they would have to come in the wire's order and
+ * only once.
  *
  * Invariant: with no mistake remembered, what event_encode makes is a message that every worker stores.
  */
@@ -148,6 +149,19 @@ static void need_id(struct tally_event *event)
     event->has_id = true;
 }
 
+static void need_id_and_time(struct tally_event *event)
+{
+    if (!event->has_id && !event->has_created) { /* the usual case: one look at the clock */
+        event->created_at_us = clock_wall_us();
+        uuid_make_v7(event->id, event->created_at_us);
+    } else if (!event->has_created) {
+        event->created_at_us = clock_wall_us();
+    } else {
+        need_id(event);
+    }
+    event->has_id = event->has_created = true;
+}
+
 void tally_event_id(struct tally_event *event, uint8_t id[TALLY_ID_BYTES])
 {
     need_id(event);
@@ -165,7 +179,8 @@ const char *tally_event_id_text(struct tally_event *event, char text[TALLY_ID_TE
 /* The columns before event_data's entries, into `head`; returns how many bytes. */
 static size_t encode_head(const struct tally_event *event, uint32_t entries, uint8_t head[EVENT_HEAD_BYTES])
 {
-    uint32_t columns = 3U + (event->event_category_length != 0) + (event->session_id_length != 0) + event->has_user + (entries != 0) + event->is_internal;
+    uint32_t columns = 3U + (event->event_category_length != 0) + (event->session_id_length != 0) + event->has_user +
+                       (entries != 0) + event->is_internal;
     uint8_t *to = pack_map_header(head, columns);
     to = pack_bin_header(KEY(to, "id"), TALLY_ID_BYTES);
     memcpy(to, event->id, TALLY_ID_BYTES);
@@ -197,10 +212,7 @@ bool event_encode(struct tally_event *event, struct event_message *message, stru
         tally_error_set(err, event->error.code, "%s", event->error.text);
         return false;
     }
-    need_id(event);
-    if (!event->has_created)
-        tally_event_created(event, clock_wall_us());
-
+    need_id_and_time(event);
     uint8_t head[EVENT_HEAD_BYTES];
     size_t head_length = encode_head(event, entries, head);
     uint8_t *value = event->bytes + EVENT_HEAD_BYTES - head_length, *to = event->bytes + event->end;

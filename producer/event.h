@@ -1,6 +1,7 @@
 /* event.h - one event while it is built: its columns, and event_data as msgpack bytes that grow in place.
  *
- * The public half is in <tallymill/producer.h>: event.c has the columns and the message, attributes.c what goes into event_data. One thread.
+ * The public half is in <tallymill/producer.h>: event.c has the columns and the message, attributes.c what goes into event_data.
+ * One thread.
  *
  * The bytes:   [ HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ TAIL_BYTES ]
  */
@@ -17,8 +18,9 @@
 #include "wire.h"
 
 enum {
-    EVENT_HEAD_BYTES = 512, /* map 1, id 21, event_name 113, event_category 67, session_id 268, user_id 17, event_data and its header 14: 501 */
-    EVENT_TAIL_BYTES = 64,  /* is_internal 13, created_at 20 */
+    EVENT_HEAD_BYTES =
+        512, /* map 1, id 21, event_name 113, event_category 67, session_id 268, user_id 17, event_data and its header 14: 501 */
+    EVENT_TAIL_BYTES = 64, /* is_internal 13, created_at 20 */
 };
 
 /* A map or array of event_data that is still open. Its header is one byte until it is closed. */
@@ -54,7 +56,8 @@ struct event_message {
     size_t key_length, value_length;
 };
 
-/* The message; gives the event its id and time if it has none, so that encoding again gives the same bytes. False: *err (TALLY_INVALID or TALLY_FAILED). */
+/* The message; gives the event its id and time if it has none, so that encoding again gives the same bytes. False: *err
+ * (TALLY_INVALID or TALLY_FAILED). */
 bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err);
 
 /* Where the id lies in each value that event_encode makes: behind the map's header, the key "id" and the header of a bin of 16. */
@@ -64,6 +67,7 @@ enum { EVENT_ID_POSITION = 6 };
 bool event_fail(struct tally_event *event, enum tally_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Fills a public error (which may be NULL). Returns the code. */
-enum tally_code tally_error_set(struct tally_error *err, enum tally_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum tally_code tally_error_set(struct tally_error *err, enum tally_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,12 +1,12 @@
 /* generator.c - see generator.h.
  *
- * Sessions begin along the calendar and overlap; a heap of the open ones gives their events in the order of time. A session is walked ahead
- * when it is admitted, to know how many events it will have before `until`: the share of all events that the sessions so far hold is where
- * in the calendar the next one begins. So the events cover the whole span and are exactly as many as asked for, whatever lengths the
- * sessions turn out to have. (With an average length instead, a small run would end days early or late.)
+ * Sessions begin along the calendar and overlap; a heap of the open ones gives their events in the order of time. A session is
+ * walked ahead when it is admitted, to know how many events it will have before `until`: the share of all events that the sessions
+ * so far hold is where in the calendar the next one begins. So the events cover the whole span and are exactly as many as asked
+ * for, whatever lengths the sessions turn out to have. (With an average length instead, a small run would end days early or late.)
  *
- * The heap is bounded: where more sessions overlap than it holds, the earliest is finished first, and some events come out of order, as
- * they do in life.
+ * The heap is bounded: where more sessions overlap than it holds, the earliest is finished first, and some events come out of
+ * order, as they do in life.
  */
 #include "generator.h"
 

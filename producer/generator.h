@@ -1,6 +1,8 @@
-/* generator.h - events like those of the plan's product, in the order in which they happen: as many as asked for, over the last days.
+/* generator.h - events like those of the plan's product, in the order in which they happen: as many as asked for, over the last
+ * days.
  *
- * The same seed, count, days and until give the same events byte for byte. No I/O; memory is bounded whatever the count. One thread.
+ * The same seed, count, days and until give the same events byte for byte. No I/O; memory is bounded whatever the count. One
+ * thread.
  */
 #ifndef TALLYMILL_GENERATOR_H
 #define TALLYMILL_GENERATOR_H
@@ -12,7 +14,7 @@ struct generator;
 struct tally_event;
 
 struct generator_plan {
-    uint64_t events;  /* how many, exactly */
+    uint64_t events; /* how many, exactly */
     uint64_t seed;
     int days;         /* 1 or more: they end at until_us */
     int64_t until_us; /* no event happens at it or later */

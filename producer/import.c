@@ -99,7 +99,8 @@ static bool import_file(struct import *import, const char *path, struct error *e
     return ok;
 }
 
-bool import_files(char **paths, int count, struct columns *columns, struct sender *sender, struct rejects *rejects, struct error *err)
+bool import_files(char **paths, int count, struct columns *columns, struct sender *sender, struct rejects *rejects,
+                  struct error *err)
 {
     struct import import = {.columns = columns, .sender = sender, .rejects = rejects, .event = tally_event_new()};
     if (import.event == NULL)

@@ -1,7 +1,7 @@
 /* input.c - see input.h.
  *
- * read(2) and zlib's inflate by hand: gzopen() reads plain files too, but waits until its buffer is full, so that a line piped in by hand
- * or by tail -f would lie there unsent. Whether the bytes are gzip is told by their first two, not by the name.
+ * read(2) and zlib's inflate by hand: gzopen() reads plain files too, but waits until its buffer is full, so that a line piped in
+ * by hand or by tail -f would lie there unsent. Whether the bytes are gzip is told by their first two, not by the name.
  *
  * Invariant: text[begin, end) was decoded and not yet given out; a line is either whole in it or being skipped.
  */
@@ -85,7 +85,8 @@ void input_close(struct input *input)
     free(input);
 }
 
-/* Waits for bytes or a signal. Without a deadline: whoever pipes into us decides how long to think. A hangup is a stop here: there is nothing to reload. */
+/* Waits for bytes or a signal. Without a deadline: whoever pipes into us decides how long to think. A hangup is a stop here: there
+ * is nothing to reload. */
 static enum input_answer wait_bytes(struct input *input, struct error *err)
 {
     struct pollfd wanted[2] = {{.fd = input->fd, .events = POLLIN}, {.fd = service_fd(), .events = POLLIN}};
@@ -148,8 +149,8 @@ static bool unpack(struct input *input, struct error *err)
     if (code == Z_STREAM_END)
         input->is_in_member = false;
     else if (code != Z_OK && code != Z_BUF_ERROR)
-        return error_set(err, ERROR_REJECT, "%s: the gzip data is damaged behind line %llu: %s", input->name, (unsigned long long)input->line,
-                         stream->msg != NULL ? stream->msg : "unknown");
+        return error_set(err, ERROR_REJECT, "%s: the gzip data is damaged behind line %llu: %s", input->name,
+                         (unsigned long long)input->line, stream->msg != NULL ? stream->msg : "unknown");
     return true;
 }
 
@@ -173,7 +174,8 @@ static enum input_answer fill(struct input *input, struct error *err)
     input->bytes += got;
     input->is_ended = got == 0;
     if (got == 0 && input->is_gzip && input->is_in_member) {
-        error_set(err, ERROR_REJECT, "%s: the gzip data ends too early, behind line %llu", input->name, (unsigned long long)input->line);
+        error_set(err, ERROR_REJECT, "%s: the gzip data ends too early, behind line %llu", input->name,
+                  (unsigned long long)input->line);
         return INPUT_FAILED;
     }
     if (!input->is_started && got > 0 && !start(input, (size_t)got, err))

@@ -13,10 +13,10 @@ enum { INPUT_LINE_BYTES = 4 * 1024 * 1024 };
 
 enum input_answer {
     INPUT_LINE,
-    INPUT_LONG,   /* a line of more than INPUT_LINE_BYTES; it was skipped */
+    INPUT_LONG, /* a line of more than INPUT_LINE_BYTES; it was skipped */
     INPUT_END,
     INPUT_STOPPED, /* a signal asked for a stop while we waited for data */
-    INPUT_FAILED, /* err: the file cannot be read on */
+    INPUT_FAILED,  /* err: the file cannot be read on */
 };
 
 /* "-" is stdin. NULL: *err (ERROR_USAGE when the file is not there). */

@@ -35,7 +35,8 @@ static const char *from_integer(int64_t count, enum time_unit unit, int64_t *wal
     return __builtin_mul_overflow(count, TIME_UNIT_US / (int64_t)unit, wall_us) ? beyond : NULL;
 }
 
-/* A double holds today's microseconds exactly, but a decimal fraction of a second is a hair off: the nearest microsecond is meant. */
+/* A double holds today's microseconds exactly, but a decimal fraction of a second is a hair off: the nearest microsecond is meant.
+ */
 static const char *from_real(double count, enum time_unit unit, int64_t *wall_us)
 {
     double us = count * (1e6 / (double)unit);
@@ -70,5 +71,6 @@ const char *instant_read(const json_t *value, enum time_unit unit, int64_t *wall
         return not_a_time;
     if (unit == TIME_UNIT_UNSTATED)
         return unstated;
-    return json_is_integer(value) ? from_integer(json_integer_value(value), unit, wall_us) : from_real(json_real_value(value), unit, wall_us);
+    return json_is_integer(value) ? from_integer(json_integer_value(value), unit, wall_us)
+                                  : from_real(json_real_value(value), unit, wall_us);
 }

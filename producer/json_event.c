@@ -5,7 +5,8 @@
 
 void json_event_put_all(struct tally_event *event, const json_t *object)
 {
-    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)object, at))
+    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at != NULL;
+         at = json_object_iter_next((json_t *)(uintptr_t)object, at))
         json_event_put(event, json_object_iter_key(at), json_object_iter_value(at));
 }
 

@@ -6,8 +6,8 @@
 
 struct tally_event;
 
-/* Puts a value under a key (NULL inside an array). Integers stay integers, numbers with a point or exponent become doubles. What does not fit is
- * remembered by the event and told when it is published. */
+/* Puts a value under a key (NULL inside an array). Integers stay integers, numbers with a point or exponent become doubles. What
+ * does not fit is remembered by the event and told when it is published. */
 void json_event_put(struct tally_event *event, const char *key, const json_t *value);
 
 /* Puts every entry of an object. */

@@ -1,7 +1,7 @@
 /* keys.c - see keys.h.
  *
- * An open-addressing table with a random seed: event_data may hold 30,000 keys and may come from strangers through a gateway, so comparing
- * each key with all before it (which is as fast for the usual ten) could be made to take seconds.
+ * An open-addressing table with a random seed: event_data may hold 30,000 keys and may come from strangers through a gateway, so
+ * comparing each key with all before it (which is as fast for the usual ten) could be made to take seconds.
  */
 #include "keys.h"
 
@@ -36,15 +36,20 @@ void keys_reset(struct keys *keys)
     }
 }
 
-static struct keys_entry *free_entry(struct keys *keys, uint32_t hash)
+/* The entry that equals this one, or the free one where it belongs. */
+static struct keys_entry *find(struct keys *keys, const uint8_t *bytes, const struct keys_entry *key)
 {
-    size_t mask = keys->capacity - 1, at = hash & mask;
-    while (keys->entries[at].generation == keys->generation)
-        at = (at + 1) & mask;
+    size_t mask = keys->capacity - 1, at = key->hash & mask;
+    for (; keys->entries[at].generation == keys->generation; at = (at + 1) & mask) {
+        const struct keys_entry *entry = &keys->entries[at];
+        if (entry->hash == key->hash && entry->map == key->map && entry->length == key->length &&
+            memcmp(bytes + entry->position, bytes + key->position, key->length) == 0)
+            break;
+    }
     return &keys->entries[at];
 }
 
-static bool grow(struct keys *keys)
+static bool grow(struct keys *keys, const uint8_t *bytes)
 {
     struct keys old = *keys;
     size_t capacity = old.capacity == 0 ? FIRST_CAPACITY : old.capacity * 2;
@@ -55,23 +60,22 @@ static bool grow(struct keys *keys)
     keys->capacity = capacity;
     for (size_t i = 0; i < old.capacity; i++)
         if (old.entries[i].generation == keys->generation)
-            *free_entry(keys, old.entries[i].hash) = old.entries[i];
+            *find(keys, bytes, &old.entries[i]) = old.entries[i];
     free(old.entries);
     return true;
 }
 
 enum keys_answer keys_add(struct keys *keys, const uint8_t *bytes, uint32_t map, size_t position, size_t length)
 {
-    if (keys->count * 2 >= keys->capacity && !grow(keys))
+    if (keys->count * 2 >= keys->capacity && !grow(keys, bytes))
         return KEYS_NO_MEMORY;
-    uint32_t hash = (uint32_t)XXH3_64bits_withSeed(bytes + position, length, keys->seed ^ map);
-    size_t mask = keys->capacity - 1;
-    for (size_t at = hash & mask; keys->entries[at].generation == keys->generation; at = (at + 1) & mask) {
-        const struct keys_entry *entry = &keys->entries[at];
-        if (entry->hash == hash && entry->map == map && entry->length == length && memcmp(bytes + entry->position, bytes + position, length) == 0)
-            return KEYS_USED;
-    }
-    *free_entry(keys, hash) = (struct keys_entry){.generation = keys->generation, .map = map, .hash = hash, .position = (uint32_t)position, .length = (uint32_t)length};
+    struct keys_entry key = {
+        .generation = keys->generation, .map = map, .position = (uint32_t)position, .length = (uint32_t)length};
+    key.hash = (uint32_t)XXH3_64bits_withSeed(bytes + position, length, keys->seed ^ map);
+    struct keys_entry *entry = find(keys, bytes, &key);
+    if (entry->generation == keys->generation)
+        return KEYS_USED;
+    *entry = key;
     keys->count++;
     return KEYS_NEW;
 }

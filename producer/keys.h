@@ -1,6 +1,7 @@
 /* keys.h - the keys already used in the open maps of one event, so that a second one of the same name is noticed.
  *
- * Keys are not copied: an entry points into the event's bytes by position. Emptied in O(1), because it happens for each event. One thread.
+ * Keys are not copied: an entry points into the event's bytes by position. Emptied in O(1), because it happens for each event. One
+ * thread.
  */
 #ifndef TALLYMILL_KEYS_H
 #define TALLYMILL_KEYS_H

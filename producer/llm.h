@@ -1,7 +1,7 @@
 /* llm.h - how long a language model takes: one call's latencies, speed and prompt cache, with realistic tails.
  *
- * Medians and spreads follow the plan's benchmarks: TTFT around 0.6 s, 95 % below 1.6 s, now and then many seconds; 25 to 40 tokens a
- * second; prompt cache hit in about three of four calls.
+ * Medians and spreads follow the plan's benchmarks: TTFT around 0.6 s, 95 % below 1.6 s, now and then many seconds; 25 to 40 tokens
+ * a second; prompt cache hit in about three of four calls.
  */
 #ifndef TALLYMILL_LLM_H
 #define TALLYMILL_LLM_H

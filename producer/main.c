@@ -32,15 +32,17 @@ static void report(const struct produce *produce, const struct sender_report *se
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     char numbers[5][32];
     fprintf(stderr, "sent %s events in %.1f s (%s/s): %s acknowledged, %s failed", progress_number(numbers[0], sent->sent), seconds,
-            progress_number(numbers[1], (uint64_t)rate), progress_number(numbers[2], sent->acknowledged), progress_number(numbers[3], sent->failed));
+            progress_number(numbers[1], (uint64_t)rate), progress_number(numbers[2], sent->acknowledged),
+            progress_number(numbers[3], sent->failed));
     if (produce->is_generating)
         fputc('\n', stderr);
     else
         fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
     if (produce->wants_json)
-        printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"seconds\": %.3f, \"rate\": %.1f}\n",
-               (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed, (unsigned long long)rejected,
-               seconds, rate);
+        printf(
+            "{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"seconds\": %.3f, \"rate\": %.1f}\n",
+            (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed,
+            (unsigned long long)rejected, seconds, rate);
 }
 
 /* 0 when every event was acknowledged and every line was one. */
@@ -65,7 +67,8 @@ static int say_checked(struct produce *produce, struct sender *sender, int topic
     sender_start(sender, 0, 0);
     struct sender_report nothing;
     sender_close(sender, &nothing);
-    printf("Kafka answers; topic %s has %d topic partition%s\n", settings_text(produce->settings, "topics.events"), topic_partitions, topic_partitions == 1 ? "" : "s");
+    printf("Kafka answers; topic %s has %d topic partition%s\n", settings_text(produce->settings, "topics.events"),
+           topic_partitions, topic_partitions == 1 ? "" : "s");
     return 0;
 }
 

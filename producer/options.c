@@ -1,7 +1,7 @@
 /* options.c - see options.h.
  *
- * Settings are texts with the names of the operator's file, not fields of a struct: a program can hand over what it read, and a later
- * release can add one without another ABI.
+ * Settings are texts with the names of the operator's file, not fields of a struct: a program can hand over what it read, and a
+ * later release can add one without another ABI.
  */
 #include "options.h"
 
@@ -15,18 +15,21 @@ struct property {
 };
 
 /* May be overridden by kafka.*. */
+/* clang-format off */
 static const struct property defaults[] = {
     {"client.id", "tallymill-producer"},
+    {"allow.auto.create.topics", "false"},       /* brokers would make it with one topic partition and one copy */
     {"compression.codec", "lz4"},
-    {"linger.ms", "5"},                      /* a batch fills long before under load; alone, an event waits 5 ms for company */
-    {"message.timeout.ms", "300000"},        /* five minutes: longer than a broker's restart, short enough to be told while someone remembers */
+    {"linger.ms", "5"},                          /* a batch fills long before under load; alone, an event waits 5 ms for company */
+    {"message.timeout.ms", "300000"},            /* five minutes: longer than a broker's restart */
     {"queue.buffering.max.messages", "100000"},
-    {"queue.buffering.max.kbytes", "65536"}, /* librdkafka's own default is 1 GiB */
-    {"message.max.bytes", "4194304"},        /* as the topic's max.message.bytes: a value of 1 MiB always fits */
+    {"queue.buffering.max.kbytes", "65536"},     /* librdkafka's own default is 1 GiB */
+    {"message.max.bytes", "4194304"},            /* as the topic's max.message.bytes: a value of 1 MiB always fits */
     {"socket.keepalive.enable", "true"},
-    {"log.thread.name", "false"},            /* "[thrd:app]: " says nothing to anybody but librdkafka's authors */
-    {"reconnect.backoff.max.ms", "2000"},    /* 10 s by default: the broker would be back long before we notice */
+    {"reconnect.backoff.max.ms", "2000"},        /* 10 s by default: the broker would be back long before we notice */
+    {"log.thread.name", "false"},                /* "[thrd:app]: " says nothing to anybody but librdkafka's authors */
 };
+/* clang-format on */
 
 /* What the promise to applications rests on: no duplicates from retries, no loss after an acknowledgement, sessions in order and
  * in the same topic partition whichever client sends them. */
@@ -36,7 +39,8 @@ static const struct property forced[] = {
     {"partitioner", "murmur2_random"},
 };
 
-static const char *const refused[] = {"enable.idempotence", "acks", "request.required.acks", "partitioner", "transactional.id", "delivery.report.only.error"};
+static const char *const refused[] = {
+    "enable.idempotence", "acks", "request.required.acks", "partitioner", "transactional.id", "delivery.report.only.error"};
 
 static bool set_property(rd_kafka_conf_t *conf, const char *name, const char *value, struct tally_error *err)
 {
@@ -99,13 +103,15 @@ static bool set_all(struct options *options, const struct tally_setting *setting
         if (!set_property(options->conf, forced[i].name, forced[i].value, err))
             return false;
     if (!has_servers)
-        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set: it says where Kafka is (HOST:PORT)") == TALLY_OK;
+        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set: it says where Kafka is (HOST:PORT)") ==
+               TALLY_OK;
     return true;
 }
 
 bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err)
 {
-    *options = (struct options){.topic = "analytics-events", .catalogue_file = "", .publish_timeout_ms = 100, .conf = rd_kafka_conf_new()};
+    *options =
+        (struct options){.topic = "analytics-events", .catalogue_file = "", .publish_timeout_ms = 100, .conf = rd_kafka_conf_new()};
     if (set_all(options, settings, err))
         return true;
     options_reset(options);

@@ -13,8 +13,8 @@ struct pace {
 
 void pace_init(struct pace *pace, double rate, int64_t now_us);
 
-/* When the next event is due (a monotonic time; now_us or earlier: at once), and counts it. After a stall the lost time is not made up by more than
- * a second's worth: a server that comes back gets its rate, not a flood. */
+/* When the next event is due (a monotonic time; now_us or earlier: at once), and counts it. After a stall the lost time is not made
+ * up by more than a second's worth: a server that comes back gets its rate, not a flood. */
 int64_t pace_next_us(struct pace *pace, int64_t now_us);
 
 #endif

@@ -4,7 +4,7 @@
 #include "random.h"
 
 enum {
-    STAFF = 12,          /* user ids 1..STAFF */
+    STAFF = 12, /* user ids 1..STAFF */
     FIRST_USER_ID = 1001,
 };
 

@@ -1,4 +1,5 @@
-/* people.h - who visits: users with a tier and habits that stay theirs, staff, and strangers. No state: a user is computed from the seed. */
+/* people.h - who visits: users with a tier and habits that stay theirs, staff, and strangers. No state: a user is computed from the
+ * seed. */
 #ifndef TALLYMILL_PEOPLE_H
 #define TALLYMILL_PEOPLE_H
 
@@ -13,8 +14,8 @@ enum method { METHOD_EMAIL, METHOD_GITHUB, METHOD_GOOGLE };
 struct person {
     int64_t user_id; /* 0: a stranger */
     enum tier tier;
-    enum method method;    /* how they log in */
-    unsigned language;     /* the one they mostly use: an index for people_language */
+    enum method method; /* how they log in */
+    unsigned language;  /* the one they mostly use: an index for people_language */
     bool is_internal;
 };
 

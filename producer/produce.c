@@ -23,8 +23,11 @@ static const char examples[] =
     "  tallymill-produce --config stack/settings.ini requests.ndjson.gz --const event_name=page_view \\\n"
     "      --map session_id=client --map created_at=time --rest event_data";
 
-struct cli produce_cli = {
-    .program = "tallymill-produce", .usage = "[OPTION ...] [FILE ...]", .summary = summary, .examples = examples, .programs = FOR_PRODUCE};
+struct cli produce_cli = {.program = "tallymill-produce",
+                          .usage = "[OPTION ...] [FILE ...]",
+                          .summary = summary,
+                          .examples = examples,
+                          .programs = FOR_PRODUCE};
 
 /* The words as they stand on the command line. */
 struct words {
@@ -133,22 +136,24 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         return false;
     }
     struct words words = {0};
+    /* clang-format off */
     const struct cli_option options[] = {
-        {.name = "map", .argument = "COLUMN=FIELD", .help = "take a column (or event_data.NAME) from a field; dots lead into objects", .each = on_map, .context = produce->columns},
-        {.name = "const", .argument = "COLUMN=VALUE", .help = "the same value in every event", .each = on_const, .context = produce->columns},
-        {.name = "rest", .argument = "WHERE", .help = "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
-        {.name = "time-unit", .argument = "UNIT", .help = "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
-        {.name = "format", .argument = "FORMAT", .help = "of the files: ndjson", .value = &words.format},
-        {.name = "reject-file", .argument = "FILE", .help = "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
-        {.name = "generate", .argument = "N", .help = "make up N events: sessions that walk the funnel", .value = &words.generate},
-        {.name = "seed", .argument = "S", .help = "the same seed (and --until) makes the same events (1)", .value = &words.seed},
-        {.name = "days", .argument = "D", .help = "over the last D days (14)", .value = &words.days},
-        {.name = "until", .argument = "TIME", .help = "where those days end (now)", .value = &words.until},
-        {.name = "rate", .argument = "R", .help = "send R events a second (as fast as it goes)", .value = &words.rate},
-        {.name = "ack-log", .argument = "FILE", .help = "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},
-        {.name = "json", .help = "the report as one JSON object on stdout", .flag = &produce->wants_json},
-        {.name = NULL},
+        {"map", "COLUMN=FIELD", "a column (or event_data.NAME) from a field; dots lead into objects", .each = on_map, .context = produce->columns},
+        {"const", "COLUMN=VALUE", "the same value in every event", .each = on_const, .context = produce->columns},
+        {"rest", "WHERE", "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
+        {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
+        {"format", "FORMAT", "of the files: ndjson", .value = &words.format},
+        {"reject-file", "FILE", "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
+        {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words.generate},
+        {"seed", "S", "the same seed (and --until) makes the same events (1)", .value = &words.seed},
+        {"days", "D", "over the last D days (14)", .value = &words.days},
+        {"until", "TIME", "where those days end (now)", .value = &words.until},
+        {"rate", "R", "send R events a second (as fast as it goes)", .value = &words.rate},
+        {"ack-log", "FILE", "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},
+        {"json", NULL, "the report as one JSON object on stdout", .flag = &produce->wants_json},
+        {NULL},
     };
+    /* clang-format on */
     produce_cli.options = options;
     struct cli_result result;
     bool goes_on = cli_start(&produce_cli, argc, argv, &result, exit_code);

@@ -1,10 +1,11 @@
 /* producer.c - the public producer: checks an event, queues it, counts what became of it. See <tallymill/producer.h>.
  *
- * One thread of ours serves librdkafka's deliveries, so that applications need no poll loop and a full queue empties while they wait. The
- * counters are atomics because every publish touches them; the mutex exists only for those who wait (a full queue, a flush).
+ * One thread of ours serves librdkafka's deliveries, so that applications need no poll loop and a full queue empties while they
+ * wait. The counters are atomics because every publish touches them; the mutex exists only for those who wait (a full queue, a
+ * flush).
  *
- * Invariant: accepted = acknowledged + failed + what librdkafka holds; an event is counted as accepted before librdkafka has it, so that
- * its acknowledgement can never come first.
+ * Invariant: accepted = acknowledged + failed + what librdkafka holds; an event is counted as accepted before librdkafka has it, so
+ * that its acknowledgement can never come first.
  */
 #include <tallymill/producer.h>
 
@@ -168,7 +169,8 @@ static bool is_in_catalogue(const struct tally_producer *producer, const struct 
     const struct event_kind *kind = catalogue_find(producer->catalogue, event->event_name, event->event_name_length);
     if (kind == NULL) {
         if (producer->is_unknown_event_refused)
-            tally_error_set(err, TALLY_INVALID, "the catalogue knows no event '%.*s'", (int)event->event_name_length, event->event_name);
+            tally_error_set(err, TALLY_INVALID, "the catalogue knows no event '%.*s'", (int)event->event_name_length,
+                            event->event_name);
         return !producer->is_unknown_event_refused;
     }
     if (event->event_category_length == 0 || (event->event_category_length == kind->category_length &&

@@ -55,8 +55,9 @@ size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t tot
         bar[i] = i < filled ? '#' : '.';
     bar[BAR_WIDTH] = '\0';
     bool is_guess_good = share > 0 && seconds > 0.5;
-    return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "[%s] %3.0f %%  %s events  %s/s%s%s%s", bar, share * 100, count, rate, is_guess_good ? "  " : "",
-                            is_guess_good ? format_left(left, seconds * (1 - share) / share) : "", is_guess_good ? " left" : "");
+    return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "[%s] %3.0f %%  %s events  %s/s%s%s%s", bar, share * 100, count, rate,
+                            is_guess_good ? "  " : "", is_guess_good ? format_left(left, seconds * (1 - share) / share) : "",
+                            is_guess_good ? " left" : "");
 }
 
 void progress_draw(struct progress *progress, int64_t done, uint64_t events, int64_t now_us)

@@ -1,4 +1,5 @@
-/* progress.h - one line on a terminal that says how far it is: share, events, rate and time left. Silent where stderr is no terminal. */
+/* progress.h - one line on a terminal that says how far it is: share, events, rate and time left. Silent where stderr is no
+ * terminal. */
 #ifndef TALLYMILL_PROGRESS_H
 #define TALLYMILL_PROGRESS_H
 

@@ -1,7 +1,7 @@
 /* random.h - repeatable random numbers for the generator: the same seed gives the same events on every machine.
  *
- * splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators"): eight bytes of state, so that each of many thousand
- * open sessions has a stream of its own, and what one session draws never shifts another's. Not for secrets.
+ * splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators"): eight bytes of state, so that each of many
+ * thousand open sessions has a stream of its own, and what one session draws never shifts another's. Not for secrets.
  */
 #ifndef TALLYMILL_RANDOM_H
 #define TALLYMILL_RANDOM_H

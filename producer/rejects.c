@@ -1,4 +1,5 @@
-/* rejects.c - see rejects.h. The file is NDJSON, so that it can be read line by line beside the input, and never holds a broken line itself. */
+/* rejects.c - see rejects.h. The file is NDJSON, so that it can be read line by line beside the input, and never holds a broken
+ * line itself. */
 #include "rejects.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static json_t *base64(const uint8_t *bytes, size_t length)
     return value;
 }
 
-static bool write_line(struct rejects *rejects, const char *file, uint64_t line, const char *reason, const char *text, size_t length)
+static bool write_line(struct rejects *rejects, const char *file, uint64_t line, const char *reason, const char *text,
+                       size_t length)
 {
     bool ok = false;
     json_t *object = json_pack("{s:s, s:I, s:s}", "file", file, "line", (json_int_t)line, "reason", reason);

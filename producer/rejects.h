@@ -9,7 +9,8 @@
 struct error;
 struct rejects;
 
-/* With a path (may be NULL) each rejected line becomes one JSON object there: file, line, reason, and text (or base64 where it is not UTF-8). NULL: *err. */
+/* With a path (may be NULL) each rejected line becomes one JSON object there: file, line, reason, and text (or base64 where it is
+ * not UTF-8). NULL: *err. */
 struct rejects *rejects_open(const char *program, const char *path, struct error *err);
 
 /* text is NULL where the line was too long to keep. The first few are told on stderr. */

@@ -1,8 +1,8 @@
 /* sender.c - see sender.h.
  *
- * While the queue is full each call of tally_publish waits a little, and between the calls we look for a signal, draw, and see whether Kafka still
- * takes anything. librdkafka gives events up after kafka.message.timeout.ms, so a dead Kafka empties the queue by failures; the limit here
- * is for the case that an operator has set that to "never".
+ * While the queue is full each call of tally_publish waits a little, and between the calls we look for a signal, draw, and see
+ * whether Kafka still takes anything. librdkafka gives events up after kafka.message.timeout.ms, so a dead Kafka empties the queue
+ * by failures; the limit here is for the case that an operator has set that to "never".
  */
 #include "sender.h"
 
@@ -20,7 +20,7 @@
 
 enum {
     CHECK_MS = 10000,
-    STALL_MS = 330000,  /* message.timeout.ms and a little more */
+    STALL_MS = 330000, /* message.timeout.ms and a little more */
     FLUSH_MS = 330000,
     STOP_FLUSH_MS = 10000, /* after a signal */
     LOOK_MS = 100,
@@ -127,7 +127,8 @@ static bool is_stalled(struct sender *sender, int64_t now_us, struct error *err)
         sender->settled = counts.acknowledged + counts.failed;
         sender->settled_us = now_us;
     }
-    return now_us - sender->settled_us > STALL_MS * INT64_C(1000) && !error_set(err, ERROR_RETRY, "Kafka has taken nothing for %d s", STALL_MS / 1000);
+    return now_us - sender->settled_us > STALL_MS * INT64_C(1000) &&
+           !error_set(err, ERROR_RETRY, "Kafka has taken nothing for %d s", STALL_MS / 1000);
 }
 
 /* Draws now and then, and keeps the log of acknowledgements near the truth. */
@@ -182,6 +183,8 @@ void sender_close(struct sender *sender, struct sender_report *report)
     tally_close(sender->producer, 0, &counts);
     sender->producer = NULL;
     progress_clear(&sender->progress);
-    *report = (struct sender_report){
-        .sent = counts.accepted, .acknowledged = counts.acknowledged, .failed = counts.failed, .elapsed_us = clock_now_us() - sender->start_us};
+    *report = (struct sender_report){.sent = counts.accepted,
+                                     .acknowledged = counts.acknowledged,
+                                     .failed = counts.failed,
+                                     .elapsed_us = clock_now_us() - sender->start_us};
 }

@@ -1,4 +1,5 @@
-/* sender.h - what import and generate share: events go to Kafka, with patience while it is slow, progress shown, and one report at the end.
+/* sender.h - what import and generate share: events go to Kafka, with patience while it is slow, progress shown, and one report at
+ * the end.
  *
  * One thread; the hooks run in the library's.
  */
@@ -31,14 +32,15 @@ struct sender {
 
 enum sender_answer { SENDER_SENT, SENDER_INVALID, SENDER_FAILED };
 
-/* Connects and asks Kafka whether it has the topic. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
+/* Connects and asks Kafka whether it has the topic. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set
+ * ack_log (borrowed). */
 bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err);
 
 /* Sets out: total is what `done` of sender_send will reach (0: unknown), rate as in pace.h. */
 void sender_start(struct sender *sender, int64_t total, double rate);
 
-/* Sends one event, waiting for its turn and for room. SENDER_INVALID: ERROR_REJECT, go on with the next. SENDER_FAILED: stop (a signal came, or
- * Kafka took nothing for minutes). */
+/* Sends one event, waiting for its turn and for room. SENDER_INVALID: ERROR_REJECT, go on with the next. SENDER_FAILED: stop (a
+ * signal came, or Kafka took nothing for minutes). */
 enum sender_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
 
 struct sender_report {

@@ -1,7 +1,8 @@
 /* session.c - a session's path: from each step to the next, with the time between. See session.h.
  *
- * The probabilities make a funnel like a young product's: of a hundred sessions about seventy load code, sixty generate, forty export, and
- * one pays. They are plain numbers in one function, so that they can be read as the story they tell; a transition matrix would be shorter and say nothing.
+ * The probabilities make a funnel like a young product's: of a hundred sessions about seventy load code, sixty generate, forty
+ * export, and one pays. They are plain numbers in one function, so that they can be read as the story they tell; a transition
+ * matrix would be shorter and say nothing.
  */
 #include "session.h"
 
@@ -20,7 +21,8 @@ static int64_t delay_us(struct session *session, double median_s, double sigma)
 
 void session_init(struct session *session, uint64_t seed, uint64_t number, int64_t start_us, uint32_t users)
 {
-    *session = (struct session){.at_us = start_us, .walk = random_stream(seed, 2 * number), .detail = random_stream(seed, 2 * number + 1)};
+    *session =
+        (struct session){.at_us = start_us, .walk = random_stream(seed, 2 * number), .detail = random_stream(seed, 2 * number + 1)};
     session->person = people_visitor(&session->walk, seed, users);
     session->is_known = false;
     session->is_in_trial = session->person.user_id != 0 && session->person.tier == TIER_FREE && random_chance(&session->walk, 0.05);
@@ -132,7 +134,8 @@ static enum step choose(struct session *session)
     case STEP_EXPORT: return after_export(session);
     case STEP_ALERT: return random_chance(walk, 0.35) ? STEP_PRICING : STEP_OVER;
     case STEP_PRICING: return random_chance(walk, 0.38) ? STEP_UPGRADE_CLICKED : STEP_OVER;
-    case STEP_UPGRADE_CLICKED: return session->is_known && session->person.tier < TIER_TEAM && random_chance(walk, 0.6) ? STEP_CHECKOUT : STEP_OVER;
+    case STEP_UPGRADE_CLICKED:
+        return session->is_known && session->person.tier < TIER_TEAM && random_chance(walk, 0.6) ? STEP_CHECKOUT : STEP_OVER;
     case STEP_CHECKOUT: return random_chance(walk, 0.7) ? STEP_PAID : STEP_OVER;
     case STEP_PAID: return STEP_UPGRADED;
     case STEP_UPGRADED: session->person.tier++; return session->is_in_trial ? STEP_TRIAL_CONVERTED : STEP_OVER;
@@ -148,7 +151,9 @@ static int64_t pause_us(struct session *session, enum step from)
     switch (session->step) {
     case STEP_OAUTH_DONE: return session->oauth_ms * INT64_C(1000);
     case STEP_LOGIN: return delay_us(session, from == STEP_OAUTH_DONE ? 0.15 : 12, 0.5);
-    case STEP_GENERATE: return delay_us(session, 9, 0.9) + (int64_t)(session->is_success ? session->call.total_ms : session->call.ttft_ms * 4) * 1000;
+    case STEP_GENERATE:
+        return delay_us(session, 9, 0.9) +
+               (int64_t)(session->is_success ? session->call.total_ms : session->call.ttft_ms * 4) * 1000;
     case STEP_BATCH: return delay_us(session, 15, 0.7) + session->batch_files * INT64_C(14) * CLOCK_SECOND_US;
     case STEP_FAILED:
     case STEP_PERFORMANCE:

@@ -1,4 +1,5 @@
-/* session.h - one visit to the product of the plan: which events happen, in which order, when. What each holds is in session_events.c.
+/* session.h - one visit to the product of the plan: which events happen, in which order, when. What each holds is in
+ * session_events.c.
  *
  * A session walks the plan's funnel (session_start, code_input, doc_generation, doc_export) with everything that happens around it.
  * It draws from two streams: `walk` decides what happens and when, `detail` what the attributes say. So a copy of a session can be

@@ -27,7 +27,9 @@ static void write_filename(struct session *session, struct tally_event *event)
 
 static void write_session_start(struct session *session, struct tally_event *event)
 {
-    static const char *const referrers[] = {"direct", "https://www.google.com/", "https://github.com/", "https://news.ycombinator.com/", "https://dev.to/", "newsletter"};
+    static const char *const referrers[] = {
+        "direct",    "https://www.google.com/", "https://github.com/", "https://news.ycombinator.com/", "https://dev.to/",
+        "newsletter"};
     static const char *const pages[] = {"/", "/", "/", "/pricing", "/docs", "/samples"};
     tally_event_text(event, "referrer", PICK(session, referrers));
     tally_event_text(event, "landing_page", PICK(session, pages));
@@ -81,7 +83,10 @@ static void write_trial(struct session *session, struct tally_event *event)
     bool is_start = session->step == STEP_TRIAL_STARTED;
     tally_event_text(event, "action", is_start ? "started" : session->step == STEP_TRIAL_EXPIRED ? "expired" : "converted");
     tally_event_text(event, "source", is_start ? "signup" : PICK(session, sources));
-    tally_event_int(event, "days_active", is_start ? 0 : session->step == STEP_TRIAL_EXPIRED ? 14 : random_between(&session->detail, 0, 13));
+    tally_event_int(event, "days_active",
+                    is_start                              ? 0
+                    : session->step == STEP_TRIAL_EXPIRED ? 14
+                                                          : random_between(&session->detail, 0, 13));
 }
 
 static void write_tier_change(struct session *session, struct tally_event *event)

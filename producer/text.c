@@ -1,7 +1,7 @@
 /* text.c - see text.h.
  *
- * Nearly all text is ASCII: eight bytes at a time are asked whether one is above 127 or zero, and only then does the byte-wise check run.
- * A decoder by table was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
+ * Nearly all text is ASCII: eight bytes at a time are asked whether one is above 127 or zero, and only then does the byte-wise
+ * check run. A decoder by table was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
  */
 #include "text.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
-#define LOW_BITS UINT64_C(0x0101010101010101)
+#define LOW_BITS  UINT64_C(0x0101010101010101)
 
 /* No byte of the word is above 127 or zero (Hacker's Delight 6-1; exact for words without high bits). */
 static bool is_plain(uint64_t word)
@@ -27,7 +27,10 @@ static bool is_continuation(uint8_t byte)
 static size_t code_point_length(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0];
-    size_t length = first >= 0xc2 && first <= 0xdf ? 2 : first >= 0xe0 && first <= 0xef ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+    size_t length = first >= 0xc2 && first <= 0xdf   ? 2
+                    : first >= 0xe0 && first <= 0xef ? 3
+                    : first >= 0xf0 && first <= 0xf4 ? 4
+                                                     : 0;
     if (length == 0 || length > left)
         return 0;
     for (size_t i = 1; i < length; i++)

@@ -54,48 +54,55 @@ struct tally_error {
 struct tally_producer;
 struct tally_event;
 
-/* -- The producer --------------------------------------------------------------------------------------------------------------- */
+/* -- The producer -- */
 
+/* clang-format off */
 /* A list of settings ends with a NULL key.
- *   kafka.*             goes to librdkafka as it stands; kafka.bootstrap.servers is required. enable.idempotence, acks and partitioner are
- *                       ours and refused.
+ *   kafka.*             goes to librdkafka as it stands. kafka.bootstrap.servers is required; enable.idempotence, acks and partitioner
+ *                       are ours and refused
  *   topics.events       the topic (analytics-events)
  *   publish.timeout.ms  the longest that tally_publish waits for room in a full queue (100; 0: never waits)
  *   catalogue.file      the known events as JSON (the copy built in)
  *   catalogue.unknown   accept or reject events that the catalogue does not name (accept) */
+/* clang-format on */
 struct tally_setting {
     const char *key, *value;
 };
 
 /* The fate of one event. Everything is valid during the call only. */
 struct tally_delivery {
-    const uint8_t *id;         /* TALLY_ID_BYTES */
-    const char *error;         /* NULL: acknowledged; else why it was given up */
-    int32_t topic_partition;   /* where it lies, when acknowledged; else -1 */
+    const uint8_t *id;       /* TALLY_ID_BYTES */
+    const char *error;       /* NULL: acknowledged; else why it was given up */
+    int32_t topic_partition; /* where it lies, when acknowledged; else -1 */
     int64_t offset;
-    const void *key, *value;   /* the message: keep the bytes of a failed one and send them again, and no event is lost or doubled */
+    const void *key, *value; /* the message: keep the bytes of a failed one and send them again, and no event is lost or doubled */
     size_t key_length, value_length;
 };
 
-/* Both are called from threads of the library, never two at once from one producer's deliveries; they must not call tally_flush or
- * tally_close. Set size to sizeof(struct tally_hooks) and what is not wanted to NULL. */
+/* Both are called from threads of the library, `delivered` never from two at once; they must not call tally_flush or tally_close.
+ * Set size to sizeof(struct tally_hooks) and what is not wanted to NULL. */
 struct tally_hooks {
     size_t size;
     void (*delivered)(void *context, const struct tally_delivery *delivery);
-    void (*log)(void *context, int level, const char *text); /* what librdkafka says; syslog levels. May come from several threads. NULL: silence */
+    /* What librdkafka says, with syslog's levels; may come from several threads. Without it the library writes nothing anywhere. */
+    void (*log)(void *context, int level, const char *text);
     void *context;
 };
 
-/* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED. */
-TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings, const struct tally_hooks *hooks, struct tally_error *err);
+/* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED.
+ */
+TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings, const struct tally_hooks *hooks,
+                                            struct tally_error *err);
 
-/* Asks the brokers, for up to timeout_ms, whether they answer and have the topic: TALLY_OK with the number of its topic partitions in
- * *topic_partitions (may be NULL), TALLY_FAILED when none answers, TALLY_INVALID when the topic is missing. Never makes a topic. */
-TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int *topic_partitions, struct tally_error *err);
+/* Asks the brokers, for up to timeout_ms, whether they answer and have the topic: TALLY_OK with the number of its topic partitions
+ * in *topic_partitions (may be NULL), TALLY_FAILED when none answers, TALLY_INVALID when the topic is missing. Never makes a topic.
+ */
+TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int *topic_partitions,
+                                      struct tally_error *err);
 
-/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else nothing was taken and err (may be
- * NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only while the queue is
- * full, and no longer than publish.timeout.ms. */
+/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else nothing was taken and err
+ * (may be NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only
+ * while the queue is full, and no longer than publish.timeout.ms. */
 TALLY_API enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err);
 
 /* Since tally_open. accepted - acknowledged - failed are on their way. */
@@ -107,47 +114,57 @@ TALLY_API void tally_count(const struct tally_producer *producer, struct tally_c
 /* Waits until nothing is on its way: all that was accepted was acknowledged or has failed. False when timeout_ms passed first. */
 TALLY_API bool tally_flush(struct tally_producer *producer, int timeout_ms);
 
-/* Flushes for up to timeout_ms, gives up what is left (which counts as failed and is told to the hook) and frees the producer, also when it
- * answers false: not everything accepted was acknowledged. counts may be NULL. No other thread may be inside a call. */
+/* Flushes for up to timeout_ms, gives up what is left (which counts as failed and is told to the hook) and frees the producer, also
+ * when it answers false: not everything accepted was acknowledged. counts may be NULL. No other thread may be inside a call. */
 TALLY_API bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
 /* The library's version, "0.1.0". */
 TALLY_API const char *tally_version(void);
 
-/* -- An event ------------------------------------------------------------------------------------------------------------------- */
+/* -- An event -- */
 
-/* An event is built, published, and begun anew; it keeps its memory, so that a thread that reuses one event allocates nothing. A wrong
- * argument (text that is not UTF-8, a limit passed, a key given twice) is remembered and told by tally_publish: calls need no checks. */
+/* An event is built, published, and begun anew; it keeps its memory, so that a thread that reuses one event allocates nothing. A
+ * wrong argument (text that is not UTF-8, a limit passed, a key given twice) is remembered and told by tally_publish: calls need no
+ * checks. */
 TALLY_API struct tally_event *tally_event_new(void); /* NULL: no memory */
 TALLY_API void tally_event_free(struct tally_event *event);
 
 /* Forgets what the event held. Names: catalogue.json; 1 to 100 bytes. */
 TALLY_API void tally_event_begin(struct tally_event *event, const char *event_name);
 
-/* Optional, in any order. Without them: no session, no user, not internal, the category of the catalogue. */
-TALLY_API void tally_event_category(struct tally_event *event, const char *event_category); /* 1 to 50 bytes; must agree with the catalogue */
-TALLY_API void tally_event_session(struct tally_event *event, const char *session_id);      /* 1 to 255 bytes; events of a session stay in order */
-TALLY_API void tally_event_user(struct tally_event *event, int64_t user_id);                /* 0 or more */
-TALLY_API void tally_event_internal(struct tally_event *event, bool is_internal);           /* staff and tests: not in the statistics */
-TALLY_API void tally_event_created(struct tally_event *event, int64_t created_at_us);       /* microseconds since 1970 UTC; else the time of the first tally_publish */
-TALLY_API void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES]); /* else a new UUIDv7 */
+/* All optional, in any order; without them: no session, no user, not internal, the category of the catalogue. */
+/* 1 to 50 bytes; must agree with the catalogue. */
+TALLY_API void tally_event_category(struct tally_event *event, const char *event_category);
+/* 1 to 255 bytes. The events of a session stay in order. */
+TALLY_API void tally_event_session(struct tally_event *event, const char *session_id);
+/* 0 or more. */
+TALLY_API void tally_event_user(struct tally_event *event, int64_t user_id);
+/* Staff and tests: stored, but not in the statistics. */
+TALLY_API void tally_event_internal(struct tally_event *event, bool is_internal);
+/* When it happened: microseconds since 1970 UTC. Else the time of the first tally_publish. */
+TALLY_API void tally_event_created(struct tally_event *event, int64_t created_at_us);
+/* Who already has an id, such as from a queue of their own. Else a new UUIDv7. */
+TALLY_API void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES]);
 
 /* The id that the event has or now gets, as bytes. */
 TALLY_API void tally_event_id(struct tally_event *event, uint8_t id[TALLY_ID_BYTES]);
 /* The same as text, NUL-terminated. Returns `text`. */
 TALLY_API const char *tally_event_id_text(struct tally_event *event, char text[TALLY_ID_TEXT_BYTES]);
 
-/* Attributes: what becomes event_data, 64 KiB and 16 levels at most. Keys are 1 to 65,535 bytes and unlike within one map; inside an array
- * key is NULL. Every map and array that is opened is closed with tally_event_end. */
-TALLY_API void tally_event_text(struct tally_event *event, const char *key, const char *text);
-TALLY_API void tally_event_text_n(struct tally_event *event, const char *key, const char *text, size_t length); /* not NUL-terminated */
+/* Attributes: what becomes event_data, 64 KiB and 16 levels at most. Keys are 1 to 65,535 bytes and unlike within one map; inside
+ * an array key is NULL. Every map and array that is opened is closed with tally_event_end. */
+TALLY_API void tally_event_text(struct tally_event *event, const char *key, const char *text); /* NULL becomes null */
+/* The same of text that does not end with a NUL. */
+TALLY_API void tally_event_text_n(struct tally_event *event, const char *key, const char *text, size_t length);
 TALLY_API void tally_event_int(struct tally_event *event, const char *key, int64_t value);
 TALLY_API void tally_event_uint(struct tally_event *event, const char *key, uint64_t value);
 TALLY_API void tally_event_number(struct tally_event *event, const char *key, double value); /* finite */
 TALLY_API void tally_event_bool(struct tally_event *event, const char *key, bool value);
 TALLY_API void tally_event_null(struct tally_event *event, const char *key);
-TALLY_API void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length); /* becomes base64 text */
-TALLY_API void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us);                   /* becomes RFC 3339 text */
+/* Becomes base64 text in the row. */
+TALLY_API void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length);
+/* Becomes RFC 3339 text in the row: "2026-01-15T09:30:00.25Z". */
+TALLY_API void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us);
 TALLY_API void tally_event_map(struct tally_event *event, const char *key);
 TALLY_API void tally_event_array(struct tally_event *event, const char *key);
 TALLY_API void tally_event_end(struct tally_event *event);
