@@ -1,7 +1,8 @@
-/* audit.c - `tallymill audit`: the proof that every event which Kafka delivered is stored once, is a dead letter, or is accounted for.
+/* audit.c - `tallymill audit`: the proof that every event which Kafka delivered is stored once, is a dead letter, or is accounted
+ * for.
  *
- * offsets consumed = stored + duplicates + dead letters + skipped + gaps, without hole or overlap, and the rows are really there. All
- * questions are answered by one snapshot, so a live system can be audited. Each check is one query of operator/sql that answers
+ * offsets consumed = stored + duplicates + dead letters + skipped + gaps, without hole or overlap, and the rows are really there.
+ * All questions are answered by one snapshot, so a live system can be audited. Each check is one query of operator/sql that answers
  * with its damages and nothing else, so anybody can run it in psql. Trusting counters that the programs keep would be cheaper, and
  * would prove only that they agree with themselves: rows, dead letters and offsets are counted here.
  */
@@ -19,8 +20,8 @@
 #include "snapshot.h"
 #include "terminal.h"
 
-extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[], audit_guards_sql[],
-    audit_deep_sql[];
+extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
+    audit_guards_sql[], audit_deep_sql[];
 
 enum { SHOWN_MAX = 1000 }; /* damages of one check; the rest is counted */
 
@@ -35,7 +36,8 @@ static const struct check checks[] = {
     {"offsets", audit_tiles_sql, "every offset below the position has one outcome: no hole, no overlap", false},
     {"equation", audit_equation_sql, "in every batch, offsets = stored + duplicates + dead letters + skipped", false},
     {"rows", audit_rows_sql, "every batch has as many rows as the ledger says, and no row is of an unknown batch", false},
-    {"dead letters", audit_dead_letters_sql, "every batch has as many dead letters as the ledger says, each at one of its offsets", false},
+    {"dead letters", audit_dead_letters_sql, "every batch has as many dead letters as the ledger says, each at one of its offsets",
+     false},
     {"guards", audit_guards_sql, "every month is part of analytics_events, and the keys against storing twice are in place", false},
     {"deep", audit_deep_sql, "no event is stored twice, and every row lies on a day that its batch names", true},
 };
@@ -74,8 +76,8 @@ void audit_note(struct audit *audit, const char *format, ...)
 static void close_check(struct audit *audit, const char *name, const char *promise)
 {
     if (audit->as_json) {
-        json_array_append_new(json_object_get(audit->json, "checks"),
-                              json_pack("{s:s, s:s, s:I}", "name", name, "promise", promise, "damages", (json_int_t)audit->check_damages));
+        json_array_append_new(json_object_get(audit->json, "checks"), json_pack("{s:s, s:s, s:I}", "name", name, "promise", promise,
+                                                                                "damages", (json_int_t)audit->check_damages));
     } else if (audit->check_damages == 0) {
         printf("  ok      %s\n", promise);
     } else if (audit->check_damages > SHOWN_MAX) {
@@ -118,8 +120,10 @@ static void print_topic(const PGresult *totals, int row)
     print_total("offsets consumed", answer_int(totals, row, "consumed"), "so many places in Kafka's log are dealt with, namely:");
     print_total("= stored", answer_int(totals, row, "stored"), "events that became rows");
     print_total("+ duplicates", answer_int(totals, row, "duplicates"), "sent again by their producer, stored once");
-    print_total("+ dead letters", answer_int(totals, row, "dead_letters"), "events that break the rules, kept with their bytes and the reason");
-    print_total("+ skipped", answer_int(totals, row, "skipped"), "offsets at which Kafka has no message (transactions, compaction)");
+    print_total("+ dead letters", answer_int(totals, row, "dead_letters"),
+                "events that break the rules, kept with their bytes and the reason");
+    print_total("+ skipped", answer_int(totals, row, "skipped"),
+                "offsets at which Kafka has no message (transactions, compaction)");
     print_total("+ gaps", answer_int(totals, row, "gaps"), "events that Kafka deleted before they were read: lost");
     if (answer_int(totals, row, "removed") != 0) {
         print_total("  removed since", answer_int(totals, row, "removed"), "stored rows that were erased or archived on purpose");
@@ -239,7 +243,9 @@ int audit_run(int argc, char **argv)
     bool deep = false, no_kafka = false;
     struct audit audit = {0};
     const struct cli_option options[] = {
-        {.name = "deep", .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)", .flag = &deep},
+        {.name = "deep",
+         .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)",
+         .flag = &deep},
         {.name = "no-kafka", .help = "check the database only", .flag = &no_kafka},
         {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
         {.name = NULL},
@@ -257,8 +263,9 @@ int audit_run(int argc, char **argv)
         error_set(&err, ERROR_USAGE, "%s: audit takes no arguments", result.arguments[0]);
     } else if (!(audit.json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
         error_set(&err, ERROR_RETRY, "out of memory");
-    } else if ((audit.snapshot = snapshot_open(result.settings, "tallymill audit", &err)) != NULL && !result.check &&
-               look(&audit, deep, no_kafka, &err)) {
+    } else if ((audit.snapshot = snapshot_open(result.settings, "tallymill audit", &err)) != NULL && result.check) {
+        puts("settings, server and schema are in order");
+    } else if (audit.snapshot && look(&audit, deep, no_kafka, &err)) {
         exit_code = finish(&audit, no_kafka);
     }
     if (err.kind != ERROR_NONE) {

@@ -32,8 +32,8 @@ void audit_damage(struct audit *audit, const struct finding *finding);
 /* Says something that is no damage, under the check at hand. */
 void audit_note(struct audit *audit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the settings
- * are wrong. */
+/* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the
+ * settings are wrong. */
 bool audit_kafka(struct audit *audit, struct error *err);
 
 #endif

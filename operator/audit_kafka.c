@@ -1,7 +1,7 @@
 /* audit_kafka.c - the part of the audit that asks Kafka: no position lies beyond a log's end, and how much is still unread.
  *
- * Kafka is asked after the snapshot was taken. Its logs only grow at the end, so a position of the snapshot that lies beyond the end
- * seen later is truth about the log (truncated, or another topic of the same name), not a race.
+ * Kafka is asked after the snapshot was taken. Its logs only grow at the end, so a position of the snapshot that lies beyond the
+ * end seen later is truth about the log (truncated, or another topic of the same name), not a race.
  */
 #include "audit.h"
 
@@ -20,7 +20,8 @@ extern const char audit_positions_sql[];
 enum { KAFKA_TIMEOUT_MS = 10000 };
 
 /* One topic partition of the ledger against its log. */
-static void compare_position(struct audit *audit, const char *name, int64_t topic_partition, int64_t next_offset, const struct topic *topic)
+static void compare_position(struct audit *audit, const char *name, int64_t topic_partition, int64_t next_offset,
+                             const struct topic *topic)
 {
     char text[256] = "";
     struct finding finding = finding_make("log truncated", text);
@@ -36,12 +37,15 @@ static void compare_position(struct audit *audit, const char *name, int64_t topi
     if (next_offset > log->high) {
         finding.first_offset = log->high;
         finding.next_offset = next_offset;
-        snprintf(text, sizeof text, "the ledger covers these offsets, but Kafka's log ends at %" PRId64 ": it was truncated, or the topic was made anew",
+        snprintf(text, sizeof text,
+                 "the ledger covers these offsets, but Kafka's log ends at %" PRId64
+                 ": it was truncated, or the topic was made anew",
                  log->high);
         audit_damage(audit, &finding);
     } else if (next_offset < log->low) {
-        audit_note(audit, "topic %s, topic partition %" PRId64 ": Kafka no longer has offsets %" PRId64 " to %" PRId64
-                          ", which were never read; the worker will note them as a gap",
+        audit_note(audit,
+                   "topic %s, topic partition %" PRId64 ": Kafka no longer has offsets %" PRId64 " to %" PRId64
+                   ", which were never read; the worker will note them as a gap",
                    name, topic_partition, next_offset, log->low - 1);
     }
     int64_t from = next_offset < log->low ? log->low : next_offset;
@@ -49,15 +53,18 @@ static void compare_position(struct audit *audit, const char *name, int64_t topi
 }
 
 /* The rows [first, last) of `positions` belong to this topic; there may be none. */
-static void compare_topic(struct audit *audit, const char *name, const PGresult *positions, int first, int last, const struct topic *topic)
+static void compare_topic(struct audit *audit, const char *name, const PGresult *positions, int first, int last,
+                          const struct topic *topic)
 {
     const char *known_cluster = first < last ? answer_text(positions, first, "cluster_id") : "";
     if (known_cluster[0] != '\0' && topic->cluster_id[0] != '\0' && strcmp(known_cluster, topic->cluster_id) != 0) {
         char text[256] = "";
         struct finding finding = finding_make("other cluster", text);
         finding.topic = name;
-        snprintf(text, sizeof text, "the ledger is about Kafka cluster %.60s, the settings lead to cluster %.60s: offsets of two clusters do not compare",
-                 known_cluster, topic->cluster_id);
+        snprintf(
+            text, sizeof text,
+            "the ledger is about Kafka cluster %.60s, the settings lead to cluster %.60s: offsets of two clusters do not compare",
+            known_cluster, topic->cluster_id);
         audit_damage(audit, &finding);
         return;
     }
@@ -71,7 +78,8 @@ static void compare_topic(struct audit *audit, const char *name, const PGresult 
         }
     }
     for (; row < last; row++) {
-        compare_position(audit, name, answer_int(positions, row, "topic_partition"), answer_int(positions, row, "next_offset"), topic);
+        compare_position(audit, name, answer_int(positions, row, "topic_partition"), answer_int(positions, row, "next_offset"),
+                         topic);
     }
 }
 

@@ -8,7 +8,8 @@
 static bool take_day(const char *text, size_t length, char day[CLOCK_DAY_BYTES], int32_t *number, struct error *err)
 {
     if (length > 0 && !clock_parse_day(text, length, number)) {
-        return error_set(err, ERROR_USAGE, "%.*s is no day; write it like 2026-11-24, or two of them like 2026-11-01..2026-11-24", (int)length, text);
+        return error_set(err, ERROR_USAGE, "%.*s is no day; write it like 2026-11-24, or two of them like 2026-11-01..2026-11-24",
+                         (int)length, text);
     }
     snprintf(day, CLOCK_DAY_BYTES, "%.*s", (int)length, text);
     return true;

@@ -9,7 +9,8 @@
 
 struct finding finding_make(const char *kind, const char *damage)
 {
-    return (struct finding){.kind = kind, .topic_partition = -1, .first_offset = -1, .next_offset = -1, .batch_id = -1, .damage = damage};
+    return (struct finding){
+        .kind = kind, .topic_partition = -1, .first_offset = -1, .next_offset = -1, .batch_id = -1, .damage = damage};
 }
 
 static int64_t number_or_none(const PGresult *result, int row, const char *column)
@@ -56,7 +57,8 @@ void finding_print(const struct finding *finding, FILE *out)
         fprintf(out, "%stopic partition %" PRId64, next_separator(&separator), finding->topic_partition);
     }
     if (finding->first_offset >= 0 && finding->next_offset > finding->first_offset + 1) {
-        fprintf(out, "%soffsets %" PRId64 " to %" PRId64, next_separator(&separator), finding->first_offset, finding->next_offset - 1);
+        fprintf(out, "%soffsets %" PRId64 " to %" PRId64, next_separator(&separator), finding->first_offset,
+                finding->next_offset - 1);
     } else if (finding->first_offset >= 0) {
         fprintf(out, "%soffset %" PRId64, next_separator(&separator), finding->first_offset);
     }
@@ -82,7 +84,8 @@ json_t *finding_json(const struct finding *finding)
         {"next_offset", finding->next_offset},
         {"batch_id", finding->batch_id},
     };
-    json_t *json = json_pack("{s:s, s:s*, s:s*, s:s}", "kind", finding->kind, "topic", finding->topic, "day", finding->day, "damage", finding->damage);
+    json_t *json = json_pack("{s:s, s:s*, s:s*, s:s}", "kind", finding->kind, "topic", finding->topic, "day", finding->day,
+                             "damage", finding->damage);
     for (size_t i = 0; json && i < sizeof numbers / sizeof numbers[0]; i++) {
         if (numbers[i].value >= 0 && json_object_set_new(json, numbers[i].name, json_integer(numbers[i].value)) != 0) {
             json_decref(json);

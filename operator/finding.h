@@ -13,7 +13,7 @@
 
 /* What does not apply is NULL, or -1. Texts are borrowed. */
 struct finding {
-    const char *kind;  /* "hole": a word or two that a program may compare */
+    const char *kind; /* "hole": a word or two that a program may compare */
     const char *topic;
     int64_t topic_partition;
     int64_t first_offset, next_offset; /* [first_offset, next_offset) */
@@ -25,8 +25,8 @@ struct finding {
 /* A finding without a place. */
 struct finding finding_make(const char *kind, const char *damage);
 
-/* A row of a query with the columns kind, topic, topic_partition, first_offset, next_offset, batch_id, day, damage. Its texts are valid
- * until PQclear. */
+/* A row of a query with the columns kind, topic, topic_partition, first_offset, next_offset, batch_id, day, damage. Its texts are
+ * valid until PQclear. */
 struct finding finding_of_row(const PGresult *result, int row);
 
 /* "topic T, topic partition 3, offsets 100 to 199, batch 17: DAMAGE" and a newline. */

@@ -12,7 +12,8 @@
 /* The commands and their summaries, as --help shows them. */
 static const char *summary_text(char *buffer, size_t size)
 {
-    int used = snprintf(buffer, size, "Runs and checks a Tallymill pipeline: events from Kafka in Postgres, with daily statistics.\n\nCommands:\n");
+    int used = snprintf(
+        buffer, size, "Runs and checks a Tallymill pipeline: events from Kafka in Postgres, with daily statistics.\n\nCommands:\n");
     for (const struct command *command = commands; command->name && used > 0 && (size_t)used < size; command++) {
         used += snprintf(buffer + used, size - (size_t)used, "  %-8s %s\n", command->name, command->summary);
     }
@@ -52,8 +53,8 @@ int main(int argc, char **argv)
     const struct command *command = command_find(argv[place]);
     if (!command) {
         const char *nearest = command_nearest(argv[place]);
-        fprintf(stderr, "tallymill: unknown command %s%s%s; tallymill --help lists them\n", argv[place], nearest ? ", did you mean " : "",
-                nearest ? nearest : "");
+        fprintf(stderr, "tallymill: unknown command %s%s%s; tallymill --help lists them\n", argv[place],
+                nearest ? ", did you mean " : "", nearest ? nearest : "");
         return 2;
     }
     command_to_front(argv, place);

@@ -24,8 +24,8 @@ enum { KAFKA_TIMEOUT_MS = 10000 };
 
 #define OPEN_US (10 * CLOCK_SECOND_US)
 
-/* A topic's own settings. LogAppendTime: Kafka dates the messages itself, so that an import of old events does not fall to retention at
- * once and a wrong clock is not refused. 4 MiB: the producer's own limit for a batch of messages. */
+/* A topic's own settings. LogAppendTime: Kafka dates the messages itself, so that an import of old events does not fall to
+ * retention at once and a wrong clock is not refused. 4 MiB: the producer's own limit for a batch of messages. */
 static const struct kafka_forced topic_settings[] = {
     {"message.timestamp.type", "LogAppendTime"},
     {"max.message.bytes", "4194304"},
@@ -54,8 +54,8 @@ static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_r
             return;
         }
         if (strcmp(value, wanted->value) != 0) {
-            snprintf(report->topic_warning + used, sizeof report->topic_warning - used, "%s%s is %s, not %s", used ? "; " : "", wanted->name, value,
-                     wanted->value);
+            snprintf(report->topic_warning + used, sizeof report->topic_warning - used, "%s%s is %s, not %s", used ? "; " : "",
+                     wanted->name, value, wanted->value);
         }
     }
 }
@@ -67,8 +67,9 @@ static bool make_topic(const struct settings *settings, struct migrate_report *r
         return false;
     }
     report->topic_asked = true;
-    bool is_there = kafka_topic_make(client, report->topic, (int)settings_int(settings, "topics.partitions"), (int)settings_int(settings, "topics.replication"),
-                                     topic_settings, KAFKA_TIMEOUT_MS, &report->topic_made, err) &&
+    bool is_there = kafka_topic_make(client, report->topic, (int)settings_int(settings, "topics.partitions"),
+                                     (int)settings_int(settings, "topics.replication"), topic_settings, KAFKA_TIMEOUT_MS,
+                                     &report->topic_made, err) &&
                     kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
     if (is_there && !report->topic_made) {
         compare_topic(client, report->topic, report);
@@ -97,7 +98,8 @@ static void print_report(const struct migrate_report *report)
 {
     print_schema(report, false);
     if (report->topic_asked) {
-        printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already", report->topic_partitions);
+        printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
+               report->topic_partitions);
     } else {
         printf("topic   %s, left alone (--no-topic)\n", report->topic);
     }
@@ -109,10 +111,11 @@ static void print_report(const struct migrate_report *report)
 
 static int print_json(const struct migrate_report *report)
 {
-    json_t *json = json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}}", "schema", "database", report->ground.database, "version",
-                             report->ground.known, "applied", report->applied, "topic", "name", report->topic, "asked", report->topic_asked, "made",
-                             report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning, "months", "ahead",
-                             report->months_ahead, "made", report->months_made);
+    json_t *json =
+        json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}}", "schema", "database", report->ground.database,
+                  "version", report->ground.known, "applied", report->applied, "topic", "name", report->topic, "asked",
+                  report->topic_asked, "made", report->topic_made, "topic_partitions", report->topic_partitions, "warning",
+                  report->topic_warning, "months", "ahead", report->months_ahead, "made", report->months_made);
     bool is_written = answer_print(json);
     json_decref(json);
     return is_written ? 0 : 1;
@@ -146,7 +149,8 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
 
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
 {
-    return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) && (no_topic || make_topic(settings, report, err)) &&
+    return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
+           (no_topic || make_topic(settings, report, err)) &&
            schema_make_months(conn, report->months_ahead, &report->months_made, err);
 }
 
@@ -161,10 +165,12 @@ int migrate_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill migrate",
         .usage = "[OPTION ...]",
-        .summary = "Makes or updates the schema (each migration in one transaction), makes the topic where it is missing, and the months ahead.\n"
+        .summary = "Makes or updates the schema (each migration in one transaction), makes the topic where it is missing, and the "
+                   "months ahead.\n"
                    "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
                    "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
-        .examples = "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n",
+        .examples =
+            "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n",
         .options = options,
         .programs = FOR_OPERATOR,
     };

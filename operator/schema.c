@@ -1,9 +1,9 @@
 /* schema.c - see schema.h.
  *
  * Invariant: a migration and its row in tallymill.schema_version commit together, and while one is applied no other migrate looks
- * at the list. The lock is taken inside each transaction, before the list is read in a statement (and so a snapshot) of its own: two
- * migrates at once take turns, and the second finds the work done. A session lock would be simpler to hold across all migrations, but
- * a transaction pooler would leave it behind on a connection that somebody else gets next.
+ * at the list. The lock is taken inside each transaction, before the list is read in a statement (and so a snapshot) of its own:
+ * two migrates at once take turns, and the second finds the work done. A session lock would be simpler to hold across all
+ * migrations, but a transaction pooler would leave it behind on a connection that somebody else gets next.
  */
 #include "schema.h"
 
@@ -23,7 +23,7 @@ extern const char migrate_ground_sql[];
 enum { OLDEST_SERVER = 150000, ATTEMPTS = 5, PAUSE_MS = 300 };
 
 #define SHORT_US (30 * CLOCK_SECOND_US)
-#define LOCK_US (120 * CLOCK_SECOND_US)
+#define LOCK_US  (120 * CLOCK_SECOND_US)
 #define APPLY_US (3600 * CLOCK_SECOND_US)
 
 const char *schema_checksum(char checksum[SCHEMA_CHECKSUM_BYTES], const char *text, size_t length)
@@ -39,18 +39,21 @@ bool schema_compare(const struct migration *migrations, size_t count, const stru
     for (size_t i = 0; i < applied_count; i++) {
         if (i >= count) {
             return error_set(err, ERROR_USAGE,
-                             "the schema is of a newer release (version %d, this program knows %zu): nothing was changed; use that release's tallymill",
+                             "the schema is of a newer release (version %d, this program knows %zu): nothing was changed; use that "
+                             "release's tallymill",
                              applied[applied_count - 1].version, count);
         }
         if (applied[i].version != migrations[i].version) {
-            return error_set(err, ERROR_USAGE, "migration %s was never applied, though version %d was: tallymill.schema_version has lost a row",
+            return error_set(err, ERROR_USAGE,
+                             "migration %s was never applied, though version %d was: tallymill.schema_version has lost a row",
                              migrations[i].name, applied[i].version);
         }
         char checksum[SCHEMA_CHECKSUM_BYTES];
         schema_checksum(checksum, migrations[i].sql, migrations[i].length);
         if (strcmp(applied[i].checksum, checksum) != 0) {
             return error_set(err, ERROR_USAGE,
-                             "migration %s was changed after it was applied to this database: nothing was done; take the unchanged program, or another "
+                             "migration %s was changed after it was applied to this database: nothing was done; take the unchanged "
+                             "program, or another "
                              "database",
                              migrations[i].name);
         }
@@ -65,9 +68,11 @@ static bool compare_applied(PGconn *conn, bool has_schema, size_t *applied_count
     if (!has_schema) {
         return true;
     }
-    PGresult *result = postgres_query(conn, "SELECT version, name, checksum, min_program FROM tallymill.schema_version ORDER BY version", SHORT_US, err);
+    PGresult *result = postgres_query(
+        conn, "SELECT version, name, checksum, min_program FROM tallymill.schema_version ORDER BY version", SHORT_US, err);
     if (!result) {
-        return error_wrap(err, "reading tallymill.schema_version (use the login that made the schema, or a member of tallymill_admin)");
+        return error_wrap(err,
+                          "reading tallymill.schema_version (use the login that made the schema, or a member of tallymill_admin)");
     }
     size_t rows = (size_t)PQntuples(result), count = 0;
     const struct migration *migrations = postgres_migrations(&count);
@@ -96,17 +101,21 @@ static bool refuse_strangers(const PGresult *ground, struct error *err)
 {
     const char *kind = answer_text(ground, 0, "events_kind");
     if (kind[0] == 'p') {
-        return error_set(err, ERROR_USAGE, "table public.analytics_events is there already and was not made by tallymill migrate: rename it, or use another "
-                                           "database");
+        return error_set(
+            err, ERROR_USAGE,
+            "table public.analytics_events is there already and was not made by tallymill migrate: rename it, or use another "
+            "database");
     }
     if (kind[0] != '\0') {
         return error_set(err, ERROR_USAGE,
-                         "public.analytics_events is there already and is not partitioned: migrate cannot take existing events over yet; rename it, or use "
+                         "public.analytics_events is there already and is not partitioned: migrate cannot take existing events "
+                         "over yet; rename it, or use "
                          "another database");
     }
     if (answer_bool(ground, 0, "has_daily_stats")) {
         return error_set(err, ERROR_USAGE,
-                         "table public.analytics_daily_stats is there already and was not made by tallymill migrate: rename it, or use another database");
+                         "table public.analytics_daily_stats is there already and was not made by tallymill migrate: rename it, or "
+                         "use another database");
     }
     return true;
 }
@@ -119,18 +128,25 @@ static bool check_rights(const PGresult *ground, struct error *err)
     bool may_create_roles = answer_bool(ground, 0, "may_create_roles");
     if (answer_bool(ground, 0, "has_schema")) {
         return answer_bool(ground, 0, "is_admin") ||
-               error_set(err, ERROR_USAGE, "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login, login);
+               error_set(err, ERROR_USAGE,
+                         "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login,
+                         login);
     }
     if (missing[0] != '\0' && !may_create_roles) {
-        return error_set(err, ERROR_USAGE, "login %s may not create the roles %s: have a superuser run ALTER ROLE \"%s\" CREATEROLE, or create them (NOLOGIN)",
-                         login, missing, login);
+        return error_set(
+            err, ERROR_USAGE,
+            "login %s may not create the roles %s: have a superuser run ALTER ROLE \"%s\" CREATEROLE, or create them (NOLOGIN)",
+            login, missing, login);
     }
     if (!may_create_roles && !answer_bool(ground, 0, "is_admin")) {
-        return error_set(err, ERROR_USAGE, "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login, login);
+        return error_set(err, ERROR_USAGE,
+                         "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login,
+                         login);
     }
     if (!answer_bool(ground, 0, "may_create_schema") || !answer_bool(ground, 0, "may_grant_public")) {
         return error_set(err, ERROR_USAGE,
-                         "login %s may not create a schema in database %s or hand out rights on its schema public: have a superuser run ALTER DATABASE \"%s\" "
+                         "login %s may not create a schema in database %s or hand out rights on its schema public: have a "
+                         "superuser run ALTER DATABASE \"%s\" "
                          "OWNER TO \"%s\"",
                          login, database, database, login);
     }
@@ -140,10 +156,13 @@ static bool check_rights(const PGresult *ground, struct error *err)
 static bool check_server(const PGresult *ground, struct error *err)
 {
     if (answer_int(ground, 0, "server_version") < OLDEST_SERVER) {
-        return error_set(err, ERROR_USAGE, "the server is PostgreSQL %s: 15 or newer is needed", answer_text(ground, 0, "server_version_text"));
+        return error_set(err, ERROR_USAGE, "the server is PostgreSQL %s: 15 or newer is needed",
+                         answer_text(ground, 0, "server_version_text"));
     }
     if (answer_bool(ground, 0, "is_standby")) {
-        return error_set(err, ERROR_USAGE, "the server is a standby and cannot be written to: connect to the primary (target_session_attrs=read-write)");
+        return error_set(
+            err, ERROR_USAGE,
+            "the server is a standby and cannot be written to: connect to the primary (target_session_attrs=read-write)");
     }
     if (strcmp(answer_text(ground, 0, "encoding"), "UTF8") != 0) {
         return error_set(err, ERROR_USAGE, "database %s is encoded in %s: events may hold any character, so it must be UTF8",
@@ -164,8 +183,8 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
     ground->has_schema = answer_bool(result, 0, "has_schema");
     ground->known = migrations[known - 1].version;
     snprintf(ground->database, sizeof ground->database, "%s", answer_text(result, 0, "database"));
-    bool is_fine = check_server(result, err) && (ground->has_schema || refuse_strangers(result, err)) && check_rights(result, err) &&
-                   compare_applied(conn, ground->has_schema, &applied, err);
+    bool is_fine = check_server(result, err) && (ground->has_schema || refuse_strangers(result, err)) &&
+                   check_rights(result, err) && compare_applied(conn, ground->has_schema, &applied, err);
     ground->version = applied > 0 ? migrations[applied - 1].version : 0;
     PQclear(result);
     return is_fine;
@@ -177,14 +196,17 @@ static bool apply_one(PGconn *conn, const struct migration *migration, struct er
     char checksum[SCHEMA_CHECKSUM_BYTES], version[16], min_program[16];
     snprintf(version, sizeof version, "%d", migration->version);
     snprintf(min_program, sizeof min_program, "%d", migration->min_program);
-    const char *const values[] = {version, migration->name, schema_checksum(checksum, migration->sql, migration->length), min_program};
-    if (!postgres_exec(conn, migration->sql, APPLY_US, err) || !postgres_exec(conn, "SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
+    const char *const values[] = {version, migration->name, schema_checksum(checksum, migration->sql, migration->length),
+                                  min_program};
+    if (!postgres_exec(conn, migration->sql, APPLY_US, err) ||
+        !postgres_exec(conn, "SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
         /* What Postgres refuses here is a matter of the schema that it found, whatever the SQLSTATE would mean for a row. */
         err->kind = err->kind == ERROR_RETRY ? ERROR_RETRY : ERROR_USAGE;
         return error_wrap(err, "migration %s", migration->name);
     }
-    PGresult *result = postgres_query_params(conn, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES ($1, $2, $3, $4)",
-                                             4, values, SHORT_US, err);
+    PGresult *result = postgres_query_params(
+        conn, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES ($1, $2, $3, $4)", 4, values,
+        SHORT_US, err);
     PQclear(result);
     return result || error_wrap(err, "noting migration %s", migration->name);
 }
@@ -200,11 +222,13 @@ static bool apply_next(PGconn *conn, bool *is_done, struct error *err)
         return false;
     }
     if (!postgres_exec(conn,
-                       "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))",
+                       "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT "
+                       "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))",
                        LOCK_US, err)) {
         return error_wrap(err, "waiting for another tallymill migrate");
     }
-    PGresult *there = postgres_query(conn, "SELECT to_regclass('tallymill.schema_version') IS NOT NULL AS has_schema", SHORT_US, err);
+    PGresult *there =
+        postgres_query(conn, "SELECT to_regclass('tallymill.schema_version') IS NOT NULL AS has_schema", SHORT_US, err);
     bool has_schema = there && answer_bool(there, 0, "has_schema");
     PQclear(there);
     if (!there || !compare_applied(conn, has_schema, &applied, err)) {
@@ -261,10 +285,11 @@ bool schema_make_months(PGconn *conn, int ahead, int *made, struct error *err)
         error_clear(err);
         PGresult *result = NULL;
         if (postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
-            result = postgres_query_params(conn,
-                                           "SELECT count(*) FILTER (WHERE made) AS made FROM (SELECT tallymill.make_month((date_trunc('month', now() AT TIME "
-                                           "ZONE 'UTC') + n * interval '1 month')::date) AS made FROM generate_series(0, $1::integer) AS n) AS months",
-                                           1, values, LOCK_US, err);
+            result = postgres_query_params(
+                conn,
+                "SELECT count(*) FILTER (WHERE made) AS made FROM (SELECT tallymill.make_month((date_trunc('month', now() AT TIME "
+                "ZONE 'UTC') + n * interval '1 month')::date) AS made FROM generate_series(0, $1::integer) AS n) AS months",
+                1, values, LOCK_US, err);
         }
         *made = result ? (int)answer_int(result, 0, "made") : 0;
         bool is_done = result && postgres_exec(conn, "COMMIT", SHORT_US, err);

@@ -24,8 +24,8 @@ enum { SCHEMA_CHECKSUM_BYTES = 33 };
 /* XXH3-128 of a migration's text as 32 hex digits. Returns `checksum`. */
 const char *schema_checksum(char checksum[SCHEMA_CHECKSUM_BYTES], const char *text, size_t length);
 
-/* Compares what was applied (sorted by version) with what the program has; no I/O. True: the applied ones are the first *applied_count
- * of the program's. False: ERROR_USAGE and which one was changed, is missing, or belongs to a newer release. */
+/* Compares what was applied (sorted by version) with what the program has; no I/O. True: the applied ones are the first
+ * *applied_count of the program's. False: ERROR_USAGE and which one was changed, is missing, or belongs to a newer release. */
 bool schema_compare(const struct migration *migrations, size_t count, const struct applied_migration *applied, size_t applied_count,
                     struct error *err);
 
@@ -37,12 +37,13 @@ struct schema_ground {
     char database[64]; /* its name */
 };
 
-/* Looks at server, database, rights and what was applied, and refuses (ERROR_USAGE, what is wrong and what to do) where migrations could
- * not run: an old server, an encoding other than UTF8, rights that are missing, tables of these names that are not ours. Changes nothing. */
+/* Looks at server, database, rights and what was applied, and refuses (ERROR_USAGE, what is wrong and what to do) where migrations
+ * could not run: an old server, an encoding other than UTF8, rights that are missing, tables of these names that are not ours.
+ * Changes nothing. */
 bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err);
 
-/* Applies what is missing, each migration in one transaction with its row. Waits for another migrate that is at work; *done counts the
- * migrations that this call applied. */
+/* Applies what is missing, each migration in one transaction with its row. Waits for another migrate that is at work; *done counts
+ * the migrations that this call applied. */
 bool schema_apply(PGconn *conn, int *done, struct error *err);
 
 /* Makes the months from this one to `ahead` months later; *made counts those that were missing. */

@@ -1,7 +1,7 @@
 /* snapshot.c - see snapshot.h.
  *
- * Workers and the aggregator go on while a proof is read; without one snapshot, a batch that commits between two questions would look
- * like damage. The statement time-out that a provider may have set would end a count of all rows: our own deadline stands in
+ * Workers and the aggregator go on while a proof is read; without one snapshot, a batch that commits between two questions would
+ * look like damage. The statement time-out that a provider may have set would end a count of all rows: our own deadline stands in
  * for it, long enough for the largest tables and still an end.
  */
 #include "snapshot.h"
@@ -12,7 +12,7 @@
 #include "postgres.h"
 #include "settings.h"
 
-#define OPEN_US (10 * CLOCK_SECOND_US)
+#define OPEN_US  (10 * CLOCK_SECOND_US)
 #define SHORT_US (30 * CLOCK_SECOND_US)
 #define QUERY_US (12 * 3600 * CLOCK_SECOND_US)
 
@@ -20,13 +20,16 @@ struct snapshot {
     PGconn *conn;
 };
 
-/* Partition by partition, an aggregate over all events sorts a month at a time; compiling queries that run once costs more than it saves. */
-static const char session_sql[] = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; "
-                                  "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
+/* Partition by partition, an aggregate over all events sorts a month at a time; compiling queries that run once costs more than it
+ * saves. */
+static const char session_sql[] =
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; "
+    "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
 
 static bool begin(PGconn *conn, struct error *err)
 {
-    return postgres_check_schema(conn, err) && postgres_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", SHORT_US, err) &&
+    return postgres_check_schema(conn, err) &&
+           postgres_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", SHORT_US, err) &&
            postgres_exec(conn, session_sql, SHORT_US, err) &&
            /* SET takes no snapshot; the first query does. */
            postgres_exec(conn, "SELECT count(*) FROM tallymill.schema_version", SHORT_US, err);
@@ -63,7 +66,8 @@ PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error 
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err)
 {
     const char *const values[] = {name, value};
-    PGresult *result = postgres_query_params(snapshot->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, values, SHORT_US, err);
+    PGresult *result =
+        postgres_query_params(snapshot->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, values, SHORT_US, err);
     PQclear(result);
     return result != NULL;
 }

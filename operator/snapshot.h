@@ -24,7 +24,8 @@ void snapshot_close(struct snapshot *snapshot);
 /* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
 PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
 
-/* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql. */
+/* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql.
+ */
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* status.c - `tallymill status`: where everything stands now, for a person or (--json) a program.
  *
- * The database answers in one snapshot, then Kafka is asked for the ends of its logs; so a lag is never too small. Kafka may be away:
- * that is something to show, not a failure. The lag shown is from the ledger, which is the truth; the consumer group's own offsets
- * are advice to other tools and are not read.
+ * The database answers in one snapshot, then Kafka is asked for the ends of its logs; so a lag is never too small. Kafka may be
+ * away: that is something to show, not a failure. The lag shown is from the ledger, which is the truth; the consumer group's own
+ * offsets are advice to other tools and are not read.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -97,8 +97,12 @@ static void print_topic_partitions(const struct status *status)
         if (!answer_is_null(rows, row, "commit_age_us")) {
             snprintf(age, sizeof age, "%s ago", terminal_age(number, answer_int(rows, row, "commit_age_us")));
         }
-        const char *const cells[] = {answer_text(rows, row, "topic"), answer_text(rows, row, "topic_partition"),
-                                     offsets >= 0 ? terminal_number(lag, offsets) : "unknown", position, age, answer_text(rows, row, "owner"),
+        const char *const cells[] = {answer_text(rows, row, "topic"),
+                                     answer_text(rows, row, "topic_partition"),
+                                     offsets >= 0 ? terminal_number(lag, offsets) : "unknown",
+                                     position,
+                                     age,
+                                     answer_text(rows, row, "owner"),
                                      answer_text(rows, row, "epoch")};
         table_add(table, cells);
     }
@@ -118,7 +122,8 @@ static void print_kafka(const struct status *status)
         terminal_text(stdout, status->kafka_silence);
         fputc('\n', stdout);
     } else if (unclaimed_offsets(status) > 0) {
-        printf("%s events lie in topic partitions that no worker has claimed yet\n", terminal_number(number, unclaimed_offsets(status)));
+        printf("%s events lie in topic partitions that no worker has claimed yet\n",
+               terminal_number(number, unclaimed_offsets(status)));
     }
 }
 
@@ -150,8 +155,8 @@ static void print_statistics(const struct status *status)
     if (answer_int(facts, 0, "pending_batches") == 0) {
         fputs("up to date with every stored row", stdout);
     } else {
-        printf("%s rows stored and not yet counted, the oldest for %s", terminal_number(number, answer_int(facts, 0, "pending_rows")),
-               terminal_age(age, answer_int(facts, 0, "behind_us")));
+        printf("%s rows stored and not yet counted, the oldest for %s",
+               terminal_number(number, answer_int(facts, 0, "pending_rows")), terminal_age(age, answer_int(facts, 0, "behind_us")));
     }
     if (answer_is_null(facts, 0, "leader_since")) {
         fputs("; no aggregator has run yet\n", stdout);
@@ -174,7 +179,8 @@ static void print_days(const struct status *status)
     struct table *table = table_new("lrrl", heads);
     for (int row = 0; row < PQntuples(status->days); row++) {
         char events[TERMINAL_NUMBER_BYTES];
-        const char *const cells[] = {answer_text(status->days, row, "day"), terminal_number(events, answer_int(status->days, row, "events")),
+        const char *const cells[] = {answer_text(status->days, row, "day"),
+                                     terminal_number(events, answer_int(status->days, row, "events")),
                                      answer_text(status->days, row, "event_names"), answer_text(status->days, row, "state")};
         table_add(table, cells);
     }
@@ -193,9 +199,9 @@ static bool print_json(const struct status *status)
         int64_t lag = lag_of(status, row);
         json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions",
-                             topic_partitions, "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
-                             answer_array(status->days));
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable",
+                             "topic_partitions", topic_partitions, "totals", answer_array(status->totals), "statistics",
+                             answer_object(status->statistics, 0), "days", answer_array(status->days));
     if (json && status->kafka_silence[0] == '\0') {
         json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
     }
@@ -217,9 +223,11 @@ static bool print_text(const struct status *status)
 static const struct cli status_cli = {
     .program = "tallymill status",
     .usage = "[OPTION ...]",
-    .summary = "Shows lag, owner and last commit of each topic partition, what became of the events, and how fresh the statistics are.\n"
-               "Works while Kafka is away. Needs a login with tallymill_read.\n",
-    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --json | jq '[.topic_partitions[].lag] | add'\n",
+    .summary =
+        "Shows lag, owner and last commit of each topic partition, what became of the events, and how fresh the statistics are.\n"
+        "Works while Kafka is away. Needs a login with tallymill_read.\n",
+    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --json | jq "
+                "'[.topic_partitions[].lag] | add'\n",
     .programs = FOR_OPERATOR,
 };
 
@@ -248,6 +256,8 @@ int status_run(int argc, char **argv)
             exit_code = (as_json ? print_json(&status) : print_text(&status)) ? 0 : 1;
         } else if (status.kafka_silence[0] != '\0') {
             error_set(&err, ERROR_RETRY, "%s", status.kafka_silence);
+        } else {
+            puts("settings, servers and schema are in order");
         }
     }
     if (err.kind != ERROR_NONE) {

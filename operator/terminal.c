@@ -37,7 +37,8 @@ static int sequence_at(const unsigned char *text, uint32_t *point)
 static bool is_printable(uint32_t point)
 {
     bool is_control = point < 0x20 || (point >= 0x7f && point < 0xa0);
-    bool turns_direction = (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) || point == 0x200e || point == 0x200f;
+    bool turns_direction =
+        (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) || point == 0x200e || point == 0x200f;
     bool ends_line = point == 0x2028 || point == 0x2029;
     return !is_control && !turns_direction && !ends_line;
 }

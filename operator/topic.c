@@ -66,7 +66,8 @@ void topic_free(struct topic *topic)
 }
 
 /* Looks a key up in the answer to DescribeConfigs. */
-static bool find_entry(const rd_kafka_DescribeConfigs_result_t *answer, const char *key, char *value, size_t size, struct error *err)
+static bool find_entry(const rd_kafka_DescribeConfigs_result_t *answer, const char *key, char *value, size_t size,
+                       struct error *err)
 {
     size_t resources = 0, entries = 0;
     const rd_kafka_ConfigResource_t **resource = rd_kafka_DescribeConfigs_result_resources(answer, &resources);
@@ -86,7 +87,8 @@ static bool find_entry(const rd_kafka_DescribeConfigs_result_t *answer, const ch
     return error_set(err, ERROR_RETRY, "Kafka did not say what the topic's %s is", key);
 }
 
-bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size, struct error *err)
+bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size,
+                   struct error *err)
 {
     bool is_known = false;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);

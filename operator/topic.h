@@ -32,6 +32,7 @@ bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct top
 void topic_free(struct topic *topic);
 
 /* The value of a topic's setting ("message.timestamp.type") as the brokers hold it, NUL-terminated into `value`. */
-bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size, struct error *err);
+bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size,
+                   struct error *err);
 
 #endif

@@ -27,7 +27,7 @@ struct verification {
     bool as_json;
     int64_t days, days_aside, differences;
     int64_t pending_rows; /* stored, but beyond `folded`: not compared */
-    json_t *json; /* set_aside, differences, damages */
+    json_t *json;         /* set_aside, differences, damages */
 };
 
 /* A day that is not compared, and why. */
@@ -35,7 +35,8 @@ static void set_aside(struct verification *verification, const char *day, const 
 {
     verification->days_aside++;
     if (verification->as_json) {
-        json_array_append_new(json_object_get(verification->json, "set_aside"), json_pack("{s:s, s:s}", "day", day, "reason", reason));
+        json_array_append_new(json_object_get(verification->json, "set_aside"),
+                              json_pack("{s:s, s:s}", "day", day, "reason", reason));
         return;
     }
     printf("  aside   %s: ", day);
@@ -60,7 +61,8 @@ static void add_difference(struct verification *verification, const char *day, c
     printf(": %s is %s, should be %s\n", answer_text(result, row, "column_name"), have, should);
 }
 
-/* True when the day's rows of other programs are not those that the statistics hold: they will be, so it is not a difference yet. */
+/* True when the day's rows of other programs are not those that the statistics hold: they will be, so it is not a difference yet.
+ */
 static bool waits_for_foreign(struct verification *verification, const char *day, bool *waits, struct error *err)
 {
     PGresult *foreign = snapshot_ask(verification->snapshot, verify_foreign_sql, err);
@@ -133,7 +135,8 @@ static bool count_pending(struct verification *verification, struct error *err)
 
 static bool compare(struct verification *verification, const struct day_range *range, struct error *err)
 {
-    if (!count_pending(verification, err) || !check_folded(verification, err) || !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
+    if (!count_pending(verification, err) || !check_folded(verification, err) ||
+        !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
         !snapshot_set(verification->snapshot, "last_day", range->last, err)) {
         return false;
     }
@@ -171,7 +174,8 @@ static int finish(const struct verification *verification)
         printf("; %" PRId64 " days are set aside, named above", verification->days_aside);
     }
     if (verification->pending_rows > 0) {
-        printf("; %s newer rows are not in the statistics yet and were not compared", terminal_number(number, verification->pending_rows));
+        printf("; %s newer rows are not in the statistics yet and were not compared",
+               terminal_number(number, verification->pending_rows));
     }
     fputs(".\n", stdout);
     return exit_code;
@@ -180,9 +184,10 @@ static int finish(const struct verification *verification)
 static const struct cli verify_cli = {
     .program = "tallymill verify",
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
-    .summary = "Compares analytics_daily_stats with the raw events, day by day, in one snapshot; all days unless told which (UTC).\n"
-               "Days that wait for a rebuild are set aside by name. Exit code 0: all equal. 1: differences, each named.\n"
-               "Needs a login with tallymill_read.\n",
+    .summary =
+        "Compares analytics_daily_stats with the raw events, day by day, in one snapshot; all days unless told which (UTC).\n"
+        "Days that wait for a rebuild are set aside by name. Exit code 0: all equal. 1: differences, each named.\n"
+        "Needs a login with tallymill_read.\n",
     .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n",
     .programs = FOR_OPERATOR,
 };
@@ -208,9 +213,12 @@ int verify_run(int argc, char **argv)
     } else if (!(verification.json = json_pack("{s:[], s:[], s:[]}", "set_aside", "differences", "damages"))) {
         error_set(&err, ERROR_RETRY, "out of memory");
     } else if ((result.argument_count == 0 || day_range_parse(result.arguments[0], &range, &err)) &&
-               (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL && !result.check &&
-               compare(&verification, &range, &err)) {
-        exit_code = finish(&verification);
+               (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL) {
+        if (result.check) {
+            puts("settings, server and schema are in order");
+        } else if (compare(&verification, &range, &err)) {
+            exit_code = finish(&verification);
+        }
     }
     if (err.kind != ERROR_NONE) {
         exit_code = cli_fail(&cli, &err);

@@ -14,7 +14,8 @@ WITH placed AS (
 SELECT 'stray dead letter' AS kind, topic, topic_partition, kafka_offset AS first_offset, kafka_offset + 1 AS next_offset, batch_id,
        NULL::date AS day,
        CASE WHEN first_offset IS NULL THEN format('a dead letter (%s) at an offset that no batch covers', reason)
-            ELSE format('a dead letter (%s) says batch %s, but the offset belongs to batch %s', reason, batch_id, ledger_batch_id) END AS damage
+            ELSE format('a dead letter (%s) says batch %s, but the offset belongs to batch %s', reason, batch_id,
+                        ledger_batch_id) END AS damage
 FROM placed WHERE NOT is_its_batch
 UNION ALL
 SELECT CASE WHEN coalesce(c.letters, 0) < b.dead_letters THEN 'dead letters missing' ELSE 'dead letters too many' END,

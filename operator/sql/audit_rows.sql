@@ -35,7 +35,8 @@ WITH counted AS MATERIALIZED (
   JOIN tallymill.batches b ON b.batch_id = n.first_batch_id AND b.last_batch_id = n.last_batch_id
   GROUP BY w.interval_number
 )
-SELECT CASE WHEN w.last_batch_id IS NULL THEN 'unknown batch' WHEN w.counted < w.promised THEN 'rows missing' ELSE 'rows too many' END AS kind,
+SELECT CASE WHEN w.last_batch_id IS NULL THEN 'unknown batch' WHEN w.counted < w.promised THEN 'rows missing'
+            ELSE 'rows too many' END AS kind,
        p.topic, CASE WHEN p.ranges = 1 THEN p.topic_partition END AS topic_partition,
        CASE WHEN p.ranges = 1 THEN p.first_offset END AS first_offset, CASE WHEN p.ranges = 1 THEN p.next_offset END AS next_offset,
        w.first_batch_id AS batch_id, NULL::date AS day,

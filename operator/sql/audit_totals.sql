@@ -9,8 +9,8 @@ WITH tiles AS (
 ), known AS (
   SELECT topic, topic_partition FROM tallymill.owners UNION SELECT topic, topic_partition FROM tiles
 ), counted AS (
-  SELECT topic, sum(offsets)::bigint AS consumed, sum(stored)::bigint AS stored, sum(duplicates)::bigint AS duplicates, sum(dead_letters)::bigint AS dead_letters,
-         sum(skipped)::bigint AS skipped, sum(gaps)::bigint AS gaps
+  SELECT topic, sum(offsets)::bigint AS consumed, sum(stored)::bigint AS stored, sum(duplicates)::bigint AS duplicates,
+         sum(dead_letters)::bigint AS dead_letters, sum(skipped)::bigint AS skipped, sum(gaps)::bigint AS gaps
   FROM tiles GROUP BY topic
 )
 SELECT k.topic, count(*) AS topic_partitions, coalesce(c.consumed, 0) AS consumed, coalesce(c.stored, 0) AS stored,

@@ -1,6 +1,7 @@
 -- How fresh the daily statistics are: batches that are stored but not folded, days that wait for a rebuild, who leads.
 WITH pending AS (
-  SELECT u.batch_id, u.stored, b.committed_at FROM tallymill.unfolded u JOIN tallymill.batches b USING (topic, topic_partition, first_offset)
+  SELECT u.batch_id, u.stored, b.committed_at
+  FROM tallymill.unfolded u JOIN tallymill.batches b USING (topic, topic_partition, first_offset)
 )
 SELECT count(DISTINCT batch_id) AS pending_batches, coalesce(sum(stored), 0)::bigint AS pending_rows,
        (extract(epoch FROM clock_timestamp() - min(committed_at)) * 1000000)::bigint AS behind_us,

@@ -423,6 +423,12 @@ def test_a_command_may_stand_behind_the_settings(books):
     assert done.code == 0, done
 
 
+def test_check_says_that_all_is_in_order_and_does_nothing_else(books):
+    for command in ("status", "audit", "verify"):
+        done = books.tallymill(command, "--check")
+        assert done.code == 0 and done.out.splitlines() == [done.out.strip()] and "in order" in done.out, done
+
+
 def test_no_command_is_a_mistake_that_says_where_the_list_is():
     for words in ([], ["--set", "topics.events=x"]):
         refused = run([binary("tallymill"), *words])
