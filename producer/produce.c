@@ -151,7 +151,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"rate", "R", "send R events a second (as fast as it goes)", .value = &words.rate},
         {"ack-log", "FILE", "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},
         {"json", NULL, "the report as one JSON object on stdout", .flag = &produce->wants_json},
-        {NULL},
+        {.name = NULL},
     };
     /* clang-format on */
     produce_cli.options = options;
