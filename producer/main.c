@@ -35,7 +35,7 @@ static void report(const struct produce *produce, const struct sender_report *se
             progress_number(numbers[1], (uint64_t)rate), progress_number(numbers[2], sent->acknowledged),
             progress_number(numbers[3], sent->failed));
     if (produce->is_generating)
-        fputc('\n', stderr);
+        fprintf(stderr, " (seed %llu)\n", (unsigned long long)produce->plan.seed);
     else
         fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
     if (produce->wants_json)

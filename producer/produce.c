@@ -71,7 +71,7 @@ static bool read_rate(const char *text, double *rate, struct error *err)
 
 static bool read_plan(struct produce *produce, const struct words *words, struct error *err)
 {
-    uint64_t seed = 1, days = 14;
+    uint64_t seed = (uint64_t)clock_wall_us() % 1000000, days = 14; /* a second run is another crowd; the report says the seed */
     produce->is_generating = words->generate != NULL;
     if (!produce->is_generating) {
         const char *stray = words->seed != NULL ? "seed" : words->days != NULL ? "days" : words->until != NULL ? "until" : NULL;
@@ -145,7 +145,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"format", "FORMAT", "of the files: ndjson", .value = &words.format},
         {"reject-file", "FILE", "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
         {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words.generate},
-        {"seed", "S", "the same seed (and --until) makes the same events (1)", .value = &words.seed},
+        {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words.seed},
         {"days", "D", "over the last D days (14)", .value = &words.days},
         {"until", "TIME", "where those days end (now)", .value = &words.until},
         {"rate", "R", "send R events a second (as fast as it goes)", .value = &words.rate},

@@ -26,7 +26,7 @@ void session_init(struct session *session, uint64_t seed, uint64_t number, int64
     session->person = people_visitor(&session->walk, seed, users);
     session->is_known = false;
     session->is_in_trial = session->person.user_id != 0 && session->person.tier == TIER_FREE && random_chance(&session->walk, 0.05);
-    session->new_user_id = 1000000 + (int64_t)number;
+    session->new_user_id = 1000000 + (int64_t)(random_next(&session->walk) >> 34);
     uint8_t id[UUID_BYTES];
     for (unsigned i = 0; i < UUID_BYTES; i += 8) {
         uint64_t bits = random_next(&session->detail);
