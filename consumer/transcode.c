@@ -431,7 +431,7 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
                       struct transcoded *result)
 {
     transcoder->value = value;
-    transcoder->cursor = (struct cursor){value, value + length};
+    transcoder->cursor = (struct cursor){value, value ? value + length : NULL};
     transcoder->seen = transcoder->present = 0;
     transcoder->has_unknown = transcoder->has_user = false;
     transcoder->field = -1;
