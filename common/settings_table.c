@@ -27,7 +27,7 @@ const struct setting settings_table[] = {
     {"window.policy", SETTING_CHOICE, "reject", 0, 0, "reject|clamp", FOR_CONSUMER, "events outside the window: dead letters, or stored at Kafka's time with the original kept"},
     {"wire.unknown_key", SETTING_CHOICE, "keep", 0, 0, "keep|reject", FOR_CONSUMER, "unknown top-level keys: kept under event_data._extra, or dead letters"},
     {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
-    {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER, "events that the catalogue does not know: stored and counted, or dead letters"},
+    {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER | FOR_PRODUCE, "events that the catalogue does not know: stored and counted, or dead letters"},
     {"catalogue.attributes", SETTING_CHOICE, "count", 0, 0, "count|reject", FOR_CONSUMER, "attributes against the catalogue: stored and counted, or dead letters"},
     {"aggregator.interval", SETTING_DURATION, "500 ms", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
     {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},

@@ -445,7 +445,7 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
     transcoder->json_end = out + TUPLE_EVENT_DATA + 7;
     memset(result, 0, sizeof *result);
 
-    enum reason reason = !value                      ? REASON_TOMBSTONE
+    enum reason reason = is_tombstone                ? REASON_TOMBSTONE
                          : length == 0               ? REASON_EMPTY
                          : length > WIRE_VALUE_BYTES ? REASON_SIZE
                                                      : read_event(transcoder, message_us, result);

@@ -14,9 +14,14 @@ BEGIN
       NULL;
     END;
   END LOOP;
-  -- An ordinary owner of the database must be a member to hand objects over (a superuser is one of everything).
-  IF NOT pg_has_role(current_user, 'tallymill_admin', 'MEMBER') THEN
-    EXECUTE format('GRANT tallymill_admin TO %I', current_user);
+  -- An ordinary owner of the database must be a member to hand objects over (a superuser is one of everything). From 16 on the maker
+  -- of a role may only administer it until it grants it to itself. Refused: somebody else made the roles; SET ROLE below says whether that will do.
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    BEGIN
+      EXECUTE format('GRANT tallymill_admin TO %I', current_user);
+    EXCEPTION WHEN insufficient_privilege THEN
+      NULL;
+    END;
   END IF;
 END
 $$;
