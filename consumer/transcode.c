@@ -430,6 +430,12 @@ static void describe(struct transcoder *transcoder, enum reason reason)
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
                       struct transcoded *result)
 {
+    static const uint8_t nothing[1];
+    const bool is_tombstone = !value;
+    if (is_tombstone) { /* so that no arithmetic is done on NULL */
+        value = nothing;
+        length = 0;
+    }
     transcoder->value = value;
     transcoder->cursor = (struct cursor){value, value ? value + length : NULL};
     transcoder->seen = transcoder->present = 0;
