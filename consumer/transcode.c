@@ -430,12 +430,6 @@ static void describe(struct transcoder *transcoder, enum reason reason)
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
                       struct transcoded *result)
 {
-    static const uint8_t nothing[1];
-    const bool is_tombstone = !value;
-    if (is_tombstone) { /* so that no arithmetic is done on NULL */
-        value = nothing;
-        length = 0;
-    }
     transcoder->value = value;
     transcoder->cursor = (struct cursor){value, value ? value + length : NULL};
     transcoder->seen = transcoder->present = 0;
@@ -451,7 +445,7 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
     transcoder->json_end = out + TUPLE_EVENT_DATA + 7;
     memset(result, 0, sizeof *result);
 
-    enum reason reason = is_tombstone                ? REASON_TOMBSTONE
+    enum reason reason = !value                      ? REASON_TOMBSTONE
                          : length == 0               ? REASON_EMPTY
                          : length > WIRE_VALUE_BYTES ? REASON_SIZE
                                                      : read_event(transcoder, message_us, result);
