@@ -279,8 +279,7 @@ bool source_assign(struct source *source, const struct source_partition *partiti
         rd_kafka_topic_partition_list_add(list, source->topic, copy[i].claim.topic_partition)->offset = from;
     }
     const rd_kafka_resp_err_t code = rd_kafka_assign(source->handle, list);
-    if (source->is_paused)
-        rd_kafka_resume_partitions(source->handle, list); /* a pause by the application outlives the assignment */
+    rd_kafka_resume_partitions(source->handle, list); /* a pause by the application, of one or of all, outlives the assignment */
     rd_kafka_topic_partition_list_destroy(list);
     free(source->partitions);
     source->partitions = copy;
