@@ -58,8 +58,9 @@ def test_a_batch_that_unpacks_a_thousandfold_is_taken_within_the_memory_bound(ma
     for number in range(2_000):
         site.publisher.send(event(event_data={"x": "a" * 60_000, "n": number}))
     site.publisher.flush()
-    site.drain()
+    worker = site.drain()
     assert site.outcomes() == (2_000, 0, 0, 0)
+    assert worker.peak_kib < 2 * 48 * 1024  # the bound and the libraries; the topic unpacks to 115 MiB
 
 
 def test_aborted_transactions_and_markers_are_counted_as_skipped(make_site):

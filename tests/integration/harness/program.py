@@ -10,7 +10,8 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
+
+from .waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILDS = {  # build, build-asan and build-check of the checkout, unless the environment says where
@@ -75,21 +76,24 @@ class Program:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=env or environment(), preexec_fn=_die_with_parent)
         self.pid = self.process.pid
+        self.code = None
+        self.peak_kib = None  # the most memory it ever had, known once it has ended
 
     def log(self):
         return self.log_path.read_text(errors="replace")
 
     def is_running(self):
-        return self.process.poll() is None
+        if self.code is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_kib = usage.ru_maxrss
+        return self.code is None
 
     def wait(self, deadline=30):
         """The exit code (minus the signal's number when one ended it); fails past the deadline."""
-        end = time.monotonic() + deadline
-        try:
-            return self.process.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.command[0]} still runs after {deadline} s; its log ends:\n{self.log()[-3000:]}") \
-                from None
+        wait_until(lambda: not self.is_running(), deadline, lambda: f"{self.command[0]} to end; its log ends:\n{self.log()[-3000:]}")
+        return self.code
 
     def stop(self, deadline=20):
         """SIGTERM, then the exit code."""
@@ -99,7 +103,7 @@ class Program:
     def kill(self):
         """SIGKILL, and gone when this returns; also for one that has already ended."""
         self.signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.wait()
 
     def freeze(self):
         self.signal(signal.SIGSTOP)

@@ -7,6 +7,7 @@ in any log fails it.
 
 import itertools
 import re
+import secrets
 
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewPartitions
@@ -30,15 +31,16 @@ FOLDED = """
 class Site:
     """`worker()`, `aggregator()`, `produce()` and `tallymill()` run the programs with this site's settings."""
 
+    _run = secrets.token_hex(3)  # a stack may outlive a run (TALLYMILL_TEST_STACK): no name may come twice
     _numbers = itertools.count(1)
 
     def __init__(self, stack, folder, build="release", partitions=4, migrate=True, **settings):
-        number = next(self._numbers)
+        name = f"{self._run}-{next(self._numbers)}"
         self.stack = stack
         self.folder = folder
         self.build = build
-        self.topic = f"events-{number}"
-        self.database = stack.make_database(f"site_{number}")
+        self.topic = f"events-{name}"
+        self.database = stack.make_database(f"site-{name}")
         self.settings = folder / "settings.ini"
         self.programs = []
         self.write_settings({
@@ -47,7 +49,7 @@ class Site:
             "postgres.dsn": self.database.dsn,
             "topics.events": self.topic,
             "topics.partitions": partitions,
-            "consumer.group": f"group-{number}",
+            "consumer.group": f"group-{name}",
             **settings,
         })
         if migrate:
@@ -145,7 +147,7 @@ class Site:
             positions = self.positions()
             return all(positions.get(number, 0) >= end for number, end in ends.items())
 
-        wait_until(reached, deadline, f"the ledger to reach {ends}", despite)
+        wait_until(reached, deadline, lambda: f"the ledger to reach {ends}; it is at {self.positions()}", despite)
 
     def wait_until_folded(self, deadline=60, despite=(), meanwhile=None):
         """Returns once the daily statistics have taken in the whole ledger and no day waits for a rebuild."""

@@ -5,7 +5,7 @@ import time
 
 def wait_until(predicate, deadline, what, despite=()):
     """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds fails, naming
-    `what` was waited for and what the predicate gave last.  Exceptions in `despite` count as not yet true."""
+    `what` (text, or a function that gives it) and what the predicate gave last.  Exceptions in `despite` count as not yet true."""
     end = time.monotonic() + deadline
     pause = 0.01
     while True:
@@ -16,6 +16,6 @@ def wait_until(predicate, deadline, what, despite=()):
         except despite as why:
             last = repr(why)
         if time.monotonic() >= end:
-            raise AssertionError(f"waited {deadline} s for {what}; last: {last!r}")
+            raise AssertionError(f"waited {deadline} s for {what() if callable(what) else what}; last: {last!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
