@@ -294,7 +294,7 @@ bool source_assign(struct source *source, const struct source_partition *partiti
 void source_unassign(struct source *source)
 {
     rd_kafka_assign(source->handle, NULL);
-    source->partition_count = 0;
+    source->partition_count = source->wanted_count = 0; /* a reconnect must not claim again what the group has taken away */
     source->revoke_pending = false;
     source->is_paused = false;
 }

@@ -55,6 +55,11 @@ bool worker_assign(struct worker *worker, struct error *err)
     int count;
     bool done = false;
     const struct claim *wanted = source_wanted(worker->source, &count);
+    if (count == 0 && !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
+        worker_drop_batches(worker);
+        worker->resync = false;
+        return true;
+    }
     struct claim *claims = calloc((size_t)count + 1, sizeof *claims);
     struct source_partition *partitions = calloc((size_t)count + 1, sizeof *partitions);
     if (!claims || !partitions) {
