@@ -76,10 +76,10 @@ def test_a_worker_frozen_with_only_bad_events_is_replaced_too(make_site):
 
 @pytest.mark.parametrize("step", ["after_poll", "mid_copy", "copy_done", "before_fence", "commit_sent", "commit_replied"])
 def test_a_worker_killed_at_a_step_is_followed_by_one_that_goes_on(make_site, step):
-    site = make_site(partitions=2, build="check")
+    site = make_site(partitions=2, build="check", **{"batch.max_rows": 1000})
     site.send(events(8_000, seed=1))
     for hit in (1, 2):
-        point = f"{step}:exit:{1500 * hit if step == 'mid_copy' else hit}"
+        point = f"{step}:exit:{450 * hit if step == 'mid_copy' else hit}"
         worker = site.worker(instance="w", failpoint=point)
         assert worker.wait(60) == 86, worker.log()[-3000:]
     worker = site.worker("--until-end", instance="w")
