@@ -64,7 +64,7 @@ static void disconnect(struct aggregator *aggregator)
     cycle_forget(&aggregator->cycle);
 }
 
-/* Something failed. False: that is the end. */
+/* Something failed; `doing` says what, where the error itself does not. False: that is the end. */
 static bool recover(struct aggregator *aggregator, const char *doing, struct error *err)
 {
     bool was_stopped = aggregator->session && session_was_stopped(aggregator->session);
@@ -77,11 +77,13 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
     bool is_hopeless =
         aggregator->hard_errors > 0 && (!aggregator->was_ready || aggregator->once || aggregator->hard_errors >= SAME_ERRORS);
     bool is_late = aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US;
+    if (doing)
+        error_wrap(err, "%s", doing);
     if (is_hopeless || is_late)
-        return error_wrap(err, "%s", doing);
+        return false;
     /* Jitter, so that several standbys do not come back at the same moment. */
     int64_t pause_us = aggregator->pause_us / 2 + random() % (aggregator->pause_us / 2 + 1);
-    log_warn_because(err, "trying again", "doing=\"%s\" pause_ms=%" PRId64, doing, pause_us / 1000);
+    log_warn_because(err, "trying again", "pause_ms=%" PRId64, pause_us / 1000);
     service_status("waiting for Postgres: %s", err->text);
     aggregator->pause_us = aggregator->pause_us * 2 < LONGEST_PAUSE_US ? aggregator->pause_us * 2 : LONGEST_PAUSE_US;
     error_clear(err);
@@ -151,7 +153,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
     if (!aggregator->session) {
         aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);
         if (!aggregator->session)
-            return recover(aggregator, "connecting to Postgres", err);
+            return recover(aggregator, NULL, err);
         log_info("connected to Postgres", NULL);
     }
     if (!aggregator->leader.is_leading && !leader_try(&aggregator->leader, aggregator->session, clock_now_us(), err))

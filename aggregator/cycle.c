@@ -34,7 +34,7 @@ static const int64_t URGENT_REBUILD_US = 30 * CLOCK_SECOND_US;
 
 /* Of memory.max: the program itself, then an eighth for the rows of one intake, an eighth for the work list (a ledger row takes 64
  * bytes, its batch 64, its days some), the rest for the sets. */
-enum { PROGRAM_BYTES = 8 << 20, ENTRY_BYTES = 192, MIN_ROWS = 100000 };
+enum { PROGRAM_BYTES = 8 << 20, ENTRY_BYTES = 192 };
 
 /* What one run knows. */
 struct run {
@@ -53,7 +53,7 @@ bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_u
     *cycle = (struct cycle){.close_after_us = close_after_us,
                             .is_urgent = is_urgent,
                             .rebuild_us = is_urgent ? URGENT_REBUILD_US : REBUILD_US,
-                            .max_rows = rows > MIN_ROWS ? rows : MIN_ROWS,
+                            .max_rows = rows,
                             .max_entries = entries < INT32_MAX ? (uint32_t)entries : INT32_MAX};
     worklist_init(&cycle->list);
     intake_init(&cycle->intake);

@@ -37,8 +37,8 @@ struct cycle {
     int64_t rebuild_us; /* time for rebuilds; one is always done */
     bool is_urgent;     /* days do not rest between rebuilds */
     uint64_t number;
-    int32_t filled_to; /* days up to here have their row in tallymill.days; 0: not known */
-    bool has_left_folded;  /* planted bug only */
+    int32_t filled_to;    /* days up to here have their row in tallymill.days; 0: not known */
+    bool has_left_folded; /* planted bug only */
 };
 
 struct cycle_report {

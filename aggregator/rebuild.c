@@ -125,6 +125,17 @@ static bool look_at_foreign(struct session *session, const char *date, const cha
     return true;
 }
 
+static void tell(const struct shelf_day *day, const char *date, int64_t rows, bool is_due)
+{
+    if (day->sets)
+        log_info("day rebuilt", "day=%s reason=\"%s\" rows=%" PRId64 " took_ms=%" PRId64 " closed=%s", date,
+                 rebuild_reason_text(day->reason), rows, day->rebuild_us / 1000, is_due ? "yes" : "no");
+    else
+        log_info("day counted by Postgres: it does not fit into memory.max",
+                 "day=%s reason=\"%s\" took_ms=%" PRId64 " next_s=%" PRId64 " closed=%s", date, rebuild_reason_text(day->reason),
+                 day->rebuild_us / 1000, SHELF_REST * day->rebuild_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
+}
+
 bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,
                  struct error *err)
 {
@@ -147,9 +158,7 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
     const char *const values[] = {date, is_due ? "t" : "f", took, rows, hash};
     if (!session_do(session, sql_note_rebuilt, 5, values, err))
         return false;
-    log_info("day rebuilt", "day=%s reason=\"%s\" rows=%" PRId64 " took_ms=%" PRId64 " in_memory=%s closed=%s", date,
-             rebuild_reason_text(day->reason), loading.rows, day->rebuild_us / 1000, day->sets ? "yes" : "no",
-             is_due ? "yes" : "no");
+    tell(day, date, loading.rows, is_due);
     day->is_marked = false;
     day->reason = REBUILD_NOT;
     return true;
