@@ -34,6 +34,7 @@ const moment = new Date('2026-01-15T09:30:00.250Z');
 const events = {
   plain: {event_name: 'login', session_id: 's-42', user_id: 1001, created_at: now * 1000, event_data: {method: 'github'}},
   date: {event_name: 'login', session_id: '21', created_at: new Date(now)},
+  // Events that hold a BigInt are encoded with useBigInt64: every large number in them must then be one.
   bigint: {event_name: 'doc_generation', user_id: 9007199254740993n, created_at: BigInt(now) * 1000n,
     event_data: {success: true, big: 2n ** 64n - 1n, least: -(2n ** 63n)}},
   numbers: {event_name: 'performance', created_at: now * 1000,
@@ -42,6 +43,7 @@ const events = {
     event_data: {origin: 'paste', at: moment, bytes: new Uint8Array([0, 255, 16]), list: [1, 'a', null, {deep: [true, false]}]}},
   absent: {event_name: 'session_start', session_id: null, user_id: undefined, event_data: undefined, created_at: now * 1000, v: 1},
   text_id: {event_name: 'signup', id: uuidText(uuidV7(now)), created_at: now * 1000, trace: {unknown: 'key'}},
+  refused_time: {event_name: 'login', user_id: 7n, created_at: now * 1000},
   refused_nan: {event_name: 'performance', created_at: now * 1000, event_data: {latency: NaN}},
   refused_half_a_pair: {event_name: 'error', created_at: now * 1000, event_data: {error_message: '\ud83d'}},
 };
@@ -53,7 +55,8 @@ for (const [what, event] of Object.entries(events)) {
   const whole = {id: uuidV7(now), ...event};
   const id = typeof whole.id === 'string' ? whole.id : uuidText(whole.id);
   const key = whole.session_id ?? id;
-  const value = Buffer.from(encode(whole, {useBigInt64: true}));
+  const useBigInt64 = Object.values(whole).some((field) => typeof field === 'bigint');
+  const value = Buffer.from(encode(whole, {useBigInt64}));
   const [sent] = await producer.send({topic, acks: -1, messages: [{key, value}]});
   const createdAt = whole.created_at instanceof Date ? whole.created_at.getTime() * 1000 : Number(whole.created_at);
   console.log(JSON.stringify({what, id, key, created_us: createdAt, topic_partition: sent.partition, offset: Number(sent.baseOffset)}));

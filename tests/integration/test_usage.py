@@ -22,7 +22,7 @@ def closed_port():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_and_version_go_to_stdout(program):
     helped = run([binary(program), "--help"])
-    assert helped.code == 0 and helped.out.startswith("Usage") or "usage" in helped.out.lower(), helped
+    assert helped.code == 0 and "usage" in helped.out.lower(), helped
     assert "--config" in helped.out and "--set" in helped.out and helped.err == ""
     version = run([binary(program), "--version"])
     assert version.code == 0 and re.search(r"\d+\.\d+\.\d+", version.out), version
