@@ -57,6 +57,7 @@ static const struct rule rules[] = {
     {"TM002", ERROR_USAGE},  /* another consumer group stores this topic: consumer.group */
     {"TM003", ERROR_USAGE},  /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
     {"TM004", ERROR_FATAL},  /* the caller broke the contract of commit_batch */
+    {"TM006", ERROR_USAGE},  /* a reset that does not go forward */
     {"TM005", ERROR_REJECT}, /* the month is archived: a dead letter until it is restored */
 };
 

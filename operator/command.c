@@ -11,6 +11,8 @@ const struct command commands[] = {
     {"status", "lag, owners, rows, dead letters, and how fresh the statistics are", status_run},
     {"audit", "prove that every event is stored once, or name what is missing", audit_run},
     {"verify", "compare the daily statistics with the raw events", verify_run},
+    {"dlq", "look at dead letters, and send them again after a fix", dlq_run},
+    {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
     {NULL, NULL, NULL},
 };
 

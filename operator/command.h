@@ -17,6 +17,8 @@ int migrate_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int audit_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
+int dlq_run(int argc, char **argv);
+int reset_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

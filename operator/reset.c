@@ -1,0 +1,140 @@
+/* reset.c - `tallymill reset`: gives up what a topic partition has not stored up to an offset.
+ *
+ * For the day when a person decides that a stretch of the log shall not be stored (a flood of garbage; a topic partition that
+ * stopped because its log was truncated and has grown past the old position again). Forward only, and never in silence: what is
+ * given up becomes a row in tallymill.gaps, which audit shows for ever.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "command.h"
+#include "postgres.h"
+#include "settings.h"
+#include "terminal.h"
+#include "topic.h"
+
+enum { KAFKA_MS = 10000 };
+#define CONNECT_US INT64_C(10000000)
+#define QUERY_US   INT64_C(30000000)
+
+struct reset {
+    const char *at;
+    bool is_confirmed;
+    long topic_partition;
+    int64_t offset; /* -1: the end of the log */
+};
+
+static bool read_place(struct reset *reset, struct error *err)
+{
+    char *end = NULL;
+    const char *at = reset->at ? reset->at : "";
+    reset->topic_partition = strtol(at, &end, 10);
+    if (end == at || *end != ':' || reset->topic_partition < 0 || reset->topic_partition > INT32_MAX) {
+        return error_set(err, ERROR_USAGE,
+                         "which one, and to where? tallymill reset --at TOPIC_PARTITION:OFFSET, or TOPIC_PARTITION:end");
+    }
+    const char *offset = end + 1;
+    reset->offset = strcmp(offset, "end") == 0 ? -1 : strtoll(offset, &end, 10);
+    if (reset->offset >= 0 && (end == offset || *end != '\0')) {
+        return error_set(err, ERROR_USAGE, "--at %s: %s is neither an offset nor \"end\"", at, offset);
+    }
+    return true;
+}
+
+/* Fills in the end of the log, and refuses an offset beyond it: the events there do not exist yet. */
+static bool check_log(struct reset *reset, const struct settings *settings, const char *topic, struct error *err)
+{
+    rd_kafka_t *client = topic_client(settings, err);
+    struct topic logs = {0};
+    bool is_good = client && topic_read(client, topic, KAFKA_MS, &logs, err);
+    if (is_good && reset->topic_partition >= logs.count) {
+        is_good = error_set(err, ERROR_USAGE, "topic %s has topic partitions 0 to %d, not %ld", topic, logs.count - 1,
+                            reset->topic_partition);
+    } else if (is_good) {
+        const int64_t high = logs.logs[reset->topic_partition].high;
+        if (reset->offset < 0) {
+            reset->offset = high;
+        }
+        is_good = reset->offset <= high ||
+                  error_set(err, ERROR_USAGE, "topic partition %ld ends at offset %" PRId64 ": nothing beyond can be given up",
+                            reset->topic_partition, high);
+    }
+    topic_free(&logs);
+    if (client) {
+        rd_kafka_destroy(client);
+    }
+    return is_good;
+}
+
+static bool run(struct reset *reset, const struct settings *settings, bool is_check, struct error *err)
+{
+    const char *topic = settings_text(settings, "topics.events");
+    if (!read_place(reset, err) || !check_log(reset, settings, topic, err)) {
+        return false;
+    }
+    PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill reset", CONNECT_US, err);
+    bool is_done = conn && postgres_check_schema(conn, err);
+    if (is_done && is_check) {
+        puts("settings, servers and schema are in order");
+    } else if (is_done && !reset->is_confirmed) {
+        is_done = error_set(err, ERROR_USAGE,
+                            "events of topic partition %ld below offset %" PRId64
+                            " that are not stored yet will never be; add --yes if that is meant",
+                            reset->topic_partition, reset->offset);
+    } else if (is_done) {
+        char partition[24], offset[24], number[TERMINAL_NUMBER_BYTES];
+        snprintf(partition, sizeof partition, "%ld", reset->topic_partition);
+        snprintf(offset, sizeof offset, "%" PRId64, reset->offset);
+        const char *values[] = {topic, partition, offset};
+        PGresult *result = postgres_query_params(conn, "SELECT tallymill.reset_position($1, $2, $3)", 3, values, QUERY_US, err);
+        is_done = result != NULL;
+        if (is_done) {
+            const int64_t from = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+            printf("topic partition %ld goes on at offset %" PRId64 "; %s offsets are given up, noted in tallymill.gaps\n",
+                   reset->topic_partition, reset->offset, terminal_number(number, reset->offset - from));
+        }
+        PQclear(result);
+    }
+    PQfinish(conn);
+    return is_done;
+}
+
+int reset_run(int argc, char **argv)
+{
+    struct reset reset = {0};
+    const struct cli_option options[] = {
+        {.name = "at",
+         .argument = "PLACE",
+         .help = "TOPIC_PARTITION:OFFSET, the first offset to store next; or TOPIC_PARTITION:end",
+         .value = &reset.at},
+        {.name = "yes", .help = "give the events up", .flag = &reset.is_confirmed},
+        {.name = NULL},
+    };
+    const struct cli cli = {
+        .program = "tallymill reset",
+        .usage = "--at PLACE --yes [OPTION ...]",
+        .summary =
+            "Gives up what a topic partition has not stored up to an offset, and notes it as a gap. Forward only; running workers\n"
+            "go on at the new offset. Needs a login with tallymill_admin.\n",
+        .examples = "  tallymill reset --at 3:4711 --yes --config settings.ini\n",
+        .options = options,
+        .programs = FOR_OPERATOR,
+    };
+    struct cli_result command = {0};
+    struct error err = {0};
+    int exit_code = 0;
+    if (!cli_start(&cli, argc, argv, &command, &exit_code)) {
+        return exit_code;
+    }
+    if (command.argument_count > 0) {
+        error_set(&err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command.arguments[0]);
+    }
+    if (err.kind != ERROR_NONE || !run(&reset, command.settings, command.check, &err)) {
+        exit_code = cli_fail(&cli, &err);
+    }
+    settings_free(command.settings);
+    return exit_code;
+}

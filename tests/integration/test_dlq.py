@@ -1,0 +1,96 @@
+"""Dead letters looked at and sent again, and an operator's reset: both without a loss that nobody sees and without duplicates."""
+
+import json
+
+from .harness.publisher import event, events, instant
+
+
+def test_dlq_says_what_died_and_shows_one_with_its_bytes(site):
+    site.publisher.send_bytes(b"\xc1 and more", b"the key", partition=2)
+    site.publisher.flush()
+    site.drain()
+    listed = site.tallymill("dlq")
+    assert listed.code == 0 and "format" in listed.out, listed
+    answer = json.loads(site.must("tallymill", "dlq", "--json").out)
+    assert [(line["reason"], line["dead_letters"]) for line in answer["reasons"]] == [("format", 1)]
+    shown = site.must("tallymill", "dlq", "show", "--at", "2:0").out
+    assert "reason: format" in shown and "c1 20 61 6e 64" in shown and "the key" in shown
+    assert site.tallymill("dlq", "show", "--at", "2:1").code == 2
+    assert site.tallymill("dlq", "show", "--at", "two").code == 2
+    assert site.tallymill("dlq", "burn").code == 2
+
+
+def test_a_replay_after_a_fix_stores_each_event_once_however_often_it_is_asked_for(make_site):
+    site = make_site()
+    site.database.run("ALTER TABLE analytics_events ADD CONSTRAINT no_login CHECK (event_name <> 'login')")
+    site.send([event("login") for _ in range(30)] + [event("signup") for _ in range(290)])
+    site.publisher.send_bytes(b"", b"never good")
+    site.publisher.flush()
+    site.drain()
+    site.database.run("ALTER TABLE analytics_events DROP CONSTRAINT no_login")
+    buried = 30
+    assert site.reasons() == {"refused": buried, "empty": 1}
+    first = site.must("tallymill", "dlq", "replay", "--reason", "refused")
+    assert f"sent {buried} dead letters" in first.out
+    assert "sent 0 dead letters" in site.must("tallymill", "dlq", "replay", "--reason", "refused").out
+    site.drain()
+    site.must("tallymill", "dlq", "replay", "--reason", "refused", "--replayed")  # and once more, by force
+    site.drain()
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 320
+    assert site.outcomes()[1] == buried, "the forced replay is counted as duplicates"
+    assert site.tallymill("audit").code == 0
+
+
+def test_an_archived_month_that_is_back_takes_its_dead_letters_in(make_site):
+    site = make_site(**{"window.oldest": "2025-01-01"})
+    site.database.run("INSERT INTO tallymill.months (month, state) VALUES ('2025-02-01', 'archived')")
+    site.send([event(created_us=instant("2025-02-10")) for _ in range(7)])
+    site.drain()
+    assert site.reasons() == {"archived_month": 7}
+    site.database.run("DELETE FROM tallymill.months WHERE month = '2025-02-01'")
+    site.must("tallymill", "dlq", "replay")
+    site.drain()
+    assert site.database.value("SELECT count(*) FROM analytics_events_2025_02") == 7
+
+
+def test_a_reset_goes_forward_only_and_leaves_a_gap_behind(make_site):
+    site = make_site(partitions=2)
+    site.send(events(400, seed=1))
+    worker = site.worker()
+    site.wait_until_drained()
+    before = site.positions()
+    assert site.tallymill("reset", "--at", "0:0", "--yes").code == 2, "backward"
+    assert site.tallymill("reset", "--at", f"0:{before[0] + 1}", "--yes").code == 2, "beyond the end"
+    assert site.tallymill("reset", "--at", "9:1", "--yes").code == 2, "no such topic partition"
+    assert worker.stop() == 0
+    for number in range(50):
+        site.publisher.send(event(), partition=0)
+    site.publisher.flush()
+    assert site.tallymill("reset", "--at", "0:end").code == 2, "it asks first"
+    done = site.must("tallymill", "reset", "--at", "0:end", "--yes")
+    assert "50 offsets are given up" in done.out
+    worker = site.worker()
+    site.send(events(200, seed=2))
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.database.rows("SELECT first_offset, next_offset, reason FROM tallymill.gaps") == [(before[0], before[0] + 50, "reset")]
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 600
+    site.fold()
+    assert site.tallymill("audit").code == 0
+    assert site.tallymill("verify").code == 0
+
+
+def test_a_running_worker_goes_on_behind_a_reset(make_site):
+    site = make_site(partitions=1)
+    site.send(events(100, seed=1))
+    worker = site.worker(instance="w")
+    site.wait_until_drained()
+    worker.freeze()
+    site.send(events(100, seed=2))
+    site.must("tallymill", "reset", "--at", "0:150", "--yes")
+    worker.thaw()
+    site.send(events(100, seed=3))
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 250
+    assert site.database.value("SELECT sum(next_offset - first_offset) FROM tallymill.gaps") == 50
