@@ -386,6 +386,10 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (worker->until_end && worker->queue_is_dry && batch_is_empty(worker->filling)) {
         struct error local;
         if (!worker_check_ends(worker, now_us, &local)) {
+            if (local.kind == ERROR_FATAL) {
+                *err = local;
+                return false;
+            }
             log_warn_because(&local, "cannot read the ledger, trying again", NULL);
             worker_drop_connection(worker, now_us);
         }

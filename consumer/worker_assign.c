@@ -106,7 +106,7 @@ bool worker_note_ends(struct worker *worker, struct error *err)
     return true;
 }
 
-/* Whoever stored it: the ledger is asked, not our own progress. */
+/* Whoever stored it: the ledger is asked, not our own progress. What was stopped is never read to its end: ERROR_FATAL once all else is. */
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
 {
     if (now_us < worker->next_end_check_us)
@@ -117,9 +117,18 @@ bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
         return error_set(err, ERROR_RETRY, "no memory for %d positions", worker->end_count);
     const bool known = ledger_positions(worker->conn, source_topic(worker->source), positions, worker->end_count, err);
     bool reached = known;
-    for (int i = 0; i < worker->end_count; i++)
-        reached = reached && positions[i] >= worker->ends[i];
+    int stopped = -1;
+    for (int i = 0; i < worker->end_count; i++) {
+        const struct source_partition *partition = source_find(worker->source, i);
+        if (partition && partition->is_stopped)
+            stopped = i;
+        else
+            reached = reached && positions[i] >= worker->ends[i];
+    }
     free(positions);
+    if (reached && stopped >= 0)
+        return error_set(err, ERROR_FATAL, "topic %s: topic partition %d is not read until a person has looked (see the log above); all others are stored",
+                         source_topic(worker->source), stopped);
     worker->done = reached;
     return known;
 }
