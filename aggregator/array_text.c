@@ -1,5 +1,6 @@
-/* array_text.c - see array_text.h. Invariant: bytes[0..used) begins with '{' and ends with an element or '{'; room for the closing
- * "}" is always kept.
+/* array_text.c - see array_text.h.
+ *
+ * Invariant: bytes[0..used) begins with '{' and ends with an element or '{'; room for the closing "}" is always kept.
  *
  * Rejected: one INSERT a row (a round trip each), and binary arrays (the same bytes to send, twice the code to build).
  */

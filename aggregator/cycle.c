@@ -1,14 +1,21 @@
 /* cycle.c - begin, read the books, read rows, settle what is taken, add, write, rebuild, mark, move, commit.
  *
  * Invariants, at every commit:
- *   - a batch is taken whole or not at all, and taken exactly when `folded` is at or beyond it;
- *   - a loaded day's sets hold the events of exactly the taken batches (and other programs' rows as of its last rebuild), and its
- * statistics are those sets' figures;
- *   - a day that is not loaded and got events is either rebuilt in this very snapshot or marked as waiting in tallymill.days. A
- * batch that spans both kinds of days is so counted once in each. Days are added to before any is rebuilt: a rebuild replaces the
- * sets of its day, taken batches included, so neither order counts twice. Rejected: rebuilds in transactions of their own (a batch
- * that spans two days would count twice in one or never in the other); keeping the memory over a failed or unknown COMMIT (it would
- * have to be undone event by event; reading a day again costs 1 us an event).
+ *
+ * 1. A batch is taken whole or not at all, and taken exactly when `folded` is at or beyond it.
+ *
+ * 2. A loaded day's sets hold the events of exactly the taken batches (and other programs' rows as of its last rebuild), and its
+ * statistics are those sets' figures.
+ *
+ * 3. A day that is not loaded and got events is either rebuilt in this very snapshot or marked as waiting in tallymill.days. A
+ * batch that spans both kinds of days is so counted once in each.
+ *
+ * Days are added to before any is rebuilt: a rebuild replaces the sets of its day, taken batches included, so neither order counts
+ * twice.
+ *
+ * Rejected: rebuilds in transactions of their own (a batch that spans two days would count twice in one or never in the other);
+ * keeping the memory over a failed or unknown COMMIT (it would have to be undone event by event; reading a day again costs 1 us an
+ * event).
  */
 #include "cycle.h"
 

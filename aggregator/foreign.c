@@ -1,8 +1,10 @@
 /* foreign.c - one query over a partial index that only such rows are in: empty for whoever writes through Kafka alone.
  *
  * Invariant: a day whose statistics lack a foreign row differs from tallymill.days in number or hash, so it is found at the next
- * look. Rejected: a trigger on the table, which every COPY would pay for; a watermark on created_at, which an application may set
- * as it likes.
+ * look.
+ *
+ * Rejected: a trigger on the table, which every COPY would pay for; a watermark on created_at, which an application may set as it
+ * likes.
  */
 #include "foreign.h"
 

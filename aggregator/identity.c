@@ -1,8 +1,10 @@
 /* identity.c - text to 16 bytes: by value where it is a UUID, by keyed hash where not.
  *
  * Invariant: equal texts give equal keys, and different canonical UUIDs give different keys. A table of 16 hexadecimal digits
- * decides both questions (is it canonical, what are its bytes) in one walk. Rejected: uuid_parse(), which takes upper case too: two
- * spellings, which COUNT(DISTINCT session_id) tells apart, would become one session.
+ * decides both questions (is it canonical, what are its bytes) in one walk.
+ *
+ * Rejected: uuid_parse(), which takes upper case too: two spellings, which COUNT(DISTINCT session_id) tells apart, would become one
+ * session.
  */
 #include "identity.h"
 

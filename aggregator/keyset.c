@@ -3,8 +3,10 @@
  * Invariant: used <= limit < capacity, so a probe always ends at an empty entry. Entries never leave: sets are thrown away whole,
  * with their day, and so there are no tombstones. The slot is the high half of hash x capacity (Lemire, "Fast Random Integer
  * Generation in an Interval"): any capacity will do, and a set can grow by half where a power of two would have to double; at 24
- * bytes an entry and 0.7 full that is 34 to 51 bytes a session. Rejected: one set for each event name (5 times the memory with the
- * plan's funnel, and a probe each for the same session); a probabilistic sketch (the statistics are promised bit for bit).
+ * bytes an entry and 0.7 full that is 34 to 51 bytes a session.
+ *
+ * Rejected: one set for each event name (5 times the memory with the plan's funnel, and a probe each for the same session); a
+ * probabilistic sketch (the statistics are promised bit for bit).
  */
 #include "keyset.h"
 

@@ -4,8 +4,9 @@
  * changed after its snapshot) before it has changed anything. A standby claims at once when the leader's server process is gone
  * (kill -9 closes the socket, so that is noticed in a second), and after STILL_US without a sign of life otherwise: no clock of
  * another host is compared, only whether the pulse changed. A frozen leader that holds the lock inside its transaction has its
- * backend ended first. Rejected: a lease with an end time (needs synchronous clocks); LISTEN (does not work through a pooler in
- * transaction mode).
+ * backend ended first.
+ *
+ * Rejected: a lease with an end time (needs synchronous clocks); LISTEN (does not work through a pooler in transaction mode).
  */
 #include "leader.h"
 

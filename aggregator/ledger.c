@@ -3,6 +3,7 @@
  *
  * Invariant: whatever ledger_move() or ledger_leap() writes takes effect with the statistics or not at all, since it is the same
  * transaction. The ledger rows come by COPY: a backlog may have 100,000 of them, and a PGresult would hold them all twice.
+ *
  * Rejected: one statement that reads and moves, because which batches are taken is only known once their rows were counted.
  */
 #include "ledger.h"

@@ -1,4 +1,5 @@
-/* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service. */
+/* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service.
+ */
 #include <stdio.h>
 
 #include "aggregator.h"

@@ -1,8 +1,10 @@
 /* months.c - a small list of months, kept over cycles for what was summarised.
  *
  * Invariant: `pages` of a month is at most what is summarised; if the table shrank (a month restored), the server starts over.
- * Making months is no part of the cycle's transaction: ATTACH waits for locks, and a cycle must not. Rejected: summarising inside
- * the snapshot, where the rows of the tail would keep their place in the queue of a vacuum for as long as a rebuild takes.
+ * Making months is no part of the cycle's transaction: ATTACH waits for locks, and a cycle must not.
+ *
+ * Rejected: summarising inside the snapshot, where the rows of the tail would keep their place in the queue of a vacuum for as long
+ * as a rebuild takes.
  */
 #include "months.h"
 

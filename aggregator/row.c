@@ -1,5 +1,7 @@
-/* row.c - see row.h. Invariant: a timestamp belongs to the UTC day that Postgres would name, also before 1970 and before 2000:
- * floors, never truncates.
+/* row.c - see row.h.
+ *
+ * Invariant: a timestamp belongs to the UTC day that Postgres would name, also before 1970 and before 2000: floors, never
+ * truncates.
  *
  * The instants 'infinity' and '-infinity' fall into no month's range, so no row holds them.
  */

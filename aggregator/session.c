@@ -1,8 +1,10 @@
 /* session.c - libpq without its blocking calls.
  *
  * Invariant: between two calls the connection is idle: every result was fetched to its end. A call that fails leaves it in the
- * middle, which is why the caller closes it then. Rejected: PQcancel() on a stop: it opens a second connection and blocks for as
- * long as the network likes. Closing ours is enough, because cycles set client_connection_check_interval.
+ * middle, which is why the caller closes it then.
+ *
+ * Rejected: PQcancel() on a stop: it opens a second connection and blocks for as long as the network likes. Closing ours is enough,
+ * because cycles set client_connection_check_interval.
  */
 #include "session.h"
 

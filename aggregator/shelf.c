@@ -2,8 +2,10 @@
  *
  * Invariant: a day's sets hold exactly the events of its day that are folded (once its cycle has committed), or they are not here.
  * So putting a day away loses nothing but time: unless its new figures were not written yet; then it waits for a rebuild in the
- * same breath. A sorted array of pointers: a few hundred days, looked up once per run of rows of the same day. Rejected: strictly
- * newest first among the waiting, which leaves the oldest for ever while an import keeps touching more days than memory holds.
+ * same breath. A sorted array of pointers: a few hundred days, looked up once per run of rows of the same day.
+ *
+ * Rejected: strictly newest first among the waiting, which leaves the oldest for ever while an import keeps touching more days than
+ * memory holds.
  */
 #include "shelf.h"
 

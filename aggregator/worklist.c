@@ -2,9 +2,11 @@
  *
  * Invariant: after worklist_choose() and worklist_take(), next_offset of each place is the end of a run of entries that begins at
  * start_offset and holds exactly the chosen (taken) batches and gaps. The walk looks at every entry once: linear in the length of
- * the list. Rejected: taking batches in order of batch_id, which is drawn before the batch and so is not the order of commits;
- * cutting the list by committed_at, which is a wall clock's word. A batch that is first nowhere together (a ledger that was
- * tampered with) is taken as broken rather than waited for.
+ * the list.
+ *
+ * Rejected: taking batches in order of batch_id, which is drawn before the batch and so is not the order of commits; cutting the
+ * list by committed_at, which is a wall clock's word. A batch that is first nowhere together (a ledger that was tampered with) is
+ * taken as broken rather than waited for.
  */
 #include "worklist.h"
 
