@@ -383,6 +383,8 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return alive;
     if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
         return worker_pump(worker, now_us, err);
+    if (!worker->retry_sending)
+        batch_reset(worker->sending); /* nothing follows at once: let the messages of the committed batch go */
     if (worker->until_end && worker->queue_is_dry && batch_is_empty(worker->filling)) {
         struct error local;
         if (!worker_check_ends(worker, now_us, &local)) {

@@ -38,18 +38,21 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
 
 bool worker_begin(struct worker *worker, int64_t now_us)
 {
-    if (!worker->retry_sending) {
+    const bool is_retry = worker->retry_sending;
+    if (!is_retry) {
         struct batch *batch = worker->filling;
         worker->filling = worker->sending;
         worker->sending = batch;
     }
     worker->retry_sending = false;
     stamp_ranges(worker, worker->sending);
-    if (batch_is_empty(worker->sending))
-        return false;
-    transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
-    worker->is_open = true;
-    return true;
+    if (!batch_is_empty(worker->sending)) {
+        transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
+        worker->is_open = true;
+    }
+    if (!is_retry)
+        batch_reset(worker->filling); /* the one that was committed: freed only now, so that the backend does not wait for it */
+    return worker->is_open;
 }
 
 static void log_dead_letters(const struct worker *worker, const struct batch *batch)
@@ -90,7 +93,6 @@ static void take_commit(struct worker *worker, int64_t now_us)
     worker->last_commit_us = now_us;
     worker->backoff_us = 0;
     worker->reports_due = true;
-    batch_reset(batch);
 }
 
 /* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and ledger differ. */

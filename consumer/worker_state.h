@@ -18,7 +18,7 @@ struct worker {
     PGconn *conn; /* NULL: not connected */
     struct transaction *transaction;
     struct reaper *reaper;
-    struct batch *filling, *sending;
+    struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
     rd_kafka_message_t *held;  /* met when the batch had no room */
     int32_t held_partition;
 
