@@ -105,7 +105,8 @@ class Records:
             who = json.loads(_read(self._path(name, "who")))
         except ValueError:
             return None
-        if who.get("boot") != _boot() or who.get("start") != _start_ticks(pid):
+        start = _start_ticks(pid)
+        if start is None or who.get("start") != start or who.get("boot") != _boot():
             return None
         return pid if who.get("command") == _command(pid) else None
 

@@ -236,7 +236,7 @@ class Tour:
         line("psql %s" % shlex.quote(self.dsn()))
         line("echo '{\"event_name\":\"login\",\"session_id\":\"me\"}' | %s --config %s"
              % (shlex.quote(os.path.join(BIN, "tallymill-produce")), config))
-        line("kill -9 %s    # a worker; what it had in hand is stored by the other, once"
+        line("kill -9 %s    # a worker; the other takes over and nothing is stored twice. deploy/demo starts it again"
              % self.state.records.pid("worker-1"))
         say("How to stop")
         line("%s stop%s     stops the programs and servers, keeps the data; deploy/demo goes on with it" % (stack, where))
