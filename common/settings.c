@@ -119,10 +119,19 @@ static bool value_fill(struct settings_value *value, const char *written, const 
     return false;
 }
 
+/* A name that librdkafka cannot have, which would be printed and not read back as the same. */
+static bool is_kafka_name(const char *name)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return name[strspn(name, alphabet)] == '\0';
+}
+
 static bool set_kafka(struct settings *settings, const char *name, const char *text, const char *origin, struct error *err)
 {
     if (*name == '\0')
         return error_set(err, ERROR_USAGE, "no name behind \"kafka.\"");
+    if (!is_kafka_name(name))
+        return error_set(err, ERROR_USAGE, "a kafka.* setting has a name of letters, digits, '.', '_' and '-'");
     size_t i = 0;
     while (i < settings->kafka_count && strcmp(settings->kafka[i].name, name) != 0)
         i++;
