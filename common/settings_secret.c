@@ -74,7 +74,7 @@ bool settings_secret_check_dsn(const char *dsn, struct error *err)
 /* As libpq reads it back: between single quotes with \ before ' and \, unless it is plain. */
 static void print_quoted(const char *value, FILE *out)
 {
-    if (value[0] != '\0' && strpbrk(value, " \t'\\") == NULL) {
+    if (value[0] != '\0' && strpbrk(value, " \t\r\n\v\f'\\") == NULL) {
         fputs(value, out);
         return;
     }

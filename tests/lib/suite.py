@@ -35,8 +35,11 @@ BUILDS = {
     "release": ["-DTALLYMILL_TESTS=ON", "-DTALLYMILL_WERROR=ON"],
     "asan": ["-DTALLYMILL_TESTS=ON", "-DCMAKE_C_COMPILER=clang"],
     "check": ["-DTALLYMILL_TESTS=OFF"],
+    "fuzz": [],
 }
-FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check"}
+# What a group needs, where that is not the programs of the first three builds and servers.
+BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": []}
+FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check", "fuzz": "build-fuzz"}
 BUILD_SECONDS = 1200
 GROUP_SECONDS = 2400
 
@@ -206,10 +209,12 @@ def parse(words):
 
 def run(groups, arguments, run_folder, count):
     servers = None
-    if groups != ["unit"]:
+    if any(group not in BUILDS_OF for group in groups):
         servers = subprocess.Popen([STACK, "fetch"], stdin=subprocess.DEVNULL)
-    for preset in ["release", "asan"] if groups == ["unit"] else BUILDS:
-        build(preset)
+    wanted = [preset for group in groups for preset in BUILDS_OF.get(group, ["release", "asan", "check"])]
+    for preset in BUILDS:
+        if preset in wanted:
+            build(preset)
     if servers is not None and servers.wait(900) != 0:
         raise Failed("deploy/stack could not fetch the private Kafka")
     for group in groups:

@@ -52,6 +52,12 @@ Test(settings_secret, in_a_dsn_is_masked_in_either_notation)
     expect_masked("postgres.dsn=postgresql://h/d?password=hunter2&sslpassword=hunter2", "password=********");
 }
 
+Test(settings_secret, part_of_a_dsn_is_quoted_where_libpq_would_cut_it)
+{
+    expect_masked("postgres.dsn=host=h dbname='\rd'", "dbname='\rd' host=h");
+    expect_masked("postgres.dsn=host=h dbname='d\v'", "dbname='d\v' host=h");
+}
+
 Test(settings_secret, of_kafka_is_masked)
 {
     expect_masked("kafka.sasl.password=hunter2", "sasl.password = ********");

@@ -1,0 +1,51 @@
+"""The fuzzers: each first replays its seeds (golden bytes, hostile corpus), then searches for a while and says how much it tried.
+
+TALLYMILL_FUZZ_SECONDS (60) is the time of each. What is found on the way is kept in build-fuzz/corpus/NAME and used the next time. A
+failing input is written to build-fuzz/found/NAME; `build-fuzz/bin/fuzz-NAME FILE` repeats it. CONTRIBUTING: it becomes a test before it is fixed.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build-fuzz"
+SECONDS = int(os.environ.get("TALLYMILL_FUZZ_SECONDS", "60"))
+
+# name: the longest input that is made up, and where its seeds are
+FUZZERS = {
+    "reader": (1024, ["schemas/golden", "tests/data/hostile"]),
+    "settings": (4096, ["tests/fuzz/seeds/settings"]),
+    "catalogue": (8192, ["tests/fuzz/seeds/catalogue"]),
+}
+
+
+def fuzz(name, *words):
+    found = BUILD / "found" / name
+    found.mkdir(parents=True, exist_ok=True)
+    command = [BUILD / "bin" / f"fuzz-{name}", "-print_final_stats=1", f"-artifact_prefix={found}/", "-timeout=60", *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=BUILD,
+                          timeout=SECONDS + 600, check=False)
+    output = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, output[-4000:]
+    return output
+
+
+@pytest.mark.parametrize("name", FUZZERS)
+def test_the_seeds_hold(name):
+    fuzz(name, "-runs=0", *(ROOT / seeds for seeds in FUZZERS[name][1]))
+
+
+@pytest.mark.parametrize("name", FUZZERS)
+def test_nothing_is_found(name, capsys):
+    longest, seeds = FUZZERS[name]
+    corpus = BUILD / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    output = fuzz(name, f"-max_len={longest}", f"-max_total_time={SECONDS}", corpus, *(ROOT / folder for folder in seeds))
+    runs = int(re.search(r"stat::number_of_executed_units: *(\d+)", output).group(1))
+    with capsys.disabled():
+        print(f"\n{name}: {runs:,} executions, {len(list(corpus.iterdir())):,} inputs in the corpus")
+    assert runs > 100
