@@ -1,4 +1,4 @@
--- Making a month, and keeping its batch index readable. Runs in psql as it stands, after 0002.
+-- Making a month. Runs in psql as it stands, after 0002.
 
 SET ROLE tallymill_admin;
 
@@ -35,25 +35,7 @@ BEGIN
 END
 $$;
 
--- Brings the batch index of a month up to its last page; the number of page ranges it added.
--- Without it the aggregator reads every page written since the last vacuum: 18 ms a batch at 150,000 rows against 0.26 ms.
-CREATE FUNCTION tallymill.summarize(p_month date) RETURNS integer
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
-AS $$
-DECLARE
-  leaf regclass := to_regclass('public.analytics_events_' || to_char(p_month, 'YYYY_MM'));
-  batch_index regclass;
-BEGIN
-  SELECT i.indexrelid INTO batch_index
-  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-  WHERE i.indrelid = leaf AND a.amname = 'brin';
-  RETURN coalesce(brin_summarize_new_values(batch_index), 0);
-END
-$$;
-
-REVOKE ALL ON FUNCTION tallymill.make_month(date), tallymill.summarize(date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tallymill.make_month(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tallymill.make_month(date) TO tallymill_ingest, tallymill_aggregate;
-GRANT EXECUTE ON FUNCTION tallymill.summarize(date) TO tallymill_aggregate;
 
 RESET ROLE;

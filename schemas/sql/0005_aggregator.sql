@@ -38,7 +38,7 @@ $$;
 
 -- Brings the batch index of a month up to its last page, from page p_page on; the number of pages it has seen, to be given next time.
 -- NULL: not now, a vacuum of that month is at work. The wait is far shorter than deadlock_timeout, or asking twice a second would cancel every autovacuum.
--- Page ranges that are summarised stay so, inserts keep them; tallymill.summarize(month) walks all of them, 0.5 us each.
+-- Page ranges that are summarised stay so, inserts keep them; a walk over all of them (brin_summarize_new_values) takes 0.5 us each.
 CREATE FUNCTION tallymill.summarize_tail(p_month date, p_page bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms'
