@@ -34,16 +34,6 @@ def test_generated_events_become_rows_and_exact_statistics(site):
     assert 3 <= days <= 4
 
 
-def test_the_same_seed_gives_the_same_events(site):
-    for _ in range(2):
-        assert site.produce("--generate", "3000", "--seed", "11", "--days", "2", "--set", "kafka.linger.ms=5").code == 0
-    site.drain()
-    stored, duplicates, dead, _ = site.outcomes()
-    assert (stored, dead) in ((3000, 0), (6000, 0))
-    bodies = site.database.rows("SELECT event_name, event_data::text, count(*) FROM analytics_events GROUP BY 1, 2")
-    assert duplicates == 3000 or all(count % 2 == 0 for _, _, count in bodies)
-
-
 @pytest.mark.skipif(not REAL.exists(), reason="../shared/real is not here: the real input is not part of the repository")
 def test_real_requests_of_a_web_server_give_the_known_daily_figures(make_site):
     site = make_site(**{"window.oldest": "2015-01-01"})

@@ -132,11 +132,3 @@ def test_a_second_consumer_group_is_refused(site):
     refused = site.run("tallymill-consumer", "--until-end", "--set", "consumer.group=another")
     assert refused.code in (2, 3) and "another" in refused.err, refused
     assert site.outcomes()[0] == 10
-
-
-def test_lines_that_are_no_events_are_named_and_the_good_ones_sent(site, tmp_path):
-    good = b'{"event_name": "login", "created_at": "%s"}\n' % b"2026-11-01T00:00:00Z"
-    sent = site.produce("--set", "catalogue.unknown=accept", stdin=good + b'{"event_name": \n' + good + b"[1, 2]\n" + good + b'{"event_name": "lo')
-    assert sent.code == 1, sent
-    assert all(re.search(rf"\b{number}\b", sent.err) for number in (2, 4, 6)), sent
-    assert sum(site.end_offsets().values()) == 3
