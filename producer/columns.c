@@ -13,11 +13,14 @@
 #include <string.h>
 
 #include <tallymill/producer.h>
+#include <xxhash.h>
 
+#include "base64.h"
 #include "error.h"
 #include "json_event.h"
 #include "nearest.h"
 #include "uuid.h"
+#include "wire.h"
 
 enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, IS_INTERNAL, CREATED_AT, COLUMNS };
 enum { ATTRIBUTES_MAX = 256, FIELD_PART_BYTES = 256 };
@@ -27,9 +30,10 @@ static const char *const column_names[COLUMNS] = {"id",      "event_name", "even
 static const char attribute_prefix[] = "event_data.";
 
 struct source {
-    char *field;    /* owned; NULL: none */
-    json_t *value;  /* owned; a constant, or NULL */
-    json_t *holder; /* while an object is filled in: where the field was found, borrowed */
+    char *field;      /* owned; NULL: none */
+    json_t *value;    /* owned; a constant, or NULL */
+    json_t *fallback; /* owned; where the field is absent, or NULL */
+    json_t *holder;   /* while an object is filled in: where the field was found, borrowed */
     const char *key;
     json_t *found; /* its value, owned until the event is made */
 };
@@ -46,6 +50,7 @@ struct columns {
     bool is_mapped; /* --map or --rest was given */
     bool takes_rest, drops_rest;
     enum time_unit unit;
+    uint64_t fingerprint;
 };
 
 struct columns *columns_new(void)
@@ -57,6 +62,7 @@ static void source_reset(struct source *source)
 {
     free(source->field);
     json_decref(source->value);
+    json_decref(source->fallback);
     *source = (struct source){0};
 }
 
@@ -73,71 +79,120 @@ void columns_free(struct columns *columns)
     free(columns);
 }
 
-/* The source to be set for the column named before '='; NULL: ERROR_USAGE. *value is what stands behind it. */
-static struct source *find_source(struct columns *columns, const char *text, const char **value, bool *is_attribute,
+/* Each option counts, with its kind and in its order. */
+static void mark(struct columns *columns, const char *kind, const char *text)
+{
+    uint64_t seed = XXH3_64bits_withSeed(kind, strlen(kind), columns->fingerprint);
+    columns->fingerprint = XXH3_64bits_withSeed(text, strlen(text), seed);
+}
+
+/* The attribute of that name, made where there is none yet; NULL: ERROR_RETRY or ERROR_USAGE. */
+static struct source *find_attribute(struct columns *columns, const char *name, size_t length, struct error *err)
+{
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        if (strlen(columns->attributes[i].name) == length && memcmp(columns->attributes[i].name, name, length) == 0)
+            return &columns->attributes[i].source;
+    if (columns->attribute_count == ATTRIBUTES_MAX) {
+        error_set(err, ERROR_USAGE, "more than %d attributes", ATTRIBUTES_MAX);
+        return NULL;
+    }
+    if (length >= FIELD_PART_BYTES) {
+        error_set(err, ERROR_USAGE, "a name of more than %d bytes", FIELD_PART_BYTES - 1);
+        return NULL;
+    }
+    struct attribute_source *attribute = &columns->attributes[columns->attribute_count];
+    attribute->name = strndup(name, length);
+    if (attribute->name == NULL) {
+        error_set(err, ERROR_RETRY, "no memory");
+        return NULL;
+    }
+    columns->attribute_count++;
+    return &attribute->source;
+}
+
+static struct source *find_column(struct columns *columns, const char *name, size_t length, struct error *err)
+{
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (strlen(column_names[i]) == length && memcmp(column_names[i], name, length) == 0)
+            return &columns->columns[i];
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
+    const char *nearest = nearest_word(word, column_names, COLUMNS);
+    error_set(err, ERROR_USAGE,
+              "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, is_internal, "
+              "created_at, and event_data.NAME",
+              word, nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
+    return NULL;
+}
+
+/* The source to be set for the column named before '='; NULL: ERROR_USAGE. *value is what stands behind it, *takes_json whether
+ * that may be any JSON value. */
+static struct source *find_source(struct columns *columns, const char *text, const char **value, bool *takes_json,
                                   struct error *err)
 {
     const char *equals = strchr(text, '=');
-    size_t length = equals == NULL ? 0 : (size_t)(equals - text);
+    size_t length = equals == NULL ? 0 : (size_t)(equals - text), prefix = sizeof attribute_prefix - 1;
     if (length == 0 || equals[1] == '\0') {
         error_set(err, ERROR_USAGE, "wants COLUMN=..., such as created_at=time");
         return NULL;
     }
     *value = equals + 1;
-    struct source *source = NULL;
-    for (size_t i = 0; i < COLUMNS; i++)
-        if (strlen(column_names[i]) == length && memcmp(column_names[i], text, length) == 0)
-            source = &columns->columns[i];
-    *is_attribute =
-        source == NULL && length > sizeof attribute_prefix - 1 && strncmp(text, attribute_prefix, sizeof attribute_prefix - 1) == 0;
-    if (*is_attribute && columns->attribute_count < ATTRIBUTES_MAX) {
-        struct attribute_source *attribute = &columns->attributes[columns->attribute_count];
-        attribute->name = strndup(text + sizeof attribute_prefix - 1, length - (sizeof attribute_prefix - 1));
-        if (attribute->name != NULL) {
-            columns->attribute_count++;
-            return &attribute->source;
-        }
-    }
-    if (source == NULL) {
-        char word[64];
-        snprintf(word, sizeof word, "%.*s", (int)length, text);
-        const char *nearest = nearest_word(word, column_names, COLUMNS);
-        error_set(err, ERROR_USAGE,
-                  "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, "
-                  "is_internal, created_at, "
-                  "and event_data.NAME",
-                  word, nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
-    } else if (source->field != NULL || source->value != NULL) {
-        error_set(err, ERROR_USAGE, "this column was given already");
-        source = NULL;
-    }
+    bool is_attribute = length > prefix && strncmp(text, attribute_prefix, prefix) == 0;
+    struct source *source =
+        is_attribute ? find_attribute(columns, text + prefix, length - prefix, err) : find_column(columns, text, length, err);
+    *takes_json = is_attribute || source == &columns->columns[EVENT_DATA];
     return source;
+}
+
+static bool is_free(bool is_taken, struct error *err)
+{
+    return !is_taken || error_set(err, ERROR_USAGE, "this column was given already");
+}
+
+/* A JSON value where one may stand and the text is one, else the text. */
+static json_t *read_value(const char *text, bool takes_json, struct error *err)
+{
+    json_t *value = takes_json ? json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL) : NULL;
+    if (value == NULL && (value = json_string(text)) == NULL)
+        error_set(err, ERROR_USAGE, "the value is not UTF-8");
+    return value;
 }
 
 bool columns_map(struct columns *columns, const char *text, struct error *err)
 {
     const char *field;
-    bool is_attribute;
-    struct source *source = find_source(columns, text, &field, &is_attribute, err);
-    if (source == NULL)
+    bool takes_json;
+    struct source *source = find_source(columns, text, &field, &takes_json, err);
+    if (source == NULL || !is_free(source->field != NULL || source->value != NULL, err))
         return false;
     source->field = strdup(field);
     columns->is_mapped = true;
+    mark(columns, "map", text);
     return source->field != NULL || error_set(err, ERROR_RETRY, "no memory");
 }
 
 bool columns_const(struct columns *columns, const char *text, struct error *err)
 {
     const char *value;
-    bool is_attribute;
-    struct source *source = find_source(columns, text, &value, &is_attribute, err);
-    if (source == NULL)
+    bool takes_json;
+    struct source *source = find_source(columns, text, &value, &takes_json, err);
+    if (source == NULL || !is_free(source->field != NULL || source->value != NULL || source->fallback != NULL, err))
         return false;
-    if (is_attribute || source == &columns->columns[EVENT_DATA])
-        source->value = json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-    if (source->value == NULL)
-        source->value = json_string(value);
-    return source->value != NULL || error_set(err, ERROR_USAGE, "the value is not UTF-8");
+    source->value = read_value(value, takes_json, err);
+    mark(columns, "const", text);
+    return source->value != NULL;
+}
+
+bool columns_default(struct columns *columns, const char *text, struct error *err)
+{
+    const char *value;
+    bool takes_json;
+    struct source *source = find_source(columns, text, &value, &takes_json, err);
+    if (source == NULL || !is_free(source->value != NULL || source->fallback != NULL, err))
+        return false;
+    source->fallback = read_value(value, takes_json, err);
+    mark(columns, "default", text);
+    return source->fallback != NULL;
 }
 
 bool columns_rest(struct columns *columns, const char *text, struct error *err)
@@ -145,6 +200,7 @@ bool columns_rest(struct columns *columns, const char *text, struct error *err)
     columns->takes_rest = strcmp(text, "event_data") == 0;
     columns->drops_rest = strcmp(text, "none") == 0;
     columns->is_mapped = true;
+    mark(columns, "rest", text);
     return columns->takes_rest || columns->drops_rest ||
            error_set(err, ERROR_USAGE, "say event_data (all other fields go there) or none (they are dropped)");
 }
@@ -152,12 +208,23 @@ bool columns_rest(struct columns *columns, const char *text, struct error *err)
 void columns_time_unit(struct columns *columns, enum time_unit unit)
 {
     columns->unit = unit;
+    mark(columns, "unit", unit == TIME_UNIT_S ? "s" : unit == TIME_UNIT_MS ? "ms" : unit == TIME_UNIT_US ? "us" : "ns");
+}
+
+uint64_t columns_fingerprint(const struct columns *columns)
+{
+    return columns->fingerprint;
+}
+
+bool columns_is_mapped(const struct columns *columns)
+{
+    return columns->is_mapped;
 }
 
 bool columns_check(struct columns *columns, struct error *err)
 {
     const struct source *name = &columns->columns[EVENT_NAME];
-    if (columns->is_mapped && name->field == NULL && name->value == NULL)
+    if (columns->is_mapped && name->field == NULL && name->value == NULL && name->fallback == NULL)
         return error_set(err, ERROR_USAGE, "no column event_name: say --const event_name=NAME or --map event_name=FIELD");
     for (size_t i = 0; !columns->is_mapped && i < COLUMNS; i++)
         if (columns->columns[i].value == NULL && (columns->columns[i].field = strdup(column_names[i])) == NULL)
@@ -165,13 +232,9 @@ bool columns_check(struct columns *columns, struct error *err)
     return true;
 }
 
-/* Finds the source's value in the object: a field of that whole name, else along the dots. */
-static void look_up(struct source *source, json_t *object)
+/* Finds the source's field in the object: one of that whole name, else along the dots. */
+static void find_field(struct source *source, json_t *object)
 {
-    source->holder = NULL;
-    source->found = json_incref(source->value);
-    if (source->field == NULL)
-        return;
     const char *name = source->field;
     json_t *holder = object;
     for (const char *dot; json_object_get(holder, name) == NULL && (dot = strchr(name, '.')) != NULL; name = dot + 1) {
@@ -191,6 +254,19 @@ static void look_up(struct source *source, json_t *object)
     source->key = name;
     if (!json_is_null(value)) /* as in the wire format: null is absent */
         source->found = json_incref(value);
+}
+
+static void look_up(struct source *source, json_t *object)
+{
+    source->holder = NULL;
+    source->found = json_incref(source->value);
+    if (source->field != NULL)
+        find_field(source, object);
+    bool is_empty = json_is_string(source->found) && json_string_length(source->found) == 0;
+    if (source->fallback != NULL && (source->found == NULL || is_empty)) {
+        json_decref(source->found);
+        source->found = json_incref(source->fallback);
+    }
 }
 
 static void take_out(struct source *source)
@@ -257,7 +333,9 @@ static bool fill_id(const json_t *value, struct tally_event *event, struct error
     uint8_t id[UUID_BYTES];
     if (value == NULL)
         return true;
-    if (!json_is_string(value) || !uuid_parse(json_string_value(value), json_string_length(value), id))
+    const char *text = json_string_value(value);
+    size_t length = json_string_length(value);
+    if (text == NULL || (!uuid_parse(text, length, id) && !base64_decode(text, length, id, UUID_BYTES)))
         return error_set(err, ERROR_REJECT, "id is no UUID");
     tally_event_set_id(event, id);
     return true;
@@ -278,6 +356,37 @@ static bool fill_created(const struct columns *columns, struct tally_event *even
     return true;
 }
 
+/* A default of an attribute that the line has by itself. */
+static bool is_given(const struct columns *columns, const struct attribute_source *attribute, const json_t *object)
+{
+    if (attribute->source.fallback == NULL || attribute->source.field != NULL)
+        return false;
+    return json_object_get(columns->columns[EVENT_DATA].found, attribute->name) != NULL ||
+           (columns->takes_rest && json_object_get(object, attribute->name) != NULL);
+}
+
+/* Under its name; dots lead into objects, which are made. */
+static bool put_attribute(const struct columns *columns, const struct attribute_source *attribute, const json_t *object,
+                          json_t *attributes, struct error *err)
+{
+    if (attribute->source.found == NULL || is_given(columns, attribute, object))
+        return true;
+    const char *name = attribute->name;
+    json_t *holder = attributes;
+    for (const char *dot; holder != NULL && (dot = strchr(name, '.')) != NULL; name = dot + 1) {
+        char part[FIELD_PART_BYTES]; /* columns_map and the others let no longer one in */
+        memcpy(part, name, (size_t)(dot - name));
+        part[dot - name] = '\0';
+        json_t *next = json_object_get(holder, part);
+        if (next == NULL && json_object_set_new(holder, part, json_object()) == 0)
+            next = json_object_get(holder, part);
+        holder = json_is_object(next) ? next : NULL;
+    }
+    if (holder == NULL || json_object_get(holder, name) != NULL)
+        return error_set(err, ERROR_REJECT, "event_data.%.100s has two values", attribute->name);
+    return json_object_set(holder, name, attribute->source.found) == 0 || error_set(err, ERROR_REJECT, "the name is not UTF-8");
+}
+
 static bool fill_data(struct columns *columns, const json_t *object, struct tally_event *event, struct error *err)
 {
     const json_t *data = columns->columns[EVENT_DATA].found;
@@ -285,9 +394,15 @@ static bool fill_data(struct columns *columns, const json_t *object, struct tall
         return error_set(err, ERROR_REJECT, "event_data is no object");
     if (data != NULL)
         json_event_put_all(event, data);
-    for (size_t i = 0; i < columns->attribute_count; i++)
-        if (columns->attributes[i].source.found != NULL)
-            json_event_put(event, columns->attributes[i].name, columns->attributes[i].source.found);
+    json_t *attributes = columns->attribute_count > 0 ? json_object() : NULL;
+    bool ok = attributes != NULL || columns->attribute_count == 0 || error_set(err, ERROR_RETRY, "no memory");
+    for (size_t i = 0; ok && i < columns->attribute_count; i++)
+        ok = put_attribute(columns, &columns->attributes[i], object, attributes, err);
+    if (ok && attributes != NULL)
+        json_event_put_all(event, attributes);
+    json_decref(attributes);
+    if (!ok)
+        return false;
     if (columns->takes_rest)
         json_event_put_all(event, object);
     else if (!columns->drops_rest && json_object_size(object) > 0)
@@ -323,6 +438,9 @@ bool columns_fill(struct columns *columns, json_t *object, struct tally_event *e
         take_out(&columns->columns[i]);
     for (size_t i = 0; i < columns->attribute_count; i++)
         take_out(&columns->attributes[i].source);
+    if (!columns->is_mapped && json_is_integer(json_object_get(object, "v")) &&
+        json_integer_value(json_object_get(object, "v")) <= WIRE_VERSION)
+        json_object_del(object, "v"); /* an event as it is sent */
     bool ok = fill_columns(columns, event, err) && fill_data(columns, object, event, err);
     for (size_t i = 0; i < COLUMNS; i++)
         forget(&columns->columns[i]);

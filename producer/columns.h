@@ -1,4 +1,4 @@
-/* columns.h - which field of a JSON object becomes which column of an event: --map, --const and --rest.
+/* columns.h - which field of a JSON object becomes which column of an event: --map, --const, --default and --rest.
  *
  * Without --map and --rest, fields named like the columns (wire.md) are them; with either, only what is named is taken. One thread.
  */
@@ -6,6 +6,7 @@
 #define TALLYMILL_COLUMNS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -18,14 +19,22 @@ struct columns;
 struct columns *columns_new(void);
 void columns_free(struct columns *columns);
 
-/* "COLUMN=FIELD": a column, or event_data.NAME, from a field; a dot leads into nested objects, unless a field's name holds it.
- * ERROR_USAGE. */
+/* "COLUMN=FIELD": a column, or event_data.NAME, from a field; on either side a dot leads into nested objects, unless a field's name
+ * holds it. ERROR_USAGE. */
 bool columns_map(struct columns *columns, const char *text, struct error *err);
 /* "COLUMN=VALUE": the same text in every event; for event_data.NAME a JSON value where it is one, else text. */
 bool columns_const(struct columns *columns, const char *text, struct error *err);
+/* "COLUMN=VALUE": where a line has no such field, or an empty one. Alone or beside columns_map. */
+bool columns_default(struct columns *columns, const char *text, struct error *err);
 /* "event_data": all other fields go there; "none": they are dropped. */
 bool columns_rest(struct columns *columns, const char *text, struct error *err);
 void columns_time_unit(struct columns *columns, enum time_unit unit);
+
+/* The same options in the same order give the same number: a resumed import must be mapped as it was begun. */
+uint64_t columns_fingerprint(const struct columns *columns);
+
+/* --map or --rest was given. */
+bool columns_is_mapped(const struct columns *columns);
 
 /* Does the mapping make sense as a whole? ERROR_USAGE. To be called once, before the first columns_fill. */
 bool columns_check(struct columns *columns, struct error *err);

@@ -1,23 +1,39 @@
-/* import.c - see import.h. Memory is one line, its JSON tree and its event, whatever the size of the files. */
+/* import.c - see import.h. Memory is one record, its JSON tree and its event, whatever the size of the files.
+ *
+ * A resumable import stops every two seconds until all it has sent is acknowledged, and only then writes how far it is: a few
+ * milliseconds, and no bookkeeping of which of the lines in flight have arrived. What was sent behind that point is sent again
+ * after a crash, with the same ids.
+ */
 #include "import.h"
 
 #include <string.h>
 
-#include <jansson.h>
 #include <tallymill/producer.h>
 
+#include "clock.h"
 #include "columns.h"
 #include "error.h"
+#include "event.h"
 #include "input.h"
+#include "line_id.h"
+#include "outlet.h"
 #include "rejects.h"
-#include "sender.h"
+#include "resume.h"
+#include "service.h"
+
+enum { SAVE_US = 2000000 };
 
 struct import {
-    struct columns *columns;
-    struct sender *sender;
+    const struct import_plan *plan;
+    const struct outlet *outlet;
     struct rejects *rejects;
+    struct reader *reader;
     struct tally_event *event;
-    int64_t done; /* bytes of the files before this one */
+    int number;           /* of the file in hand */
+    int64_t done;         /* bytes of the files before it */
+    uint64_t line;        /* the last one of the file that was sent or rejected */
+    uint64_t sent, turns; /* since the last save; since the beginning */
+    int64_t saved_us;
 };
 
 long long import_size(char **paths, int count)
@@ -32,82 +48,151 @@ long long import_size(char **paths, int count)
     return total;
 }
 
-static void reject(struct import *import, const struct input *input, const char *reason, const char *line, size_t length)
+static void reject(struct import *import, const struct input *input, const char *reason, const char *record, size_t length)
 {
-    progress_clear(&import->sender->progress);
-    rejects_add(import->rejects, input_name(input), input_line(input), reason, line, length);
+    import->outlet->clear(import->outlet->context);
+    rejects_add(import->rejects, input_name(input), input_line(input), reason, record, length);
 }
 
-/* The object of a line, or NULL with the reason. jansson's own text quotes the line, which does not belong into anybody's log. */
-static json_t *parse(const char *line, size_t length, struct error *err)
+/* What makes a line that is sent twice the same event. */
+static void give_identity(const struct import *import, uint64_t line)
 {
-    json_error_t where;
-    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, &where);
-    if (object == NULL) {
-        char *quote = strstr(where.text, " near '");
-        if (quote != NULL)
-            *quote = '\0';
-        if (json_error_code(&where) == json_error_null_character || json_error_code(&where) == json_error_null_byte_in_key)
-            error_set(err, ERROR_REJECT, "a text holds a NUL, which Postgres does not take (byte %d)", where.position);
-        else
-            error_set(err, ERROR_REJECT, "no JSON: %s (byte %d)", where.text, where.position);
-    } else if (!json_is_object(object)) {
-        error_set(err, ERROR_REJECT, "the line is no JSON object");
-        json_decref(object);
-        object = NULL;
+    const struct resume *resume = import->plan->resume;
+    if (resume == NULL)
+        return;
+    if (!import->event->has_id) {
+        uint8_t id[LINE_ID_BYTES];
+        line_id(id, resume_file_id(resume, import->number), line);
+        tally_event_set_id(import->event, id);
     }
-    return object;
+    if (!import->event->has_created)
+        tally_event_created(import->event, resume_begun_us(resume));
+}
+
+static bool is_done_already(const struct import *import, const struct input *input)
+{
+    return import->plan->resume != NULL && input_line(input) <= resume_line(import->plan->resume, import->number);
 }
 
 /* False: stop. */
-static bool send_line(struct import *import, const struct input *input, const char *line, size_t length, struct error *err)
+static bool send_record(struct import *import, const struct input *input, const char *record, size_t length, struct error *err)
 {
-    if (line[strspn(line, " \t\r")] == '\0' && strlen(line) == length)
-        return true; /* nothing in it */
-    enum sender_answer answer = SENDER_INVALID;
-    json_t *object = parse(line, length, err);
-    if (object != NULL && columns_fill(import->columns, object, import->event, err))
-        answer = sender_send(import->sender, import->event, import->done + input_bytes(input), err);
-    json_decref(object);
-    if (answer == SENDER_INVALID)
-        reject(import, input, err->text, line, length);
-    return answer != SENDER_FAILED;
+    json_t *object;
+    enum reader_answer answer = reader_read(import->reader, record, length, &object, err);
+    bool is_bad = answer == READER_BAD, goes_on = answer != READER_FAILED;
+    if (answer == READER_FAILED)
+        error_wrap(err, "%s, line %llu", input_name(input), (unsigned long long)input_line(input));
+    if (answer == READER_OBJECT) {
+        is_bad = !columns_fill(import->plan->columns, object, import->event, err);
+        if (!is_bad) {
+            give_identity(import, input_line(input));
+            enum outlet_answer sent =
+                import->outlet->send(import->outlet->context, import->event, import->done + input_bytes(input), err);
+            import->sent += sent == OUTLET_SENT;
+            is_bad = sent == OUTLET_INVALID;
+            goes_on = sent != OUTLET_FAILED;
+        }
+        json_decref(object);
+    }
+    if (is_bad)
+        reject(import, input, err->text, record, length);
+    return goes_on;
 }
 
-static bool import_file(struct import *import, const char *path, struct error *err)
+/* Everything up to the last record is done with: waits until that is so, and writes it. False: *err. */
+static bool save(struct import *import, const struct input *input, struct error *err)
 {
-    struct input *input = input_open(path, err);
+    struct resume *resume = import->plan->resume;
+    if (resume == NULL || import->line <= resume_line(resume, import->number))
+        return true;
+    const struct resume_totals *before = resume_totals(resume);
+    int64_t reject_bytes;
+    if (!import->outlet->settle(import->outlet->context, import->done + input_bytes(input), err) ||
+        !rejects_flush(import->rejects, &reject_bytes, err))
+        return false;
+    struct resume_totals totals = {
+        .sent = before->sent + import->sent, .rejected = rejects_count(import->rejects), .reject_bytes = reject_bytes};
+    if (!resume_save(resume, import->number, import->line, &totals, err))
+        return false;
+    import->sent = 0;
+    import->saved_us = clock_now_us();
+    return true;
+}
+
+static bool save_now_and_then(struct import *import, const struct input *input, bool is_idle, struct error *err)
+{
+    if (import->plan->resume == NULL || (!is_idle && ++import->turns % 256 != 0) || clock_now_us() - import->saved_us < SAVE_US)
+        return true;
+    return save(import, input, err);
+}
+
+/* One turn. False: stop; *ok tells whether that is the end. */
+static bool step(struct import *import, struct input *input, bool *ok, struct error *err)
+{
+    const char *record;
+    size_t length;
+    bool goes_on = true;
+    enum input_answer answer = input_next(input, &record, &length, err);
+    switch (answer) {
+    case INPUT_RECORD:
+    case INPUT_BAD:
+        if (is_done_already(import, input) && (answer == INPUT_BAD || !reader_is_at_header(import->reader)))
+            break;
+        if (answer == INPUT_BAD)
+            reject(import, input, err->text, record, length);
+        else
+            goes_on = send_record(import, input, record, length, err);
+        if (goes_on)
+            import->line = input_line(input);
+        goes_on = goes_on && save_now_and_then(import, input, false, err);
+        break;
+    case INPUT_IDLE: goes_on = save_now_and_then(import, input, true, err); break;
+    case INPUT_STOPPED:
+        error_set(err, ERROR_RETRY, "stopped by a signal");
+        goes_on = false;
+        break;
+    case INPUT_END: *ok = true; /* fall through */
+    case INPUT_FAILED: goes_on = false; break;
+    }
+    return goes_on;
+}
+
+static bool import_file(struct import *import, struct error *err)
+{
+    const struct import_plan *plan = import->plan;
+    bool is_followed = plan->is_followed && import->number == plan->path_count - 1;
+    struct input_kind kind = {.format = plan->kind.format, .delimiter = plan->kind.delimiter, .is_followed = is_followed};
+    struct input *input = input_open(plan->paths[import->number], &kind, err);
     if (input == NULL)
         return false;
-    bool goes_on = true, ok = false;
-    while (goes_on) {
-        const char *line;
-        size_t length;
-        switch (input_next(input, &line, &length, err)) {
-        case INPUT_LINE: goes_on = send_line(import, input, line, length, err); break;
-        case INPUT_LONG: reject(import, input, "the line is longer than 4 MiB", NULL, 0); break;
-        case INPUT_STOPPED:
-            error_set(err, ERROR_RETRY, "stopped by a signal");
-            goes_on = false;
-            break;
-        case INPUT_END: ok = true; /* fall through */
-        case INPUT_FAILED: goes_on = false; break;
-        }
+    bool ok = false;
+    reader_begin(import->reader);
+    import->line = 0;
+    while (step(import, input, &ok, err))
+        ;
+    if (is_followed && service_is_stopping())
+        ok = true; /* the only end that a followed file has */
+    struct error reason;
+    if (ok && !save(import, input, &reason)) {
+        *err = reason;
+        ok = false;
     }
     import->done += input_bytes(input);
     input_close(input);
     return ok;
 }
 
-bool import_files(char **paths, int count, struct columns *columns, struct sender *sender, struct rejects *rejects,
-                  struct error *err)
+bool import_files(const struct import_plan *plan, const struct outlet *outlet, struct rejects *rejects, struct error *err)
 {
-    struct import import = {.columns = columns, .sender = sender, .rejects = rejects, .event = tally_event_new()};
-    if (import.event == NULL)
-        return error_set(err, ERROR_RETRY, "no memory");
-    bool ok = true;
-    for (int i = 0; ok && i < count; i++)
-        ok = import_file(&import, paths[i], err);
+    struct import import = {.plan = plan, .outlet = outlet, .rejects = rejects, .saved_us = clock_now_us()};
+    import.event = tally_event_new();
+    import.reader = reader_new(&plan->kind);
+    bool ok = import.event != NULL && import.reader != NULL;
+    if (!ok)
+        error_set(err, ERROR_RETRY, "no memory");
+    for (; ok && import.number < plan->path_count; import.number++)
+        ok = import_file(&import, err);
     tally_event_free(import.event);
+    reader_free(import.reader);
     return ok;
 }

@@ -1,20 +1,33 @@
-/* import.h - NDJSON from files and stdin into events: one object a line, mapped by columns.h; bad lines are rejected and the rest
- * goes on. */
+/* import.h - records of files and stdin into events: NDJSON, CSV or msgpack, mapped by columns.h; bad ones are rejected and the
+ * rest goes on. */
 #ifndef TALLYMILL_IMPORT_H
 #define TALLYMILL_IMPORT_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "reader.h"
 
 struct columns;
 struct error;
+struct outlet;
 struct rejects;
-struct sender;
+struct resume;
+
+struct import_plan {
+    char **paths; /* "-" is stdin */
+    int path_count;
+    struct reader_kind kind;
+    bool is_followed; /* the last file grows: go on until a signal comes */
+    struct columns *columns;
+    struct resume *resume; /* NULL: not resumable */
+};
 
 /* The bytes of all files together, for the progress bar; 0 where one has no size. */
 long long import_size(char **paths, int count);
 
-/* Sends every line of the files in order ("-" is stdin). False: *err says why it stopped before the end. */
-bool import_files(char **paths, int count, struct columns *columns, struct sender *sender, struct rejects *rejects,
-                  struct error *err);
+/* Sends every record of the files in order. False: *err says why it stopped before the end. A signal is the end of a followed file.
+ */
+bool import_files(const struct import_plan *plan, const struct outlet *outlet, struct rejects *rejects, struct error *err);
 
 #endif

@@ -5,10 +5,13 @@
 #include <tallymill/producer.h>
 
 #include "ack_log.h"
+#include "columns.h"
+#include "dry_run.h"
 #include "error.h"
 #include "import.h"
 #include "produce.h"
 #include "rejects.h"
+#include "resume.h"
 #include "sender.h"
 #include "service.h"
 #include "settings.h"
@@ -21,13 +24,27 @@ static bool generate(const struct produce *produce, struct sender *sender, struc
     if (!ok)
         error_set(err, ERROR_RETRY, "no memory");
     while (ok && generator_next(generator, event))
-        ok = sender_send(sender, event, (int64_t)sender->sent, err) == SENDER_SENT;
+        ok = sender_send(sender, event, (int64_t)sender->sent, err) == OUTLET_SENT;
     tally_event_free(event);
     generator_free(generator);
     return ok;
 }
 
-static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected)
+static void report_json(const struct sender_report *sent, uint64_t rejected, const struct latency *latency)
+{
+    double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
+    printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"seconds\": %.3f, \"rate\": %.1f",
+           (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed,
+           (unsigned long long)rejected, seconds, rate);
+    if (latency != NULL)
+        printf(", \"latency_us\": {\"p50\": %lld, \"p99\": %lld, \"p99.9\": %lld, \"max\": %lld}",
+               (long long)latency_at(latency, 0.5), (long long)latency_at(latency, 0.99), (long long)latency_at(latency, 0.999),
+               (long long)latency->max_us);
+    puts("}");
+}
+
+static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected,
+                   const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     char numbers[5][32];
@@ -38,25 +55,27 @@ static void report(const struct produce *produce, const struct sender_report *se
         fprintf(stderr, " (seed %llu)\n", (unsigned long long)produce->plan.seed);
     else
         fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
+    if (latency != NULL)
+        fprintf(stderr, "acknowledged after they were due: half within %.1f ms, 99 %% within %.1f ms, all within %.1f ms\n",
+                (double)latency_at(latency, 0.5) / 1e3, (double)latency_at(latency, 0.99) / 1e3, (double)latency->max_us / 1e3);
     if (produce->wants_json)
-        printf(
-            "{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"seconds\": %.3f, \"rate\": %.1f}\n",
-            (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed,
-            (unsigned long long)rejected, seconds, rate);
+        report_json(sent, rejected, latency);
 }
 
 /* 0 when every event was acknowledged and every line was one. */
 static int run(struct produce *produce, struct sender *sender, struct rejects *rejects)
 {
     struct error err;
-    int64_t total = produce->is_generating ? (int64_t)produce->plan.events : import_size(produce->paths, produce->path_count);
-    sender_start(sender, total, produce->rate);
-    bool ok = produce->is_generating ? generate(produce, sender, &err)
-                                     : import_files(produce->paths, produce->path_count, produce->columns, sender, rejects, &err);
+    struct outlet outlet = sender_outlet(sender);
+    int64_t total = produce->is_generating        ? (int64_t)produce->plan.events
+                    : produce->import.is_followed ? 0
+                                                  : import_size(produce->import.paths, produce->import.path_count);
+    sender_start(sender, total, &produce->pace);
+    bool ok = produce->is_generating ? generate(produce, sender, &err) : import_files(&produce->import, &outlet, rejects, &err);
     struct sender_report sent;
     sender_close(sender, &sent);
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
-    report(produce, &sent, rejects_count(rejects));
+    report(produce, &sent, rejects_count(rejects), produce->pace.is_live ? &sender->latency : NULL);
     if (exit_code == 0 && (sent.acknowledged != sent.sent || rejects_count(rejects) != 0))
         exit_code = 1;
     return exit_code;
@@ -64,12 +83,31 @@ static int run(struct produce *produce, struct sender *sender, struct rejects *r
 
 static int say_checked(struct produce *produce, struct sender *sender, int topic_partitions)
 {
-    sender_start(sender, 0, 0);
+    sender_start(sender, 0, &produce->pace);
     struct sender_report nothing;
     sender_close(sender, &nothing);
     printf("Kafka answers; topic %s has %d topic partition%s\n", settings_text(produce->settings, "topics.events"),
            topic_partitions, topic_partitions == 1 ? "" : "s");
     return 0;
+}
+
+/* Where an interrupted import was left, if one is to be resumed; and the files that this run writes. */
+static bool open_files(struct produce *produce, struct ack_log **ack_log, struct rejects **rejects, struct error *err)
+{
+    struct resume_totals earlier = {0};
+    if (produce->resume_file != NULL) {
+        struct import_plan *import = &produce->import;
+        uint64_t options = columns_fingerprint(import->columns) + (uint64_t)import->kind.format +
+                           (import->kind.is_typed ? 16U : 0U) + ((uint64_t)(uint8_t)import->kind.delimiter << 8);
+        import->resume = resume_open(produce->resume_file, import->paths, import->path_count, options, err);
+        if (import->resume == NULL)
+            return false;
+        earlier = *resume_totals(import->resume);
+    }
+    if (produce->ack_log != NULL && (*ack_log = ack_log_open(produce->ack_log, err)) == NULL)
+        return false;
+    *rejects = rejects_open(produce_cli.program, produce->reject_file, earlier.rejected, earlier.reject_bytes, err);
+    return *rejects != NULL;
 }
 
 static int open_and_run(struct produce *produce)
@@ -79,15 +117,12 @@ static int open_and_run(struct produce *produce)
     struct rejects *rejects = NULL;
     struct sender sender = {0};
     int topic_partitions = 0, exit_code = 0;
-    if (!service_open(&err))
-        return cli_fail(&produce_cli, &err);
     /* Kafka first: the files of an earlier run are not emptied by one that cannot start. */
     if (!sender_open(&sender, produce->settings, &topic_partitions, &err)) {
         exit_code = cli_fail(&produce_cli, &err);
     } else if (produce->wants_check) {
         exit_code = say_checked(produce, &sender, topic_partitions);
-    } else if ((produce->ack_log != NULL && (ack_log = ack_log_open(produce->ack_log, &err)) == NULL) ||
-               (rejects = rejects_open(produce_cli.program, produce->reject_file, &err)) == NULL) {
+    } else if (!open_files(produce, &ack_log, &rejects, &err)) {
         sender_close(&sender, &(struct sender_report){0});
         exit_code = cli_fail(&produce_cli, &err);
     } else {
@@ -98,6 +133,37 @@ static int open_and_run(struct produce *produce)
         exit_code = cli_fail(&produce_cli, &err);
     if (!ack_log_close(ack_log, &err) && exit_code == 0)
         exit_code = cli_fail(&produce_cli, &err);
+    resume_free(produce->import.resume);
+    return exit_code;
+}
+
+/* 0 when every line would be an event. */
+static int show(struct produce *produce)
+{
+    struct error err;
+    struct dry_run dry_run;
+    if (!dry_run_open(&dry_run, produce->settings, &err))
+        return cli_fail(&produce_cli, &err);
+    struct outlet outlet = dry_run_outlet(&dry_run);
+    struct rejects *rejects = rejects_open(produce_cli.program, produce->reject_file, 0, 0, &err);
+    bool ok = rejects != NULL && import_files(&produce->import, &outlet, rejects, &err);
+    int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
+    char numbers[2][32];
+    uint64_t rejected = rejects == NULL ? 0 : rejects_count(rejects);
+    if (!rejects_close(rejects, &err) && exit_code == 0)
+        exit_code = cli_fail(&produce_cli, &err);
+    fprintf(stderr, "nothing was sent: %s events would be, %s lines would be rejected\n", progress_number(numbers[0], dry_run.sent),
+            progress_number(numbers[1], rejected));
+    dry_run_close(&dry_run);
+    return exit_code == 0 && rejected != 0 ? 1 : exit_code;
+}
+
+static int serve(struct produce *produce)
+{
+    struct error err;
+    if (!service_open(&err))
+        return cli_fail(&produce_cli, &err);
+    int exit_code = produce->is_dry_run ? show(produce) : open_and_run(produce);
     service_close();
     return exit_code;
 }
@@ -107,7 +173,7 @@ int main(int argc, char **argv)
     struct produce produce;
     int exit_code;
     if (produce_read(&produce, argc, argv, &exit_code))
-        exit_code = open_and_run(&produce);
+        exit_code = serve(&produce);
     produce_reset(&produce);
     if (fflush(stdout) != 0 && exit_code == 0)
         exit_code = 1;

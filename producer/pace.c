@@ -3,9 +3,9 @@
 
 #include "clock.h"
 
-void pace_init(struct pace *pace, double rate, int64_t now_us)
+void pace_init(struct pace *pace, double rate, bool is_open_loop, int64_t now_us)
 {
-    *pace = (struct pace){.rate = rate, .start_us = now_us};
+    *pace = (struct pace){.rate = rate, .is_open_loop = is_open_loop, .start_us = now_us};
 }
 
 int64_t pace_next_us(struct pace *pace, int64_t now_us)
@@ -13,7 +13,7 @@ int64_t pace_next_us(struct pace *pace, int64_t now_us)
     if (pace->rate <= 0)
         return now_us;
     int64_t due_us = pace->start_us + (int64_t)((double)pace->events * 1e6 / pace->rate);
-    if (due_us < now_us - CLOCK_SECOND_US) {
+    if (!pace->is_open_loop && due_us < now_us - CLOCK_SECOND_US) {
         pace->start_us = now_us - CLOCK_SECOND_US;
         pace->events = 0;
         due_us = pace->start_us;

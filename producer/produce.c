@@ -14,14 +14,17 @@
 #include "settings.h"
 
 static const char summary[] =
-    "Publishes events to Kafka: from files or stdin (one JSON object a line, plain or gzip), or made up.\n"
+    "Publishes events to Kafka: from files or stdin (NDJSON, CSV with a header, msgpack; plain, gzip or zstd), or made up.\n"
     "Without --map and --rest a line's fields are the columns: id, event_name, event_category, session_id, user_id, event_data,\n"
     "is_internal, created_at. Bad lines are told, counted and skipped; the exit code is then 1.";
 
 static const char examples[] =
     "  tallymill-produce --config stack/settings.ini --generate 200000 --days 14\n"
+    "  tallymill-produce --config stack/settings.ini --generate 600000 --rate 10000 --live\n"
     "  tallymill-produce --config stack/settings.ini requests.ndjson.gz --const event_name=page_view \\\n"
-    "      --map session_id=client --map created_at=time --rest event_data";
+    "      --map session_id=client --map created_at=time --rest event_data --dry-run\n"
+    "  tallymill-produce --config stack/settings.ini --format csv orders.csv.zst --default event_name=order \\\n"
+    "      --map event_name=kind --map created_at=at --time-unit ms --rest event_data --resume orders.resume";
 
 struct cli produce_cli = {.program = "tallymill-produce",
                           .usage = "[OPTION ...] [FILE ...]",
@@ -31,7 +34,8 @@ struct cli produce_cli = {.program = "tallymill-produce",
 
 /* The words as they stand on the command line. */
 struct words {
-    const char *format, *time_unit, *generate, *seed, *rate, *days, *until;
+    const char *format, *delimiter, *csv_types, *time_unit, *generate, *seed, *rate, *days, *until;
+    bool is_live, is_followed;
 };
 
 static bool on_map(void *context, const char *value, struct error *err)
@@ -42,6 +46,11 @@ static bool on_map(void *context, const char *value, struct error *err)
 static bool on_const(void *context, const char *value, struct error *err)
 {
     return columns_const(context, value, err);
+}
+
+static bool on_default(void *context, const char *value, struct error *err)
+{
+    return columns_default(context, value, err);
 }
 
 static bool on_rest(void *context, const char *value, struct error *err)
@@ -74,11 +83,25 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
     uint64_t seed = (uint64_t)clock_wall_us() % 1000000, days = 14; /* a second run is another crowd; the report says the seed */
     produce->is_generating = words->generate != NULL;
     if (!produce->is_generating) {
-        const char *stray = words->seed != NULL ? "seed" : words->days != NULL ? "days" : words->until != NULL ? "until" : NULL;
+        const char *stray = words->seed != NULL    ? "seed"
+                            : words->days != NULL  ? "days"
+                            : words->until != NULL ? "until"
+                            : words->is_live       ? "live"
+                                                   : NULL;
         return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate", stray);
     }
-    if (produce->path_count > 0)
-        return error_set(err, ERROR_USAGE, "--generate makes events up; it takes no FILE (%s)", produce->paths[0]);
+    if (produce->import.path_count > 0)
+        return error_set(err, ERROR_USAGE, "--generate makes events up; it takes no FILE (%s)", produce->import.paths[0]);
+    const char *stray = produce->is_dry_run            ? "dry-run"
+                        : produce->resume_file != NULL ? "resume"
+                        : words->is_followed           ? "follow"
+                        : words->format != NULL        ? "format"
+                                                       : NULL;
+    if (stray != NULL)
+        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --generate", stray);
+    if (words->is_live && (words->rate == NULL || words->days != NULL || words->until != NULL))
+        return error_set(err, ERROR_USAGE,
+                         "--live goes with --rate, and without --days and --until: events happen when they are due");
     if (!read_integer("generate", words->generate, 1, UINT64_C(1000000000000), &produce->plan.events, err) ||
         (words->seed != NULL && !read_integer("seed", words->seed, 0, UINT64_MAX, &seed, err)) ||
         (words->days != NULL && !read_integer("days", words->days, 1, 3650, &days, err)))
@@ -91,27 +114,68 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
     return true;
 }
 
+static bool read_format(struct produce *produce, const struct words *words, struct error *err)
+{
+    struct reader_kind *kind = &produce->import.kind;
+    *kind = (struct reader_kind){.format = RECORD_NDJSON, .delimiter = ','};
+    if (words->format != NULL && !record_parse_format(words->format, &kind->format))
+        return error_set(err, ERROR_USAGE, "--format is ndjson, csv or msgpack, not '%s'", words->format);
+    const char *stray = words->delimiter != NULL ? "delimiter" : words->csv_types != NULL ? "csv-types" : NULL;
+    if (stray != NULL && kind->format != RECORD_CSV)
+        return error_set(err, ERROR_USAGE, "--%s goes with --format csv", stray);
+    if (words->delimiter != NULL) {
+        bool is_tab = strcmp(words->delimiter, "tab") == 0;
+        if (!is_tab && (strlen(words->delimiter) != 1 || strchr("\"\r\n", *words->delimiter) != NULL))
+            return error_set(err, ERROR_USAGE, "--delimiter is one character, or tab, not '%s'", words->delimiter);
+        kind->delimiter = is_tab ? '\t' : *words->delimiter;
+    }
+    if (words->csv_types != NULL) {
+        kind->is_typed = strcmp(words->csv_types, "json") == 0;
+        if (!kind->is_typed && strcmp(words->csv_types, "text") != 0)
+            return error_set(err, ERROR_USAGE, "--csv-types is text or json, not '%s'", words->csv_types);
+    }
+    return true;
+}
+
+/* The wire format's own integers are microseconds; anybody else's might be anything. */
+static bool read_unit(struct produce *produce, const struct words *words, struct error *err)
+{
+    enum time_unit unit = TIME_UNIT_US;
+    if (words->time_unit != NULL && !instant_parse_unit(words->time_unit, &unit))
+        return error_set(err, ERROR_USAGE, "--time-unit is s, ms, us or ns, not '%s'", words->time_unit);
+    bool is_wire = produce->import.kind.format == RECORD_MSGPACK && !columns_is_mapped(produce->columns);
+    if (words->time_unit != NULL || is_wire)
+        columns_time_unit(produce->columns, unit);
+    return true;
+}
+
+static bool is_stdin_named(const struct import_plan *import)
+{
+    for (int i = 0; i < import->path_count; i++)
+        if (strcmp(import->paths[i], "-") == 0)
+            return true;
+    return false;
+}
+
 /* Files that are missing are told before the first event is sent. */
-static bool read_import(struct produce *produce, const struct words *words, struct error *err)
+static bool read_files(struct produce *produce, struct error *err)
 {
     static char stdin_path[] = "-";
     static char *only_stdin[] = {stdin_path};
-    if (words->format != NULL && strcmp(words->format, "ndjson") != 0)
-        return error_set(err, ERROR_USAGE, "--format %s is not known; this release reads ndjson", words->format);
-    if (words->time_unit != NULL) {
-        enum time_unit unit;
-        if (!instant_parse_unit(words->time_unit, &unit))
-            return error_set(err, ERROR_USAGE, "--time-unit is s, ms, us or ns, not '%s'", words->time_unit);
-        columns_time_unit(produce->columns, unit);
+    struct import_plan *import = &produce->import;
+    if (import->path_count == 0) {
+        import->paths = only_stdin;
+        import->path_count = 1;
     }
-    if (!columns_check(produce->columns, err))
-        return false;
-    if (produce->path_count == 0) {
-        produce->paths = only_stdin;
-        produce->path_count = 1;
-    }
-    for (int i = 0; i < produce->path_count; i++) {
-        struct input *input = input_open(produce->paths[i], err);
+    if (produce->is_dry_run && (produce->resume_file != NULL || import->is_followed || produce->ack_log != NULL))
+        return error_set(err, ERROR_USAGE, "--dry-run sends nothing: it goes without --resume, --follow and --ack-log");
+    if (produce->resume_file != NULL && is_stdin_named(import))
+        return error_set(err, ERROR_USAGE, "--resume reads files by name: stdin cannot be read a second time");
+    if (produce->resume_file != NULL && produce->ack_log != NULL)
+        return error_set(err, ERROR_USAGE, "--ack-log is of one run: it goes without --resume");
+    for (int i = 0; i < import->path_count; i++) {
+        struct input_kind kind = {.format = import->kind.format};
+        struct input *input = input_open(import->paths[i], &kind, err);
         if (input == NULL)
             return false;
         input_close(input);
@@ -119,10 +183,20 @@ static bool read_import(struct produce *produce, const struct words *words, stru
     return true;
 }
 
+static bool read_import(struct produce *produce, const struct words *words, struct error *err)
+{
+    produce->import.columns = produce->columns;
+    produce->import.is_followed = words->is_followed;
+    return read_format(produce, words, err) && read_unit(produce, words, err) && columns_check(produce->columns, err) &&
+           read_files(produce, err);
+}
+
 static bool read_words(struct produce *produce, const struct words *words, struct error *err)
 {
-    if (words->rate != NULL && !read_rate(words->rate, &produce->rate, err))
+    if (words->rate != NULL && !read_rate(words->rate, &produce->pace.rate, err))
         return false;
+    produce->pace.is_live = words->is_live;
+    produce->pace.is_open_loop = words->generate != NULL;
     return read_plan(produce, words, err) && (produce->is_generating || read_import(produce, words, err));
 }
 
@@ -140,15 +214,22 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
     const struct cli_option options[] = {
         {"map", "COLUMN=FIELD", "a column (or event_data.NAME) from a field; dots lead into objects", .each = on_map, .context = produce->columns},
         {"const", "COLUMN=VALUE", "the same value in every event", .each = on_const, .context = produce->columns},
+        {"default", "COLUMN=VALUE", "the value where a line has none", .each = on_default, .context = produce->columns},
         {"rest", "WHERE", "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
         {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
-        {"format", "FORMAT", "of the files: ndjson", .value = &words.format},
+        {"format", "FORMAT", "of the files: ndjson (the default), csv or msgpack", .value = &words.format},
+        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (,)", .value = &words.delimiter},
+        {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
+        {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},
+        {"resume", "FILE", "keep there how far the import is; the same command goes on from there, without duplicates", .value = &produce->resume_file},
+        {"follow", NULL, "go on reading the last file as it grows, until a signal comes", .flag = &words.is_followed},
         {"reject-file", "FILE", "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
         {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words.generate},
         {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words.seed},
         {"days", "D", "over the last D days (14)", .value = &words.days},
         {"until", "TIME", "where those days end (now)", .value = &words.until},
-        {"rate", "R", "send R events a second (as fast as it goes)", .value = &words.rate},
+        {"rate", "R", "send R events a second (as fast as it goes); made up ones by a fixed timetable", .value = &words.rate},
+        {"live", NULL, "made up events happen when they are due (--rate); the report says how long they took", .flag = &words.is_live},
         {"ack-log", "FILE", "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},
         {"json", NULL, "the report as one JSON object on stdout", .flag = &produce->wants_json},
         {.name = NULL},
@@ -162,8 +243,8 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         return false;
     produce->settings = result.settings;
     produce->wants_check = result.check;
-    produce->paths = result.arguments;
-    produce->path_count = result.argument_count;
+    produce->import.paths = result.arguments;
+    produce->import.path_count = result.argument_count;
     if (read_words(produce, &words, &err))
         return true;
     *exit_code = cli_fail(&produce_cli, &err);

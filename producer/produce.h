@@ -6,6 +6,8 @@
 
 #include "cli.h"
 #include "generator.h"
+#include "import.h"
+#include "sender.h"
 
 struct columns;
 struct error;
@@ -14,13 +16,12 @@ struct settings;
 struct produce {
     struct settings *settings; /* owned */
     struct columns *columns;   /* owned */
-    char **paths;              /* what to import; "-" alone where nothing was named */
-    int path_count;
+    struct import_plan import; /* what to import: "-" alone where nothing was named; without its resume */
     bool is_generating;
     struct generator_plan plan;
-    double rate; /* events a second; 0: no limit */
-    const char *ack_log, *reject_file;
-    bool wants_check, wants_json;
+    struct sender_pace pace;
+    const char *ack_log, *reject_file, *resume_file;
+    bool wants_check, wants_json, is_dry_run;
 };
 
 /* The program's command line: name, usage and examples, for cli_fail. Its options are filled in by produce_read. */

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
+#include "base64.h"
 #include "error.h"
 
 enum { TOLD_MAX = 20 };
@@ -16,11 +18,23 @@ enum { TOLD_MAX = 20 };
 struct rejects {
     const char *program, *path;
     FILE *file;
-    uint64_t count;
+    uint64_t count, told_max;
     bool is_failed;
 };
 
-struct rejects *rejects_open(const char *program, const char *path, struct error *err)
+/* A resumed run goes on where the last one was saved: what stands behind that is told again. */
+static FILE *open_file(const char *path, int64_t kept_bytes)
+{
+    FILE *file = fopen(path, kept_bytes > 0 ? "r+e" : "we");
+    if (file == NULL || kept_bytes <= 0)
+        return file;
+    if (ftruncate(fileno(file), kept_bytes) == 0 && fseeko(file, 0, SEEK_END) == 0)
+        return file;
+    fclose(file);
+    return NULL;
+}
+
+struct rejects *rejects_open(const char *program, const char *path, uint64_t earlier, int64_t kept_bytes, struct error *err)
 {
     struct rejects *rejects = calloc(1, sizeof *rejects);
     if (rejects == NULL) {
@@ -29,29 +43,31 @@ struct rejects *rejects_open(const char *program, const char *path, struct error
     }
     rejects->program = program;
     rejects->path = path;
-    if (path != NULL && (rejects->file = fopen(path, "we")) == NULL) {
+    rejects->count = earlier;
+    if (path != NULL && (rejects->file = open_file(path, kept_bytes)) == NULL) {
         error_set(err, ERROR_USAGE, "cannot write --reject-file %s: %s", path, strerror(errno));
         free(rejects);
         return NULL;
     }
+    rejects->told_max = earlier + TOLD_MAX;
     return rejects;
+}
+
+bool rejects_flush(struct rejects *rejects, int64_t *bytes, struct error *err)
+{
+    *bytes = 0;
+    if (rejects->file == NULL)
+        return true;
+    if (rejects->is_failed || fflush(rejects->file) != 0 || fdatasync(fileno(rejects->file)) != 0)
+        return error_set(err, ERROR_RETRY, "cannot write --reject-file %s: %s", rejects->path, strerror(errno));
+    *bytes = ftello(rejects->file);
+    return true;
 }
 
 static json_t *base64(const uint8_t *bytes, size_t length)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc((length + 2) / 3 * 4 + 1), *to = text;
-    if (text == NULL)
-        return NULL;
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = length - i;
-        uint32_t group = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-        *to++ = digits[group >> 18];
-        *to++ = digits[group >> 12 & 63];
-        *to++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *to++ = left > 2 ? digits[group & 63] : '=';
-    }
-    json_t *value = json_stringn(text, (size_t)(to - text));
+    char *text = malloc(BASE64_LENGTH(length) + 1);
+    json_t *value = text == NULL ? NULL : json_stringn(text, base64_encode(text, bytes, length));
     free(text);
     return value;
 }
@@ -79,7 +95,7 @@ static bool write_line(struct rejects *rejects, const char *file, uint64_t line,
 
 void rejects_add(struct rejects *rejects, const char *file, uint64_t line, const char *reason, const char *text, size_t length)
 {
-    if (rejects->count++ < TOLD_MAX)
+    if (rejects->count++ < rejects->told_max)
         fprintf(stderr, "%s: %s:%llu: %s\n", rejects->program, file, (unsigned long long)line, reason);
     if (rejects->file != NULL && !write_line(rejects, file, line, reason, text, length))
         rejects->is_failed = true;
@@ -94,8 +110,8 @@ bool rejects_close(struct rejects *rejects, struct error *err)
 {
     if (rejects == NULL)
         return true;
-    if (rejects->count > TOLD_MAX)
-        fprintf(stderr, "%s: and %llu more lines%s\n", rejects->program, (unsigned long long)(rejects->count - TOLD_MAX),
+    if (rejects->count > rejects->told_max)
+        fprintf(stderr, "%s: and %llu more lines%s\n", rejects->program, (unsigned long long)(rejects->count - rejects->told_max),
                 rejects->file == NULL ? " (--reject-file keeps them all)" : "");
     bool ok = !rejects->is_failed;
     if (rejects->file != NULL && fclose(rejects->file) != 0)

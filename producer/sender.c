@@ -28,10 +28,39 @@ enum {
     SETTINGS_MAX = 64,
 };
 
+/* The wall clock of a monotonic time: a step of the clock during the run changes no latency. */
+static int64_t as_wall_us(const struct sender *sender, int64_t now_us)
+{
+    return sender->start_wall_us + (now_us - sender->start_us);
+}
+
+/* A version 7 id with the microsecond in the twelve bits behind the milliseconds (RFC 9562 6.2 method 3): when the acknowledgement
+ * comes, the id says when the event was due, and nothing else need be kept of it. */
+static void happen_at(struct tally_event *event, int64_t wall_us)
+{
+    uint8_t id[UUID_BYTES], random[UUID_BYTES];
+    uint64_t tail;
+    uuid_make_v7(random, wall_us);
+    memcpy(&tail, random + 8, sizeof tail);
+    uuid_make_v7_from(id, wall_us, (uint64_t)(wall_us % 1000) * 4096 / 1000 + 1, tail);
+    tally_event_created(event, wall_us);
+    tally_event_set_id(event, id);
+}
+
+static int64_t happened_at(const uint8_t id[UUID_BYTES])
+{
+    int64_t ms = 0;
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | id[i];
+    return ms * 1000 + ((id[6] & 0x0f) << 8 | id[7]) * 1000 / 4096;
+}
+
 static void on_delivered(void *context, const struct tally_delivery *delivery)
 {
     struct sender *sender = context;
     if (delivery->error == NULL) {
+        if (sender->is_live)
+            latency_add(&sender->latency, as_wall_us(sender, clock_now_us()) - happened_at(delivery->id));
         if (sender->ack_log != NULL)
             ack_log_add(sender->ack_log, delivery);
     } else if (sender->told++ < FAILURES_TOLD_MAX) {
@@ -51,10 +80,18 @@ static void on_log(void *context, int level, const char *message)
         log_debug("kafka", "said=\"%s\"", text);
 }
 
+static bool is_set(const struct kafka_setting *kafka, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(kafka[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* The library's settings from the operator's: kafka.* and what concerns publishing. */
 static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
 {
-    struct tally_setting list[SETTINGS_MAX + 4];
+    struct tally_setting list[SETTINGS_MAX + 5];
     char names[SETTINGS_MAX][128];
     size_t count, used = 0;
     const struct kafka_setting *kafka = settings_kafka(settings, &count);
@@ -64,6 +101,9 @@ static bool open_producer(struct sender *sender, const struct settings *settings
         snprintf(names[used], sizeof names[used], "kafka.%s", kafka[used].name);
         list[used] = (struct tally_setting){names[used], kafka[used].value};
     }
+    /* A file can wait: a queue of 24 MiB keeps a whole import below 64 MiB also while Kafka takes nothing. */
+    if (!is_set(kafka, count, "queue.buffering.max.kbytes"))
+        list[used++] = (struct tally_setting){"kafka.queue.buffering.max.kbytes", "24576"};
     list[used++] = (struct tally_setting){"topics.events", settings_text(settings, "topics.events")};
     list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
@@ -89,11 +129,13 @@ bool sender_open(struct sender *sender, const struct settings *settings, int *to
                                  : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 
-void sender_start(struct sender *sender, int64_t total, double rate)
+void sender_start(struct sender *sender, int64_t total, const struct sender_pace *pace)
 {
+    sender->start_wall_us = clock_wall_us();
     sender->start_us = sender->settled_us = sender->flushed_us = clock_now_us();
+    sender->is_live = pace->is_live;
     progress_init(&sender->progress, total, sender->start_us);
-    pace_init(&sender->pace, rate, sender->start_us);
+    pace_init(&sender->pace, pace->rate, pace->is_open_loop, sender->start_us);
 }
 
 static bool is_stopped(struct error *err)
@@ -102,7 +144,7 @@ static bool is_stopped(struct error *err)
 }
 
 /* The turn of the next event; false when a signal came. */
-static bool await_turn(struct sender *sender, int64_t done, struct error *err)
+static bool await_turn(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
 {
     if (sender->pace.rate <= 0)
         return true;
@@ -115,6 +157,8 @@ static bool await_turn(struct sender *sender, int64_t done, struct error *err)
         nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
         now_us = clock_now_us();
     }
+    if (sender->is_live)
+        happen_at(event, as_wall_us(sender, due_us));
     return true;
 }
 
@@ -142,32 +186,70 @@ static void show(struct sender *sender, int64_t done)
     }
 }
 
-enum sender_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
+enum outlet_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
 {
-    if (is_stopped(err) || !await_turn(sender, done, err))
-        return SENDER_FAILED;
+    if (is_stopped(err) || !await_turn(sender, event, done, err))
+        return OUTLET_FAILED;
     struct tally_error reason;
     enum tally_code code = tally_publish(sender->producer, event, &reason);
     if (code == TALLY_FULL) {
         sender->settled_us = clock_now_us();
         while (code == TALLY_FULL) {
             if (is_stopped(err) || is_stalled(sender, clock_now_us(), err))
-                return SENDER_FAILED;
+                return OUTLET_FAILED;
             show(sender, done);
             code = tally_publish(sender->producer, event, &reason);
         }
     }
     if (code == TALLY_INVALID) {
         error_set(err, ERROR_REJECT, "%s", reason.text);
-        return SENDER_INVALID;
+        return OUTLET_INVALID;
     }
     if (code != TALLY_OK) {
         error_set(err, ERROR_RETRY, "%s", reason.text);
-        return SENDER_FAILED;
+        return OUTLET_FAILED;
     }
     if (++sender->sent % 256 == 0)
         show(sender, done);
-    return SENDER_SENT;
+    return OUTLET_SENT;
+}
+
+bool sender_settle(struct sender *sender, int64_t done, struct error *err)
+{
+    int64_t begin_us = sender->settled_us = clock_now_us();
+    while (!tally_flush(sender->producer, LOOK_MS)) {
+        if (is_stalled(sender, clock_now_us(), err))
+            return false;
+        if (service_is_stopping() && clock_now_us() - begin_us > STOP_FLUSH_MS * INT64_C(1000))
+            return error_set(err, ERROR_RETRY, "stopped by a signal, and not everything was acknowledged");
+        show(sender, done);
+    }
+    struct tally_counts counts;
+    tally_count(sender->producer, &counts);
+    return counts.failed == 0 ||
+           error_set(err, ERROR_RETRY, "%llu events were not delivered: run it again to go on from before them",
+                     (unsigned long long)counts.failed);
+}
+
+static enum outlet_answer send_to(void *context, struct tally_event *event, int64_t done, struct error *err)
+{
+    return sender_send(context, event, done, err);
+}
+
+static bool settle_in(void *context, int64_t done, struct error *err)
+{
+    return sender_settle(context, done, err);
+}
+
+static void clear_line(void *context)
+{
+    struct sender *sender = context;
+    progress_clear(&sender->progress);
+}
+
+struct outlet sender_outlet(struct sender *sender)
+{
+    return (struct outlet){.context = sender, .send = send_to, .settle = settle_in, .clear = clear_line};
 }
 
 void sender_close(struct sender *sender, struct sender_report *report)

@@ -11,6 +11,8 @@
 
 #include <tallymill/producer.h>
 
+#include "latency.h"
+#include "outlet.h"
 #include "pace.h"
 #include "progress.h"
 
@@ -23,25 +25,38 @@ struct sender {
     struct ack_log *ack_log;
     struct progress progress;
     struct pace pace;
-    int64_t start_us, flushed_us;
+    int64_t start_us, start_wall_us, flushed_us;
+    bool is_live;
+    struct latency latency; /* of live events, from the time at which they were due to their acknowledgement */
     uint64_t sent;
     int64_t settled_us; /* when deliveries last came while the queue was full */
     uint64_t settled;
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };
 
-enum sender_answer { SENDER_SENT, SENDER_INVALID, SENDER_FAILED };
-
 /* Connects and asks Kafka whether it has the topic. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set
  * ack_log (borrowed). */
 bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err);
 
-/* Sets out: total is what `done` of sender_send will reach (0: unknown), rate as in pace.h. */
-void sender_start(struct sender *sender, int64_t total, double rate);
+/* How fast, and when events happen. */
+struct sender_pace {
+    double rate;       /* events a second; 0: as fast as it goes */
+    bool is_open_loop; /* see pace.h */
+    bool is_live;      /* with a rate: each event gets the time at which it was due as its created_at, and an id made of that */
+};
 
-/* Sends one event, waiting for its turn and for room. SENDER_INVALID: ERROR_REJECT, go on with the next. SENDER_FAILED: stop (a
- * signal came, or Kafka took nothing for minutes). */
-enum sender_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
+/* Sets out: total is what `done` of sender_send will reach (0: unknown). */
+void sender_start(struct sender *sender, int64_t total, const struct sender_pace *pace);
+
+/* Sends one event, waiting for its turn and for room. OUTLET_FAILED: a signal came, or Kafka took nothing for minutes. */
+enum outlet_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
+
+/* Waits until everything is acknowledged (after a signal: for 10 s). False: *err; some was given up, or Kafka took nothing for
+ * minutes. */
+bool sender_settle(struct sender *sender, int64_t done, struct error *err);
+
+/* The sender as an outlet of an import. */
+struct outlet sender_outlet(struct sender *sender);
 
 struct sender_report {
     uint64_t sent, acknowledged, failed;

@@ -210,3 +210,62 @@ Test(columns, attributes_that_do_not_fit_are_told_by_the_event)
     cr_assert(!event_encode(event, &message, &reason));
     cr_assert_not_null(strstr(reason.text, "has 0 bytes"));
 }
+
+Test(columns, a_default_stands_where_a_line_has_nothing)
+{
+    map("event_name=kind");
+    map("session_id=who");
+    struct error err;
+    cr_assert(columns_default(columns, "event_name=login", &err), "%s", err.text);
+    cr_assert(columns_default(columns, "event_data.n=5", &err), "%s", err.text);
+    cr_assert(columns_default(columns, "event_data.m=x", &err), "%s", err.text);
+    cr_assert(!columns_const(columns, "event_data.m=y", &err));
+    rest("event_data");
+    check_ok();
+    must_fill("{\"kind\": null, \"m\": 1}");
+    cr_assert_arr_eq(event->event_name, "login", 5);
+    cr_assert(HAS_DATA("\xa1n\x05\xa1m\x01"), "what a line has by itself stays");
+    must_fill("{\"kind\": \"\", \"n\": 6}");
+    cr_assert_arr_eq(event->event_name, "login", 5);
+    must_fill("{\"kind\": \"page_view\"}");
+    cr_assert_arr_eq(event->event_name, "page_view", 9);
+}
+
+Test(columns, dots_lead_into_objects_on_both_sides)
+{
+    constant("event_name=performance");
+    map("event_data.latency.ttft=t.first");
+    map("event_data.latency.total=t.all");
+    map("event_data.flat=x");
+    rest("none");
+    check_ok();
+    must_fill("{\"t\": {\"first\": 1, \"all\": 2}, \"x\": 3, \"other\": 4}");
+    cr_assert(HAS_DATA("\xa7latency\x82\xa4ttft\x01\xa5total\x02\xa4"
+                       "flat\x03"));
+    struct error err;
+    cr_assert(columns_const(columns, "event_data.latency=1", &err));
+    must_reject("{\"t\": {\"first\": 1}}", "has two values");
+}
+
+Test(columns, an_event_as_it_is_sent_is_read_back)
+{
+    check_ok();
+    columns_time_unit(columns, TIME_UNIT_US);
+    must_fill("{\"v\": 1, \"id\": \"AZvA/Yq6ejydTl9gcYKTpA==\", \"event_name\": \"login\", \"created_at\": 1768469400250000}");
+    cr_assert_arr_eq(event->id, "\x01\x9b\xc0\xfd\x8a\xba\x7a\x3c\x9d\x4e\x5f\x60\x71\x82\x93\xa4", 16);
+    must_reject("{\"v\": 2, \"event_name\": \"login\"}", "'v' goes nowhere");
+}
+
+Test(columns, the_fingerprint_tells_mappings_apart)
+{
+    uint64_t none = columns_fingerprint(columns);
+    map("event_name=a");
+    uint64_t one = columns_fingerprint(columns);
+    constant("user_id=5");
+    cr_assert(none != one && one != columns_fingerprint(columns));
+    struct columns *other = columns_new();
+    struct error err;
+    cr_assert(columns_map(other, "event_name=a", &err));
+    cr_assert_eq(columns_fingerprint(other), one);
+    columns_free(other);
+}

@@ -48,7 +48,23 @@ Test(command, refuses_what_it_cannot_mean_with_exit_code_2, .init = redirect)
                                         "--seed 5",
                                         "--days 5",
                                         "--until 2026-01-15T00:00:00Z",
-                                        "--format csv",
+                                        "--format xml",
+                                        "--delimiter ;",
+                                        "--csv-types json",
+                                        "--format csv --delimiter ab",
+                                        "--format csv --csv-types guess",
+                                        "--default event_nam=y",
+                                        "--default event_name=a --const event_name=b",
+                                        "--resume /tmp/x",
+                                        "--resume /tmp/x -",
+                                        "--dry-run --resume /tmp/x /dev/null",
+                                        "--dry-run --follow /dev/null",
+                                        "--generate 5 --dry-run",
+                                        "--generate 5 --follow",
+                                        "--generate 5 --resume /tmp/x",
+                                        "--generate 5 --live",
+                                        "--generate 5 --live --rate 5 --days 3",
+                                        "--live",
                                         "--time-unit min",
                                         "/nonexistent/file",
                                         "/tmp",
@@ -79,7 +95,7 @@ Test(command, reads_a_plan, .init = redirect)
     cr_assert_eq(produce.plan.seed, UINT64_MAX);
     cr_assert_eq(produce.plan.days, 30);
     cr_assert_eq(produce.plan.until_us, 1768435200000000);
-    cr_assert_float_eq(produce.rate, 2.5, 1e-9);
+    cr_assert_float_eq(produce.pace.rate, 2.5, 1e-9);
     cr_assert_str_eq(produce.ack_log, "/tmp/a");
     produce_reset(&produce);
 }
@@ -90,8 +106,21 @@ Test(command, without_files_reads_stdin, .init = redirect)
     int exit_code = -1;
     cr_assert(
         read_line(&produce, "--const event_name=page_view --map session_id=client --rest event_data --time-unit ms", &exit_code));
-    cr_assert_eq(produce.path_count, 1);
-    cr_assert_str_eq(produce.paths[0], "-");
+    cr_assert_eq(produce.import.path_count, 1);
+    cr_assert_str_eq(produce.import.paths[0], "-");
+    produce_reset(&produce);
+}
+
+Test(command, reads_how_files_are_written, .init = redirect)
+{
+    struct produce produce;
+    int exit_code = -1;
+    cr_assert(read_line(&produce,
+                        "--format csv --delimiter tab --csv-types json --default event_name=login --resume /tmp/x /dev/null",
+                        &exit_code));
+    cr_assert(produce.import.kind.format == RECORD_CSV && produce.import.kind.is_typed);
+    cr_assert_eq(produce.import.kind.delimiter, '\t');
+    cr_assert_str_eq(produce.resume_file, "/tmp/x");
     produce_reset(&produce);
 }
 

@@ -10,7 +10,7 @@
 Test(pace, spreads_events_evenly_without_drifting)
 {
     struct pace pace;
-    pace_init(&pace, 3, 1000);
+    pace_init(&pace, 3, false, 1000);
     for (int i = 0; i < 3000; i++)
         cr_assert_eq(pace_next_us(&pace, 1000 + i * INT64_C(333333)), 1000 + (int64_t)(i * 1e6 / 3), "event %d", i);
 }
@@ -18,7 +18,7 @@ Test(pace, spreads_events_evenly_without_drifting)
 Test(pace, makes_up_for_a_stall_by_a_second_at_most)
 {
     struct pace pace;
-    pace_init(&pace, 10, 0);
+    pace_init(&pace, 10, false, 0);
     cr_assert_eq(pace_next_us(&pace, 0), 0);
     int64_t now_us = 60 * CLOCK_SECOND_US;
     int at_once = 0;
@@ -30,7 +30,7 @@ Test(pace, makes_up_for_a_stall_by_a_second_at_most)
 Test(pace, without_a_rate_never_waits)
 {
     struct pace pace;
-    pace_init(&pace, 0, 5);
+    pace_init(&pace, 0, false, 5);
     cr_assert_eq(pace_next_us(&pace, 77), 77);
 }
 
@@ -56,4 +56,13 @@ Test(progress, groups_digits)
     cr_assert_str_eq(progress_number(text, 999), "999");
     cr_assert_str_eq(progress_number(text, 1000), "1,000");
     cr_assert_str_eq(progress_number(text, UINT64_MAX), "18,446,744,073,709,551,615");
+}
+
+Test(pace, an_open_loop_makes_up_all_that_a_stall_has_cost)
+{
+    struct pace pace;
+    pace_init(&pace, 10, true, 0);
+    cr_assert_eq(pace_next_us(&pace, 0), 0);
+    for (int64_t i = 1; i <= 100; i++)
+        cr_assert_eq(pace_next_us(&pace, 60000000), i * 100000);
 }

@@ -17,7 +17,7 @@ Test(rejects, are_kept_as_json_lines_with_file_line_reason_and_text, .init = cr_
     char path[] = "/tmp/tallymill-rejects-XXXXXX";
     close(mkstemp(path));
     struct error err;
-    struct rejects *rejects = rejects_open("tallymill-produce", path, &err);
+    struct rejects *rejects = rejects_open("tallymill-produce", path, 0, 0, &err);
     cr_assert_not_null(rejects);
     rejects_add(rejects, "in.ndjson", 3, "no JSON", "{\"a\n\"", 5);
     rejects_add(rejects, "in.ndjson", 4, "no JSON", "\xff\xfe\xfd!", 4);
@@ -43,11 +43,34 @@ Test(rejects, are_kept_as_json_lines_with_file_line_reason_and_text, .init = cr_
 Test(rejects, say_when_their_file_could_not_be_written, .init = cr_redirect_stderr)
 {
     struct error err;
-    cr_assert_null(rejects_open("tallymill-produce", "/nonexistent/file", &err));
+    cr_assert_null(rejects_open("tallymill-produce", "/nonexistent/file", 0, 0, &err));
     cr_assert_eq(err.kind, ERROR_USAGE);
-    struct rejects *rejects = rejects_open("tallymill-produce", "/dev/full", &err);
+    struct rejects *rejects = rejects_open("tallymill-produce", "/dev/full", 0, 0, &err);
     cr_assert_not_null(rejects);
     rejects_add(rejects, "x", 1, "bad", "x", 1);
     cr_assert(!rejects_close(rejects, &err));
     cr_assert_eq(err.kind, ERROR_RETRY);
+}
+
+Test(rejects, go_on_where_an_interrupted_run_was_saved, .init = cr_redirect_stderr)
+{
+    char path[] = "/tmp/tallymill-rejects-XXXXXX";
+    close(mkstemp(path));
+    struct error err;
+    struct rejects *rejects = rejects_open("tallymill-produce", path, 0, 0, &err);
+    int64_t saved;
+    rejects_add(rejects, "f", 1, "a", NULL, 0);
+    cr_assert(rejects_flush(rejects, &saved, &err));
+    rejects_add(rejects, "f", 2, "b", NULL, 0); /* behind what was saved: told again */
+    cr_assert(rejects_close(rejects, &err));
+    rejects = rejects_open("tallymill-produce", path, 1, saved, &err);
+    rejects_add(rejects, "f", 2, "b", NULL, 0);
+    cr_assert_eq(rejects_count(rejects), 2);
+    cr_assert(rejects_close(rejects, &err));
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+    cr_assert_gt(fread(text, 1, sizeof text - 1, file), 0);
+    fclose(file);
+    cr_assert_str_eq(text, "{\"file\":\"f\",\"line\":1,\"reason\":\"a\"}\n{\"file\":\"f\",\"line\":2,\"reason\":\"b\"}\n");
+    unlink(path);
 }

@@ -1,0 +1,196 @@
+/* csv.c - see csv.h.
+ *
+ * Strict: a quote inside a field without quotes, text behind a closing quote, and a field too few or too many refuse the record.
+ * Files in which that happens are cut differently than we would guess, and a guess puts values into the wrong columns in silence.
+ * Spaces belong to the field (RFC 4180 2.4).
+ */
+#include "csv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+enum { NAMES_MAX = 1024, LITERAL_BYTES = 40 };
+
+struct csv {
+    char delimiter;
+    bool is_typed;
+    char **names;
+    size_t name_count;
+    char *field; /* the last one, without its quotes */
+    size_t capacity;
+};
+
+/* What is left of a record. */
+struct rest {
+    const char *at, *end;
+    bool is_done;
+};
+
+struct field {
+    size_t length;
+    bool is_quoted;
+};
+
+struct csv *csv_new(char delimiter, bool is_typed)
+{
+    struct csv *csv = calloc(1, sizeof *csv);
+    if (csv != NULL) {
+        csv->delimiter = delimiter;
+        csv->is_typed = is_typed;
+    }
+    return csv;
+}
+
+static void forget_names(struct csv *csv)
+{
+    for (size_t i = 0; i < csv->name_count; i++)
+        free(csv->names[i]);
+    free(csv->names);
+    csv->names = NULL;
+    csv->name_count = 0;
+}
+
+void csv_free(struct csv *csv)
+{
+    if (csv == NULL)
+        return;
+    forget_names(csv);
+    free(csv->field);
+    free(csv);
+}
+
+/* A field is never longer than its record. */
+static bool make_room(struct csv *csv, size_t length, struct error *err)
+{
+    if (length < csv->capacity)
+        return true;
+    char *field = realloc(csv->field, length + 1);
+    if (field == NULL)
+        return error_set(err, ERROR_RETRY, "no memory");
+    csv->field = field;
+    csv->capacity = length + 1;
+    return true;
+}
+
+static bool read_quoted(struct csv *csv, struct rest *rest, struct field *field, struct error *err)
+{
+    const char *at = rest->at + 1;
+    for (;;) {
+        const char *quote = memchr(at, '"', (size_t)(rest->end - at));
+        if (quote == NULL)
+            return error_set(err, ERROR_REJECT, "a quote is opened and never closed");
+        memcpy(csv->field + field->length, at, (size_t)(quote - at));
+        field->length += (size_t)(quote - at);
+        at = quote + 1;
+        if (at == rest->end || *at != '"')
+            break;
+        csv->field[field->length++] = '"';
+        at++;
+    }
+    if (at < rest->end && *at != csv->delimiter)
+        return error_set(err, ERROR_REJECT, "text stands behind a closing quote");
+    rest->at = at;
+    return true;
+}
+
+/* The next field into csv->field. */
+static bool read_field(struct csv *csv, struct rest *rest, struct field *field, struct error *err)
+{
+    *field = (struct field){.is_quoted = rest->at < rest->end && *rest->at == '"'};
+    if (field->is_quoted) {
+        if (!read_quoted(csv, rest, field, err))
+            return false;
+    } else {
+        const char *end = memchr(rest->at, csv->delimiter, (size_t)(rest->end - rest->at));
+        field->length = (size_t)((end == NULL ? rest->end : end) - rest->at);
+        if (memchr(rest->at, '"', field->length) != NULL)
+            return error_set(err, ERROR_REJECT, "a quote stands inside a field that does not begin with one");
+        memcpy(csv->field, rest->at, field->length);
+        rest->at += field->length;
+    }
+    csv->field[field->length] = '\0';
+    if (strlen(csv->field) != field->length)
+        return error_set(err, ERROR_REJECT, "a text holds a NUL, which Postgres does not take");
+    rest->is_done = rest->at == rest->end;
+    rest->at += !rest->is_done; /* the delimiter: behind the last one is one more field */
+    return true;
+}
+
+static bool add_name(struct csv *csv, const struct field *field, struct error *err)
+{
+    if (field->length == 0)
+        return error_set(err, ERROR_REJECT, "the header's name %zu is empty", csv->name_count + 1);
+    for (size_t i = 0; i < csv->name_count; i++)
+        if (strcmp(csv->names[i], csv->field) == 0)
+            return error_set(err, ERROR_REJECT, "the header has '%.60s' twice", csv->field);
+    if (csv->name_count == NAMES_MAX)
+        return error_set(err, ERROR_REJECT, "the header has more than %d names", NAMES_MAX);
+    csv->names[csv->name_count] = strdup(csv->field);
+    return csv->names[csv->name_count++] != NULL || error_set(err, ERROR_RETRY, "no memory");
+}
+
+bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err)
+{
+    forget_names(csv);
+    csv->names = calloc(NAMES_MAX, sizeof *csv->names);
+    if (csv->names == NULL)
+        return error_set(err, ERROR_RETRY, "no memory");
+    struct rest rest = {record, record + length, false};
+    bool ok = make_room(csv, length, err);
+    while (ok && !rest.is_done) {
+        struct field field;
+        ok = read_field(csv, &rest, &field, err) && add_name(csv, &field, err);
+    }
+    if (!ok)
+        forget_names(csv);
+    return ok;
+}
+
+bool csv_has_header(const struct csv *csv)
+{
+    return csv->name_count > 0;
+}
+
+static json_t *value_of(const struct csv *csv, const struct field *field)
+{
+    char first = csv->field[0];
+    json_t *value = NULL;
+    if (csv->is_typed && !field->is_quoted && field->length < LITERAL_BYTES &&
+        (first == '-' || (first >= '0' && first <= '9') || first == 't' || first == 'f'))
+        value = json_loadb(csv->field, field->length, JSON_DECODE_ANY, NULL);
+    return value != NULL ? value : json_stringn(csv->field, field->length);
+}
+
+static bool put_field(struct csv *csv, json_t *object, const char *name, const struct field *field, struct error *err)
+{
+    if (field->length == 0 && !field->is_quoted)
+        return true;
+    json_t *value = value_of(csv, field);
+    if (value == NULL)
+        return error_set(err, ERROR_REJECT, "the field '%.60s' is not UTF-8", name);
+    return json_object_set_new(object, name, value) == 0 || error_set(err, ERROR_REJECT, "the header's name is not UTF-8");
+}
+
+json_t *csv_object(struct csv *csv, const char *record, size_t length, struct error *err)
+{
+    json_t *object = json_object();
+    if (object == NULL)
+        error_set(err, ERROR_RETRY, "no memory");
+    struct rest rest = {record, record + length, false};
+    bool ok = object != NULL && make_room(csv, length, err);
+    size_t count = 0;
+    for (; ok && !rest.is_done; count++) {
+        struct field field;
+        ok = read_field(csv, &rest, &field, err) &&
+             (count >= csv->name_count || put_field(csv, object, csv->names[count], &field, err));
+    }
+    if (ok && count != csv->name_count)
+        ok = error_set(err, ERROR_REJECT, "the record has %zu field%s, the header %zu", count, count == 1 ? "" : "s",
+                       csv->name_count);
+    if (ok)
+        return object;
+    json_decref(object);
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/* dry_run.h - an import that sends nothing: shows the first events on stdout as they would be sent, and tells which lines would
+ * fail. */
+#ifndef TALLYMILL_DRY_RUN_H
+#define TALLYMILL_DRY_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "outlet.h"
+
+struct catalogue;
+struct error;
+struct settings;
+
+enum { DRY_RUN_SHOWN = 10 };
+
+struct dry_run {
+    struct catalogue *catalogue; /* owned */
+    bool is_unknown_event_refused;
+    uint64_t sent;
+};
+
+/* False: ERROR_USAGE, the catalogue cannot be read. */
+bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err);
+void dry_run_close(struct dry_run *dry_run);
+
+struct outlet dry_run_outlet(struct dry_run *dry_run);
+
+#endif

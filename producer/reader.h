@@ -1,0 +1,35 @@
+/* reader.h - a record of any of the formats as one JSON object, which columns.h then maps. No I/O; one thread. */
+#ifndef TALLYMILL_READER_H
+#define TALLYMILL_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "record.h"
+
+struct error;
+struct reader;
+
+struct reader_kind {
+    enum record_format format;
+    char delimiter; /* of CSV */
+    bool is_typed;  /* of CSV: see csv.h */
+};
+
+/* NULL: no memory. */
+struct reader *reader_new(const struct reader_kind *kind);
+void reader_free(struct reader *reader);
+
+/* At the beginning of each file: CSV has its header there. */
+void reader_begin(struct reader *reader);
+/* The next record is not data yet. */
+bool reader_is_at_header(const struct reader *reader);
+
+enum reader_answer { READER_OBJECT, READER_NOTHING /* a blank line, a header */, READER_BAD, READER_FAILED };
+
+/* *object is the caller's. BAD: ERROR_REJECT, this record only. FAILED: nothing behind it can be read either. */
+enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, json_t **object, struct error *err);
+
+#endif
