@@ -275,6 +275,21 @@ static void take_out(struct source *source)
         json_object_del(source->holder, source->key); /* a second source of the same field finds nothing to delete */
 }
 
+/* An object that had nothing but what was taken out of it goes too. */
+static void take_out_emptied(const struct source *source, const char *field, json_t *holder)
+{
+    const char *dot = field == NULL ? NULL : strchr(field, '.');
+    if (dot == NULL || source->holder == NULL || holder == source->holder)
+        return;
+    char part[FIELD_PART_BYTES];
+    memcpy(part, field, (size_t)(dot - field)); /* short enough, or find_field would have found no holder */
+    part[dot - field] = '\0';
+    json_t *inner = json_object_get(holder, part);
+    take_out_emptied(source, dot + 1, inner);
+    if (json_is_object(inner) && json_object_size(inner) == 0)
+        json_object_del(holder, part);
+}
+
 static void forget(struct source *source)
 {
     json_decref(source->found);
@@ -438,6 +453,10 @@ bool columns_fill(struct columns *columns, json_t *object, struct tally_event *e
         take_out(&columns->columns[i]);
     for (size_t i = 0; i < columns->attribute_count; i++)
         take_out(&columns->attributes[i].source);
+    for (size_t i = 0; i < COLUMNS; i++)
+        take_out_emptied(&columns->columns[i], columns->columns[i].field, object);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        take_out_emptied(&columns->attributes[i].source, columns->attributes[i].source.field, object);
     if (!columns->is_mapped && json_is_integer(json_object_get(object, "v")) &&
         json_integer_value(json_object_get(object, "v")) <= WIRE_VERSION)
         json_object_del(object, "v"); /* an event as it is sent */

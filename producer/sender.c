@@ -88,6 +88,21 @@ static bool is_set(const struct kafka_setting *kafka, size_t count, const char *
     return false;
 }
 
+/* Where the setting that the library names was given. */
+static bool say_where(const struct settings *settings, const char *text, struct error *err)
+{
+    size_t count;
+    const struct kafka_setting *kafka = settings_kafka(settings, &count);
+    error_set(err, ERROR_USAGE, "%s", text);
+    for (size_t i = 0; i < count; i++) {
+        char key[128];
+        int length = snprintf(key, sizeof key, "kafka.%s", kafka[i].name);
+        if (strncmp(text, key, (size_t)length) == 0 && (text[length] == ' ' || text[length] == ':'))
+            return error_wrap(err, "%s", settings_origin(settings, key));
+    }
+    return false;
+}
+
 /* The library's settings from the operator's: kafka.* and what concerns publishing. */
 static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
 {
@@ -111,7 +126,9 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
     struct tally_error reason;
     sender->producer = tally_open(list, &hooks, &reason);
-    return sender->producer != NULL || error_set(err, reason.code == TALLY_INVALID ? ERROR_USAGE : ERROR_RETRY, "%s", reason.text);
+    if (sender->producer != NULL)
+        return true;
+    return reason.code == TALLY_INVALID ? say_where(settings, reason.text, err) : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 
 bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err)

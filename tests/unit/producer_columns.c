@@ -247,6 +247,17 @@ Test(columns, dots_lead_into_objects_on_both_sides)
     must_reject("{\"t\": {\"first\": 1}}", "has two values");
 }
 
+Test(columns, an_object_emptied_by_the_mapping_is_no_rest)
+{
+    map("event_name=a.b.name");
+    map("session_id=a.b.session");
+    map("event_data.x=c.x");
+    check_ok();
+    must_fill("{\"a\": {\"b\": {\"name\": \"login\", \"session\": \"s\"}}, \"c\": {\"x\": 1}}");
+    must_reject("{\"a\": {\"b\": {\"name\": \"login\"}, \"d\": 1}}", "'a' goes nowhere");
+    must_reject("{\"a\": {\"b\": {\"name\": \"login\"}}, \"e\": {}}", "'e' goes nowhere");
+}
+
 Test(columns, an_event_as_it_is_sent_is_read_back)
 {
     check_ok();

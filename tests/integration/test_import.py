@@ -1,0 +1,218 @@
+"""Imports by tallymill-produce: every format becomes rows, and a killed import that is resumed becomes exactly its lines."""
+
+import contextlib
+import csv
+import ctypes
+import ctypes.util
+import gzip
+import json
+import os
+import random
+import uuid
+
+import msgpack
+
+from .harness.waiting import wait_until
+
+# Daily a size that takes seconds; TALLYMILL_IMPORT_LINES=1000000 is the full one.
+LINES = int(os.environ.get("TALLYMILL_IMPORT_LINES", "120000"))
+KILLS = 5
+
+
+def zstd(data):
+    """One zstd frame, by the library itself: Python 3.11 has none."""
+    library = ctypes.CDLL(ctypes.util.find_library("zstd"))
+    library.ZSTD_compressBound.restype = library.ZSTD_compress.restype = ctypes.c_size_t
+    room = ctypes.create_string_buffer(library.ZSTD_compressBound(ctypes.c_size_t(len(data))))
+    size = library.ZSTD_compress(room, ctypes.c_size_t(len(room)), data, ctypes.c_size_t(len(data)), 3)
+    return room.raw[:size]
+
+
+def line(number):
+    """An event without id and time: both come from where it stands. Every thousandth is none."""
+    if number % 1000 == 7:
+        return b'{"event_name": \n'
+    return b'{"event_name": "page_view", "session_id": "s%d", "event_data": {"n": %d}}\n' % (number % 997, number)
+
+
+def rows(site):
+    return site.database.rows("SELECT event_name, session_id, user_id, event_data, extract(epoch FROM created_at)::numeric::text"
+                              " FROM analytics_events ORDER BY created_at, session_id")
+
+
+def saved_line(resume):
+    """How far the resume file says that the import is, over all its files."""
+    return sum(one["line"] for one in json.loads(resume.read_text())["files"]) if resume.exists() else 0
+
+
+def test_an_import_killed_at_random_and_resumed_is_exactly_its_lines(site, tmp_path):
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    print("seed", seed)
+    half = LINES // 2
+    plain, packed, resume, rejects = (tmp_path / name for name in ("a.ndjson", "b.ndjson.gz", "resume", "rejects"))
+    plain.write_bytes(b"".join(map(line, range(half))))
+    packed.write_bytes(gzip.compress(b"".join(map(line, range(half, LINES))), 1))
+    words = ("--resume", resume, "--reject-file", rejects, "--rate", LINES / 8, plain, packed)
+
+    kills = 0
+    while kills < KILLS:
+        before = saved_line(resume)
+        importing = site.start("tallymill-produce", *words)
+        # Each second kill waits until something was saved, so that later parts are interrupted too.
+        if kills % 2:
+            wait_until(lambda: saved_line(resume) > before or not importing.is_running(), 60, "the import to save how far it is")
+        moment = chance.uniform(0.05, 1.0) + os.times().elapsed
+        wait_until(lambda: os.times().elapsed >= moment or not importing.is_running(), 30, "the moment of the kill")
+        if not importing.is_running():
+            break
+        importing.kill()
+        kills += 1
+    assert kills == KILLS or saved_line(resume) == LINES, "the import ended before it was killed often enough"
+    last = site.start("tallymill-produce", *words, "--rate", 1e9)
+    assert last.wait(300) == 1, last.log()  # there were bad lines
+
+    bad = [number for number in range(LINES) if number % 1000 == 7]
+    told = [json.loads(one) for one in rejects.read_text().splitlines()]
+    assert [(one["file"], one["line"]) for one in told] == [
+        (str(plain), number + 1) if number < half else (str(packed), number - half + 1) for number in bad]
+
+    site.drain(300)
+    good = LINES - len(bad)
+    assert site.database.rows("SELECT count(*), count(DISTINCT event_data->'n'), count(DISTINCT created_at),"
+                              " sum((event_data->>'n')::bigint) FROM analytics_events") == [
+        (good, good, 1, sum(range(LINES)) - sum(bad))]
+    stored, duplicates, dead_letters, _ = site.outcomes()
+    assert (stored, dead_letters) == (good, 0)
+    print(f"{kills} kills, {duplicates} events were sent a second time")
+    # The ids are those that the resume file's identities and the line numbers make.
+    kept = json.loads(resume.read_text())
+    expected = {str(uuid.uuid5(uuid.UUID(kept["files"][0]["id"]), str(number))) for number in (1, 2, 3)}
+    assert {identity for identity, in site.database.rows(
+        "SELECT id::text FROM analytics_events WHERE (event_data->>'n')::bigint < 3")} == expected
+    # Once more: everything is done already.
+    again = site.must("tallymill-produce", "--resume", resume, plain, packed, "--json") if not bad else site.run(
+        "tallymill-produce", "--resume", resume, plain, packed, "--json")
+    assert json.loads(again.out)["sent"] == 0, again
+
+
+def test_csv_msgpack_and_packed_files_become_the_same_rows(make_site, tmp_path):
+    site = make_site(**{"window.oldest": "2025-01-01"})
+    texts = ["plain", "comma, quote \" and\nline", "ünï", ""]
+    csv_file, msgpack_file, ndjson_file = tmp_path / "a.csv.gz", tmp_path / "a.msgpack.zst", tmp_path / "a.ndjson.zst"
+    with gzip.open(csv_file, "wt", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["what", "at", "who", "text", "n"])
+        for number, text in enumerate(texts):
+            writer.writerow(["login", 1768469400000 + number, f"s{number}", text, number])
+    msgpack_file.write_bytes(zstd(b"".join(
+        msgpack.packb({"id": uuid.uuid4().bytes, "event_name": "login", "session_id": f"s{number}", "created_at": 1768469400000000 + number * 1000,
+                       "event_data": {"n": number, **({"text": text} if text else {})}}) for number, text in enumerate(texts))))
+    ndjson_file.write_bytes(zstd("".join(
+        json.dumps({"kind": {"name": "login"}, "time": f"2026-01-15T09:30:00.00{number}Z", "user": {"session": f"s{number}"},
+                    "n": number, **({"text": text} if text else {})}) + "\n" for number, text in enumerate(texts)).encode()))
+    made = []
+    for words in (("--format", "csv", "--csv-types", "json", "--map", "event_name=what", "--map", "created_at=at", "--time-unit", "ms",
+                   "--map", "session_id=who", "--rest", "event_data", csv_file),
+                  ("--format", "msgpack", msgpack_file),
+                  ("--map", "event_name=kind.name", "--map", "created_at=time", "--map", "session_id=user.session", "--map", "event_data.n=n",
+                   "--map", "event_data.text=text", ndjson_file)):
+        site.must("tallymill-produce", *words)
+        site.drain()
+        made.append(rows(site))
+        site.database.run("DELETE FROM analytics_events")
+    assert made[0] == made[1] == made[2]
+    assert [row[3] for row in made[0]] == [{"n": number, **({"text": text} if text else {})} for number, text in enumerate(texts)]
+
+
+def test_a_dry_run_shows_events_and_bad_lines_and_sends_nothing(site, tmp_path):
+    rejects = tmp_path / "rejects"
+    shown = site.run("tallymill-produce", "--dry-run", "--reject-file", rejects, "--map", "event_name=kind", "--default", "event_name=login",
+                     "--rest", "event_data", stdin=b'{"kind": "error", "a": {"b": [1]}}\n{"c": 2}\n{"kind": 5.5}\nno\n')
+    assert shown.code == 1 and "nothing was sent: 2 events would be, 2 lines would be rejected" in shown.err, shown
+    values = [json.loads(one)["value"] for one in shown.out.splitlines()]
+    assert [(value["event_name"], value["event_data"]) for value in values] == [("error", {"a": {"b": [1]}}), ("login", {"c": 2})]
+    assert [json.loads(one)["line"] for one in rejects.read_text().splitlines()] == [3, 4]
+    assert sum(site.end_offsets().values()) == 0
+
+
+def test_a_growing_file_is_followed_until_a_signal_and_resumed(site, tmp_path):
+    growing, resume = tmp_path / "growing.ndjson", tmp_path / "resume"
+
+    def grow(text):
+        with open(growing, "ab") as file:
+            file.write(text)
+
+    def sent():
+        return sum(site.end_offsets().values())
+
+    grow(line(1) + line(2))
+    following = site.start("tallymill-produce", "--follow", "--resume", resume, growing)
+    wait_until(lambda: sent() == 2, 30, "two lines to be sent")
+    grow(line(3)[:20])
+    grow(line(3)[20:] + line(4)[:30])
+    wait_until(lambda: sent() == 3, 30, "the third line to be sent")
+    wait_until(lambda: saved_line(resume) == 3, 30, "an idle import to save how far it is")
+    assert following.stop() == 0, following.log()
+    assert sent() == 3
+    grow(line(4)[30:])
+    following = site.start("tallymill-produce", "--follow", "--resume", resume, growing)
+    wait_until(lambda: sent() == 4, 30, "the fourth line to be sent")
+    growing.rename(tmp_path / "rotated")
+    growing.write_bytes(line(5))
+    assert following.wait(30) == 1 and "another file has taken its place" in following.log(), following.log()
+    site.drain()
+    assert site.outcomes() == (4, 0, 0, 0)
+
+
+def test_a_resume_file_of_another_import_is_refused_and_nothing_sent(site, tmp_path):
+    one, resume = tmp_path / "one.ndjson", tmp_path / "resume"
+    one.write_bytes(line(1))
+    site.must("tallymill-produce", "--resume", resume, one)
+    for words, said in ((("--const", "user_id=5"), "mapping"), (("--format", "csv"), "mapping")):
+        refused = site.run("tallymill-produce", "--resume", resume, *words, one)
+        assert refused.code == 2 and said in refused.err, refused
+    one.write_bytes(line(2))
+    refused = site.run("tallymill-produce", "--resume", resume, one)
+    assert refused.code == 2 and "is not the file" in refused.err, refused
+    assert sum(site.end_offsets().values()) == 1
+
+
+def peak_kib(program):
+    """The most memory that a running program has had; what wait4 tells includes what pytest had when it forked."""
+    for field in open(f"/proc/{program.pid}/status", encoding="ascii"):
+        if field.startswith("VmHWM:"):
+            return int(field.split()[1])
+    return 0
+
+
+def test_memory_does_not_grow_with_the_file(site, tmp_path):
+    text = "x" * 20_000
+    small, large = tmp_path / "small.ndjson", tmp_path / "large.ndjson"
+    peaks = {}
+    for path, count in ((small, 50), (large, 4000)):
+        with open(path, "w", encoding="ascii") as file:
+            for number in range(count):
+                file.write(json.dumps({"event_name": "error", "event_data": {"n": number, "text": text}}) + "\n")
+        peaks[path.name] = 0
+        importing = site.start("tallymill-produce", "--json", path)
+
+        def ended():
+            with contextlib.suppress(OSError):
+                peaks[path.name] = max(peaks[path.name], peak_kib(importing))
+            return not importing.is_running()
+
+        wait_until(ended, 120, "the import to end")
+        assert importing.wait() == 0, importing.log()
+    print(peaks)
+    assert 0 < peaks["large.ndjson"] < 64 * 1024, peaks
+
+
+def test_made_up_events_can_happen_when_they_are_due(site):
+    done = site.must("tallymill-produce", "--generate", 2000, "--rate", 1000, "--live", "--json")
+    told = json.loads(done.out)
+    assert told["acknowledged"] == 2000 and 0 < told["latency_us"]["p50"] <= told["latency_us"]["max"], told
+    site.drain()
+    # By the timetable, whatever the machine was doing: exactly 1.999 s from the first to the last, a millisecond apart.
+    assert site.database.rows("SELECT count(*), extract(epoch FROM max(created_at) - min(created_at))::float8,"
+                              " count(DISTINCT created_at) FROM analytics_events") == [(2000, 1.999, 2000)]
