@@ -23,7 +23,7 @@ static const char examples[] =
     "  tallymill-produce --config stack/settings.ini --generate 600000 --rate 10000 --live\n"
     "  tallymill-produce --config stack/settings.ini requests.ndjson.gz --const event_name=page_view \\\n"
     "      --map session_id=client --map created_at=time --rest event_data --dry-run\n"
-    "  tallymill-produce --config stack/settings.ini --format csv orders.csv.zst --default event_name=order \\\n"
+    "  tallymill-produce --config stack/settings.ini orders.csv.zst --default event_name=order \\\n"
     "      --map event_name=kind --map created_at=at --time-unit ms --rest event_data --resume orders.resume";
 
 struct cli produce_cli = {.program = "tallymill-produce",
@@ -120,6 +120,13 @@ static bool read_format(struct produce *produce, const struct words *words, stru
     *kind = (struct reader_kind){.format = RECORD_NDJSON, .delimiter = ','};
     if (words->format != NULL && !record_parse_format(words->format, &kind->format))
         return error_set(err, ERROR_USAGE, "--format is ndjson, csv or msgpack, not '%s'", words->format);
+    for (int i = 0; words->format == NULL && i < produce->import.path_count; i++) {
+        enum record_format told = record_format_of(produce->import.paths[i]);
+        if (i > 0 && told != kind->format)
+            return error_set(err, ERROR_USAGE,
+                             "the names of the files tell different formats: say --format, or import them one by one");
+        kind->format = told;
+    }
     const char *stray = words->delimiter != NULL ? "delimiter" : words->csv_types != NULL ? "csv-types" : NULL;
     if (stray != NULL && kind->format != RECORD_CSV)
         return error_set(err, ERROR_USAGE, "--%s goes with --format csv", stray);
@@ -217,7 +224,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"default", "COLUMN=VALUE", "the value where a line has none", .each = on_default, .context = produce->columns},
         {"rest", "WHERE", "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
         {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
-        {"format", "FORMAT", "of the files: ndjson (the default), csv or msgpack", .value = &words.format},
+        {"format", "FORMAT", "of the files: ndjson, csv or msgpack (told by their names, else ndjson)", .value = &words.format},
         {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (,)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
         {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},

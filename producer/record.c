@@ -8,6 +8,7 @@
 #include "record.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE /* in a quoted one: its end, or the first of two */ };
 
@@ -20,6 +21,24 @@ bool record_parse_format(const char *text, enum record_format *format)
             return true;
         }
     return false;
+}
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+    size_t end_length = strlen(end);
+    return length >= end_length && strncasecmp(text + length - end_length, end, end_length) == 0;
+}
+
+enum record_format record_format_of(const char *path)
+{
+    static const char *const packed[] = {".gz", ".zst", ".zstd"};
+    size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (ends_with(path, length, packed[i])) {
+            length -= strlen(packed[i]);
+            break;
+        }
+    return ends_with(path, length, ".csv") ? RECORD_CSV : ends_with(path, length, ".msgpack") ? RECORD_MSGPACK : RECORD_NDJSON;
 }
 
 void record_begin(struct record *record)

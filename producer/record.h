@@ -25,6 +25,9 @@ struct record {
 /* "ndjson", "csv" or "msgpack". */
 bool record_parse_format(const char *text, enum record_format *format);
 
+/* What a file's name tells: .csv and .msgpack, also with .gz, .zst or .zstd behind; any other is NDJSON. */
+enum record_format record_format_of(const char *path);
+
 /* Before each record. */
 void record_begin(struct record *record);
 

@@ -81,3 +81,14 @@ Test(record, counts_of_billions_inside_each_other_do_not_overflow)
         cr_assert_eq(record_scan(&record, bytes, sizeof bytes, &is_whole), sizeof bytes);
     cr_assert(!is_whole && !record.is_broken);
 }
+
+Test(record, the_format_is_told_by_the_name)
+{
+    cr_assert_eq(record_format_of("a.csv"), RECORD_CSV);
+    cr_assert_eq(record_format_of("/b/A.CSV.gz"), RECORD_CSV);
+    cr_assert_eq(record_format_of("a.msgpack.zst"), RECORD_MSGPACK);
+    cr_assert_eq(record_format_of("a.ndjson.gz"), RECORD_NDJSON);
+    cr_assert_eq(record_format_of("csv"), RECORD_NDJSON);
+    cr_assert_eq(record_format_of("a.gz.csv.x"), RECORD_NDJSON);
+    cr_assert_eq(record_format_of("-"), RECORD_NDJSON);
+}
