@@ -12,6 +12,7 @@
  */
 #include "channel.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -20,8 +21,10 @@
 
 #include "clock.h"
 
-/* A message that comes back this often is given up: the cluster, not the handle, is broken. */
-enum { ATTEMPTS_MAX = 3 };
+/* A message that comes back this often is given up: the cluster, not the handle, is broken. The count is in the low bits of
+ * librdkafka's opaque pointer, the tag above it. */
+enum { ATTEMPTS_MAX = 3, ATTEMPT_BITS = 8 };
+static_assert(sizeof(void *) == sizeof(uint64_t), "a tag and a count of attempts fit into a pointer");
 /* After a purge everything comes back at once; in case it does not, closing goes on. */
 enum { PURGE_MS = 5000 };
 
@@ -32,11 +35,12 @@ struct channel {
     channel_log *log;
     void *context;
 
-    pthread_rwlock_t lock; /* readers: senders; writer: the serving thread, replacing */
+    pthread_rwlock_t lock; /* readers: whoever checks; writer: the serving thread, replacing */
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic_handle;
     bool is_closing;  /* nothing is sent again */
-    rd_kafka_t *dead; /* a handle whose messages have not all come back yet; then is_replacing, and senders must wait */
+    rd_kafka_t *dead; /* a handle whose messages have not all come back yet: nothing new is sent meanwhile */
+    rd_kafka_message_t batch[CHANNEL_BATCH];
 
     pthread_mutex_t trouble_lock;
     char trouble[256]; /* the last thing librdkafka called an error */
@@ -112,11 +116,16 @@ static bool replace(struct channel *channel)
 
 static bool send_again(struct channel *channel, const rd_kafka_message_t *message)
 {
-    uintptr_t attempt = (uintptr_t)message->_private + 1;
-    if (attempt > ATTEMPTS_MAX || message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
+    uintptr_t opaque = (uintptr_t)message->_private;
+    if ((opaque & ((1U << ATTEMPT_BITS) - 1)) >= ATTEMPTS_MAX || message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
         return false;
     return rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, message->payload, message->len,
-                            message->key, message->key_len, (void *)attempt) == 0;
+                            message->key, message->key_len, (void *)(opaque + 1)) == 0;
+}
+
+static void tell(struct channel *channel, const rd_kafka_message_t *message)
+{
+    channel->delivered(channel->context, message, (uintptr_t)message->_private >> ATTEMPT_BITS);
 }
 
 static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context)
@@ -125,7 +134,7 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !channel->is_closing && is_dead(handle) &&
         (handle != channel->handle || replace(channel)) && send_again(channel, message))
         return;
-    channel->delivered(channel->context, message);
+    tell(channel, message);
 }
 
 struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
@@ -157,31 +166,49 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
     return NULL;
 }
 
-rd_kafka_resp_err_t channel_send(struct channel *channel, const struct event_message *message)
+/* Not now, rather than never. FATAL: the handle is dead and about to be replaced. */
+static bool is_no_room(rd_kafka_resp_err_t code)
 {
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
-    pthread_rwlock_rdlock(&channel->lock);
-    if (channel->dead == NULL) {
-        int failed =
-            rd_kafka_produce(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)message->value,
-                             message->value_length, message->key, message->key_length, NULL);
-        code = failed == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
-    }
-    pthread_rwlock_unlock(&channel->lock);
-    return code == RD_KAFKA_RESP_ERR__FATAL ? RD_KAFKA_RESP_ERR__QUEUE_FULL : code; /* dead, and about to be replaced */
+    return code == RD_KAFKA_RESP_ERR__QUEUE_FULL || code == RD_KAFKA_RESP_ERR__FATAL;
 }
 
-/* Once the dead handle has given everything back, it goes, and senders may go on. */
+size_t channel_send(struct channel *channel, const struct event_message *messages, const uint64_t *tags, size_t count)
+{
+    assert(count <= CHANNEL_BATCH);
+    if (channel->dead != NULL || count == 0)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        channel->batch[i] = (rd_kafka_message_t){.payload = (void *)(uintptr_t)messages[i].value,
+                                                 .len = messages[i].value_length,
+                                                 .key = (void *)(uintptr_t)messages[i].key,
+                                                 .key_len = messages[i].key_length,
+                                                 ._private = (void *)(uintptr_t)(tags == NULL ? 0 : tags[i] << ATTEMPT_BITS)};
+    size_t good = (size_t)rd_kafka_produce_batch(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, channel->batch,
+                                                 (int)count);
+    if (good == count)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (is_no_room(channel->batch[i].err))
+            return i; /* librdkafka refuses all behind it too, so the order holds */
+        if (channel->batch[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            tell(channel, &channel->batch[i]);
+    }
+    return count;
+}
+
+size_t channel_pending(const struct channel *channel)
+{
+    return (size_t)rd_kafka_outq_len(channel->handle) + (channel->dead == NULL ? 0 : (size_t)rd_kafka_outq_len(channel->dead));
+}
+
+/* Once the dead handle has given everything back, it goes, and sending goes on. */
 static void bury(struct channel *channel, int timeout_ms)
 {
     rd_kafka_poll(channel->dead, timeout_ms);
     if (rd_kafka_outq_len(channel->dead) != 0)
         return;
-    rd_kafka_t *dead = channel->dead;
-    pthread_rwlock_wrlock(&channel->lock);
+    rd_kafka_destroy(channel->dead);
     channel->dead = NULL;
-    pthread_rwlock_unlock(&channel->lock);
-    rd_kafka_destroy(dead);
 }
 
 void channel_serve(struct channel *channel, int timeout_ms)

@@ -1,12 +1,13 @@
 /* channel.h - messages to one topic through librdkafka, over the death of its idempotent producer.
  *
- * channel_send may be called from any thread; channel_serve, and with it every callback, from one thread only.
+ * One thread (the courier's) sends and serves; every callback comes in its calls. channel_check may come from any thread.
  */
 #ifndef TALLYMILL_CHANNEL_H
 #define TALLYMILL_CHANNEL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -16,8 +17,9 @@
 
 struct channel;
 
-/* Each message that was sent comes back once, acknowledged or given up. Called inside channel_serve and channel_close. */
-typedef void channel_delivered(void *context, const rd_kafka_message_t *message);
+/* Each message that was sent comes back once, acknowledged or given up, with the tag that it was sent with. Called inside channel_send
+ * (a message that librdkafka refuses), channel_serve and channel_close. */
+typedef void channel_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag);
 /* May come from threads of librdkafka. */
 typedef void channel_log(void *context, int level, const char *text);
 
@@ -25,8 +27,15 @@ typedef void channel_log(void *context, int level, const char *text);
 struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
                              void *context, struct tally_error *err);
 
-/* Queues a copy. RD_KAFKA_RESP_ERR__QUEUE_FULL: no room now (also while a dead handle is being replaced). Never waits. */
-rd_kafka_resp_err_t channel_send(struct channel *channel, const struct event_message *message);
+/* A tag is any number below 2^56. */
+enum { CHANNEL_BATCH = 1024 };
+
+/* Queues copies of the first messages, in order, and returns how many; fewer than `count` (at most CHANNEL_BATCH) when there is no room
+ * now, or while a dead handle is being replaced. tags may be NULL: all 0. Never waits. */
+size_t channel_send(struct channel *channel, const struct event_message *messages, const uint64_t *tags, size_t count);
+
+/* Messages that have not come back yet. */
+size_t channel_pending(const struct channel *channel);
 
 /* Waits up to timeout_ms for deliveries, and replaces a handle that librdkafka declared dead. */
 void channel_serve(struct channel *channel, int timeout_ms);

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "event.h"
+#include "settings.h"
+#include "settings_value.h"
 
 struct property {
     const char *name, *value;
@@ -23,7 +26,7 @@ static const struct property defaults[] = {
     {"linger.ms", "5"},                          /* a batch fills long before under load; alone, an event waits 5 ms for company */
     {"message.timeout.ms", "300000"},            /* five minutes: longer than a broker's restart */
     {"queue.buffering.max.messages", "100000"},
-    {"queue.buffering.max.kbytes", "65536"},     /* librdkafka's own default is 1 GiB */
+    {"queue.buffering.max.kbytes", "61440"},     /* with our own queue 64 MiB; librdkafka's own default is 1 GiB */
     {"message.max.bytes", "4194304"},            /* as the topic's max.message.bytes: a value of 1 MiB always fits */
     {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.max.ms", "2000"},        /* 10 s by default: the broker would be back long before we notice */
@@ -63,32 +66,67 @@ static bool set_kafka(struct options *options, const char *name, const char *val
     return set_property(options->conf, name, value, err);
 }
 
-static bool set_own(struct options *options, const struct tally_setting *setting, struct tally_error *err)
+#define MIB (INT64_C(1) << 20)
+#define GIB (INT64_C(1) << 30)
+
+/* Ours, in the form of the operator's table. */
+/* clang-format off */
+static const struct setting own[] = {
+    {"topics.events", SETTING_TEXT, "analytics-events", 1, 249, NULL, 0, NULL},
+    {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, 0, NULL},
+    {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", 0, NULL},
+    {"publish.timeout.ms", SETTING_COUNT, "0", 0, 3600000, NULL, 0, NULL},
+    {"queue.size", SETTING_BYTES, "4 MiB", MIB / 4, GIB, NULL, 0, NULL},
+    {"spool.dir", SETTING_TEXT, "", 0, 4000, NULL, 0, NULL},
+    {"spool.size", SETTING_BYTES, "1 GiB", MIB, 1024 * GIB, NULL, 0, NULL},
+    {"spool.sync", SETTING_CHOICE, "interval", 0, 0, "each|interval|never", 0, NULL},
+    {"spool.full", SETTING_CHOICE, "refuse", 0, 0, "refuse|drop_oldest", 0, NULL},
+};
+/* clang-format on */
+
+static void take_own(struct options *options, const char *key, const char *value, int64_t number)
 {
-    const char *key = setting->key, *value = setting->value;
-    if (strcmp(key, "topics.events") == 0) {
+    if (strcmp(key, "topics.events") == 0)
         options->topic = value;
-    } else if (strcmp(key, "catalogue.file") == 0) {
+    else if (strcmp(key, "catalogue.file") == 0)
         options->catalogue_file = value;
-    } else if (strcmp(key, "catalogue.unknown") == 0) {
+    else if (strcmp(key, "catalogue.unknown") == 0)
         options->is_unknown_event_refused = strcmp(value, "reject") == 0;
-        if (!options->is_unknown_event_refused && strcmp(value, "accept") != 0)
-            return tally_error_set(err, TALLY_INVALID, "catalogue.unknown is accept or reject, not '%s'", value) == TALLY_OK;
-    } else if (strcmp(key, "publish.timeout.ms") == 0) {
-        char *end;
-        long timeout_ms = strtol(value, &end, 10);
-        if (*value == '\0' || *end != '\0' || timeout_ms < 0 || timeout_ms > 3600000)
-            return tally_error_set(err, TALLY_INVALID, "publish.timeout.ms is 0 to 3600000, not '%s'", value) == TALLY_OK;
-        options->publish_timeout_ms = (int)timeout_ms;
-    } else {
-        return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'", key) == TALLY_OK;
+    else if (strcmp(key, "publish.timeout.ms") == 0)
+        options->publish_timeout_ms = (int)number;
+    else if (strcmp(key, "queue.size") == 0)
+        options->queue_bytes = (size_t)number;
+    else if (strcmp(key, "spool.dir") == 0)
+        options->spool.directory = *value == '\0' ? NULL : value;
+    else if (strcmp(key, "spool.size") == 0)
+        options->spool.bytes = (uint64_t)number;
+    else if (strcmp(key, "spool.sync") == 0)
+        options->spool.sync = *value == 'e' ? SPOOL_SYNC_EACH : *value == 'i' ? SPOOL_SYNC_INTERVAL : SPOOL_SYNC_NEVER;
+    else
+        options->spool.is_oldest_dropped = *value == 'd';
+}
+
+static bool set_own(struct options *options, const char *key, const char *value, struct tally_error *err)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcmp(key, own[i].key) != 0)
+            continue;
+        int64_t number;
+        struct error reason;
+        if (!settings_value_parse(&own[i], value, &number, &reason))
+            return tally_error_set(err, TALLY_INVALID, "%s: %s", key, reason.text) == TALLY_OK;
+        take_own(options, key, value, number);
+        return true;
     }
-    return true;
+    return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'", key) == TALLY_OK;
 }
 
 static bool set_all(struct options *options, const struct tally_setting *settings, struct tally_error *err)
 {
     bool has_servers = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!set_own(options, own[i].key, own[i].fallback, err))
+            return false;
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
         if (!set_property(options->conf, defaults[i].name, defaults[i].value, err))
             return false;
@@ -96,12 +134,19 @@ static bool set_all(struct options *options, const struct tally_setting *setting
         if (setting->value == NULL)
             return tally_error_set(err, TALLY_INVALID, "the setting '%s' has no value", setting->key) == TALLY_OK;
         if (strncmp(setting->key, "kafka.", 6) == 0 ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, err)
-                                                    : !set_own(options, setting, err))
+                                                    : !set_own(options, setting->key, setting->value, err))
             return false;
     }
     for (size_t i = 0; i < sizeof forced / sizeof *forced; i++)
         if (!set_property(options->conf, forced[i].name, forced[i].value, err))
             return false;
+    /* What is in the spool is never given up: it would only be sent again. 0 is for ever. */
+    if (options->spool.directory != NULL && !set_property(options->conf, "message.timeout.ms", "0", err))
+        return false;
+    char text[32];
+    size_t size = sizeof text;
+    if (rd_kafka_conf_get(options->conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
+        options->message_bytes = strtoul(text, NULL, 10);
     if (!has_servers)
         return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set: it says where Kafka is (HOST:PORT)") ==
                TALLY_OK;
@@ -110,8 +155,7 @@ static bool set_all(struct options *options, const struct tally_setting *setting
 
 bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err)
 {
-    *options =
-        (struct options){.topic = "analytics-events", .catalogue_file = "", .publish_timeout_ms = 100, .conf = rd_kafka_conf_new()};
+    *options = (struct options){.conf = rd_kafka_conf_new()};
     if (set_all(options, settings, err))
         return true;
     options_reset(options);

@@ -3,15 +3,21 @@
 #define TALLYMILL_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <librdkafka/rdkafka.h>
 
 #include <tallymill/producer.h>
 
+#include "spool.h"
+
 struct options {
     const char *topic, *catalogue_file; /* borrowed from the settings */
     bool is_unknown_event_refused;
     int publish_timeout_ms;
+    size_t queue_bytes;
+    size_t message_bytes; /* kafka.message.max.bytes: key and value together */
+    struct spool_options spool; /* .directory is NULL without a spool */
     rd_kafka_conf_t *conf; /* owned: options_reset frees it unless it was taken and set to NULL */
 };
 

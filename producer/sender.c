@@ -122,6 +122,7 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     list[used++] = (struct tally_setting){"topics.events", settings_text(settings, "topics.events")};
     list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
+    list[used++] = (struct tally_setting){"publish.timeout.ms", "100"}; /* our patience is in sender_send */
     list[used] = (struct tally_setting){NULL, NULL};
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
     struct tally_error reason;

@@ -4,7 +4,8 @@ if(TARGET producer_core)
   unit_test(producer-import producer_columns.c producer_instant.c producer_input.c producer_rejects.c producer_pace.c producer_command.c
             producer_record.c producer_reader.c producer_resume.c
             LIBS producer_core)
-  unit_test(producer-library producer_library.c LIBS producer_core)
+  unit_test(producer-spool producer_spool.c LIBS producer_core)
+  unit_test(producer-library producer_ring.c producer_library.c LIBS producer_core)
   add_test(NAME producer-symbols COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/producer_symbols.sh $<TARGET_FILE:libtallymill> ${CMAKE_BINARY_DIR}/lib/libtallymill.a)
   add_test(NAME golden-bytes COMMAND ${PROJECT_SOURCE_DIR}/schemas/golden/make.py --check)
 endif()

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "channel.h"
 #include "clock.h"
@@ -17,6 +19,7 @@ static const struct tally_setting mock[] = {
     {"kafka.bootstrap.servers", "ignored:1"}, {"kafka.test.mock.num.brokers", "1"}, {"kafka.linger.ms", "1"}, {NULL, NULL}};
 static const struct tally_setting nobody[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"},
                                               {"kafka.queue.buffering.max.messages", "5"},
+                                              {"queue.size", "256 KiB"},
                                               {"publish.timeout.ms", "50"},
                                               {NULL, NULL}};
 
@@ -115,16 +118,100 @@ Test(library, a_full_queue_answers_in_time_and_close_tells_what_was_not_delivere
     int accepted = 0;
     enum tally_code code;
     tally_event_begin(event, "login");
-    while ((code = tally_publish(producer, event, &err)) == TALLY_OK && accepted < 100)
+    while ((code = tally_publish(producer, event, &err)) == TALLY_OK && accepted < 100000)
         accepted++;
     cr_assert_eq(code, TALLY_FULL, "%s", err.text);
-    cr_assert_eq(accepted, 5);
+    cr_assert(accepted > 1000, "%d", accepted);
     struct tally_counts counts;
     cr_assert(!tally_flush(producer, 50));
     cr_assert(!tally_close(producer, 50, &counts));
-    cr_assert_eq(counts.accepted, 5);
-    cr_assert_eq(counts.failed, 5);
-    cr_assert_eq(fates.failed, 5, "each with its bytes");
+    cr_assert_eq(counts.accepted, accepted);
+    cr_assert_eq(counts.failed, accepted);
+    cr_assert_eq(fates.failed, accepted, "each with its bytes");
+    tally_event_free(event);
+}
+
+static void *publish_until_stopped(void *context)
+{
+    struct tally_event *event = tally_event_new();
+    enum tally_code code = TALLY_OK;
+    while (code == TALLY_OK || code == TALLY_FULL) {
+        tally_event_begin(event, "login");
+        code = tally_publish(context, event, NULL);
+    }
+    tally_event_free(event);
+    return (void *)(uintptr_t)code;
+}
+
+Test(library, is_stopped_while_threads_publish_and_tells_every_fate)
+{
+    struct fates fates = {0};
+    struct tally_producer *producer = open_with(mock, &fates);
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, publish_until_stopped, producer), 0);
+    struct tally_counts counts;
+    int64_t deadline_us = clock_now_us() + 30 * CLOCK_SECOND_US;
+    do {
+        tally_flush(producer, 1);
+        tally_count(producer, &counts);
+    } while (counts.accepted < 1000 && clock_now_us() < deadline_us);
+    tally_stop(producer, 20000, &counts);
+    for (int i = 0; i < 8; i++) {
+        void *code;
+        pthread_join(threads[i], &code);
+        cr_assert_eq((uintptr_t)code, TALLY_FAILED);
+    }
+    cr_assert(counts.accepted > 0);
+    cr_assert_eq(counts.accepted, counts.acknowledged + counts.failed);
+    cr_assert_eq(fates.acknowledged + fates.failed, (int)counts.accepted);
+    cr_assert_eq(tally_check(producer, 100, NULL, NULL), TALLY_FAILED);
+    tally_close(producer, 0, NULL);
+}
+
+Test(library, a_forked_child_is_refused_and_the_parent_goes_on)
+{
+    struct fates fates = {0};
+    struct tally_producer *producer = open_with(mock, &fates);
+    struct tally_event *event = tally_event_new();
+    tally_event_begin(event, "login");
+    cr_assert_eq(tally_publish(producer, event, NULL), TALLY_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        struct tally_error err;
+        bool is_good = tally_publish(producer, event, &err) == TALLY_FAILED && strstr(err.text, "fork") != NULL &&
+                       !tally_flush(producer, 1000) && tally_check(producer, 1000, NULL, NULL) == TALLY_FAILED &&
+                       !tally_close(producer, 1000, NULL);
+        _exit(is_good ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    tally_event_begin(event, "login");
+    cr_assert_eq(tally_publish(producer, event, NULL), TALLY_OK);
+    struct tally_counts counts;
+    cr_assert(tally_close(producer, 20000, &counts));
+    cr_assert_eq(counts.acknowledged, 2);
+    tally_event_free(event);
+}
+
+Test(library, an_event_larger_than_kafka_takes_is_told_at_once)
+{
+    struct tally_setting small[8];
+    memcpy(small, mock, sizeof mock);
+    small[3] = (struct tally_setting){"kafka.message.max.bytes", "1000"};
+    small[4] = (struct tally_setting){NULL, NULL};
+    struct tally_producer *producer = open_with(small, NULL);
+    struct tally_event *event = tally_event_new();
+    struct tally_error err;
+    char text[1001];
+    memset(text, 'x', 1000);
+    text[1000] = '\0';
+    tally_event_begin(event, "login");
+    tally_event_text(event, "action", text);
+    cr_assert_eq(tally_publish(producer, event, &err), TALLY_INVALID);
+    cr_assert_not_null(strstr(err.text, "message.max.bytes"));
+    cr_assert(tally_close(producer, 1000, NULL));
     tally_event_free(event);
 }
 
@@ -178,6 +265,9 @@ Test(library, refuses_wrong_settings_by_name)
                  {"kafka.max.in.flight", "9", "kafka settings"},
                  {"publish.timeout.ms", "-1", "publish.timeout.ms"},
                  {"publish.timeout.ms", "5 s", "publish.timeout.ms"},
+                 {"queue.size", "1 KiB", "queue.size: 1 KiB is out of range"},
+                 {"spool.sync", "eech", "did you mean each"},
+                 {"spool.dir", "/nonexistent/spool", "spool.dir = /nonexistent/spool: No such file"},
                  {"catalogue.unknown", "maybe", "catalogue.unknown"},
                  {"catalogue.file", "/nonexistent/file", "/nonexistent/file"},
                  {"topics.event", "x", "unknown setting 'topics.event'"}};
@@ -201,10 +291,16 @@ struct seen {
     int acknowledged, failed;
 };
 
-static void on_message(void *context, const rd_kafka_message_t *message)
+static void on_message(void *context, const rd_kafka_message_t *message, uint64_t tag)
 {
+    cr_assert_eq(tag, 77);
     struct seen *seen = context;
     message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? seen->acknowledged++ : seen->failed++;
+}
+
+static bool send_one(struct channel *channel, const struct event_message *message)
+{
+    return channel_send(channel, message, &(uint64_t){77}, 1) == 1;
 }
 
 static rd_kafka_conf_t *mock_conf(void)
@@ -226,7 +322,7 @@ Test(channel, a_dead_handle_is_replaced_and_what_it_held_is_sent_again)
     cr_assert_not_null(channel, "%s", err.text);
     struct event_message message = {.key = "k", .key_length = 1, .value = "value", .value_length = 5};
     for (int i = 0; i < EVENTS; i++)
-        cr_assert_eq(channel_send(channel, &message), RD_KAFKA_RESP_ERR_NO_ERROR);
+        cr_assert(send_one(channel, &message));
     cr_assert_eq(
         rd_kafka_test_fatal_error(channel_handle(channel), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "the test says so"),
         RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -236,7 +332,7 @@ Test(channel, a_dead_handle_is_replaced_and_what_it_held_is_sent_again)
     cr_assert_eq(seen.failed, 0);
     cr_assert_eq(seen.acknowledged, EVENTS);
     cr_assert_eq(channel_replacements(channel), 1);
-    cr_assert_eq(channel_send(channel, &message), RD_KAFKA_RESP_ERR_NO_ERROR, "and it goes on");
+    cr_assert(send_one(channel, &message), "and it goes on");
     channel_close(channel);
     cr_assert_eq(seen.acknowledged + seen.failed, EVENTS + 1, "closing gives up what is left, and says so");
 }
@@ -250,7 +346,7 @@ Test(channel, a_handle_that_dies_while_idle_is_replaced_too)
     struct event_message message = {.key = "k", .key_length = 1, .value = "value", .value_length = 5};
     while (channel_replacements(channel) == 0 && clock_now_us() < deadline_us)
         channel_serve(channel, 20);
-    while (channel_send(channel, &message) != RD_KAFKA_RESP_ERR_NO_ERROR && clock_now_us() < deadline_us)
+    while (!send_one(channel, &message) && clock_now_us() < deadline_us)
         channel_serve(channel, 20);
     while (seen.acknowledged == 0 && clock_now_us() < deadline_us)
         channel_serve(channel, 20);

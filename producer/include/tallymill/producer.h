@@ -14,11 +14,13 @@
  *     tally_close(producer, 10000, NULL);
  *     tally_event_free(event);
  *
- * An accepted event is sent idempotently with acks=all and repeated for as long as kafka.message.timeout.ms (5 minutes) lets it;
- * what became of it is counted (tally_count), told to a hook, and told by tally_close. What an event may hold: wire.md.
+ * tally_publish copies the event into a queue and returns: it takes no lock, makes no system call and does not wait. A thread of the
+ * library sends the queue's events, idempotently, with acks=all, and for as long as kafka.message.timeout.ms (5 minutes) lets it; with a
+ * spool (spool.dir) they go through files first, and what Kafka has not acknowledged when the process ends is sent by the next one. What
+ * became of an event is counted (tally_count), told to a hook, and told by tally_close. What an event may hold: wire.md.
  *
- * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
- * may go on using a producer. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent goes
+ * on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
  */
 #ifndef TALLYMILL_PRODUCER_H
 #define TALLYMILL_PRODUCER_H
@@ -61,7 +63,14 @@ struct tally_event;
  *   kafka.*             goes to librdkafka as it stands. kafka.bootstrap.servers is required; enable.idempotence, acks and partitioner
  *                       are ours and refused
  *   topics.events       the topic (analytics-events)
- *   publish.timeout.ms  the longest that tally_publish waits for room in a full queue (100; 0: never waits)
+ *   publish.timeout.ms  the longest that tally_publish waits for room in a full queue (0: never waits)
+ *   queue.size          what the queue between tally_publish and librdkafka holds (4 MiB; librdkafka holds kafka.queue.buffering.max.*)
+ *   spool.dir           a directory of this process's own, made if missing: events survive Kafka's absence and the process (no spool)
+ *   spool.size          all its files together (1 GiB)
+ *   spool.sync          interval: events are in the file a millisecond after tally_publish, where they survive the process, and on the
+ *                       disk within 200 ms, where they survive the machine; never: the latter is left to the kernel; each: tally_publish
+ *                       returns once the event is on the disk, which takes as long as the disk takes (interval)
+ *   spool.full          refuse: tally_publish answers TALLY_FULL; drop_oldest: the oldest events go, and count as failed (refuse)
  *   catalogue.file      the known events as JSON (the copy built in)
  *   catalogue.unknown   accept or reject events that the catalogue does not name (accept) */
 /* clang-format on */
@@ -100,22 +109,29 @@ TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings
 TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int *topic_partitions,
                                       struct tally_error *err);
 
-/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else nothing was taken and err
- * (may be NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only
- * while the queue is full, and no longer than publish.timeout.ms. */
+/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else it promises nothing and err (may be
+ * NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only while the queue
+ * is full, and no longer than publish.timeout.ms; with spool.sync = each also for the disk. */
 TALLY_API enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err);
 
-/* Since tally_open. accepted - acknowledged - failed are on their way. */
+/* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next one). */
 struct tally_counts {
     uint64_t accepted, acknowledged, failed;
+    uint64_t recovered; /* found in the spool by tally_open */
+    uint64_t dropped;   /* of failed: from a full spool, by spool.full = drop_oldest */
+    uint64_t damaged;   /* of failed: the spool's files did not hold them any more, or not as they were written */
 };
 TALLY_API void tally_count(const struct tally_producer *producer, struct tally_counts *counts);
 
 /* Waits until nothing is on its way: all that was accepted was acknowledged or has failed. False when timeout_ms passed first. */
 TALLY_API bool tally_flush(struct tally_producer *producer, int timeout_ms);
 
-/* Flushes for up to timeout_ms, gives up what is left (which counts as failed and is told to the hook) and frees the producer, also
- * when it answers false: not everything accepted was acknowledged. counts may be NULL. No other thread may be inside a call. */
+/* Refuses new events, flushes for up to timeout_ms and gives up what is left (which counts as failed and is told to the hook; with a spool it
+ * stays there instead). False: not everything was acknowledged. counts may be NULL. Other threads may be inside calls and go on
+ * making them: tally_publish answers TALLY_FAILED from now on. The producer is then only good for tally_count and tally_close. */
+TALLY_API bool tally_stop(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
+
+/* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. */
 TALLY_API bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
 /* The library's version, "0.1.0". */

@@ -1,0 +1,480 @@
+/* courier.c - see courier.h.
+ *
+ * An application's thread only copies its message into the ring. The courier looks there once a millisecond while events come and takes
+ * what has gathered, so that neither it nor librdkafka's threads are woken for single events. When none has come for a while it dozes,
+ * and the next one wakes it with one system call. A wake-up for each event was rejected: it is what makes rd_kafka_produce slow at
+ * the 99th percentile.
+ *
+ * With a spool each message goes through it, and not only while Kafka is away: what a process holds in memory when it is killed is lost,
+ * and it cannot know beforehand that Kafka or it will die. So there is one way for every message, in one order.
+ *
+ * Invariant: accepted + recovered = acknowledged + failed + what ring, spool and librdkafka hold. A message is counted as accepted
+ * before the courier can see it, so that its fate can never be counted first.
+ *
+ * A wake-up cannot be lost: a publisher moves the ring's tail and then looks whether the courier dozes; the courier says that it dozes and
+ * then looks whether the tail moved; all four in the one order of sequentially consistent operations.
+ */
+#include "courier.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "channel.h"
+#include "clock.h"
+#include "ring.h"
+#include "spool.h"
+
+enum {
+    LOOK_US = 1000,          /* between two looks at the ring while events come: beside linger.ms nobody sees it */
+    LIVELY_US = 100000,      /* after the last event, before it dozes */
+    DOZE_PENDING_US = 20000, /* deliveries are on their way and are looked for */
+    DOZE_US = 500000,        /* librdkafka's logs and its death are looked for */
+    FULL_MS = 10,            /* librdkafka's queue is full: deliveries make room */
+    /* A waiter looks again this often, whatever it is told: the courier may miss one that has just begun to wait. */
+    WAITER_LOOK_US = 20000,
+    SEND_AGAIN_US = 1000000, /* after Kafka refused something from the spool */
+    SYNC_WAIT_US = 30000000, /* spool.sync = each: the longest that a disk may take */
+    COMMIT_WAIT_US = 1000000,
+};
+
+struct courier {
+    struct ring *ring;
+    struct channel *channel;
+    struct spool *spool; /* NULL: none */
+    struct tally_hooks hooks;
+    size_t message_bytes;
+    int publish_timeout_ms;
+    bool is_synced_each;
+
+    atomic_uint_fast64_t acknowledged, failed, recovered, dropped, damaged;
+    atomic_bool is_refusing;      /* the spool is full, or its disk */
+    _Atomic uint64_t synced;      /* the ring's messages up to this position are on the disk */
+    uint64_t appended;            /* ... in the spool */
+    bool must_rewind;             /* something from the spool was refused and will be sent again */
+    int64_t rewind_us;            /* not before */
+    size_t pending_when_full;     /* librdkafka took no more with so many; SIZE_MAX: it did */
+    int64_t moved_us;             /* when a message last moved */
+    bool has_told_trouble;
+
+    sem_t bell;
+    atomic_bool is_dozing, is_stopping, is_stopped;
+    pthread_mutex_t mutex; /* only for those who wait */
+    pthread_cond_t progress;
+    atomic_uint waiters;
+    pthread_t thread;
+    bool is_started;
+
+    struct event_message messages[CHANNEL_BATCH];
+    uint64_t tags[CHANNEL_BATCH]; /* of the spool's messages: sequence + 1 */
+};
+
+/* -- What became of a message --------------------------------------------------------------------------------------------------- */
+
+/* Kafka will never take this message, however often it is sent. */
+static bool is_refused_for_good(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+           code == RD_KAFKA_RESP_ERR_INVALID_MSG || code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
+           code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+}
+
+static void tell_fate(struct courier *courier, const struct tally_delivery *delivery)
+{
+    if (courier->hooks.delivered != NULL)
+        courier->hooks.delivered(courier->hooks.context, delivery);
+    /* Counted last: when a flush sees the number, the hook has seen the event. */
+    atomic_fetch_add(delivery->error == NULL ? &courier->acknowledged : &courier->failed, 1);
+}
+
+static void on_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag)
+{
+    struct courier *courier = context;
+    bool is_acknowledged = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (tag != 0) {
+        if (!is_acknowledged && !is_refused_for_good(message->err)) {
+            courier->must_rewind = true;
+            courier->rewind_us = clock_now_us() + SEND_AGAIN_US;
+            return; /* it stays in the spool */
+        }
+        if (!spool_done(courier->spool, tag - 1))
+            return; /* dropped meanwhile, and counted as that */
+    }
+    tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->payload + EVENT_ID_POSITION,
+                                                .error = is_acknowledged ? NULL : rd_kafka_err2str(message->err),
+                                                .topic_partition = is_acknowledged ? message->partition : -1,
+                                                .offset = is_acknowledged ? message->offset : -1,
+                                                .key = message->key,
+                                                .value = message->payload,
+                                                .key_length = message->key_len,
+                                                .value_length = message->len});
+}
+
+static void on_log(void *context, int level, const char *text)
+{
+    const struct courier *courier = context;
+    if (courier->hooks.log != NULL)
+        courier->hooks.log(courier->hooks.context, level, text);
+}
+
+static void on_lost(void *context, uint64_t count, bool is_dropped)
+{
+    struct courier *courier = context;
+    char text[128];
+    snprintf(text, sizeof text,
+             is_dropped ? "the spool is full: its oldest %llu events are given up"
+                        : "%llu events of the spool cannot be read any more: they are lost",
+             (unsigned long long)count);
+    on_log(courier, 3, text);
+    atomic_fetch_add(is_dropped ? &courier->dropped : &courier->damaged, count);
+    atomic_fetch_add(&courier->failed, count);
+}
+
+static void give_up(struct courier *courier, const struct event_message *message)
+{
+    tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->value + EVENT_ID_POSITION,
+                                                .error = "the producer was closed before Kafka took it",
+                                                .topic_partition = -1,
+                                                .offset = -1,
+                                                .key = message->key,
+                                                .value = message->value,
+                                                .key_length = message->key_length,
+                                                .value_length = message->value_length});
+}
+
+/* -- The way of a message ------------------------------------------------------------------------------------------------------- */
+
+/* Has there been a full load, so that it is worth looking again at once? */
+static bool carry_from_ring(struct courier *courier, int64_t now_us)
+{
+    size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
+    size_t sent = channel_send(courier->channel, courier->messages, NULL, taken);
+    ring_free_taken(courier->ring, courier->messages, sent);
+    if (sent > 0)
+        courier->moved_us = now_us;
+    if (sent < taken)
+        channel_serve(courier->channel, FULL_MS);
+    return taken == CHANNEL_BATCH;
+}
+
+static void tell_trouble(struct courier *courier)
+{
+    const char *trouble = spool_trouble(courier->spool);
+    if (trouble != NULL && !courier->has_told_trouble)
+        on_log(courier, 3, trouble);
+    courier->has_told_trouble = trouble != NULL;
+}
+
+static bool carry_into_spool(struct courier *courier, int64_t now_us)
+{
+    size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
+    size_t kept = spool_append(courier->spool, courier->messages, taken);
+    ring_free_taken(courier->ring, courier->messages, kept);
+    courier->appended = ring_freed(courier->ring);
+    atomic_store(&courier->is_refusing, kept < taken);
+    if (kept > 0)
+        courier->moved_us = now_us;
+    if (spool_flush(courier->spool, now_us))
+        atomic_store(&courier->synced, courier->appended);
+    tell_trouble(courier);
+    return taken == CHANNEL_BATCH && kept == taken;
+}
+
+/* Nothing new is sent until all has come back, so that a session's order is as good as when it was sent first. */
+static bool must_wait_for_rewind(struct courier *courier, int64_t now_us)
+{
+    if (!courier->must_rewind)
+        return false;
+    if (channel_pending(courier->channel) > 0 || now_us < courier->rewind_us)
+        return true;
+    spool_rewind(courier->spool);
+    courier->must_rewind = false;
+    return false;
+}
+
+static bool carry_from_spool(struct courier *courier, int64_t now_us)
+{
+    if (must_wait_for_rewind(courier, now_us))
+        return false;
+    if (channel_pending(courier->channel) >= courier->pending_when_full)
+        return false;
+    courier->pending_when_full = SIZE_MAX;
+    size_t read = spool_read(courier->spool, courier->messages, courier->tags, CHANNEL_BATCH);
+    for (size_t i = 0; i < read; i++)
+        courier->tags[i]++;
+    size_t sent = channel_send(courier->channel, courier->messages, courier->tags, read);
+    if (sent < read) {
+        spool_unread(courier->spool, &courier->messages[sent], courier->tags[sent] - 1);
+        courier->pending_when_full = channel_pending(courier->channel);
+    }
+    if (sent > 0)
+        courier->moved_us = now_us;
+    return read > 0 && sent == read; /* a read may end with its buffer */
+}
+
+static bool carry(struct courier *courier, int64_t now_us)
+{
+    if (courier->spool == NULL)
+        return carry_from_ring(courier, now_us);
+    bool has_more = carry_into_spool(courier, now_us);
+    return carry_from_spool(courier, now_us) || has_more;
+}
+
+static void rest(struct courier *courier, int64_t pause_us)
+{
+    int64_t until_us = clock_now_us() + pause_us;
+    struct timespec until = {.tv_sec = until_us / CLOCK_SECOND_US, .tv_nsec = until_us % CLOCK_SECOND_US * 1000};
+    while (sem_clockwait(&courier->bell, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR) {
+    }
+}
+
+static void doze(struct courier *courier)
+{
+    struct tally_counts counts;
+    courier_count(courier, &counts);
+    bool has_pending = counts.accepted + counts.recovered != counts.acknowledged + counts.failed;
+    atomic_store(&courier->is_dozing, true);
+    if (ring_is_empty(courier->ring))
+        rest(courier, has_pending ? DOZE_PENDING_US : DOZE_US);
+    atomic_store(&courier->is_dozing, false);
+}
+
+static void wake_waiters(struct courier *courier)
+{
+    if (atomic_load(&courier->waiters) == 0)
+        return;
+    pthread_mutex_lock(&courier->mutex);
+    pthread_cond_broadcast(&courier->progress);
+    pthread_mutex_unlock(&courier->mutex);
+}
+
+static void *run(void *context)
+{
+    struct courier *courier = context;
+    while (!atomic_load(&courier->is_stopping)) {
+        int64_t now_us = clock_now_us();
+        bool has_more = carry(courier, now_us);
+        channel_serve(courier->channel, 0);
+        wake_waiters(courier);
+        if (has_more)
+            continue;
+        if (now_us - courier->moved_us < LIVELY_US)
+            rest(courier, LOOK_US);
+        else
+            doze(courier);
+    }
+    return NULL;
+}
+
+/* -- Life ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Signals are the application's business: none is delivered to our thread. */
+static bool start_thread(struct courier *courier)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    courier->is_started = pthread_create(&courier->thread, NULL, run, courier) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return courier->is_started;
+}
+
+static struct courier *new_courier(const struct options *options, const struct tally_hooks *hooks)
+{
+    struct courier *courier = calloc(1, sizeof *courier);
+    if (courier == NULL)
+        return NULL;
+    if (hooks != NULL) /* a caller built against an earlier release has a shorter struct */
+        memcpy(&courier->hooks, hooks, hooks->size < sizeof courier->hooks ? hooks->size : sizeof courier->hooks);
+    courier->publish_timeout_ms = options->publish_timeout_ms;
+    courier->message_bytes = options->message_bytes;
+    courier->is_synced_each = options->spool.directory != NULL && options->spool.sync == SPOOL_SYNC_EACH;
+    courier->moved_us = clock_now_us();
+    courier->pending_when_full = SIZE_MAX;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&courier->progress, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&courier->mutex, NULL);
+    sem_init(&courier->bell, 0, 0);
+    return courier;
+}
+
+struct courier *courier_open(struct options *options, const struct tally_hooks *hooks, struct tally_error *err)
+{
+    struct courier *courier = new_courier(options, hooks);
+    if (courier == NULL || (courier->ring = ring_new(options->queue_bytes)) == NULL) {
+        tally_error_set(err, TALLY_FAILED, "no memory");
+        goto out;
+    }
+    if (options->spool.directory != NULL) {
+        uint64_t recovered;
+        courier->spool = spool_open(&options->spool, on_lost, courier, &recovered, err);
+        if (courier->spool == NULL)
+            goto out;
+        atomic_store(&courier->recovered, recovered);
+    }
+    courier->channel = channel_open(options->conf, options->topic, on_delivered, on_log, courier, err);
+    options->conf = NULL; /* the channel has it */
+    if (courier->channel == NULL)
+        goto out;
+    if (start_thread(courier))
+        return courier;
+    tally_error_set(err, TALLY_FAILED, "no thread can be started");
+out:
+    if (courier != NULL)
+        courier_close(courier);
+    return NULL;
+}
+
+/* What nobody carries any more: into the spool, or given up. A publisher that has just been shut out may still be copying. */
+static void empty_ring(struct courier *courier)
+{
+    int64_t deadline_us = clock_now_us() + COMMIT_WAIT_US;
+    while (!ring_is_empty(courier->ring) && clock_now_us() < deadline_us) {
+        size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
+        size_t kept = courier->spool == NULL ? 0 : spool_append(courier->spool, courier->messages, taken);
+        for (size_t i = kept; i < taken; i++)
+            give_up(courier, &courier->messages[i]);
+        ring_free_taken(courier->ring, courier->messages, taken);
+        if (taken == 0)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
+    }
+}
+
+void courier_stop(struct courier *courier, int timeout_ms)
+{
+    if (courier->ring == NULL || courier->channel == NULL || atomic_exchange(&courier->is_stopped, true))
+        return;
+    ring_shut(courier->ring);
+    if (courier->is_started) {
+        courier_flush(courier, timeout_ms);
+        atomic_store(&courier->is_stopping, true);
+        sem_post(&courier->bell);
+        pthread_join(courier->thread, NULL);
+    }
+    empty_ring(courier);
+    channel_close(courier->channel);
+    courier->channel = NULL;
+    if (courier->spool != NULL) {
+        atomic_store(&courier->synced, spool_flush(courier->spool, INT64_MAX) ? ring_freed(courier->ring) : courier->synced);
+        spool_close(courier->spool);
+        courier->spool = NULL;
+    }
+    wake_waiters(courier);
+}
+
+void courier_close(struct courier *courier)
+{
+    courier_stop(courier, 0);
+    spool_close(courier->spool); /* where opening did not come further */
+    ring_delete(courier->ring);
+    pthread_cond_destroy(&courier->progress);
+    pthread_mutex_destroy(&courier->mutex);
+    sem_destroy(&courier->bell);
+    free(courier);
+}
+
+/* -- Calls of the application --------------------------------------------------------------------------------------------------- */
+
+/* Waits for the courier to come round, but not past the deadline. */
+static void wait_progress(struct courier *courier, int64_t now_us, int64_t deadline_us)
+{
+    int64_t until_us = now_us + WAITER_LOOK_US < deadline_us ? now_us + WAITER_LOOK_US : deadline_us;
+    struct timespec until = {.tv_sec = until_us / CLOCK_SECOND_US, .tv_nsec = until_us % CLOCK_SECOND_US * 1000};
+    pthread_mutex_lock(&courier->mutex);
+    atomic_fetch_add(&courier->waiters, 1);
+    pthread_cond_timedwait(&courier->progress, &courier->mutex, &until);
+    atomic_fetch_sub(&courier->waiters, 1);
+    pthread_mutex_unlock(&courier->mutex);
+}
+
+static void wake(struct courier *courier)
+{
+    if (atomic_load(&courier->is_dozing) && atomic_exchange(&courier->is_dozing, false))
+        sem_post(&courier->bell);
+}
+
+/* Once full, a quarter has to be free before it is worth trying again: not one place, and then one switch of threads an event. */
+static enum ring_answer put_with_patience(struct courier *courier, const struct event_message *message, uint64_t *position)
+{
+    int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * courier->publish_timeout_ms;
+    enum ring_answer answer = RING_FULL;
+    while (answer == RING_FULL && now_us < deadline_us) {
+        wait_progress(courier, now_us, deadline_us);
+        now_us = clock_now_us();
+        if (now_us >= deadline_us || ring_used(courier->ring) <= ring_capacity(courier->ring) / 4 * 3)
+            answer = ring_put(courier->ring, message, position);
+    }
+    return answer;
+}
+
+static enum tally_code wait_until_synced(struct courier *courier, uint64_t position, struct tally_error *err)
+{
+    int64_t now_us = clock_now_us(), deadline_us = now_us + SYNC_WAIT_US;
+    while (atomic_load(&courier->synced) < position) {
+        if (now_us >= deadline_us || atomic_load(&courier->is_refusing) || atomic_load(&courier->is_stopped))
+            return tally_error_set(err, TALLY_FULL, "the spool's disk has not confirmed the event: publish it again");
+        wait_progress(courier, now_us, deadline_us);
+        now_us = clock_now_us();
+    }
+    return TALLY_OK;
+}
+
+enum tally_code courier_put(struct courier *courier, const struct event_message *message, struct tally_error *err)
+{
+    if (message->key_length + message->value_length > courier->message_bytes)
+        return tally_error_set(err, TALLY_INVALID, "the event is larger than kafka.message.max.bytes");
+    if (courier->is_synced_each && atomic_load_explicit(&courier->is_refusing, memory_order_relaxed))
+        return tally_error_set(err, TALLY_FULL, "the spool is full, or its disk");
+    uint64_t position;
+    enum ring_answer answer = ring_put(courier->ring, message, &position);
+    if (answer == RING_FULL && courier->publish_timeout_ms > 0)
+        answer = put_with_patience(courier, message, &position);
+    wake(courier);
+    switch (answer) {
+    case RING_PUT: return courier->is_synced_each ? wait_until_synced(courier, position, err) : TALLY_OK;
+    case RING_FULL: return tally_error_set(err, TALLY_FULL, "the queue is full: Kafka takes events more slowly than they come, or not at all");
+    default: return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
+    }
+}
+
+void courier_count(const struct courier *courier, struct tally_counts *counts)
+{
+    counts->damaged = atomic_load(&courier->damaged);
+    counts->dropped = atomic_load(&courier->dropped);
+    counts->acknowledged = atomic_load(&courier->acknowledged);
+    counts->failed = atomic_load(&courier->failed);
+    counts->recovered = atomic_load(&courier->recovered);
+    counts->accepted = ring_count(courier->ring); /* last: with recovered never less than the two */
+}
+
+bool courier_flush(struct courier *courier, int timeout_ms)
+{
+    int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * timeout_ms;
+    for (;;) {
+        struct tally_counts counts;
+        courier_count(courier, &counts);
+        if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed)
+            return true;
+        if (now_us >= deadline_us || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
+            return false;
+        wait_progress(courier, now_us, deadline_us);
+        now_us = clock_now_us();
+    }
+}
+
+enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err)
+{
+    if (atomic_load(&courier->is_stopped))
+        return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
+    return channel_check(courier->channel, timeout_ms, topic_partitions, err);
+}

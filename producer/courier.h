@@ -1,0 +1,35 @@
+/* courier.h - the thread between an application's calls and librdkafka: it carries messages from the ring to Kafka, by way of the spool if
+ * there is one, and tells what became of each.
+ *
+ * courier_put, courier_count, courier_flush, courier_stop and courier_check: any thread. The hooks are called from the courier's thread
+ * (in courier_stop: from the caller's, once that thread has ended).
+ */
+#ifndef TALLYMILL_COURIER_H
+#define TALLYMILL_COURIER_H
+
+#include <stdbool.h>
+
+#include <tallymill/producer.h>
+
+#include "event.h"
+#include "options.h"
+
+struct courier;
+
+/* Takes what it wants of options (conf: whatever the outcome). NULL: *err. */
+struct courier *courier_open(struct options *options, const struct tally_hooks *hooks, struct tally_error *err);
+
+/* Hands a message over; see tally_publish. */
+enum tally_code courier_put(struct courier *courier, const struct event_message *message, struct tally_error *err);
+
+void courier_count(const struct courier *courier, struct tally_counts *counts);
+bool courier_flush(struct courier *courier, int timeout_ms);
+enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err);
+
+/* Refuses new messages, flushes for up to timeout_ms, and gives up what is left (without a spool). Once; later calls do nothing. */
+void courier_stop(struct courier *courier, int timeout_ms);
+
+/* Frees it, stopped or not. */
+void courier_close(struct courier *courier);
+
+#endif
