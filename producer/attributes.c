@@ -51,7 +51,7 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key)
     if (to == NULL)
         return false;
     event->end = (size_t)(pack_str(to, key, (uint32_t)length) - event->bytes);
-    switch (keys_add(&event->keys, event->bytes, map, event->end - length, length)) {
+    switch (keys_add(&event->keys, event->bytes, map, event->end - length, key, length)) {
     case KEYS_NEW: return true;
     case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.100s' stands twice in one map", key);
     default: return event_fail(event, TALLY_FAILED, "no memory for the event's keys");

@@ -11,17 +11,21 @@
 #include <stdint.h>
 
 struct keys_entry {
-    uint32_t generation; /* an entry of an earlier generation is empty */
-    uint32_t map;
-    uint32_t hash;
-    uint32_t position;
-    uint32_t length;
+    uint32_t map, position, length;
+    uint32_t hash, generation; /* in the table only; an entry of an earlier generation is empty */
 };
 
+enum { KEYS_FEW = 32 };
+
 struct keys {
+    size_t count;
+    /* The first KEYS_FEW, in the order in which they came. */
+    uint64_t seen[4]; /* a bit by the mark: where it is not set, there is no need to look */
+    uint64_t marks[KEYS_FEW];
+    struct keys_entry few[KEYS_FEW];
+    /* All, once there are more. */
     struct keys_entry *entries;
     size_t capacity; /* a power of two, or 0 */
-    size_t count;
     uint32_t generation;
     uint64_t seed;
 };
@@ -32,7 +36,7 @@ void keys_init(struct keys *keys);
 void keys_free(struct keys *keys);
 void keys_reset(struct keys *keys);
 
-/* Notes that the key bytes[position, position + length) is used in the map with that number. */
-enum keys_answer keys_add(struct keys *keys, const uint8_t *bytes, uint32_t map, size_t position, size_t length);
+/* Notes that `key`, which is also bytes[position, position + length), is used in the map with that number. `length` is not 0. */
+enum keys_answer keys_add(struct keys *keys, const uint8_t *bytes, uint32_t map, size_t position, const char *key, size_t length);
 
 #endif

@@ -1,7 +1,7 @@
 /* text.c - see text.h.
  *
  * Nearly all text is ASCII: eight bytes at a time are asked whether one is above 127 or zero, and only then does the byte-wise
- * check run. A decoder by table was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
+ * check run; most texts are short, so the last word overlaps the one before instead of being taken byte by byte. A decoder by table was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
  */
 #include "text.h"
 
@@ -43,14 +43,40 @@ static size_t code_point_length(const uint8_t *at, size_t left)
     return length;
 }
 
-const char *text_fault(const char *text, size_t length)
+static uint64_t load_8(const uint8_t *at)
 {
-    if (length == 0) /* text may then be NULL */
-        return NULL;
-    const uint8_t *at = (const uint8_t *)text, *end = at + length;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static uint64_t load_4(const uint8_t *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* All of it, without a loop over single bytes: the last word overlaps the one before. */
+static bool is_all_plain(const uint8_t *at, size_t length)
+{
+    if (length >= 8) {
+        const uint8_t *last = at + length - 8;
+        for (; at < last; at += 8)
+            if (!is_plain(load_8(at)))
+                return false;
+        return is_plain(load_8(last));
+    }
+    if (length >= 4)
+        return is_plain(load_4(at) << 32 | load_4(at + length - 4));
+    return is_plain(LOW_BITS << 24 | (uint64_t)at[0] << 16 | (uint64_t)at[length / 2] << 8 | at[length - 1]);
+}
+
+/* From the first byte on that is not plain. */
+static const char *slow_fault(const uint8_t *at, const uint8_t *end)
+{
     while (at < end) {
-        uint64_t word;
-        if (end - at >= 8 && (memcpy(&word, at, sizeof word), is_plain(word))) {
+        if (end - at >= 8 && is_plain(load_8(at))) {
             at += 8;
         } else if (*at == 0) {
             return "holds a NUL";
@@ -64,4 +90,12 @@ const char *text_fault(const char *text, size_t length)
         }
     }
     return NULL;
+}
+
+const char *text_fault(const char *text, size_t length)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    if (length == 0 || is_all_plain(at, length)) /* empty text may be NULL */
+        return NULL;
+    return slow_fault(at, at + length);
 }
