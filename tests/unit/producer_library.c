@@ -125,8 +125,8 @@ Test(library, a_full_queue_answers_in_time_and_close_tells_what_was_not_delivere
     struct tally_counts counts;
     cr_assert(!tally_flush(producer, 50));
     cr_assert(!tally_close(producer, 50, &counts));
-    cr_assert_eq(counts.accepted, accepted);
-    cr_assert_eq(counts.failed, accepted);
+    cr_assert_eq((int)counts.accepted, accepted);
+    cr_assert_eq((int)counts.failed, accepted);
     cr_assert_eq(fates.failed, accepted, "each with its bytes");
     tally_event_free(event);
 }

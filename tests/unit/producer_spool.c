@@ -442,7 +442,7 @@ Test(spool, keeps_what_kafka_did_not_take_and_the_next_producer_sends_it)
         }
         cr_assert(!tally_close(producer, 20, &counts));
         cr_assert_eq(counts.accepted, 100);
-        cr_assert_eq(counts.recovered, 100 * round);
+        cr_assert_eq(counts.recovered, (uint64_t)(100 * round));
         cr_assert_eq(counts.acknowledged + counts.failed, 0);
     }
     struct tally_producer *producer = open_producer(path, NULL, "never");
