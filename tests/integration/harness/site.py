@@ -10,7 +10,7 @@ import re
 import secrets
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import NewPartitions
 
 from checker.check import check_system
 
@@ -159,12 +159,11 @@ class Site:
         wait_until(folded, deadline, "the statistics to take in the ledger", despite)
 
     def add_partitions(self, total):
-        admin = AdminClient({"bootstrap.servers": self.stack.bootstrap})
-        admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
+        self.stack.admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
 
     def delete_topic(self):
         """Deletes the topic, and returns once the broker no longer knows it."""
-        admin = AdminClient({"bootstrap.servers": self.stack.bootstrap})
+        admin = self.stack.admin
         admin.delete_topics([self.topic])[self.topic].result(30)
         wait_until(lambda: self.topic not in admin.list_topics(timeout=10).topics, 30, "the topic to be gone")
 
@@ -192,7 +191,9 @@ class Site:
     def close(self):
         for program in self.programs:
             program.kill()
+        self.publisher = None  # its threads end with it
         self.stack.drop_database(self.database)
+        self.stack.admin.delete_topics([self.topic])  # not waited for: it only spares a killed broker the recovery
         for program in self.programs:
             assert not SANITIZER_REPORT.search(program.log()), program.log()[-6000:]
 

@@ -6,6 +6,7 @@ import pathlib
 import signal
 
 import psycopg2
+from confluent_kafka.admin import AdminClient
 from psycopg2 import extensions
 
 from .database import Database
@@ -33,6 +34,7 @@ class Stack:
         self.settings.read(self.state / "settings.ini")
         self.bootstrap = self.settings["kafka"]["bootstrap.servers"]
         self.dsn = self.settings["postgres"]["dsn"]
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})  # kept: an answer comes only while it lives
         return self
 
     def __exit__(self, *_):
