@@ -16,6 +16,7 @@
 #include "error.h"
 #include "leader.h"
 #include "log.h"
+#include "rollups.h"
 #include "service.h"
 #include "session.h"
 #include "settings.h"
@@ -33,6 +34,7 @@ struct aggregator {
     struct session *session; /* NULL: not connected */
     struct leader leader;
     struct cycle cycle;
+    struct rollups rollups;
     int64_t progress_us; /* monotonic: when something last went well */
     int64_t pause_us;    /* after the next failure */
     int hard_errors;     /* in a row, that are not ERROR_RETRY */
@@ -56,10 +58,30 @@ static void sleep_us(int64_t duration_us)
     }
 }
 
+/* Sleeps between two cycles, while the rollups' own session is looked after. */
+static void rest_us(struct aggregator *aggregator, int64_t duration_us)
+{
+    int64_t deadline_us = clock_now_us() + duration_us;
+    for (;;) { /* ends: at the deadline or with a stop */
+        int64_t now_us = clock_now_us();
+        service_watchdog(now_us);
+        service_take_reload();
+        if (service_is_stopping() || now_us >= deadline_us)
+            return;
+        rollups_turn(&aggregator->rollups, aggregator->leader.epoch, now_us);
+        int64_t left_us = deadline_us - now_us, wait_us = rollups_wait_us(&aggregator->rollups, now_us);
+        struct pollfd sources[] = {{.fd = service_fd(), .events = POLLIN},
+                                   {.fd = rollups_socket(&aggregator->rollups), .events = POLLIN}};
+        int64_t wait_ms = ((wait_us < left_us ? wait_us : left_us) + 999) / 1000;
+        poll(sources, 2, wait_ms < 1000 ? (int)wait_ms : 1000);
+    }
+}
+
 static void disconnect(struct aggregator *aggregator)
 {
     session_close(aggregator->session);
     aggregator->session = NULL;
+    rollups_stop(&aggregator->rollups);
     leader_forget(&aggregator->leader);
     cycle_forget(&aggregator->cycle);
 }
@@ -136,13 +158,16 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     if (!aggregator->leader.is_leading) {
         log_warn("leadership lost", "leader=%s epoch=%" PRId64, aggregator->leader.name, aggregator->leader.epoch);
         cycle_forget(&aggregator->cycle);
+        rollups_stop(&aggregator->rollups);
         return true;
     }
     went_well(aggregator);
     tell(aggregator, &report);
     aggregator->is_done = aggregator->once && report.is_settled;
+    if (aggregator->is_done && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
+        return recover(aggregator, "computing rollups", err);
     if (!aggregator->is_done && !report.has_more)
-        sleep_us(settings_int(aggregator->settings, "aggregator.interval"));
+        rest_us(aggregator, settings_int(aggregator->settings, "aggregator.interval"));
     return true;
 }
 
@@ -170,6 +195,7 @@ bool aggregator_run(const struct settings *settings, bool once, struct error *er
                     err))
         return false;
     leader_init(&aggregator.leader);
+    rollups_init(&aggregator.rollups, settings);
     srandom((unsigned)clock_wall_us());
     bool succeeded = true;
     while (succeeded && !service_is_stopping() &&

@@ -25,6 +25,7 @@ enum { SLICE_MS = 200, TUPLES_BETWEEN_LOOKS = 4096 };
 struct session {
     PGconn *conn;
     bool was_stopped, is_unstoppable;
+    PGresult *sent_result; /* of session_send(), until it is handed over */
 };
 
 struct session *session_open(const char *dsn, struct error *err)
@@ -47,6 +48,7 @@ void session_close(struct session *session)
 {
     if (!session)
         return;
+    PQclear(session->sent_result);
     PQfinish(session->conn);
     free(session);
 }
@@ -179,6 +181,51 @@ PGresult *session_ask_all(struct session *session, const char *sql, struct error
         return NULL;
     }
     return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
+}
+
+bool session_send(struct session *session, const char *sql, struct error *err)
+{
+    PQclear(session->sent_result);
+    session->sent_result = NULL;
+    return PQsendQuery(session->conn, sql) ? flush(session, clock_now_us() + CONNECT_TIMEOUT_US, err) : broken(session, err);
+}
+
+bool session_look(struct session *session, PGresult **result, bool *is_done, struct error *err)
+{
+    *result = NULL;
+    *is_done = false;
+    if (!PQconsumeInput(session->conn))
+        return broken(session, err);
+    while (!PQisBusy(session->conn)) { /* ends: libpq gives NULL after the last result, or is busy */
+        PGresult *next = PQgetResult(session->conn);
+        *is_done = next == NULL;
+        if (*is_done)
+            break;
+        ExecStatusType status = PQresultStatus(next);
+        if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+            postgres_error(err, session->conn, next);
+            PQclear(next);
+            return false;
+        }
+        bool has_rows = status == PGRES_TUPLES_OK;
+        PQclear(has_rows ? session->sent_result : next);
+        session->sent_result = has_rows ? next : session->sent_result;
+    }
+    if (*is_done) {
+        *result = session->sent_result;
+        session->sent_result = NULL;
+    }
+    return true;
+}
+
+bool session_wait(struct session *session, int64_t deadline_us, struct error *err)
+{
+    return wait_for_socket(session, POLLIN, deadline_us, err);
+}
+
+int session_socket(const struct session *session)
+{
+    return PQsocket(session->conn);
 }
 
 /* Up to the answer that COPY has begun. */

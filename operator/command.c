@@ -13,6 +13,7 @@ const struct command commands[] = {
     {"verify", "compare the daily statistics with the raw events", verify_run},
     {"dlq", "look at dead letters, and send them again after a fix", dlq_run},
     {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
+    {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {NULL, NULL, NULL},
 };
 

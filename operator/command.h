@@ -19,6 +19,7 @@ int audit_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int dlq_run(int argc, char **argv);
 int reset_run(int argc, char **argv);
+int refresh_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

@@ -1,8 +1,9 @@
-/* migrate.c - `tallymill migrate`: the schema, the topic where it is missing, and the months ahead.
+/* migrate.c - `tallymill migrate`: the schema, the rollups, the topic where it is missing, and the months ahead.
  *
  * Everything is checked before anything is changed, and each step leaves something whole: a migration commits with its row, a topic
  * is there or not, a month is attached or not. So the answer to any failure is to run it again. The topic comes last but one: a
- * database that refuses must not leave a topic behind that producers would start to fill.
+ * database that refuses must not leave a topic behind that producers would start to fill. A rollup file with an error is named and
+ * holds up nothing else: everything is done, and then the exit code is 2.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "command.h"
 #include "kafka.h"
 #include "postgres.h"
+#include "rollups.h"
 #include "schema.h"
 #include "settings.h"
 #include "terminal.h"
@@ -35,6 +37,7 @@ static const struct kafka_forced topic_settings[] = {
 /* What was done, for the report. */
 struct migrate_report {
     struct schema_ground ground;
+    struct rollups_report rollups;
     int applied, months_made, months_ahead;
     const char *topic;
     bool topic_asked, topic_made;
@@ -94,9 +97,34 @@ static void print_schema(const struct migrate_report *report, bool is_check)
     printf(")\n");
 }
 
+/* Refused files are talk, and go to stderr in every form of the report. */
+static void print_refused(const struct migrate_report *report)
+{
+    for (size_t i = 0; i < json_array_size(report->rollups.refused); i++) {
+        fputs("tallymill migrate: refused ", stderr);
+        terminal_text(stderr, json_string_value(json_array_get(report->rollups.refused, i)));
+        fputc('\n', stderr);
+    }
+}
+
+static void print_rollups(const struct rollups_report *rollups, bool is_check)
+{
+    if (rollups->is_missing) {
+        printf("rollups none: there is no directory ");
+    } else if (is_check) {
+        printf("rollups %d files, %zu of them refused: ", rollups->files, json_array_size(rollups->refused));
+    } else {
+        printf("rollups %d files: %d made, %d changed, %zu refused, %d retired: ", rollups->files, rollups->made, rollups->changed,
+               json_array_size(rollups->refused), rollups->retired);
+    }
+    terminal_text(stdout, rollups->directory);
+    fputc('\n', stdout);
+}
+
 static void print_report(const struct migrate_report *report)
 {
     print_schema(report, false);
+    print_rollups(&report->rollups, false);
     if (report->topic_asked) {
         printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
                report->topic_partitions);
@@ -112,10 +140,12 @@ static void print_report(const struct migrate_report *report)
 static int print_json(const struct migrate_report *report)
 {
     json_t *json =
-        json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}}", "schema", "database", report->ground.database,
+        json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}", "schema", "database", report->ground.database,
                   "version", report->ground.known, "applied", report->applied, "topic", "name", report->topic, "asked",
                   report->topic_asked, "made", report->topic_made, "topic_partitions", report->topic_partitions, "warning",
-                  report->topic_warning, "months", "ahead", report->months_ahead, "made", report->months_made);
+                  report->topic_warning, "months", "ahead", report->months_ahead, "made", report->months_made, "rollups", "directory",
+                  report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
+                  report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused);
     bool is_written = answer_print(json);
     json_decref(json);
     return is_written ? 0 : 1;
@@ -128,6 +158,10 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
         return false;
     }
     print_schema(report, true);
+    if (!rollups_check(settings, &report->rollups, err)) {
+        return false;
+    }
+    print_rollups(&report->rollups, true);
     if (no_topic) {
         return true;
     }
@@ -150,6 +184,7 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
 {
     return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
+           rollups_define(conn, settings, &report->rollups, err) &&
            (no_topic || make_topic(settings, report, err)) &&
            schema_make_months(conn, report->months_ahead, &report->months_made, err);
 }
@@ -165,8 +200,8 @@ int migrate_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill migrate",
         .usage = "[OPTION ...]",
-        .summary = "Makes or updates the schema (each migration in one transaction), makes the topic where it is missing, and the "
-                   "months ahead.\n"
+        .summary = "Makes or updates the schema (each migration in one transaction), defines the rollups of rollups.dir (a file with an "
+                   "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
                    "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
                    "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
         .examples =
@@ -192,9 +227,13 @@ int migrate_run(int argc, char **argv)
             exit_code = as_json ? print_json(&report) : (print_report(&report), 0);
         }
     }
+    print_refused(&report);
     if (err.kind != ERROR_NONE) {
         exit_code = cli_fail(&cli, &err);
+    } else if (exit_code == 0 && json_array_size(report.rollups.refused) > 0) {
+        exit_code = 2;
     }
+    rollups_report_free(&report.rollups);
     PQfinish(conn);
     settings_free(result.settings);
     return exit_code;

@@ -1,4 +1,4 @@
-/* verify.c - `tallymill verify`: the daily statistics against the plan's own query over the raw events.
+/* verify.c - `tallymill verify`: the daily statistics against the plan's own query over the raw events, then the rollups against theirs.
  *
  * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
  * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
@@ -19,6 +19,7 @@
 #include "settings.h"
 #include "snapshot.h"
 #include "terminal.h"
+#include "verify_rollups.h"
 
 extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], status_statistics_sql[];
 
@@ -26,6 +27,7 @@ struct verification {
     struct snapshot *snapshot;
     bool as_json;
     int64_t days, days_aside, differences;
+    struct rollups_verdict rollups;
     int64_t pending_rows; /* stored, but beyond `folded`: not compared */
     json_t *json;         /* set_aside, differences, damages */
 };
@@ -151,6 +153,9 @@ static bool compare(struct verification *verification, const struct day_range *r
         }
     }
     PQclear(days);
+    is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
+                                        &verification->rollups, err);
+    verification->differences += verification->rollups.differences;
     return is_read;
 }
 
@@ -162,6 +167,9 @@ static int finish(const struct verification *verification)
     if (verification->as_json) {
         json_object_set_new(verification->json, "days", json_integer(verification->days));
         json_object_set_new(verification->json, "pending_rows", json_integer(verification->pending_rows));
+        json_object_set_new(verification->json, "rollups",
+                            json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
+                                      (json_int_t)verification->rollups.aside));
         json_object_set_new(verification->json, "verdict", json_string(verdict));
         return answer_print(verification->json) ? exit_code : 1;
     }
@@ -170,8 +178,14 @@ static int finish(const struct verification *verification)
         return exit_code;
     }
     printf("OK: the statistics of %" PRId64 " days equal the raw events", verification->days);
+    if (verification->rollups.compared > 0) {
+        printf(", and rollups their queries (%" PRId64 " compared)", verification->rollups.compared);
+    }
     if (verification->days_aside > 0) {
         printf("; %" PRId64 " days are set aside, named above", verification->days_aside);
+    }
+    if (verification->rollups.aside > 0) {
+        printf("; %" PRId64 " rollups of a day or week are set aside", verification->rollups.aside);
     }
     if (verification->pending_rows > 0) {
         printf("; %s newer rows are not in the statistics yet and were not compared",
@@ -185,7 +199,8 @@ static const struct cli verify_cli = {
     .program = "tallymill verify",
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
     .summary =
-        "Compares analytics_daily_stats with the raw events, day by day, in one snapshot; all days unless told which (UTC).\n"
+        "Compares analytics_daily_stats with the raw events, day by day, and each rollup with its own query over them, in one "
+        "snapshot;all days unless told which (UTC).\n"
         "Days that wait for a rebuild are set aside by name. Exit code 0: all equal. 1: differences, each named.\n"
         "Needs a login with tallymill_read.\n",
     .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n",
@@ -210,7 +225,7 @@ int verify_run(int argc, char **argv)
     }
     if (result.argument_count > 1) {
         error_set(&err, ERROR_USAGE, "%s: verify takes one day or one range of days", result.arguments[1]);
-    } else if (!(verification.json = json_pack("{s:[], s:[], s:[]}", "set_aside", "differences", "damages"))) {
+    } else if (!(verification.json = json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
         error_set(&err, ERROR_RETRY, "out of memory");
     } else if ((result.argument_count == 0 || day_range_parse(result.arguments[0], &range, &err)) &&
                (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL) {

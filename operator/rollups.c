@@ -1,0 +1,232 @@
+/* rollups.c - see rollups.h.
+ *
+ * The query is first given to Postgres to be parsed as it stands in the file, so that an error has the file's own line; then
+ * tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A directory without any
+ * file retires nothing: it is more likely the wrong directory than an operator who wants no rollup. Rejected: building the
+ * files into the program, as the migrations are; an operator's own query must not need a compiler.
+ */
+#include "rollups.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "postgres.h"
+#include "rollup_file.h"
+#include "settings.h"
+
+#define SHORT_US (30 * CLOCK_SECOND_US)
+#define LOCK_US  (120 * CLOCK_SECOND_US)
+
+enum { MAX_FILE_BYTES = 1 << 20, PATH_BYTES = 2048 };
+
+static const char before_query[] = "SELECT * FROM (\n", after_query[] = "\n) AS q";
+
+void rollups_find(const struct settings *settings, struct rollups_report *report)
+{
+    const char *directory = settings_text(settings, "rollups.dir");
+    char program[ROLLUPS_DIRECTORY_BYTES / 2] = "";
+    if (directory[0] == '\0' && readlink("/proc/self/exe", program, sizeof program - 1) > 0)
+        snprintf(report->directory, sizeof report->directory, "%s/" TALLYMILL_DATA_FROM_BIN "/rollups", dirname(program));
+    else
+        snprintf(report->directory, sizeof report->directory, "%s", directory);
+    char real[PATH_MAX];
+    if (realpath(report->directory, real) && strlen(real) < sizeof report->directory)
+        snprintf(report->directory, sizeof report->directory, "%s", real);
+}
+
+void rollups_report_free(struct rollups_report *report)
+{
+    json_decref(report->refused);
+    report->refused = NULL;
+}
+
+static void refuse(struct rollups_report *report, const char *path, int line, struct error *err)
+{
+    char place[PATH_BYTES + 16], text[PATH_BYTES + ERROR_TEXT_BYTES + 32];
+    snprintf(place, sizeof place, line > 0 ? "%s:%d" : "%s", path, line);
+    snprintf(text, sizeof text, "%s: %s", place, err->text);
+    json_array_append_new(report->refused, json_string(text));
+    error_clear(err);
+}
+
+/* The file's bytes and a NUL, or NULL: it cannot be read, is too large, or holds a NUL. */
+static char *read_file(const char *path, struct error *err)
+{
+    FILE *in = fopen(path, "rb");
+    char *text = in ? malloc(MAX_FILE_BYTES + 1) : NULL;
+    if (!text) {
+        error_set(err, ERROR_USAGE, in ? "no memory to read it" : "it cannot be read: %s", strerror(errno));
+        if (in)
+            fclose(in);
+        return NULL;
+    }
+    size_t length = fread(text, 1, MAX_FILE_BYTES + 1, in);
+    bool is_fine = !ferror(in) && length <= MAX_FILE_BYTES;
+    fclose(in);
+    text[is_fine ? length : 0] = '\0';
+    if (is_fine && strlen(text) == length)
+        return text;
+    error_set(err, ERROR_USAGE, is_fine ? "it holds a NUL byte" : "it cannot be read, or is larger than 1 MiB");
+    free(text);
+    return NULL;
+}
+
+/* Has the query parsed. *line: where the error is, 0 when Postgres does not say. */
+static bool parse_query(PGconn *conn, const char *query, int *line, struct error *err)
+{
+    size_t length = strlen(query) + sizeof before_query + sizeof after_query;
+    int64_t deadline_us = clock_now_us() + SHORT_US;
+    char *sql = malloc(length);
+    *line = 0;
+    if (!sql)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    snprintf(sql, length, "%s%s%s", before_query, query, after_query);
+    bool is_parsed = PQsendPrepare(conn, "", sql, 0, NULL) == 1, is_late = false;
+    if (!is_parsed)
+        postgres_error(err, conn, NULL);
+    PGresult *result;
+    while (is_parsed && !is_late) { /* ends: at the deadline, or after the last result */
+        is_late = PQflush(conn) < 0 || (PQisBusy(conn) && !(postgres_wait(conn, true, deadline_us) && PQconsumeInput(conn)));
+        if (is_late || PQisBusy(conn))
+            continue;
+        if ((result = PQgetResult(conn)) == NULL)
+            break;
+        if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+            const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+            if (position) /* the first line is before_query */
+                *line = rollup_file_line_of(sql, strtol(position, NULL, 10)) - 1;
+            postgres_error(err, conn, result);
+        }
+        PQclear(result);
+    }
+    free(sql);
+    if (is_late)
+        return error_set(err, ERROR_RETRY, "Postgres has not parsed the query in time");
+    return err->kind == ERROR_NONE;
+}
+
+static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_report *report, struct error *err)
+{
+    char cadence[32];
+    snprintf(cadence, sizeof cadence, "%" PRId64 " microseconds", file->cadence_us);
+    const char *const values[] = {file->name, file->target, file->keys, cadence, file->looks_back ? "t" : "f", file->query};
+    PGresult *result = postgres_query_params(
+        conn, "SELECT tallymill.define_rollup($1, $2, $3::text[], $4::interval, $5::boolean, $6)", 6, values, SHORT_US, err);
+    if (!result)
+        return false;
+    const char *outcome = PQgetvalue(result, 0, 0);
+    report->made += strcmp(outcome, "made") == 0;
+    report->changed += strcmp(outcome, "changed") == 0;
+    PQclear(result);
+    return true;
+}
+
+static bool begin(PGconn *conn, struct error *err)
+{
+    return postgres_exec(conn,
+                         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL client_min_messages = warning; SET LOCAL "
+                         "statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT "
+                         "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0)); SET LOCAL lock_timeout = '5s'; "
+                         "SET LOCAL ROLE tallymill_admin; SET LOCAL search_path = pg_catalog, public",
+                         LOCK_US, err);
+}
+
+/* One file, one transaction. False: the server, not the file. */
+static bool define_file(PGconn *conn, const char *path, const struct rollup_file *file, struct rollups_report *report,
+                        struct error *err)
+{
+    int line = 0;
+    if (begin(conn, err) && parse_query(conn, file->query, &line, err) && define(conn, file, report, err))
+        return postgres_exec(conn, "COMMIT", SHORT_US, err);
+    if (PQstatus(conn) != CONNECTION_OK || err->sqlstate[0] == '\0' || err->kind == ERROR_RETRY)
+        return error_wrap(err, "rollup %s", file->name);
+    refuse(report, path, line > 0 ? line : file->key_line, err);
+    return postgres_exec(conn, "ROLLBACK", SHORT_US, err);
+}
+
+static bool retire(PGconn *conn, const char *names, struct rollups_report *report, struct error *err)
+{
+    const char *const values[] = {names};
+    if (!begin(conn, err))
+        return false;
+    PGresult *result = postgres_query_params(
+        conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup <> ALL ($1::text[])", 1,
+        values, SHORT_US, err);
+    report->retired = result ? (int)strtol(PQcmdTuples(result), NULL, 10) : 0;
+    PQclear(result);
+    return result && postgres_exec(conn, "COMMIT", SHORT_US, err);
+}
+
+static int is_sql(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".sql") == 0;
+}
+
+/* Everything with each file; conn NULL: without a server. *names: the rollups that have a file, as an array for Postgres. */
+static bool take_files(PGconn *conn, struct dirent **entries, int count, struct rollups_report *report, char *names, size_t size,
+                       struct error *err)
+{
+    size_t used = 0;
+    bool succeeded = true;
+    for (int i = 0; i < count && succeeded; i++) {
+        struct rollup_file file = {.query = NULL};
+        char path[PATH_BYTES];
+        int line = 0;
+        snprintf(path, sizeof path, "%s/%s", report->directory, entries[i]->d_name);
+        char *text = read_file(path, err);
+        if (!text || !rollup_file_parse(entries[i]->d_name, text, &file, &line, err))
+            refuse(report, path, line, err);
+        else if (conn)
+            succeeded = define_file(conn, path, &file, report, err);
+        if (file.name[0] != '\0')
+            used += (size_t)snprintf(names + used, size - used, "%s%s", used == 0 ? "{" : ",", file.name);
+        free(text);
+    }
+    snprintf(names + used, size - used, used == 0 ? "{}" : "}");
+    return succeeded;
+}
+
+static bool take_directory(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err)
+{
+    struct dirent **entries = NULL;
+    rollups_find(settings, report);
+    report->refused = json_array();
+    int count = scandir(report->directory, &entries, is_sql, alphasort);
+    if (count < 0) {
+        report->is_missing = settings_text(settings, "rollups.dir")[0] == '\0';
+        return report->is_missing ||
+               error_set(err, ERROR_USAGE, "rollups.dir: %s cannot be read: %s", report->directory, strerror(errno));
+    }
+    report->files = count;
+    size_t size = (size_t)(count + 1) * (ROLLUP_NAME_BYTES + 1);
+    char *names = malloc(size);
+    bool succeeded = names && report->refused;
+    if (!succeeded)
+        error_set(err, ERROR_RETRY, "out of memory");
+    succeeded = succeeded && take_files(conn, entries, count, report, names, size, err) &&
+                (!conn || count == 0 || retire(conn, names, report, err));
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    free(names);
+    return succeeded;
+}
+
+bool rollups_define(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err)
+{
+    return take_directory(conn, settings, report, err);
+}
+
+bool rollups_check(const struct settings *settings, struct rollups_report *report, struct error *err)
+{
+    return take_directory(NULL, settings, report, err);
+}

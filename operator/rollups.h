@@ -1,0 +1,38 @@
+/* rollups.h - the rollups of a directory of files, brought into the database: tables, grants and definitions.
+ *
+ * Each file is one transaction: a file with an error changes nothing and holds up no other. One thread.
+ */
+#ifndef TALLYMILL_ROLLUPS_H
+#define TALLYMILL_ROLLUPS_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "error.h"
+
+struct settings;
+
+enum { ROLLUPS_DIRECTORY_BYTES = 1024 };
+
+struct rollups_report {
+    char directory[ROLLUPS_DIRECTORY_BYTES];
+    bool is_missing; /* the default directory is not there: nothing was changed */
+    int files, made, changed, retired;
+    json_t *refused; /* "FILE:LINE: what is wrong", texts; owned */
+};
+
+/* Sets where the files are: rollups.dir, or what was installed beside the program. */
+void rollups_find(const struct settings *settings, struct rollups_report *report);
+
+/* Defines what the files declare. A rollup whose file is gone is retired: its table stays as it is. False: ERROR_RETRY, or
+ * ERROR_USAGE when rollups.dir cannot be read; a refused file is no failure here. */
+bool rollups_define(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err);
+
+/* Reads the files and checks what they declare, without a server. */
+bool rollups_check(const struct settings *settings, struct rollups_report *report, struct error *err);
+
+void rollups_report_free(struct rollups_report *report);
+
+#endif

@@ -1,0 +1,13 @@
+-- The days from tallymill.foreign_from to tallymill.foreign_to on which other programs have rows that the statistics have not seen. In psql:
+--   SET tallymill.foreign_from = '2026-11-01'; SET tallymill.foreign_to = '2026-11-24';
+WITH asked AS (
+  SELECT current_setting('tallymill.foreign_from')::date AS first_day, current_setting('tallymill.foreign_to')::date AS last_day
+), now_there AS (
+  SELECT f.day, f.rows, f.hash
+  FROM asked a CROSS JOIN LATERAL tallymill.foreign_rows(a.first_day::timestamp AT TIME ZONE 'UTC', (a.last_day + 1)::timestamp AT TIME ZONE 'UTC') f
+), seen AS (
+  SELECT d.day, d.foreign_rows, d.foreign_hash FROM asked a JOIN tallymill.days d ON d.day BETWEEN a.first_day AND a.last_day
+)
+SELECT coalesce(n.day, s.day) AS day
+FROM now_there n FULL JOIN seen s ON s.day = n.day
+WHERE (coalesce(n.rows, 0), coalesce(n.hash, 0)) IS DISTINCT FROM (coalesce(s.foreign_rows, 0), coalesce(s.foreign_hash, 0));

@@ -1,0 +1,16 @@
+-- The periods of each rollup that overlap the asked days, and why one is not compared, if it is not. In psql the range may be given first:
+--   SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-30';
+-- foreign_from: the first day whose rows the rollup depends on.
+WITH asked AS (
+  SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
+         coalesce(nullif(current_setting('tallymill.last_day', true), '')::date, 'infinity') AS last_day
+)
+SELECT p.rollup, p.first_day, p.last_day, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from,
+       CASE WHEN p.is_stale AND p.failed_at IS NOT NULL THEN 'its query failed: ' || p.error
+            WHEN p.is_dirty THEN 'a day of it waits for a rebuild'
+            WHEN p.ran_at IS NULL THEN 'it was not computed yet'
+            WHEN p.is_stale THEN 'its events or its query have changed since it was computed' END AS set_aside
+FROM asked a
+JOIN tallymill.rollup_periods p ON p.first_day <= a.last_day AND p.last_day >= a.first_day
+JOIN tallymill.rollups r ON r.rollup = p.rollup
+ORDER BY p.rollup, p.first_day;

@@ -1,0 +1,33 @@
+-- How fast the model was: time to first token (ttft, ms), time per output token (tpot, ms), whole time (total, ms) and throughput
+-- (tokens/s), from `performance` events (latency.ttft ...) and from `doc_generation` (llm.latency.ttft ...), each in rows of its own, since an
+-- application may send both for one call. Percentiles are values that occurred (nearest rank), the mean is exact to six decimals.
+-- Classes of the plan: ttft [0, 500) excellent, [500, 1000) good, [1000, 2000] acceptable, above slow; tpot [0, 20), [20, 40), [40, 60], above;
+-- throughput above 50 excellent, [30, 50] good, [15, 30) acceptable, below 15 slow. The plan has none for total.
+-- target: analytics_daily_llm
+-- key: date, source, metric
+-- cadence: 1 min
+WITH measured AS (
+  SELECT e.event_name AS source, m.metric, m.value
+  FROM tallymill.day_events e
+  CROSS JOIN LATERAL (SELECT CASE WHEN e.event_name = 'performance' THEN e.event_data ELSE e.event_data -> 'llm' END AS data OFFSET 0) d
+  CROSS JOIN LATERAL (VALUES ('ttft', tallymill.number(d.data #> '{latency,ttft}')),
+                             ('tpot', tallymill.number(d.data #> '{latency,tpot}')),
+                             ('total', tallymill.number(d.data #> '{latency,total}')),
+                             ('throughput', tallymill.number(d.data #> '{throughput,tokens_per_second}'))) AS m (metric, value)
+  WHERE e.event_name IN ('performance', 'doc_generation') AND m.value IS NOT NULL
+), classed AS (
+  SELECT source, metric, value,
+         CASE metric WHEN 'ttft' THEN CASE WHEN value < 500 THEN 1 WHEN value < 1000 THEN 2 WHEN value <= 2000 THEN 3 ELSE 4 END
+                     WHEN 'tpot' THEN CASE WHEN value < 20 THEN 1 WHEN value < 40 THEN 2 WHEN value <= 60 THEN 3 ELSE 4 END
+                     WHEN 'throughput' THEN CASE WHEN value > 50 THEN 1 WHEN value >= 30 THEN 2 WHEN value >= 15 THEN 3 ELSE 4 END END AS class
+  FROM measured
+)
+SELECT source::text AS source, metric, count(*) AS events, round(avg(value), 6) AS mean,
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY value) AS p50,
+       percentile_disc(0.95) WITHIN GROUP (ORDER BY value) AS p95,
+       percentile_disc(0.99) WITHIN GROUP (ORDER BY value) AS p99,
+       round(count(*) FILTER (WHERE class = 1) / nullif(count(class), 0)::numeric, 6) AS excellent_share,
+       round(count(*) FILTER (WHERE class = 2) / nullif(count(class), 0)::numeric, 6) AS good_share,
+       round(count(*) FILTER (WHERE class = 3) / nullif(count(class), 0)::numeric, 6) AS acceptable_share,
+       round(count(*) FILTER (WHERE class = 4) / nullif(count(class), 0)::numeric, 6) AS slow_share
+FROM classed GROUP BY 1, 2
