@@ -1,5 +1,5 @@
 -- Rollups: tables that are made of one query for one day, declared in files (schemas/rollups), defined by `tallymill migrate`, run by the
--- aggregator, compared by `tallymill verify`. Runs in psql as it stands, after 0005.
+-- aggregator, compared by `tallymill verify`. Runs in psql as it stands, after 0006.
 --
 -- A rollup's rows and the version of the day that they are of commit together. So whoever reads both in one snapshot knows whether
 -- the rows are up to date, and if they are, they equal the query, bit for bit: over the same events that analytics_daily_stats holds.

@@ -1,6 +1,6 @@
 -- The plan's Phase 2 for those who stay there: four materialized views with the plan's figures, by UTC day, external events only.
 -- They cost a scan of all events at each refresh and are as old as the last one; the tables that the aggregator keeps are neither.
--- Runs in psql as it stands, after 0006.
+-- Runs in psql as it stands, after 0007.
 
 SET ROLE tallymill_admin;
 
