@@ -1,0 +1,282 @@
+"""Rollups: figures worked out by hand, files that come, change and are wrong, late and foreign rows, months that are gone."""
+
+import datetime
+import gzip
+import shutil
+from decimal import Decimal
+
+from .harness.program import ROOT
+from .harness.publisher import event, events
+from .harness.waiting import wait_until
+
+SHIPPED = ROOT / "schemas" / "rollups"
+REAL = ROOT.parent / "shared" / "real" / "web-requests.ndjson.gz"
+TODAY = datetime.datetime.now(datetime.timezone.utc).date()
+DAY = TODAY - datetime.timedelta(days=2)
+DAY_US = int(datetime.datetime(DAY.year, DAY.month, DAY.day, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
+
+COUNTED = """-- One row a day: how many events it had.
+-- target: analytics_daily_counted
+-- key: date
+-- cadence: 1 s
+SELECT count(*) AS events FROM tallymill.day_events;
+"""
+
+
+def performance(ttft, tpot, throughput, cache=None):
+    data = {"latency": {"ttft": ttft, "tpot": tpot}, "throughput": {"tokens_per_second": throughput}}
+    if cache:
+        data["cache"] = {"read_tokens": cache[0], "input_tokens": cache[1]}
+    return "performance", None, None, data
+
+
+# The day: (name, session, user, event_data), 40 events with one of staff.
+HAND_MADE = [
+    *(("session_start", session, None, {}) for session in "ABCDEFA"),
+    ("code_input", "A", None, {"origin": "paste", "language": "js"}), ("code_input", "A", None, {"origin": "upload", "language": "py"}),
+    ("code_input", "B", None, {"origin": "paste", "language": "js"}), ("code_input", "C", None, {"origin": "paste", "language": "py"}),
+    ("code_input", "D", None, {"origin": "github", "language": "go"}),
+    ("doc_generation", "A", 1, {"success": True, "doc_type": "README", "llm": {"latency": {"total": 16000}}}),
+    ("doc_generation", "A", 1, {"success": False, "doc_type": "README"}),
+    ("doc_generation", "B", 2, {"success": True, "doc_type": "API", "duration": 40000}),
+    ("doc_generation", "C", None, {"success": "true", "doc_type": "API", "duration": "long"}),    # text is no truth and no number
+    ("doc_generation", "G", None, {"success": True, "doc_type": ["API"]}),
+    ("generation_started", "D", None, {}), ("generation_completed", "B", None, {}),
+    ("doc_export", "A", 1, {"action": "copy"}), ("doc_export", "A", 1, {"action": "download"}), ("doc_export", "H", None, {"action": "copy"}),
+    ("signup", "A", 1, {"has_trial": True}), ("signup", "B", 2, {"has_trial": False}),
+    ("trial", "A", 1, {"action": "started"}), ("trial", "B", 2, {"action": "started"}), ("trial", "A", 1, {"action": "converted"}),
+    ("tier_change", "A", 1, {"action": "upgrade"}), ("tier_change", "E", 9, {"action": "cancel"}),
+    *(("user_interaction", session, None, {"action": "checkout_started"}) for session in "ABE"),
+    ("checkout_completed", "A", 1, {"tier": "pro", "amount": 12}), ("checkout_completed", "B", 2, {"tier": "pro", "amount": 29.5}),
+    ("session_start", "staff", 99, {}),
+    # Each value is on or just beside an edge of a class.
+    performance(499.9, 19.9, 50.5, (100, 900)), performance(500, 20, 50, (0, 500)), performance(999, 40, 30, (300, 0)),
+    performance(2000, 60, 15, (600, 600)), performance(2000.1, 60.5, 14.9),
+]
+
+
+def hand_made_day():
+    assert len(HAND_MADE) == 40
+    for number, (name, session, user, data) in enumerate(HAND_MADE):
+        at = DAY_US + (86_399_999_999 * number) // 39    # from the first to the last microsecond of the day
+        yield event(name, at, session_id=session, user_id=user, event_data=data, is_internal=session == "staff")
+
+
+def one_day(site, table, columns, where="true"):
+    return site.database.rows(f"SELECT {columns} FROM {table} WHERE date = %s AND {where} ORDER BY 1", DAY)
+
+
+def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(site):
+    site.send(hand_made_day())
+    site.drain()
+    site.fold()
+    # session_start A B C D E F; code_input A B C D; started A B C G and D by name; completed A B G; exported A H.
+    assert one_day(site, "analytics_daily_funnel", "step, stage, sessions") == [
+        (1, "session_start", 6), (2, "code_input", 4), (3, "generation_started", 5), (4, "generation_completed", 3), (5, "doc_export", 2)]
+    # js: A B, py: A C, go: D; A is in two rows of each stage that it reached, E F G H named no language.
+    by_language = site.database.rows("SELECT language, array_agg(sessions ORDER BY step) FROM analytics_daily_funnel_by_language"
+                                     " WHERE date = %s GROUP BY 1 ORDER BY 1", DAY)
+    assert by_language == [("(none)", [2, 0, 1, 1, 1]), ("go", [1, 1, 1, 0, 0]), ("js", [2, 2, 2, 2, 1]), ("py", [2, 2, 2, 1, 1])]
+    # 2 / 6 signups, 2 / 2 trials, 1 / 2 converted, 2 / 3 checkouts.
+    assert one_day(site, "analytics_daily_conversions",
+                   "sessions, signups, signups_with_trial, trials_started, trials_expired, trials_converted, upgrades, downgrades,"
+                   " cancels, checkouts_started, checkouts_completed, signup_rate, trial_rate, trial_conversion_rate, checkout_rate") == [
+        (6, 2, 1, 2, 0, 1, 1, 0, 1, 3, 2, Decimal("0.333333"), 1, Decimal("0.5"), Decimal("0.666667"))]
+    # Sums: 5999 / 5, 160.4 / 5 and 200.4 / 5; the third and the fifth of five values; classes by their edges.
+    assert one_day(site, "analytics_daily_llm", "metric, events, mean, p50, p95, p99, excellent_share, good_share, acceptable_share,"
+                   " slow_share", "source = 'performance'") == [tuple(map(exact, row)) for row in [
+        ("throughput", 5, 32.08, 30, 50.5, 50.5, 0.2, 0.4, 0.2, 0.2),
+        ("tpot", 5, 40.08, 40, 60.5, 60.5, 0.2, 0.2, 0.4, 0.2),
+        ("ttft", 5, 1199.8, 999, 2000.1, 2000.1, 0.2, 0.4, 0.2, 0.2)]]
+    # 3 of 4 with a cache read from it; 0.9 x 1000 / (1000 + 2000).
+    assert one_day(site, "analytics_daily_llm_cache", "source, events, hits, hit_rate, read_tokens, input_tokens, savings") == [
+        ("performance", 4, 3, Decimal("0.75"), 1000, 2000, Decimal("0.3"))]
+    assert one_day(site, "analytics_daily_llm_total_time", "doc_type, events, mean, faster, typical, slower") == [("README", 1, 16000, 0, 1, 0)]
+    assert one_day(site, "analytics_daily_generations", "doc_type COLLATE \"C\", attempts, succeeded, success_rate, duration_p50") == [
+        ("API", 2, 1, Decimal("0.5"), 40000), ("README", 2, 1, Decimal("0.5"), None), ('["API"]', 1, 1, 1, None)]
+    assert one_day(site, "analytics_daily_checkouts", "tier, checkouts, users, amount, amount_mean, amount_min, amount_max") == [
+        ("pro", 2, 2, Decimal("41.5"), Decimal("20.75"), 12, Decimal("29.5"))]
+    assert one_day(site, "analytics_daily_breakdowns", "value, events, sessions", "event_name = 'code_input' AND attribute = 'origin'") == [
+        ("github", 1, 1), ("paste", 3, 3), ("upload", 1, 1)]
+    # Users 1, 2 and 9 were seen in that week only, and are its cohort.
+    monday = DAY - datetime.timedelta(days=DAY.weekday())
+    assert site.database.rows("SELECT week, cohort_week, active_users FROM analytics_weekly_cohorts") == [(monday, monday, 3)]
+    assert site.tallymill("verify").code == 0
+
+
+def exact(value):
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def test_every_rollup_equals_its_own_query(make_site):
+    site = make_site(**{"window.oldest": "2015-01-01"})
+    assert site.produce("--generate", "9000", "--seed", "11", "--days", "14").code == 0
+    if REAL.exists():
+        requests = gzip.decompress(REAL.read_bytes())
+        sent = site.produce("--map", "created_at=time", "--map", "session_id=client", "--map", "event_name=method", "--rest", "event_data",
+                            "--format", "ndjson", stdin=requests)
+        assert sent.code == 0, sent
+    site.drain()
+    site.fold()
+    verified = site.tallymill("verify", "--json")
+    assert verified.code == 0, verified
+    compared = site.database.value("SELECT count(*) FROM tallymill.rollup_periods WHERE NOT is_stale")
+    assert f'"compared": {compared}' in verified.out and compared >= 14 * 15, verified
+    # The same again from outside: a figure that is wrong by one is named.
+    site.database.run(f"UPDATE analytics_daily_funnel SET sessions = sessions + 1 WHERE stage = 'code_input' AND date = '{DAY}'")
+    site.database.run(f"DELETE FROM analytics_daily_conversions WHERE date = '{DAY}'")
+    damaged = site.tallymill("verify", DAY.isoformat())
+    assert damaged.code == 1 and f"rollup funnel, {DAY}, code_input: sessions" in damaged.out, damaged
+    assert f"rollup conversions, {DAY}" in damaged.out, damaged
+
+
+def test_late_foreign_and_changed_rows_reach_the_rollups(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    aggregator, worker = site.aggregator("--set", "aggregator.interval=100 ms"), site.worker()
+    site.send(event("login", DAY_US + number) for number in range(10))
+    wait_for_count(site, 10)
+    assert site.database.value("SELECT closed_at IS NOT NULL FROM tallymill.days WHERE day = %s", DAY)
+    site.send(event("login", DAY_US + number) for number in range(5))    # late: the day is closed
+    wait_for_count(site, 15)
+    site.send(event("login", DAY_US, is_internal=True) for _ in range(3))
+    aggregator.kill()
+    second = site.aggregator("--set", "aggregator.interval=100 ms")
+    site.send(event("login", DAY_US + number) for number in range(5))
+    wait_for_count(site, 20)
+    # What somebody deletes is seen when the day is rebuilt.
+    site.database.run("DELETE FROM analytics_events WHERE id = (SELECT id FROM analytics_events WHERE is_internal = false LIMIT 1)")
+    site.database.run(f"UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = '{DAY}'")
+    wait_for_count(site, 19)
+    assert [worker.stop(), second.stop()] == [0, 0]
+    assert site.tallymill("verify").code == 0
+
+
+def wait_for_count(site, expected):
+    def count():
+        rows = site.database.rows("SELECT events FROM analytics_daily_counted WHERE date = %s", DAY)
+        return rows[0][0] if rows else None
+    wait_until(lambda: count() == expected, 60, lambda: f"the rollup to count {expected}; it has {count()}")
+
+
+def directory(tmp_path, **files):
+    folder = tmp_path / "rollups"
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.sql").write_text(text)
+    return folder
+
+
+def test_a_rollup_is_added_and_changed_by_a_file_alone(make_site, tmp_path):
+    folder = directory(tmp_path)
+    for path in SHIPPED.glob("*.sql"):
+        shutil.copy(path, folder)
+    site = make_site(**{"rollups.dir": folder})
+    shipped = site.database.value("SELECT count(*) FROM tallymill.rollups")
+    site.send(events(400, days=3))
+    site.drain()
+    site.fold()
+    directory(tmp_path, counted=COUNTED)
+    added = site.tallymill("migrate")
+    assert added.code == 0 and "1 made" in added.out, added
+    site.fold()
+    days = site.database.rows("SELECT date, sum(event_count)::bigint FROM analytics_daily_stats GROUP BY 1 ORDER BY 1")
+    assert len(days) >= 3 and site.database.rows("SELECT date, events FROM analytics_daily_counted ORDER BY 1") == days
+    # A wider query adds its column and computes every day anew.
+    directory(tmp_path, counted=COUNTED.replace("AS events", "AS events, count(user_id) AS by_users"))
+    changed = site.tallymill("migrate")
+    assert changed.code == 0 and "1 changed" in changed.out, changed
+    site.fold()
+    assert site.database.value("SELECT count(*) FROM analytics_daily_counted WHERE by_users > 0") == len(days)
+    assert site.tallymill("verify").code == 0
+    # A file that goes away takes nothing with it.
+    (folder / "counted.sql").unlink()
+    gone = site.tallymill("migrate")
+    assert gone.code == 0 and "1 retired" in gone.out, gone
+    assert site.database.value("SELECT count(*) FROM analytics_daily_counted") == len(days)
+    assert site.database.value("SELECT count(*) FROM tallymill.rollups WHERE retired_at IS NULL") == shipped
+
+
+def test_a_file_with_an_error_is_refused_with_its_line_and_the_others_go_on(make_site, tmp_path):
+    wrong = {
+        "no_such_column": COUNTED.replace("counted", "a").replace("SELECT count(*)", "SELECT count(*) AS n, -- ä\n  coumt"),
+        "no_target": COUNTED.replace("-- target", "-- tarrget"),
+        "bad_cadence": COUNTED.replace("counted", "c").replace("1 s", "soon"),
+        "deletes": COUNTED.replace("counted", "d").replace("SELECT count(*) AS events FROM tallymill.day_events", "DELETE FROM analytics_events RETURNING 1 AS x"),
+        "two_statements": COUNTED.replace("counted", "e") + "SELECT 1",
+        "key_not_there": COUNTED.replace("counted", "f").replace("key: date", "key: date, city"),
+    }
+    site = make_site(migrate=False, **{"rollups.dir": directory(tmp_path, counted=COUNTED, **wrong)})
+    refused = site.tallymill("migrate")
+    assert refused.code == 2, refused
+    for name, line in (("no_such_column", 6), ("no_target", 1), ("bad_cadence", 4), ("deletes", 5), ("two_statements", 5), ("key_not_there", 3)):
+        assert f"{name}.sql:{line}: " in refused.err, (name, refused)
+    assert refused.err.count("refused") == len(wrong), refused
+    # The good one is there; a change that its table cannot follow is refused and leaves it as it was.
+    assert site.database.rows("SELECT rollup FROM tallymill.rollups") == [("counted",)]
+    for file in wrong:
+        (tmp_path / "rollups" / f"{file}.sql").unlink()
+    directory(tmp_path, counted=COUNTED.replace("AS events", "AS others"))
+    kept = site.tallymill("migrate")
+    assert kept.code == 2 and "no longer has events" in kept.err, kept
+    site.send(event("login", DAY_US) for _ in range(3))
+    site.drain()
+    site.fold()
+    assert one_day(site, "analytics_daily_counted", "events") == [(3,)]
+
+
+def test_a_query_that_fails_on_some_day_costs_that_day_only(make_site, tmp_path):
+    fragile = COUNTED.replace("counted", "fragile").replace("count(*) AS events", "sum((event_data ->> 'n')::integer) AS total")
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED, fragile=fragile)})
+    site.send([event("login", DAY_US, event_data={"n": 7}), event("login", DAY_US + 86_400_000_000, event_data={"n": "seven"})])
+    site.drain()
+    folded = site.fold()
+    assert "rollup=fragile" in folded.err and "22P02" in folded.err, folded
+    assert site.database.rows("SELECT date, total FROM analytics_daily_fragile") == [(DAY, 7)]
+    assert site.database.value("SELECT count(*) FROM analytics_daily_counted") == 2
+    verified = site.tallymill("verify")
+    assert verified.code == 0 and "its query failed" in verified.out, verified
+
+
+def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    last_month = datetime.date(TODAY.year, TODAY.month, 1) - datetime.timedelta(days=1)
+    at = int(datetime.datetime(last_month.year, last_month.month, 15, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
+    site.send(event("login", at + number) for number in range(4))
+    site.drain()
+    site.fold()
+    site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{last_month:%Y_%m}")
+    site.database.run(f"UPDATE tallymill.months SET state = 'archived' WHERE month = '{last_month:%Y-%m}-01'")
+    site.database.run("UPDATE tallymill.changes SET version = version + 1")
+    directory(tmp_path, counted=COUNTED.replace("count(*)", "count(*) + 1"))
+    assert site.tallymill("migrate").code == 0
+    site.fold()
+    assert site.database.value("SELECT max(events) FROM analytics_daily_counted WHERE date <= %s", last_month) == 4
+    assert site.database.value("SELECT min(events) FROM analytics_daily_counted WHERE date > %s", last_month) == 1
+
+
+def test_hostile_attributes_stop_no_rollup(site):
+    strange = [None, True, 10**17, -0.0, 1e300, "", "x" * 5000, "ä\u202e\n", [1], {"a": {}}, "NaN"]
+    names = ("doc_generation", "performance", "checkout_completed", "quality_score", "oauth_flow", "batch_generation", "usage_alert",
+             "error", "code_input", "trial", "signup", "session_start")
+    for value in strange:
+        data = {key: value for key in ("doc_type", "language", "success", "duration", "score", "grade", "provider", "action", "tier",
+                                       "amount", "error_type", "file_count", "success_count", "percent_used", "latency", "cache", "llm")}
+        site.send(event(name, DAY_US, session_id="s", user_id=1, event_data=data) for name in names)
+    site.drain()
+    folded = site.fold()
+    assert "query failed" not in folded.err, folded
+    verified = site.tallymill("verify")
+    assert verified.code == 0 and "aside" not in verified.out, verified
+
+
+def test_an_aggregator_with_only_its_role_computes_rollups_and_refreshes_views(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED), "views.refresh": "hourly"})
+    site.database.run("DROP ROLE IF EXISTS it_rollups; CREATE ROLE it_rollups LOGIN IN ROLE tallymill_aggregate")
+    aggregator = site.aggregator("--set", f"postgres.dsn={site.database.dsn} user=it_rollups")
+    worker = site.worker()
+    site.send(event("login", DAY_US + number) for number in range(10))
+    wait_for_count(site, 10)
+    wait_until(lambda: site.database.value("SELECT count(DISTINCT view) FROM tallymill.refreshes") == 4, 60, "four refreshes")
+    assert [worker.stop(), aggregator.stop()] == [0, 0]
+    refreshed = site.tallymill("refresh", "--set", f"postgres.dsn={site.database.dsn} user=it_rollups")
+    assert refreshed.code == 0 and "analytics_view_funnel" in refreshed.out, refreshed
