@@ -1,7 +1,8 @@
 -- The days from tallymill.foreign_from to tallymill.foreign_to on which other programs have rows that the statistics have not seen. In psql:
 --   SET tallymill.foreign_from = '2026-11-01'; SET tallymill.foreign_to = '2026-11-24';
 WITH asked AS (
-  SELECT current_setting('tallymill.foreign_from')::date AS first_day, current_setting('tallymill.foreign_to')::date AS last_day
+  SELECT nullif(current_setting('tallymill.foreign_from', true), '')::date AS first_day,
+         nullif(current_setting('tallymill.foreign_to', true), '')::date AS last_day
 ), now_there AS (
   SELECT f.day, f.rows, f.hash
   FROM asked a CROSS JOIN LATERAL tallymill.foreign_rows(a.first_day::timestamp AT TIME ZONE 'UTC', (a.last_day + 1)::timestamp AT TIME ZONE 'UTC') f

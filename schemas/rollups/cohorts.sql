@@ -3,9 +3,17 @@
 -- user whose first months are archived, it is the first week that is left.
 -- target: analytics_weekly_cohorts
 -- key: week, cohort_week
--- cadence: 1 h
+-- cadence: 6 h
 -- looks_back: all
-SELECT date_trunc('week', f.first_at AT TIME ZONE 'UTC')::date AS cohort_week, count(*) AS active_users
-FROM (SELECT DISTINCT user_id FROM tallymill.week_events WHERE user_id IS NOT NULL) u
-CROSS JOIN LATERAL (SELECT min(e.created_at) AS first_at FROM tallymill.settled_events e WHERE e.user_id = u.user_id) f
+WITH active AS MATERIALIZED (
+  SELECT DISTINCT user_id FROM tallymill.week_events WHERE user_id IS NOT NULL
+), first_seen AS (
+  SELECT e.user_id, min(e.created_at) AS at
+  FROM tallymill.settled_events e
+  WHERE e.user_id IN (SELECT user_id FROM active)
+    AND e.created_at < (date_trunc('week', current_setting('tallymill.day')::date::timestamp) + interval '7 days') AT TIME ZONE 'UTC'
+  GROUP BY e.user_id
+)
+SELECT date_trunc('week', at AT TIME ZONE 'UTC')::date AS cohort_week, count(*) AS active_users
+FROM first_seen
 GROUP BY 1

@@ -78,7 +78,8 @@ def test_the_plans_sql_runs_as_it_stands_and_gives_our_figures(site):
         assert done.code == 0 and "row" in done.out, done
 
 
-def test_the_views_of_phase_2_equal_the_tables_and_note_how_long_a_refresh_took(site):
+def test_the_views_of_phase_2_equal_the_tables_and_note_how_long_a_refresh_took(make_site):
+    site = make_site(**{"rollups.dir": ""})
     assert site.produce("--generate", "5000", "--seed", "9", "--days", "4").code == 0
     site.drain()
     site.fold()

@@ -66,7 +66,8 @@ def one_day(site, table, columns, where="true"):
     return site.database.rows(f"SELECT {columns} FROM {table} WHERE date = %s AND {where} ORDER BY 1", DAY)
 
 
-def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(site):
+def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(make_site):
+    site = make_site(**{"rollups.dir": ""})
     site.send(hand_made_day())
     site.drain()
     site.fold()
@@ -109,7 +110,7 @@ def exact(value):
 
 
 def test_every_rollup_equals_its_own_query(make_site):
-    site = make_site(**{"window.oldest": "2015-01-01"})
+    site = make_site(**{"window.oldest": "2015-01-01", "rollups.dir": ""})
     assert site.produce("--generate", "9000", "--seed", "11", "--days", "14").code == 0
     if REAL.exists():
         requests = gzip.decompress(REAL.read_bytes())
@@ -254,7 +255,8 @@ def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
     assert site.database.value("SELECT min(events) FROM analytics_daily_counted WHERE date > %s", last_month) == 1
 
 
-def test_hostile_attributes_stop_no_rollup(site):
+def test_hostile_attributes_stop_no_rollup(make_site):
+    site = make_site(**{"rollups.dir": ""})
     strange = [None, True, 10**17, -0.0, 1e300, "", "x" * 5000, "ä\u202e\n", [1], {"a": {}}, "NaN"]
     names = ("doc_generation", "performance", "checkout_completed", "quality_score", "oauth_flow", "batch_generation", "usage_alert",
              "error", "code_input", "trial", "signup", "session_start")

@@ -50,6 +50,7 @@ class Site:
             "topics.events": self.topic,
             "topics.partitions": partitions,
             "consumer.group": f"group-{name}",
+            "rollups.dir": no_rollups(folder),
             **settings,
         })
         if migrate:
@@ -196,6 +197,13 @@ class Site:
         self.stack.admin.delete_topics([self.topic])  # not waited for: it only spares a killed broker the recovery
         for program in self.programs:
             assert not SANITIZER_REPORT.search(program.log()), program.log()[-6000:]
+
+
+def no_rollups(folder):
+    """An empty directory: most tests are about something else, and 16 tables a site take time. "rollups.dir": "" asks for the shipped ones."""
+    empty = folder / "no-rollups"
+    empty.mkdir()
+    return empty
 
 
 def open_database(stack, name):
