@@ -1,11 +1,12 @@
-/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007); here is when to call it.
+/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007); here is when to call
+ * it.
  *
  * Budget: a transaction takes what is due for about a second, at least one query; then we rest four times as long as it took. So
- * rollups cost at most a fifth of one server process, whatever a day holds, and a day that is expensive is computed less often. Turns
- * alternate between the newest days and whatever waits longest: neither today nor a backfill starves.
+ * rollups cost at most a fifth of one server process, whatever a day holds, and a day that is expensive is computed less often.
+ * Turns alternate between the newest days and whatever waits longest: neither today nor a backfill starves.
  *
- * Rejected: rollups inside the cycle's transaction (statistics would be as late as the slowest query); a thread (a second connection
- * that nobody waits for does the same with nothing shared).
+ * Rejected: rollups inside the cycle's transaction (statistics would be as late as the slowest query); a thread (a second
+ * connection that nobody waits for does the same with nothing shared).
  */
 #include "rollups.h"
 
@@ -72,17 +73,18 @@ static bool connect(struct rollups *rollups, struct error *err)
 static void write_rollups_sql(char sql[SQL_BYTES], int64_t epoch, bool is_newest_first, const char *since)
 {
     size_t used = (size_t)snprintf(sql, SQL_BYTES, begin_sql, "REPEATABLE READ");
-    snprintf(sql + used, SQL_BYTES - used, "SELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT", epoch,
-             is_newest_first ? "true" : "false", since ? "'" : "", since ? since : "NULL", since ? "'" : "");
+    snprintf(sql + used, SQL_BYTES - used, "SELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT",
+             epoch, is_newest_first ? "true" : "false", since ? "'" : "", since ? since : "NULL", since ? "'" : "");
 }
 
 static void write_view_sql(char sql[SQL_BYTES], int64_t epoch, const char *unit)
 {
     size_t used = (size_t)snprintf(sql, SQL_BYTES, begin_sql, "READ COMMITTED");
-    snprintf(sql + used, SQL_BYTES - used,
-             "SELECT v.view, now()::date, 0, tallymill.refresh_view(v.view), NULL FROM (SELECT tallymill.view_due('%s') AS view OFFSET "
-             "0) v WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
-             unit, epoch);
+    snprintf(
+        sql + used, SQL_BYTES - used,
+        "SELECT v.view, now()::date, 0, tallymill.refresh_view(v.view), NULL FROM (SELECT tallymill.view_due('%s') AS view OFFSET "
+        "0) v WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
+        unit, epoch);
 }
 
 /* Logs what was done, one row each. */

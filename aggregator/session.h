@@ -36,9 +36,9 @@ bool session_do(struct session *session, const char *sql, int count, const char 
 /* Several statements without parameters, separated by ';', in one round trip. Returns the last one's result. */
 PGresult *session_ask_all(struct session *session, const char *sql, struct error *err);
 
-/* A statement without parameters (several, separated by ';') that is not waited for: send it, then look now and then, or when the socket
- * becomes readable, until *is_done. *result: the last result that has rows, or NULL; freed with PQclear. Nothing else may be asked
- * meanwhile. False: it failed, and the session must be closed. */
+/* A statement without parameters (several, separated by ';') that is not waited for: send it, then look now and then, or when the
+ * socket becomes readable, until *is_done. *result: the last result that has rows, or NULL; freed with PQclear. Nothing else may be
+ * asked meanwhile. False: it failed, and the session must be closed. */
 bool session_send(struct session *session, const char *sql, struct error *err);
 bool session_look(struct session *session, PGresult **result, bool *is_done, struct error *err);
 bool session_wait(struct session *session, int64_t deadline_us, struct error *err); /* until there is something to look at */

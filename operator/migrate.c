@@ -139,13 +139,13 @@ static void print_report(const struct migrate_report *report)
 
 static int print_json(const struct migrate_report *report)
 {
-    json_t *json =
-        json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}", "schema", "database", report->ground.database,
-                  "version", report->ground.known, "applied", report->applied, "topic", "name", report->topic, "asked",
-                  report->topic_asked, "made", report->topic_made, "topic_partitions", report->topic_partitions, "warning",
-                  report->topic_warning, "months", "ahead", report->months_ahead, "made", report->months_made, "rollups", "directory",
-                  report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
-                  report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused);
+    json_t *json = json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}",
+                             "schema", "database", report->ground.database, "version", report->ground.known, "applied",
+                             report->applied, "topic", "name", report->topic, "asked", report->topic_asked, "made",
+                             report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning,
+                             "months", "ahead", report->months_ahead, "made", report->months_made, "rollups", "directory",
+                             report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
+                             report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused);
     bool is_written = answer_print(json);
     json_decref(json);
     return is_written ? 0 : 1;
@@ -184,8 +184,7 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
 {
     return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
-           rollups_define(conn, settings, &report->rollups, err) &&
-           (no_topic || make_topic(settings, report, err)) &&
+           rollups_define(conn, settings, &report->rollups, err) && (no_topic || make_topic(settings, report, err)) &&
            schema_make_months(conn, report->months_ahead, &report->months_made, err);
 }
 
@@ -200,10 +199,11 @@ int migrate_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill migrate",
         .usage = "[OPTION ...]",
-        .summary = "Makes or updates the schema (each migration in one transaction), defines the rollups of rollups.dir (a file with an "
-                   "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
-                   "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
-                   "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
+        .summary =
+            "Makes or updates the schema (each migration in one transaction), defines the rollups of rollups.dir (a file with an "
+            "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
+            "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
+            "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
         .examples =
             "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n",
         .options = options,

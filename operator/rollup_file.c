@@ -1,8 +1,8 @@
 /* rollup_file.c - see rollup_file.h.
  *
- * The declarations are comments so that the file is one statement that psql runs as it stands. Names are held to plain lower case: they
- * become a table and its columns, and an operator should never have to quote one. A word that is misspelled is prose to us, and is
- * noticed because the declaration is then missing.
+ * The declarations are comments so that the file is one statement that psql runs as it stands. Names are held to plain lower case:
+ * they become a table and its columns, and an operator should never have to quote one. A word that is misspelled is prose to us,
+ * and is noticed because the declaration is then missing.
  */
 #include "rollup_file.h"
 
@@ -35,8 +35,9 @@ static bool read_target(const char *value, struct rollup_file *file, struct erro
 {
     bool is_ours = strncmp(value, "analytics_daily_", 16) == 0 || strncmp(value, "analytics_weekly_", 17) == 0;
     if (!is_ours || !is_name(value, strlen(value)) || value[strlen(value) - 1] == '_')
-        return error_set(err, ERROR_USAGE, "target is analytics_daily_NAME or analytics_weekly_NAME (a-z, 0-9, _; at most %d), not %s",
-                         MAX_NAME, value);
+        return error_set(err, ERROR_USAGE,
+                         "target is analytics_daily_NAME or analytics_weekly_NAME (a-z, 0-9, _; at most %d), not %s", MAX_NAME,
+                         value);
     if (strcmp(value, "analytics_daily_stats") == 0 || strcmp(value, "analytics_daily_rollup") == 0)
         return error_set(err, ERROR_USAGE, "target %s is taken: it is no rollup's name", value);
     snprintf(file->target, sizeof file->target, "%s", value);
@@ -122,8 +123,8 @@ static bool read_declarations(const char *text, struct rollup_file *file, int *l
     const char *period = strncmp(file->target, "analytics_weekly_", 17) == 0 ? "week" : "date";
     size_t length = strlen(period);
     if (strncmp(file->keys + 1, period, length) != 0 || strchr(",}", file->keys[1 + length]) == NULL)
-        return error_set(err, ERROR_USAGE, "the key of %s begins with %s, which the program adds to the query's columns", file->target,
-                         period);
+        return error_set(err, ERROR_USAGE, "the key of %s begins with %s, which the program adds to the query's columns",
+                         file->target, period);
     return true;
 }
 

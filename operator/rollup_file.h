@@ -21,7 +21,7 @@ enum { ROLLUP_NAME_BYTES = 64, ROLLUP_KEY_BYTES = 512 };
 struct rollup_file {
     char name[ROLLUP_NAME_BYTES], target[ROLLUP_NAME_BYTES];
     char keys[ROLLUP_KEY_BYTES]; /* as an array for Postgres: "{date,stage}" */
-    int key_line; /* where the key is declared: for what is wrong with the table as a whole */
+    int key_line;                /* where the key is declared: for what is wrong with the table as a whole */
     int64_t cadence_us;
     bool looks_back;
     const char *query; /* the text without the semicolon at its end; borrowed */

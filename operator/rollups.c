@@ -158,8 +158,8 @@ static bool retire(PGconn *conn, const char *names, struct rollups_report *repor
     if (!begin(conn, err))
         return false;
     PGresult *result = postgres_query_params(
-        conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup <> ALL ($1::text[])", 1,
-        values, SHORT_US, err);
+        conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup <> ALL ($1::text[])",
+        1, values, SHORT_US, err);
     report->retired = result ? (int)strtol(PQcmdTuples(result), NULL, 10) : 0;
     PQclear(result);
     return result && postgres_exec(conn, "COMMIT", SHORT_US, err);

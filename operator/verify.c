@@ -1,4 +1,5 @@
-/* verify.c - `tallymill verify`: the daily statistics against the plan's own query over the raw events, then the rollups against theirs.
+/* verify.c - `tallymill verify`: the daily statistics against the plan's own query over the raw events, then the rollups against
+ * theirs.
  *
  * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
  * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
@@ -225,7 +226,8 @@ int verify_run(int argc, char **argv)
     }
     if (result.argument_count > 1) {
         error_set(&err, ERROR_USAGE, "%s: verify takes one day or one range of days", result.arguments[1]);
-    } else if (!(verification.json = json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
+    } else if (!(verification.json =
+                     json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
         error_set(&err, ERROR_RETRY, "out of memory");
     } else if ((result.argument_count == 0 || day_range_parse(result.arguments[0], &range, &err)) &&
                (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL) {

@@ -1,7 +1,7 @@
 /* verify_rollups.c - see verify_rollups.h.
  *
- * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot; a
- * period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
+ * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot;
+ * a period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
  * seen yet are looked for only where figures differ. The comparison itself is SQL (tallymill.rollup_differences), because only the
  * database knows the columns of an operator's own rollup.
  */

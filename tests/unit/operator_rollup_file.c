@@ -38,7 +38,8 @@ Test(rollup_file, declares_target_key_and_cadence_in_comments)
     cr_expect_not(file.looks_back);
     cr_expect_eq(file.key_line, 3);
     cr_expect_null(strchr(file.query, ';'));
-    cr_assert(parse("w.sql", "-- target: analytics_weekly_w\n-- key: week\n-- cadence: 1 h\n-- looks_back: all\nSELECT 1", &file, &line, &err));
+    cr_assert(parse("w.sql", "-- target: analytics_weekly_w\n-- key: week\n-- cadence: 1 h\n-- looks_back: all\nSELECT 1", &file,
+                    &line, &err));
     cr_expect(file.looks_back);
 }
 
