@@ -20,6 +20,10 @@ FUZZERS = {
     "reader": (1024, ["schemas/golden", "tests/data/hostile"]),
     "settings": (4096, ["tests/fuzz/seeds/settings"]),
     "catalogue": (8192, ["tests/fuzz/seeds/catalogue"]),
+    "json": (1024, ["tests/fuzz/seeds/json"]),
+    "ndjson": (1024, ["tests/fuzz/seeds/ndjson"]),
+    "csv": (1024, ["tests/fuzz/seeds/csv"]),
+    "msgpack": (1024, ["tests/fuzz/seeds/msgpack", "schemas/golden", "tests/data/hostile"]),
 }
 
 

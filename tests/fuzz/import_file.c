@@ -1,0 +1,173 @@
+/* import_file.c - see import_file.h.
+ *
+ * What must hold: line numbers go up; a record is given out or refused with a reason; an object becomes an event or is refused with
+ * a reason; the message of an event reads back as msgpack whose attributes are those of the object, to the bit.
+ */
+#include "import_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "columns.h"
+#include "error.h"
+#include "event.h"
+#include "input.h"
+#include "memory_file.h"
+#include "msgpack_json.h"
+#include "reader.h"
+
+enum { RECORDS_MAX = 4096 };
+
+static void fail(const char *what, const char *detail)
+{
+    fprintf(stderr, "%s: %s\n", what, detail);
+    abort();
+}
+
+/* All fields are attributes; the name is a default, so that any object can be an event. */
+static struct columns *with_rest(void)
+{
+    struct error err;
+    struct columns *columns = columns_new();
+    if (columns == NULL || !columns_map(columns, "session_id=a.b", &err) || !columns_map(columns, "created_at=time", &err) ||
+        !columns_default(columns, "created_at=2026-01-15T09:30:00Z", &err) || !columns_default(columns, "event_name=login", &err) ||
+        !columns_rest(columns, "event_data", &err) || !columns_check(columns, &err))
+        fail("columns", err.text);
+    columns_time_unit(columns, TIME_UNIT_MS);
+    return columns;
+}
+
+static struct columns *as_sent(void)
+{
+    struct error err;
+    struct columns *columns = columns_new();
+    if (columns == NULL || !columns_check(columns, &err))
+        fail("columns", "of the wire");
+    columns_time_unit(columns, TIME_UNIT_US);
+    return columns;
+}
+
+static void read_back(const struct event_message *message, const json_t *rest)
+{
+    struct error err;
+    json_t *value = msgpack_json(message->value, message->value_length, &err);
+    if (value == NULL)
+        fail("the message cannot be read back", err.text);
+    const json_t *data = json_object_get(value, "event_data");
+    if (rest != NULL &&
+        !(data == NULL ? json_object_size(rest) == 0 : json_equal((json_t *)(uintptr_t)data, (json_t *)(uintptr_t)rest)))
+        fail("the attributes are not those of the object", json_dumps(value, 0));
+    json_decref(value);
+}
+
+/* What columns_fill leaves of the object is the rest. */
+static void make_event(struct columns *columns, json_t *object, bool has_rest, struct tally_event *event)
+{
+    struct error err = {0};
+    struct event_message message;
+    struct tally_error reason = {0};
+    if (!columns_fill(columns, object, event, &err)) {
+        if (err.kind != ERROR_REJECT || err.text[0] == '\0')
+            fail("refused without a reason", err.text);
+    } else if (!event_encode(event, &message, &reason)) {
+        if (reason.code != TALLY_INVALID || reason.text[0] == '\0')
+            fail("refused without a reason", reason.text);
+    } else {
+        read_back(&message, has_rest ? object : NULL);
+    }
+}
+
+static void make_both(json_t *object, struct tally_event *event)
+{
+    static struct columns *rest, *wire;
+    if (rest == NULL) {
+        rest = with_rest();
+        wire = as_sent();
+    }
+    json_t *copy = json_deep_copy(object);
+    if (copy == NULL)
+        fail("no memory", "");
+    make_event(wire, copy, false, event);
+    json_decref(copy);
+    make_event(rest, object, true, event);
+}
+
+static void read_records(struct input *input, struct reader *reader, struct tally_event *event)
+{
+    uint64_t line = 0;
+    for (;;) {
+        struct error err = {0};
+        const char *record;
+        size_t length;
+        enum input_answer answer = input_next(input, &record, &length, &err);
+        if (answer == INPUT_END)
+            return;
+        if (answer == INPUT_FAILED || answer == INPUT_BAD) {
+            if (err.text[0] == '\0')
+                fail("refused without a reason", "by the input");
+            if (answer == INPUT_FAILED)
+                return;
+        } else if (answer != INPUT_RECORD) {
+            fail("the input", "answers as if a signal had come");
+        }
+        if (input_line(input) <= line)
+            fail("line numbers", "do not go up");
+        line = input_line(input);
+        json_t *object = NULL;
+        enum reader_answer read = answer == INPUT_BAD ? READER_BAD : reader_read(reader, record, length, &object, &err);
+        if (read == READER_OBJECT)
+            make_both(object, event);
+        else if (read != READER_NOTHING && err.text[0] == '\0')
+            fail("refused without a reason", "by the reader");
+        json_decref(object);
+        if (read == READER_FAILED)
+            return;
+    }
+}
+
+void import_file(enum record_format format, const uint8_t *bytes, size_t size)
+{
+    struct error err;
+    struct input_kind kind = {.format = format, .delimiter = ','};
+    struct reader_kind how = {.format = format, .delimiter = ',', .is_typed = size % 2 == 1};
+    struct input *input = input_open(memory_file(bytes, size), &kind, &err);
+    struct reader *reader = reader_new(&how);
+    struct tally_event *event = tally_event_new();
+    if (input == NULL || reader == NULL || event == NULL)
+        fail("cannot begin", err.text);
+    read_records(input, reader, event);
+    tally_event_free(event);
+    reader_free(reader);
+    input_close(input);
+}
+
+/* Where records end; the count. */
+static size_t find_ends(enum record_format format, const char *bytes, size_t size, size_t step, size_t ends[RECORDS_MAX])
+{
+    struct record record = {.format = format, .delimiter = ','};
+    size_t begin = 0, known = 0, count = 0;
+    record_begin(&record);
+    while (known < size && !record.is_broken && count < RECORDS_MAX) {
+        known = known + step < size ? known + step : size;
+        bool is_whole = true;
+        while (is_whole && begin < known && count < RECORDS_MAX) {
+            begin += record_scan(&record, bytes + begin, known - begin, &is_whole);
+            if (begin > known)
+                fail("a record", "reaches beyond its bytes");
+            if (is_whole) {
+                ends[count++] = begin;
+                record_begin(&record);
+            }
+        }
+    }
+    return count;
+}
+
+void cut_file(enum record_format format, const uint8_t *bytes, size_t size)
+{
+    static size_t whole[RECORDS_MAX], cut[RECORDS_MAX];
+    size_t count = find_ends(format, (const char *)bytes, size, size + 1, whole), step = size == 0 ? 1 : bytes[size / 2] % 16 + 1U;
+    if (find_ends(format, (const char *)bytes, size, step, cut) != count || memcmp(whole, cut, count * sizeof *whole) != 0)
+        fail("records", "depend on how the bytes come");
+}
