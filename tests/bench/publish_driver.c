@@ -1,11 +1,11 @@
 /* publish_driver.c - what tests/bench/publish.py and publish_latency.py run: the library, and bare librdkafka beside it.
  *
- *     publish-driver ours|bare rate    BROKERS TOPIC EVENTS THREADS      events as fast as they go, until all are acknowledged
- *     publish-driver ours|bare latency BROKERS TOPIC EVENTS PER_SECOND   each event at its intended time; how long the call took
+ *     publish-driver ours|bare rate    BROKERS TOPIC EVENTS THREADS CODEC      events as fast as they go, until all are acknowledged
+ *     publish-driver ours|bare latency BROKERS TOPIC EVENTS PER_SECOND CODEC   each event at its intended time; how long the call took
  *     publish-driver ours      size                                      bytes of an event's value and key
  *
  * Prints one JSON object. "ours" builds each event anew with typed calls and publishes it; "bare" hands the same bytes, encoded
- * beforehand, to rd_kafka_produce as rdkafka_performance does, with the settings that the library uses.
+ * beforehand, to rd_kafka_produce as rdkafka_performance does, with the settings that the library uses. PUBLISH_SPOOL_DIR: ours with a spool.
  *
  * malloc and its kin are counted, by thread: what an event costs there in the thread of the application is a promise (none).
  */
@@ -158,10 +158,10 @@ static void *poll_bare(void *context)
     return NULL;
 }
 
-static void open_bare(const char *brokers, const char *topic)
+static void open_bare(const char *brokers, const char *topic, const char *codec)
 {
-    static const char *const settings[][2] = {
-        {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {"compression.codec", "lz4"},
+    const char *const settings[][2] = {
+        {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {"compression.codec", codec},
         {"linger.ms", "5"}, {"queue.buffering.max.messages", "100000"}, {"queue.buffering.max.kbytes", "65536"},
         {"message.max.bytes", "4194304"}};
     char reason[256];
@@ -182,14 +182,16 @@ static void open_bare(const char *brokers, const char *topic)
     pthread_create(&poller, NULL, poll_bare, NULL);
 }
 
-static void open_ours(const char *brokers, const char *topic)
+static void open_ours(const char *brokers, const char *topic, const char *codec)
 {
-    struct tally_setting settings[] = {
-        {"kafka.bootstrap.servers", brokers}, {"topics.events", topic}, {"publish.timeout.ms", "1000"}, {NULL, NULL}, {NULL, NULL}, {NULL, NULL}};
-    if (getenv("SPOOL_DIR") != NULL) {
-        settings[3] = (struct tally_setting){"spool.dir", getenv("SPOOL_DIR")};
-        settings[4] = (struct tally_setting){"spool.sync", "interval"};
-    }
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", brokers},
+                                       {"topics.events", topic},
+                                       {"kafka.compression.codec", codec},
+                                       {"publish.timeout.ms", "1000"},
+                                       {NULL, NULL},
+                                       {NULL, NULL}};
+    if (getenv("PUBLISH_SPOOL_DIR") != NULL)
+        settings[4] = (struct tally_setting){"spool.dir", getenv("PUBLISH_SPOOL_DIR")};
     struct tally_error err;
     producer = tally_open(settings, NULL, &err);
     if (producer == NULL || tally_check(producer, 10000, NULL, &err) != TALLY_OK)
@@ -358,17 +360,17 @@ int main(int argc, char **argv)
         printf("{\"value\": %zu, \"key\": %zu}\n", samples[0].value_length, samples[0].key_length);
         return 0;
     }
-    if (argc != 7)
-        fail("usage", "publish-driver ours|bare rate|latency BROKERS TOPIC EVENTS THREADS|PER_SECOND");
+    if (argc != 8)
+        fail("usage", "publish-driver ours|bare rate|latency BROKERS TOPIC EVENTS THREADS|PER_SECOND CODEC");
     is_ours = strcmp(argv[1], "ours") == 0;
     unsigned events = (unsigned)strtoul(argv[5], NULL, 10), last = (unsigned)strtoul(argv[6], NULL, 10);
     if (events == 0 || last == 0 || (strcmp(argv[2], "rate") == 0 && last > THREADS_MAX))
         fail("usage", "numbers out of range");
     if (is_ours) {
-        open_ours(argv[3], argv[4]);
+        open_ours(argv[3], argv[4], argv[7]);
     } else {
         make_samples();
-        open_bare(argv[3], argv[4]);
+        open_bare(argv[3], argv[4], argv[7]);
     }
     if (strcmp(argv[2], "rate") == 0)
         measure_rate(events, last);

@@ -1,0 +1,2 @@
+/* rdtime.h - see rd.h. */
+#pragma once

@@ -1,0 +1,124 @@
+"""A TCP proxy in front of one Kafka broker: it can lose the replies to Produce requests, and be away.
+
+A client that asks the broker for metadata would be told the broker's own port and go past us. So the port is replaced in what the
+broker answers: host and port stand side by side there, and the number keeps its size.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+
+PRODUCE = 0
+
+
+class KafkaProxy:
+    """`bootstrap` is where clients connect. `lose_replies(n)`: the next n replies to Produce are swallowed and the connection cut, after the
+    broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between."""
+
+    def __init__(self, broker):
+        host, port = broker.split(":")
+        self.broker = (host, int(port))
+        self.lost = self.to_lose = 0
+        self.is_away = False
+        self.lock = threading.Lock()
+        self.sockets = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.old = host.encode() + struct.pack(">i", int(port))
+        self.new = host.encode() + struct.pack(">i", self.port)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose_replies(self, count):
+        with self.lock:
+            self.to_lose = count
+
+    def go_away(self):
+        with self.lock:
+            self.is_away = True
+            for one in self.sockets:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def come_back(self):
+        with self.lock:
+            self.is_away = False
+
+    def close(self):
+        self.go_away()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with client:
+            with self.lock:
+                if self.is_away:
+                    return
+            with contextlib.suppress(OSError), socket.create_connection(self.broker) as broker:
+                with self.lock:
+                    if self.is_away:
+                        return
+                    self.sockets |= {client, broker}
+                produced = set()  # correlation ids of Produce requests that are not answered yet
+                requests = threading.Thread(target=self._pump_requests, args=(client, broker, produced), daemon=True)
+                requests.start()
+                self._pump_replies(client, broker, produced)
+                for one in (client, broker):
+                    with contextlib.suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+                requests.join()
+                with self.lock:
+                    self.sockets -= {client, broker}
+
+    @staticmethod
+    def _frames(source):
+        """Messages of the protocol, each with its length of four bytes in front."""
+        buffer = b""
+        while True:
+            while len(buffer) >= 4 and len(buffer) >= 4 + (length := struct.unpack_from(">i", buffer)[0]):
+                yield buffer[:4 + length]
+                buffer = buffer[4 + length:]
+            try:
+                more = source.recv(1 << 18)
+            except OSError:
+                return
+            if not more:
+                return
+            buffer += more
+
+    def _pump_requests(self, client, broker, produced):
+        for frame in self._frames(client):
+            key, _version, correlation = struct.unpack_from(">hhi", frame, 4)
+            if key == PRODUCE:
+                produced.add(correlation)
+            try:
+                broker.sendall(frame)
+            except OSError:
+                return
+        with contextlib.suppress(OSError):
+            broker.shutdown(socket.SHUT_WR)
+
+    def _pump_replies(self, client, broker, produced):
+        for frame in self._frames(broker):
+            correlation = struct.unpack_from(">i", frame, 4)[0]
+            if correlation in produced:
+                produced.discard(correlation)
+                with self.lock:
+                    if self.to_lose > 0:
+                        self.to_lose -= 1
+                        self.lost += 1
+                        return
+            try:
+                client.sendall(frame.replace(self.old, self.new))
+            except OSError:
+                return

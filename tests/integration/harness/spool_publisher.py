@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""A program that publishes through libtallymill (by ctypes), to be killed and started again.
+
+    spool_publisher.py LIBRARY BROKERS TOPIC IDS_FILE COUNT [KEY=VALUE ...]
+
+The id of each event that tally_publish accepted is appended to IDS_FILE at once; KEY=VALUE are settings of the library. After COUNT events it
+waits for up to a minute until everything has its fate, and prints the counts as JSON. Exit code 0: it has.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import time
+
+OK, FULL = 0, 1
+
+
+class Setting(ctypes.Structure):
+    _fields_ = [("key", ctypes.c_char_p), ("value", ctypes.c_char_p)]
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 512)]
+
+
+class Counts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("accepted", "acknowledged", "failed", "recovered", "dropped", "damaged")]
+
+
+def load(path):
+    library = ctypes.CDLL(path)
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    for name, result, arguments in (
+            ("tally_open", pointer, [pointer, pointer, pointer]), ("tally_event_new", pointer, []), ("tally_event_begin", None, [pointer, text]),
+            ("tally_event_session", None, [pointer, text]), ("tally_event_int", None, [pointer, text, ctypes.c_int64]),
+            ("tally_publish", ctypes.c_int, [pointer, pointer, pointer]), ("tally_event_id_text", text, [pointer, pointer]),
+            ("tally_close", ctypes.c_bool, [pointer, ctypes.c_int, pointer])):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def main():
+    path, brokers, topic, ids_path, count, *more = sys.argv[1:]
+    library = load(path)
+    pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *(word.split("=", 1) for word in more)]
+    settings = (Setting * (len(pairs) + 1))(*((key.encode(), value.encode()) for key, value in pairs), (None, None))
+    error, identity, counts = Error(), ctypes.create_string_buffer(37), Counts()
+    producer = library.tally_open(settings, None, ctypes.byref(error))
+    if not producer:
+        sys.exit(error.text.decode())
+    event = library.tally_event_new()
+    ids = os.open(ids_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in range(int(count)):
+        library.tally_event_begin(event, b"code_input")
+        library.tally_event_session(event, b"session-%d" % (number % 50))
+        library.tally_event_int(event, b"number", number)
+        while (code := library.tally_publish(producer, event, ctypes.byref(error))) == FULL:
+            time.sleep(0.005)
+        if code != OK:
+            sys.exit(error.text.decode())
+        os.write(ids, library.tally_event_id_text(event, identity) + b"\n")
+    library.tally_close(producer, 60_000, ctypes.byref(counts))
+    print(json.dumps({name: getattr(counts, name) for name, _ in Counts._fields_}), flush=True)
+    sys.exit(0 if counts.accepted + counts.recovered == counts.acknowledged + counts.failed else 1)
+
+
+if __name__ == "__main__":
+    main()

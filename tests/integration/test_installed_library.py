@@ -1,0 +1,94 @@
+"""libtallymill as an application's programmer has it: installed, found by pkg-config, outside the source tree, in C and in C++.
+
+With it the two things that only a whole program shows: no leak by valgrind, and no race by the thread sanitizer with eight threads publishing
+while one flushes and stops, and children forked in the middle.
+"""
+
+import shutil
+
+import pytest
+
+from .harness.program import BUILDS, ROOT, environment, run
+
+SOURCES = ROOT / "tests/installed"
+STRICT = ["-Wall", "-Wextra", "-Werror", "-O1", "-g"]
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    """An installation; only the header, the libraries and the pkg-config file are of interest."""
+    folder = tmp_path_factory.mktemp("installed")
+    done = run(["cmake", "--install", str(BUILDS["release"]), "--prefix", str(folder)], 120)
+    assert done.code == 0, done
+    return folder
+
+
+def pkg_config(prefix, *words):
+    (found,) = prefix.rglob("tallymill.pc")
+    done = run(["pkg-config", *words, "tallymill"], env=environment(PKG_CONFIG_PATH=str(found.parent)))
+    assert done.code == 0, done
+    return done.out.split()
+
+
+def compile_few(prefix, folder, compiler, source, how=()):
+    """Builds a copy of the program in a folder of its own, so that nothing of the source tree is found by accident."""
+    copy = folder / source
+    shutil.copy(SOURCES / "publish_few.c", copy)
+    program = folder / "program"
+    done = run([*compiler, *STRICT, str(copy), "-o", str(program), *pkg_config(prefix, "--cflags"), *how], env=environment(HOME=str(folder)))
+    assert done.code == 0, done
+    return program
+
+
+def shared(prefix):
+    (library,) = prefix.rglob("libtallymill.so")
+    return [*pkg_config(prefix, "--libs"), f"-Wl,-rpath,{library.parent}"]
+
+
+def static(prefix):
+    """Our library static, its own ones shared: pkg-config --static would ask for all that librdkafka could be built with."""
+    (library,) = prefix.rglob("libtallymill.a")
+    return [str(library), "-lrdkafka", "-ljansson", "-lxxhash", "-pthread", "-lm"]
+
+
+CASES = {
+    "c": (["cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L"], "program.c", shared),
+    "c++": (["c++", "-x", "c++", "-std=c++11"], "program.cc", shared),
+    "static": (["cc"], "program.c", static),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_program_of_its_own_builds_and_its_events_arrive_as_rows(site, prefix, tmp_path, case):
+    compiler, source, link = CASES[case]
+    program = compile_few(prefix, tmp_path, compiler, source, link(prefix))
+    done = run([str(program), site.stack.bootstrap, site.topic, "100"])
+    assert done.code == 0, done
+    site.drain()
+    site.fold()
+    assert site.assert_holds(acknowledged=[(one, None, None) for one in done.out.split()]).figures["rows stored"] == 100
+
+
+def test_valgrind_finds_no_leak_and_no_error(site, prefix, tmp_path):
+    program = compile_few(prefix, tmp_path, ["cc"], "program.c", shared(prefix))
+    for more in ([], [str(tmp_path / "spool")]):
+        done = run(["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible", "--error-exitcode=9",
+                    str(program), site.stack.bootstrap, site.topic, "200", *more], 120)
+        assert done.code == 0 and "ERROR SUMMARY" not in done.err, done
+
+
+def test_the_thread_sanitizer_finds_nothing(tmp_path):
+    build = ROOT / "build-tsan"
+    for command in (["cmake", "--preset", "tsan", "-DTALLYMILL_TESTS=OFF", "-DCMAKE_C_COMPILER=clang"],
+                    ["cmake", "--build", str(build), "--target", "libtallymill"]):
+        done = run(["env", "-C", str(ROOT), *command], 600)
+        assert done.code == 0, done
+    program = tmp_path / "stress"
+    done = run(["clang", *STRICT, "-rdynamic", "-fsanitize=thread", f"-I{ROOT / 'producer/include'}", str(SOURCES / "stress.c"),
+                str(SOURCES / "c11_threads.c"), "-o", str(program), f"-L{build / 'lib'}", "-ltallymill", f"-Wl,-rpath,{build / 'lib'}", "-pthread"])
+    assert done.code == 0, done
+    suppressions = tmp_path / "suppressions"
+    suppressions.write_text("race:librdkafka.so\n")  # not instrumented, and not ours
+    for more in ([], [str(tmp_path / "spool")]):
+        done = run([str(program), *more], 120, env=environment(TSAN_OPTIONS=f"suppressions={suppressions}"))
+        assert done.code == 0 and "WARNING" not in done.err, done

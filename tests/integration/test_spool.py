@@ -1,0 +1,136 @@
+"""The library between a Kafka that is away or loses replies and a process that is killed: fault rows 15 and 50.
+
+The publisher is a program of its own (harness/spool_publisher.py), which notes the id of each event once tally_publish has accepted it. With
+spool.sync = each that means: it is on the disk. TALLYMILL_AWAY_SECONDS makes Kafka's absence longer than the daily run has time for.
+"""
+
+import json
+import os
+import sys
+import time
+
+import pytest
+
+from checker.check import read_acknowledged
+
+from .harness.kafka_proxy import KafkaProxy
+from .harness.program import BUILDS, ROOT, Program, environment
+from .harness.waiting import wait_until
+
+AWAY_SECONDS = float(os.environ.get("TALLYMILL_AWAY_SECONDS", "10"))
+PUBLISHER = ROOT / "tests/integration/harness/spool_publisher.py"
+MANY = 10**9
+
+
+@pytest.fixture
+def proxy(stack):
+    between = KafkaProxy(stack.bootstrap)
+    yield between
+    between.close()
+
+
+class Publishing:
+    """The publisher on a site, started again and again; `ids` counts what it had accepted so far."""
+
+    def __init__(self, site, proxy, *settings, build="release"):
+        self.site = site
+        self.build = build
+        self.ids_file = site.folder / "ids"
+        self.ids_file.touch()
+        self.words = [str(BUILDS[build] / "lib/libtallymill.so"), proxy.bootstrap, site.topic, str(self.ids_file)]
+        self.settings = settings
+        self.starts = 0
+
+    def start(self, count, **how):
+        self.starts += 1
+        program = Program([sys.executable, "-B", str(PUBLISHER), *self.words, str(count), *self.settings],
+                          self.site.folder / f"publisher-{self.starts}.log", environment(**how))
+        self.site.programs.append(program)
+        return program
+
+    def ids(self):
+        return self.ids_file.read_bytes().count(b"\n")
+
+    def wait_for_more(self, more, deadline=60):
+        reached = self.ids() + more
+        wait_until(lambda: self.ids() >= reached, deadline, lambda: f"{reached} accepted events; there are {self.ids()}")
+
+    def acknowledged(self):
+        return read_acknowledged(self.ids_file)
+
+
+def spooled(site, proxy, **how):
+    return Publishing(site, proxy, f"spool.dir={site.folder / 'spool'}", "spool.sync=each", **how)
+
+
+def finish(publishing, **how):
+    """A last process that sends what the others left; then everything is stored. Returns its counts."""
+    last = publishing.start(10, **how)
+    assert last.wait(90) == 0, last.log()[-3000:]
+    publishing.site.drain()
+    publishing.site.fold()
+    return json.loads(last.log().splitlines()[-1])
+
+
+def test_events_survive_kafkas_absence_and_two_kills_of_their_process(make_site, proxy):
+    site = make_site(partitions=8)
+    publishing = spooled(site, proxy)
+    publisher = publishing.start(MANY)
+    publishing.wait_for_more(300)
+    proxy.go_away()
+    away_until = time.monotonic() + AWAY_SECONDS
+    for _ in range(2):
+        publishing.wait_for_more(300)
+        publisher.kill()
+        publisher = publishing.start(MANY)
+    publishing.wait_for_more(300)
+    wait_until(lambda: time.monotonic() >= away_until, AWAY_SECONDS + 5, "Kafka to have been away for long enough")
+    proxy.come_back()
+    publishing.wait_for_more(300)
+    publisher.kill()
+    counts = finish(publishing)
+    assert counts["failed"] == 0 and counts["acknowledged"] == counts["accepted"] + counts["recovered"]
+    acknowledged = publishing.acknowledged()
+    assert len(acknowledged) >= 1_500
+    site.assert_holds(acknowledged=acknowledged)
+    assert not list((site.folder / "spool").glob("*.segment"))
+
+
+def test_a_kill_in_the_middle_of_a_write_to_the_spool_costs_nothing_that_was_accepted(make_site, proxy):
+    site = make_site(build="check", partitions=2)
+    publishing = spooled(site, proxy, build="check")
+    proxy.go_away()
+    for hit in (1, 40, 41, 42):
+        publisher = publishing.start(MANY, failpoint=f"spool_mid_write:exit:{hit}")
+        assert publisher.wait(60) == 86, publisher.log()[-3000:]
+    proxy.come_back()
+    counts = finish(publishing)
+    assert counts["failed"] == counts["damaged"] <= 4, "what was torn had not been accepted, and is counted"
+    site.assert_holds(acknowledged=publishing.acknowledged())
+
+
+def test_replies_lost_on_the_way_make_no_event_twice(make_site, proxy):
+    site = make_site(partitions=4)
+    publishing = Publishing(site, proxy)
+    for number in range(1, 6):
+        proxy.lose_replies(number)
+        publisher = publishing.start(4_000)
+        assert publisher.wait(120) == 0, publisher.log()[-3000:]
+    assert proxy.lost >= 5
+    site.drain()
+    site.fold()
+    verdict = site.assert_holds(acknowledged=publishing.acknowledged())
+    assert verdict.figures["rows stored"] == 20_000
+    assert site.outcomes()[:2] == (20_000, 0), "Kafka itself has each message once: the producer is idempotent"
+
+
+def test_a_spool_replayed_with_new_ids_is_caught_by_the_checker(make_site, proxy):
+    site = make_site(build="check", partitions=2)
+    publishing = spooled(site, proxy, build="check")
+    proxy.go_away()
+    publisher = publishing.start(MANY)
+    publishing.wait_for_more(100)
+    publisher.kill()
+    proxy.come_back()
+    finish(publishing, bug="spool_new_ids")
+    assert {"acknowledged and not in Kafka"} <= site.verdict(acknowledged=publishing.acknowledged()).kinds()
