@@ -19,13 +19,14 @@
 #include "terminal.h"
 #include "topic.h"
 
-extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], audit_totals_sql[];
+extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], status_rollups_sql[],
+    audit_totals_sql[];
 
 enum { KAFKA_TIMEOUT_MS = 5000 };
 
 struct status {
     const struct settings *settings;
-    PGresult *topic_partitions, *totals, *statistics, *days;
+    PGresult *topic_partitions, *totals, *statistics, *days, *rollups;
     struct topic topic; /* of topics.events */
     char kafka_silence[ERROR_TEXT_BYTES];
 };
@@ -36,7 +37,8 @@ static bool ask_database(struct status *status, struct error *err)
     bool is_read = snapshot && (status->topic_partitions = snapshot_ask(snapshot, status_topic_partitions_sql, err)) &&
                    (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) &&
                    (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
-                   (status->days = snapshot_ask(snapshot, status_days_sql, err));
+                   (status->days = snapshot_ask(snapshot, status_days_sql, err)) &&
+                   (status->rollups = snapshot_ask(snapshot, status_rollups_sql, err));
     snapshot_close(snapshot);
     return is_read;
 }
@@ -173,6 +175,27 @@ static void print_statistics(const struct status *status)
     }
 }
 
+static void print_rollups(const PGresult *facts)
+{
+    char number[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES];
+    if (answer_int(facts, 0, "rollups") == 0) {
+        return;
+    }
+    printf("rollups: %s days and weeks of %s rollups", terminal_number(number, answer_int(facts, 0, "periods")),
+           answer_text(facts, 0, "rollups"));
+    printf(", %s wait to be computed", terminal_number(number, answer_int(facts, 0, "waiting")));
+    if (!answer_is_null(facts, 0, "ran_age_us")) {
+        printf("; the last %s ago", terminal_age(age, answer_int(facts, 0, "ran_age_us")));
+        printf(", the slowest %s in %s", answer_text(facts, 0, "slowest"), terminal_age(age, answer_int(facts, 0, "slowest_us")));
+    }
+    fputc('\n', stdout);
+    if (answer_int(facts, 0, "failed") > 0) {
+        printf("%s of them failed, the last: ", terminal_number(number, answer_int(facts, 0, "failed")));
+        terminal_text(stdout, answer_text(facts, 0, "failure"));
+        fputc('\n', stdout);
+    }
+}
+
 static void print_days(const struct status *status)
 {
     static const char *const heads[] = {"day", "events", "event names", "state"};
@@ -199,9 +222,10 @@ static bool print_json(const struct status *status)
         int64_t lag = lag_of(status, row);
         json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable",
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable",
                              "topic_partitions", topic_partitions, "totals", answer_array(status->totals), "statistics",
-                             answer_object(status->statistics, 0), "days", answer_array(status->days));
+                             answer_object(status->statistics, 0), "days", answer_array(status->days), "rollups",
+                             answer_object(status->rollups, 0));
     if (json && status->kafka_silence[0] == '\0') {
         json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
     }
@@ -216,6 +240,7 @@ static bool print_text(const struct status *status)
     print_kafka(status);
     print_totals(status);
     print_statistics(status);
+    print_rollups(status->rollups);
     print_days(status);
     return fflush(stdout) == 0;
 }
@@ -268,6 +293,7 @@ int status_run(int argc, char **argv)
     PQclear(status.totals);
     PQclear(status.statistics);
     PQclear(status.days);
+    PQclear(status.rollups);
     settings_free(result.settings);
     return exit_code;
 }

@@ -5,6 +5,9 @@ import gzip
 import shutil
 from decimal import Decimal
 
+import psycopg2
+import pytest
+
 from .harness.program import ROOT
 from .harness.publisher import event, events
 from .harness.waiting import wait_until
@@ -236,6 +239,41 @@ def test_a_query_that_fails_on_some_day_costs_that_day_only(make_site, tmp_path)
     assert site.database.value("SELECT count(*) FROM analytics_daily_counted") == 2
     verified = site.tallymill("verify")
     assert verified.code == 0 and "its query failed" in verified.out, verified
+    status = site.tallymill("status")
+    assert "1 of them failed" in status.out and "fragile of" in status.out, status
+
+
+def test_a_slow_query_holds_up_neither_the_statistics_nor_the_stop(make_site, tmp_path):
+    slow = COUNTED.replace("counted", "slow").replace("count(*) AS events", "count(*) AS events, (SELECT count(pg_sleep(60))) AS slept")
+    site = make_site(**{"rollups.dir": directory(tmp_path, slow=slow)})
+    running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    aggregator, worker = site.aggregator(), site.worker()
+    site.send(event("login", DAY_US + number) for number in range(5))
+    wait_until(lambda: site.database.value(running) == 1, 40, "the slow query to run")
+    site.send(event("signup", DAY_US + number) for number in range(5))
+    wait_until(lambda: site.database.rows("SELECT event_count FROM analytics_daily_stats WHERE event_name = 'signup'") == [(5,)],
+               40, "the statistics, while the query runs")
+    assert site.database.value(running) == 1
+    assert [worker.stop(), aggregator.stop()] == [0, 0]
+    wait_until(lambda: site.database.value(running) == 0, 40, "Postgres to give the query up")
+    assert site.database.value("SELECT count(*) FROM analytics_daily_slow") == 0
+
+
+def test_rows_of_an_older_snapshot_never_replace_newer_ones(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    site.send(event("login", DAY_US + number) for number in range(5))
+    site.drain()
+    site.fold()
+    site.database.run("UPDATE tallymill.changes SET version = version + 1; UPDATE tallymill.rollup_runs SET ran_at = ran_at - interval '1 hour'")
+    run = "SELECT count(*) FROM tallymill.run_rollups((SELECT epoch FROM tallymill.leader), '1 minute', true)"
+    with site.database.session() as older, older.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        assert site.database.value(run) > 0
+        with pytest.raises(psycopg2.errors.SerializationFailure):
+            cursor.execute(run)
+    # An aggregator that leads no more computes nothing.
+    site.database.run("UPDATE tallymill.changes SET version = version + 1")
+    assert site.database.value(run.replace("(SELECT epoch FROM tallymill.leader)", "(SELECT epoch - 1 FROM tallymill.leader)")) == 0
 
 
 def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
