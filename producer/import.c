@@ -170,10 +170,11 @@ static bool import_file(struct import *import, struct error *err)
     import->line = 0;
     while (step(import, input, &ok, err))
         ;
-    if (is_followed && service_is_stopping())
+    bool is_stopped = service_is_stopping();
+    if (is_followed && is_stopped)
         ok = true; /* the only end that a followed file has */
     struct error reason;
-    if (ok && !save(import, input, &reason)) {
+    if ((ok || is_stopped) && !save(import, input, &reason) && ok) {
         *err = reason;
         ok = false;
     }

@@ -165,6 +165,18 @@ def test_a_growing_file_is_followed_until_a_signal_and_resumed(site, tmp_path):
     assert site.outcomes() == (4, 0, 0, 0)
 
 
+def test_an_import_stopped_by_a_signal_goes_on_without_sending_a_line_twice(site, tmp_path):
+    source, resume = tmp_path / "lines.ndjson", tmp_path / "resume"
+    source.write_bytes(b"".join(map(line, range(10, 800))))
+    importing = site.start("tallymill-produce", "--rate", 300, "--resume", resume, source)
+    wait_until(lambda: sum(site.end_offsets().values()) > 30, 30, "the import to be under way")
+    assert importing.stop() == 1, importing.log()
+    assert 30 < saved_line(resume) == sum(site.end_offsets().values()) < 790
+    site.must("tallymill-produce", "--resume", resume, source)
+    site.drain()
+    assert site.outcomes() == (790, 0, 0, 0)
+
+
 def test_a_resume_file_of_another_import_is_refused_and_nothing_sent(site, tmp_path):
     one, resume = tmp_path / "one.ndjson", tmp_path / "resume"
     one.write_bytes(line(1))
