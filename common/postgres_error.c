@@ -57,6 +57,7 @@ static const struct rule rules[] = {
     {"TM002", ERROR_USAGE},  /* another consumer group stores this topic: consumer.group */
     {"TM003", ERROR_USAGE},  /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
     {"TM004", ERROR_FATAL},  /* the caller broke the contract of commit_batch */
+    {"TM007", ERROR_RETRY},  /* a month was detached by hand: wait for a person, losing nothing */
     {"TM006", ERROR_USAGE},  /* a reset that does not go forward */
     {"TM005", ERROR_REJECT}, /* the month is archived: a dead letter until it is restored */
 };
@@ -144,6 +145,9 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     const char *detail =
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
+    if (strcmp(sqlstate, "42501") == 0)
+        hint = "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, verify) or "
+               "tallymill_admin (what changes or shows contents)";
     error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",
               detail != NULL ? detail : "", detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
     memcpy(err->sqlstate, sqlstate, 5);

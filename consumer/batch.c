@@ -1,9 +1,9 @@
 /* batch.c - rows, dead letters and ranges of one transaction.
  *
- * Invariant: for every range next_offset - first_offset = stored + duplicates + dead_letters + skipped, and stored + dead_letters of all ranges
- * = row_count + dead_count. Repeats inside the batch are found here, by a hash table over (id, created_at), because Postgres would refuse the
- * whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and rebuilds the table rather than
- * making every walk step over holes.
+ * Invariant: for every range next_offset - first_offset = stored + duplicates + dead_letters + skipped, and stored + dead_letters
+ * of all ranges = row_count + dead_count. Repeats inside the batch are found here, by a hash table over (id, created_at), because
+ * Postgres would refuse the whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and
+ * rebuilds the table rather than making every walk step over holes.
  */
 #include "batch.h"
 
@@ -83,7 +83,8 @@ bool batch_is_empty(const struct batch *batch)
 
 bool batch_is_full(const struct batch *batch)
 {
-    return batch->row_count + batch->dead_count >= batch->max_rows || batch->capacity - batch->used < TRANSCODE_ROOM + COPY_TRAILER_BYTES ||
+    return batch->row_count + batch->dead_count >= batch->max_rows ||
+           batch->capacity - batch->used < TRANSCODE_ROOM + COPY_TRAILER_BYTES ||
            batch->message_bytes >= batch->capacity - TRANSCODE_ROOM;
 }
 
@@ -114,8 +115,12 @@ static struct batch_range *add_range(struct batch *batch, int32_t topic_partitio
     range = &batch->ranges[batch->range_count++];
     int32_t *days = range->days;
     const int day_capacity = range->day_capacity;
-    *range = (struct batch_range){.topic_partition = topic_partition, .first_offset = next_offset, .next_offset = next_offset,
-                                  .anchor_offset = -1, .days = days, .day_capacity = day_capacity};
+    *range = (struct batch_range){.topic_partition = topic_partition,
+                                  .first_offset = next_offset,
+                                  .next_offset = next_offset,
+                                  .anchor_offset = -1,
+                                  .days = days,
+                                  .day_capacity = day_capacity};
     return range;
 }
 
@@ -173,6 +178,27 @@ void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const rd_kafka_message_t *mess
     memcpy(hash, canonical.digest, ANCHOR_HASH_BYTES);
 }
 
+/* Bytes that a held message keeps in memory: value, key and headers, which are as long as a producer likes. */
+static size_t message_size(const rd_kafka_message_t *message)
+{
+    size_t size = message->len + message->key_len;
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return size;
+    const char *name;
+    const void *value;
+    size_t length;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+        size += strlen(name) + length + 16;
+    return size;
+}
+
+static void let_go(struct batch *batch, rd_kafka_message_t *message)
+{
+    batch->message_bytes -= message_size(message);
+    rd_kafka_message_destroy(message);
+}
+
 static void add_dead(struct batch *batch, uint32_t range, rd_kafka_message_t *message, enum reason reason, const char *detail)
 {
     struct batch_dead *dead = &batch->dead[batch->dead_count++];
@@ -182,20 +208,21 @@ static void add_dead(struct batch *batch, uint32_t range, rd_kafka_message_t *me
 }
 
 /* The tuple lies at bytes + used: keep it, unless the batch holds its id and time already. */
-static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message_t *message, const struct transcoded *event, struct error *err)
+static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message_t *message, const struct transcoded *event,
+                    struct error *err)
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
     uint32_t *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
         range->duplicates++;
-        batch->message_bytes -= message->len + message->key_len;
-        rd_kafka_message_destroy(message);
+        let_go(batch, message);
         return true;
     }
     if (!add_day(range, event->day, err))
         return false;
-    batch->rows[batch->row_count] = (struct batch_row){message, (uint32_t)batch->used, (uint32_t)event->length, range_number, event->day};
+    batch->rows[batch->row_count] =
+        (struct batch_row){message, (uint32_t)batch->used, (uint32_t)event->length, range_number, event->day};
     *slot = (uint32_t)++batch->row_count;
     batch->used += event->length;
     range->stored++;
@@ -205,7 +232,8 @@ static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message
     return true;
 }
 
-bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset, struct error *err)
+bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset,
+               struct error *err)
 {
     assert(!batch_is_full(batch));
     struct batch_range *range = add_range(batch, message->partition, next_offset, err);
@@ -216,8 +244,12 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
     const int64_t message_us = rd_kafka_message_timestamp(message, &kind) * 1000;
     const uint32_t range_number = (uint32_t)(range - batch->ranges);
     struct transcoded event;
-    enum reason reason = message->key_len > WIRE_KEY_BYTES ? REASON_SIZE : REASON_NONE;
-    const char *detail = "the message's key is longer than 65536 bytes";
+    enum reason reason = REASON_NONE;
+    const char *detail = "";
+    if (message->key_len > WIRE_KEY_BYTES || message_size(message) - message->len - message->key_len > WIRE_HEADER_BYTES) {
+        reason = REASON_SIZE;
+        detail = "the message's key is longer than 65536 bytes, or its headers are";
+    }
     if (reason == REASON_NONE) {
         reason = transcode(transcoder, message->payload, message->len, message_us, batch->bytes + batch->used, &event);
         detail = transcoder_detail(transcoder);
@@ -225,7 +257,7 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
     const int64_t offset = message->offset;
     range->anchor_offset = offset;
     anchor_hash(range->anchor_hash, message);
-    batch->message_bytes += message->len + message->key_len;
+    batch->message_bytes += message_size(message);
     if (reason != REASON_NONE)
         add_dead(batch, range_number, message, reason, detail);
     else if (!add_row(batch, range_number, message, &event, err))
@@ -255,7 +287,7 @@ static void rebuild_seen(struct batch *batch)
 }
 
 /* Closes the holes that rows without a message leave. */
-static void compact(struct batch *batch)
+void batch_compact(struct batch *batch)
 {
     size_t used = COPY_HEADER_BYTES;
     int kept = 0;
@@ -273,17 +305,16 @@ static void compact(struct batch *batch)
     rebuild_seen(batch);
 }
 
-void batch_drop(struct batch *batch, int32_t topic_partition)
+bool batch_drop(struct batch *batch, int32_t topic_partition)
 {
     struct batch_range *range = batch_find_range(batch, topic_partition);
     if (!range)
-        return;
+        return true;
     const uint32_t gone = (uint32_t)(range - batch->ranges), last = (uint32_t)batch->range_count - 1;
     for (int i = 0; i < batch->row_count; i++) {
         struct batch_row *row = &batch->rows[i];
         if (row->range == gone) {
-            batch->message_bytes -= row->message->len + row->message->key_len;
-            rd_kafka_message_destroy(row->message);
+            let_go(batch, row->message);
             row->message = NULL;
         } else if (row->range == last) {
             row->range = gone;
@@ -293,8 +324,7 @@ void batch_drop(struct batch *batch, int32_t topic_partition)
     for (int i = 0; i < batch->dead_count; i++) {
         struct batch_dead *dead = &batch->dead[i];
         if (dead->range == gone) {
-            batch->message_bytes -= dead->message->len + dead->message->key_len;
-            rd_kafka_message_destroy(dead->message);
+            let_go(batch, dead->message);
             continue;
         }
         if (dead->range == last)
@@ -306,18 +336,21 @@ void batch_drop(struct batch *batch, int32_t topic_partition)
     *range = batch->ranges[last];
     batch->ranges[last] = spare;
     batch->range_count--;
-    compact(batch);
+    batch_compact(batch);
+    int64_t repeats = 0;
+    for (int i = 0; i < batch->range_count; i++)
+        repeats += batch->ranges[i].duplicates;
+    return repeats == 0;
 }
 
 bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err)
 {
     struct batch_row *killed = &batch->rows[row];
-    if (batch->row_count + batch->dead_count > batch->max_rows)
-        return error_set(err, ERROR_FATAL, "a batch of %d rows and %d dead letters is over its own limit", batch->row_count, batch->dead_count);
+    if (batch->dead_count == batch->max_rows)
+        return error_set(err, ERROR_FATAL, "a batch of %d dead letters is over its own limit", batch->dead_count);
     add_dead(batch, killed->range, killed->message, reason, detail);
     batch->ranges[killed->range].stored--;
     killed->message = NULL;
-    compact(batch);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* batch.h - the events waiting for one transaction, encoded, with the offsets they cover.
  *
- * A batch holds, for each topic partition it touches, a range [first_offset, next_offset) in which every offset has one outcome: a row, a
- * duplicate, a dead letter, or skipped. It owns the Kafka messages it was given until batch_reset: a row that Postgres refuses needs its
- * bytes again. Nothing is allocated per event; a batch belongs to one thread.
+ * A batch holds, for each topic partition it touches, a range [first_offset, next_offset) in which every offset has one outcome: a
+ * row, a duplicate, a dead letter, or skipped. It owns the Kafka messages it was given until batch_reset: a row that Postgres
+ * refuses needs its bytes again. Nothing is allocated per event; a batch belongs to one thread.
  */
 #ifndef TALLYMILL_BATCH_H
 #define TALLYMILL_BATCH_H
@@ -54,7 +54,7 @@ struct batch {
     struct batch_range *ranges; /* sorted by topic_partition only when batch_sort_ranges was called */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
-    size_t message_bytes; /* of the messages held */
+    size_t message_bytes; /* of the messages held: keys, values, headers */
     uint32_t *seen;       /* hash table of row numbers + 1, by (id, created_at): repeats inside the batch */
     uint32_t seen_mask;
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
@@ -72,9 +72,11 @@ bool batch_is_empty(const struct batch *batch); /* covers no offset */
 /* No room for another event of any size: send it first. */
 bool batch_is_full(const struct batch *batch);
 
-/* Adds a message at its offset, which must be at or above the range's next_offset; the offsets between are skipped. `next_offset` is where the topic partition stood before
- * when the batch does not know it yet. Takes the message over. False without memory (ERROR_RETRY): the message is still the caller's. */
-bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset, struct error *err);
+/* Adds a message at its offset, which must be at or above the range's next_offset; the offsets between are skipped. `next_offset`
+ * is where the topic partition stood before when the batch does not know it yet. Takes the message over. False without memory
+ * (ERROR_RETRY): the message is still the caller's. */
+bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset,
+               struct error *err);
 
 /* Credits [next_offset, end) as skipped: Kafka has no message there. */
 bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err);
@@ -82,11 +84,14 @@ bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offse
 /* The range of a topic partition, or NULL. Valid until the batch changes. */
 struct batch_range *batch_find_range(const struct batch *batch, int32_t topic_partition);
 
-/* Takes everything of a topic partition out, as if it had never been added. */
-void batch_drop(struct batch *batch, int32_t topic_partition);
+/* Takes everything of a topic partition out. False: what is left must not be stored as it stands, because it counts repeats whose
+ * only row may just have left; read it again from the ledger. */
+bool batch_drop(struct batch *batch, int32_t topic_partition);
 
-/* Turns row number `row` into a dead letter. */
+/* Turns row number `row` into a dead letter. Its number stays taken, and means nothing, until batch_compact, which must come before
+ * the batch is used for anything else. */
 bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
+void batch_compact(struct batch *batch);
 
 /* Writes the batch id into every tuple. */
 void batch_set_id(struct batch *batch, int64_t batch_id);

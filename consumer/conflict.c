@@ -1,5 +1,5 @@
-/* conflict.c - see conflict.h. Rows go in sorted by key, so that two workers with crossing duplicates take the index in one order; RETURNING is
- * counted, not the command tag (Citus counts what it routed).
+/* conflict.c - see conflict.h. Rows go in sorted by key, so that two workers with crossing duplicates take the index in one order;
+ * RETURNING is counted, not the command tag (Citus counts what it routed).
  */
 #include "conflict.h"
 
@@ -10,13 +10,30 @@
 #include "transcode.h"
 #include "tuple.h"
 
-enum { OID_BOOL_ARRAY = 1000, OID_TEXT_ARRAY = 1009, OID_INT8_ARRAY = 1016, OID_TIMESTAMPTZ_ARRAY = 1185, OID_UUID_ARRAY = 2951, OID_JSONB_ARRAY = 3807 };
-enum { OID_BOOL = 16, OID_INT8 = 20, OID_TEXT = 25, OID_TIMESTAMPTZ = 1184, OID_UUID = 2950, OID_JSONB = 3802, ARRAY_HEADER_BYTES = 20 };
+enum {
+    OID_BOOL_ARRAY = 1000,
+    OID_TEXT_ARRAY = 1009,
+    OID_INT8_ARRAY = 1016,
+    OID_TIMESTAMPTZ_ARRAY = 1185,
+    OID_UUID_ARRAY = 2951,
+    OID_JSONB_ARRAY = 3807
+};
+enum {
+    OID_BOOL = 16,
+    OID_INT8 = 20,
+    OID_TEXT = 25,
+    OID_TIMESTAMPTZ = 1184,
+    OID_UUID = 2950,
+    OID_JSONB = 3802,
+    ARRAY_HEADER_BYTES = 20
+};
 
 /* In the order of TRANSCODE_COLUMNS. */
-static const Oid array_types[TUPLE_COLUMNS] = {OID_INT8_ARRAY,  OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_BOOL_ARRAY, OID_JSONB_ARRAY,
-                                               OID_TEXT_ARRAY,  OID_TEXT_ARRAY, OID_TEXT_ARRAY,        OID_INT8_ARRAY};
-static const uint32_t element_types[TUPLE_COLUMNS] = {OID_INT8, OID_UUID, OID_TIMESTAMPTZ, OID_BOOL, OID_JSONB, OID_TEXT, OID_TEXT, OID_TEXT, OID_INT8};
+static const Oid array_types[TUPLE_COLUMNS] = {OID_INT8_ARRAY, OID_UUID_ARRAY,  OID_TIMESTAMPTZ_ARRAY,
+                                               OID_BOOL_ARRAY, OID_JSONB_ARRAY, OID_TEXT_ARRAY,
+                                               OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_INT8_ARRAY};
+static const uint32_t element_types[TUPLE_COLUMNS] = {OID_INT8, OID_UUID, OID_TIMESTAMPTZ, OID_BOOL, OID_JSONB,
+                                                      OID_TEXT, OID_TEXT, OID_TEXT,        OID_INT8};
 
 static const char insert_sql[] = "INSERT INTO public.analytics_events (" TRANSCODE_COLUMNS ") "
                                  "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS e (" TRANSCODE_COLUMNS ") "
@@ -29,11 +46,11 @@ static size_t column_bytes(const uint8_t *column)
     return 4 + (length == UINT32_MAX ? 0 : length);
 }
 
-static void measure(const struct batch *batch, size_t sizes[TUPLE_COLUMNS])
+static void measure(const struct batch *batch, int first, int end, size_t sizes[TUPLE_COLUMNS])
 {
     for (int column = 0; column < TUPLE_COLUMNS; column++)
         sizes[column] = ARRAY_HEADER_BYTES;
-    for (int row = 0; row < batch->row_count; row++) {
+    for (int row = first; row < end; row++) {
         const uint8_t *at = batch->bytes + batch->rows[row].start + 2;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
             sizes[column] += column_bytes(at);
@@ -42,16 +59,16 @@ static void measure(const struct batch *batch, size_t sizes[TUPLE_COLUMNS])
     }
 }
 
-static void fill(const struct batch *batch, uint8_t *ends[TUPLE_COLUMNS])
+static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TUPLE_COLUMNS])
 {
     for (int column = 0; column < TUPLE_COLUMNS; column++) {
-        uint8_t *end = put_32(ends[column], 1); /* dimensions */
-        end = put_32(end, 1);                   /* may hold NULLs */
-        end = put_32(end, element_types[column]);
-        end = put_32(end, (uint32_t)batch->row_count);
-        ends[column] = put_32(end, 1); /* first index */
+        uint8_t *at = put_32(ends[column], 1); /* dimensions */
+        at = put_32(at, 1);                    /* may hold NULLs */
+        at = put_32(at, element_types[column]);
+        at = put_32(at, (uint32_t)(end - first));
+        ends[column] = put_32(at, 1); /* first index */
     }
-    for (int row = 0; row < batch->row_count; row++) {
+    for (int row = first; row < end; row++) {
         const uint8_t *at = batch->bytes + batch->rows[row].start + 2;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
             const size_t bytes = column_bytes(at);
@@ -62,10 +79,10 @@ static void fill(const struct batch *batch, uint8_t *ends[TUPLE_COLUMNS])
     }
 }
 
-bool conflict_send_insert(PGconn *conn, const struct batch *batch)
+bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, int end)
 {
     size_t sizes[TUPLE_COLUMNS], total = 0;
-    measure(batch, sizes);
+    measure(batch, first, end, sizes);
     for (int column = 0; column < TUPLE_COLUMNS; column++)
         total += sizes[column];
     uint8_t *bytes = malloc(total);
@@ -82,7 +99,7 @@ bool conflict_send_insert(PGconn *conn, const struct batch *batch)
         formats[column] = 1;
         at += sizes[column];
     }
-    fill(batch, ends);
+    fill(batch, first, end, ends);
     const bool sent = PQsendQueryParams(conn, insert_sql, TUPLE_COLUMNS, array_types, values, lengths, formats, 1) == 1;
     free(bytes);
     return sent;

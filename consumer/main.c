@@ -12,7 +12,8 @@
 #include "settings.h"
 #include "worker.h"
 
-/* librdkafka's close can hang (known up to current releases). By then all is committed or dropped, so leaving without it loses nothing. */
+/* librdkafka's close can hang (known up to current releases). By then all is committed or dropped, so leaving without it loses
+ * nothing. */
 static void *leave_anyway(void *exit_code)
 {
     const struct timespec limit = {5, 0};
@@ -25,7 +26,9 @@ int main(int argc, char **argv)
 {
     bool until_end = false, leave = false;
     const struct cli_option options[] = {
-        {.name = "until-end", .help = "stop once all that was in the topic at the start is in the ledger, whoever stored it", .flag = &until_end},
+        {.name = "until-end",
+         .help = "stop once all that was in the topic at the start is in the ledger, whoever stored it",
+         .flag = &until_end},
         {.name = "leave", .help = "when stopping, give the topic partitions up at once (for scaling in)", .flag = &leave},
         {.name = NULL},
     };
@@ -37,7 +40,7 @@ int main(int argc, char **argv)
         .examples = "  tallymill-consumer --config /etc/tallymill/tallymill.ini --set consumer.instance=host1-1\n"
                     "  tallymill-consumer --config .stack/settings.ini --until-end\n",
         .options = options,
-        .programs = 1 /* FOR_CONSUMER */,
+        .programs = FOR_CONSUMER,
     };
     struct cli_result command;
     static int exit_code;

@@ -1,5 +1,5 @@
-/* months.c - see months.h. The worker does not keep its own idea of which months exist: the COPY into the parent tells (23514), and a cache would
- * only be wrong when a month is detached.
+/* months.c - see months.h. The worker does not keep its own idea of which months exist: the COPY into the parent tells (23514), and
+ * a cache would only be wrong when a month is detached.
  */
 #include "months.h"
 
@@ -11,6 +11,7 @@
 #include "error.h"
 #include "log.h"
 #include "postgres.h"
+#include "service.h"
 
 #define MONTH_TIMEOUT_US INT64_C(10000000)
 
@@ -21,12 +22,14 @@ static bool kill_month(struct batch *batch, int32_t month, const char *text, str
     for (int row = batch->row_count; row-- > 0;)
         if (clock_month_of(batch->rows[row].day) == month && !batch_kill_row(batch, row, REASON_ARCHIVED_MONTH, detail, err))
             return false;
+    batch_compact(batch);
     return true;
 }
 
 static bool prepare(PGconn *conn, struct batch *batch, int32_t month, struct error *err)
 {
     char text[CLOCK_DAY_BYTES];
+    service_watchdog(clock_now_us());
     clock_format_day(text, month);
     const char *values[] = {text};
     PGresult *result = postgres_query_params(conn, "SELECT tallymill.make_month($1::date)", 1, values, MONTH_TIMEOUT_US, err);
@@ -46,7 +49,8 @@ bool months_prepare(PGconn *conn, struct batch *batch, struct error *err)
 {
     enum { MOST_MONTHS = 4096 };
     int32_t last = INT32_MIN;
-    /* Rows of a month mostly lie together; asking twice about one is harmless. Rows may leave while we walk, from this one on down only. */
+    /* Rows of a month mostly lie together; asking twice about one is harmless. Rows may leave while we walk, from this one on down
+     * only. */
     for (int row = batch->row_count - 1, asked = 0; row >= 0 && asked < MOST_MONTHS; row--) {
         if (row >= batch->row_count)
             continue;

@@ -9,8 +9,8 @@
 struct batch;
 struct error;
 
-/* For each month of the batch's rows: makes it where it is missing; rows of a month that was archived become dead letters (archived_month). Waits, up to 10 s a month; called while
- * no transaction is open. */
+/* For each month of the batch's rows: makes it where it is missing; rows of a month that was archived become dead letters
+ * (archived_month). Waits, up to 10 s a month; called while no transaction is open. */
 bool months_prepare(PGconn *conn, struct batch *batch, struct error *err);
 
 #endif

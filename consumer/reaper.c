@@ -40,8 +40,9 @@ static bool terminate(PGconn *conn, const struct suspect *suspect)
     struct error err;
     const char *values[] = {suspect->pid, suspect->started};
     PGresult *result = postgres_query_params(
-        conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2", 2, values, QUERY_LIMIT_US, &err);
-    const bool ended = result && PQntuples(result) == 1;
+        conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2", 2, values,
+        QUERY_LIMIT_US, &err);
+    const bool ended = result && PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
     PQclear(result);
     if (ended)
         log_warn("ended the server process of a frozen worker whose rows blocked ours", "pid=%s", suspect->pid);

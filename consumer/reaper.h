@@ -1,8 +1,9 @@
 /* reaper.h - ends the server processes of frozen workers that hold ids our batch waits for.
  *
- * A worker that was stopped in the middle of COPY keeps its uncommitted ids locked; whoever stores the same events waits for it without limit, and no
- * time-out of the server fires (measured). Only processes of our own login are touched, in a transaction older than 5 s, that wait for their
- * client (ClientRead) inside a COPY, or idle in transaction, and have not moved for 2 s: a slow healthy worker moves.
+ * A worker that was stopped in the middle of COPY keeps its uncommitted ids locked; whoever stores the same events waits for it
+ * without limit, and no time-out of the server fires (measured). Only processes of our own login are touched, in a transaction
+ * older than 5 s, that wait for their client (ClientRead) inside a COPY, or idle in transaction, and have not moved for 2 s: a slow
+ * healthy worker moves.
  */
 #ifndef TALLYMILL_REAPER_H
 #define TALLYMILL_REAPER_H
@@ -12,8 +13,8 @@
 struct error;
 struct reaper;
 
-/* A thread with a connection of its own looks at what blocks server process `pid`, for at most 30 s or until reaper_stop. dsn is borrowed. NULL and ERROR_RETRY when the
- * thread cannot start. */
+/* A thread with a connection of its own looks at what blocks server process `pid`, for at most 30 s or until reaper_stop. dsn is
+ * borrowed. NULL and ERROR_RETRY when the thread cannot start. */
 struct reaper *reaper_start(const char *dsn, int pid, struct error *err);
 
 /* Whether its work is over (then reaper_stop does not wait). */

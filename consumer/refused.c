@@ -1,8 +1,9 @@
 /* refused.c - see refused.h.
  *
- * The line that Postgres names in the error's context is not used: its text is localised, and Citus names a shard's line. Halving trusts only "this
- * part was taken" and "this part was refused". The first half of a refused part is tried; when it is taken, the second holds the bad row and is
- * halved without being tried as a whole: N/2 + N/4 + ... rows for one bad row among N.
+ * The line that Postgres names in the error's context is not used: its text is localised, and Citus names a shard's line. Halving
+ * trusts only "this part was taken" and "this part was refused". The first half of a refused part is tried; when it is taken, the
+ * second holds the bad row and is halved without being tried as a whole: N/2 + N/4 + ... rows for one bad row among N. Parts go in
+ * by INSERT ... ON CONFLICT, not COPY: a row that is stored already is not refused, and must not be searched for.
  */
 #include "refused.h"
 
@@ -10,12 +11,13 @@
 #include <string.h>
 
 #include "batch.h"
+#include "clock.h"
+#include "conflict.h"
 #include "error.h"
-#include "log.h"
 #include "postgres.h"
-#include "transcode.h"
+#include "service.h"
 
-#define PART_TIMEOUT_US INT64_C(60000000)
+#define PART_TIMEOUT_US INT64_C(25000000)
 
 struct search {
     PGconn *conn;
@@ -23,37 +25,35 @@ struct search {
     int most, refused;
 };
 
-static bool send_part(PGconn *conn, const struct batch *batch, int first, int end)
+/* The answer to what was sent, waited for until the deadline; NULL: none came, or the connection is lost. */
+static PGresult *await_answer(PGconn *conn, int64_t deadline_us)
 {
-    static const char trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
-    const struct batch_row *last = &batch->rows[end - 1];
-    const size_t from = batch->rows[first].start, bytes = last->start + last->length - from;
-    return PQputCopyData(conn, (const char *)batch->bytes, COPY_HEADER_BYTES) == 1 &&
-           PQputCopyData(conn, (const char *)batch->bytes + from, (int)bytes) == 1 && PQputCopyData(conn, trailer, sizeof trailer) == 1 &&
-           PQputCopyEnd(conn, NULL) == 1;
+    while (PQflush(conn) == 1 || PQisBusy(conn))
+        if (!postgres_wait(conn, PQflush(conn) == 1, deadline_us) || !PQconsumeInput(conn))
+            return NULL;
+    return PQgetResult(conn);
 }
 
-/* Tries rows [first, end). *taken: the server would take them. False: something else failed. */
+/* Tries rows [first, end). *taken: the server would take them, or has them. False: something else failed. */
 static bool try_part(struct search *search, int first, int end, bool *taken, struct error *err)
 {
-    static const char copy_sql[] = "COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
     PGconn *conn = search->conn;
-    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '10s'",
+    service_watchdog(clock_now_us()); /* a long search is work, not a hang */
+    if (service_is_stopping())
+        return error_set(err, ERROR_RETRY, "stopping");
+    if (!postgres_exec(conn,
+                       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'",
                        PART_TIMEOUT_US, err))
         return false;
-    PQsetnonblocking(conn, 0); /* statement_timeout and tcp_user_timeout bound the waits below */
-    PGresult *result = PQexec(conn, copy_sql);
-    if (PQresultStatus(result) == PGRES_COPY_IN) {
-        PQclear(result);
-        result = send_part(conn, search->batch, first, end) ? PQgetResult(conn) : NULL;
-    }
-    *taken = PQresultStatus(result) == PGRES_COMMAND_OK;
+    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    PGresult *result = conflict_send_insert(conn, search->batch, first, end) ? await_answer(conn, deadline_us) : NULL;
+    *taken = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (!*taken)
         postgres_error(err, conn, result);
+    const bool has_answered = result != NULL;
     PQclear(result);
-    while (PQstatus(conn) == CONNECTION_OK && (result = PQgetResult(conn)))
+    while (has_answered && (result = await_answer(conn, deadline_us)))
         PQclear(result);
-    PQsetnonblocking(conn, 1);
     const bool is_verdict = *taken || err->kind == ERROR_REJECT;
     struct error rolled;
     if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled)) {
@@ -65,10 +65,10 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
 
 static bool kill_row(struct search *search, int row, const struct error *why, struct error *err)
 {
-    if (strcmp(why->sqlstate, "23505") == 0)
-        return true; /* stored already: a duplicate, which the INSERT ... ON CONFLICT that follows will count */
     if (search->refused == search->most)
-        return error_set(err, ERROR_FATAL, "Postgres refuses more than %d of the last rows (%s): a constraint, a trigger or a bug. Nothing was stored of this batch",
+        return error_set(err, ERROR_FATAL,
+                         "Postgres refuses more than %d of the last rows (%s): a constraint, a trigger or a bug. Nothing was "
+                         "stored of this batch",
                          search->most, why->text);
     char detail[DEAD_DETAIL_BYTES];
     snprintf(detail, sizeof detail, "%s: %.80s", why->sqlstate, why->text);
@@ -76,8 +76,8 @@ static bool kill_row(struct search *search, int row, const struct error *why, st
     return batch_kill_row(search->batch, row, REASON_REFUSED, detail, err);
 }
 
-/* Rows [first, end) are known to hold at least one that is refused, for the reason in *why when it is the only one. Walks from the back, so that killing a row moves none that is
- * still to be looked at. Recursion: log2 of the batch's rows. */
+/* Rows [first, end) are known to hold at least one that is refused, for the reason in *why when it is the only one. Walks from the
+ * back, so that killing a row moves none that is still to be looked at. Recursion: log2 of the batch's rows. */
 static bool halve(struct search *search, int first, int end, const struct error *why, struct error *err)
 {
     if (end - first == 1)
@@ -112,6 +112,7 @@ bool refused_find(PGconn *conn, struct batch *batch, int most, int *refused, str
         return false;
     }
     const bool done = taken || halve(&search, 0, batch->row_count, &why, err);
+    batch_compact(batch);
     *refused = search.refused;
     return done;
 }

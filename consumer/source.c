@@ -1,8 +1,8 @@
 /* source.c - see source.h.
  *
- * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies between is Kafka's
- * hole and is counted by whoever takes the message. Settings that this rests on are forced, and an operator who sets one gets an error, because
- * overruling in silence is worse.
+ * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
+ * between is Kafka's hole and is counted by whoever takes the message. Settings that this rests on are forced, and an operator who
+ * sets one gets an error, because overruling in silence is worse.
  */
 #include "source.h"
 
@@ -19,7 +19,7 @@
 #include "settings.h"
 #include "start.h"
 
-enum { ASK_TIMEOUT_MS = 5000, CLOSE_TIMEOUT_MS = 3000 };
+enum { ASK_TIMEOUT_MS = 5000, WATERMARK_TIMEOUT_MS = 2000 };
 
 struct source {
     rd_kafka_t *handle;
@@ -119,6 +119,16 @@ static bool check_topic_name(const char *topic, struct error *err)
     return error_set(err, ERROR_USAGE, "topics.events: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'");
 }
 
+static const char *bootstrap_servers(const struct settings *settings)
+{
+    size_t count;
+    const struct kafka_setting *properties = settings_kafka(settings, &count);
+    for (size_t i = count; i-- > 0;)
+        if (strcmp(properties[i].name, "bootstrap.servers") == 0)
+            return properties[i].value;
+    return "(not set)";
+}
+
 struct source *source_open(const struct settings *settings, struct error *err)
 {
     struct source *source = calloc(1, sizeof *source);
@@ -143,8 +153,10 @@ struct source *source_open(const struct settings *settings, struct error *err)
     static const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
     int count;
-    if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err))
+    if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err)) {
+        error_wrap(err, "kafka.bootstrap.servers = %s", bootstrap_servers(settings));
         goto out;
+    }
     if (!subscribe(source, err))
         goto out;
     return source;
@@ -253,7 +265,7 @@ struct source_partition *source_find(struct source *source, int32_t topic_partit
 bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err)
 {
     const rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(source->handle, source->topic, topic_partition, low, high, ASK_TIMEOUT_MS);
+        rd_kafka_query_watermark_offsets(source->handle, source->topic, topic_partition, low, high, WATERMARK_TIMEOUT_MS);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for the first and last offset");
 }
 
@@ -379,8 +391,8 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
         /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
         if (*partition)
             source_stop(source, *partition);
-        log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"", source->topic,
-                  (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
+        log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
+                  source->topic, (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
@@ -394,8 +406,8 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
     return SOURCE_NOTHING;
 }
 
-enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition, int64_t *end_offset,
-                              struct error *err)
+enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
+                              int64_t *end_offset, struct error *err)
 {
     rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
     if (source->callback_error != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -1,8 +1,8 @@
 /* source.h - the worker's side of Kafka: a member of the consumer group that reads exactly from where it is told.
  *
- * Assignments are not acted upon inside librdkafka's callback: the callback only notes them, and the worker answers when no batch is under
- * way (source_assign, source_unassign). Eager assignor; positions are given in assign(); nothing is committed to decide anything. Main thread; librdkafka's own threads
- * never call into this.
+ * Assignments are not acted upon inside librdkafka's callback: the callback only notes them, and the worker answers when no batch
+ * is under way (source_assign, source_unassign). Eager assignor; positions are given in assign(); nothing is committed to decide
+ * anything. Main thread; librdkafka's own threads never call into this.
  */
 #ifndef TALLYMILL_SOURCE_H
 #define TALLYMILL_SOURCE_H
@@ -27,19 +27,20 @@ struct source_partition {
 };
 
 enum source_event {
-    SOURCE_NOTHING,     /* queue is dry for now */
-    SOURCE_MESSAGE,     /* *message is the caller's */
-    SOURCE_END,         /* end of a topic partition: offsets below *end_offset are all read; *partition says which */
-    SOURCE_ASSIGN,      /* source_wanted() has a new assignment: claim, then source_assign() */
-    SOURCE_REVOKE,      /* source_unassign() as soon as no batch is under way */
-    SOURCE_RESYNC,      /* offset out of range or a broken sequence: claim again and assign anew */
-    SOURCE_FATAL,       /* err is set: ends the worker */
+    SOURCE_NOTHING, /* queue is dry for now */
+    SOURCE_MESSAGE, /* *message is the caller's */
+    SOURCE_END,     /* end of a topic partition: offsets below *end_offset are all read; *partition says which */
+    SOURCE_ASSIGN,  /* source_wanted() has a new assignment: claim, then source_assign() */
+    SOURCE_REVOKE,  /* source_unassign() as soon as no batch is under way */
+    SOURCE_RESYNC,  /* offset out of range or a broken sequence: claim again and assign anew */
+    SOURCE_FATAL,   /* err is set: ends the worker */
 };
 
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
 struct source *source_open(const struct settings *settings, struct error *err);
 
-/* Leaves with a deadline of 3 s; with `leave` also gives a static member's share up at once. */
+/* Leaves the group, which librdkafka does not bound: main.c has the deadline. With `leave` also gives a static member's share up at
+ * once. */
 void source_close(struct source *source, bool leave);
 
 const char *source_topic(const struct source *source);
@@ -47,8 +48,8 @@ const char *source_cluster_id(struct source *source, struct error *err); /* wait
 int source_fd(const struct source *source);                              /* readable when source_poll has something */
 
 /* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
-enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition, int64_t *end_offset,
-                              struct error *err);
+enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
+                              int64_t *end_offset, struct error *err);
 
 /* Forgets pending wakeups; call before draining with source_poll. */
 void source_clear_wakeup(struct source *source);
@@ -60,11 +61,12 @@ const struct claim *source_wanted(const struct source *source, int *count);
 struct source_partition *source_partitions(struct source *source, int *count);
 struct source_partition *source_find(struct source *source, int32_t topic_partition);
 
-/* low and high watermark, asked of the broker: up to 5 s. */
+/* low and high watermark, asked of the broker: up to 2 s. */
 bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err);
 bool source_partition_count(struct source *source, int *count, struct error *err);
 
-/* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set. Stopped ones are not read. */
+/* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set.
+ * Stopped ones are not read. */
 bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
 void source_unassign(struct source *source);
 

@@ -1,10 +1,11 @@
 /* transaction.c - see transaction.h.
  *
- * One step is one message to the server and its answers. Every message of ours ends in a NULL result; only then does the next go out. A failed
- * step sends ROLLBACK and reports FAILED once the connection is idle again, so that the caller may begin anew on it at once.
+ * One step is one message to the server and its answers. Every message of ours ends in a NULL result; only then does the next go
+ * out. A failed step sends ROLLBACK and reports FAILED once the connection is idle again, so that the caller may begin anew on it
+ * at once.
  *
- * libpq's pipeline mode would save the wait after COPY, but knows no COPY. Sending "COPY ...; SELECT commit_batch" in one message would
- * have the fence run before the row count was compared.
+ * libpq's pipeline mode would save the wait after COPY, but knows no COPY. Sending "COPY ...; SELECT commit_batch" in one message
+ * would have the fence run before the row count was compared.
  */
 #include "transaction.h"
 
@@ -21,17 +22,30 @@
 #include "postgres.h"
 #include "transcode.h"
 
-/* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living longer. */
-static const char begin_sql[] = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; "
-                                "SET LOCAL idle_in_transaction_session_timeout = 0; "
-                                "SELECT nextval('tallymill.batch_ids'), pg_backend_pid()";
+/* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living
+ * longer. */
+static const char begin_sql[] =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = 0; "
+    "SELECT nextval('tallymill.batch_ids'), pg_backend_pid()";
 static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
 enum { CHUNK_BYTES = 64 * 1024 };
 #define DEADLINE_US (INT64_C(600) * 1000000)
 
-enum step { STEP_IDLE, STEP_BEGIN, STEP_COPY, STEP_COPY_END, STEP_INSERT, STEP_DEAD_BEGIN, STEP_DEAD, STEP_DEAD_END, STEP_COMMIT, STEP_ROLLBACK };
+enum step {
+    STEP_IDLE,
+    STEP_BEGIN,
+    STEP_COPY,
+    STEP_COPY_END,
+    STEP_INSERT,
+    STEP_DEAD_BEGIN,
+    STEP_DEAD,
+    STEP_DEAD_END,
+    STEP_COMMIT,
+    STEP_ROLLBACK
+};
 
 struct transaction {
     const char *topic;
@@ -40,17 +54,17 @@ struct transaction {
     enum step step;
     bool on_conflict;
     bool wants_write;
-    bool committed;      /* COMMIT was answered with COMMIT */
-    bool broken;         /* the connection is lost or out of step */
+    bool committed; /* COMMIT was answered with COMMIT */
+    bool broken;    /* the connection is lost or out of step */
     int64_t batch_id;
     int backend_pid;
-    size_t sent;         /* bytes of the batch given to libpq */
-    int sent_rows;       /* for the failpoint */
+    size_t sent;   /* bytes of the batch given to libpq */
+    int sent_rows; /* for the failpoint */
     int dead_sent;
     int64_t begun_us, moved_us;
     uint8_t *dead_bytes; /* one encoded dead letter */
     size_t dead_capacity;
-    struct error error;  /* of the first failure: ERROR_NONE while all is well */
+    struct error error; /* of the first failure: ERROR_NONE while all is well */
     char detail[TRANSACTION_DETAIL_BYTES], table[64], constraint[64];
 };
 
@@ -143,8 +157,9 @@ static void send_query(struct transaction *transaction, enum step step, const ch
 
 static void send_commit(struct transaction *transaction)
 {
-    char *sql = planted_bug("position_before_rows") ? strdup("COMMIT")
-                                                    : ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
+    char *sql = planted_bug("position_before_rows")
+                    ? strdup("COMMIT")
+                    : ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
     FAILPOINT("before_fence");
     if (sql)
         send_query(transaction, STEP_COMMIT, sql);
@@ -171,7 +186,7 @@ static void go_on_after_begin(struct transaction *transaction)
         go_on_after_rows(transaction);
     } else {
         transaction->step = STEP_INSERT;
-        if (!conflict_send_insert(transaction->conn, transaction->batch))
+        if (!conflict_send_insert(transaction->conn, transaction->batch, 0, transaction->batch->row_count))
             break_off(transaction, "cannot send rows to Postgres");
     }
 }
@@ -240,7 +255,8 @@ static bool send_dead_letter(struct transaction *transaction, const struct batch
 
 static void send_dead_letters(struct transaction *transaction, int64_t now_us)
 {
-    static const char header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0", trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
+    static const char header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0",
+                      trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
     if (transaction->dead_sent == 0 && PQputCopyData(transaction->conn, header, sizeof header) != 1)
         break_off(transaction, "cannot send dead letters to Postgres");
     while (!transaction->wants_write && !transaction->broken) {
@@ -270,8 +286,8 @@ static void check_row_count(struct transaction *transaction, const PGresult *res
 {
     const long stored = strtol(PQcmdTuples((PGresult *)result), NULL, 10);
     if (stored != wanted && !planted_bug("row_count_unchecked") && transaction->error.kind == ERROR_NONE)
-        error_set(&transaction->error, ERROR_FATAL, "Postgres stored %ld rows of a batch of %d: this is a bug, nothing was committed", stored,
-                  wanted);
+        error_set(&transaction->error, ERROR_FATAL,
+                  "Postgres stored %ld rows of a batch of %d: this is a bug, nothing was committed", stored, wanted);
 }
 
 static void take_tuples(struct transaction *transaction, const PGresult *result)
@@ -281,7 +297,8 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
             transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
     } else if (transaction->step == STEP_INSERT && !conflict_take_result(transaction->batch, result)) {
-        error_set(&transaction->error, ERROR_FATAL, "Postgres returned rows that were not in the batch: this is a bug, nothing was committed");
+        error_set(&transaction->error, ERROR_FATAL,
+                  "Postgres returned rows that were not in the batch: this is a bug, nothing was committed");
     }
 }
 

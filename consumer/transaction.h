@@ -2,9 +2,9 @@
  *
  *   BEGIN; nextval; COPY analytics_events (or INSERT ... ON CONFLICT) [; COPY dead_letters] ; SELECT commit_batch(...); COMMIT
  *
- * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the fence comes
- * last; the rows that COPY reports must be as many as the batch has; any answer to the last message but COMMIT or an error report, and a
- * connection lost after it was sent, is UNKNOWN: the ledger decides. One thread.
+ * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the
+ * fence comes last; the rows that COPY reports must be as many as the batch has; any answer to the last message but COMMIT or an
+ * error report, and a connection lost after it was sent, is UNKNOWN: the ledger decides. One thread.
  */
 #ifndef TALLYMILL_TRANSACTION_H
 #define TALLYMILL_TRANSACTION_H
@@ -33,8 +33,8 @@ struct transaction;
 struct transaction *transaction_new(const char *topic, struct error *err);
 void transaction_free(struct transaction *transaction);
 
-/* Starts. The batch's ranges carry their epochs and are sorted; it must not change until the outcome. `on_conflict`: by INSERT that counts rows stored before in
- * the ranges' conflicts, instead of COPY. */
+/* Starts. The batch's ranges carry their epochs and are sorted; it must not change until the outcome. `on_conflict`: by INSERT that
+ * counts rows stored before in the ranges' conflicts, instead of COPY. */
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
 
 /* Goes on as far as the socket allows. */
@@ -47,7 +47,8 @@ bool transaction_wants_write(const struct transaction *transaction);
 int64_t transaction_stalled_since_us(const struct transaction *transaction);
 int transaction_backend_pid(const struct transaction *transaction);
 
-/* After FAILED or UNKNOWN. detail: Postgres's DETAIL ("3/epoch 5/position" of TM001); table and constraint: as in the error fields, "" when not given. */
+/* After FAILED or UNKNOWN. detail: Postgres's DETAIL ("3/epoch 5/position" of TM001); table and constraint: as in the error fields,
+ * "" when not given. */
 const struct error *transaction_error(const struct transaction *transaction);
 const char *transaction_detail(const struct transaction *transaction);
 const char *transaction_table(const struct transaction *transaction);

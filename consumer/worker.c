@@ -1,8 +1,9 @@
 /* worker.c - the main loop: read, fill, send, wait.
  *
- * Each turn takes what Kafka has while the batch being filled has room, moves the transaction as far as its socket allows, and starts the next batch when
- * one is due. Nothing in a turn waits, but for three rare things that need an idle connection: connecting, claiming, and finding refused rows; each has a
- * deadline far below max.poll.interval.ms. Reading is paused only while Postgres keeps a full batch waiting for more than 2 s, or is away.
+ * Each turn takes what Kafka has while the batch being filled has room, moves the transaction as far as its socket allows, and
+ * starts the next batch when one is due. Nothing in a turn waits, but for three rare things that need an idle connection:
+ * connecting, claiming, and finding refused rows; each has a deadline far below max.poll.interval.ms. Reading is paused only while
+ * Postgres keeps a full batch waiting for more than 2 s, or is away.
  */
 #include "worker.h"
 
@@ -59,13 +60,23 @@ static void name_owner(struct worker *worker)
 {
     char host[64] = "";
     gethostname(host, sizeof host - 1);
-    snprintf(worker->owner, sizeof worker->owner, "%s/%ld/%.80s", host, (long)getpid(), settings_text(worker->settings, "consumer.instance"));
+    const char *instance = settings_text(worker->settings, "consumer.instance");
+    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.80s", host, (long)getpid(), *instance ? "/" : "", instance);
 }
+
+static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
+                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, integer[])', 'EXECUTE')";
 
 static bool check_database(const char *dsn, struct error *err)
 {
     PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, err);
-    const bool good = conn && postgres_check_schema(conn, err);
+    bool good = conn && postgres_check_schema(conn, err);
+    PGresult *rights = good ? postgres_query(conn, rights_sql, CONNECT_LIMIT_US, err) : NULL;
+    good = rights != NULL;
+    if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0)
+        good = error_set(err, ERROR_USAGE, "the login %s may not store events: GRANT tallymill_ingest TO %s", PQuser(conn),
+                         PQuser(conn));
+    PQclear(rights);
     PQfinish(conn);
     return good;
 }
@@ -91,7 +102,8 @@ struct worker *worker_open(const struct settings *settings, bool until_end, stru
         goto out;
     error_clear(err);
     const struct transcode_rules rules = rules_from(settings, worker->catalogue);
-    if (!(worker->transcoder = transcoder_new(&rules, err)) || !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
+    if (!(worker->transcoder = transcoder_new(&rules, err)) ||
+        !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
         !(worker->sending = batch_new(max_rows, prefetch.batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
@@ -156,7 +168,8 @@ void worker_drop_connection(struct worker *worker, int64_t now_us)
 }
 
 /* The server's side of a vanished network: without these a worker's host that is cut off keeps its locks for two hours. */
-static const char session_sql[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+static const char session_sql[] =
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
 
 static bool connect_database(struct worker *worker, int64_t now_us, struct error *err)
 {
@@ -186,6 +199,13 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
 
 /* ---- reading ---- */
 
+static void log_anchor_gone(const struct worker *worker, const struct source_partition *partition)
+{
+    log_warn("the last stored message is gone from Kafka: its place cannot be verified",
+             "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64, source_topic(worker->source),
+             partition->claim.topic_partition, partition->claim.anchor_offset);
+}
+
 static void judge_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message)
 {
     uint8_t hash[ANCHOR_HASH_BYTES];
@@ -193,14 +213,12 @@ static void judge_anchor(struct worker *worker, struct source_partition *partiti
     partition->verify_anchor = false;
     switch (anchor_judge(&partition->claim, message->offset, hash)) {
     case ANCHOR_MATCHES: break;
-    case ANCHOR_UNVERIFIABLE:
-        log_warn("the last stored message is gone from Kafka: its place cannot be verified",
-                 "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64, source_topic(worker->source), message->partition,
-                 partition->claim.anchor_offset);
-        break;
+    case ANCHOR_UNVERIFIABLE: log_anchor_gone(worker, partition); break;
     case ANCHOR_DIFFERS:
-        log_error("another message stands where the last stored one was: the topic was truncated or recreated; not read until a person has looked",
-                  "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition, message->offset);
+        log_error("another message stands where the last stored one was: the topic was truncated or recreated; not read until a "
+                  "person has looked",
+                  "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition,
+                  message->offset);
         source_stop(worker->source, partition);
     }
 }
@@ -223,8 +241,10 @@ static bool take_message(struct worker *worker, struct source_partition *partiti
 
 static bool take_end(struct worker *worker, struct source_partition *partition, int64_t end_offset, struct error *err)
 {
-    if (partition->verify_anchor) /* read to the end and met no message: the anchor is gone */
+    if (partition->verify_anchor) { /* read to the end and met no message */
         partition->verify_anchor = false;
+        log_anchor_gone(worker, partition);
+    }
     if (end_offset <= partition->expected_offset)
         return true;
     if (!batch_skip(worker->filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
@@ -255,8 +275,9 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
     case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
     case SOURCE_MESSAGE:
         FAILPOINT("after_poll");
-        if (worker->resync) {
+        if (worker->resync || worker->held) {
             rd_kafka_message_destroy(message); /* it comes again, from the ledger's position */
+            worker->resync = true;
         } else if (batch_is_full(worker->filling)) {
             worker->held = message;
         } else {
@@ -292,7 +313,7 @@ static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
     source_pause(worker->source, is_full || !worker->conn);
     source_clear_wakeup(worker->source);
     worker->queue_is_dry = false;
-    for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry && !worker->held; i++) {
+    for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {
         if (!take_event(worker, now_us, err))
             return false;
         if (!is_full && batch_is_full(worker->filling))
@@ -318,12 +339,15 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
         worker->rejoin = false;
         source_rejoin(worker->source);
     }
+    worker->resync |= worker->resync_at_us != 0 && now_us >= worker->resync_at_us;
     if (!worker->assign_wanted && !worker->resync)
         return false;
     error_clear(&local);
     if (worker_assign(worker, &local))
         return true;
-    if (local.kind != ERROR_RETRY) {
+    const bool is_migrating =
+        strcmp(local.sqlstate, "42883") == 0 || strcmp(local.sqlstate, "42P01") == 0 || strcmp(local.sqlstate, "42703") == 0;
+    if (local.kind != ERROR_RETRY && !is_migrating) {
         *err = local;
         *alive = false;
         return true;
@@ -331,7 +355,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
     worker->resync = true;
     worker_back_off(worker, now_us);
-    if (!worker_connection_is_idle(worker))
+    if (is_migrating || !worker_connection_is_idle(worker)) /* connecting looks at the schema again */
         worker_drop_connection(worker, now_us);
     return true;
 }
@@ -355,10 +379,16 @@ static void summarize(struct worker *worker, int64_t now_us)
     if (now_us - worker->last_summary_us < 10 * CLOCK_SECOND_US)
         return;
     worker->last_summary_us = now_us;
+    const int64_t odd = worker->unknown_events + worker->unknown_keys + worker->broken_attributes;
+    if (odd != worker->odd_reported)
+        log_info("stored, but not as the catalogue says", "unknown_events=%" PRId64 " unknown_keys=%" PRId64 " attributes=%" PRId64,
+                 worker->unknown_events, worker->unknown_keys, worker->broken_attributes);
+    worker->odd_reported = odd;
     int count;
     source_partitions(worker->source, &count);
-    service_status("%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
-                   worker->conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
+    service_status(
+        "%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
+        worker->conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
 }
 
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
@@ -417,7 +447,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     }
     struct pollfd fds[3] = {
         {service_fd(), POLLIN, 0},
-        {worker->is_open ? PQsocket(worker->conn) : -1, (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0},
+        {worker->is_open ? PQsocket(worker->conn) : -1,
+         (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0},
         {is_reading ? source_fd(worker->source) : -1, POLLIN, 0},
     };
     const struct timespec timeout = {wait_us / CLOCK_SECOND_US, wait_us % CLOCK_SECOND_US * 1000};
@@ -436,6 +467,8 @@ bool worker_run(struct worker *worker, struct error *err)
         summarize(worker, now_us);
         wait_for_work(worker, clock_now_us());
     }
+    if (worker->until_end && !worker->done)
+        return error_set(err, ERROR_RETRY, "stopped before the end of the topic was in the ledger");
     return true;
 }
 
@@ -448,7 +481,8 @@ static void finish_open_batch(struct worker *worker, int64_t deadline_us)
     while (worker->is_open && clock_now_us() < deadline_us) {
         if (!worker_pump(worker, clock_now_us(), &err) || !worker->is_open)
             break;
-        struct pollfd fd = {PQsocket(worker->conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0};
+        struct pollfd fd = {PQsocket(worker->conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)),
+                            0};
         poll(&fd, 1, 100);
     }
 }

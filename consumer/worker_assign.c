@@ -1,7 +1,7 @@
 /* worker_assign.c - from an assignment of the group to reading at the right place.
  *
- * Order matters: claim first, so that whoever owned these topic partitions can commit no more and the positions read are final; then compare with what
- * Kafka has; only then read. Nothing is taken from the offsets that the group committed.
+ * Order matters: claim first, so that whoever owned these topic partitions can commit no more and the positions read are final;
+ * then compare with what Kafka has; only then read. Nothing is taken from the offsets that the group committed.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,17 +10,28 @@
 #include "clock.h"
 #include "ledger.h"
 #include "log.h"
+#include "service.h"
 #include "settings.h"
 #include "start.h"
 #include "worker_state.h"
+
+#define RETRY_AFTER_US INT64_C(10000000)
 
 static bool begin_partition(struct worker *worker, struct source_partition *partition, struct error *err)
 {
     struct claim *claim = &partition->claim;
     const char *topic = source_topic(worker->source);
     int64_t low, high;
-    if (!source_watermarks(worker->source, claim->topic_partition, &low, &high, err))
-        return false;
+    service_watchdog(clock_now_us());
+    if (!source_watermarks(worker->source, claim->topic_partition, &low, &high, err)) {
+        /* No leader, say: the others must not wait for it. */
+        log_warn_because(err, "cannot begin this topic partition now", "topic=%s topic_partition=%" PRId32, topic,
+                         claim->topic_partition);
+        error_clear(err);
+        partition->is_stopped = true;
+        worker->resync_at_us = clock_now_us() + RETRY_AFTER_US;
+        return true;
+    }
     const struct start start = start_decide(claim, low, high);
     partition->expected_offset = claim->next_offset;
     partition->verify_anchor = start.kind == START_ANCHOR;
@@ -32,18 +43,18 @@ static bool begin_partition(struct worker *worker, struct source_partition *part
                   claim->next_offset, high);
         break;
     case START_GAP:
-        if (!ledger_record_gap(worker->conn, topic, claim, low, "retention", err))
+        if (!ledger_record_gap(worker->conn, topic, claim, start.offset, "retention", err))
             return false;
         log_error("events were gone before they were read",
                   "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
-                  claim->topic_partition, claim->next_offset, low);
-        claim->next_offset = partition->expected_offset = low;
+                  claim->topic_partition, claim->next_offset, start.offset);
+        claim->next_offset = partition->expected_offset = start.offset;
         break;
     case START_NEXT:
         if (claim->anchor_offset >= 0)
             log_warn("the last stored message is gone from Kafka: its place cannot be verified",
-                     "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64, topic, claim->topic_partition,
-                     claim->anchor_offset, claim->next_offset);
+                     "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64, topic,
+                     claim->topic_partition, claim->anchor_offset, claim->next_offset);
         break;
     case START_ANCHOR: break;
     }
@@ -55,7 +66,8 @@ bool worker_assign(struct worker *worker, struct error *err)
     int count;
     bool done = false;
     const struct claim *wanted = source_wanted(worker->source, &count);
-    if (count == 0 && !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
+    if (count == 0 &&
+        !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
         worker_drop_batches(worker);
         worker->resync = false;
         return true;
@@ -67,10 +79,12 @@ bool worker_assign(struct worker *worker, struct error *err)
         goto out;
     }
     worker_drop_batches(worker);
+    worker->resync_at_us = 0;
     if (count > 0) {
         memcpy(claims, wanted, (size_t)count * sizeof *claims);
         const char *cluster_id = source_cluster_id(worker->source, err);
-        const struct claimant claimant = {source_topic(worker->source), cluster_id, settings_text(worker->settings, "consumer.group"), worker->owner};
+        const struct claimant claimant = {source_topic(worker->source), cluster_id,
+                                          settings_text(worker->settings, "consumer.group"), worker->owner};
         if (!cluster_id || !ledger_claim(worker->conn, &claimant, claims, count, err))
             goto out;
     }
@@ -106,7 +120,8 @@ bool worker_note_ends(struct worker *worker, struct error *err)
     return true;
 }
 
-/* Whoever stored it: the ledger is asked, not our own progress. What was stopped is never read to its end: ERROR_FATAL once all else is. */
+/* Whoever stored it: the ledger is asked, not our own progress. What was stopped is never read to its end: ERROR_FATAL once all
+ * else is. */
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
 {
     if (now_us < worker->next_end_check_us)
@@ -127,8 +142,10 @@ bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
     }
     free(positions);
     if (reached && stopped >= 0)
-        return error_set(err, ERROR_FATAL, "topic %s: topic partition %d is not read until a person has looked (see the log above); all others are stored",
-                         source_topic(worker->source), stopped);
+        return error_set(
+            err, ERROR_FATAL,
+            "topic %s: topic partition %d is not read until a person has looked (see the log above); all others are stored",
+            source_topic(worker->source), stopped);
     worker->done = reached;
     return known;
 }

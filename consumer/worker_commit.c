@@ -1,7 +1,7 @@
 /* worker_commit.c - what becomes of a batch: committed, tried again, smaller, or given up for the ledger's word.
  *
- * Invariant: a batch that failed was rolled back whole, so trying it again repeats nothing; a batch whose fate is unknown is forgotten, and reading starts
- * again from the ledger. There is no third way, and none that guesses.
+ * Invariant: a batch that failed was rolled back whole, so trying it again repeats nothing; a batch whose fate is unknown is
+ * forgotten, and reading starts again from the ledger. There is no third way, and none that guesses.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "settings.h"
 #include "worker_state.h"
 
-enum { CONFLICT_BATCHES = 100, REFUSED_ROWS = 50, REFUSED_PERCENT = 5 };
+enum { CONFLICT_BATCHES = 100, REFUSED_ROWS = 50, REFUSED_PERCENT = 5, MOST_TAKEN_OFFSETS = 10, MOST_MONTH_TRIES = 3 };
 #define STALL_US INT64_C(1000000)
 
 /* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
@@ -24,7 +24,7 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
         struct batch_range *range = &batch->ranges[i];
         const struct source_partition *partition = source_find(worker->source, range->topic_partition);
         if (!partition) {
-            batch_drop(batch, range->topic_partition);
+            worker->resync |= !batch_drop(batch, range->topic_partition);
             continue;
         }
         range->epoch = partition->claim.epoch;
@@ -40,13 +40,14 @@ bool worker_begin(struct worker *worker, int64_t now_us)
 {
     const bool is_retry = worker->retry_sending;
     if (!is_retry) {
+        worker->failures = 0;
         struct batch *batch = worker->filling;
         worker->filling = worker->sending;
         worker->sending = batch;
     }
     worker->retry_sending = false;
     stamp_ranges(worker, worker->sending);
-    if (!batch_is_empty(worker->sending)) {
+    if (!batch_is_empty(worker->sending) && !worker->resync) {
         transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
         worker->is_open = true;
     }
@@ -61,7 +62,8 @@ static void log_dead_letters(const struct worker *worker, const struct batch *ba
         return;
     const struct batch_dead *first = &batch->dead[0];
     log_warn("dead letters", "topic=%s count=%d first_topic_partition=%" PRId32 " first_offset=%" PRId64 " first_reason=%s",
-             source_topic(worker->source), batch->dead_count, first->message->partition, first->message->offset, reason_name(first->reason));
+             source_topic(worker->source), batch->dead_count, first->message->partition, first->message->offset,
+             reason_name(first->reason));
 }
 
 static void take_commit(struct worker *worker, int64_t now_us)
@@ -80,8 +82,12 @@ static void take_commit(struct worker *worker, int64_t now_us)
         partition->claim.anchor_offset = range->anchor_offset;
         memcpy(partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
     }
+    worker->unknown_events += batch->unknown_events;
+    worker->unknown_keys += batch->unknown_keys;
+    worker->broken_attributes += batch->broken_attributes;
     log_dead_letters(worker, batch);
-    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count, batch->range_count);
+    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
+              batch->range_count);
     worker->recent_rows += batch->row_count;
     while (worker->recent_rows > 1000) {
         worker->recent_rows /= 2;
@@ -92,10 +98,12 @@ static void take_commit(struct worker *worker, int64_t now_us)
         worker->conflict_batches_left--;
     worker->last_commit_us = now_us;
     worker->backoff_us = 0;
+    worker->taken_offsets = 0;
     worker->reports_due = true;
 }
 
-/* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and ledger differ. */
+/* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and
+ * ledger differ. */
 static void take_fence(struct worker *worker)
 {
     const char *detail = transaction_detail(worker->transaction);
@@ -108,8 +116,10 @@ static void take_fence(struct worker *worker)
         log_warn(stale ? "another worker has claimed this topic partition" : "the ledger stands elsewhere: reading it again",
                  "topic=%s topic_partition=%" PRId32, source_topic(worker->source), topic_partition);
         if (stale) {
-            batch_drop(worker->sending, topic_partition);
-            batch_drop(worker->filling, topic_partition);
+            /* Both, whatever the first says. */
+            const bool sending_is_whole = batch_drop(worker->sending, topic_partition);
+            const bool filling_is_whole = batch_drop(worker->filling, topic_partition);
+            worker->resync |= !sending_is_whole || !filling_is_whole;
             source_forget(worker->source, topic_partition);
             worker->rejoin = true;
         } else {
@@ -141,29 +151,46 @@ static bool is_event_table(const char *table)
     return strncmp(table, "analytics_events", strlen("analytics_events")) == 0;
 }
 
+/* The books hold this offset already: somebody else stored it, or put a row there by hand. The ledger's word is asked again, but
+ * not for ever. */
+static bool take_taken_offset(struct worker *worker, const struct error *why, int64_t now_us, struct error *err)
+{
+    if (++worker->taken_offsets > MOST_TAKEN_OFFSETS) {
+        *err = *why;
+        err->kind = ERROR_FATAL;
+        return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)",
+                          transaction_table(worker->transaction));
+    }
+    log_warn_because(why, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
+                     source_topic(worker->source), transaction_table(worker->transaction));
+    worker->resync = true;
+    worker_back_off(worker, now_us);
+    return true;
+}
+
 /* Rolled back. True: go on (retry_sending or resync says how); false: err ends the worker. */
 static bool take_failure(struct worker *worker, int64_t now_us, struct error *err)
 {
     const struct error *why = transaction_error(worker->transaction);
     const char *state = why->sqlstate, *table = transaction_table(worker->transaction);
     worker->retry_sending = true;
+    worker->failures++;
     if (strcmp(state, "TM001") == 0) {
         take_fence(worker);
         return true;
     }
-    if (strcmp(state, "23505") == 0) {
-        if (is_event_table(table))
-            worker->conflict_batches_left = CONFLICT_BATCHES;
-        else
-            worker->resync = true; /* the books already hold this offset: somebody else stored it */
+    if (strcmp(state, "23505") == 0 && is_event_table(table)) {
+        worker->conflict_batches_left = CONFLICT_BATCHES;
         return true;
     }
+    if (strcmp(state, "23505") == 0)
+        return take_taken_offset(worker, why, now_us, err);
     if (strcmp(state, "40P01") == 0)
         worker->conflict_batches_left = CONFLICT_BATCHES; /* crossing duplicates: that way takes the keys in order */
     struct error local = *why;
     bool settled = false;
     if (strcmp(state, "23514") == 0 && !*transaction_constraint(worker->transaction))
-        settled = months_prepare(worker->conn, worker->sending, &local);
+        settled = months_prepare(worker->conn, worker->sending, &local) && worker->failures <= MOST_MONTH_TRIES;
     else if (local.kind == ERROR_REJECT)
         settled = find_refused(worker, &local);
     if (settled)
@@ -172,9 +199,11 @@ static bool take_failure(struct worker *worker, int64_t now_us, struct error *er
         *err = local;
         return false;
     }
-    log_warn_because(&local, "batch not stored, trying again", "topic=%s rows=%d", source_topic(worker->source), worker->sending->row_count);
+    log_warn_because(&local, "batch not stored, trying again", "topic=%s rows=%d", source_topic(worker->source),
+                     worker->sending->row_count);
     worker_back_off(worker, now_us);
-    /* USAGE: perhaps a migration under way; connecting looks at the schema again. 25006: this server was demoted; connecting may find the new one. */
+    /* USAGE: perhaps a migration under way; connecting looks at the schema again. 25006: this server was demoted; connecting may
+     * find the new one. */
     if (local.kind == ERROR_USAGE || strcmp(local.sqlstate, "25006") == 0 || !worker_connection_is_idle(worker))
         worker_drop_connection(worker, now_us);
     return true;
@@ -214,8 +243,9 @@ bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
     }
     if (outcome == TRANSACTION_FAILED)
         return take_failure(worker, now_us, err);
-    log_warn_because(transaction_error(worker->transaction), "lost the connection during a batch: the ledger will tell what became of it",
-                     "topic=%s", source_topic(worker->source));
+    log_warn_because(transaction_error(worker->transaction),
+                     "lost the connection during a batch: the ledger will tell what became of it", "topic=%s",
+                     source_topic(worker->source));
     worker_drop_connection(worker, now_us);
     return true;
 }

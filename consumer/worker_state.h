@@ -19,14 +19,17 @@ struct worker {
     struct transaction *transaction;
     struct reaper *reaper;
     struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
-    rd_kafka_message_t *held;  /* met when the batch had no room */
+    rd_kafka_message_t *held;        /* met when the batch had no room */
     int32_t held_partition;
 
-    bool has_connected;        /* to Postgres, once */
-    bool is_open;              /* a transaction is under way, on `sending` */
-    bool retry_sending;        /* `sending` was rolled back whole and goes again */
-    bool resync;               /* memory and ledger may differ: drop all, claim and assign again */
-    bool rejoin;               /* another worker owns a topic partition of ours: ask the group again */
+    bool has_connected;   /* to Postgres, once */
+    bool is_open;         /* a transaction is under way, on `sending` */
+    bool retry_sending;   /* `sending` was rolled back whole and goes again */
+    bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
+    int64_t resync_at_us; /* 0: not needed; some topic partitions could not be begun, and are asked for again then */
+    int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
+    int failures;         /* of `sending`, one after the other */
+    bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
     bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
@@ -34,7 +37,7 @@ struct worker {
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
-    int64_t not_before_us;     /* backoff: nothing is asked of Postgres earlier */
+    int64_t not_before_us; /* backoff: nothing is asked of Postgres earlier */
     int64_t backoff_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
@@ -44,9 +47,13 @@ struct worker {
     int64_t next_end_check_us;
 
     int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
+    int64_t unknown_events, unknown_keys,
+        broken_attributes; /* likewise: stored, but not as the catalogue or the wire format says */
+    int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
 
-/* worker_assign.c: answers an assignment: claim, watermarks, gaps, anchors. False with ERROR_RETRY (again later) or what ends the worker. */
+/* worker_assign.c: answers an assignment: claim, watermarks, gaps, anchors. False with ERROR_RETRY (again later) or what ends the
+ * worker. */
 bool worker_assign(struct worker *worker, struct error *err);
 bool worker_note_ends(struct worker *worker, struct error *err);
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);

@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "command.h"
 #include "dlq.h"
+#include "place.h"
 #include "postgres.h"
 #include "settings.h"
 #include "table.h"
@@ -31,15 +32,9 @@ struct dlq {
     const struct settings *settings;
     struct dlq_choice choice;
     const char *at; /* "PARTITION:OFFSET" */
-    char partition[16], offset[24];
+    struct place place;
     bool as_json;
 };
-
-static bool is_number(const char *text, size_t most)
-{
-    const size_t length = strlen(text);
-    return length > 0 && length <= most && strspn(text, "0123456789") == length;
-}
 
 /* "3:4711" or "3" into the choice. */
 static bool read_place(struct dlq *dlq, struct error *err)
@@ -47,14 +42,11 @@ static bool read_place(struct dlq *dlq, struct error *err)
     if (!dlq->at) {
         return true;
     }
-    const char *colon = strchr(dlq->at, ':');
-    snprintf(dlq->partition, sizeof dlq->partition, "%.*s", colon ? (int)(colon - dlq->at) : 15, dlq->at);
-    snprintf(dlq->offset, sizeof dlq->offset, "%s", colon ? colon + 1 : "0");
-    if (!is_number(dlq->partition, 9) || !is_number(dlq->offset, 18)) {
+    if (!place_parse(dlq->at, &dlq->place) || dlq->place.is_end) {
         return error_set(err, ERROR_USAGE, "--at %s: a place is TOPIC_PARTITION or TOPIC_PARTITION:OFFSET, both numbers", dlq->at);
     }
-    dlq->choice.topic_partition = dlq->partition;
-    dlq->choice.offset = colon ? dlq->offset : NULL;
+    dlq->choice.topic_partition = dlq->place.topic_partition;
+    dlq->choice.offset = *dlq->place.offset ? dlq->place.offset : NULL;
     return true;
 }
 
@@ -164,7 +156,7 @@ static bool replay(const struct dlq *dlq, struct error *err)
     const bool is_done = dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
     if (dlq->as_json) {
         printf("{\"sent\": %" PRId64 "}\n", done.sent);
-    } else {
+    } else if (is_done || done.sent > 0) {
         printf("sent %" PRId64 " dead letters to topic %s again; the workers store them, or bury them again with the reason\n",
                done.sent, dlq->choice.topic);
     }

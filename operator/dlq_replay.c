@@ -137,18 +137,30 @@ static bool replay_page(PGconn *conn, rd_kafka_t *producer, const struct dlq_cho
     return refused.kind == ERROR_NONE;
 }
 
+/* The database's clock, which dates the dead letters. */
+static bool read_start(PGconn *conn, char *start, size_t size, struct error *err)
+{
+    PGresult *result = postgres_query(conn, "SELECT clock_timestamp()", QUERY_US, err);
+    if (result) {
+        snprintf(start, size, "%s", PQgetvalue(result, 0, 0));
+    }
+    PQclear(result);
+    return result != NULL;
+}
+
 bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,
                 struct error *err)
 {
+    char start[64], partition[24] = "-1", offset[24] = "-1";
     rd_kafka_t *producer = open_producer(settings, err);
     int topic_partitions;
-    bool is_done = producer && kafka_topic_partitions(producer, choice->topic, DELIVERY_MS / 3, &topic_partitions, err);
-    char partition[24] = "-1", offset[24] = "-1";
-    for (bool has_more = true; is_done && has_more;) { /* ends: the place moves forward with each page */
+    bool is_done = producer && kafka_topic_partitions(producer, choice->topic, DELIVERY_MS / 3, &topic_partitions, err) &&
+                   read_start(conn, start, sizeof start, err);
+    for (bool has_more = true; is_done && has_more;) { /* ends: the place moves on among what was dead at the start */
         const char *values[] = {
-            choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f",
-            partition,     offset};
-        PGresult *page = postgres_query_params(conn, dlq_next_sql, 7, values, QUERY_US, err);
+            choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", partition,
+            offset,        start};
+        PGresult *page = postgres_query_params(conn, dlq_next_sql, 8, values, QUERY_US, err);
         const int rows = page ? PQntuples(page) : 0;
         is_done = page && (rows == 0 || replay_page(conn, producer, choice, page, replay, err));
         if (rows > 0) {

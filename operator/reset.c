@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli.h"
 #include "command.h"
+#include "place.h"
 #include "postgres.h"
 #include "settings.h"
 #include "terminal.h"
@@ -24,23 +24,20 @@ struct reset {
     const char *at;
     bool is_confirmed;
     long topic_partition;
-    int64_t offset; /* -1: the end of the log */
+    bool is_to_end;
+    int64_t offset; /* the end of the log, when is_to_end and the broker has told */
 };
 
 static bool read_place(struct reset *reset, struct error *err)
 {
-    char *end = NULL;
-    const char *at = reset->at ? reset->at : "";
-    reset->topic_partition = strtol(at, &end, 10);
-    if (end == at || *end != ':' || reset->topic_partition < 0 || reset->topic_partition > INT32_MAX) {
+    struct place place;
+    if (!reset->at || !place_parse(reset->at, &place) || (!place.is_end && !*place.offset)) {
         return error_set(err, ERROR_USAGE,
                          "which one, and to where? tallymill reset --at TOPIC_PARTITION:OFFSET, or TOPIC_PARTITION:end");
     }
-    const char *offset = end + 1;
-    reset->offset = strcmp(offset, "end") == 0 ? -1 : strtoll(offset, &end, 10);
-    if (reset->offset >= 0 && (end == offset || *end != '\0')) {
-        return error_set(err, ERROR_USAGE, "--at %s: %s is neither an offset nor \"end\"", at, offset);
-    }
+    reset->topic_partition = strtol(place.topic_partition, NULL, 10);
+    reset->is_to_end = place.is_end;
+    reset->offset = place.is_end ? 0 : strtoll(place.offset, NULL, 10);
     return true;
 }
 
@@ -55,7 +52,7 @@ static bool check_log(struct reset *reset, const struct settings *settings, cons
                             reset->topic_partition);
     } else if (is_good) {
         const int64_t high = logs.logs[reset->topic_partition].high;
-        if (reset->offset < 0) {
+        if (reset->is_to_end) {
             reset->offset = high;
         }
         is_good = reset->offset <= high ||

@@ -40,7 +40,7 @@ static bool read_target(const char *value, struct rollup_file *file, struct erro
                          value);
     if (strcmp(value, "analytics_daily_stats") == 0 || strcmp(value, "analytics_daily_rollup") == 0)
         return error_set(err, ERROR_USAGE, "target %s is taken: it is no rollup's name", value);
-    snprintf(file->target, sizeof file->target, "%s", value);
+    memcpy(file->target, value, strlen(value) + 1); /* is_name has bounded it */
     return true;
 }
 

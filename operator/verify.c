@@ -64,21 +64,24 @@ static void add_difference(struct verification *verification, const char *day, c
     printf(": %s is %s, should be %s\n", answer_text(result, row, "column_name"), have, should);
 }
 
-/* True when the day's rows of other programs are not those that the statistics hold: they will be, so it is not a difference yet.
- */
+/* True when an open day's rows of other programs are not those that the statistics hold: they will be, so it is not a difference
+ * yet. On a closed day nothing looks at them again, and one late row must not hide what else is wrong there: its differences are
+ * named. */
 static bool waits_for_foreign(struct verification *verification, const char *day, bool *waits, struct error *err)
 {
     PGresult *foreign = snapshot_ask(verification->snapshot, verify_foreign_sql, err);
     if (!foreign) {
         return false;
     }
-    *waits = !answer_bool(foreign, 0, "is_seen");
+    const bool is_unseen = !answer_bool(foreign, 0, "is_seen");
+    *waits = is_unseen && !answer_bool(foreign, 0, "is_closed");
+    char reason[200];
+    snprintf(reason, sizeof reason, "other programs have %" PRId64 " rows there, the statistics have seen %" PRId64,
+             answer_int(foreign, 0, "rows"), answer_int(foreign, 0, "seen_rows"));
     if (*waits) {
-        char reason[160];
-        snprintf(reason, sizeof reason, "other programs have %" PRId64 " rows there, the statistics have seen %" PRId64 "%s",
-                 answer_int(foreign, 0, "rows"), answer_int(foreign, 0, "seen_rows"),
-                 answer_bool(foreign, 0, "is_closed") ? " (the day is closed: taken in when it is rebuilt)" : "");
         set_aside(verification, day, reason);
+    } else if (is_unseen) {
+        fprintf(stderr, "tallymill verify: %s is closed, and %s: rebuild the day to take them in\n", day, reason);
     }
     PQclear(foreign);
     return true;

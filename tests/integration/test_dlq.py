@@ -94,3 +94,25 @@ def test_a_running_worker_goes_on_behind_a_reset(make_site):
     assert worker.stop() == 0
     assert site.database.value("SELECT count(*) FROM analytics_events") == 250
     assert site.database.value("SELECT sum(next_offset - first_offset) FROM tallymill.gaps") == 50
+
+
+def test_a_replay_beside_a_running_worker_sends_only_what_was_dead_when_it_began(make_site):
+    site = make_site(partitions=1)
+    for number in range(450):
+        site.publisher.send_bytes(b"\xc1 %d" % number)
+    site.publisher.flush()
+    worker = site.worker()
+    site.wait_until_drained()
+    assert "sent 450 dead letters" in site.must("tallymill", "dlq", "replay", deadline=60).out
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.reasons() == {"format": 900}, "buried again, once"
+
+
+def test_a_reset_takes_no_sign_for_the_end(site):
+    site.publisher.send(event(), partition=1)
+    site.publisher.flush()
+    assert site.tallymill("reset", "--at", "1:-7", "--yes").code == 2
+    assert site.tallymill("reset", "--at", "1:1x", "--yes").code == 2
+    assert site.tallymill("reset", "--at", "-1:1", "--yes").code == 2
+    assert site.database.value("SELECT count(*) FROM tallymill.gaps") == 0

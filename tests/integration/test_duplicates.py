@@ -3,6 +3,7 @@
 import msgpack
 
 from .harness.publisher import event, events
+from .harness.waiting import wait_until
 
 
 def test_repeats_within_a_batch_and_across_batches_become_one_row_each(site):
@@ -76,3 +77,21 @@ def test_duplicates_among_dead_letters_are_each_kept(site):
     assert site.outcomes() == (0, 0, 5, 0)
     site.fold()
     site.assert_holds()
+
+
+def test_a_repeat_is_not_counted_when_the_row_it_repeats_leaves_the_batch(make_site):
+    """Both copies in one batch, in two topic partitions; the one that would become the row is given up while the batch is frozen."""
+    site = make_site(partitions=2, build="check", **{"kafka.session.timeout.ms": 60000, "batch.min_age": "500 ms"})
+    one = event()
+    site.publisher.send(one, partition=0)
+    site.publisher.flush()
+    site.publisher.send(one, partition=1)
+    site.publisher.flush()
+    worker = site.worker(failpoint="copy_done:stop")
+    wait_until(worker.is_frozen, 60, "the worker to stop itself before its commit")
+    site.must("tallymill", "reset", "--at", "0:end", "--yes")
+    worker.thaw()
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 1, "the copy in topic partition 1 is the row now"
+    assert site.tallymill("audit").code == 0
