@@ -42,6 +42,17 @@ def check(dsn, topic, read_logs, acknowledged=(), drained=False):
     return verdict
 
 
+def check_statistics(dsn, topic):
+    """The Verdict on I4 alone, which needs no Kafka and may be asked for at any moment of a run."""
+    verdict = Verdict()
+    books = Books(dsn, topic)
+    try:
+        check_daily(verdict, books)
+    finally:
+        books.close()
+    return verdict
+
+
 def check_system(dsn, bootstrap, topic, acknowledged=(), drained=False):
     """The same against a real Kafka."""
     return check(dsn, topic, lambda: read_topic(bootstrap, topic), acknowledged, drained)

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import confluent_kafka
 import psycopg2
 
+from checker.check import check_statistics
 from faults.schedule import AGGREGATOR, BROKER, POSTGRES, schedule
 from integration.harness.database import Database
 from integration.harness.publisher import events
@@ -69,18 +70,36 @@ class Crew:
         return {f"{role} {number}": program.stop(30) for (role, number), program in self.programs.items()}
 
 
+class Glances:
+    """Looks at the statistics in the middle of things: right after a fault they must be as exact as at any other time."""
+
+    def __init__(self, site):
+        self.site = site
+        self.count = 0
+        self.damages = []
+
+    def look(self):
+        try:
+            self.damages += check_statistics(self.site.database.dsn, self.site.topic).damages
+            self.count += 1
+        except psycopg2.OperationalError:
+            pass  # it is just being killed: the next look counts
+
+
 def drive(site, seed, count, seconds, kills, postgres_restarts, broker_kills, workers=2, say=print):
     """Runs the whole of it on a site, events sent evenly over so many seconds, and returns the checker's verdict."""
     faults = schedule(seed, kills, postgres_restarts, broker_kills, workers)
     say(f"seed {seed}: {count} events, {workers} workers; " + "; ".join(map(str, faults)))
     started = time.monotonic()
     crew = Crew(site, workers)
+    glances = Glances(site)
     waiting = list(faults)
     for sent, made in enumerate(events(count, seed, days=5)):
         if sent % SLICE == 0:
             _keep_pace(site, started + seconds * sent / count)
             while waiting and waiting[0].at <= sent / count:
                 _strike(site, crew, waiting.pop(0), say, started)
+                glances.look()
             crew.revive()
         site.publisher.send(made)
     for fault in waiting:
@@ -91,6 +110,8 @@ def drive(site, seed, count, seconds, kills, postgres_restarts, broker_kills, wo
     say(f"{time.monotonic() - started:6.1f} s drained and folded")
     ended = crew.stop()
     verdict = site.verdict()
+    verdict.damages += glances.damages
+    verdict.figures["looks at the statistics meanwhile"] = glances.count
     for name, code in ended.items():
         if code != 0:
             verdict.damage("I3", "program ended badly", f"{name}: exit code {code}")
