@@ -7,7 +7,7 @@
 
 #include "record.h"
 
-/* Aborts where something that must hold does not. */
+/* Through input.h in two of eight sizes, else without the file. Aborts where something that must hold does not. */
 void import_file(enum record_format format, const uint8_t *bytes, size_t size);
 
 /* Aborts when the bytes give other records in one piece than in pieces of 1 to 16 bytes. */
