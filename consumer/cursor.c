@@ -8,12 +8,17 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 static uint64_t load(const uint8_t *at, unsigned bytes)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
+    switch (bytes) {
+    case 8: return __builtin_bswap64(load_8(at));
+    case 4: return __builtin_bswap32(load_4(at));
+    case 2: return (uint64_t)at[0] << 8 | at[1];
+    case 1: return at[0];
+    default: return 0;
+    }
 }
 
 static enum reason payload(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t length)
@@ -73,7 +78,7 @@ static enum reason extension(struct cursor *cursor, struct item *item, const uin
 /* How many bytes of length or number follow each first byte from 0xc0 to 0xdf. */
 static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
 
-static enum reason next_headed(struct cursor *cursor, struct item *item)
+enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
 {
     const uint8_t first = *cursor->at;
     const unsigned bytes = head_bytes[first - 0xc0];
@@ -111,22 +116,6 @@ static enum reason next_headed(struct cursor *cursor, struct item *item)
     case 0xdc: case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd);
     default: return container(cursor, item, ITEM_MAP, at, value, first == 0xdf);
     }
-}
-
-enum reason cursor_next(struct cursor *cursor, struct item *item)
-{
-    if (cursor->at == cursor->end)
-        return REASON_TRUNCATED;
-    const uint8_t first = *cursor->at;
-    if (first <= 0x7f)
-        return unsigned_number(cursor, item, cursor->at + 1, first);
-    if (first >= 0xe0)
-        return signed_number(cursor, item, cursor->at + 1, (int8_t)first);
-    if (first >= 0xc0)
-        return next_headed(cursor, item);
-    if (first >= 0xa0)
-        return payload(cursor, item, ITEM_STR, cursor->at + 1, first & 0x1f);
-    return container(cursor, item, first >= 0x90 ? ITEM_ARRAY : ITEM_MAP, cursor->at + 1, first & 0x0f, false);
 }
 
 enum reason cursor_skip(struct cursor *cursor, int depth)

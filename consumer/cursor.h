@@ -1,6 +1,6 @@
 /* cursor.h - reads msgpack from memory one item at a time, and trusts no length. Spec: github.com/msgpack/msgpack/blob/master/spec.md
  *
- * cursor_next() decodes one header. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
+ * cursor_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
  * array and map the items follow. No allocation, no recursion, no I/O. Any thread, one cursor each.
  */
 #ifndef TALLYMILL_CURSOR_H
@@ -31,8 +31,49 @@ struct cursor {
     const uint8_t *at, *end;
 };
 
+/* The part of cursor_next() for first bytes from 0xc0 to 0xdf. */
+enum reason cursor_next_headed(struct cursor *cursor, struct item *item);
+
+/* The part for fixmap, fixarray and fixstr, 0x80 to 0xbf. */
+static inline enum reason cursor_next_short(struct cursor *cursor, struct item *item)
+{
+    const uint8_t first = *cursor->at;
+    const uint8_t *at = cursor->at + 1;
+    const size_t left = (size_t)(cursor->end - at);
+    size_t least;
+    if (first >= 0xa0) {
+        item->type = ITEM_STR;
+        item->bytes = at;
+        item->length = first & 0x1fu;
+        least = item->length;
+        cursor->at = at + least;
+    } else {
+        item->type = first >= 0x90 ? ITEM_ARRAY : ITEM_MAP;
+        item->length = first & 0x0fu;
+        least = first >= 0x90 ? item->length : 2 * item->length;
+        cursor->at = at;
+    }
+    if (least <= left)
+        return REASON_NONE;
+    cursor->at = at - 1;
+    return REASON_TRUNCATED;
+}
+
 /* Decodes the next item; REASON_NONE, or why not (TRUNCATED, FORMAT, COUNT) with `at` left at the item's first byte. */
-enum reason cursor_next(struct cursor *cursor, struct item *item);
+static inline enum reason cursor_next(struct cursor *cursor, struct item *item)
+{
+    if (cursor->at == cursor->end)
+        return REASON_TRUNCATED;
+    const uint8_t first = *cursor->at;
+    if (first >= 0x80 && first < 0xc0)
+        return cursor_next_short(cursor, item);
+    if (first >= 0xc0 && first < 0xe0)
+        return cursor_next_headed(cursor, item);
+    item->type = first < 0x80 ? ITEM_UINT : ITEM_INT;
+    item->sint = (int8_t)first;
+    cursor->at++;
+    return REASON_NONE;
+}
 
 /* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */
 enum reason cursor_skip(struct cursor *cursor, int depth);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "clock.h"
 
 /* The length of the good UTF-8 sequence at `at`, 0 where it is none. The first byte is >= 0x80. Table 3-7 of the Unicode standard. */
@@ -37,6 +38,7 @@ static size_t sequence_length(const uint8_t *at, size_t left)
 
 #define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
+#define FILL  UINT64_C(0x6161616161616161) /* plain letters, where a word has bytes to spare */
 
 /* Is any byte below 0x20, a quote, a backslash, or not ASCII? (Bit tricks: Anderson, "Determine if a word has a byte less than n".) */
 static bool needs_a_look(uint64_t word)
@@ -45,6 +47,20 @@ static bool needs_a_look(uint64_t word)
     const uint64_t quote = ((word ^ ONES * 0x22) - ONES) & ~(word ^ ONES * 0x22);
     const uint64_t slash = ((word ^ ONES * 0x5c) - ONES) & ~(word ^ ONES * 0x5c);
     return ((word | control | quote | slash) & HIGHS) != 0;
+}
+
+/* The last `left` bytes (1 to 7) of a text as a word with zeros behind them, read without reading past either end. */
+static uint64_t last_word(const uint8_t *text, size_t length, size_t left)
+{
+    if (length >= 8)
+        return load_8(text + length - 8) >> 8 * (8 - left);
+    const uint8_t *at = text + length - left;
+    if (left >= 4)
+        return load_4(at) | (uint64_t)load_4(at + left - 4) << 8 * (left - 4);
+    uint64_t word = at[0];
+    if (left >= 2)
+        word |= (uint64_t)at[left - 1] << 8 * (left - 1) | (uint64_t)at[1] << 8;
+    return word;
 }
 
 static uint8_t *write_escape(uint8_t *out, uint8_t byte)
@@ -85,6 +101,15 @@ enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length)
         }
         if (at == length)
             break;
+        const size_t left = length - at;
+        if (left < sizeof word) {
+            word = last_word(text, length, left);
+            if (!needs_a_look(word | FILL << 8 * left)) {
+                memcpy(to, &word, sizeof word);
+                to += left;
+                break;
+            }
+        }
         const uint8_t byte = text[at];
         if (byte >= 0x80) {
             const size_t sequence = sequence_length(text + at, length - at);

@@ -6,46 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
-
+#include "attributes.h"
 #include "json_text.h"
 
 enum { PAIRWISE_KEYS = 12 };
 
-enum reason json_tree_key(struct cursor *cursor, struct item *key)
-{
-    const uint8_t *start = cursor->at;
-    enum reason reason = cursor_next(cursor, key);
-    if (reason != REASON_NONE)
-        return reason;
-    if (key->type != ITEM_STR)
-        reason = REASON_KEY_TYPE;
-    else if (key->length == 0)
-        reason = REASON_KEY;
-    else if (key->length > WIRE_MAP_KEY_BYTES)
-        reason = REASON_KEY_LEN;
-    if (reason != REASON_NONE)
-        cursor->at = start;
-    return reason;
-}
-
-void json_tree_push(struct json_tree *tree, const struct item *key)
-{
-    tree->keys[tree->key_count++] = (struct json_key){XXH3_64bits(key->bytes, key->length), key->bytes, key->length};
-}
-
 static bool same_key(const struct json_key *a, const struct json_key *b)
 {
-    return a->hash == b->hash && a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+    return a->head == b->head && a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
-static int by_hash_then_bytes(const void *left, const void *right)
+/* Any order will do that puts equal keys side by side. Bounded: all keys together are no longer than event_data. */
+static int by_length_then_bytes(const void *left, const void *right)
 {
     const struct json_key *a = left, *b = right;
-    if (a->hash != b->hash)
-        return a->hash < b->hash ? -1 : 1;
     if (a->length != b->length)
         return a->length < b->length ? -1 : 1;
+    if (a->head != b->head)
+        return a->head < b->head ? -1 : 1;
     return memcmp(a->bytes, b->bytes, a->length);
 }
 
@@ -61,15 +39,16 @@ enum reason json_tree_pop_unique(struct json_tree *tree, uint32_t first)
                     return REASON_DUP_KEY;
         return REASON_NONE;
     }
-    qsort(keys, count, sizeof *keys, by_hash_then_bytes);
+    qsort(keys, count, sizeof *keys, by_length_then_bytes);
     for (uint32_t i = 1; i < count; i++)
         if (same_key(&keys[i - 1], &keys[i]))
             return REASON_DUP_KEY;
     return REASON_NONE;
 }
 
-static enum reason write_map(struct json_tree *tree, struct cursor *cursor, uint32_t pairs, int level, uint8_t **out)
+static enum reason write_map(struct json_tree *tree, struct cursor *cursor, uint32_t pairs, int level, const struct attribute_node *node, uint8_t **out)
 {
+    uint32_t hint = 0;
     const uint32_t first = tree->key_count;
     *(*out)++ = '{';
     for (uint32_t i = 0; i < pairs; i++) {
@@ -85,7 +64,8 @@ static enum reason write_map(struct json_tree *tree, struct cursor *cursor, uint
             return reason;
         json_tree_push(tree, &key);
         *(*out)++ = ':';
-        reason = json_tree_write(tree, cursor, level + 1, out);
+        const struct attribute_node *child = node ? attribute_child(node, &hint, key.bytes, key.length) : NULL;
+        reason = json_tree_write(tree, cursor, level + 1, child, out);
         if (reason != REASON_NONE)
             return reason;
     }
@@ -99,7 +79,7 @@ static enum reason write_array(struct json_tree *tree, struct cursor *cursor, ui
     for (uint32_t i = 0; i < items; i++) {
         if (i > 0)
             *(*out)++ = ',';
-        const enum reason reason = json_tree_write(tree, cursor, level + 1, out);
+        const enum reason reason = json_tree_write(tree, cursor, level + 1, NULL, out);
         if (reason != REASON_NONE)
             return reason;
     }
@@ -120,7 +100,7 @@ static enum reason write_time(const struct item *item, uint8_t **out)
     return reason == REASON_NONE ? json_write_time(out, wall_us) : reason;
 }
 
-enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, uint8_t **out)
+enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node, uint8_t **out)
 {
     struct item item;
     const uint8_t *start = cursor->at;
@@ -135,6 +115,8 @@ enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int l
         cursor->at = start;
         return REASON_DEPTH;
     }
+    if (node && level > 1 && !attribute_agrees(node, &item))
+        tree->disagrees = true;
     switch (item.type) {
     case ITEM_NIL: write_word(out, "null", 4); break;
     case ITEM_BOOL: item.uint ? write_word(out, "true", 4) : write_word(out, "false", 5); break;
@@ -146,7 +128,7 @@ enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int l
     case ITEM_BIN: *out = json_write_base64(*out, item.bytes, item.length); break;
     case ITEM_EXT: reason = write_time(&item, out); break;
     case ITEM_ARRAY: return write_array(tree, cursor, item.length, level, out);
-    case ITEM_MAP: return write_map(tree, cursor, item.length, level, out);
+    case ITEM_MAP: return write_map(tree, cursor, item.length, level, node, out);
     }
     if (reason != REASON_NONE)
         cursor->at = start;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "attributes.h"
+#include "bytes.h"
 #include "catalogue.h"
 #include "clock.h"
 #include "cursor.h"
@@ -37,6 +38,7 @@ struct text {
 
 struct transcoder {
     struct transcode_rules rules;
+    struct attributes *attributes;
     struct json_tree tree;
     char detail[96];
     /* The event under way. */
@@ -46,6 +48,9 @@ struct transcoder {
     bool has_unknown;
     int field; /* the field under way, FIELD_COUNT: an unknown key, -1: none */
     struct text event_name, category, session;
+    const struct event_kind *kind;       /* of event_name; NULL: not in the catalogue, or no name yet */
+    const struct attribute_node *node;   /* of the kind */
+    bool data_is_checked;                /* event_data was held against the node while it was written */
     int64_t user_id;
     bool has_user;
     int64_t created_at_us;
@@ -57,21 +62,22 @@ struct transcoder {
 struct transcoder *transcoder_new(const struct transcode_rules *rules, struct error *err)
 {
     struct transcoder *transcoder = calloc(1, sizeof *transcoder);
-    if (transcoder)
-        transcoder->tree.keys = malloc(JSON_KEYS * sizeof *transcoder->tree.keys);
-    if (!transcoder || !transcoder->tree.keys) {
-        transcoder_free(transcoder);
-        error_set(err, ERROR_RETRY, "no memory for the event reader");
-        return NULL;
+    error_set(err, ERROR_RETRY, "no memory for the event reader");
+    if (transcoder && (transcoder->tree.keys = malloc(JSON_KEYS * sizeof *transcoder->tree.keys)) &&
+        (transcoder->attributes = attributes_new(rules->catalogue, err))) {
+        transcoder->rules = *rules;
+        error_clear(err);
+        return transcoder;
     }
-    transcoder->rules = *rules;
-    return transcoder;
+    transcoder_free(transcoder);
+    return NULL;
 }
 
 void transcoder_free(struct transcoder *transcoder)
 {
     if (!transcoder)
         return;
+    attributes_free(transcoder->attributes);
     free(transcoder->tree.keys);
     free(transcoder);
 }
@@ -95,6 +101,17 @@ static enum reason read_text(const struct item *item, uint32_t most, struct text
         return REASON_LEN;
     *text = (struct text){item->bytes, item->length};
     return text_check(item->bytes, item->length);
+}
+
+/* The name, and what the catalogue knows under it: most events have it before event_data, which can then be checked as it is written. */
+static enum reason read_name(struct transcoder *transcoder, const struct item *item)
+{
+    const enum reason reason = read_text(item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name);
+    if (reason != REASON_NONE)
+        return reason;
+    transcoder->kind = catalogue_find(transcoder->rules.catalogue, (const char *)item->bytes, item->length);
+    transcoder->node = transcoder->kind ? attributes_of(transcoder->attributes, transcoder->kind) : NULL;
+    return REASON_NONE;
 }
 
 static enum reason read_id(const struct item *item, uint8_t *out)
@@ -170,7 +187,8 @@ static enum reason read_data(struct transcoder *transcoder)
     transcoder->tree.limit =
         cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
     uint8_t *json = transcoder->out + TUPLE_EVENT_DATA + 5;
-    reason = json_tree_write(&transcoder->tree, cursor, 1, &json);
+    transcoder->data_is_checked = transcoder->event_name.bytes != NULL;
+    reason = json_tree_write(&transcoder->tree, cursor, 1, transcoder->node, &json);
     transcoder->json_end = json;
     transcoder->data_end = cursor->at;
     return reason;
@@ -191,7 +209,7 @@ static enum reason read_field(struct transcoder *transcoder, enum field field)
     transcoder->present |= 1u << field;
     switch (field) {
     case FIELD_ID: reason = read_id(&item, transcoder->out + TUPLE_ID); break;
-    case FIELD_EVENT_NAME: reason = read_text(&item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name); break;
+    case FIELD_EVENT_NAME: reason = read_name(transcoder, &item); break;
     case FIELD_CATEGORY: reason = read_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
     case FIELD_SESSION: reason = read_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
     case FIELD_USER: reason = read_user(transcoder, &item); break;
@@ -205,11 +223,15 @@ static enum reason read_field(struct transcoder *transcoder, enum field field)
     return reason;
 }
 
-static enum field find_field(const struct item *key)
+/* expected: the field that mostly comes here, tried first. */
+static enum field find_field(const struct item *key, unsigned expected)
 {
-    for (int field = 0; field < FIELD_COUNT; field++)
-        if (fields[field].length == key->length && memcmp(fields[field].name, key->bytes, key->length) == 0)
-            return (enum field)field;
+    for (unsigned tried = 0; tried < FIELD_COUNT; tried++, expected++) {
+        if (expected >= FIELD_COUNT)
+            expected = 0;
+        if (fields[expected].length == key->length && bytes_equal(fields[expected].name, key->bytes, key->length))
+            return (enum field)expected;
+    }
     return FIELD_COUNT;
 }
 
@@ -228,6 +250,7 @@ static enum reason read_unknown(struct transcoder *transcoder, const struct item
 static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
 {
     struct cursor *cursor = &transcoder->cursor;
+    unsigned expected = 0;
     for (uint32_t i = 0; i < pairs; i++) {
         struct item key;
         const uint8_t *start = cursor->at;
@@ -235,7 +258,8 @@ static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
         enum reason reason = json_tree_key(cursor, &key);
         if (reason != REASON_NONE)
             return reason;
-        const enum field field = find_field(&key);
+        const enum field field = find_field(&key, expected);
+        expected = (unsigned)field + 1;
         transcoder->field = (int)field;
         if (field == FIELD_COUNT) {
             reason = read_unknown(transcoder, &key, start);
@@ -266,10 +290,10 @@ static bool data_has_key(const struct transcoder *transcoder, const char *name)
 {
     struct cursor cursor = {transcoder->data, transcoder->data_end};
     struct item map, key;
-    if (!transcoder->data || cursor_next(&cursor, &map) != REASON_NONE)
+    if (!transcoder->data || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP)
         return false;
     for (uint32_t i = 0; i < map.length; i++) {
-        if (cursor_next(&cursor, &key) != REASON_NONE)
+        if (cursor_next(&cursor, &key) != REASON_NONE || key.type != ITEM_STR)
             return false;
         if (key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0)
             return true;
@@ -297,7 +321,7 @@ static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, co
     for (uint32_t i = 0; i < pairs; i++) {
         struct item key;
         enum reason reason = json_tree_key(cursor, &key);
-        if (reason == REASON_NONE && find_field(&key) != FIELD_COUNT) {
+        if (reason == REASON_NONE && find_field(&key, 0) != FIELD_COUNT) {
             reason = cursor_skip(cursor, WIRE_DATA_DEPTH);
         } else if (reason == REASON_NONE) {
             if (!is_first)
@@ -306,7 +330,7 @@ static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, co
             reason = json_write_text(&json, key.bytes, key.length);
             *json++ = ':';
             if (reason == REASON_NONE)
-                reason = json_tree_write(&transcoder->tree, cursor, 3, &json);
+                reason = json_tree_write(&transcoder->tree, cursor, 3, NULL, &json);
         }
         if (reason != REASON_NONE)
             return reason;
@@ -339,8 +363,7 @@ static enum reason check_window(struct transcoder *transcoder, int64_t message_u
 
 static enum reason check_catalogue(struct transcoder *transcoder, struct transcoded *result)
 {
-    const struct text name = transcoder->event_name;
-    const struct event_kind *kind = catalogue_find(transcoder->rules.catalogue, (const char *)name.bytes, name.length);
+    const struct event_kind *kind = transcoder->kind;
     result->is_unknown_event = kind == NULL;
     if (!kind) {
         transcoder->field = FIELD_EVENT_NAME;
@@ -353,8 +376,9 @@ static enum reason check_catalogue(struct transcoder *transcoder, struct transco
     else if (transcoder->category.length != listed.length || memcmp(transcoder->category.bytes, listed.bytes, listed.length) != 0)
         return REASON_CATEGORY;
     transcoder->field = FIELD_DATA;
-    if (transcoder->data &&
-        !attributes_agree(kind, transcoder->data, (size_t)(transcoder->data_end - transcoder->data))) {
+    if (transcoder->data && transcoder->node && !transcoder->data_is_checked)
+        transcoder->tree.disagrees = !attributes_agree(transcoder->node, transcoder->data, (size_t)(transcoder->data_end - transcoder->data));
+    if (transcoder->tree.disagrees) {
         result->breaks_attributes = true;
         if (transcoder->rules.reject_attributes)
             return REASON_SCHEMA;
@@ -439,6 +463,9 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
     transcoder->data = transcoder->data_end = NULL;
     transcoder->extra_bytes = 0;
     transcoder->tree.key_count = 0;
+    transcoder->tree.disagrees = false;
+    transcoder->kind = NULL;
+    transcoder->node = NULL;
     transcoder->out = out;
     out[TUPLE_IS_INTERNAL] = 0;
     memcpy(out + TUPLE_EVENT_DATA + 5, "{}", 2);

@@ -330,18 +330,6 @@ static bool attribute_agrees(const struct attribute *attribute, const msgpack_ob
     }
 }
 
-static bool has_dotted_key(const msgpack_object *map)
-{
-    for (uint32_t i = 0; i < map->via.map.size; i++) {
-        const msgpack_object_kv *pair = &map->via.map.ptr[i];
-        if (pair->key.type == MSGPACK_OBJECT_STR && pair->key.via.str.size > 0 && memchr(pair->key.via.str.ptr, '.', pair->key.via.str.size))
-            return true;
-        if (pair->val.type == MSGPACK_OBJECT_MAP && has_dotted_key(&pair->val))
-            return true;
-    }
-    return false;
-}
-
 static void judge_catalogue(struct oracle_event *event, const struct catalogue *catalogue)
 {
     size_t count;
@@ -357,7 +345,6 @@ static void judge_catalogue(struct oracle_event *event, const struct catalogue *
         note(event, REASON_CATEGORY);
     if (!event->data || event->data->type != MSGPACK_OBJECT_MAP)
         return;
-    event->attributes_unclear = has_dotted_key(event->data);
     for (size_t i = 0; i < kind->attribute_count; i++)
         event->breaks_attributes = event->breaks_attributes || !attribute_agrees(&kind->attributes[i], event->data);
 }

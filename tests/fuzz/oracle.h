@@ -28,8 +28,7 @@ struct oracle_event {
     int64_t created_at_us;
     bool has_unknown_key;
     bool is_unknown_event;
-    bool breaks_attributes;    /* means nothing while attributes_unclear */
-    bool attributes_unclear;   /* a key holds a dot: which attribute it is depends on how paths are cut */
+    bool breaks_attributes;
     const char *listed_category; /* of the catalogue, NULL: an unknown event */
 };
 

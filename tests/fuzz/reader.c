@@ -190,8 +190,7 @@ static void check_row(const uint8_t *row, const struct transcoded *result, const
         REQUIRE(get_32(at) == 8 && ((uint64_t)get_32(at + 4) << 32 | get_32(at + 8)) == event->user->via.u64);
     REQUIRE((size_t)(at + (has_user ? 12 : 4) - row) == result->length && result->length <= TRANSCODE_ROOM);
     REQUIRE(result->has_unknown_key == event->has_unknown_key && result->is_unknown_event == event->is_unknown_event);
-    if (!event->attributes_unclear)
-        REQUIRE(result->breaks_attributes == event->breaks_attributes);
+    REQUIRE(result->breaks_attributes == event->breaks_attributes);
 }
 
 static void check_strict(const uint8_t *data, size_t size, const struct oracle_event *event, const struct transcoded *result)
