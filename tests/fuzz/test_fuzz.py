@@ -23,6 +23,7 @@ FUZZERS = {
     "json": (1024, ["tests/fuzz/seeds/json"]),
     "ndjson": (1024, ["tests/fuzz/seeds/ndjson"]),
     "csv": (1024, ["tests/fuzz/seeds/csv"]),
+    "spool": (320, ["tests/fuzz/seeds/spool"]),
     "msgpack": (1024, ["tests/fuzz/seeds/msgpack", "schemas/golden", "tests/data/hostile"]),
 }
 
