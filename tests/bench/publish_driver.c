@@ -27,7 +27,12 @@ enum { SAMPLES = 4096, SAMPLE_BYTES = 1024, THREADS_MAX = 64, DEADLINE_MS = 6000
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 static _Thread_local unsigned long allocations;
 
-#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ && !defined __clang__
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED /* has an allocator of its own */
+#endif
+#endif
+#if !defined IS_SANITIZED && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 void *malloc(size_t size)
 {
     allocations++;
