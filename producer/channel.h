@@ -17,8 +17,8 @@
 
 struct channel;
 
-/* Each message that was sent comes back once, acknowledged or given up, with the tag that it was sent with. Called inside channel_send
- * (a message that librdkafka refuses), channel_serve and channel_close. */
+/* Each message that was sent comes back once, acknowledged or given up, with the tag that it was sent with. Called inside
+ * channel_send (a message that librdkafka refuses), channel_serve and channel_close. */
 typedef void channel_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag);
 /* May come from threads of librdkafka. */
 typedef void channel_log(void *context, int level, const char *text);
@@ -30,8 +30,8 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
 /* A tag is any number below 2^56. */
 enum { CHANNEL_BATCH = 1024 };
 
-/* Queues copies of the first messages, in order, and returns how many; fewer than `count` (at most CHANNEL_BATCH) when there is no room
- * now, or while a dead handle is being replaced. tags may be NULL: all 0. Never waits. */
+/* Queues copies of the first messages, in order, and returns how many; fewer than `count` (at most CHANNEL_BATCH) when there is no
+ * room now, or while a dead handle is being replaced. tags may be NULL: all 0. Never waits. */
 size_t channel_send(struct channel *channel, const struct event_message *messages, const uint64_t *tags, size_t count);
 
 /* Messages that have not come back yet. */

@@ -1,22 +1,21 @@
 /* courier.c - see courier.h.
  *
- * An application's thread only copies its message into the ring. The courier looks there once a millisecond while events come and takes
- * what has gathered, so that neither it nor librdkafka's threads are woken for single events. When none has come for a while it dozes,
- * and the next one wakes it with one system call. A wake-up for each event was rejected: it is what makes rd_kafka_produce slow at
- * the 99th percentile.
+ * An application's thread only copies its message into the ring. The courier looks there once a millisecond while events come and
+ * takes what has gathered, so that neither it nor librdkafka's threads are woken for single events. When none has come for a while
+ * it dozes, and the next one wakes it with one system call. A wake-up for each event was rejected: it is what makes
+ * rd_kafka_produce slow at the 99th percentile.
  *
- * With a spool each message goes through it, and not only while Kafka is away: what a process holds in memory when it is killed is lost,
- * and it cannot know beforehand that Kafka or it will die. So there is one way for every message, in one order.
+ * With a spool each message goes through it, and not only while Kafka is away: what a process holds in memory when it is killed is
+ * lost, and it cannot know beforehand that Kafka or it will die. So there is one way for every message, in one order.
+ *
+ * What an application's thread does is in courier_call.c.
  *
  * Invariant: accepted + recovered = acknowledged + failed + what ring, spool and librdkafka hold. A message is counted as accepted
  * before the courier can see it, so that its fate can never be counted first.
  *
- * A wake-up cannot be lost: a publisher moves the ring's tail and then looks whether the courier dozes; the courier says that it dozes and
- * then looks whether the tail moved; all four in the one order of sequentially consistent operations.
+ * A wake-up cannot be lost: a publisher moves the ring's tail and then looks whether the courier dozes; the courier says that it
+ * dozes and then looks whether the tail moved; all four in the one order of sequentially consistent operations.
  */
-#include "courier.h"
-
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -27,10 +26,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "channel.h"
 #include "clock.h"
-#include "ring.h"
-#include "spool.h"
+#include "courier_struct.h"
 
 enum {
     LOOK_US = 1000,          /* between two looks at the ring while events come: beside linger.ms nobody sees it */
@@ -38,45 +35,12 @@ enum {
     DOZE_PENDING_US = 20000, /* deliveries are on their way and are looked for */
     DOZE_US = 500000,        /* librdkafka's logs and its death are looked for */
     FULL_MS = 10,            /* librdkafka's queue is full: deliveries make room */
-    /* A waiter looks again this often, whatever it is told: the courier may miss one that has just begun to wait. */
-    WAITER_LOOK_US = 20000,
     SEND_AGAIN_US = 1000000, /* after Kafka refused something from the spool */
-    SYNC_WAIT_US = 30000000, /* spool.sync = each: the longest that a disk may take */
     COMMIT_WAIT_US = 1000000,
 };
 
-struct courier {
-    struct ring *ring;
-    struct channel *channel;
-    struct spool *spool; /* NULL: none */
-    struct tally_hooks hooks;
-    size_t message_bytes;
-    int publish_timeout_ms;
-    bool is_synced_each;
-
-    atomic_uint_fast64_t acknowledged, failed, recovered, dropped, damaged;
-    atomic_bool is_refusing;      /* the spool is full, or its disk */
-    _Atomic uint64_t synced;      /* the ring's messages up to this position are on the disk */
-    uint64_t appended;            /* ... in the spool */
-    bool must_rewind;             /* something from the spool was refused and will be sent again */
-    int64_t rewind_us;            /* not before */
-    size_t pending_when_full;     /* librdkafka took no more with so many; SIZE_MAX: it did */
-    int64_t moved_us;             /* when a message last moved */
-    bool has_told_trouble;
-
-    sem_t bell;
-    atomic_bool is_dozing, is_stopping, is_stopped;
-    pthread_mutex_t mutex; /* only for those who wait */
-    pthread_cond_t progress;
-    atomic_uint waiters;
-    pthread_t thread;
-    bool is_started;
-
-    struct event_message messages[CHANNEL_BATCH];
-    uint64_t tags[CHANNEL_BATCH]; /* of the spool's messages: sequence + 1 */
-};
-
-/* -- What became of a message --------------------------------------------------------------------------------------------------- */
+/* -- What became of a message ---------------------------------------------------------------------------------------------------
+ */
 
 /* Kafka will never take this message, however often it is sent. */
 static bool is_refused_for_good(rd_kafka_resp_err_t code)
@@ -84,6 +48,20 @@ static bool is_refused_for_good(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
            code == RD_KAFKA_RESP_ERR_INVALID_MSG || code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
            code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+}
+
+static void on_log(void *context, int level, const char *text)
+{
+    const struct courier *courier = context;
+    if (courier->hooks.log != NULL)
+        courier->hooks.log(courier->hooks.context, level, text);
+}
+
+static void tell_refusal(struct courier *courier, rd_kafka_resp_err_t code)
+{
+    char text[256];
+    snprintf(text, sizeof text, "Kafka refused an event of the spool, which is sent again: %s", rd_kafka_err2str(code));
+    on_log(courier, 4, text);
 }
 
 static void tell_fate(struct courier *courier, const struct tally_delivery *delivery)
@@ -100,6 +78,8 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
     bool is_acknowledged = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (tag != 0) {
         if (!is_acknowledged && !is_refused_for_good(message->err)) {
+            if (!courier->must_rewind)
+                tell_refusal(courier, message->err);
             courier->must_rewind = true;
             courier->rewind_us = clock_now_us() + SEND_AGAIN_US;
             return; /* it stays in the spool */
@@ -115,13 +95,6 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
                                                 .value = message->payload,
                                                 .key_length = message->key_len,
                                                 .value_length = message->len});
-}
-
-static void on_log(void *context, int level, const char *text)
-{
-    const struct courier *courier = context;
-    if (courier->hooks.log != NULL)
-        courier->hooks.log(courier->hooks.context, level, text);
 }
 
 static void on_lost(void *context, uint64_t count, bool is_dropped)
@@ -149,7 +122,8 @@ static void give_up(struct courier *courier, const struct event_message *message
                                                 .value_length = message->value_length});
 }
 
-/* -- The way of a message ------------------------------------------------------------------------------------------------------- */
+/* -- The way of a message -------------------------------------------------------------------------------------------------------
+ */
 
 /* Has there been a full load, so that it is worth looking again at once? */
 static bool carry_from_ring(struct courier *courier, int64_t now_us)
@@ -241,8 +215,8 @@ static void doze(struct courier *courier)
     courier_count(courier, &counts);
     bool has_pending = counts.accepted + counts.recovered != counts.acknowledged + counts.failed;
     atomic_store(&courier->is_dozing, true);
-    if (ring_is_empty(courier->ring))
-        rest(courier, has_pending ? DOZE_PENDING_US : DOZE_US);
+    bool is_empty = ring_is_empty(courier->ring); /* else the spool refuses what is in it */
+    rest(courier, !is_empty ? LOOK_US : has_pending ? DOZE_PENDING_US : DOZE_US);
     atomic_store(&courier->is_dozing, false);
 }
 
@@ -273,7 +247,8 @@ static void *run(void *context)
     return NULL;
 }
 
-/* -- Life ----------------------------------------------------------------------------------------------------------------------- */
+/* -- Life -----------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Signals are the application's business: none is delivered to our thread. */
 static bool start_thread(struct courier *courier)
@@ -288,9 +263,10 @@ static bool start_thread(struct courier *courier)
 
 static struct courier *new_courier(const struct options *options, const struct tally_hooks *hooks)
 {
-    struct courier *courier = calloc(1, sizeof *courier);
+    struct courier *courier = aligned_alloc(COURIER_LINE, sizeof *courier);
     if (courier == NULL)
         return NULL;
+    memset(courier, 0, sizeof *courier);
     if (hooks != NULL) /* a caller built against an earlier release has a shorter struct */
         memcpy(&courier->hooks, hooks, hooks->size < sizeof courier->hooks ? hooks->size : sizeof courier->hooks);
     courier->publish_timeout_ms = options->publish_timeout_ms;
@@ -381,100 +357,4 @@ void courier_close(struct courier *courier)
     pthread_mutex_destroy(&courier->mutex);
     sem_destroy(&courier->bell);
     free(courier);
-}
-
-/* -- Calls of the application --------------------------------------------------------------------------------------------------- */
-
-/* Waits for the courier to come round, but not past the deadline. */
-static void wait_progress(struct courier *courier, int64_t now_us, int64_t deadline_us)
-{
-    int64_t until_us = now_us + WAITER_LOOK_US < deadline_us ? now_us + WAITER_LOOK_US : deadline_us;
-    struct timespec until = {.tv_sec = until_us / CLOCK_SECOND_US, .tv_nsec = until_us % CLOCK_SECOND_US * 1000};
-    pthread_mutex_lock(&courier->mutex);
-    atomic_fetch_add(&courier->waiters, 1);
-    pthread_cond_timedwait(&courier->progress, &courier->mutex, &until);
-    atomic_fetch_sub(&courier->waiters, 1);
-    pthread_mutex_unlock(&courier->mutex);
-}
-
-static void wake(struct courier *courier)
-{
-    if (atomic_load(&courier->is_dozing) && atomic_exchange(&courier->is_dozing, false))
-        sem_post(&courier->bell);
-}
-
-/* Once full, a quarter has to be free before it is worth trying again: not one place, and then one switch of threads an event. */
-static enum ring_answer put_with_patience(struct courier *courier, const struct event_message *message, uint64_t *position)
-{
-    int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * courier->publish_timeout_ms;
-    enum ring_answer answer = RING_FULL;
-    while (answer == RING_FULL && now_us < deadline_us) {
-        wait_progress(courier, now_us, deadline_us);
-        now_us = clock_now_us();
-        if (now_us >= deadline_us || ring_used(courier->ring) <= ring_capacity(courier->ring) / 4 * 3)
-            answer = ring_put(courier->ring, message, position);
-    }
-    return answer;
-}
-
-static enum tally_code wait_until_synced(struct courier *courier, uint64_t position, struct tally_error *err)
-{
-    int64_t now_us = clock_now_us(), deadline_us = now_us + SYNC_WAIT_US;
-    while (atomic_load(&courier->synced) < position) {
-        if (now_us >= deadline_us || atomic_load(&courier->is_refusing) || atomic_load(&courier->is_stopped))
-            return tally_error_set(err, TALLY_FULL, "the spool's disk has not confirmed the event: publish it again");
-        wait_progress(courier, now_us, deadline_us);
-        now_us = clock_now_us();
-    }
-    return TALLY_OK;
-}
-
-enum tally_code courier_put(struct courier *courier, const struct event_message *message, struct tally_error *err)
-{
-    if (message->key_length + message->value_length > courier->message_bytes)
-        return tally_error_set(err, TALLY_INVALID, "the event is larger than kafka.message.max.bytes");
-    if (courier->is_synced_each && atomic_load_explicit(&courier->is_refusing, memory_order_relaxed))
-        return tally_error_set(err, TALLY_FULL, "the spool is full, or its disk");
-    uint64_t position;
-    enum ring_answer answer = ring_put(courier->ring, message, &position);
-    if (answer == RING_FULL && courier->publish_timeout_ms > 0)
-        answer = put_with_patience(courier, message, &position);
-    wake(courier);
-    switch (answer) {
-    case RING_PUT: return courier->is_synced_each ? wait_until_synced(courier, position, err) : TALLY_OK;
-    case RING_FULL: return tally_error_set(err, TALLY_FULL, "the queue is full: Kafka takes events more slowly than they come, or not at all");
-    default: return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
-    }
-}
-
-void courier_count(const struct courier *courier, struct tally_counts *counts)
-{
-    counts->damaged = atomic_load(&courier->damaged);
-    counts->dropped = atomic_load(&courier->dropped);
-    counts->acknowledged = atomic_load(&courier->acknowledged);
-    counts->failed = atomic_load(&courier->failed);
-    counts->recovered = atomic_load(&courier->recovered);
-    counts->accepted = ring_count(courier->ring); /* last: with recovered never less than the two */
-}
-
-bool courier_flush(struct courier *courier, int timeout_ms)
-{
-    int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * timeout_ms;
-    for (;;) {
-        struct tally_counts counts;
-        courier_count(courier, &counts);
-        if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed)
-            return true;
-        if (now_us >= deadline_us || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
-            return false;
-        wait_progress(courier, now_us, deadline_us);
-        now_us = clock_now_us();
-    }
-}
-
-enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err)
-{
-    if (atomic_load(&courier->is_stopped))
-        return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
-    return channel_check(courier->channel, timeout_ms, topic_partitions, err);
 }

@@ -1,8 +1,8 @@
-/* courier.h - the thread between an application's calls and librdkafka: it carries messages from the ring to Kafka, by way of the spool if
- * there is one, and tells what became of each.
+/* courier.h - the thread between an application's calls and librdkafka: it carries messages from the ring to Kafka, by way of the
+ * spool if there is one, and tells what became of each.
  *
- * courier_put, courier_count, courier_flush, courier_stop and courier_check: any thread. The hooks are called from the courier's thread
- * (in courier_stop: from the caller's, once that thread has ended).
+ * courier_put, courier_count, courier_flush, courier_stop and courier_check: any thread. The hooks are called from the courier's
+ * thread (in courier_stop: from the caller's, once that thread has ended).
  */
 #ifndef TALLYMILL_COURIER_H
 #define TALLYMILL_COURIER_H

@@ -1,9 +1,9 @@
 /* keys.c - see keys.h.
  *
- * The usual ten keys have a mark of eight bytes each and a bit in a set of 256, by the mark: as long as a key's bit is free it is new, and
- * that is nearly always all there is to do. Hashing each into a table took 40 % of the time of an event. But event_data may hold 30,000
- * keys and may come from strangers through a gateway; so from the 33rd on there is a table, with a random seed. Marks need none:
- * whatever keys are chosen to have the same mark, there are 32.
+ * The usual ten keys have a mark of eight bytes each and a bit in a set of 256, by the mark: as long as a key's bit is free it is
+ * new, and that is nearly always all there is to do. Hashing each into a table took 40 % of the time of an event. But event_data
+ * may hold 30,000 keys and may come from strangers through a gateway; so from the 33rd on there is a table, with a random seed.
+ * Marks need none: whatever keys are chosen to have the same mark, there are 32.
  *
  * The mark is made from the caller's text and not from its copy: reading what was written a moment ago in other pieces makes the
  * processor wait until it has left the store buffer, which costs more than all the rest.

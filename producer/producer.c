@@ -1,8 +1,8 @@
 /* producer.c - the public producer: checks an event against the catalogue and hands it to the courier. See <tallymill/producer.h>.
  *
- * After fork() the child has a copy of the memory but none of the threads, and of librdkafka's locks whatever state they were in. So a
- * producer remembers in which generation of processes it was opened, and does nothing in any other: not even freeing, which would
- * touch those locks. getpid() would tell the same, for a system call an event.
+ * After fork() the child has a copy of the memory but none of the threads, and of librdkafka's locks whatever state they were in.
+ * So a producer remembers in which generation of processes it was opened, and does nothing in any other: not even freeing, which
+ * would touch those locks. getpid() would tell the same, for a system call an event.
  */
 #include <tallymill/producer.h>
 

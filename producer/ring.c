@@ -4,7 +4,8 @@
  * "pad" fills the rest. A committed header carries a stamp made of its own position and a secret: bytes left from the round before,
  * whatever an application wrote into its events, cannot pass for it, so that freed bytes need not be cleared.
  *
- * Invariant: freed <= taken <= tail <= freed + capacity, and only the thread that reserved bytes writes to them until they are freed.
+ * Invariant: freed <= taken <= tail <= freed + capacity, and only the thread that reserved bytes writes to them until they are
+ * freed.
  *
  * A ring for each thread would spare the compare-and-swap's cache miss, but threads come and go, memory would grow with their
  * number, and two threads that hand a session over would see its events change places.

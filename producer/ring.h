@@ -26,8 +26,8 @@ enum ring_answer { RING_PUT, RING_FULL, RING_SHUT };
 /* RING_PUT: *position (may be NULL) is where the message ends; RING_FULL also when it never fits. */
 enum ring_answer ring_put(struct ring *ring, const struct event_message *message, uint64_t *position);
 
-/* Up to `limit` messages from the front, those committed so far; they stay valid until ring_free_taken. Taking again without freeing goes
- * on behind them. */
+/* Up to `limit` messages from the front, those committed so far; they stay valid until ring_free_taken. Taking again without
+ * freeing goes on behind them. */
 size_t ring_take(struct ring *ring, struct event_message *messages, size_t limit);
 
 /* Gives the bytes of the first `count` messages of the last ring_take back; the others will be taken again. */

@@ -106,7 +106,7 @@ static bool say_where(const struct settings *settings, const char *text, struct 
 /* The library's settings from the operator's: kafka.* and what concerns publishing. */
 static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
 {
-    struct tally_setting list[SETTINGS_MAX + 5];
+    struct tally_setting list[SETTINGS_MAX + 6];
     char names[SETTINGS_MAX][128];
     size_t count, used = 0;
     const struct kafka_setting *kafka = settings_kafka(settings, &count);

@@ -1,14 +1,14 @@
 /* spool.c - see spool.h; its directory is in spool_place.c, its bytes in spool_format.c, its reading half in spool_reader.c.
  *
- * Messages have sequences without gaps, over all processes that ever used the directory. A process begins a segment of its own, whatever
- * the last one left: nothing is ever appended behind bytes that may be torn. A segment is removed once all its messages are done, and the
- * state that says so is written first.
+ * Messages have sequences without gaps, over all processes that ever used the directory. A process begins a segment of its own,
+ * whatever the last one left: nothing is ever appended behind bytes that may be torn. A segment is removed once all its messages
+ * are done, and the state that says so is written first.
  *
- * Invariant: done_before <= read <= end, in sequences. A message below done_before is done; of those from there on, `done` has a bit for
- * each of the next WINDOW, and none is read that has no bit.
+ * Invariant: done_before <= read <= end, in sequences. A message below done_before is done; of those from there on, `done` has a
+ * bit for each of the next WINDOW, and none is read that has no bit.
  *
- * Loss shows as a gap in the sequences, wherever it comes from: a record that cannot be read, a file cut off, a segment missing. It is
- * counted once, when everything before it is done (then done_before can step over it, and no later reading comes to it again).
+ * Loss shows as a gap in the sequences, wherever it comes from: a record that cannot be read, a file cut off, a segment missing. It
+ * is counted once, when everything before it is done (then done_before can step over it, and no later reading comes to it again).
  *
  * Memory-mapped segments were rejected: a full disk, or a file cut by somebody, would be a SIGBUS in the application.
  */
@@ -34,7 +34,8 @@ enum {
     STATE_INTERVAL_US = 100000,
 };
 
-/* -- Done ----------------------------------------------------------------------------------------------------------------------- */
+/* -- Done -----------------------------------------------------------------------------------------------------------------------
+ */
 
 bool spool_is_done(const struct spool *spool, uint64_t sequence)
 {
@@ -67,7 +68,8 @@ uint64_t spool_step_done(struct spool *spool, uint64_t least)
     return missed;
 }
 
-/* -- Segments ------------------------------------------------------------------------------------------------------------------- */
+/* -- Segments -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The disk refused. One line, kept until it works again. */
 static void note_trouble(struct spool *spool, const char *what)
@@ -178,7 +180,8 @@ static bool make_room(struct spool *spool, size_t need)
     return spool->bytes + need <= spool->options.bytes;
 }
 
-/* -- Writing -------------------------------------------------------------------------------------------------------------------- */
+/* -- Writing --------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Writes what was gathered: all of it, or the segment is as it was. */
 static bool write_gathered(struct spool *spool, size_t count)
@@ -284,9 +287,11 @@ const char *spool_trouble(const struct spool *spool)
     return spool->trouble[0] == '\0' ? NULL : spool->trouble;
 }
 
-/* -- Life ----------------------------------------------------------------------------------------------------------------------- */
+/* -- Life -----------------------------------------------------------------------------------------------------------------------
+ */
 
-/* What earlier processes left. The last segment is read through: only it can be longer or shorter than the next one's name tells. */
+/* What earlier processes left. The last segment is read through: only it can be longer or shorter than the next one's name tells.
+ */
 static bool find_segments(struct spool *spool)
 {
     uint64_t *sequences;

@@ -1,7 +1,9 @@
-/* spool.h - a log on disk that every message goes through on its way to Kafka, so that it outlives Kafka's absence and this process.
+/* spool.h - a log on disk that every message goes through on its way to Kafka, so that it outlives Kafka's absence and this
+ * process.
  *
- * Messages are appended, read back in order, and done with one by one, in any order; what is not done when the process ends, however it
- * ends, is read again by the next one. So a message can be sent twice, always as the same bytes: its id makes that harmless.
+ * Messages are appended, read back in order, and done with one by one, in any order; what is not done when the process ends,
+ * however it ends, is read again by the next one. So a message can be sent twice, always as the same bytes: its id makes that
+ * harmless.
  *
  * One process a directory. One thread (the courier's).
  */
@@ -25,12 +27,13 @@ struct spool_options {
     bool is_oldest_dropped; /* when full; else it refuses */
 };
 
-/* What was lost, told when it is noticed: `count` messages because they could not be read (is_dropped false) or because the spool was full. */
+/* What was lost, told when it is noticed: `count` messages because they could not be read (is_dropped false) or because the spool
+ * was full. */
 typedef void spool_lost(void *context, uint64_t count, bool is_dropped);
 
-/* Makes the directory if it is missing, takes its lock and finds what earlier processes left: *recovered is the number of their messages
- * that are not done yet (some may prove unreadable and are then told to `lost`). NULL: TALLY_INVALID (the directory cannot be used, or is in
- * use) or TALLY_FAILED. */
+/* Makes the directory if it is missing, takes its lock and finds what earlier processes left: *recovered is the number of their
+ * messages that are not done yet (some may prove unreadable and are then told to `lost`). NULL: TALLY_INVALID (the directory cannot
+ * be used, or is in use) or TALLY_FAILED. */
 struct spool *spool_open(const struct spool_options *options, spool_lost *lost, void *context, uint64_t *recovered,
                          struct tally_error *err);
 
@@ -41,11 +44,12 @@ void spool_close(struct spool *spool);
  * (spool_trouble). They are in the file's pages at once, on the disk after spool_flush. */
 size_t spool_append(struct spool *spool, const struct event_message *messages, size_t count);
 
-/* Brings what was appended to the disk, as far as `sync` asks for it by now, and notes which messages are done. Is everything that was
- * appended on the disk? */
+/* Brings what was appended to the disk, as far as `sync` asks for it by now, and notes which messages are done. Is everything that
+ * was appended on the disk? */
 bool spool_flush(struct spool *spool, int64_t now_us);
 
-/* The next messages that were not read yet, oldest first, up to `limit`; valid until the next call. sequences: what spool_done takes. */
+/* The next messages that were not read yet, oldest first, up to `limit`; valid until the next call. sequences: what spool_done
+ * takes. */
 size_t spool_read(struct spool *spool, struct event_message *messages, uint64_t *sequences, size_t limit);
 
 /* This one of the messages that spool_read just gave, and all behind it, were not sent: they are read again. */

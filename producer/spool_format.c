@@ -1,7 +1,8 @@
 /* spool_format.c - see spool_format.h.
  *
- * A record's header has a hash of its own, so that its lengths can be trusted when its body cannot: then exactly that record is passed
- * over. With the header damaged too, the next one is looked for at every eighth byte; the seed makes sure that what is found is one.
+ * A record's header has a hash of its own, so that its lengths can be trusted when its body cannot: then exactly that record is
+ * passed over. With the header damaged too, the next one is looked for at every eighth byte; the seed makes sure that what is found
+ * is one.
  *
  * Records without a header's hash, one hash for all, were rejected: a bit in a length would then cost all that follows, or a search
  * through every event's text.
@@ -99,10 +100,8 @@ enum spool_format_answer spool_format_next(const uint8_t *bytes, size_t length, 
         *at += size;
         if (XXH3_64bits_withSeed(body, record.key_length + record.value_length, seed) != record.body_hash)
             continue;
-        *message = (struct event_message){.key = body,
-                                          .value = body + record.key_length,
-                                          .key_length = record.key_length,
-                                          .value_length = record.value_length};
+        *message = (struct event_message){
+            .key = body, .value = body + record.key_length, .key_length = record.key_length, .value_length = record.value_length};
         *sequence = record.sequence;
         return SPOOL_FORMAT_FOUND;
     }

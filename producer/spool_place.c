@@ -1,10 +1,11 @@
 /* spool_place.c - see spool_place.h.
  *
- * The lock is a POSIX record lock: the kernel gives it up when the process ends in whatever way, and a child does not inherit it, so that
- * a forked child that lives on does not keep a restarted parent out. It does not keep the same process out, so that has a list.
+ * The lock is a POSIX record lock: the kernel gives it up when the process ends in whatever way, and a child does not inherit it,
+ * so that a forked child that lives on does not keep a restarted parent out. It does not keep the same process out, so that has a
+ * list.
  *
- * The state is a hint. When it is lost or old, messages are sent once more, with the ids they had; it is never ahead of the truth, because
- * it only says what Kafka has acknowledged. Its slots lie in different sectors: a write that is cut off leaves the other.
+ * The state is a hint. When it is lost or old, messages are sent once more, with the ids they had; it is never ahead of the truth,
+ * because it only says what Kafka has acknowledged. Its slots lie in different sectors: a write that is cut off leaves the other.
  */
 #include "spool_place.h"
 
@@ -199,7 +200,8 @@ static const char *name_of(char name[NAME_BYTES], uint64_t sequence)
 int spool_place_open_segment(const struct spool_place *place, uint64_t sequence, bool is_new)
 {
     char name[NAME_BYTES];
-    return openat(place->directory, name_of(name, sequence), O_CLOEXEC | (is_new ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY), FILE_MODE);
+    return openat(place->directory, name_of(name, sequence), O_CLOEXEC | (is_new ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY),
+                  FILE_MODE);
 }
 
 void spool_place_remove_segment(const struct spool_place *place, uint64_t sequence)

@@ -1,8 +1,8 @@
 /* spool_reader.c - the reading half of a spool: see spool.h, and spool.c for the invariants.
  *
- * Reads on with pread through one buffer, from segment to segment, also in the one that is being written: what was just appended comes
- * out of the page cache. A second way for messages that are still in memory would be quicker by one copy, and would be the way that no
- * test of a restart ever takes.
+ * Reads on with pread through one buffer, from segment to segment, also in the one that is being written: what was just appended
+ * comes out of the page cache. A second way for messages that are still in memory would be quicker by one copy, and would be the
+ * way that no test of a restart ever takes.
  */
 #include <errno.h>
 #include <string.h>
@@ -97,7 +97,8 @@ static bool refill(struct spool *spool)
     if (reader->position + reader->filled >= bytes)
         return false;
     uint64_t left = bytes - reader->position - reader->filled, room = sizeof reader->buffer - reader->filled;
-    ssize_t got = read_at(reader->file, reader->buffer + reader->filled, left < room ? left : room, reader->position + reader->filled);
+    ssize_t got =
+        read_at(reader->file, reader->buffer + reader->filled, left < room ? left : room, reader->position + reader->filled);
     if (got <= 0) { /* somebody cut the file: what is appended later comes behind the hole */
         reader->position = bytes;
         reader->filled = 0;
@@ -181,7 +182,8 @@ uint64_t spool_reader_find_end(struct spool *spool)
     uint64_t end = spool->segments[reader->segment].first_sequence, sequence, sound = SPOOL_HEADER_BYTES;
     do {
         struct event_message message;
-        while (spool_format_next(reader->buffer, reader->filled, &reader->at, reader->seed, &message, &sequence) == SPOOL_FORMAT_FOUND)
+        while (spool_format_next(reader->buffer, reader->filled, &reader->at, reader->seed, &message, &sequence) ==
+               SPOOL_FORMAT_FOUND)
             if (sequence >= end) {
                 end = sequence + 1;
                 sound = reader->position + reader->at;

@@ -9,12 +9,13 @@
 #include "spool_place.h"
 
 enum {
-    SPOOL_WINDOW = 1 << 17,             /* messages that may be read and not done: more than librdkafka's queue takes by default */
-    SPOOL_GATHER_BYTES = 256 * 1024,    /* written at once */
+    SPOOL_WINDOW = 1 << 17,          /* messages that may be read and not done: more than librdkafka's queue takes by default */
+    SPOOL_GATHER_BYTES = 256 * 1024, /* written at once */
     SPOOL_READ_BYTES = 512 * 1024,
 };
 
-static_assert((int)SPOOL_GATHER_BYTES >= (int)SPOOL_RECORD_MAX && (int)SPOOL_READ_BYTES >= 2 * (int)SPOOL_RECORD_MAX, "any record fits");
+static_assert((int)SPOOL_GATHER_BYTES >= (int)SPOOL_RECORD_MAX && (int)SPOOL_READ_BYTES >= 2 * (int)SPOOL_RECORD_MAX,
+              "any record fits");
 
 struct spool_segment {
     uint64_t first_sequence, bytes;
@@ -43,7 +44,7 @@ struct spool {
     int file;
     uint64_t seed;
     bool is_dirty, is_place_dirty; /* something is not on the disk yet */
-    bool is_broken; /* an fsync failed: nothing is taken any more */
+    bool is_broken;                /* an fsync failed: nothing is taken any more */
 
     uint64_t done_before, end;
     uint64_t done[SPOOL_WINDOW / 64];

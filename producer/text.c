@@ -1,7 +1,8 @@
 /* text.c - see text.h.
  *
  * Nearly all text is ASCII: eight bytes at a time are asked whether one is above 127 or zero, and only then does the byte-wise
- * check run; most texts are short, so the last word overlaps the one before instead of being taken byte by byte. A decoder by table was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
+ * check run; most texts are short, so the last word overlaps the one before instead of being taken byte by byte. A decoder by table
+ * was rejected: it is no faster on ASCII, and the ranges of RFC 3629's grammar can be read here.
  */
 #include "text.h"
 

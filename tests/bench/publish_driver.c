@@ -1,11 +1,12 @@
 /* publish_driver.c - what tests/bench/publish.py and publish_latency.py run: the library, and bare librdkafka beside it.
  *
- *     publish-driver ours|bare rate    BROKERS TOPIC EVENTS THREADS CODEC      events as fast as they go, until all are acknowledged
- *     publish-driver ours|bare latency BROKERS TOPIC EVENTS PER_SECOND CODEC   each event at its intended time; how long the call took
- *     publish-driver ours      size                                      bytes of an event's value and key
+ *     publish-driver ours|bare rate    BROKERS TOPIC EVENTS THREADS CODEC      events as fast as they go, until all are
+ * acknowledged publish-driver ours|bare latency BROKERS TOPIC EVENTS PER_SECOND CODEC   each event at its intended time; how long
+ * the call took publish-driver ours      size                                      bytes of an event's value and key
  *
  * Prints one JSON object. "ours" builds each event anew with typed calls and publishes it; "bare" hands the same bytes, encoded
- * beforehand, to rd_kafka_produce as rdkafka_performance does, with the settings that the library uses. PUBLISH_SPOOL_DIR: ours with a spool.
+ * beforehand, to rd_kafka_produce as rdkafka_performance does, with the settings that the library uses. PUBLISH_SPOOL_DIR: ours
+ * with a spool.
  *
  * malloc and its kin are counted, by thread: what an event costs there in the thread of the application is a promise (none).
  */
@@ -22,7 +23,8 @@
 
 enum { SAMPLES = 4096, SAMPLE_BYTES = 1024, THREADS_MAX = 64, DEADLINE_MS = 600000 };
 
-/* -- Allocations of this thread ------------------------------------------------------------------------------------------------- */
+/* -- Allocations of this thread -------------------------------------------------------------------------------------------------
+ */
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 static _Thread_local unsigned long allocations;
@@ -52,7 +54,8 @@ void *realloc(void *old, size_t size)
 }
 #endif
 
-/* -- The event ------------------------------------------------------------------------------------------------------------------ */
+/* -- The event ------------------------------------------------------------------------------------------------------------------
+ */
 
 static int64_t now_ns(void)
 {
@@ -137,7 +140,8 @@ static void make_samples(void)
         fail("samples", "not all came back");
 }
 
-/* -- Two ways to send ----------------------------------------------------------------------------------------------------------- */
+/* -- Two ways to send -----------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_ours;
 static struct tally_producer *producer;
@@ -165,10 +169,14 @@ static void *poll_bare(void *context)
 
 static void open_bare(const char *brokers, const char *topic, const char *codec)
 {
-    const char *const settings[][2] = {
-        {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {"compression.codec", codec},
-        {"linger.ms", "5"}, {"queue.buffering.max.messages", "100000"}, {"queue.buffering.max.kbytes", "65536"},
-        {"message.max.bytes", "4194304"}};
+    const char *const settings[][2] = {{"enable.idempotence", "true"},
+                                       {"acks", "all"},
+                                       {"partitioner", "murmur2_random"},
+                                       {"compression.codec", codec},
+                                       {"linger.ms", "5"},
+                                       {"queue.buffering.max.messages", "100000"},
+                                       {"queue.buffering.max.kbytes", "65536"},
+                                       {"message.max.bytes", "4194304"}};
     char reason[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", brokers, reason, sizeof reason);
@@ -214,8 +222,8 @@ static bool send_one(struct tally_event *event, unsigned number)
         return code == TALLY_OK;
     }
     const struct sample *sample = &samples[number % SAMPLES];
-    if (rd_kafka_produce(bare_topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)sample->value, sample->value_length,
-                         sample->key, sample->key_length, NULL) == 0)
+    if (rd_kafka_produce(bare_topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)sample->value,
+                         sample->value_length, sample->key, sample->key_length, NULL) == 0)
         return true;
     if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         fail("produce", rd_kafka_err2str(rd_kafka_last_error()));
@@ -258,7 +266,8 @@ static void close_all(void)
     rd_kafka_destroy(bare);
 }
 
-/* -- As fast as it goes --------------------------------------------------------------------------------------------------------- */
+/* -- As fast as it goes ---------------------------------------------------------------------------------------------------------
+ */
 
 struct share {
     unsigned first, events;
@@ -303,12 +312,14 @@ static void measure_rate(unsigned events, unsigned threads)
     struct timespec cpu;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     double seconds = (double)(now_ns() - begin_ns) / 1e9;
-    printf("{\"events\": %u, \"seconds\": %.6f, \"handed_over_s\": %.6f, \"rate\": %.0f, \"allocations_per_event\": %.6f, \"cpu_s\": %.3f}\n",
+    printf("{\"events\": %u, \"seconds\": %.6f, \"handed_over_s\": %.6f, \"rate\": %.0f, \"allocations_per_event\": %.6f, "
+           "\"cpu_s\": %.3f}\n",
            events / threads * threads, seconds, (double)(handed_ns - begin_ns) / 1e9, events / threads * threads / seconds,
            (double)count / events, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
 }
 
-/* -- At a fixed rate ------------------------------------------------------------------------------------------------------------ */
+/* -- At a fixed rate ------------------------------------------------------------------------------------------------------------
+ */
 
 static int by_size(const void *left, const void *right)
 {

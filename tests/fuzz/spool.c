@@ -1,8 +1,9 @@
-/* spool.c - the fuzzer of a spool's files. A small spool of three segments is damaged as the input says (bits, cuts, blocks copied from elsewhere), then
- * opened and read: every message that comes out is one that was put in, byte for byte and in order; those that do not are counted; nothing
- * stands still, and new messages go through.
+/* spool.c - the fuzzer of a spool's files. A small spool of three segments is damaged as the input says (bits, cuts, blocks copied
+ * from elsewhere), then opened and read: every message that comes out is one that was put in, byte for byte and in order; those
+ * that do not are counted; nothing stands still, and new messages go through.
  *
- * The input is a list of edits of five bytes: file, kind, position (two bytes), value. Raw files as input would never get past a hash.
+ * The input is a list of edits of five bytes: file, kind, position (two bytes), value. Raw files as input would never get past a
+ * hash.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -62,7 +63,8 @@ static void append(struct spool *spool, unsigned first, unsigned count)
 {
     for (unsigned n = first; n < first + count; n++) {
         uint8_t value[256];
-        struct event_message message = {.key = "session", .key_length = n % 8, .value = value, .value_length = make_value(value, n)};
+        struct event_message message = {
+            .key = "session", .key_length = n % 8, .value = value, .value_length = make_value(value, n)};
         if (spool_append(spool, &message, 1) != 1)
             abort();
     }

@@ -1,7 +1,7 @@
 /* c11_threads.c - C11's threads as what they are underneath, POSIX threads, for the thread sanitizer.
  *
- * librdkafka calls thrd_create and its kin, which the sanitizer does not know: it crashes in a thread that it has not seen begin, and takes
- * what librdkafka's locks order for a race. Linked into the program these definitions come before libc's.
+ * librdkafka calls thrd_create and its kin, which the sanitizer does not know: it crashes in a thread that it has not seen begin,
+ * and takes what librdkafka's locks order for a race. Linked into the program these definitions come before libc's.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* producer_allocations.c - building and publishing events allocates nothing in the application's thread, once it has begun.
  *
- * A plain program, because it counts malloc and its kin by thread; under a sanitizer, which has an allocator of its own, it only runs.
+ * A plain program, because it counts malloc and its kin by thread; under a sanitizer, which has an allocator of its own, it only
+ * runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +59,10 @@ static void build(struct tally_event *event, int number)
 
 int main(void)
 {
-    struct tally_setting settings[] = {
-        {"kafka.bootstrap.servers", "ignored:1"}, {"kafka.test.mock.num.brokers", "1"}, {"publish.timeout.ms", "1000"}, {NULL, NULL}};
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "ignored:1"},
+                                       {"kafka.test.mock.num.brokers", "1"},
+                                       {"publish.timeout.ms", "1000"},
+                                       {NULL, NULL}};
     struct tally_error err;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     struct tally_event *event = tally_event_new();

@@ -253,7 +253,8 @@ Test(spool, lets_only_one_producer_use_a_directory)
     remove_directory(path);
 }
 
-/* -- Damage --------------------------------------------------------------------------------------------------------------------- */
+/* -- Damage ---------------------------------------------------------------------------------------------------------------------
+ */
 
 enum { SMALL = 12 };
 
@@ -414,7 +415,8 @@ Test(spool, takes_no_record_of_another_segment_for_its_own)
     remove_directory(small.path);
 }
 
-/* -- Through the library, against librdkafka's mock brokers --------------------------------------------------------------------- */
+/* -- Through the library, against librdkafka's mock brokers ---------------------------------------------------------------------
+ */
 
 static struct tally_producer *open_producer(const char *path, const char *server, const char *sync)
 {

@@ -14,13 +14,15 @@
  *     tally_close(producer, 10000, NULL);
  *     tally_event_free(event);
  *
- * tally_publish copies the event into a queue and returns: it takes no lock, makes no system call and does not wait. A thread of the
- * library sends the queue's events, idempotently, with acks=all, and for as long as kafka.message.timeout.ms (5 minutes) lets it; with a
- * spool (spool.dir) they go through files first, and what Kafka has not acknowledged when the process ends is sent by the next one. What
- * became of an event is counted (tally_count), told to a hook, and told by tally_close. What an event may hold: wire.md.
+ * tally_publish copies the event into a queue and returns: it takes no lock, makes no system call and does not wait. A thread of
+ * the library sends the queue's events, idempotently, with acks=all, and for as long as kafka.message.timeout.ms (5 minutes) lets
+ * it; with a spool (spool.dir) they go through files first, and what Kafka has not acknowledged when the process ends is sent by
+ * the next one. What became of an event is counted (tally_count), told to a hook, and told by tally_close. What an event may hold:
+ * wire.md.
  *
- * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent goes
- * on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
+ * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing. Texts are
+ * UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
  */
 #ifndef TALLYMILL_PRODUCER_H
 #define TALLYMILL_PRODUCER_H
@@ -109,12 +111,13 @@ TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings
 TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int *topic_partitions,
                                       struct tally_error *err);
 
-/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else it promises nothing and err (may be
- * NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only while the queue
- * is full, and no longer than publish.timeout.ms; with spool.sync = each also for the disk. */
+/* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else it promises nothing and err
+ * (may be NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only
+ * while the queue is full, and no longer than publish.timeout.ms; with spool.sync = each also for the disk. */
 TALLY_API enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err);
 
-/* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next one). */
+/* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next
+ * one). */
 struct tally_counts {
     uint64_t accepted, acknowledged, failed;
     uint64_t recovered; /* found in the spool by tally_open */
@@ -126,9 +129,10 @@ TALLY_API void tally_count(const struct tally_producer *producer, struct tally_c
 /* Waits until nothing is on its way: all that was accepted was acknowledged or has failed. False when timeout_ms passed first. */
 TALLY_API bool tally_flush(struct tally_producer *producer, int timeout_ms);
 
-/* Refuses new events, flushes for up to timeout_ms and gives up what is left (which counts as failed and is told to the hook; with a spool it
- * stays there instead). False: not everything was acknowledged. counts may be NULL. Other threads may be inside calls and go on
- * making them: tally_publish answers TALLY_FAILED from now on. The producer is then only good for tally_count and tally_close. */
+/* Refuses new events, flushes for up to timeout_ms and gives up what is left (which counts as failed and is told to the hook; with
+ * a spool it stays there instead). False: not everything was acknowledged. counts may be NULL. Other threads may be inside calls
+ * and go on making them: tally_publish answers TALLY_FAILED from now on. The producer is then only good for tally_count and
+ * tally_close. */
 TALLY_API bool tally_stop(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
 /* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. */
