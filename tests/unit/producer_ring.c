@@ -110,20 +110,31 @@ Test(ring, is_full_at_its_capacity_and_shut_for_good)
     ring_delete(ring);
 }
 
+static void put_and_take(struct ring *ring, const void *value, size_t length)
+{
+    struct event_message message = {.key = "", .key_length = 0, .value = value, .value_length = length}, out;
+    cr_assert_eq(ring_put(ring, &message, NULL), RING_PUT);
+    cr_assert_eq(ring_take(ring, &out, 1), 1);
+    cr_assert_eq(out.value_length, length);
+    ring_free_taken(ring, &out, 1);
+}
+
 Test(ring, does_not_take_an_events_bytes_for_a_header)
 {
+    enum { HEADER = 16, HALF = 1 << 16 };
     struct ring *ring = ring_new(1);
-    struct event_message messages[BATCH];
-    uint64_t forged[2048];
-    for (uint64_t i = 0; i < 2048; i++)
-        forged[i] = (i * 8 + ring_capacity(ring)) | 1; /* what a stamp would be without its secret */
-    for (size_t length = 8; length < 4096; length += 8) {
-        struct event_message message = {.key = "", .key_length = 0, .value = forged, .value_length = length};
-        cr_assert_eq(ring_put(ring, &message, NULL), RING_PUT);
-        size_t taken = ring_take(ring, messages, BATCH);
-        cr_assert_eq(taken, 1);
-        cr_assert_eq(messages[0].value_length, length);
-        ring_free_taken(ring, messages, 1);
+    cr_assert_eq(ring_capacity(ring), 2 * HALF);
+    /* Fills the first half with what the headers of the next round would be, were it not for the secret. */
+    static uint64_t forged[(HALF - HEADER) / 8];
+    for (uint64_t i = 0; i < sizeof forged / 8; i++)
+        forged[i] = (HEADER + i * 8 + 2 * HALF) | 1;
+    put_and_take(ring, forged, sizeof forged);
+    for (int i = 0; i < HALF / 1024; i++)
+        put_and_take(ring, forged, 1024 - HEADER);
+    for (int i = 0; i < 100; i++) {
+        struct event_message out;
+        put_and_take(ring, "", 1);
+        cr_assert_eq(ring_take(ring, &out, 1), 0, "what lies there was never put");
     }
     ring_delete(ring);
 }
