@@ -17,20 +17,20 @@
 
 extern const char verify_rollups_sql[], verify_rollup_sql[], verify_rollup_foreign_sql[];
 
-/* The periods of one rollup that are set aside for one reason: one line for all of them. */
+/* The periods that are set aside for one reason: one line for all of them, since after any event each rollup has one that waits. */
 struct aside {
-    char rollup[80], reason[512], first[16], last[16];
+    char reason[512], first[96], last[96]; /* "funnel 2026-11-24" */
     int64_t count;
 };
 
 static void print_aside(struct aside *aside)
 {
     if (aside->count > 0) {
-        printf("  aside   rollup %s, ", aside->rollup);
+        printf("  aside   ");
         if (aside->count > 1) {
-            printf("%" PRId64 " periods from %s to %s: ", aside->count, aside->first, aside->last);
+            printf("%" PRId64 " days and weeks of rollups, from %s to %s: ", aside->count, aside->first, aside->last);
         } else {
-            printf("%s: ", aside->first);
+            printf("rollup %s: ", aside->first);
         }
         terminal_text(stdout, aside->reason);
         fputc('\n', stdout);
@@ -48,13 +48,12 @@ static void set_aside(struct aside *aside, const PGresult *periods, int row, con
                               json_pack("{s:s, s:s, s:s}", "rollup", rollup, "first_day", first_day, "reason", reason));
         return;
     }
-    if (strcmp(aside->rollup, rollup) != 0 || strcmp(aside->reason, reason) != 0) {
+    if (strcmp(aside->reason, reason) != 0) {
         print_aside(aside);
-        snprintf(aside->rollup, sizeof aside->rollup, "%s", rollup);
         snprintf(aside->reason, sizeof aside->reason, "%s", reason);
-        snprintf(aside->first, sizeof aside->first, "%s", first_day);
+        snprintf(aside->first, sizeof aside->first, "%s %s", rollup, first_day);
     }
-    snprintf(aside->last, sizeof aside->last, "%s", first_day);
+    snprintf(aside->last, sizeof aside->last, "%s %s", rollup, first_day);
     aside->count++;
 }
 

@@ -234,6 +234,8 @@ class Tour:
         say("What to try next")
         line("%s status --config %s" % (tallymill, config))
         line("psql %s" % shlex.quote(self.dsn()))
+        line("psql %s -c 'SELECT date, stage, sessions FROM analytics_daily_funnel ORDER BY date DESC, step LIMIT 5'    # a minute from now"
+             % shlex.quote(self.dsn()))
         line("echo '{\"event_name\":\"login\",\"session_id\":\"me\"}' | %s --config %s"
              % (shlex.quote(os.path.join(BIN, "tallymill-produce")), config))
         line("kill -9 %s    # a worker; the other takes over and nothing is stored twice. deploy/demo starts it again"

@@ -5,12 +5,13 @@ WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
          coalesce(nullif(current_setting('tallymill.last_day', true), '')::date, 'infinity') AS last_day
 )
-SELECT p.rollup, p.first_day, p.last_day, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from,
-       CASE WHEN p.is_stale AND p.failed_at IS NOT NULL THEN 'its query failed: ' || p.error
-            WHEN p.is_dirty THEN 'a day of it waits for a rebuild'
-            WHEN p.ran_at IS NULL THEN 'it was not computed yet'
-            WHEN p.is_stale THEN 'its events or its query have changed since it was computed' END AS set_aside
-FROM asked a
-JOIN tallymill.rollup_periods p ON p.first_day <= a.last_day AND p.last_day >= a.first_day
+SELECT p.rollup, p.first_day, p.last_day, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from, a.set_aside
+FROM asked
+JOIN tallymill.rollup_periods p ON p.first_day <= asked.last_day AND p.last_day >= asked.first_day
 JOIN tallymill.rollups r ON r.rollup = p.rollup
-ORDER BY p.rollup, p.first_day;
+CROSS JOIN LATERAL (
+  SELECT CASE WHEN p.is_stale AND p.failed_at IS NOT NULL THEN 'its query failed: ' || p.error
+              WHEN p.is_dirty THEN 'a day of it waits for a rebuild'
+              WHEN p.ran_at IS NULL THEN 'not computed yet'
+              WHEN p.is_stale THEN 'the events or the query have changed since it was computed' END AS set_aside) a
+ORDER BY a.set_aside NULLS FIRST, p.rollup, p.first_day;
