@@ -121,22 +121,7 @@ class Tour:
             self.run(self.program("tallymill-produce", *GENERATED))
             return
         say("Sending " + ", ".join(self.chosen.files))
-        plain = [name for name in self.chosen.files if not name.endswith(".gz")]
-        if plain:
-            self.run(self.program("tallymill-produce", *how, *plain))
-        for name in self.chosen.files:
-            if name.endswith(".gz"):
-                self.send_packed(name, how)
-
-    def send_packed(self, name, how):
-        """A .gz file goes in through stdin, which has no name to tell the format by."""
-        kind = name[:-len(".gz")].rpartition(".")[2]
-        if not self.chosen.format and kind in ("csv", "msgpack"):
-            how = how + ["--format", kind]
-        with subprocess.Popen(["gzip", "-dc", "--", name], stdout=subprocess.PIPE) as unpacked:
-            self.run(self.program("tallymill-produce", *how), stdin=unpacked.stdout)
-        if unpacked.returncode != 0:
-            raise Trouble("%s could not be unpacked" % name)
+        self.run(self.program("tallymill-produce", *how, *self.chosen.files))
 
     def behind(self):
         """(offsets in Kafka that are not in the ledger, stored rows that are in no statistics, days to rebuild)."""
