@@ -51,7 +51,8 @@ struct ring *ring_new(size_t bytes)
     ring->capacity = capacity;
     if (getentropy(&ring->secret, sizeof ring->secret) != 0)
         ring->secret = (uint64_t)(uintptr_t)ring * UINT64_C(0x9E3779B97F4A7C15);
-    ring->bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Populated now: each page's first touch would cost some publisher a page fault. */
+    ring->bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (ring->bytes == MAP_FAILED) {
         free(ring);
         return NULL;
