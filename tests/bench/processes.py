@@ -33,3 +33,8 @@ def family_cpu_seconds(parent):
             if child and int(child[1]) == parent:
                 total += (int(child[11]) + int(child[12])) / TICKS
     return total
+
+
+def cpu_ns(pid):
+    """CPU time of one process' only thread in ns: far finer than the ticks of cpu_seconds()."""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
