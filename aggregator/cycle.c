@@ -51,6 +51,7 @@ struct run {
     struct cycle_report *report;
     int64_t start_us; /* monotonic */
     int32_t due_day;  /* days up to this one are over */
+    bool has_missed;  /* was_missed() only */
 };
 
 bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err)
@@ -185,13 +186,30 @@ static bool want_rebuild(void *context, int32_t number)
     return true;
 }
 
+/* True, to visit all days: a month that was read from its tail is to be read by its index. */
+static bool note_miss(void *context, int32_t number)
+{
+    struct run *run = context;
+    run->has_missed = months_miss(&run->cycle->months, number, run->start_us) || run->has_missed;
+    return true;
+}
+
+/* Whether the batch's rows may only have been sought in the wrong place. Then it waits for the next cycle, which comes at once. */
+static bool was_missed(struct run *run, const struct work_batch *batch)
+{
+    run->has_missed = false;
+    worklist_each_day(&run->cycle->list, batch, note_miss, run);
+    return run->has_missed;
+}
+
 /* Reads the rows of the chosen batches from every attached month that they name. */
 static bool read_rows(struct run *run, struct error *err)
 {
     struct cycle *cycle = run->cycle;
     for (size_t i = 0; i < cycle->months.count; i++) {
-        const struct month *month = &cycle->months.months[i];
-        if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day, err))
+        struct month *month = &cycle->months.months[i];
+        if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day,
+                                               months_read_from(month, run->start_us), err))
             return false;
     }
     return true;
@@ -208,6 +226,8 @@ static void settle_batch(struct run *run, struct work_batch *batch)
         log_warn("batch in a month that is not attached: its days there stay as they are", "batch_id=%" PRId64, batch->first_id);
     } else if (batch->counted_rows == batch->expected_rows) {
         held_forget(&cycle->held, batch->first_id);
+    } else if (was_missed(run, batch)) {
+        batch->is_held = run->report->has_more = true;
     } else if (!held_give_up(&cycle->held, batch->first_id, run->start_us)) {
         batch->is_held = true;
         run->report->is_settled = false;
@@ -322,15 +342,22 @@ static bool run_transaction(struct run *run, struct error *err)
         return false;
     if (!commit(run, err))
         return false;
+    months_advance(&cycle->months, cycle->list.taken_count == cycle->list.batch_count);
     run->report->did_run = true;
     return true;
 }
 
-static bool summarize(struct run *run, const struct ledger_look *look, struct error *err)
+/* Notes where the named months end, before the snapshot is taken, and brings the indexes that will be read up to date. */
+static bool prepare_months(struct run *run, const struct ledger_look *look, struct error *err)
 {
-    for (size_t i = 0; i < look->month_count; i++)
-        if (!months_summarize(&run->cycle->months, run->session, look->months[i], run->start_us, err))
+    struct months *months = &run->cycle->months;
+    for (size_t i = 0; i < look->month_count; i++) {
+        if (!months_look(months, look->months[i], look->pages[i], err))
             return false;
+        if (months_is_by_index(months, look->months[i], run->start_us) &&
+            !months_summarize(months, run->session, look->months[i], run->start_us, err))
+            return false;
+    }
     return true;
 }
 
@@ -342,7 +369,7 @@ bool cycle_run(struct cycle *cycle, struct session *session, struct leader *lead
     bool succeeded = ledger_peek(session, cycle->close_after_us, &look, err);
     bool has_work = succeeded && (look.has_batches || look.has_days || foreign_is_due(&cycle->foreign, run.start_us));
     if (has_work)
-        succeeded = summarize(&run, &look, err) && run_transaction(&run, err);
+        succeeded = prepare_months(&run, &look, err) && run_transaction(&run, err);
     ledger_look_free(&look);
     shelf_count(&cycle->shelf, &report->loaded_days, &report->waiting_days);
     report->is_settled = report->is_settled && !report->has_more && report->waiting_days == 0;

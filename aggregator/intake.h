@@ -33,10 +33,11 @@ struct intake {
 void intake_init(struct intake *intake);
 void intake_free(struct intake *intake);
 
-/* Reads the rows of the chosen batches that lie in the month which begins with this day; call for each month. Counts them into the
- * batches. Rows of days that are not in memory leave only a note. */
+/* Reads the rows of the chosen batches that lie in the month which begins with this day; call for each month. from_page: from that
+ * page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory leave
+ * only a note. */
 bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
-                 struct error *err);
+                 int64_t from_page, struct error *err);
 
 /* Adds the rows of the taken batches to their days, and empties the intake. A day that is not in memory, or does not fit any more,
  * waits for a rebuild. Returns events added. */

@@ -22,7 +22,7 @@
 #include "shelf.h"
 #include "worklist.h"
 
-extern const char sql_peek[], sql_leap[], sql_mark_days[];
+extern const char sql_leap[], sql_mark_days[];
 
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
@@ -35,20 +35,35 @@ struct reading {
     bool is_overflowing;
 };
 
-/* The integers of "{1,2,3}". */
-static bool read_numbers(const char *text, int32_t **numbers, size_t *count, struct error *err)
+/* The numbers of "{1,2,-3}": at most `count` of them. */
+static void read_numbers(const char *text, int64_t *numbers, size_t count)
 {
-    *count = 0;
-    *numbers = malloc((strlen(text) / 2 + 1) * sizeof **numbers);
-    if (!*numbers)
-        return error_set(err, ERROR_RETRY, "no memory for the months of the work list");
-    for (const char *at = text; *at != '\0' && at[1] != '}' && at[1] != '\0';) { /* ends: strtol() moves on, or the text is over */
+    for (size_t i = 0; i < count; i++) {
         char *end;
-        (*numbers)[(*count)++] = (int32_t)strtol(at + 1, &end, 10);
-        at = end;
-        if (*at == '}')
-            break;
+        numbers[i] = strtoll(text + 1, &end, 10);
+        text = end;
     }
+}
+
+static size_t count_numbers(const char *text)
+{
+    size_t commas = 0;
+    for (const char *at = text; *at != '\0'; at++)
+        commas += *at == ',';
+    return strcmp(text, "{}") == 0 ? 0 : commas + 1;
+}
+
+static bool read_months(struct ledger_look *look, const char *months, const char *pages, struct error *err)
+{
+    look->month_count = count_numbers(months);
+    look->months = calloc(look->month_count + 1, sizeof *look->months);
+    look->pages = calloc(look->month_count + 1, sizeof *look->pages);
+    if (!look->months || !look->pages)
+        return error_set(err, ERROR_RETRY, "no memory for the months of the work list");
+    read_numbers(months, look->pages, look->month_count);
+    for (size_t i = 0; i < look->month_count; i++)
+        look->months[i] = (int32_t)look->pages[i];
+    read_numbers(pages, look->pages, look->month_count);
     return true;
 }
 
@@ -57,12 +72,13 @@ bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_
     char seconds[NUMBER_BYTES];
     snprintf(seconds, sizeof seconds, "%.6f", (double)close_after_us / (double)CLOCK_SECOND_US);
     const char *const values[] = {seconds};
-    PGresult *result = session_ask(session, TIMEOUT_US, sql_peek, 1, values, err);
+    PGresult *result = session_ask(
+        session, TIMEOUT_US, "SELECT * FROM tallymill.look_for_work(interval '1 second' * $1::double precision)", 1, values, err);
     if (!result)
         return false;
     look->has_batches = PQgetvalue(result, 0, 0)[0] == 't';
     look->has_days = PQgetvalue(result, 0, 1)[0] == 't';
-    bool succeeded = read_numbers(PQgetvalue(result, 0, 2), &look->months, &look->month_count, err);
+    bool succeeded = read_months(look, PQgetvalue(result, 0, 2), PQgetvalue(result, 0, 3), err);
     PQclear(result);
     return succeeded;
 }
@@ -70,6 +86,7 @@ bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_
 void ledger_look_free(struct ledger_look *look)
 {
     free(look->months);
+    free(look->pages);
     *look = (struct ledger_look){0};
 }
 
@@ -78,66 +95,70 @@ static bool unexpected(struct error *err, const char *what)
     return error_set(err, ERROR_FATAL, "%s has columns of other types than tallymill migrate gives them", what);
 }
 
-static bool take_place(void *context, const struct copy_tuple *tuple, struct error *err)
-{
-    if (tuple->count != 1 || !copy_field_has(&tuple->fields[0], 8))
-        return unexpected(err, "tallymill.places");
-    return worklist_add_place(context, copy_field_int64(&tuple->fields[0]), err);
-}
+/* The columns of tallymill.work(). */
+enum {
+    COLUMN_KIND,
+    COLUMN_PLACE,
+    COLUMN_FIRST_ID,
+    COLUMN_LAST_ID,
+    COLUMN_FIRST_OFFSET,
+    COLUMN_NEXT_OFFSET,
+    COLUMN_STORED,
+    COLUMN_DAYS,
+    COLUMNS
+};
+enum { KIND_PLACE, KIND_BATCH, KIND_GAP };
 
-static bool take_gap(void *context, const struct copy_tuple *tuple, struct error *err)
+static bool take_batch(struct reading *reading, const struct copy_field *fields, struct error *err)
 {
-    const struct copy_field *fields = tuple->fields;
-    if (tuple->count != 3 || !copy_field_has(&fields[0], 4) || !copy_field_has(&fields[1], 8) || !copy_field_has(&fields[2], 8))
-        return unexpected(err, "tallymill.gaps");
-    return worklist_add_gap(context, (uint32_t)copy_field_int32(&fields[0]), copy_field_int64(&fields[1]),
-                            copy_field_int64(&fields[2]), err);
-}
-
-static bool take_batch(void *context, const struct copy_tuple *tuple, struct error *err)
-{
-    struct reading *reading = context;
-    const struct copy_field *fields = tuple->fields;
     if (reading->list->entry_count == reading->max_entries || reading->list->day_count / DAYS_PER_ENTRY > reading->max_entries)
         reading->is_overflowing = true;
     if (reading->is_overflowing)
         return true;
-    bool is_expected = tuple->count == 7 && copy_field_has(&fields[0], 4);
-    for (int i = 1; i <= 5 && is_expected; i++)
+    bool is_expected = true;
+    for (int i = COLUMN_FIRST_ID; i <= COLUMN_STORED && is_expected; i++)
         is_expected = copy_field_has(&fields[i], 8);
     int32_t days[MAX_DAYS];
-    int day_count = is_expected ? copy_field_int32_array(&fields[6], days, MAX_DAYS) : -1;
+    int day_count = is_expected ? copy_field_int32_array(&fields[COLUMN_DAYS], days, MAX_DAYS) : -1;
     if (day_count < 0 || day_count > MAX_DAYS)
         return unexpected(err, "tallymill.batches");
     for (int i = 0; i < day_count; i++)
         days[i] += CLOCK_POSTGRES_EPOCH_DAYS;
-    return worklist_add_batch(reading->list, (uint32_t)copy_field_int32(&fields[0]), copy_field_int64(&fields[1]),
-                              copy_field_int64(&fields[2]), copy_field_int64(&fields[3]), copy_field_int64(&fields[4]),
-                              copy_field_int64(&fields[5]), days, (uint32_t)day_count, err);
+    return worklist_add_batch(reading->list, (uint32_t)copy_field_int32(&fields[COLUMN_PLACE]),
+                              copy_field_int64(&fields[COLUMN_FIRST_ID]), copy_field_int64(&fields[COLUMN_LAST_ID]),
+                              copy_field_int64(&fields[COLUMN_FIRST_OFFSET]), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]),
+                              copy_field_int64(&fields[COLUMN_STORED]), days, (uint32_t)day_count, err);
+}
+
+static bool take_work(void *context, const struct copy_tuple *tuple, struct error *err)
+{
+    struct reading *reading = context;
+    const struct copy_field *fields = tuple->fields;
+    if (tuple->count != COLUMNS || !copy_field_has(&fields[COLUMN_KIND], 4) || !copy_field_has(&fields[COLUMN_PLACE], 4) ||
+        !copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8))
+        return unexpected(err, "tallymill.work()");
+    switch (copy_field_int32(&fields[COLUMN_KIND])) {
+    case KIND_PLACE: return worklist_add_place(reading->list, copy_field_int64(&fields[COLUMN_NEXT_OFFSET]), err);
+    case KIND_BATCH: return take_batch(reading, fields, err);
+    default:
+        if (!copy_field_has(&fields[COLUMN_FIRST_OFFSET], 8))
+            return unexpected(err, "tallymill.gaps");
+        return reading->is_overflowing ||
+               worklist_add_gap(reading->list, (uint32_t)copy_field_int32(&fields[COLUMN_PLACE]),
+                                copy_field_int64(&fields[COLUMN_FIRST_OFFSET]), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]), err);
+    }
 }
 
 bool ledger_read(struct session *session, struct worklist *list, uint32_t max_entries, bool *is_overflowing, struct error *err)
 {
-    char sql[256];
+    char sql[128];
     struct reading reading = {.list = list, .max_entries = max_entries};
     worklist_reset(list);
-    snprintf(sql, sizeof sql,
-             "COPY (SELECT place, batch_id, last_batch_id, first_offset, next_offset, stored, days FROM tallymill.unfolded LIMIT "
-             "%" PRIu32 ") TO STDOUT (FORMAT binary)",
-             max_entries + 1);
-    if (!session_copy_out(session, TIMEOUT_US,
-                          "COPY (SELECT next_offset FROM tallymill.places ORDER BY place) TO STDOUT (FORMAT binary)", take_place,
-                          list, err) ||
-        !session_copy_out(session, TIMEOUT_US, sql, take_batch, &reading, err))
+    snprintf(sql, sizeof sql, "COPY (SELECT * FROM tallymill.work(%" PRIu32 ")) TO STDOUT (FORMAT binary)", max_entries + 1);
+    if (!session_copy_out(session, TIMEOUT_US, sql, take_work, &reading, err))
         return false;
     *is_overflowing = reading.is_overflowing;
-    if (*is_overflowing)
-        return true;
-    return session_copy_out(session, TIMEOUT_US,
-                            "COPY (SELECT p.place, g.first_offset, g.next_offset FROM tallymill.places p JOIN tallymill.gaps g "
-                            "USING (topic, topic_partition) WHERE g.first_offset >= p.next_offset) TO STDOUT (FORMAT binary)",
-                            take_gap, list, err) &&
-           worklist_close(list, err);
+    return reading.is_overflowing || worklist_close(list, err);
 }
 
 bool ledger_move(struct session *session, const struct worklist *list, struct error *err)
@@ -158,12 +179,7 @@ bool ledger_move(struct session *session, const struct worklist *list, struct er
     if (!succeeded)
         error_set(err, ERROR_RETRY, "no memory for the positions of %u topic partitions", list->place_count);
     else if (is_any)
-        succeeded = session_do(
-            session,
-            "INSERT INTO tallymill.folded (topic, topic_partition, next_offset) SELECT p.topic, p.topic_partition, n.next_offset "
-            "FROM unnest($1::integer[], $2::bigint[]) AS n (place, next_offset) JOIN tallymill.places p USING (place) "
-            "ON CONFLICT (topic, topic_partition) DO UPDATE SET next_offset = excluded.next_offset",
-            2, values, err);
+        succeeded = session_do(session, "SELECT tallymill.move_folded($1::integer[], $2::bigint[])", 2, values, err);
     array_text_free(&places);
     array_text_free(&offsets);
     return succeeded;

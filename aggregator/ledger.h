@@ -19,6 +19,7 @@ struct worklist;
 struct ledger_look {
     bool has_batches, has_days;
     int32_t *months; /* first days of the months that unfolded batches name; freed by ledger_look_free */
+    int64_t *pages;  /* how many pages each has; -1: it has no table */
     size_t month_count;
 };
 

@@ -22,6 +22,12 @@ static const int64_t MINUTE_US = 60 * CLOCK_SECOND_US;
 static const int64_t VACUUM_PAUSE_US = 5 * CLOCK_SECOND_US;
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
+/* Batches that were under way at the last look began before its end of the table: 700 rows of 330 bytes. */
+enum { SLACK_PAGES = 32 };
+
+static const int64_t SHORT_BY_INDEX_US = CLOCK_SECOND_US;
+static const int64_t LONG_BY_INDEX_US = 300 * CLOCK_SECOND_US;
+
 void months_free(struct months *months)
 {
     free(months->months);
@@ -31,7 +37,7 @@ void months_free(struct months *months)
 void months_forget(struct months *months)
 {
     for (size_t i = 0; i < months->count; i++)
-        months->months[i].pages = -1;
+        months->months[i].pages = months->months[i].look_pages = months->months[i].tail_page = months->months[i].read_from = -1;
 }
 
 static struct month *find(const struct months *months, int32_t first_day)
@@ -57,7 +63,8 @@ static struct month *get(struct months *months, int32_t first_day, struct error 
         months->months = wider;
         months->capacity = capacity;
     }
-    months->months[months->count] = (struct month){.first_day = first_day, .pages = -1};
+    months->months[months->count] =
+        (struct month){.first_day = first_day, .pages = -1, .look_pages = -1, .tail_page = -1, .read_from = -1};
     return &months->months[months->count++];
 }
 
@@ -110,6 +117,58 @@ bool months_is_attached(const struct months *months, int32_t day)
 {
     const struct month *month = find(months, clock_month_of(day));
     return month && month->is_attached;
+}
+
+bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err)
+{
+    struct month *month = get(months, first_day, err);
+    if (month)
+        month->look_pages = pages;
+    return month != NULL;
+}
+
+static bool is_by_index(const struct month *month, int64_t now_us)
+{
+    return month->tail_page < 0 || now_us < month->by_index_until_us;
+}
+
+bool months_is_by_index(const struct months *months, int32_t first_day, int64_t now_us)
+{
+    const struct month *month = find(months, first_day);
+    return !month || is_by_index(month, now_us);
+}
+
+int64_t months_read_from(struct month *month, int64_t now_us)
+{
+    month->read_from = -1;
+    if (!is_by_index(month, now_us))
+        month->read_from = month->tail_page > SLACK_PAGES ? month->tail_page - SLACK_PAGES : 0;
+    return month->read_from;
+}
+
+bool months_miss(struct months *months, int32_t day, int64_t now_us)
+{
+    struct month *month = find(months, clock_month_of(day));
+    if (!month || month->read_from < 0)
+        return false;
+    if (now_us < month->by_index_until_us) /* noted already, for another batch of this cycle */
+        return true;
+    int64_t longer_us = month->by_index_us < SHORT_BY_INDEX_US ? SHORT_BY_INDEX_US : month->by_index_us * 2;
+    month->by_index_us = longer_us < LONG_BY_INDEX_US ? longer_us : LONG_BY_INDEX_US;
+    month->by_index_until_us = now_us + month->by_index_us;
+    return true;
+}
+
+void months_advance(struct months *months, bool is_all)
+{
+    for (size_t i = 0; i < months->count; i++) {
+        struct month *month = &months->months[i];
+        if (is_all && month->look_pages >= 0) {
+            month->tail_page = month->look_pages;
+            month->by_index_us -= month->by_index_us / 8; /* a tail that was right for long is trusted again */
+        }
+        month->look_pages = -1;
+    }
 }
 
 bool months_summarize(struct months *months, struct session *session, int32_t day, int64_t now_us, struct error *err)

@@ -1,5 +1,10 @@
-/* months.h - the months of analytics_events as the aggregator needs them: made ahead, attached or not, their batch index up to
- * date.
+/* months.h - the months of analytics_events as the aggregator needs them: made ahead, attached or not, and where their new rows
+ * are.
+ *
+ * New rows lie in a table's last pages, as long as COPY has no room before them. So a month is read from where its end was when the
+ * last cycle looked, and a little before (its tail); that costs nothing that grows with the table and needs no index. Rows that
+ * were put elsewhere (room that a vacuum found; a worker that was slow) show as a batch with rows missing: then the month is read
+ * by its batch index for a while, which is brought up to date before.
  *
  * One thread.
  */
@@ -14,10 +19,14 @@ struct error;
 struct session;
 
 struct month {
-    int32_t first_day; /* since 1970 */
-    bool is_attached;  /* in this cycle's snapshot */
-    int64_t pages;     /* as far as its batch index is summarised; -1: not by us yet */
-    int64_t again_us;  /* not before (monotonic): a vacuum was at work */
+    int32_t first_day;  /* since 1970 */
+    bool is_attached;   /* in this cycle's snapshot */
+    int64_t pages;      /* as far as its batch index is summarised; -1: not by us yet */
+    int64_t look_pages; /* its pages at this cycle's look, before the snapshot; -1: not looked at */
+    int64_t tail_page;  /* whatever is not folded was written at or behind this page, or SLACK before; -1: not known */
+    int64_t read_from;  /* by this cycle; -1: by the index, or not yet */
+    int64_t by_index_until_us, by_index_us; /* after a miss (monotonic); for how long */
+    int64_t again_us;                       /* not before (monotonic): a vacuum was at work */
 };
 
 struct months {
@@ -37,6 +46,22 @@ bool months_make_ahead(struct months *months, struct session *session, int ahead
 
 /* Reads which months are attached, in the cycle's snapshot. */
 bool months_read(struct months *months, struct session *session, struct error *err);
+
+/* A cycle begins: the month has so many pages. Months that are not named are not looked at. */
+bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err);
+
+/* Whether the month's unfolded rows are to be read by the batch index. */
+bool months_is_by_index(const struct months *months, int32_t first_day, int64_t now_us);
+
+/* The page from which on they are to be read, or -1: by the index. Noted for months_miss(). */
+int64_t months_read_from(struct month *month, int64_t now_us);
+
+/* Rows of this day were missing: if its month was read from its tail it will be read by the index for some time, and this is true.
+ */
+bool months_miss(struct months *months, int32_t day, int64_t now_us);
+
+/* The cycle has committed; is_all: and nothing that was visible to it is left unfolded. */
+void months_advance(struct months *months, bool is_all);
 
 /* Whether the month that holds this day is attached. */
 bool months_is_attached(const struct months *months, int32_t day);

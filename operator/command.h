@@ -18,6 +18,7 @@ int status_run(int argc, char **argv);
 int audit_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int dlq_run(int argc, char **argv);
+int rebuild_run(int argc, char **argv);
 int reset_run(int argc, char **argv);
 int refresh_run(int argc, char **argv);
 

@@ -16,6 +16,7 @@ WITH RECURSIVE asked AS (
   SELECT day FROM raw_days UNION SELECT date FROM public.analytics_daily_stats UNION SELECT day FROM tallymill.days
 )
 SELECT l.day,
+       m.state IN ('open', 'restored') AS is_attached,
        CASE WHEN m.state IN ('archived', 'detaching') THEN format('its month is %s', m.state)
             WHEN d.dirty_since IS NOT NULL THEN
               format('waits for a rebuild since %s UTC (%s)', date_trunc('second', d.dirty_since AT TIME ZONE 'UTC'),

@@ -1,0 +1,196 @@
+/* rebuild.c - `tallymill rebuild`: asks the aggregator to make the statistics of days anew, and waits for it.
+ *
+ * The days go through the queue in tallymill.days, a week at a time, so that the aggregator goes on with live events and with other
+ * days that wait, inside its budget; whoever interrupts this command leaves at most a week in the queue, which is then rebuilt all
+ * the same. Invariant: a day that is reported as done was rebuilt in a snapshot taken after this command asked for it. Rejected:
+ * rebuilding here, beside the aggregator: it would have to take the leadership away, for one snapshot must hold the statistics
+ * and `folded`.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "cli.h"
+#include "clock.h"
+#include "command.h"
+#include "day_range.h"
+#include "postgres.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "terminal.h"
+
+extern const char verify_days_sql[], rebuild_mark_sql[], rebuild_look_sql[];
+
+enum { STEP_DAYS = 7, LOOK_MS = 200 };
+
+static const int64_t CONNECT_US = 10 * CLOCK_SECOND_US;
+static const int64_t QUERY_US = 30 * CLOCK_SECOND_US;
+static const int64_t NOBODY_LEADS_US = 30 * CLOCK_SECOND_US;
+static const int64_t NO_PROGRESS_US = 3600 * CLOCK_SECOND_US; /* more than the largest day takes */
+
+struct rebuild {
+    PGconn *conn;
+    bool is_unwaited; /* --no-wait */
+    PGresult *days;
+    int count, done, aside; /* days to rebuild, rebuilt, set aside */
+    int *rows;              /* the rows of `days` that are to be rebuilt */
+};
+
+static const char *day_at(const struct rebuild *rebuild, int number)
+{
+    return answer_text(rebuild->days, rebuild->rows[number], "day");
+}
+
+/* The days of the range that have events or statistics; one of a month that is not attached keeps the statistics it has. */
+static bool list_days(struct rebuild *rebuild, const struct settings *settings, const struct day_range *range, struct error *err)
+{
+    struct snapshot *snapshot = snapshot_open(settings, "tallymill rebuild", err);
+    bool is_read = snapshot && snapshot_set(snapshot, "first_day", range->first, err) &&
+                   snapshot_set(snapshot, "last_day", range->last, err) &&
+                   (rebuild->days = snapshot_ask(snapshot, verify_days_sql, err)) != NULL;
+    snapshot_close(snapshot);
+    if (!is_read)
+        return false;
+    rebuild->rows = calloc((size_t)PQntuples(rebuild->days) + 1, sizeof *rebuild->rows);
+    if (!rebuild->rows)
+        return error_set(err, ERROR_RETRY, "no memory for %d days", PQntuples(rebuild->days));
+    for (int row = 0; row < PQntuples(rebuild->days); row++) {
+        if (answer_bool(rebuild->days, row, "is_attached")) {
+            rebuild->rows[rebuild->count++] = row;
+            continue;
+        }
+        rebuild->aside++;
+        printf("  aside   %s: ", answer_text(rebuild->days, row, "day"));
+        terminal_text(stdout, answer_text(rebuild->days, row, "set_aside"));
+        fputc('\n', stdout);
+    }
+    return true;
+}
+
+static void show_progress(const struct rebuild *rebuild, int done)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rrebuilt %d of %d days%s", done, rebuild->count, done == rebuild->count ? "\n" : " ");
+}
+
+/* "{2026-11-01,2026-11-02}" of the next step's days. */
+static int step_days(const struct rebuild *rebuild, char days[(STEP_DAYS + 1) * CLOCK_DAY_BYTES])
+{
+    int count = 0;
+    char *at = days;
+    *at++ = '{';
+    for (; count < STEP_DAYS && rebuild->done + count < rebuild->count; count++)
+        at += sprintf(at, "%s%s", count ? "," : "", day_at(rebuild, rebuild->done + count));
+    strcpy(at, "}");
+    return count;
+}
+
+static bool wait_for_step(struct rebuild *rebuild, const char *days, int count, struct error *err)
+{
+    int64_t progress_us = clock_now_us();
+    for (int done = 0; done < count;) { /* ends: when all are done, or without progress */
+        const char *const values[] = {days};
+        PGresult *look = postgres_query_params(rebuild->conn, rebuild_look_sql, 1, values, QUERY_US, err);
+        if (!look)
+            return false;
+        int now_done = (int)answer_int(look, 0, "done");
+        bool is_led = !answer_is_null(look, 0, "leader_seen_us") && answer_int(look, 0, "leader_seen_us") < NO_PROGRESS_US;
+        PQclear(look);
+        int64_t now_us = clock_now_us();
+        if (now_done != done)
+            progress_us = now_us;
+        done = now_done;
+        show_progress(rebuild, rebuild->done + done);
+        if (now_us - progress_us > (is_led ? NO_PROGRESS_US : NOBODY_LEADS_US))
+            return error_set(err, ERROR_RETRY, "%s: they wait in the queue, from %s on; %d of %d days are rebuilt",
+                             is_led ? "the aggregator has not rebuilt the days asked for within an hour"
+                                    : "no aggregator leads, so nobody rebuilds the days (start tallymill-aggregator)",
+                             day_at(rebuild, rebuild->done), rebuild->done + done, rebuild->count);
+        if (done < count)
+            poll(NULL, 0, LOOK_MS);
+    }
+    return true;
+}
+
+static bool rebuild_days(struct rebuild *rebuild, struct error *err)
+{
+    char days[(STEP_DAYS + 1) * CLOCK_DAY_BYTES];
+    while (rebuild->done < rebuild->count) { /* ends: each turn does a step */
+        int count = step_days(rebuild, days);
+        const char *const values[] = {days};
+        PGresult *marked = postgres_query_params(rebuild->conn, rebuild_mark_sql, 1, values, QUERY_US, err);
+        PQclear(marked);
+        if (!marked || (!rebuild->is_unwaited && !wait_for_step(rebuild, days, count, err)))
+            return false;
+        rebuild->done += count;
+    }
+    return true;
+}
+
+static void tell(const struct rebuild *rebuild)
+{
+    if (rebuild->count == 0)
+        printf("no day there has events or statistics that can be rebuilt");
+    else
+        printf("%d days %s, %s to %s", rebuild->count, rebuild->is_unwaited ? "wait for their rebuild" : "rebuilt",
+               day_at(rebuild, 0), day_at(rebuild, rebuild->count - 1));
+    printf(rebuild->aside > 0 ? "; %d set aside\n" : "\n", rebuild->aside);
+}
+
+static bool run(struct rebuild *rebuild, const struct settings *settings, const struct day_range *range, bool is_check,
+                struct error *err)
+{
+    rebuild->conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill rebuild", CONNECT_US, err);
+    if (!rebuild->conn || !postgres_check_schema(rebuild->conn, err))
+        return false;
+    if (is_check) {
+        puts("settings, server and schema are in order");
+        return true;
+    }
+    if (!list_days(rebuild, settings, range, err) || !rebuild_days(rebuild, err))
+        return false;
+    tell(rebuild);
+    return true;
+}
+
+int rebuild_run(int argc, char **argv)
+{
+    struct rebuild rebuild = {0};
+    const struct cli_option options[] = {
+        {.name = "no-wait", .help = "leave the days to the aggregator and return at once", .flag = &rebuild.is_unwaited},
+        {.name = NULL},
+    };
+    const struct cli cli = {
+        .program = "tallymill rebuild",
+        .usage = "[OPTION ...] DAY | FIRST..LAST",
+        .summary =
+            "Makes the statistics of UTC days anew from their rows, beside live events: after rows were changed or deleted by\n"
+            "hand, say. The leading aggregator does it, a week of days at a time. Days of archived months are set aside by\n"
+            "name. Needs a login with tallymill_aggregate.\n",
+        .examples = "  tallymill rebuild --config settings.ini 2026-11-24\n"
+                    "  tallymill rebuild --config settings.ini 2026-01-01..2026-06-30\n",
+        .options = options,
+        .programs = FOR_OPERATOR,
+    };
+    struct cli_result command = {0};
+    struct error err = {0};
+    struct day_range range = {{0}, {0}};
+    int exit_code = 0;
+    if (!cli_start(&cli, argc, argv, &command, &exit_code))
+        return exit_code;
+    if (command.argument_count != 1 && !command.check)
+        error_set(&err, ERROR_USAGE, "which days? tallymill rebuild FIRST..LAST, as 2026-11-01..2026-11-24");
+    if (err.kind == ERROR_NONE && (command.argument_count == 0 || day_range_parse(command.arguments[0], &range, &err)))
+        run(&rebuild, command.settings, &range, command.check, &err);
+    if (err.kind != ERROR_NONE)
+        exit_code = cli_fail(&cli, &err);
+    PQclear(rebuild.days);
+    PQfinish(rebuild.conn);
+    free(rebuild.rows);
+    settings_free(command.settings);
+    return exit_code;
+}
