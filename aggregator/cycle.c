@@ -96,7 +96,8 @@ static bool begin(struct run *run, bool *is_ours, struct error *err)
     if (!result)
         return false;
     bool has_lock = PQntuples(result) == 1;
-    run->leader->is_leading = !has_lock || strtoll(PQgetvalue(result, 0, 0), NULL, 10) == run->leader->epoch;
+    run->leader->is_leading =
+        !has_lock || strtoll(PQgetvalue(result, 0, 0), NULL, 10) == run->leader->epoch || planted_bug("leader_by_lock_alone");
     *is_ours = has_lock && run->leader->is_leading;
     if (*is_ours) {
         run->cycle->shelf.wall_us = strtoll(PQgetvalue(result, 0, 1), NULL, 10);

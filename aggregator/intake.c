@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "failpoint.h"
 #include "identity.h"
 #include "row.h"
 #include "session.h"
@@ -147,7 +148,7 @@ size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *sh
                 day_prefetch(ahead->day->sets, &ahead->event);
         }
         const struct intake_row *row = &intake->rows[i];
-        if (!is_taken(list, row))
+        if (!is_taken(list, row) || (planted_bug("late_event_dropped") && row->day->is_closed))
             continue;
         if (row->day != touched) {
             shelf_touch(shelf, row->day);

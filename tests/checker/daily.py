@@ -23,7 +23,13 @@ SET_ASIDE = """
     SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL"""
 
 MONTHS_AWAY = """
-    SELECT month FROM tallymill.months WHERE state <> 'open'"""
+    SELECT month FROM tallymill.months WHERE state NOT IN ('open', 'restored')"""
+
+# Its rows are elsewhere: whoever rebuilds such a day writes what is left, which is nothing.
+REBUILT_AWAY = """
+    SELECT d.day, d.rebuilt_at, m.state, m.changed_at FROM tallymill.days d
+    JOIN tallymill.months m ON m.month = date_trunc('month', d.day::timestamp)::date
+    WHERE m.state NOT IN ('open', 'restored') AND d.rebuilt_at > m.changed_at ORDER BY 1"""
 
 FIGURES = ("event_count", "unique_sessions", "unique_users")
 
@@ -40,6 +46,8 @@ def check_daily(verdict, books):
         day, name = key
         if day not in dirty and day.replace(day=1) not in away:
             _compare(verdict, day, name, raw.get(key), held.get(key))
+    for day, rebuilt_at, state, changed_at in books.query(REBUILT_AWAY):
+        verdict.damage("I4", "day rebuilt without its month", f"{day}: rebuilt {rebuilt_at}, but its month is {state} since {changed_at}")
     verdict.figures.update({"statistics": len(held), "batches not folded": len(unfolded),
                             "days waiting for a rebuild": len(dirty)})
 

@@ -15,33 +15,13 @@ import psycopg2
 import pytest
 from psycopg2 import extensions
 
+from .harness.exactness import differences
 from .harness.waiting import wait_until
 
 NAMES = ("session_start", "code_input", "doc_generation", "doc_export", 'we"ird\\name, {quoted}', "NULL")
 UTC = datetime.timezone.utc
 TOPIC = "written-by-hand"
 LOGIN = "aggregator_only"
-
-DIFFERENCES = """
-    WITH waiting AS (
-      SELECT b.batch_id, b.last_batch_id FROM tallymill.batches b LEFT JOIN tallymill.folded f USING (topic, topic_partition)
-      WHERE b.next_offset > coalesce(f.next_offset, 0)),
-    raw AS (
-      SELECT (e.created_at AT TIME ZONE 'UTC')::date AS date, e.event_name, count(*) AS events,
-             count(DISTINCT e.session_id) AS sessions, count(DISTINCT e.user_id) AS users
-      FROM analytics_events e
-      WHERE NOT e.is_internal AND NOT EXISTS (SELECT FROM waiting w WHERE e.batch_id BETWEEN w.batch_id AND w.last_batch_id)
-      GROUP BY 1, 2)
-    SELECT date, event_name, r.events, r.sessions, r.users, s.event_count, s.unique_sessions, s.unique_users
-    FROM raw r FULL JOIN analytics_daily_stats s USING (date, event_name)
-    WHERE (r.events, r.sessions, r.users) IS DISTINCT FROM (s.event_count, s.unique_sessions, s.unique_users)
-      AND date NOT IN (SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM tallymill.months m
-                      WHERE m.month = date_trunc('month', date::timestamp)::date AND m.state NOT IN ('open', 'restored'))"""
-
-HALF_FOLDED = """
-    SELECT b.batch_id FROM tallymill.batches b LEFT JOIN tallymill.folded f USING (topic, topic_partition)
-    GROUP BY 1 HAVING bool_or(b.next_offset > coalesce(f.next_offset, 0)) AND bool_or(b.next_offset <= coalesce(f.next_offset, 0))"""
 
 COMMIT = """
     SELECT tallymill.commit_batch(%s, %s, %s, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
@@ -136,17 +116,6 @@ def make_place(make_site):
         return site
 
     return make
-
-
-def differences(site):
-    """What the statistics and the ledger have wrong, in one snapshot."""
-    with site.database.session() as connection, connection.cursor() as cursor:
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute(DIFFERENCES)
-        wrong = cursor.fetchall()
-        cursor.execute(HALF_FOLDED)
-        wrong += [("half folded", *batch) for batch in cursor.fetchall()]
-        return wrong
 
 
 def assert_exact(site, folded=True):

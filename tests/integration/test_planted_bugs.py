@@ -7,8 +7,9 @@ and not the checker.  Afterwards a healthy worker and aggregator finish the work
 
 import pathlib
 
-from .harness.publisher import events
+from .harness.publisher import event, events
 from .harness.waiting import wait_until
+from .test_aggregator import at_day
 
 PLANTED = pathlib.Path(__file__).with_name("planted")
 
@@ -78,3 +79,70 @@ def test_a_batch_folded_twice_makes_the_statistics_wrong(make_site):
     site.drain()
     wait_until(lambda: "statistic wrong" in site.verdict().kinds(), 60, "the checker to see wrong statistics")
     aggregator.stop()
+
+
+def events_of(day, count, name="login"):
+    start = int(day.timestamp() * 1_000_000)
+    return [event(name, start + number, session_id=f"{name}-{number}", user_id=number) for number in range(count)]
+
+
+def test_late_events_that_are_dropped_make_the_statistics_wrong(make_site):
+    site = damaged_site(make_site, "late_event_dropped", count=1)
+    aggregator = site.aggregator(bug="late_event_dropped")
+    worker = site.worker()
+    site.send(events_of(at_day(20), 50))
+    site.wait_until_drained()
+    site.wait_until_folded()
+    assert not site.verdict().kinds()
+    site.send(events_of(at_day(20), 50, "signup"))  # the day was closed by its first rebuild
+    wait_until(lambda: {"statistic missing"} <= site.verdict().kinds(), 30, "the checker to miss the late events")
+    assert worker.stop() == 0 and aggregator.stop() == 0
+
+
+def test_a_day_rebuilt_after_its_month_was_archived_is_seen(make_site):
+    site = damaged_site(make_site, "archived_day_rebuilt", count=1)
+    day = at_day(100)
+    site.send(events_of(day, 50))
+    site.drain()
+    site.fold()
+    leaf = f"analytics_events_{day:%Y_%m}"
+    site.database.run(f"""
+        INSERT INTO tallymill.removals (month, topic, first_batch_id, last_batch_id, rows, reason)
+          SELECT date_trunc('month', date '{day.date()}'), '{site.topic}', batch_id, batch_id, count(*), 'archived' FROM {leaf} GROUP BY batch_id;
+        UPDATE tallymill.months SET state = 'archived', changed_at = clock_timestamp() WHERE month = date_trunc('month', date '{day.date()}');
+        ALTER TABLE analytics_events DETACH PARTITION {leaf};
+        DROP TABLE {leaf};
+        UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = '{day.date()}'""")
+    site.send(events_of(at_day(0, 0), 10))
+    site.drain()
+    aggregator = site.aggregator(bug="archived_day_rebuilt")
+    wait_until(lambda: "day rebuilt without its month" in site.verdict().kinds(), 30, "the checker to see the rebuild")
+    assert site.database.value("SELECT count(*) FROM analytics_daily_stats WHERE date = %s", day.date()) == 0
+    assert aggregator.stop() == 0
+
+
+def test_leadership_by_the_advisory_lock_alone_lets_a_thawed_leader_write_stale_figures(make_site):
+    site = damaged_site(make_site, "leader_by_lock_alone", count=1)
+    worker = site.worker()
+    today = at_day(0, 0)
+    frozen = site.aggregator(name="frozen", bug="leader_by_lock_alone")
+    site.send(events_of(today, 50))
+    site.wait_until_drained()
+    site.wait_until_folded()
+    frozen.freeze()
+    # Gone as far as a standby can see; the guard that would have made it wait for 20 s is taken away with that.
+    site.database.run("UPDATE tallymill.leader SET leader = ''")
+    second = site.aggregator(name="second")
+    site.send(events_of(today, 70, "signup"))
+    site.wait_until_drained()
+    site.wait_until_folded()
+    frozen.thaw()
+
+    def both_add():
+        site.send(events_of(today, 20, "signup"))
+        site.wait_until_drained()
+        return {"statistic wrong"} & site.verdict().kinds()
+
+    wait_until(both_add, 60, "the checker to see figures of a memory that was stale")
+    frozen.kill()
+    assert worker.stop() == 0 and second.stop() == 0
