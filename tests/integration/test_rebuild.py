@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from .harness.exactness import differences
 from .harness.waiting import wait_until
 from .test_aggregator import Writer, assert_exact, at_day, count_of, make_place, random_rows, row  # noqa: F401 (a fixture)
@@ -48,19 +50,24 @@ def test_rebuild_sets_archived_months_aside_and_needs_to_know_which_days(place):
     assert site.tallymill("rebuild", "yesterday").code == 2
 
 
-def test_a_day_asked_for_while_it_is_being_rebuilt_is_rebuilt_again(place):
-    """The rebuild under way has not seen what was changed since its snapshot; its commit must not take the second mark away."""
+@pytest.mark.parametrize("failpoint", ["cycle_begin", "stats_written"])
+def test_a_day_asked_for_while_it_is_being_rebuilt_is_rebuilt_again(place, failpoint):
+    """The rebuild under way has not seen what was changed since its snapshot; its commit must not take the second mark away.
+    Before it has written the day's row the mark makes it fail (40001); afterwards the mark waits for it."""
     site = place(build="check")
     writer = Writer(site.database.dsn)
     day = at_day(2)
     writer.batch([row(day), row(day, session="b", name="signup")])
     site.fold()
-    site.tallymill("rebuild", "--no-wait", str(day.date()))
-    frozen = site.aggregator(failpoint="stats_written:stop:1")
-    wait_until(frozen.is_frozen, 30, "the aggregator to stop itself with the day rebuilt and not committed")
+    site.must("tallymill", "rebuild", "--no-wait", str(day.date()))
+    frozen = site.aggregator(failpoint=f"{failpoint}:stop:1")
+    wait_until(frozen.is_frozen, 30, "the aggregator to stop itself inside the cycle that rebuilds the day")
     site.database.run("DELETE FROM analytics_events WHERE event_name = 'signup'")
-    site.tallymill("rebuild", "--no-wait", str(day.date()))
+    asked = site.start("tallymill", "rebuild", "--no-wait", str(day.date()))
+    wait_until(lambda: not asked.is_running() or site.database.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), 30,
+               "the second mark to be there, or to wait")
     frozen.thaw()
+    assert asked.wait(30) == 0, asked.log()
     site.wait_until_folded()
     assert count_of(site, day, "signup") == [] and count_of(site, day) == [(1, 1, 1)]
     assert frozen.stop() == 0

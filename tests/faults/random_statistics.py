@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+"""The random run of the statistics: everything that can happen to a day happens, and each second they are compared.
+
+    tests/faults/random_statistics.py [--seed N] [--seconds S] [--keep]
+
+Events are published, repeated, delayed, backdated and imported at random; now and then rows are deleted or changed by
+hand and `tallymill rebuild` is asked for their days; leader and standby are killed.  Meanwhile, once a second, the statistics
+are compared with the raw query inside one snapshot, over the batches at or below `folded`, days that wait for a rebuild
+aside.  Prints its seed; exit code 0 when every comparison held and everything was folded at the end.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from integration.harness.exactness import differences
+from integration.harness.publisher import NAMES, event, now_us
+from integration.harness.site import Site
+from integration.harness.stack import Stack
+
+DAY_US = 86_400_000_000
+PACE_SECONDS = 0.2
+
+# Marked in the transaction of the change: no moment in which the day is wrong and does not say so.
+MARK = """
+    INSERT INTO tallymill.days AS d (day, dirty_since, dirty_reason)
+    SELECT day, clock_timestamp(), 'asked' FROM (SELECT DISTINCT (created_at AT TIME ZONE 'UTC')::date AS day FROM changed) days
+    ON CONFLICT (day) DO UPDATE SET dirty_since = coalesce(d.dirty_since, excluded.dirty_since), dirty_reason = 'asked' RETURNING day"""
+DELETE = f"""
+    WITH changed AS (DELETE FROM analytics_events WHERE hashtext(session_id) %% 100 = %s AND created_at < now() - interval '5 seconds'
+                     RETURNING created_at)
+    {MARK}"""
+UPDATE = f"""
+    WITH changed AS (UPDATE analytics_events SET event_name = 'renamed', user_id = 1 WHERE hashtext(session_id) %% 100 = %s
+                       AND created_at < now() - interval '5 seconds' RETURNING created_at)
+    {MARK}"""
+
+
+class Run:
+    """A site with two workers, two aggregators, and what was sent so far."""
+
+    def __init__(self, site, seed, say):
+        self.site, self.source, self.say = site, random.Random(seed), say
+        self.sent, self.delayed, self.number, self.compared, self.kills = [], [], 0, 0, 0
+        self.asked = []     # rebuild commands that still run
+        self.workers = [site.worker(name=f"worker-{number}") for number in range(2)]
+        self.aggregators = [self._aggregator(number) for number in range(2)]
+
+    def _aggregator(self, number):
+        return self.site.aggregator("--set", "aggregator.interval=100 ms", name=f"aggregator-{number}")
+
+    def events(self, count, age_us):
+        """So many, made up to so long ago."""
+        source, made = self.source, []
+        for _ in range(count):
+            number = source.randrange(5_000)
+            made.append(event(source.choice(NAMES), now_us() - source.randrange(age_us + 1),
+                              session_id=source.choice((None, f"s-{number}", f"s-{number}", f"S-{number}")),
+                              user_id=source.choice((None, number, number // 2)), is_internal=source.random() < 0.05))
+        return made
+
+    def publish(self):
+        age_us = self.source.choice((1_000_000, 60_000_000, DAY_US, 3 * DAY_US, 40 * DAY_US))
+        made = self.events(self.source.randrange(1, 400), age_us)
+        if self.source.random() < 0.2:
+            self.delayed += made
+        else:
+            self._send(made)
+
+    def _send(self, made):
+        for one in made:
+            self.site.publisher.send(one)
+        self.sent = (self.sent + made)[-5_000:]
+
+    def repeat(self):
+        self._send([self.source.choice(self.sent) for _ in range(100)] if self.sent else [])
+
+    def late(self):
+        self._send(self.delayed)
+        self.delayed = []
+
+    def backfill(self):
+        """Many events of one day in the past."""
+        at = now_us() - self.source.randrange(1, 60) * DAY_US
+        self._send([dict(one, created_at=at - self.source.randrange(3_600_000_000)) for one in self.events(500, 0)])
+
+    def bring_in(self):
+        """An import from a file, in days that come one after the other."""
+        self.number += 1
+        lines = []
+        for number in range(1_000):
+            at_us = now_us() - (10 + number % 7) * DAY_US + number
+            lines.append(json.dumps({"name": "page_view", "session_id": f"import-{self.number}-{number % 90}", "when": at_us}))
+        done = self.site.produce("--format", "ndjson", "--map", "event_name=name", "--map", "created_at=when",
+                                 stdin="\n".join(lines).encode())
+        assert done.code == 0, done
+
+    def change_by_hand(self):
+        with self.site.database.session() as connection, connection.cursor() as cursor:
+            cursor.execute(self.source.choice((DELETE, UPDATE)), (self.source.randrange(-99, 100),))
+            days = sorted(day for day, in cursor.fetchall())
+        if days:
+            name = f"rebuild-{len(self.site.programs)}"
+            self.asked.append(self.site.start("tallymill", "rebuild", f"{days[0]}..{days[-1]}", name=name))
+
+    def kill(self):
+        number = self.source.randrange(2)
+        self.aggregators[number].kill()
+        self.aggregators[number] = self._aggregator(number)
+        self.kills += 1
+
+    def compare(self):
+        wrong = differences(self.site)
+        assert not wrong, f"after {self.compared} comparisons and {self.kills} kills:\n" + "\n".join(map(str, wrong[:20]))
+        self.compared += 1
+
+    def turn(self):
+        acts = ((self.publish, 60), (self.repeat, 6), (self.late, 6), (self.backfill, 4), (self.bring_in, 1),
+                (self.change_by_hand, 3), (self.kill, 4))
+        self.source.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
+
+    def settle(self):
+        self.late()
+        self.site.publisher.flush()
+        self.site.wait_until_drained()
+        self.site.wait_until_folded(120)
+        for asked in self.asked:
+            assert asked.wait(60) == 0, asked.log()
+        self.compare()
+        for program in self.workers + self.aggregators:
+            assert program.stop() == 0, program.log()[-3000:]
+
+
+def random_run(site, seed, seconds, say=print):
+    """Returns the number of comparisons, all of which held."""
+    run = Run(site, seed, say)
+    start = last = time.monotonic()
+    while time.monotonic() < start + seconds:
+        run.turn()
+        if time.monotonic() >= last + 1:
+            run.compare()
+            last = time.monotonic()
+        site.publisher.producer.poll(PACE_SECONDS)
+    run.settle()
+    rows = site.database.value("SELECT count(*) FROM analytics_events")
+    say(f"seed {seed}: {run.compared} comparisons held; {rows} rows, {run.kills} kills, {len(run.asked)} rebuilds asked for by hand")
+    return run.compared
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--build", choices=("release", "asan", "check"), default="release")
+    parser.add_argument("--keep", action="store_true", help="keep logs and state for a look")
+    given = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-statistics-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
+    folder.chmod(0o755)
+    print(f"seed {given.seed}, {given.seconds:g} s", flush=True)
+    try:
+        with Stack(folder / "stack") as stack:
+            (folder / "site").mkdir()
+            with contextlib.closing(Site(stack, folder / "site", build=given.build)) as site:
+                random_run(site, given.seed, given.seconds)
+        return 0
+    except AssertionError as why:
+        print(why, file=sys.stderr)
+        return 1
+    finally:
+        if given.keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
