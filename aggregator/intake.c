@@ -2,9 +2,11 @@
  *
  * Invariant: every row of a chosen batch is counted exactly once, external or not; rows of other batches, which the ranges may
  * include, never. Read straight from the month's table, so that the planner has one table to think about: its last pages, or the
- * pages that its BRIN finds for the batches. ("+ 0" hides the condition from the planner, who would take the index for it.)
- * Internal rows are filtered here, since a second condition makes the planner weigh the partial index. The set entry that a row
- * will need is fetched into the cache a few rows ahead: the sets are far larger than the caches.
+ * pages that its BRIN finds for the batches. ("+ 0" hides the condition from the planner, who would take the index for it. And a
+ * plan that reads the whole table is forbidden: a table that was never analysed, or whose rows lie in no order any more, looks to
+ * the planner as if the BRIN found all of it.) Internal rows are filtered here, since a second condition makes the planner weigh
+ * the partial index. The set entry that a row will need is fetched into the cache a few rows ahead: the sets are far larger than
+ * the caches.
  */
 #include "intake.h"
 
@@ -115,7 +117,9 @@ bool intake_read(struct intake *intake, struct session *session, struct worklist
                          from_page < 0 ? "" : " + 0", ranges[i].first_id, ranges[i].last_id);
     snprintf(sql + used, sizeof sql - (size_t)used, ") TO STDOUT (FORMAT binary)");
     struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
-    return session_copy_out(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, take_tuple, &reading, err);
+    return (from_page >= 0 || session_do(session, "SET LOCAL enable_seqscan = off", 0, NULL, err)) &&
+           session_copy_out(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, take_tuple, &reading, err) &&
+           (from_page >= 0 || session_do(session, "SET LOCAL enable_seqscan = on", 0, NULL, err));
 }
 
 static bool is_taken(const struct worklist *list, const struct intake_row *row)

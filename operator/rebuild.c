@@ -116,15 +116,24 @@ static bool wait_for_step(struct rebuild *rebuild, const char *days, int count, 
     return true;
 }
 
+static bool mark_step(struct rebuild *rebuild, int count, struct error *err)
+{
+    for (int i = 0; i < count; i++) {
+        const char *const values[] = {day_at(rebuild, rebuild->done + i)};
+        PGresult *marked = postgres_query_params(rebuild->conn, rebuild_mark_sql, 1, values, QUERY_US, err);
+        PQclear(marked);
+        if (!marked)
+            return error_wrap(err, "asking for %s", values[0]);
+    }
+    return true;
+}
+
 static bool rebuild_days(struct rebuild *rebuild, struct error *err)
 {
     char days[(STEP_DAYS + 1) * CLOCK_DAY_BYTES];
     while (rebuild->done < rebuild->count) { /* ends: each turn does a step */
         int count = step_days(rebuild, days);
-        const char *const values[] = {days};
-        PGresult *marked = postgres_query_params(rebuild->conn, rebuild_mark_sql, 1, values, QUERY_US, err);
-        PQclear(marked);
-        if (!marked || (!rebuild->is_unwaited && !wait_for_step(rebuild, days, count, err)))
+        if (!mark_step(rebuild, count, err) || (!rebuild->is_unwaited && !wait_for_step(rebuild, days, count, err)))
             return false;
         rebuild->done += count;
     }

@@ -23,10 +23,13 @@ import time
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import psycopg2
+
 from integration.harness.exactness import differences
 from integration.harness.publisher import NAMES, event, now_us
 from integration.harness.site import Site
 from integration.harness.stack import Stack
+from integration.harness.waiting import wait_until
 
 DAY_US = 86_400_000_000
 PACE_SECONDS = 0.2
@@ -101,13 +104,15 @@ class Run:
         for number in range(1_000):
             at_us = now_us() - (10 + number % 7) * DAY_US + number
             lines.append(json.dumps({"name": "page_view", "session_id": f"import-{self.number}-{number % 90}", "when": at_us}))
-        done = self.site.produce("--format", "ndjson", "--map", "event_name=name", "--map", "created_at=when",
+        done = self.site.produce("--format", "ndjson", "--map", "event_name=name", "--map", "created_at=when", "--map", "session_id=session_id", "--time-unit", "us",
                                  stdin="\n".join(lines).encode())
         assert done.code == 0, done
 
     def change_by_hand(self):
         with self.site.database.session() as connection, connection.cursor() as cursor:
-            cursor.execute(self.source.choice((DELETE, UPDATE)), (self.source.randrange(-99, 100),))
+            # Days are marked in no order, so that it may lock with the aggregator; whoever is told so begins again, as it does.
+            wait_until(lambda: cursor.execute(self.source.choice((DELETE, UPDATE)), (self.source.randrange(-99, 100),)) or True, 30,
+                       "the change by hand", despite=(psycopg2.errors.DeadlockDetected,))
             days = sorted(day for day, in cursor.fetchall())
         if days:
             name = f"rebuild-{len(self.site.programs)}"

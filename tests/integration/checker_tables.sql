@@ -15,5 +15,5 @@ CREATE TABLE tallymill.removals (month date, topic text, first_batch_id bigint, 
 CREATE TABLE tallymill.dead_letters (topic text, topic_partition integer, kafka_offset bigint, reason text,
   message_key bytea, message_value bytea, batch_id bigint, replayed_at timestamptz);
 CREATE TABLE tallymill.folded (topic text, topic_partition integer, next_offset bigint);
-CREATE TABLE tallymill.days (day date, dirty_since timestamptz);
-CREATE TABLE tallymill.months (month date, state text);
+CREATE TABLE tallymill.days (day date, dirty_since timestamptz, rebuilt_at timestamptz);
+CREATE TABLE tallymill.months (month date, state text, changed_at timestamptz);

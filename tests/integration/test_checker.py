@@ -256,6 +256,13 @@ def test_the_statistics_of_an_archived_month_stay_without_their_rows(world):
     assert verdict.kinds() == {"acknowledged and lost"}, verdict.as_text()
 
 
+def test_a_day_that_was_rebuilt_after_its_month_left_is_damage(world):
+    world.run("INSERT INTO tallymill.months VALUES ('2026-03-01', 'archived', '2026-06-01');"
+              "INSERT INTO tallymill.days VALUES ('2026-03-01', NULL, '2026-06-02'), ('2026-03-02', NULL, '2026-05-01')")
+    damages = [one for one in world.check().damages if one.kind == "day rebuilt without its month"]
+    assert len(damages) == 1
+
+
 def test_a_replayed_dead_letter_may_have_its_row(world):
     world.run("INSERT INTO tallymill.dead_letters SELECT 'events', 1, 0, 'refused', 'k', NULL, 1, now()")
     assert "both row and dead letter" not in world.check().kinds()
