@@ -170,11 +170,11 @@ static void print_statistics(const struct status *status)
         printf(", last seen %s ago\n", terminal_age(age, answer_int(facts, 0, "leader_seen_us")));
     }
     if (answer_int(facts, 0, "dirty_days") > 0) {
-        printf("%s days wait for a rebuild, the oldest for %s", terminal_number(number, answer_int(facts, 0, "dirty_days")),
-               terminal_age(age, answer_int(facts, 0, "dirty_oldest_us")));
-        printf(", the newest: %s (", answer_text(facts, 0, "dirty_newest"));
+        printf("%s days wait for a rebuild, the newest: %s (", terminal_number(number, answer_int(facts, 0, "dirty_days")),
+               answer_text(facts, 0, "dirty_newest"));
         terminal_text(stdout, answer_text(facts, 0, "dirty_reasons"));
-        printf("); their last rebuilds took %s, and each cycle gives 2 s to them\n",
+        printf("); the oldest waits for %s", terminal_age(age, answer_int(facts, 0, "dirty_oldest_us")));
+        printf("; their last rebuilds took %s together, and each cycle gives 2 s to rebuilds\n",
                terminal_age(age, answer_int(facts, 0, "dirty_work_us")));
     }
 }
