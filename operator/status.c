@@ -226,10 +226,10 @@ static bool print_json(const struct status *status)
         int64_t lag = lag_of(status, row);
         json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable",
-                             "topic_partitions", topic_partitions, "totals", answer_array(status->totals), "statistics",
-                             answer_object(status->statistics, 0), "days", answer_array(status->days), "rollups",
-                             answer_object(status->rollups, 0));
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kafka",
+                             status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions,
+                             "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
+                             answer_array(status->days), "rollups", answer_object(status->rollups, 0));
     if (json && status->kafka_silence[0] == '\0') {
         json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
     }
