@@ -1,21 +1,6 @@
-"""Months: made ahead and on demand, border instants on the right side, and what an archived month does to its events."""
-
-import datetime
+"""Months: made on demand, border instants on the right side, and what an archived month does to its events."""
 
 from .harness.publisher import event, events, instant, now_us
-
-
-def month_after(count):
-    """The first day of the month that lies `count` months from now."""
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    number = today.year * 12 + today.month - 1 + count
-    return datetime.date(number // 12, number % 12 + 1, 1)
-
-
-def test_three_months_are_made_ahead(site):
-    site.fold()
-    made = {month for month, in site.database.rows("SELECT month FROM tallymill.months WHERE state = 'open'")}
-    assert {month_after(count) for count in range(4)} <= made
 
 
 def test_a_missing_month_is_made_and_its_events_stored(make_site):

@@ -2,7 +2,7 @@
 
 import datetime
 
-from .harness.publisher import event, events, now_us
+from .harness.publisher import event, events
 from .harness.stack import psql
 from .harness.waiting import wait_until
 

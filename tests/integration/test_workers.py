@@ -92,21 +92,6 @@ def test_a_worker_killed_at_a_step_is_followed_by_one_that_goes_on(make_site, st
     site.assert_holds()
 
 
-@pytest.mark.parametrize("step", ["cycle_begin", "rows_read", "stats_written", "before_commit", "after_commit"])
-def test_an_aggregator_killed_at_a_step_is_followed_by_one_that_goes_on(make_site, step):
-    site = make_site(build="check")
-    site.send(events(3_000, seed=1))
-    site.drain()
-    first = site.aggregator(failpoint=f"{step}:exit")
-    assert first.wait(60) == 86, first.log()[-3000:]
-    site.assert_holds()
-    site.send(events(3_000, seed=2))
-    site.drain()
-    site.fold()
-    site.wait_until_folded(5)
-    site.assert_holds()
-
-
 def test_sigterm_under_load_ends_with_0_and_the_next_one_goes_on(make_site):
     site = make_site(partitions=4)
     for seed in range(6):

@@ -8,6 +8,7 @@ behind that would go on writing into the next run's database.
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -96,9 +97,18 @@ class Program:
         return self.code
 
     def stop(self, deadline=20):
-        """SIGTERM, then the exit code."""
+        """SIGTERM, then the exit code.  A program that has only just begun is first given time to listen for signals."""
+        wait_until(lambda: not self.is_running() or self._handles(signal.SIGTERM), deadline, f"{self.command[0]} to handle SIGTERM")
         self.signal(signal.SIGTERM)
         return self.wait(deadline)
+
+    def _handles(self, number):
+        try:
+            status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        return caught is not None and bool(int(caught.group(1), 16) >> (number - 1) & 1)
 
     def kill(self):
         """SIGKILL, and gone when this returns; also for one that has already ended."""
