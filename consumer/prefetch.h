@@ -1,10 +1,13 @@
-/* prefetch.h - how one memory setting is shared out. Measured: with 16 topic partitions a queue of 16 MiB and fetches of 256 KiB run at full
- * speed in 47 MiB resident; half the queue gives 57 % of it. librdkafka's queue limit is a threshold: it is passed by up to topic partitions x
- * fetch size.
+/* prefetch.h - how one memory setting is shared out. What librdkafka counts in its queue are the messages' bytes; a message of 329 bytes costs it about 600 more, and
+ * the limit is a threshold that topic partitions x fetch size pass. A batch holds its messages until COMMIT, the same overhead with them.
  *
- *   a quarter   librdkafka's queue
- *   an eighth   each of the two batches' tuples; their messages, held until COMMIT, take about as much again
- *   the rest    overshoot, libpq's buffers, the programs themselves
+ * Measured with memory.max = 64 MiB, 16 topic partitions and a full queue: 60 MiB resident; with a queue of 16 MiB, fetches of 256 KiB and batches of
+ * 10,000 rows 77 MiB, no faster. Half the queue gave 57 % of the speed: librdkafka 2.0.2 waits up to a second once its queue was full.
+ *
+ *   7/32   librdkafka's queue, as it counts (14 MiB: 43,000 events, half a second)
+ *   1/512  a fetch (128 KiB)
+ *   1/48   each of the two batches' tuples (1.3 MiB: 3,900 events; beyond 500 to 5,000 rows a transaction more do not pay)
+ *   the rest: overhead of messages, those held by batches, libpq's buffers, the programs themselves
  */
 #ifndef TALLYMILL_PREFETCH_H
 #define TALLYMILL_PREFETCH_H
@@ -22,9 +25,9 @@ struct prefetch {
 static inline struct prefetch prefetch_from_memory(int64_t memory_bytes)
 {
     struct prefetch prefetch;
-    snprintf(prefetch.queue_kib, sizeof prefetch.queue_kib, "%lld", (long long)(memory_bytes / 4 / 1024));
-    snprintf(prefetch.fetch_bytes, sizeof prefetch.fetch_bytes, "%lld", (long long)(memory_bytes / 256));
-    prefetch.batch_bytes = (size_t)(memory_bytes / 8);
+    snprintf(prefetch.queue_kib, sizeof prefetch.queue_kib, "%lld", (long long)(memory_bytes / 32 * 7 / 1024));
+    snprintf(prefetch.fetch_bytes, sizeof prefetch.fetch_bytes, "%lld", (long long)(memory_bytes / 512));
+    prefetch.batch_bytes = (size_t)(memory_bytes / 48);
     if (prefetch.batch_bytes > (size_t)256 << 20)
         prefetch.batch_bytes = (size_t)256 << 20;
     return prefetch;
