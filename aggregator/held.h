@@ -9,11 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HELD_BATCHES = 64, HELD_TRIES = 3 };
-#define HELD_TIME_US INT64_C(2000000)
+enum { HELD_BATCHES = 1024, HELD_TRIES = 3 };
+#define HELD_TIME_US  INT64_C(2000000)
+#define HELD_STALE_US INT64_C(60000000) /* not asked about for so long: taken by somebody else */
 
 struct held_batch {
-    int64_t batch_id, since_us;
+    int64_t batch_id, since_us, tried_us;
     int tries;
 };
 

@@ -39,3 +39,23 @@ Test(held, has_room_for_any_number_of_batches)
         cr_expect_not(held_give_up(&held, batch_id, 0));
     cr_expect_eq(held.count, HELD_BATCHES);
 }
+
+Test(held, gives_batches_up_also_when_more_wait_than_it_has_room_for)
+{
+    struct held held = {0};
+    int given_up = 0;
+    for (int64_t cycle = 0; cycle < 4; cycle++)
+        for (int64_t batch_id = 0; batch_id < 2 * HELD_BATCHES; batch_id++)
+            given_up += held_give_up(&held, batch_id, cycle * HELD_TIME_US);
+    cr_expect_eq(given_up, 2 * HELD_BATCHES, "the first ones twice: a batch that is given up is not forgotten by itself");
+}
+
+Test(held, makes_room_in_place_of_batches_that_nobody_asks_about_any_more)
+{
+    struct held held = {0};
+    for (int64_t batch_id = 0; batch_id < HELD_BATCHES; batch_id++)
+        held_give_up(&held, batch_id, 0);
+    held_give_up(&held, HELD_BATCHES, HELD_STALE_US);
+    held_give_up(&held, HELD_BATCHES, HELD_STALE_US);
+    cr_expect(held_give_up(&held, HELD_BATCHES, HELD_STALE_US + HELD_TIME_US));
+}
