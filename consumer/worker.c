@@ -9,17 +9,14 @@
 
 #include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "catalogue.h"
 #include "clock.h"
 #include "failpoint.h"
 #include "log.h"
 #include "postgres.h"
-#include "prefetch.h"
 #include "service.h"
 #include "settings.h"
 #include "start.h"
@@ -27,26 +24,14 @@
 #include "worker_state.h"
 
 enum { MESSAGES_A_TURN = 1000 };
-#define CONNECT_LIMIT_US INT64_C(3000000)
 #define PAUSE_AFTER_US   INT64_C(2000000)
 #define REVOKE_LIMIT_US  INT64_C(3000000)
 #define LONGEST_WAIT_US  INT64_C(200000)
 #define MOST_BACKOFF_US  INT64_C(5000000)
 
-/* ---- opening ---- */
+/* ---- the window of time ---- */
 
-static struct transcode_rules rules_from(const struct settings *settings, const struct catalogue *catalogue)
-{
-    return (struct transcode_rules){
-        .clamp = strcmp(settings_text(settings, "window.policy"), "clamp") == 0,
-        .reject_unknown_keys = strcmp(settings_text(settings, "wire.unknown_key"), "reject") == 0,
-        .reject_unknown_events = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0,
-        .reject_attributes = strcmp(settings_text(settings, "catalogue.attributes"), "reject") == 0,
-        .catalogue = catalogue,
-    };
-}
-
-static void move_window(struct worker *worker, int64_t now_us)
+void worker_move_window(struct worker *worker, int64_t now_us)
 {
     if (worker->last_window_us != 0 && now_us - worker->last_window_us < CLOCK_SECOND_US)
         return;
@@ -54,79 +39,6 @@ static void move_window(struct worker *worker, int64_t now_us)
     const int64_t wall_us = clock_wall_us();
     transcoder_set_window(worker->transcoder, settings_oldest_us(worker->settings, "window.oldest", wall_us),
                           wall_us + settings_int(worker->settings, "window.ahead"));
-}
-
-static void name_owner(struct worker *worker)
-{
-    char host[64] = "";
-    gethostname(host, sizeof host - 1);
-    const char *instance = settings_text(worker->settings, "consumer.instance");
-    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.80s", host, (long)getpid(), *instance ? "/" : "", instance);
-}
-
-static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
-                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, integer[])', 'EXECUTE')";
-
-static bool check_database(const char *dsn, struct error *err)
-{
-    PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, err);
-    bool good = conn && postgres_check_schema(conn, err);
-    PGresult *rights = good ? postgres_query(conn, rights_sql, CONNECT_LIMIT_US, err) : NULL;
-    good = rights != NULL;
-    if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0)
-        good = error_set(err, ERROR_USAGE, "the login %s may not store events: GRANT tallymill_ingest TO %s", PQuser(conn),
-                         PQuser(conn));
-    PQclear(rights);
-    PQfinish(conn);
-    return good;
-}
-
-struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err)
-{
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker) {
-        error_set(err, ERROR_RETRY, "no memory for the worker");
-        return NULL;
-    }
-    worker->settings = settings;
-    worker->dsn = settings_text(settings, "postgres.dsn");
-    worker->min_age_us = settings_int(settings, "batch.min_age");
-    worker->until_end = until_end;
-    name_owner(worker);
-    srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
-    const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
-    const int max_rows = (int)settings_int(settings, "batch.max_rows");
-    /* A wrong setting or schema is told at once; a server that is away is waited for in the loop, as at any other time. */
-    if (!(worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err)) ||
-        (!check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
-        goto out;
-    error_clear(err);
-    const struct transcode_rules rules = rules_from(settings, worker->catalogue);
-    if (!(worker->transcoder = transcoder_new(&rules, err)) ||
-        !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
-        !(worker->sending = batch_new(max_rows, prefetch.batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
-        !(worker->transaction = transaction_new(source_topic(worker->source), err)))
-        goto out;
-    if (until_end && !worker_note_ends(worker, err))
-        goto out;
-    move_window(worker, clock_now_us());
-    return worker;
-out:
-    worker_close(worker, false);
-    return NULL;
-}
-
-bool worker_check(const struct settings *settings, struct error *err)
-{
-    struct worker *worker = worker_open(settings, false, err);
-    if (!worker)
-        return false;
-    printf("settings, topic %s and catalogue: good\n", source_topic(worker->source));
-    const bool good = check_database(worker->dsn, err);
-    if (good)
-        printf("database and schema: good\n");
-    worker_close(worker, false);
-    return good;
 }
 
 /* ---- Postgres comes and goes ---- */
@@ -461,7 +373,7 @@ bool worker_run(struct worker *worker, struct error *err)
     while (!service_is_stopping() && !worker->done) {
         const int64_t now_us = clock_now_us();
         service_watchdog(now_us);
-        move_window(worker, now_us);
+        worker_move_window(worker, now_us);
         if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err))
             return false;
         summarize(worker, now_us);

@@ -8,6 +8,9 @@
 #include "source.h"
 #include "transaction.h"
 
+/* Connecting, with all that is asked once. */
+#define CONNECT_LIMIT_US INT64_C(3000000)
+
 struct worker {
     const struct settings *settings;
     const char *dsn;
@@ -63,6 +66,7 @@ bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker.c */
+void worker_move_window(struct worker *worker, int64_t now_us);
 bool worker_connection_is_idle(const struct worker *worker); /* neither lost nor with a query that ran out of time */
 void worker_drop_connection(struct worker *worker, int64_t now_us);
 void worker_drop_batches(struct worker *worker);
