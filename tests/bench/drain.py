@@ -5,6 +5,8 @@ the worker drains the topic; before each the tables are emptied and a CHECKPOINT
 all columns that does not depend on order. Rates: the copy's by the wall clock of psql; the worker's by the
 committed_at of its ledger, from its first commit (whose rows do not count) to its last. Same server, same settings (fsync, full_page_writes and
 synchronous_commit on), same table with its primary key and indexes.
+
+The library makes UUIDv7 ids, which an index takes in at its end. The same rows with UUIDv4 ids, which hit it anywhere, have a line of their own.
 """
 
 import argparse
@@ -14,14 +16,15 @@ import subprocess
 import sys
 import time
 
+import topic
 from processes import cpu_seconds, family_cpu_seconds
-from servers import ROOT, stack
+from servers import stack
+from topic import COLUMNS, EVENTS
 
-COLUMNS = "id, event_name, event_category, session_id, user_id, event_data, is_internal, created_at"
 EMPTY = """TRUNCATE analytics_events, tallymill.batches, tallymill.gaps, tallymill.owners, tallymill.dead_letters, tallymill.folded"""
 HASH = f"SELECT count(*), coalesce(sum(hashtextextended(concat_ws('|', {COLUMNS}), 0)::numeric), 0) FROM analytics_events"
-# The first batch starts the clock; workers of one run share it.
-RATE = """SELECT sum(stored) FILTER (WHERE committed_at > first) / extract(epoch FROM max(committed_at) - min(first))
+# The first batch starts the clock; workers of one run share it. A duplicate was worked on like a row.
+RATE = """SELECT sum(stored + duplicates + dead_letters) FILTER (WHERE committed_at > first) / extract(epoch FROM max(committed_at) - min(first))
           FROM tallymill.batches, (SELECT min(committed_at) AS first FROM tallymill.batches) AS f"""
 
 
@@ -53,8 +56,9 @@ def copy_file(servers, path, rows):
     return rows / (time.monotonic() - started), usage.ru_utime + usage.ru_stime
 
 
-def drain(servers, workers, deadline):
-    processes = [servers.program("tallymill-consumer", "--until-end", "--set", "log.level=warn") for _ in range(workers)]
+def drain(servers, workers, deadline, name=EVENTS, settings=()):
+    """(rows/s, CPU seconds of the workers) while they drain the topic of that name."""
+    processes = [servers.program("tallymill-consumer", "--until-end", *topic.words(name), *settings) for _ in range(workers)]
     cpu, limit = 0.0, time.monotonic() + deadline
     for process in processes:
         while True:
@@ -77,57 +81,78 @@ def arguments(words):
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--ids", choices=("v7", "v4", "both"), default="both", help="UUIDs of the events (both: a line each)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the worker, for a try")
     return parser.parse_args(words)
 
 
-def load(servers, rows):
-    """Fills the topic, drains it once to warm up, and writes the rows to the file that psql will copy."""
-    subprocess.run([ROOT / "build/bin/tallymill", "migrate", "--config", servers.settings], check=True, stdout=subprocess.DEVNULL)
-    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", "1", "--days", "1")
-    if produce.wait(timeout=600):
-        raise RuntimeError("tallymill-produce failed")
-    drain(servers, 1, 600)
-    path = servers.state / "rows.bin"
+def dump(servers, name):
+    """The file that psql will copy: the rows of the topic, drained once to warm up."""
+    empty(servers)
+    drain(servers, 1, 600, name)
+    path = servers.state / f"{name}.bin"
     with open(path, "wb") as file:
         subprocess.run(["psql", "-qX", servers.dsn, "-c", f"COPY (SELECT {COLUMNS}, batch_id FROM analytics_events ORDER BY batch_id, ctid) TO STDOUT WITH (FORMAT binary)"],
                        check=True, stdout=file)
     return path
 
 
+def load(servers, rows, kinds):
+    """Kind of ids to (topic, file of its rows): the generator's events, and the same with other ids."""
+    topic.generate(servers, rows)
+    loaded = {"v7": (EVENTS, dump(servers, EVENTS))}
+    if "v4" in kinds:
+        topic.send(servers, topic.UUID_V4, "events-v4")
+        loaded["v4"] = "events-v4", dump(servers, "events-v4")
+    return {kind: loaded[kind] for kind in kinds}
+
+
 def median_us(runs, key, rows):
     return round(statistics.median(run[key] for run in runs) / rows * 1e6, 3)
 
 
-def report(rows, workers, copies, drains):
+def compare(rows, copies, drains):
+    """The figures of one kind of ids."""
     ratios = sorted(ours["rate"] / plain["rate"] for plain, ours in zip(copies, drains))
-    goal = "P1" if workers == 1 else "P2"
-    figures = {
-        "bench": "drain", "ratio": round(statistics.median(ratios), 3), "ratios": {goal: round(statistics.median(ratios), 3)},
-        "ratio_range": [round(ratios[0], 3), round(ratios[-1], 3)], "rows": rows, "workers": workers, "pairs": len(ratios),
-        "copy_rows_per_s": round(statistics.median(run["rate"] for run in copies)),
-        "worker_rows_per_s": round(statistics.median(run["rate"] for run in drains)),
-        "cpu_us_per_row": {
-            "psql": median_us(copies, "client_cpu", rows), "postgres_of_copy": median_us(copies, "postgres_cpu", rows),
-            "worker": median_us(drains, "client_cpu", rows), "postgres_of_worker": median_us(drains, "postgres_cpu", rows),
-            "broker": median_us(drains, "broker_cpu", rows)},
-        "contents_equal": len({(run["rows"], run["hash"]) for run in copies + drains}) == 1,
-    }
-    figures["ratios"]["P5"] = round(figures["cpu_us_per_row"]["worker"] / figures["cpu_us_per_row"]["postgres_of_worker"], 3)
-    cpu = figures["cpu_us_per_row"]
-    print(f"""
-drain: {rows:,} rows, {workers} worker(s), {len(ratios)} pairs, contents {'equal' if figures['contents_equal'] else 'DIFFER'}
-  psql \\copy   {figures['copy_rows_per_s']:>9,} rows/s   CPU us/row: psql {cpu['psql']}, Postgres {cpu['postgres_of_copy']}
-  worker       {figures['worker_rows_per_s']:>9,} rows/s   CPU us/row: worker {cpu['worker']}, Postgres {cpu['postgres_of_worker']}, broker {cpu['broker']}
-  ratio {goal}     {figures['ratio']} (from {figures['ratio_range'][0]} to {figures['ratio_range'][1]})""", file=sys.stderr)
-    return figures if figures["contents_equal"] else None
+    cpu = {"psql": median_us(copies, "client_cpu", rows), "postgres_of_copy": median_us(copies, "postgres_cpu", rows),
+           "worker": median_us(drains, "client_cpu", rows), "postgres_of_worker": median_us(drains, "postgres_cpu", rows),
+           "broker": median_us(drains, "broker_cpu", rows)}
+    return {"ratio": round(statistics.median(ratios), 3), "ratio_range": [round(ratios[0], 3), round(ratios[-1], 3)],
+            "copy_rows_per_s": round(statistics.median(run["rate"] for run in copies)),
+            "worker_rows_per_s": round(statistics.median(run["rate"] for run in drains)),
+            "cpu_us_per_row": cpu, "worker_cpu_per_postgres_cpu": round(cpu["worker"] / cpu["postgres_of_worker"], 3),
+            "rows_per_commit": round(statistics.median(run["per_commit"] for run in drains)),
+            "contents_equal": len({(run["rows"], run["hash"]) for run in copies + drains}) == 1}
+
+
+def report(options, kinds):
+    goal, first = "P1" if options.workers == 1 else "P2", next(iter(kinds))
+    are_equal = all(kind["contents_equal"] for kind in kinds.values())
+    figures = {"bench": "drain", **kinds[first], "rows": options.rows, "workers": options.workers, "pairs": options.pairs, "ids": first,
+               "ratios": {goal: kinds[first]["ratio"], "P5": kinds[first]["worker_cpu_per_postgres_cpu"]}, "contents_equal": are_equal}
+    for kind in list(kinds)[1:]:
+        figures[kind] = kinds[kind]
+        figures["ratios"][f"{goal} {kind}"] = kinds[kind]["ratio"]
+    print(f"\ndrain: {options.rows:,} rows, {options.workers} worker(s), {options.pairs} pairs, contents {'equal' if are_equal else 'DIFFER'}", file=sys.stderr)
+    for kind, found in kinds.items():
+        cpu = found["cpu_us_per_row"]
+        print(f"""  UUID{kind}
+    psql \\copy   {found['copy_rows_per_s']:>9,} rows/s   CPU us/row: psql {cpu['psql']}, Postgres {cpu['postgres_of_copy']}
+    worker       {found['worker_rows_per_s']:>9,} rows/s   CPU us/row: worker {cpu['worker']}, Postgres {cpu['postgres_of_worker']}, broker {cpu['broker']}; {found['rows_per_commit']:,} rows a commit
+    ratio {goal}     {found['ratio']} (from {found['ratio_range'][0]} to {found['ratio_range'][1]}), P5 {found['worker_cpu_per_postgres_cpu']}""", file=sys.stderr)
+    return figures if are_equal else None
 
 
 def run(words):
     options = arguments(words)
+    settings = [word for setting in options.set for word in ("--set", setting)]
     with stack() as servers:
-        path = load(servers, options.rows)
-        copies, drains = [], []
+        loaded = load(servers, options.rows, ("v7", "v4") if options.ids == "both" else (options.ids,))
+        runs = {kind: ([], []) for kind in loaded}
         for _ in range(options.pairs):
-            copies.append(measure(servers, lambda: copy_file(servers, path, options.rows)))
-            drains.append(measure(servers, lambda: drain(servers, options.workers, 600)))
-        return report(options.rows, options.workers, copies, drains)
+            for kind, (name, path) in loaded.items():
+                copies, drains = runs[kind]
+                copies.append(measure(servers, lambda path=path: copy_file(servers, path, options.rows)))
+                drains.append(measure(servers, lambda name=name: drain(servers, options.workers, 600, name, settings)))
+                drains[-1]["per_commit"] = options.rows / servers.sql("SELECT count(DISTINCT batch_id) FROM tallymill.batches", fetch=True)[0][0]
+        return report(options, {kind: compare(options.rows, *both) for kind, both in runs.items()})

@@ -1,0 +1,41 @@
+"""Topics that benches read: the generator's events, or rows of the table sent again as messages, changed by a query."""
+
+import subprocess
+
+from servers import ROOT
+
+EVENTS = "analytics-events"
+REST = "event_name, event_category, session_id, user_id, event_data, is_internal, created_at"
+COLUMNS = "id, " + REST
+# The rows as they came in, numbered from 1.
+NUMBERED = f"SELECT row_number() OVER (ORDER BY batch_id, ctid) AS n, {COLUMNS} FROM analytics_events"
+# Ids without an order, as other clients may send them. Not random: the same rows get the same ids again.
+UUID_V4 = f"SELECT n AS place, overlay(overlay(md5(id::text) PLACING '4' FROM 13) PLACING '8' FROM 17)::uuid AS id, {REST} FROM ({NUMBERED}) r"
+
+
+def words(topic):
+    return ("--set", f"topics.events={topic}", "--set", "log.level=warn")
+
+
+def make(servers, topic=EVENTS, partitions=8):
+    """The topic, and the schema when it is not there yet."""
+    subprocess.run([ROOT / "build/bin/tallymill", "migrate", "--config", servers.settings, *words(topic), "--set", f"topics.partitions={partitions}"],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def generate(servers, rows, topic=EVENTS, partitions=8, seed=1):
+    make(servers, topic, partitions)
+    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", str(seed), "--days", "1", *words(topic))
+    if produce.wait(timeout=3600):
+        raise RuntimeError("tallymill-produce failed")
+
+
+def send(servers, query, topic, partitions=8):
+    """Sends what the query gives (`place` and the columns of an event) in the order of `place`, a message a row."""
+    make(servers, topic, partitions)
+    lines = f"SELECT to_jsonb(e) - 'place' FROM ({query}) e ORDER BY place"
+    reader = subprocess.Popen(["psql", "-qXAt", "-v", "FETCH_COUNT=20000", "-d", servers.dsn, "-c", lines], stdout=subprocess.PIPE)
+    writer = subprocess.Popen([ROOT / "build/bin/tallymill-produce", "--config", servers.settings, *words(topic)], stdin=reader.stdout)
+    reader.stdout.close()
+    if writer.wait(timeout=3600) or reader.wait(timeout=60):
+        raise RuntimeError(f"the rows could not be sent to {topic}")
