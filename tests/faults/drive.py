@@ -24,6 +24,7 @@ import confluent_kafka
 import psycopg2
 
 from checker.check import check_statistics
+from faults.crew import Crew
 from faults.schedule import AGGREGATOR, BROKER, POSTGRES, schedule
 from integration.harness.database import Database
 from integration.harness.publisher import events
@@ -32,42 +33,6 @@ from integration.harness.stack import Stack
 
 RECOVERY_SECONDS = 180
 SLICE = 500  # events sent between two looks at the schedule
-
-
-class Crew:
-    """The programs of a run by role; killed ones are started again under the same name."""
-
-    def __init__(self, site, workers):
-        self.site = site
-        self.programs = {}
-        for number in range(workers):
-            self._start_worker(number)
-        self._start_aggregator()
-
-    def _start_worker(self, number):
-        self.programs["worker", number] = self.site.worker(instance=f"w{number}", name=f"worker-{number}")
-
-    def _start_aggregator(self):
-        self.programs["aggregator", 0] = self.site.aggregator(name="aggregator")
-
-    def strike(self, what, which):
-        if what == AGGREGATOR:
-            self.programs["aggregator", 0].kill()
-            self._start_aggregator()
-        else:
-            self.programs["worker", which].kill()
-            self._start_worker(which)
-
-    def revive(self):
-        """Starts again what has ended by itself with 1 (a restart may help); anything else ends the run."""
-        for (role, number), program in list(self.programs.items()):
-            if program.is_running():
-                continue
-            assert program.wait(1) == 1, f"{role} {number} ended with {program.wait(1)}:\n{program.log()[-4000:]}"
-            self._start_aggregator() if role == "aggregator" else self._start_worker(number)
-
-    def stop(self):
-        return {f"{role} {number}": program.stop(30) for (role, number), program in self.programs.items()}
 
 
 class Glances:
@@ -133,7 +98,8 @@ def _strike(site, crew, fault, say, started):
         site.stack.kill_broker()
         site.stack.start_broker()
     else:
-        crew.strike(fault.what, fault.which)
+        role = "aggregator" if fault.what == AGGREGATOR else "worker"
+        crew.kill(role, fault.which if role == "worker" else 0)
 
 
 def _settle(site, crew):
