@@ -37,13 +37,13 @@ class Servers:
 
 
 @contextlib.contextmanager
-def stack():
-    """Starts a stack, and removes it at the end whatever happens."""
+def stack(environment=None):
+    """Starts a stack, its servers with these variables too, and removes it at the end whatever happens."""
     with tempfile.TemporaryDirectory(prefix="tallymill-bench-") as folder:
         os.chmod(folder, 0o755)
         state = os.path.join(folder, "stack")
         command = [ROOT / "deploy/stack"]
-        subprocess.run([*command, "start", "--state", state], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, "start", "--state", state], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
         try:
             yield Servers(state)
         finally:
