@@ -12,7 +12,7 @@
 
 struct error;
 
-enum { COPY_FIELDS = 8 };
+enum { COPY_FIELDS = 9 };
 
 struct copy_field {
     const char *bytes; /* into the message; NULL: the value is null */

@@ -34,7 +34,7 @@
 #include "session.h"
 #include "statistics.h"
 
-extern const char sql_cycle_begin[], sql_fill_days[];
+extern const char sql_fill_days[];
 
 static const int64_t REBUILD_US = 2 * CLOCK_SECOND_US;
 static const int64_t URGENT_REBUILD_US = 30 * CLOCK_SECOND_US;
@@ -87,32 +87,29 @@ void cycle_forget(struct cycle *cycle)
     months_forget(&cycle->months);
     cycle->foreign = (struct foreign){0};
     cycle->filled_to = 0;
+    cycle->is_busy = false;
 }
 
-/* Begins the transaction and makes sure that we lead. *is_ours false: nothing was begun. */
-static bool begin(struct run *run, bool *is_ours, struct error *err)
+/* Begins the transaction, reads the books, and makes sure that we lead. *is_ours false: nothing is left begun. */
+static bool begin(struct run *run, bool *is_ours, bool *is_overflowing, struct error *err)
 {
-    PGresult *result = session_ask_all(run->session, sql_cycle_begin, err);
-    if (!result)
+    struct cycle *cycle = run->cycle;
+    struct ledger_begun begun;
+    if (!ledger_begin(run->session, run->leader->epoch, cycle->close_after_us, cycle->max_entries, &cycle->list, &cycle->months,
+                      &cycle->shelf, &begun, err))
         return false;
-    bool has_lock = PQntuples(result) == 1;
-    run->leader->is_leading =
-        !has_lock || strtoll(PQgetvalue(result, 0, 0), NULL, 10) == run->leader->epoch || planted_bug("leader_by_lock_alone");
-    *is_ours = has_lock && run->leader->is_leading;
-    if (*is_ours) {
-        run->cycle->shelf.wall_us = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
-        run->due_day = clock_day_of(run->cycle->shelf.wall_us - run->cycle->close_after_us) - 1;
-    }
-    PQclear(result);
+    run->leader->is_leading = !begun.has_lock || begun.epoch == run->leader->epoch || planted_bug("leader_by_lock_alone");
+    *is_ours = begun.has_lock && run->leader->is_leading;
+    *is_overflowing = begun.is_overflowing;
+    run->due_day = clock_day_of(cycle->shelf.wall_us - cycle->close_after_us) - 1;
     return *is_ours || session_do(run->session, "ROLLBACK", 0, NULL, err);
 }
 
-/* Days that wait by what the database says: marked, over, or with changed rows of other programs. */
-static bool read_days(struct run *run, struct error *err)
+/* Days that nothing in the books announces: that have no row yet (they come with the next cycle), or changed rows of other
+ * programs. */
+static bool find_days(struct run *run, struct error *err)
 {
     struct cycle *cycle = run->cycle;
-    if (!months_read(&cycle->months, run->session, err))
-        return false;
     if (cycle->filled_to < run->due_day) {
         char due[16];
         snprintf(due, sizeof due, "%" PRId32, run->due_day);
@@ -120,9 +117,8 @@ static bool read_days(struct run *run, struct error *err)
         if (!session_do(run->session, sql_fill_days, 1, values, err))
             return false;
         cycle->filled_to = run->due_day;
+        run->report->has_more = true;
     }
-    if (!ledger_read_days(run->session, &cycle->shelf, &cycle->months, run->due_day, err))
-        return false;
     return !foreign_is_due(&cycle->foreign, run->start_us) ||
            foreign_look(&cycle->foreign, run->session, &cycle->shelf, &cycle->months, run->due_day + 1, err);
 }
@@ -326,18 +322,38 @@ static bool work(struct run *run, struct error *err)
     return ledger_mark_days(run->session, &run->cycle->shelf, err) && move_folded(run, err);
 }
 
-static bool run_transaction(struct run *run, struct error *err)
+static bool is_ready(void *context, int32_t day)
+{
+    const struct run *run = context;
+    return months_is_ready(&run->cycle->months, day, run->start_us);
+}
+
+/* Whether every month that batches name can be read as it is: no index is to be brought up to date before the snapshot. */
+static bool are_months_ready(struct run *run)
+{
+    const struct worklist *list = &run->cycle->list;
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (!worklist_each_day(list, &list->batches[i], is_ready, run))
+            return false;
+    return true;
+}
+
+/* *is_unprepared: nothing was done, because months are to be prepared before. */
+static bool run_transaction(struct run *run, bool is_prepared, bool *is_unprepared, struct error *err)
 {
     struct cycle *cycle = run->cycle;
     bool is_ours = false, is_overflowing = false;
-    if (!begin(run, &is_ours, err))
+    if (!begin(run, &is_ours, &is_overflowing, err))
         return false;
     run->report->is_settled = is_ours;
     if (!is_ours)
         return true;
     FAILPOINT("cycle_begin");
+    *is_unprepared = !is_prepared && !is_overflowing && !are_months_ready(run);
+    if (*is_unprepared)
+        return session_do(run->session, "ROLLBACK", 0, NULL, err);
     cycle->number++;
-    if (!ledger_read(run->session, &cycle->list, cycle->max_entries, &is_overflowing, err) || !read_days(run, err))
+    if (!find_days(run, err))
         return false;
     if (!(should_leap(run, is_overflowing) ? leap(run, err) : work(run, err)))
         return false;
@@ -362,16 +378,27 @@ static bool prepare_months(struct run *run, const struct ledger_look *look, stru
     return true;
 }
 
+/* Asks outside of a transaction whether there is work, and does it. */
+static bool look_and_run(struct run *run, struct error *err)
+{
+    struct ledger_look look = {0};
+    bool is_unprepared;
+    bool succeeded = ledger_peek(run->session, run->cycle->close_after_us, &look, err);
+    if (succeeded && (look.has_batches || look.has_days || foreign_is_due(&run->cycle->foreign, run->start_us)))
+        succeeded = prepare_months(run, &look, err) && run_transaction(run, true, &is_unprepared, err);
+    ledger_look_free(&look);
+    return succeeded;
+}
+
 bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report, struct error *err)
 {
     struct run run = {.cycle = cycle, .session = session, .leader = leader, .report = report, .start_us = clock_now_us()};
-    struct ledger_look look = {0};
     *report = (struct cycle_report){.is_settled = true};
-    bool succeeded = ledger_peek(session, cycle->close_after_us, &look, err);
-    bool has_work = succeeded && (look.has_batches || look.has_days || foreign_is_due(&cycle->foreign, run.start_us));
-    if (has_work)
-        succeeded = prepare_months(&run, &look, err) && run_transaction(&run, err);
-    ledger_look_free(&look);
+    bool is_unprepared = !cycle->is_busy;
+    bool succeeded = is_unprepared || run_transaction(&run, false, &is_unprepared, err);
+    if (succeeded && is_unprepared)
+        succeeded = look_and_run(&run, err);
+    cycle->is_busy = report->batches > 0;
     shelf_count(&cycle->shelf, &report->loaded_days, &report->waiting_days);
     report->is_settled = report->is_settled && !report->has_more && report->waiting_days == 0;
     report->took_us = clock_now_us() - run.start_us;

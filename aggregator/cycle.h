@@ -37,6 +37,7 @@ struct cycle {
     int64_t rebuild_us; /* time for rebuilds; one is always done */
     bool is_urgent;     /* days do not rest between rebuilds */
     uint64_t number;
+    bool is_busy;         /* the last cycle took batches in: the next begins its transaction without asking whether there is work */
     int32_t filled_to;    /* days up to here have their row in tallymill.days; 0: not known */
     bool has_left_folded; /* planted bug only */
 };

@@ -1,5 +1,6 @@
-/* held.c - a bounded list. When it is full, a batch that was not tried for a while makes room (another leader took it, or a leap passed it); else the
- * newcomer waits. Letting the oldest go instead would livelock: with more batches held at once than the list is long, none would grow old.
+/* held.c - a bounded list. When it is full, a batch that was not tried for a while makes room (another leader took it, or a leap
+ * passed it); else the newcomer waits. Letting the oldest go instead would livelock: with more batches held at once than the list
+ * is long, none would grow old.
  *
  * Rejected: counting cycles alone. With a backlog cycles follow each other in milliseconds, sooner than the rows of a slow node
  * appear.

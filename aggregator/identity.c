@@ -24,24 +24,25 @@ bool identity_init(struct identity *identity, struct error *err)
     return true;
 }
 
-/* 0..15 for 0-9a-f, anything above 15 for the rest. */
-static inline unsigned digit(char c)
-{
-    unsigned value = (unsigned char)c - '0';
-    unsigned letter = (unsigned char)c - 'a';
-    return value <= 9 ? value : letter <= 5 ? letter + 10 : 255;
-}
+/* IS_DIGIT and the value for 0-9a-f, nothing for the rest. */
+enum { IS_DIGIT = 0x80 };
+static const uint8_t digits[256] = {
+    ['0'] = IS_DIGIT,      ['1'] = IS_DIGIT | 1,  ['2'] = IS_DIGIT | 2,  ['3'] = IS_DIGIT | 3,
+    ['4'] = IS_DIGIT | 4,  ['5'] = IS_DIGIT | 5,  ['6'] = IS_DIGIT | 6,  ['7'] = IS_DIGIT | 7,
+    ['8'] = IS_DIGIT | 8,  ['9'] = IS_DIGIT | 9,  ['a'] = IS_DIGIT | 10, ['b'] = IS_DIGIT | 11,
+    ['c'] = IS_DIGIT | 12, ['d'] = IS_DIGIT | 13, ['e'] = IS_DIGIT | 14, ['f'] = IS_DIGIT | 15,
+};
 
 static bool read_canonical(const char *text, uint8_t bytes[16])
 {
     static const uint8_t places[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
-    unsigned wrong = 0;
+    unsigned right = IS_DIGIT;
     for (int i = 0; i < 16; i++) {
-        unsigned high = digit(text[places[i]]), low = digit(text[places[i] + 1]);
-        wrong |= high | low;
+        unsigned high = digits[(unsigned char)text[places[i]]], low = digits[(unsigned char)text[places[i] + 1]];
+        right &= high & low;
         bytes[i] = (uint8_t)(high << 4 | (low & 15));
     }
-    return wrong <= 15 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+    return right != 0 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
 }
 
 void identity_of_text(const struct identity *identity, const char *text, size_t length, uint64_t key[2])

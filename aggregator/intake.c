@@ -29,6 +29,7 @@ struct reading {
     struct intake *intake;
     struct worklist *list;
     struct shelf *shelf;
+    struct row_shape shape;
     struct shelf_day *day; /* of the last row */
 };
 
@@ -89,7 +90,7 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
 {
     struct reading *reading = context;
     struct row row;
-    if (!row_read(&row, tuple, err))
+    if (!row_read(&row, &reading->shape, tuple, err))
         return false;
     struct work_batch *batch = row.is_foreign ? NULL : worklist_find(reading->list, row.batch_id);
     if (!batch || batch->state != WORK_CHOSEN)
@@ -107,16 +108,19 @@ bool intake_read(struct intake *intake, struct session *session, struct worklist
         return true;
     int year, month_number, day;
     clock_date_from_days(month, &year, &month_number, &day);
+    struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
+    reading.shape.is_of_one_batch = count == 1 && ranges[0].first_id == ranges[0].last_id;
+    reading.shape.batch_id = ranges[0].first_id;
+    reading.shape.is_of_one_day = worklist_only_day(list, month, &reading.shape.day);
     char sql[256 + MAX_RANGES * RANGE_BYTES];
-    int used =
-        snprintf(sql, sizeof sql, "COPY (SELECT " ROW_COLUMNS " FROM public.analytics_events_%04d_%02d WHERE", year, month_number);
+    int used = snprintf(sql, sizeof sql, "COPY (SELECT %s FROM public.analytics_events_%04d_%02d WHERE",
+                        row_columns(&reading.shape), year, month_number);
     if (from_page >= 0)
         used += snprintf(sql + used, sizeof sql - (size_t)used, " ctid >= '(%" PRId64 ",0)' AND", from_page);
     for (size_t i = 0; i < count; i++)
         used += snprintf(sql + used, sizeof sql - (size_t)used, "%s batch_id%s BETWEEN %" PRId64 " AND %" PRId64, i ? " OR" : "",
                          from_page < 0 ? "" : " + 0", ranges[i].first_id, ranges[i].last_id);
     snprintf(sql + used, sizeof sql - (size_t)used, ") TO STDOUT (FORMAT binary)");
-    struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
     return (from_page >= 0 || session_do(session, "SET LOCAL enable_seqscan = off", 0, NULL, err)) &&
            session_copy_out(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, take_tuple, &reading, err) &&
            (from_page >= 0 || session_do(session, "SET LOCAL enable_seqscan = on", 0, NULL, err));

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "copy_reader.h"
 #include "error.h"
+#include "failpoint.h"
 #include "months.h"
 #include "session.h"
 #include "shelf.h"
@@ -31,8 +32,10 @@ enum { MAX_DAYS = 20000, DAYS_PER_ENTRY = 16, NUMBER_BYTES = 24 };
 
 struct reading {
     struct worklist *list;
+    struct months *months;
+    struct shelf *shelf;
+    struct ledger_begun *begun;
     uint32_t max_entries;
-    bool is_overflowing;
 };
 
 /* The numbers of "{1,2,-3}": at most `count` of them. */
@@ -95,25 +98,57 @@ static bool unexpected(struct error *err, const char *what)
     return error_set(err, ERROR_FATAL, "%s has columns of other types than tallymill migrate gives them", what);
 }
 
-/* The columns of tallymill.work(). */
+/* The columns of tallymill.begin_cycle(), and its kinds of rows. */
 enum {
     COLUMN_KIND,
-    COLUMN_PLACE,
+    COLUMN_NUMBER,
     COLUMN_FIRST_ID,
     COLUMN_LAST_ID,
     COLUMN_FIRST_OFFSET,
     COLUMN_NEXT_OFFSET,
     COLUMN_STORED,
     COLUMN_DAYS,
+    COLUMN_REASON,
     COLUMNS
 };
-enum { KIND_PLACE, KIND_BATCH, KIND_GAP };
+enum { KIND_LEADER, KIND_MONTH, KIND_DAY, KIND_PLACE, KIND_BATCH, KIND_GAP };
+
+static bool take_leader(struct reading *reading, const struct copy_field *fields, struct error *err)
+{
+    if (!copy_field_has(&fields[COLUMN_FIRST_ID], 8) || !copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8))
+        return unexpected(err, "tallymill.leader");
+    reading->begun->has_lock = true;
+    reading->begun->epoch = copy_field_int64(&fields[COLUMN_FIRST_ID]);
+    reading->begun->wall_us = reading->shelf->wall_us = copy_field_int64(&fields[COLUMN_NEXT_OFFSET]);
+    return true;
+}
+
+/* A day that waits, or is over. */
+static bool take_day(struct reading *reading, int32_t number, const struct copy_field *fields, struct error *err)
+{
+    if (!months_is_attached(reading->months, number))
+        return true;
+    struct shelf_day *day = shelf_get(reading->shelf, number, err);
+    if (!day)
+        return false;
+    day->is_marked = copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8);
+    if (!day->is_marked) {
+        shelf_want(reading->shelf, day, REBUILD_CLOSE);
+        return true;
+    }
+    char reason[32] = "";
+    const struct copy_field *text = &fields[COLUMN_REASON];
+    if (text->bytes && text->length < sizeof reason)
+        memcpy(reason, text->bytes, text->length);
+    shelf_want_since(day, rebuild_reason_parse(reason), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]));
+    return true;
+}
 
 static bool take_batch(struct reading *reading, const struct copy_field *fields, struct error *err)
 {
     if (reading->list->entry_count == reading->max_entries || reading->list->day_count / DAYS_PER_ENTRY > reading->max_entries)
-        reading->is_overflowing = true;
-    if (reading->is_overflowing)
+        reading->begun->is_overflowing = true;
+    if (reading->begun->is_overflowing)
         return true;
     bool is_expected = true;
     for (int i = COLUMN_FIRST_ID; i <= COLUMN_STORED && is_expected; i++)
@@ -124,7 +159,7 @@ static bool take_batch(struct reading *reading, const struct copy_field *fields,
         return unexpected(err, "tallymill.batches");
     for (int i = 0; i < day_count; i++)
         days[i] += CLOCK_POSTGRES_EPOCH_DAYS;
-    return worklist_add_batch(reading->list, (uint32_t)copy_field_int32(&fields[COLUMN_PLACE]),
+    return worklist_add_batch(reading->list, (uint32_t)copy_field_int32(&fields[COLUMN_NUMBER]),
                               copy_field_int64(&fields[COLUMN_FIRST_ID]), copy_field_int64(&fields[COLUMN_LAST_ID]),
                               copy_field_int64(&fields[COLUMN_FIRST_OFFSET]), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]),
                               copy_field_int64(&fields[COLUMN_STORED]), days, (uint32_t)day_count, err);
@@ -134,31 +169,51 @@ static bool take_work(void *context, const struct copy_tuple *tuple, struct erro
 {
     struct reading *reading = context;
     const struct copy_field *fields = tuple->fields;
-    if (tuple->count != COLUMNS || !copy_field_has(&fields[COLUMN_KIND], 4) || !copy_field_has(&fields[COLUMN_PLACE], 4) ||
-        !copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8))
-        return unexpected(err, "tallymill.work()");
-    switch (copy_field_int32(&fields[COLUMN_KIND])) {
-    case KIND_PLACE: return worklist_add_place(reading->list, copy_field_int64(&fields[COLUMN_NEXT_OFFSET]), err);
+    if (tuple->count != COLUMNS || !copy_field_has(&fields[COLUMN_KIND], 4))
+        return unexpected(err, "tallymill.begin_cycle()");
+    int32_t kind = copy_field_int32(&fields[COLUMN_KIND]);
+    if (kind == KIND_LEADER)
+        return take_leader(reading, fields, err);
+    bool has_next_offset = copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8);
+    if (!copy_field_has(&fields[COLUMN_NUMBER], 4) || (kind >= KIND_PLACE && !has_next_offset))
+        return unexpected(err, "tallymill.begin_cycle()");
+    int32_t number = copy_field_int32(&fields[COLUMN_NUMBER]);
+    int64_t next_offset = has_next_offset ? copy_field_int64(&fields[COLUMN_NEXT_OFFSET]) : -1;
+    switch (kind) {
+    case KIND_MONTH: return months_attach(reading->months, number, next_offset, err);
+    case KIND_DAY: return take_day(reading, number, fields, err);
+    case KIND_PLACE: return worklist_add_place(reading->list, next_offset, err);
     case KIND_BATCH: return take_batch(reading, fields, err);
     default:
         if (!copy_field_has(&fields[COLUMN_FIRST_OFFSET], 8))
             return unexpected(err, "tallymill.gaps");
-        return reading->is_overflowing ||
-               worklist_add_gap(reading->list, (uint32_t)copy_field_int32(&fields[COLUMN_PLACE]),
-                                copy_field_int64(&fields[COLUMN_FIRST_OFFSET]), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]), err);
+        return reading->begun->is_overflowing ||
+               worklist_add_gap(reading->list, (uint32_t)number, copy_field_int64(&fields[COLUMN_FIRST_OFFSET]), next_offset, err);
     }
 }
 
-bool ledger_read(struct session *session, struct worklist *list, uint32_t max_entries, bool *is_overflowing, struct error *err)
+bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries, struct worklist *list,
+                  struct months *months, struct shelf *shelf, struct ledger_begun *begun, struct error *err)
 {
-    char sql[128];
-    struct reading reading = {.list = list, .max_entries = max_entries};
+    struct reading reading = {.list = list, .months = months, .shelf = shelf, .begun = begun, .max_entries = max_entries};
+    *begun = (struct ledger_begun){0};
     worklist_reset(list);
-    snprintf(sql, sizeof sql, "COPY (SELECT * FROM tallymill.work(%" PRIu32 ")) TO STDOUT (FORMAT binary)", max_entries + 1);
-    if (!session_copy_out(session, TIMEOUT_US, sql, take_work, &reading, err))
-        return false;
-    *is_overflowing = reading.is_overflowing;
-    return reading.is_overflowing || worklist_close(list, err);
+    months_detach(months);
+    struct array_text followed = {0};
+    char sql[256 + MONTHS_FOLLOWED * CLOCK_DAY_BYTES], any_epoch[NUMBER_BYTES];
+    snprintf(any_epoch, sizeof any_epoch, "%" PRId64, epoch);
+    array_text_begin(&followed);
+    months_list_followed(months, &followed);
+    const char *dates = array_text_end(&followed);
+    if (dates)
+        snprintf(sql, sizeof sql,
+                 "BEGIN ISOLATION LEVEL REPEATABLE READ; COPY (SELECT * FROM tallymill.begin_cycle(%s, interval '1 us' * %" PRId64
+                 ", %" PRIu32 ", '%s')) TO STDOUT (FORMAT binary)",
+                 planted_bug("leader_by_lock_alone") ? "NULL" : any_epoch, close_after_us, max_entries + 1, dates);
+    bool succeeded = dates ? session_copy_out(session, TIMEOUT_US, sql, take_work, &reading, err)
+                           : error_set(err, ERROR_RETRY, "no memory for the names of months");
+    array_text_free(&followed);
+    return succeeded && (begun->is_overflowing || worklist_close(list, err));
 }
 
 bool ledger_move(struct session *session, const struct worklist *list, struct error *err)
@@ -193,37 +248,6 @@ bool ledger_leap(struct session *session, int64_t *batches, struct error *err)
     *batches = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
     return true;
-}
-
-bool ledger_read_days(struct session *session, struct shelf *shelf, const struct months *months, int32_t due_day, struct error *err)
-{
-    char due[NUMBER_BYTES];
-    snprintf(due, sizeof due, "%" PRId32, due_day);
-    const char *const values[] = {due};
-    PGresult *result = session_ask(
-        session, TIMEOUT_US,
-        "SELECT day - date '1970-01-01', (extract(epoch FROM dirty_since) * 1000000)::bigint, dirty_reason "
-        "FROM tallymill.days WHERE dirty_since IS NOT NULL OR (closed_at IS NULL AND day - date '1970-01-01' <= $1::integer)",
-        1, values, err);
-    if (!result)
-        return false;
-    bool succeeded = true;
-    for (int i = 0; i < PQntuples(result) && succeeded; i++) {
-        int32_t number = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
-        if (!months_is_attached(months, number))
-            continue;
-        struct shelf_day *day = shelf_get(shelf, number, err);
-        succeeded = day != NULL;
-        if (!day)
-            continue;
-        day->is_marked = !PQgetisnull(result, i, 1);
-        if (day->is_marked)
-            shelf_want_since(day, rebuild_reason_parse(PQgetvalue(result, i, 2)), strtoll(PQgetvalue(result, i, 1), NULL, 10));
-        else
-            shelf_want(shelf, day, REBUILD_CLOSE);
-    }
-    PQclear(result);
-    return succeeded;
 }
 
 bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err)

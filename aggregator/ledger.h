@@ -1,6 +1,6 @@
 /* ledger.h - the books as a cycle reads and moves them: what is unfolded, which days wait, how far the statistics have come.
  *
- * All of it inside the cycle's transaction, but ledger_peek(). One thread.
+ * All of it inside the cycle's transaction, which ledger_begin() begins, but ledger_peek(). One thread.
  */
 #ifndef TALLYMILL_LEDGER_H
 #define TALLYMILL_LEDGER_H
@@ -26,9 +26,17 @@ struct ledger_look {
 bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_look *look, struct error *err);
 void ledger_look_free(struct ledger_look *look);
 
-/* Fills the work list with everything that is not folded, at most max_entries ledger rows; *is_overflowing: there are more, and the
- * list is of no use. */
-bool ledger_read(struct session *session, struct worklist *list, uint32_t max_entries, bool *is_overflowing, struct error *err);
+struct ledger_begun {
+    bool has_lock; /* false: another transaction holds the cycle's lock, and nothing else was read */
+    int64_t epoch; /* the leader's; unless it is ours, nothing else was read */
+    int64_t wall_us;
+    bool is_overflowing; /* there are more than max_entries ledger rows, and the work list is of no use */
+};
+
+/* Begins the cycle's transaction and reads the books: which months are attached (and how many pages those have that are followed),
+ * which of their days wait or are due for closing, and into the work list what is not folded. */
+bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries, struct worklist *list,
+                  struct months *months, struct shelf *shelf, struct ledger_begun *begun, struct error *err);
 
 /* Moves `folded` to where the work list stands. */
 bool ledger_move(struct session *session, const struct worklist *list, struct error *err);
@@ -36,11 +44,6 @@ bool ledger_move(struct session *session, const struct worklist *list, struct er
 /* Passes everything in the snapshot without reading a row: the days that it touches wait for a rebuild. *batches: how many ledger
  * rows. */
 bool ledger_leap(struct session *session, int64_t *batches, struct error *err);
-
-/* Notes on the shelf which days of attached months wait, as tallymill.days says, and which are due for closing (at or before
- * due_day). */
-bool ledger_read_days(struct session *session, struct shelf *shelf, const struct months *months, int32_t due_day,
-                      struct error *err);
 
 /* Marks the days that wait in tallymill.days. */
 bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "array_text.h"
 #include "clock.h"
 #include "error.h"
 #include "failpoint.h"
@@ -94,24 +95,40 @@ bool months_make_ahead(struct months *months, struct session *session, int ahead
     return true;
 }
 
-bool months_read(struct months *months, struct session *session, struct error *err)
+void months_detach(struct months *months)
 {
-    PGresult *result =
-        session_ask(session, TIMEOUT_US,
-                    "SELECT month - date '1970-01-01' FROM tallymill.months WHERE state IN ('open', 'restored')", 0, NULL, err);
-    if (!result)
-        return false;
     for (size_t i = 0; i < months->count; i++)
         months->months[i].is_attached = false;
-    bool succeeded = true;
-    for (int i = 0; i < PQntuples(result) && succeeded; i++) {
-        struct month *month = get(months, (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10), err);
-        succeeded = month != NULL;
-        if (month)
-            month->is_attached = true;
+}
+
+bool months_attach(struct months *months, int32_t first_day, int64_t pages, struct error *err)
+{
+    struct month *month = get(months, first_day, err);
+    if (!month)
+        return false;
+    month->is_attached = true;
+    if (pages >= 0)
+        month->look_pages = pages;
+    return true;
+}
+
+void months_list_followed(const struct months *months, struct array_text *dates)
+{
+    int listed = 0;
+    int32_t before = INT32_MAX;
+    while (listed < MONTHS_FOLLOWED) { /* ends: each turn lists a month, or there is none left */
+        const struct month *newest = NULL;
+        for (size_t i = 0; i < months->count; i++) {
+            const struct month *month = &months->months[i];
+            if (month->tail_page >= 0 && month->first_day < before && (!newest || month->first_day > newest->first_day))
+                newest = month;
+        }
+        if (!newest)
+            break;
+        array_text_add_date(dates, newest->first_day);
+        before = newest->first_day;
+        listed++;
     }
-    PQclear(result);
-    return succeeded;
 }
 
 bool months_is_attached(const struct months *months, int32_t day)
@@ -137,6 +154,12 @@ bool months_is_by_index(const struct months *months, int32_t first_day, int64_t 
 {
     const struct month *month = find(months, first_day);
     return !month || is_by_index(month, now_us);
+}
+
+bool months_is_ready(const struct months *months, int32_t day, int64_t now_us)
+{
+    const struct month *month = find(months, clock_month_of(day));
+    return !month || !month->is_attached || (month->look_pages >= 0 && !is_by_index(month, now_us));
 }
 
 int64_t months_read_from(struct month *month, int64_t now_us)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct array_text;
 struct error;
 struct session;
 
@@ -44,14 +45,25 @@ void months_forget(struct months *months);
  * False: the session failed. */
 bool months_make_ahead(struct months *months, struct session *session, int ahead, int64_t now_us, struct error *err);
 
-/* Reads which months are attached, in the cycle's snapshot. */
-bool months_read(struct months *months, struct session *session, struct error *err);
+/* A cycle reads which months are attached in its snapshot: none, then one after the other. pages: what a followed month has, read
+ * with that snapshot; -1: it is none. */
+void months_detach(struct months *months);
+bool months_attach(struct months *months, int32_t first_day, int64_t pages, struct error *err);
+
+/* The first days of the months whose pages the next cycle should read with its snapshot: those whose tail is known, the newest
+ * MONTHS_FOLLOWED of them. */
+enum { MONTHS_FOLLOWED = 4 };
+void months_list_followed(const struct months *months, struct array_text *dates);
 
 /* A cycle begins: the month has so many pages. Months that are not named are not looked at. */
 bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err);
 
 /* Whether the month's unfolded rows are to be read by the batch index. */
 bool months_is_by_index(const struct months *months, int32_t first_day, int64_t now_us);
+
+/* Whether a cycle that has begun may read the rows of this day: its month was looked at and is read from its tail, or is not
+ * attached. */
+bool months_is_ready(const struct months *months, int32_t day, int64_t now_us);
 
 /* The page from which on they are to be read, or -1: by the index. Noted for months_miss(). */
 int64_t months_read_from(struct month *month, int64_t now_us);

@@ -31,6 +31,7 @@ struct loading {
     struct shelf *shelf;
     struct shelf_day *day;
     struct worklist *list;
+    struct row_shape shape;
     int64_t rows;
 };
 
@@ -50,7 +51,7 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
 {
     struct loading *loading = context;
     struct row row;
-    if (!row_read(&row, tuple, err))
+    if (!row_read(&row, &loading->shape, tuple, err))
         return false;
     if (!row.is_foreign && worklist_excludes(loading->list, row.batch_id))
         return true;
@@ -71,10 +72,9 @@ static bool load_day(struct loading *loading, struct session *session, const cha
         return true;
     }
     snprintf(sql, sizeof sql,
-             "COPY (SELECT " ROW_COLUMNS
-             " FROM public.analytics_events WHERE created_at >= '%s 00:00:00Z' AND created_at < '%s 00:00:00Z' "
+             "COPY (SELECT %s FROM public.analytics_events WHERE created_at >= '%s 00:00:00Z' AND created_at < '%s 00:00:00Z' "
              "AND is_internal = false) TO STDOUT (FORMAT binary)",
-             date, next_date);
+             row_columns(&loading->shape), date, next_date);
     return session_copy_out(session, SLOW_TIMEOUT_US, sql, take_tuple, loading, err);
 }
 
@@ -143,7 +143,11 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
     char date[CLOCK_DAY_BYTES], next_date[CLOCK_DAY_BYTES], rows[NUMBER_BYTES], hash[NUMBER_BYTES], took[NUMBER_BYTES];
     clock_format_day(date, day->number);
     clock_format_day(next_date, day->number + 1);
-    struct loading loading = {.shelf = shelf, .day = day, .list = list};
+    struct loading loading = {
+        .shelf = shelf,
+        .day = day,
+        .list = list,
+        .shape = {.is_of_one_day = true, .day = day->number, .is_of_one_batch = list->taken_count == list->batch_count}};
     day->is_closed = day->is_closed || is_due;
     if (!look_at_foreign(session, date, next_date, rows, hash, err))
         return false;

@@ -12,20 +12,46 @@
 #include "error.h"
 #include "identity.h"
 
-enum { FIELD_BATCH, FIELD_TIME, FIELD_INTERNAL, FIELD_NAME, FIELD_SESSION, FIELD_USER, FIELDS };
+#define COLUMNS "CASE WHEN is_internal THEN NULL ELSE event_name END, session_id, user_id"
 
-bool row_read(struct row *row, const struct copy_tuple *tuple, struct error *err)
+enum { FIELD_NAME, FIELD_SESSION, FIELD_USER, FIELDS };
+
+const char *row_columns(const struct row_shape *shape)
+{
+    if (shape->is_of_one_batch)
+        return shape->is_of_one_day ? COLUMNS : COLUMNS ", created_at";
+    return shape->is_of_one_day ? COLUMNS ", batch_id" : COLUMNS ", batch_id, created_at";
+}
+
+static bool read_batch(struct row *row, const struct copy_field *field)
+{
+    row->is_foreign = field->bytes == NULL;
+    if (row->is_foreign)
+        return true;
+    if (field->length != 8)
+        return false;
+    row->batch_id = copy_field_int64(field);
+    return true;
+}
+
+static bool read_time(struct row *row, const struct copy_field *field)
+{
+    if (!copy_field_has(field, 8))
+        return false;
+    row->day = clock_day_of(copy_field_int64(field) + CLOCK_POSTGRES_EPOCH_US);
+    return true;
+}
+
+bool row_read(struct row *row, const struct row_shape *shape, const struct copy_tuple *tuple, struct error *err)
 {
     const struct copy_field *fields = tuple->fields;
-    row->is_foreign = fields[FIELD_BATCH].bytes == NULL;
-    if (tuple->count != FIELDS || (!row->is_foreign && fields[FIELD_BATCH].length != 8) ||
-        !copy_field_has(&fields[FIELD_TIME], 8) || !copy_field_has(&fields[FIELD_INTERNAL], 1) || !fields[FIELD_NAME].bytes ||
-        (fields[FIELD_USER].bytes && fields[FIELD_USER].length != 8))
+    unsigned next = FIELDS, expected = FIELDS + !shape->is_of_one_batch + !shape->is_of_one_day;
+    *row = (struct row){.batch_id = shape->batch_id, .day = shape->day};
+    if (tuple->count != expected || (fields[FIELD_USER].bytes && fields[FIELD_USER].length != 8) ||
+        (!shape->is_of_one_batch && !read_batch(row, &fields[next++])) || (!shape->is_of_one_day && !read_time(row, &fields[next])))
         return error_set(err, ERROR_FATAL,
                          "a row of analytics_events has columns of other types than tallymill migrate gives them");
-    row->batch_id = row->is_foreign ? 0 : copy_field_int64(&fields[FIELD_BATCH]);
-    row->day = clock_day_of(copy_field_int64(&fields[FIELD_TIME]) + CLOCK_POSTGRES_EPOCH_US);
-    row->is_internal = copy_field_bool(&fields[FIELD_INTERNAL]);
+    row->is_internal = !fields[FIELD_NAME].bytes;
     row->name = fields[FIELD_NAME];
     row->session_id = fields[FIELD_SESSION];
     row->user_id = fields[FIELD_USER];

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <time.h>
 
 #include "clock.h"
 #include "copy_reader.h"
@@ -20,7 +22,7 @@
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
 static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;
-enum { SLICE_MS = 200, TUPLES_BETWEEN_LOOKS = 4096 };
+enum { SLICE_MS = 200, TUPLES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
 
 struct session {
     PGconn *conn;
@@ -234,13 +236,37 @@ static bool begin_copy(struct session *session, const char *sql, int64_t deadlin
     PGresult *result;
     if (!PQsendQuery(session->conn, sql))
         return broken(session, err);
-    if (!flush(session, deadline_us, err) || !next_result(session, deadline_us, &result, err))
+    if (!flush(session, deadline_us, err))
         return false;
+    do { /* ends: with the COPY, an error, or at the deadline */
+        if (!next_result(session, deadline_us, &result, err))
+            return false;
+    } while (PQresultStatus(result) == PGRES_COMMAND_OK && (PQclear(result), true));
     bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
     if (!has_begun)
         postgres_error(err, session->conn, result);
     PQclear(result);
     return has_begun;
+}
+
+static int ready_bytes(const struct session *session)
+{
+    int bytes;
+    return ioctl(PQsocket(session->conn), FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+/* Postgres hands over 8 KB at a time. Woken for each, we and the kernel would work as long for it as for the rows in it: so a
+ * stream that has only begun to come is given a moment. */
+static bool take_stream(struct session *session, struct error *err)
+{
+    if (ready_bytes(session) < ENOUGH_BYTES)
+        nanosleep(&(struct timespec){.tv_nsec = MOMENT_NS}, NULL);
+    int reads = 0;
+    do {
+        if (!PQconsumeInput(session->conn)) /* 16 KB at first, then what its buffer has grown to */
+            return broken(session, err);
+    } while (++reads < READS && ready_bytes(session) > 0);
+    return true;
 }
 
 /* One message into *message (owned by the caller); *length -1: the data has ended. */
@@ -252,8 +278,8 @@ static bool next_message(struct session *session, int64_t timeout_us, char **mes
             deadline_us = clock_now_us() + timeout_us;
         if (!wait_for_socket(session, POLLIN, deadline_us, err))
             return false;
-        if (!PQconsumeInput(session->conn))
-            return broken(session, err);
+        if (!take_stream(session, err))
+            return false;
     }
     return *length != -2 || broken(session, err);
 }

@@ -44,8 +44,8 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
 bool session_wait(struct session *session, int64_t deadline_us, struct error *err); /* until there is something to look at */
 int session_socket(const struct session *session);
 
-/* Runs COPY ... TO STDOUT (FORMAT binary) and hands over tuple by tuple (valid for the call). `take` returns false with err set to
- * stop. The timeout is for the wait for each next tuple. */
+/* Runs COPY ... TO STDOUT (FORMAT binary), perhaps behind statements that give no rows ("BEGIN; COPY ..."), and hands over tuple by
+ * tuple (valid for the call). `take` returns false with err set to stop. The timeout is for the wait for each next tuple. */
 bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
                       bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
                       struct error *err);

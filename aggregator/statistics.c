@@ -13,8 +13,6 @@
 #include "session.h"
 #include "shelf.h"
 
-extern const char sql_write_statistics[];
-
 enum { COLUMN_DATE, COLUMN_NAME, COLUMN_EVENTS, COLUMN_SESSIONS, COLUMN_USERS, COLUMNS };
 
 static void begin(struct array_text columns[COLUMNS])
@@ -55,7 +53,9 @@ static bool write_columns(struct session *session, struct array_text columns[COL
         if (!values[i])
             return error_set(err, ERROR_RETRY, "no memory for the statistics to write");
     }
-    return session_do(session, sql_write_statistics, COLUMNS, values, err);
+    return session_do(session,
+                      "SELECT tallymill.write_statistics($1::date[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])",
+                      COLUMNS, values, err);
 }
 
 static void end(struct array_text columns[COLUMNS])

@@ -332,6 +332,34 @@ static size_t ranges_with_gap(const struct worklist *list, int32_t month, struct
     return count;
 }
 
+struct only_day {
+    int32_t month, day;
+    bool is_any;
+};
+
+/* False: it is a second one. */
+static bool note_day(void *context, int32_t day)
+{
+    struct only_day *only = context;
+    if (clock_month_of(day) != only->month)
+        return true;
+    bool is_first = !only->is_any;
+    only->is_any = true;
+    if (is_first)
+        only->day = day;
+    return only->day == day;
+}
+
+bool worklist_only_day(const struct worklist *list, int32_t month, int32_t *day)
+{
+    struct only_day only = {.month = month};
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (list->batches[i].state == WORK_CHOSEN && !worklist_each_day(list, &list->batches[i], note_day, &only))
+            return false;
+    *day = only.day;
+    return only.is_any;
+}
+
 size_t worklist_ranges(const struct worklist *list, int32_t month, struct work_range *ranges, size_t capacity)
 {
     for (int64_t gap = 16;; gap = gap > INT64_MAX / 16 ? INT64_MAX : gap * 16) { /* ends: at last everything is one range */

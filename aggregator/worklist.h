@@ -100,6 +100,9 @@ struct work_range {
  * other ids between. Returns their number. */
 size_t worklist_ranges(const struct worklist *list, int32_t month, struct work_range *ranges, size_t capacity);
 
+/* Whether all days of the chosen batches in that month are one; then that is it. */
+bool worklist_only_day(const struct worklist *list, int32_t month, int32_t *day);
+
 /* Calls `visit` for each day of the batch (a day may come twice) until it returns false; returns that. */
 bool worklist_each_day(const struct worklist *list, const struct work_batch *batch, bool (*visit)(void *context, int32_t day),
                        void *context);

@@ -29,7 +29,7 @@ const struct setting settings_table[] = {
     {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
     {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER | FOR_PRODUCE, "events that the catalogue does not know: stored and counted, or dead letters"},
     {"catalogue.attributes", SETTING_CHOICE, "count", 0, 0, "count|reject", FOR_CONSUMER, "attributes against the catalogue: stored and counted, or dead letters"},
-    {"aggregator.interval", SETTING_DURATION, "500 ms", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
+    {"aggregator.interval", SETTING_DURATION, "1 s", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
     {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},

@@ -67,12 +67,9 @@ class Place:
     def start(self):
         self.aggregator = subprocess.Popen([self.build / "bin/tallymill-aggregator", "--config", self.settings, "--set", "log.level=warn"])
         self.wait_until_folded(900)
-        self.backend, limit = None, time.monotonic() + 60
-        while not self.backend and time.monotonic() < limit:
-            self.cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'tallymill-aggregator' AND datname = current_database()")
-            self.backend = (self.cursor.fetchone() or (None,))[0]
         self.writer.batch(1)
         self.wait_until_settled()       # it leads, and holds today in memory
+        self.backend = self.value("SELECT backend_pid FROM tallymill.leader")   # not that of its rollups
 
     def stop(self):
         if self.aggregator:
