@@ -11,11 +11,13 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "aggregator_metrics.h"
 #include "clock.h"
 #include "cycle.h"
 #include "error.h"
 #include "leader.h"
 #include "log.h"
+#include "monitor.h"
 #include "rollups.h"
 #include "service.h"
 #include "session.h"
@@ -35,6 +37,7 @@ struct aggregator {
     struct leader leader;
     struct cycle cycle;
     struct rollups rollups;
+    struct aggregator_metrics shown;
     int64_t progress_us; /* monotonic: when something last went well */
     int64_t pause_us;    /* after the next failure */
     int hard_errors;     /* in a row, that are not ERROR_RETRY */
@@ -91,6 +94,7 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
 {
     bool was_stopped = aggregator->session && session_was_stopped(aggregator->session);
     disconnect(aggregator);
+    aggregator_metrics_failed(&aggregator->shown, clock_now_us());
     if (was_stopped || service_is_stopping()) {
         error_clear(err);
         return true;
@@ -124,6 +128,7 @@ static void went_well(struct aggregator *aggregator)
 static bool stand_by(struct aggregator *aggregator, struct error *err)
 {
     cycle_forget(&aggregator->cycle);
+    aggregator_metrics_standby(&aggregator->shown, clock_now_us());
     service_status("standing by: %s leads", aggregator->leader.other);
     if (aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US)
         return error_set(err, ERROR_RETRY, "another aggregator leads (%s); it takes the events in, or stop it first",
@@ -148,6 +153,7 @@ static void tell(struct aggregator *aggregator, const struct cycle_report *repor
 static bool lead(struct aggregator *aggregator, struct error *err)
 {
     struct cycle_report report;
+    const int64_t start_us = clock_now_us();
     int ahead = (int)settings_int(aggregator->settings, "aggregator.months_ahead");
     if (!months_make_ahead(&aggregator->cycle.months, aggregator->session, ahead, clock_now_us(), err))
         return recover(aggregator, "making months", err);
@@ -163,6 +169,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     }
     went_well(aggregator);
     tell(aggregator, &report);
+    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);
+    if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err))
+        return recover(aggregator, "counting days", err);
     aggregator->is_done = aggregator->once && report.is_settled;
     if (aggregator->is_done && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
@@ -180,6 +189,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
         if (!aggregator->session)
             return recover(aggregator, NULL, err);
         log_info("connected to Postgres", NULL);
+        aggregator_metrics_connected(&aggregator->shown);
     }
     if (!aggregator->leader.is_leading && !leader_try(&aggregator->leader, aggregator->session, clock_now_us(), err))
         return recover(aggregator, "asking who leads", err);
@@ -194,6 +204,11 @@ bool aggregator_run(const struct settings *settings, bool once, struct error *er
     if (!cycle_init(&aggregator.cycle, settings_int(settings, "memory.max"), settings_int(settings, "aggregator.close_after"), once,
                     err))
         return false;
+    if (!aggregator_metrics_open(&aggregator.shown, settings, err)) {
+        aggregator_metrics_close(&aggregator.shown);
+        cycle_free(&aggregator.cycle);
+        return false;
+    }
     leader_init(&aggregator.leader);
     rollups_init(&aggregator.rollups, settings);
     srandom((unsigned)clock_wall_us());
@@ -207,13 +222,14 @@ bool aggregator_run(const struct settings *settings, bool once, struct error *er
         leader_release(&aggregator.leader, aggregator.session);
     }
     disconnect(&aggregator);
+    aggregator_metrics_close(&aggregator.shown);
     cycle_free(&aggregator.cycle);
     return succeeded;
 }
 
 bool aggregator_check(const struct settings *settings, struct error *err)
 {
-    struct session *session = session_open(settings_text(settings, "postgres.dsn"), err);
+    struct session *session = monitor_check(settings, err) ? session_open(settings_text(settings, "postgres.dsn"), err) : NULL;
     if (!session)
         return false;
     PGresult *result = session_ask(session, 10 * CLOCK_SECOND_US,

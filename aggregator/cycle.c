@@ -50,9 +50,17 @@ struct run {
     struct leader *leader;
     struct cycle_report *report;
     int64_t start_us; /* monotonic */
+    int64_t step_us;  /* when the step at hand began */
     int32_t due_day;  /* days up to this one are over */
     bool has_missed;  /* was_missed() only */
 };
+
+static void end_step(struct run *run, enum cycle_step step)
+{
+    const int64_t now_us = clock_now_us();
+    run->report->step_us[step] += now_us - run->step_us;
+    run->step_us = now_us;
+}
 
 bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err)
 {
@@ -247,6 +255,7 @@ static bool settle(struct run *run, struct error *err)
         else
             run->report->has_more = true;
     worklist_take(list);
+    run->report->waiting_batches = list->batch_count - list->taken_count;
     run->report->batches = list->taken_count;
     struct wanting wanting = {.cycle = run->cycle, .err = err};
     for (uint32_t i = 0; i < list->batch_count; i++) {
@@ -316,8 +325,12 @@ static bool move_folded(struct run *run, struct error *err)
 /* The work of a cycle that is no leap. */
 static bool work(struct run *run, struct error *err)
 {
-    if (!take_in(run, err) || !rebuild_waiting(run, err))
+    if (!take_in(run, err))
         return false;
+    end_step(run, STEP_ROWS);
+    if (!rebuild_waiting(run, err))
+        return false;
+    end_step(run, STEP_REBUILD);
     FAILPOINT("stats_written");
     return ledger_mark_days(run->session, &run->cycle->shelf, err) && move_folded(run, err);
 }
@@ -355,10 +368,12 @@ static bool run_transaction(struct run *run, bool is_prepared, bool *is_unprepar
     cycle->number++;
     if (!find_days(run, err))
         return false;
+    end_step(run, STEP_BOOKS);
     if (!(should_leap(run, is_overflowing) ? leap(run, err) : work(run, err)))
         return false;
     if (!commit(run, err))
         return false;
+    end_step(run, STEP_COMMIT);
     months_advance(&cycle->months, cycle->list.taken_count == cycle->list.batch_count);
     run->report->did_run = true;
     return true;
@@ -384,8 +399,12 @@ static bool look_and_run(struct run *run, struct error *err)
     struct ledger_look look = {0};
     bool is_unprepared;
     bool succeeded = ledger_peek(run->session, run->cycle->close_after_us, &look, err);
-    if (succeeded && (look.has_batches || look.has_days || foreign_is_due(&run->cycle->foreign, run->start_us)))
-        succeeded = prepare_months(run, &look, err) && run_transaction(run, true, &is_unprepared, err);
+    const bool has_work = succeeded && (look.has_batches || look.has_days || foreign_is_due(&run->cycle->foreign, run->start_us));
+    if (has_work)
+        succeeded = prepare_months(run, &look, err);
+    end_step(run, STEP_LOOK);
+    if (has_work && succeeded)
+        succeeded = run_transaction(run, true, &is_unprepared, err);
     ledger_look_free(&look);
     return succeeded;
 }
@@ -393,6 +412,7 @@ static bool look_and_run(struct run *run, struct error *err)
 bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report, struct error *err)
 {
     struct run run = {.cycle = cycle, .session = session, .leader = leader, .report = report, .start_us = clock_now_us()};
+    run.step_us = run.start_us;
     *report = (struct cycle_report){.is_settled = true};
     bool is_unprepared = !cycle->is_busy;
     bool succeeded = is_unprepared || run_transaction(&run, false, &is_unprepared, err);

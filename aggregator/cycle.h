@@ -42,12 +42,24 @@ struct cycle {
     bool has_left_folded; /* planted bug only */
 };
 
+/* Where the time of a cycle goes. */
+enum cycle_step {
+    STEP_LOOK,    /* is there work, where do the months end */
+    STEP_BOOKS,   /* the ledger and the days that wait */
+    STEP_ROWS,    /* reading rows, adding them, writing statistics */
+    STEP_REBUILD, /* days read again */
+    STEP_COMMIT,  /* moving `folded`, COMMIT */
+    STEP_COUNT,
+};
+
 struct cycle_report {
     bool did_run;    /* a transaction committed */
     bool has_more;   /* do not sleep: batches wait that could be taken now */
     bool is_settled; /* nothing waits: no batch, no day */
+    size_t waiting_batches; /* known and not taken */
     size_t batches, events, statistics, rebuilt, closed, loaded_days, waiting_days;
     int64_t took_us;
+    int64_t step_us[STEP_COUNT];
 };
 
 /* memory_bytes: memory.max, of which the sets get about two thirds. False: no random bytes. */

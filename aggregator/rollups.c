@@ -88,12 +88,15 @@ static void write_view_sql(char sql[SQL_BYTES], int64_t epoch, const char *unit)
 }
 
 /* Logs what was done, one row each. */
-static void tell(const PGresult *result, bool is_view)
+static void tell(struct rollups *rollups, const PGresult *result, bool is_view)
 {
     for (int i = 0; result && i < PQntuples(result); i++) {
         const char *name = PQgetvalue(result, i, COLUMN_ROLLUP), *day = PQgetvalue(result, i, COLUMN_DAY);
         int64_t took_ms = strtoll(PQgetvalue(result, i, COLUMN_TOOK), NULL, 10) / 1000;
         char text[LOG_TEXT_BYTES];
+        rollups->runs++;
+        rollups->took_us += took_ms * 1000;
+        rollups->failures += !PQgetisnull(result, i, COLUMN_ERROR);
         if (!PQgetisnull(result, i, COLUMN_ERROR))
             log_warn("a rollup's query failed, next try in ten minutes or when its file has changed",
                      "rollup=%s day=%s took_ms=%" PRId64 " error=\"%s\"", name, day, took_ms,
@@ -111,6 +114,7 @@ static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
     log_warn_because(err, rollups->is_view ? "a view was not refreshed" : "rollups were not computed", "next_try_s=%d",
                      (int)(FAILED_US / CLOCK_SECOND_US));
     error_clear(err);
+    rollups->failures++;
     rollups_stop(rollups);
     rollups->not_before_us = now_us + FAILED_US;
     rollups->views_at_us = rollups->is_view ? now_us + VIEWS_US : rollups->views_at_us;
@@ -128,7 +132,7 @@ static void take_result(struct rollups *rollups, int64_t now_us)
     if (!is_done)
         return;
     bool is_any = result && PQntuples(result) > 0;
-    tell(result, rollups->is_view);
+    tell(rollups, result, rollups->is_view);
     PQclear(result);
     rollups->is_running = false;
     if (rollups->is_view) /* its rest is its unit */
@@ -196,7 +200,7 @@ bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
             return false;
         count = result ? PQntuples(result) : 0;
         computed += count;
-        tell(result, false);
+        tell(rollups, result, false);
         PQclear(result);
     }
     log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, computed, (clock_now_us() - start_us) / 1000);

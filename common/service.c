@@ -25,6 +25,7 @@ static atomic_bool is_reload_wanted;
 static bool is_ready_told;
 static int64_t watchdog_interval_us; /* half of WatchdogSec; 0: none */
 static int64_t watchdog_told_us;
+static _Atomic int64_t turned_us;
 
 static void on_signal(int number)
 {
@@ -128,8 +129,14 @@ void service_stopping(void)
     sd_notify(0, "STOPPING=1");
 }
 
+int64_t service_turned_us(void)
+{
+    return atomic_load_explicit(&turned_us, memory_order_relaxed);
+}
+
 void service_watchdog(int64_t now_us)
 {
+    atomic_store_explicit(&turned_us, now_us, memory_order_relaxed);
     if (watchdog_interval_us == 0 || (watchdog_told_us != 0 && now_us - watchdog_told_us < watchdog_interval_us))
         return;
     watchdog_told_us = now_us;

@@ -1,7 +1,7 @@
 /* service.h - what systemd and an operator's signals want of a long-running program. Works the same without systemd.
  *
  * SIGTERM and SIGINT ask for a clean stop; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
- * Main thread, but service_is_stopping() from any.
+ * Main thread, but service_is_stopping() and service_turned_us() from any.
  */
 #ifndef TALLYMILL_SERVICE_H
 #define TALLYMILL_SERVICE_H
@@ -28,5 +28,8 @@ void service_ready(void);
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void service_stopping(void);
 void service_watchdog(int64_t now_us);
+
+/* When service_watchdog() was last called, or 0. */
+int64_t service_turned_us(void);
 
 #endif

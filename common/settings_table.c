@@ -34,6 +34,8 @@ const struct setting settings_table[] = {
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},
     {"views.refresh", SETTING_CHOICE, "off", 0, 0, "off|hourly|daily", FOR_AGGREGATOR, "when the leader refreshes the materialized views analytics_view_*; off: tallymill refresh does"},
+    {"metrics.listen", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "HOST:PORT that serves /metrics and /health, one port a process; empty: none"},
+    {"metrics.stalled_after", SETTING_DURATION, "1 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "/health says so when work has waited this long and none was done"},
     {"log.level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error", ANY, "the least important line to log"},
     {NULL, SETTING_TEXT, NULL, 0, 0, NULL, 0, NULL},
 };

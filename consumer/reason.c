@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-static const char *const names[REASON_COUNT_OF] = {
+const char *const reason_names[REASON_COUNT_OF + 1] = {
     [REASON_NONE] = "none",
     [REASON_EMPTY] = "empty",
     [REASON_TOMBSTONE] = "tombstone",
@@ -40,5 +40,5 @@ static const char *const names[REASON_COUNT_OF] = {
 const char *reason_name(enum reason reason)
 {
     assert(reason >= REASON_NONE && reason < REASON_COUNT_OF);
-    return names[reason];
+    return reason_names[reason];
 }

@@ -37,6 +37,9 @@ enum reason {
     REASON_COUNT_OF,
 };
 
+/* All names in the order of the enum, ended by NULL. */
+extern const char *const reason_names[REASON_COUNT_OF + 1];
+
 /* The name as stored in tallymill.dead_letters.reason: "dup_key". Static text. */
 const char *reason_name(enum reason reason);
 

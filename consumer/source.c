@@ -17,6 +17,7 @@
 #include "log.h"
 #include "prefetch.h"
 #include "settings.h"
+#include "source_statistics.h"
 #include "start.h"
 
 enum { ASK_TIMEOUT_MS = 5000, WATERMARK_TIMEOUT_MS = 2000 };
@@ -33,6 +34,7 @@ struct source {
     int wanted_count;
     bool assign_pending, revoke_pending, is_closing, is_paused;
     rd_kafka_resp_err_t callback_error;
+    struct source_statistics statistics;
 };
 
 /* ---- opening and closing ---- */
@@ -63,6 +65,14 @@ static void note_error(rd_kafka_t *handle, int code, const char *reason, void *o
     }
 }
 
+static int note_statistics(rd_kafka_t *handle, char *json, size_t length, void *opaque)
+{
+    struct source *source = opaque;
+    (void)handle;
+    source_statistics_read(&source->statistics, json, length);
+    return 0; /* the text stays librdkafka's */
+}
+
 static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *settings, struct error *err)
 {
     struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
@@ -75,6 +85,7 @@ static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "1000"},
         {"max.poll.interval.ms", "300000"},
+        {"statistics.interval.ms", *settings_text(settings, "metrics.listen") ? "2000" : NULL},
         {"client.id", "tallymill-consumer"},
         {"group.instance.id", *instance ? instance : NULL},
         {NULL, NULL},
@@ -97,6 +108,7 @@ static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *
     rd_kafka_conf_set_opaque(conf, source);
     rd_kafka_conf_set_rebalance_cb(conf, note_rebalance);
     rd_kafka_conf_set_error_cb(conf, note_error);
+    rd_kafka_conf_set_stats_cb(conf, note_statistics);
     return conf;
 }
 
@@ -267,6 +279,23 @@ bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *
     const rd_kafka_resp_err_t code =
         rd_kafka_query_watermark_offsets(source->handle, source->topic, topic_partition, low, high, WATERMARK_TIMEOUT_MS);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for the first and last offset");
+}
+
+int64_t source_last_high(const struct source *source, int32_t topic_partition)
+{
+    int64_t low, high;
+    const rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(source->handle, source->topic, topic_partition, &low, &high);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+}
+
+const struct source_statistics *source_statistics(const struct source *source)
+{
+    return &source->statistics;
+}
+
+rd_kafka_t *source_handle(const struct source *source)
+{
+    return source->handle;
 }
 
 bool source_partition_count(struct source *source, int *count, struct error *err)

@@ -17,6 +17,7 @@
 struct error;
 struct settings;
 struct source;
+struct source_statistics;
 
 /* One topic partition that is ours to read. */
 struct source_partition {
@@ -24,6 +25,8 @@ struct source_partition {
     int64_t expected_offset; /* the next offset that may be delivered */
     bool verify_anchor;      /* the first message must be the anchor */
     bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
+    int64_t stored_time_us;  /* Unix time that Kafka gave the last event stored, as far as it was noted; for the metrics */
+    int64_t caught_up_us;    /* Unix time at which nothing was left to store; for the metrics */
 };
 
 enum source_event {
@@ -64,6 +67,14 @@ struct source_partition *source_find(struct source *source, int32_t topic_partit
 /* low and high watermark, asked of the broker: up to 2 s. */
 bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err);
 bool source_partition_count(struct source *source, int *count, struct error *err);
+
+/* The high watermark that came with the last fetch, or -1: nothing is asked. */
+int64_t source_last_high(const struct source *source, int32_t topic_partition);
+
+/* What librdkafka last told of itself; is_known is false where metrics are not shown. */
+const struct source_statistics *source_statistics(const struct source *source);
+
+rd_kafka_t *source_handle(const struct source *source);
 
 /* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set.
  * Stopped ones are not read. */

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "failpoint.h"
 #include "log.h"
+#include "monitor.h"
 #include "postgres.h"
 #include "service.h"
 #include "settings.h"
@@ -91,6 +92,8 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     if (worker->conn && postgres_check_schema(worker->conn, &local) &&
         postgres_exec(worker->conn, session_sql, CONNECT_LIMIT_US, &local)) {
         worker->has_connected = true;
+        metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
+        worker->last_sample_us = 0; /* it is told at once */
         worker->resync = true;
         worker->backoff_us = 0;
         log_info("connected to Postgres", NULL);
@@ -107,6 +110,18 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     log_warn_because(&local, "cannot reach Postgres, trying again", NULL);
     worker_back_off(worker, now_us);
     return true;
+}
+
+/* Between batches nobody else looks at the socket: an idle worker would learn from its next batch that the server had gone. */
+static void look_at_idle_connection(struct worker *worker, int64_t now_us)
+{
+    if (!worker->conn || worker->is_open || now_us - worker->last_look_us < CLOCK_SECOND_US)
+        return;
+    worker->last_look_us = now_us;
+    if (PQconsumeInput(worker->conn) && PQstatus(worker->conn) == CONNECTION_OK)
+        return;
+    log_warn("lost the connection to Postgres while idle", NULL);
+    worker_drop_connection(worker, now_us);
 }
 
 /* ---- reading ---- */
@@ -264,6 +279,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
         *alive = false;
         return true;
     }
+    worker_metrics_retry(worker, &local);
     log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
     worker->resync = true;
     worker_back_off(worker, now_us);
@@ -377,6 +393,8 @@ bool worker_run(struct worker *worker, struct error *err)
         if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err))
             return false;
         summarize(worker, now_us);
+        look_at_idle_connection(worker, now_us);
+        worker_metrics_sample(worker, now_us);
         wait_for_work(worker, clock_now_us());
     }
     if (worker->until_end && !worker->done)
@@ -403,6 +421,7 @@ void worker_close(struct worker *worker, bool leave)
 {
     if (!worker)
         return;
+    monitor_close(worker->monitor);
     finish_open_batch(worker, clock_now_us() + 3 * CLOCK_SECOND_US);
     if (worker->source && worker->reports_due)
         source_report_positions(worker->source);
@@ -413,10 +432,12 @@ void worker_close(struct worker *worker, bool leave)
         rd_kafka_message_destroy(worker->held);
     batch_free(worker->filling);
     batch_free(worker->sending);
+    retention_reset(&worker->retention);
     source_close(worker->source, leave);
     transaction_free(worker->transaction);
     transcoder_free(worker->transcoder);
     catalogue_free(worker->catalogue);
+    metrics_free(worker->metrics);
     free(worker->ends);
     free(worker);
 }

@@ -48,6 +48,7 @@ static bool begin_partition(struct worker *worker, struct source_partition *part
         log_error("events were gone before they were read",
                   "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
                   claim->topic_partition, claim->next_offset, start.offset);
+        metrics_add(worker->metrics, WORKER_GAPS, 0, start.offset - claim->next_offset);
         claim->next_offset = partition->expected_offset = start.offset;
         break;
     case START_NEXT:
@@ -96,6 +97,9 @@ bool worker_assign(struct worker *worker, struct error *err)
     if (!source_assign(worker->source, partitions, count, err))
         goto out;
     worker->resync = worker->assign_wanted = false;
+    metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, 1);
+    if (count > 0)
+        retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
     if (count > 0)
         log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
     done = true;

@@ -49,6 +49,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     stamp_ranges(worker, worker->sending);
     if (!batch_is_empty(worker->sending) && !worker->resync) {
         transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
+        worker->began_us = now_us;
         worker->is_open = true;
     }
     if (!is_retry)
@@ -69,6 +70,7 @@ static void log_dead_letters(const struct worker *worker, const struct batch *ba
 static void take_commit(struct worker *worker, int64_t now_us)
 {
     struct batch *batch = worker->sending;
+    worker_metrics_commit(worker, now_us);
     for (int i = 0; i < batch->range_count; i++) {
         const struct batch_range *range = &batch->ranges[i];
         struct source_partition *partition = source_find(worker->source, range->topic_partition);
@@ -175,6 +177,7 @@ static bool take_failure(struct worker *worker, int64_t now_us, struct error *er
     const char *state = why->sqlstate, *table = transaction_table(worker->transaction);
     worker->retry_sending = true;
     worker->failures++;
+    worker_metrics_retry(worker, why);
     if (strcmp(state, "TM001") == 0) {
         take_fence(worker);
         return true;
@@ -243,6 +246,7 @@ bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
     }
     if (outcome == TRANSACTION_FAILED)
         return take_failure(worker, now_us, err);
+    worker_metrics_retry(worker, transaction_error(worker->transaction));
     log_warn_because(transaction_error(worker->transaction),
                      "lost the connection during a batch: the ledger will tell what became of it", "topic=%s",
                      source_topic(worker->source));

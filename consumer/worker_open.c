@@ -11,6 +11,7 @@
 
 #include "catalogue.h"
 #include "clock.h"
+#include "monitor.h"
 #include "postgres.h"
 #include "prefetch.h"
 #include "settings.h"
@@ -53,7 +54,21 @@ static bool check_database(const char *dsn, struct error *err)
     return good;
 }
 
-struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err)
+/* What is wrong for good is told at once; a server that is away is waited for in the loop, as at any other time. */
+static bool check_ground(struct worker *worker, bool is_check, struct error *err)
+{
+    const struct settings *settings = worker->settings;
+    if (is_check ? !monitor_check(settings, err)
+                 : !monitor_open(&worker->monitor, settings, worker->metrics, &worker->health, err))
+        return false;
+    worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err);
+    if (!worker->catalogue || (!check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
+        return false;
+    error_clear(err);
+    return true;
+}
+
+static struct worker *open_worker(const struct settings *settings, bool until_end, bool is_check, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (!worker) {
@@ -68,11 +83,8 @@ struct worker *worker_open(const struct settings *settings, bool until_end, stru
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
     const int max_rows = (int)settings_int(settings, "batch.max_rows");
-    /* A wrong setting or schema is told at once; a server that is away is waited for in the loop, as at any other time. */
-    if (!(worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err)) ||
-        (!check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
+    if (!worker_metrics_init(worker, err) || !check_ground(worker, is_check, err))
         goto out;
-    error_clear(err);
     const struct transcode_rules rules = rules_from(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
         !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
@@ -88,9 +100,14 @@ out:
     return NULL;
 }
 
+struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err)
+{
+    return open_worker(settings, until_end, false, err);
+}
+
 bool worker_check(const struct settings *settings, struct error *err)
 {
-    struct worker *worker = worker_open(settings, false, err);
+    struct worker *worker = open_worker(settings, false, true, err);
     if (!worker)
         return false;
     printf("settings, topic %s and catalogue: good\n", source_topic(worker->source));

@@ -4,9 +4,13 @@
 
 #include "batch.h"
 #include "error.h"
+#include "health.h"
+#include "metrics.h"
 #include "reaper.h"
+#include "retention.h"
 #include "source.h"
 #include "transaction.h"
+#include "worker_metrics.h"
 
 /* Connecting, with all that is asked once. */
 #define CONNECT_LIMIT_US INT64_C(3000000)
@@ -43,6 +47,13 @@ struct worker {
     int64_t not_before_us; /* backoff: nothing is asked of Postgres earlier */
     int64_t backoff_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
+
+    struct metrics *metrics;
+    struct health health;
+    struct monitor *monitor; /* NULL: nothing is shown */
+    struct retention retention;
+    int64_t began_us; /* the transaction under way */
+    int64_t last_sample_us, last_times_us, last_look_us, near_retention_at_us;
 
     bool until_end, done;
     int64_t *ends; /* until_end: high watermark of each topic partition at the start */

@@ -1,0 +1,184 @@
+/* aggregator_metrics.c - see aggregator_metrics.h.
+ *
+ * Freshness is an age: the statistics hold whatever was committed when the last cycle that left nothing behind began. So it grows
+ * by itself while cycles fail, wait or are slow, whoever is to blame, and needs no clock of another host.
+ */
+#include "aggregator_metrics.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "cycle.h"
+#include "monitor.h"
+#include "rollups.h"
+#include "session.h"
+#include "settings.h"
+
+#define COUNT_EVERY_US (5 * CLOCK_SECOND_US)
+
+enum {
+    LEADER,
+    FRESHNESS,
+    BATCHES_WAITING,
+    DAYS_OPEN,
+    DAYS_DIRTY,
+    DAYS_IN_MEMORY,
+    EVENTS,
+    BATCHES,
+    STATISTICS,
+    REBUILDS,
+    CLOSED,
+    CYCLE_SECONDS,
+    STEP_SECONDS,
+    ROLLUP_RUNS,
+    ROLLUP_FAILURES,
+    ROLLUP_SECONDS,
+    FAILURES,
+    CONNECTED,
+    SET_BYTES,
+    RESIDENT_BYTES,
+    MEMORY_MAX,
+    METRICS_COUNT,
+};
+
+static const char *const steps[] = {
+    [STEP_LOOK] = "look", [STEP_BOOKS] = "books", [STEP_ROWS] = "rows", [STEP_REBUILD] = "rebuild", [STEP_COMMIT] = "commit", NULL};
+
+static const struct metric table[METRICS_COUNT] = {
+    [LEADER] = {.name = "leader", .help = "1 while this one leads, 0 while it stands by", .kind = METRIC_GAUGE},
+    [FRESHNESS] = {.name = "freshness_seconds",
+                   .help = "the statistics hold all that was committed this long ago; told by the leader",
+                   .kind = METRIC_AGE},
+    [BATCHES_WAITING] = {.name = "batches_waiting",
+                         .help = "committed batches that the last cycle left behind",
+                         .kind = METRIC_GAUGE},
+    [DAYS_OPEN] = {.name = "days_open", .help = "days with statistics that are not closed", .kind = METRIC_GAUGE},
+    [DAYS_DIRTY] = {.name = "days_dirty", .help = "days whose statistics wait for a rebuild", .kind = METRIC_GAUGE},
+    [DAYS_IN_MEMORY] = {.name = "days_in_memory", .help = "days whose exact sets are held", .kind = METRIC_GAUGE},
+    [EVENTS] = {.name = "events_total", .help = "events added to days in memory", .kind = METRIC_COUNTER},
+    [BATCHES] = {.name = "batches_total", .help = "batches taken into the statistics", .kind = METRIC_COUNTER},
+    [STATISTICS] = {.name = "statistics_total", .help = "rows of analytics_daily_stats written by adding", .kind = METRIC_COUNTER},
+    [REBUILDS] = {.name = "rebuilds_total", .help = "days rebuilt from their rows", .kind = METRIC_COUNTER},
+    [CLOSED] = {.name = "days_closed_total", .help = "of these, days that were closed by it", .kind = METRIC_COUNTER},
+    [CYCLE_SECONDS] = {.name = "cycle_seconds", .help = "time of the cycles that committed", .kind = METRIC_HISTOGRAM},
+    [STEP_SECONDS] = {.name = "step_seconds_total",
+                      .help = "time by step of a cycle",
+                      .kind = METRIC_COUNTER,
+                      .unit = METRIC_SECONDS,
+                      .label = "step",
+                      .names = steps},
+    [ROLLUP_RUNS] = {.name = "rollup_runs_total", .help = "days of rollups computed, and views refreshed", .kind = METRIC_COUNTER},
+    [ROLLUP_FAILURES] = {.name = "rollup_failures_total",
+                         .help = "of these, and of transactions around them, that failed",
+                         .kind = METRIC_COUNTER},
+    [ROLLUP_SECONDS] = {.name = "rollup_seconds_total",
+                        .help = "time that their queries took",
+                        .kind = METRIC_COUNTER,
+                        .unit = METRIC_SECONDS},
+    [FAILURES] = {.name = "failures_total",
+                  .help = "errors after which everything in memory was forgotten",
+                  .kind = METRIC_COUNTER},
+    [CONNECTED] = {.name = "postgres_connected", .help = "1 while connected to Postgres", .kind = METRIC_GAUGE},
+    [SET_BYTES] = {.name = "set_bytes", .help = "bytes of the exact sets", .kind = METRIC_GAUGE},
+    [RESIDENT_BYTES] = {.name = "resident_bytes", .help = "memory of the process", .kind = METRIC_GAUGE},
+    [MEMORY_MAX] = {.name = "memory_max_bytes", .help = "the setting memory.max", .kind = METRIC_GAUGE},
+};
+
+bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct settings *settings, struct error *err)
+{
+    *shown = (struct aggregator_metrics){.metrics = metrics_new("tallymill_aggregator", table, METRICS_COUNT, err)};
+    if (!shown->metrics)
+        return false;
+    metrics_set(shown->metrics, MEMORY_MAX, 0, settings_int(settings, "memory.max"));
+    metrics_set(shown->metrics, LEADER, 0, 0);
+    metrics_set(shown->metrics, CONNECTED, 0, 0);
+    health_init(&shown->health, "starting", settings_int(settings, "metrics.stalled_after"), clock_now_us());
+    return monitor_open(&shown->monitor, settings, shown->metrics, &shown->health, err);
+}
+
+void aggregator_metrics_close(struct aggregator_metrics *shown)
+{
+    monitor_close(shown->monitor);
+    metrics_free(shown->metrics);
+}
+
+void aggregator_metrics_connected(struct aggregator_metrics *shown)
+{
+    metrics_set(shown->metrics, CONNECTED, 0, 1);
+}
+
+/* What only a leader knows. */
+static void drop_leaders(struct aggregator_metrics *shown)
+{
+    static const int of_leader[] = {BATCHES_WAITING, DAYS_OPEN, DAYS_DIRTY, DAYS_IN_MEMORY, SET_BYTES};
+    metrics_set(shown->metrics, LEADER, 0, 0);
+    for (size_t i = 0; i < sizeof of_leader / sizeof *of_leader; i++)
+        metrics_drop(shown->metrics, of_leader[i]);
+    shown->days_at_us = 0;
+}
+
+void aggregator_metrics_failed(struct aggregator_metrics *shown, int64_t now_us)
+{
+    drop_leaders(shown); /* not its freshness: that goes on ageing until somebody leads */
+    metrics_add(shown->metrics, FAILURES, 0, 1);
+    metrics_set(shown->metrics, CONNECTED, 0, 0);
+    health_set_reason(&shown->health, "Postgres is away, or refuses: see the log", now_us);
+}
+
+void aggregator_metrics_standby(struct aggregator_metrics *shown, int64_t now_us)
+{
+    drop_leaders(shown);
+    metrics_drop(shown->metrics, FRESHNESS);
+    metrics_set(shown->metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
+    health_set_state(&shown->health, "standing by");
+    health_set_reason(&shown->health, NULL, now_us);
+    health_set_work(&shown->health, false, false, now_us);
+}
+
+void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
+                              const struct rollups *rollups, int64_t start_us)
+{
+    struct metrics *metrics = shown->metrics;
+    const bool is_behind = report->has_more || report->waiting_batches > 0;
+    metrics_set(metrics, LEADER, 0, 1);
+    if (report->is_settled)
+        metrics_set(metrics, FRESHNESS, 0, start_us);
+    metrics_set(metrics, BATCHES_WAITING, 0, (int64_t)report->waiting_batches);
+    metrics_set(metrics, DAYS_IN_MEMORY, 0, (int64_t)report->loaded_days);
+    metrics_add(metrics, EVENTS, 0, (int64_t)report->events);
+    metrics_add(metrics, BATCHES, 0, (int64_t)report->batches);
+    metrics_add(metrics, STATISTICS, 0, (int64_t)report->statistics);
+    metrics_add(metrics, REBUILDS, 0, (int64_t)report->rebuilt);
+    metrics_add(metrics, CLOSED, 0, (int64_t)report->closed);
+    if (report->did_run)
+        metrics_observe(metrics, CYCLE_SECONDS, report->took_us);
+    for (int i = 0; i < STEP_COUNT; i++)
+        metrics_add(metrics, STEP_SECONDS, i, report->step_us[i]);
+    metrics_set(metrics, ROLLUP_RUNS, 0, rollups->runs);
+    metrics_set(metrics, ROLLUP_FAILURES, 0, rollups->failures);
+    metrics_set(metrics, ROLLUP_SECONDS, 0, rollups->took_us);
+    metrics_set(metrics, SET_BYTES, 0, (int64_t)cycle->shelf.budget.used_bytes);
+    metrics_set(metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
+    const int64_t now_us = clock_now_us();
+    health_set_state(&shown->health, "leading");
+    health_set_reason(&shown->health, NULL, now_us);
+    health_set_work(&shown->health, is_behind, report->batches > 0 || report->rebuilt > 0, now_us);
+}
+
+bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err)
+{
+    if (!shown->monitor || now_us < shown->days_at_us)
+        return true;
+    shown->days_at_us = now_us + COUNT_EVERY_US;
+    PGresult *result =
+        session_ask(session, COUNT_EVERY_US,
+                    "SELECT count(*) FILTER (WHERE closed_at IS NULL), count(*) FILTER (WHERE dirty_since IS NOT NULL) "
+                    "FROM tallymill.days",
+                    0, NULL, err);
+    if (!result)
+        return false;
+    metrics_set(shown->metrics, DAYS_OPEN, 0, strtoll(PQgetvalue(result, 0, 0), NULL, 10));
+    metrics_set(shown->metrics, DAYS_DIRTY, 0, strtoll(PQgetvalue(result, 0, 1), NULL, 10));
+    PQclear(result);
+    return true;
+}

@@ -1,0 +1,42 @@
+/* aggregator_metrics.h - what an aggregator shows: set after each cycle, and what only the database knows every 5 s. Main thread.
+ */
+#ifndef TALLYMILL_AGGREGATOR_METRICS_H
+#define TALLYMILL_AGGREGATOR_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "health.h"
+#include "metrics.h"
+
+struct cycle;
+struct cycle_report;
+struct error;
+struct monitor;
+struct rollups;
+struct session;
+struct settings;
+
+struct aggregator_metrics {
+    struct metrics *metrics;
+    struct health health;
+    struct monitor *monitor; /* NULL: nothing is shown */
+    int64_t days_at_us;      /* when the days are counted again */
+};
+
+/* Shows them from now on, where metrics.listen says so. */
+bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct settings *settings, struct error *err);
+void aggregator_metrics_close(struct aggregator_metrics *shown);
+
+/* What happened: connected; something failed and is tried again; another one leads; a cycle of ours that began at start_us went
+ * well. */
+void aggregator_metrics_connected(struct aggregator_metrics *shown);
+void aggregator_metrics_failed(struct aggregator_metrics *shown, int64_t now_us);
+void aggregator_metrics_standby(struct aggregator_metrics *shown, int64_t now_us);
+void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
+                              const struct rollups *rollups, int64_t start_us);
+
+/* Counts open and waiting days, when it is time. False: the session failed. */
+bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* retention.h - how long the topic keeps its messages (retention.ms), asked of the broker without waiting.
+ *
+ * Only to warn in time. A cluster that does not let us read the topic's configuration leaves it unknown. Main thread.
+ */
+#ifndef TALLYMILL_RETENTION_H
+#define TALLYMILL_RETENTION_H
+
+#include <stdint.h>
+
+#include <librdkafka/rdkafka.h>
+
+struct retention {
+    rd_kafka_queue_t *answers; /* NULL: nothing was asked, or it is answered */
+    int64_t keeps_us;          /* 0: unknown, or for ever */
+};
+
+/* Asks; an answer that is still to come is dropped. */
+void retention_ask(struct retention *retention, rd_kafka_t *handle, const char *topic);
+
+/* Takes the answer if it is there. */
+void retention_look(struct retention *retention);
+
+/* Before the handle is closed. */
+void retention_reset(struct retention *retention);
+
+#endif

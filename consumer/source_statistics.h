@@ -1,0 +1,18 @@
+/* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, and who answers. */
+#ifndef TALLYMILL_SOURCE_STATISTICS_H
+#define TALLYMILL_SOURCE_STATISTICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct source_statistics {
+    bool is_known;
+    int64_t queue_messages, queue_bytes; /* fetched, and not taken yet */
+    int brokers_up;
+};
+
+/* Reads one statistics object; what cannot be read leaves *statistics as it was. */
+void source_statistics_read(struct source_statistics *statistics, const char *json, size_t length);
+
+#endif
