@@ -155,17 +155,17 @@ static bool show_totals(struct audit *audit, struct error *err)
 }
 
 /* Everything that can be looked at; false only when the looking failed. */
-static bool look(struct audit *audit, bool deep, bool no_kafka, struct error *err)
+static bool look(struct audit *audit, struct error *err)
 {
     if (!show_totals(audit, err)) {
         return false;
     }
     for (int i = 0; i < CHECKS; i++) {
-        if ((deep || !checks[i].is_deep) && !run_check(audit, &checks[i], err)) {
+        if ((audit->is_deep || !checks[i].is_deep) && !run_check(audit, &checks[i], err)) {
             return false;
         }
     }
-    if (no_kafka) {
+    if (audit->is_without_kafka) {
         snprintf(audit->kafka_silence, sizeof audit->kafka_silence, "it was not asked: --no-kafka");
         return true;
     }
@@ -178,20 +178,20 @@ static bool look(struct audit *audit, bool deep, bool no_kafka, struct error *er
     return true;
 }
 
-static const char *verdict_word(const struct audit *audit, bool no_kafka)
+static const char *verdict_word(const struct audit *audit)
 {
-    return audit->damages > 0 ? "damaged" : audit->kafka_silence[0] != '\0' && !no_kafka ? "not proven" : "ok";
+    return audit->damages > 0 ? "damaged" : audit->kafka_silence[0] != '\0' && !audit->is_without_kafka ? "not proven" : "ok";
 }
 
 /* One line, the last of the output. */
-static void print_verdict(const struct audit *audit, bool no_kafka)
+static void print_verdict(const struct audit *audit)
 {
     char consumed[TERMINAL_NUMBER_BYTES], number[TERMINAL_NUMBER_BYTES];
     if (audit->damages > 0) {
         printf("DAMAGED: %s problems, each named above.\n", terminal_number(number, audit->damages));
         return;
     }
-    if (audit->kafka_silence[0] != '\0' && !no_kafka) {
+    if (audit->kafka_silence[0] != '\0' && !audit->is_without_kafka) {
         fputs("NOT PROVEN: the database's books hold, but Kafka could not be compared: ", stdout);
         terminal_text(stdout, audit->kafka_silence);
         fputc('\n', stdout);
@@ -203,7 +203,7 @@ static void print_verdict(const struct audit *audit, bool no_kafka)
     } else {
         fputs(", nothing is lost and nothing is stored twice", stdout);
     }
-    if (no_kafka) {
+    if (audit->is_without_kafka) {
         fputs("; Kafka was not asked", stdout);
     } else if (audit->unread > 0) {
         printf("; %s are still to be read", terminal_number(number, audit->unread));
@@ -213,12 +213,12 @@ static void print_verdict(const struct audit *audit, bool no_kafka)
     fputs(".\n", stdout);
 }
 
-static int finish(struct audit *audit, bool no_kafka)
+static int finish(struct audit *audit)
 {
-    const char *word = verdict_word(audit, no_kafka);
+    const char *word = verdict_word(audit);
     int exit_code = strcmp(word, "ok") == 0 ? 0 : 1;
     if (!audit->as_json) {
-        print_verdict(audit, no_kafka);
+        print_verdict(audit);
         return exit_code;
     }
     json_object_set_new(audit->json, "rows_counted", json_integer(audit->rows_counted));
@@ -226,6 +226,27 @@ static int finish(struct audit *audit, bool no_kafka)
     json_object_set_new(audit->json, "kafka", json_string(audit->kafka_silence[0] ? audit->kafka_silence : "compared"));
     json_object_set_new(audit->json, "verdict", json_string(word));
     return answer_print(audit->json) ? exit_code : 1;
+}
+
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    struct audit *audit = context;
+    int exit_code = 0;
+    audit->settings = command->settings;
+    if (command->argument_count > 0) {
+        error_set(err, ERROR_USAGE, "%s: audit takes no arguments", command->arguments[0]);
+    } else if (!(audit->json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
+        error_set(err, ERROR_RETRY, "out of memory");
+    } else if ((audit->snapshot = snapshot_open(command->settings, "tallymill audit", err)) != NULL) {
+        if (command->check) {
+            puts("settings, server and schema are in order");
+        } else if (look(audit, err)) {
+            exit_code = finish(audit);
+        }
+    }
+    json_decref(audit->json);
+    snapshot_close(audit->snapshot);
+    return exit_code;
 }
 
 static const struct cli audit_cli = {
@@ -240,39 +261,16 @@ static const struct cli audit_cli = {
 
 int audit_run(int argc, char **argv)
 {
-    bool deep = false, no_kafka = false;
     struct audit audit = {0};
     const struct cli_option options[] = {
         {.name = "deep",
          .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)",
-         .flag = &deep},
-        {.name = "no-kafka", .help = "check the database only", .flag = &no_kafka},
+         .flag = &audit.is_deep},
+        {.name = "no-kafka", .help = "check the database only", .flag = &audit.is_without_kafka},
         {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
         {.name = NULL},
     };
     struct cli cli = audit_cli;
-    struct cli_result result = {0};
-    struct error err = {0};
-    int exit_code = 0;
     cli.options = options;
-    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
-        return exit_code;
-    }
-    audit.settings = result.settings;
-    if (result.argument_count > 0) {
-        error_set(&err, ERROR_USAGE, "%s: audit takes no arguments", result.arguments[0]);
-    } else if (!(audit.json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
-        error_set(&err, ERROR_RETRY, "out of memory");
-    } else if ((audit.snapshot = snapshot_open(result.settings, "tallymill audit", &err)) != NULL && result.check) {
-        puts("settings, server and schema are in order");
-    } else if (audit.snapshot && look(&audit, deep, no_kafka, &err)) {
-        exit_code = finish(&audit, no_kafka);
-    }
-    if (err.kind != ERROR_NONE) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    json_decref(audit.json);
-    snapshot_close(audit.snapshot);
-    settings_free(result.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &audit);
 }

@@ -16,10 +16,10 @@ struct snapshot;
 struct audit {
     const struct settings *settings;
     struct snapshot *snapshot;
-    bool as_json;
-    int64_t damages;          /* of all checks */
-    int64_t check_damages;    /* of the check at hand */
-    int64_t consumed, unread; /* offsets of all topics */
+    bool as_json, is_deep, is_without_kafka; /* the options */
+    int64_t damages;                         /* of all checks */
+    int64_t check_damages;                   /* of the check at hand */
+    int64_t consumed, unread;                /* offsets of all topics */
     int64_t gaps, skipped;
     int64_t rows_counted;
     char kafka_silence[ERROR_TEXT_BYTES]; /* why Kafka was not compared; "" when it was */

@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cli.h"
+#include "error.h"
 #include "nearest.h"
+#include "settings.h"
 
 const struct command commands[] = {
     {"migrate", "make or update the schema, the topic and the months ahead; safe to repeat", migrate_run},
@@ -50,6 +53,23 @@ int command_place(int argc, char **argv)
         }
     }
     return 0;
+}
+
+int command_work(const struct cli *cli, int argc, char **argv,
+                 int (*work)(void *context, const struct cli_result *command, struct error *err), void *context)
+{
+    struct cli_result command = {0};
+    struct error err = {0};
+    int exit_code = 0;
+    if (!cli_start(cli, argc, argv, &command, &exit_code)) {
+        return exit_code;
+    }
+    exit_code = work(context, &command, &err);
+    if (err.kind != ERROR_NONE) {
+        exit_code = cli_fail(cli, &err);
+    }
+    settings_free(command.settings);
+    return exit_code;
 }
 
 void command_to_front(char **argv, int place)

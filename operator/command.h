@@ -7,6 +7,10 @@
 
 #include <stdbool.h>
 
+struct cli;
+struct cli_result;
+struct error;
+
 struct command {
     const char *name;
     const char *summary; /* one line of `tallymill --help` */
@@ -34,6 +38,11 @@ const char *command_nearest(const char *typed);
 /* The place of the command in argv: the first word that is no option and no option's argument (of --config and --set, which
  * all commands share, so that `tallymill --config FILE status` works too). 0: there is none. */
 int command_place(int argc, char **argv);
+
+/* What all commands have in common: reads options and settings as `cli` says, runs `work`, and tells its error, if it set one, on
+ * stderr. `work` gets the context, and answers with the exit code that counts where it set no error. Returns the exit code. */
+int command_work(const struct cli *cli, int argc, char **argv,
+                 int (*work)(void *context, const struct cli_result *command, struct error *err), void *context);
 
 /* Moves argv[place] to argv[1]; the others keep their order. */
 void command_to_front(char **argv, int place);

@@ -190,6 +190,18 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
     return error_set(err, ERROR_USAGE, "%s: dlq knows list, show and replay", action);
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    struct dlq *dlq = context;
+    dlq->settings = command->settings;
+    dlq->choice.topic = settings_text(command->settings, "topics.events");
+    if (read_place(dlq, err)) {
+        run(dlq, command, err);
+    }
+    PQfinish(dlq->conn);
+    return 0;
+}
+
 int dlq_run(int argc, char **argv)
 {
     struct dlq dlq = {0};
@@ -213,18 +225,5 @@ int dlq_run(int argc, char **argv)
         .options = options,
         .programs = FOR_OPERATOR,
     };
-    struct cli_result command = {0};
-    struct error err = {0};
-    int exit_code = 0;
-    if (!cli_start(&cli, argc, argv, &command, &exit_code)) {
-        return exit_code;
-    }
-    dlq.settings = command.settings;
-    dlq.choice.topic = settings_text(command.settings, "topics.events");
-    if (!read_place(&dlq, &err) || !run(&dlq, &command, &err)) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    PQfinish(dlq.conn);
-    settings_free(command.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &dlq);
 }

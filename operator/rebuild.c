@@ -166,6 +166,20 @@ static bool run(struct rebuild *rebuild, const struct settings *settings, const 
     return true;
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    struct rebuild *rebuild = context;
+    struct day_range range = {{0}, {0}};
+    if (command->argument_count != 1 && !command->check)
+        error_set(err, ERROR_USAGE, "which days? tallymill rebuild FIRST..LAST, as 2026-11-01..2026-11-24");
+    else if (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err))
+        run(rebuild, command->settings, &range, command->check, err);
+    PQclear(rebuild->days);
+    PQfinish(rebuild->conn);
+    free(rebuild->rows);
+    return 0;
+}
+
 int rebuild_run(int argc, char **argv)
 {
     struct rebuild rebuild = {0};
@@ -185,21 +199,5 @@ int rebuild_run(int argc, char **argv)
         .options = options,
         .programs = FOR_OPERATOR,
     };
-    struct cli_result command = {0};
-    struct error err = {0};
-    struct day_range range = {{0}, {0}};
-    int exit_code = 0;
-    if (!cli_start(&cli, argc, argv, &command, &exit_code))
-        return exit_code;
-    if (command.argument_count != 1 && !command.check)
-        error_set(&err, ERROR_USAGE, "which days? tallymill rebuild FIRST..LAST, as 2026-11-01..2026-11-24");
-    if (err.kind == ERROR_NONE && (command.argument_count == 0 || day_range_parse(command.arguments[0], &range, &err)))
-        run(&rebuild, command.settings, &range, command.check, &err);
-    if (err.kind != ERROR_NONE)
-        exit_code = cli_fail(&cli, &err);
-    PQclear(rebuild.days);
-    PQfinish(rebuild.conn);
-    free(rebuild.rows);
-    settings_free(command.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &rebuild);
 }

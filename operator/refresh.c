@@ -68,6 +68,29 @@ static bool check_words(const struct cli_result *result, struct error *err)
     return true;
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    const bool as_json = *(const bool *)context;
+    int exit_code = 0;
+    PGconn *conn = NULL;
+    json_t *json = json_array();
+    bool succeeded = check_words(command, err) &&
+                     (conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill refresh", OPEN_US, err)) &&
+                     postgres_check_schema(conn, err) &&
+                     postgres_exec(conn, "SET statement_timeout = 0; SET lock_timeout = '60s'", SHORT_US, err);
+    for (int v = 0; v < VIEWS && succeeded && !command->check; v++) {
+        succeeded = !is_wanted(views[v], command) || refresh(conn, views[v], as_json, json, err);
+    }
+    if (succeeded && command->check) {
+        puts("settings, server and schema are in order");
+    } else if (as_json && !answer_print(json)) {
+        exit_code = 1;
+    }
+    json_decref(json);
+    PQfinish(conn);
+    return exit_code;
+}
+
 static const struct cli refresh_cli = {
     .program = "tallymill refresh",
     .usage = "[OPTION ...] [daily] [funnel] [conversion] [performance]",
@@ -86,32 +109,6 @@ int refresh_run(int argc, char **argv)
         {.name = NULL},
     };
     struct cli cli = refresh_cli;
-    struct cli_result result = {0};
-    struct error err = {0};
-    int exit_code = 0;
     cli.options = options;
-    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
-        return exit_code;
-    }
-    PGconn *conn = NULL;
-    json_t *json = json_array();
-    bool succeeded = check_words(&result, &err) &&
-                     (conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill refresh", OPEN_US, &err)) &&
-                     postgres_check_schema(conn, &err) &&
-                     postgres_exec(conn, "SET statement_timeout = 0; SET lock_timeout = '60s'", SHORT_US, &err);
-    for (int v = 0; v < VIEWS && succeeded && !result.check; v++) {
-        succeeded = !is_wanted(views[v], &result) || refresh(conn, views[v], as_json, json, &err);
-    }
-    if (succeeded && result.check) {
-        puts("settings, server and schema are in order");
-    } else if (as_json && !answer_print(json)) {
-        exit_code = 1;
-    }
-    if (!succeeded) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    json_decref(json);
-    PQfinish(conn);
-    settings_free(result.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &as_json);
 }

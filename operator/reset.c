@@ -99,6 +99,16 @@ static bool run(struct reset *reset, const struct settings *settings, bool is_ch
     return is_done;
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    if (command->argument_count > 0) {
+        error_set(err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command->arguments[0]);
+    } else {
+        run(context, command->settings, command->check, err);
+    }
+    return 0;
+}
+
 int reset_run(int argc, char **argv)
 {
     struct reset reset = {0};
@@ -120,18 +130,5 @@ int reset_run(int argc, char **argv)
         .options = options,
         .programs = FOR_OPERATOR,
     };
-    struct cli_result command = {0};
-    struct error err = {0};
-    int exit_code = 0;
-    if (!cli_start(&cli, argc, argv, &command, &exit_code)) {
-        return exit_code;
-    }
-    if (command.argument_count > 0) {
-        error_set(&err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command.arguments[0]);
-    }
-    if (err.kind != ERROR_NONE || !run(&reset, command.settings, command.check, &err)) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    settings_free(command.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &reset);
 }

@@ -26,6 +26,7 @@ enum { KAFKA_TIMEOUT_MS = 5000 };
 
 struct status {
     const struct settings *settings;
+    bool as_json;
     PGresult *topic_partitions, *totals, *statistics, *days, *rollups;
     struct topic topic; /* of topics.events */
     char kafka_silence[ERROR_TEXT_BYTES];
@@ -249,6 +250,32 @@ static bool print_text(const struct status *status)
     return fflush(stdout) == 0;
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    struct status *status = context;
+    int exit_code = 0;
+    status->settings = command->settings;
+    if (command->argument_count > 0) {
+        error_set(err, ERROR_USAGE, "%s: status takes no arguments", command->arguments[0]);
+    } else if (ask_database(status, err)) {
+        ask_kafka(status);
+        if (!command->check) {
+            exit_code = (status->as_json ? print_json(status) : print_text(status)) ? 0 : 1;
+        } else if (status->kafka_silence[0] != '\0') {
+            error_set(err, ERROR_RETRY, "%s", status->kafka_silence);
+        } else {
+            puts("settings, servers and schema are in order");
+        }
+    }
+    topic_free(&status->topic);
+    PQclear(status->topic_partitions);
+    PQclear(status->totals);
+    PQclear(status->statistics);
+    PQclear(status->days);
+    PQclear(status->rollups);
+    return exit_code;
+}
+
 static const struct cli status_cli = {
     .program = "tallymill status",
     .usage = "[OPTION ...]",
@@ -262,42 +289,12 @@ static const struct cli status_cli = {
 
 int status_run(int argc, char **argv)
 {
-    bool as_json = false;
+    struct status status = {0};
     const struct cli_option options[] = {
-        {.name = "json", .help = "answer with one JSON object", .flag = &as_json},
+        {.name = "json", .help = "answer with one JSON object", .flag = &status.as_json},
         {.name = NULL},
     };
     struct cli cli = status_cli;
-    struct cli_result result = {0};
-    struct error err = {0};
-    struct status status = {0};
-    int exit_code = 0;
     cli.options = options;
-    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
-        return exit_code;
-    }
-    status.settings = result.settings;
-    if (result.argument_count > 0) {
-        error_set(&err, ERROR_USAGE, "%s: status takes no arguments", result.arguments[0]);
-    } else if (ask_database(&status, &err)) {
-        ask_kafka(&status);
-        if (!result.check) {
-            exit_code = (as_json ? print_json(&status) : print_text(&status)) ? 0 : 1;
-        } else if (status.kafka_silence[0] != '\0') {
-            error_set(&err, ERROR_RETRY, "%s", status.kafka_silence);
-        } else {
-            puts("settings, servers and schema are in order");
-        }
-    }
-    if (err.kind != ERROR_NONE) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    topic_free(&status.topic);
-    PQclear(status.topic_partitions);
-    PQclear(status.totals);
-    PQclear(status.statistics);
-    PQclear(status.days);
-    PQclear(status.rollups);
-    settings_free(result.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &status);
 }

@@ -199,6 +199,29 @@ static int finish(const struct verification *verification)
     return exit_code;
 }
 
+static int work(void *context, const struct cli_result *command, struct error *err)
+{
+    struct verification *verification = context;
+    struct day_range range = {{0}, {0}};
+    int exit_code = 0;
+    if (command->argument_count > 1) {
+        error_set(err, ERROR_USAGE, "%s: verify takes one day or one range of days", command->arguments[1]);
+    } else if (!(verification->json =
+                     json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
+        error_set(err, ERROR_RETRY, "out of memory");
+    } else if ((command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
+               (verification->snapshot = snapshot_open(command->settings, "tallymill verify", err)) != NULL) {
+        if (command->check) {
+            puts("settings, server and schema are in order");
+        } else if (compare(verification, &range, err)) {
+            exit_code = finish(verification);
+        }
+    }
+    json_decref(verification->json);
+    snapshot_close(verification->snapshot);
+    return exit_code;
+}
+
 static const struct cli verify_cli = {
     .program = "tallymill verify",
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
@@ -214,37 +237,11 @@ static const struct cli verify_cli = {
 int verify_run(int argc, char **argv)
 {
     struct verification verification = {0};
-    struct day_range range = {{0}, {0}};
     const struct cli_option options[] = {
         {.name = "json", .help = "answer with one JSON object", .flag = &verification.as_json},
         {.name = NULL},
     };
     struct cli cli = verify_cli;
-    struct cli_result result = {0};
-    struct error err = {0};
-    int exit_code = 0;
     cli.options = options;
-    if (!cli_start(&cli, argc, argv, &result, &exit_code)) {
-        return exit_code;
-    }
-    if (result.argument_count > 1) {
-        error_set(&err, ERROR_USAGE, "%s: verify takes one day or one range of days", result.arguments[1]);
-    } else if (!(verification.json =
-                     json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
-        error_set(&err, ERROR_RETRY, "out of memory");
-    } else if ((result.argument_count == 0 || day_range_parse(result.arguments[0], &range, &err)) &&
-               (verification.snapshot = snapshot_open(result.settings, "tallymill verify", &err)) != NULL) {
-        if (result.check) {
-            puts("settings, server and schema are in order");
-        } else if (compare(&verification, &range, &err)) {
-            exit_code = finish(&verification);
-        }
-    }
-    if (err.kind != ERROR_NONE) {
-        exit_code = cli_fail(&cli, &err);
-    }
-    json_decref(verification.json);
-    snapshot_close(verification.snapshot);
-    settings_free(result.settings);
-    return exit_code;
+    return command_work(&cli, argc, argv, work, &verification);
 }
