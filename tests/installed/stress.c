@@ -101,6 +101,7 @@ int main(int argc, char **argv)
 {
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", "ignored:1"},
                                        {"kafka.test.mock.num.brokers", "1"},
+                                       {"kafka.allow.auto.create.topics", "true"},
                                        {"queue.size", "256 KiB"},
                                        {argc > 1 ? "spool.dir" : NULL, argc > 1 ? argv[1] : NULL},
                                        {NULL, NULL}};

@@ -61,6 +61,7 @@ int main(void)
 {
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", "ignored:1"},
                                        {"kafka.test.mock.num.brokers", "1"},
+                                       {"kafka.allow.auto.create.topics", "true"},
                                        {"publish.timeout.ms", "1000"},
                                        {NULL, NULL}};
     struct tally_error err;

@@ -423,6 +423,7 @@ static struct tally_producer *open_producer(const char *path, const char *server
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", server == NULL ? "ignored:1" : server},
                                        {"spool.dir", path},
                                        {"spool.sync", sync},
+                                       {"kafka.allow.auto.create.topics", "true"},
                                        {server == NULL ? "kafka.test.mock.num.brokers" : "kafka.client.id", "1"},
                                        {NULL, NULL}};
     struct tally_error err;
