@@ -2,7 +2,7 @@
 
     builds        what each group needs, each log in build/logs/; the jars of the private Kafka meanwhile
     unit          ctest in the release and the asan build; Criterion's own count of tests, not of programs
-    others        pytest in the folder of that name
+    others        pytest in the folder of that name, or a variant (variants.py): both groups again, built otherwise
 
 The run has a folder of its own in the temporary directory, handed to the tests as TALLYMILL_TEST_DIR, in which they
 keep their stacks. We hold a lock in it while we live. Where an earlier run's folder is without its owner, that run was
@@ -23,6 +23,7 @@ import time
 import xml.etree.ElementTree as xml
 
 import reaper
+from variants import VARIANTS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TESTS = os.path.join(ROOT, "tests")
@@ -36,6 +37,7 @@ BUILDS = {
     "asan": ["-DTALLYMILL_TESTS=ON", "-DCMAKE_C_COMPILER=clang"],
     "check": ["-DTALLYMILL_TESTS=OFF"],
     "fuzz": [],
+    "tsan": ["-DTALLYMILL_TESTS=ON"],
 }
 # What a group needs, where that is not the programs of the first three builds and servers.
 BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": []}
@@ -79,31 +81,35 @@ def logged(name, command, seconds, **options):
             return None
 
 
-def build(preset):
-    """Configure and build one preset."""
+def must(what, name, command, **options):
+    """A step of a build; its log is build/logs/NAME.log."""
+    if logged(name, command, BUILD_SECONDS, cwd=ROOT, **options) != 0:
+        path = os.path.join(LOGS, name + ".log")
+        raise Failed("%s failed; the end of %s:\n%s" % (what, path, tail(path)))
+
+
+def build(preset, folder=None, env=None):
+    """Configure and build one preset, in its own folder or another."""
     start = time.monotonic()
-    name = "build-" + preset
-    steps = (["cmake", "--preset", preset] + BUILDS[preset],
-             ["cmake", "--build", os.path.join(ROOT, FOLDERS[preset])])
-    for step in steps:
-        if logged(name, step, BUILD_SECONDS, cwd=ROOT) != 0:
-            path = os.path.join(LOGS, name + ".log")
-            raise Failed("the %s build failed; the end of %s:\n%s" % (preset, path, tail(path)))
-    say("built %s (%d s)" % (preset, time.monotonic() - start))
+    folder = folder or FOLDERS[preset]
+    path = os.path.join(ROOT, folder)
+    for step in (["cmake", "--preset", preset, "-B", path] + BUILDS[preset], ["cmake", "--build", path]):
+        must("the %s build" % folder, folder.replace("/", "-"), step, env=env)
+    say("built %s (%d s)" % (folder, time.monotonic() - start))
 
 
-def unit(count):
-    """The Criterion programs, in both builds."""
-    for preset in ("release", "asan"):
+def unit(count, folders, env=None):
+    """The Criterion programs of these builds."""
+    for folder in folders:
         start = time.monotonic()
-        result = os.path.join(LOGS, "unit-%s.xml" % preset)
-        name = "unit-" + preset
-        logged(name, ["ctest", "--test-dir", os.path.join(ROOT, FOLDERS[preset]), "--output-junit", result,
+        name = "unit-" + folder.replace("/", "-")
+        result = os.path.join(LOGS, name + ".xml")
+        logged(name, ["ctest", "--test-dir", os.path.join(ROOT, folder), "--output-junit", result,
                       "--output-on-failure", "--test-output-size-passed", "10000000",
-                      "--test-output-size-failed", "10000000", "-j", str(os.cpu_count() or 1)], GROUP_SECONDS)
+                      "--test-output-size-failed", "10000000", "-j", str(os.cpu_count() or 1)], GROUP_SECONDS, env=env)
         passed, failed = read_ctest(result)
         count.add(passed, failed)
-        say("unit tests, %s: %d passed, %d failed (%d s)" % (preset, passed, failed, time.monotonic() - start))
+        say("unit tests, %s: %d passed, %d failed (%d s)" % (folder, passed, failed, time.monotonic() - start))
 
 
 def read_ctest(path):
@@ -127,13 +133,13 @@ def read_ctest(path):
     return passed, failed
 
 
-def pytests(group, arguments, run_folder, count):
-    """The pytest files of one folder; what pytest says is shown as it comes."""
+def pytests(group, arguments, run_folder, count, words=None, env=None):
+    """The pytest files of one folder, or what `words` name; what pytest says is shown as it comes."""
     result = os.path.join(LOGS, group + ".xml")
-    command = [sys.executable, "-B", "-m", "pytest", group, "-ra", "--tb=short", "--durations=10", "--color=auto",
+    command = [sys.executable, "-B", "-m", "pytest", *(words or [group]), "-ra", "--tb=short", "--durations=10", "--color=auto",
                "-p", "no:cacheprovider", "--junitxml", result] + arguments
     process = subprocess.Popen(command, cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env=dict(os.environ, TALLYMILL_TEST_DIR=run_folder))
+                               stderr=subprocess.STDOUT, env=dict(os.environ if env is None else env, TALLYMILL_TEST_DIR=run_folder))
     try:
         timer_end = time.monotonic() + GROUP_SECONDS
         with open(os.path.join(LOGS, group + ".log"), "wb") as log:
@@ -200,9 +206,9 @@ def parse(words):
         words = words[:words.index("--")]
     groups = words or ["unit", "integration"]
     for group in groups:
-        if group != "unit" and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
+        if group != "unit" and group not in VARIANTS and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
             known = sorted({os.path.basename(os.path.dirname(p)) for p in glob.glob(os.path.join(TESTS, "*", "test_*.py"))})
-            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known)), file=sys.stderr)
+            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known + sorted(VARIANTS))), file=sys.stderr)
             sys.exit(2)
     return groups, arguments
 
@@ -211,7 +217,7 @@ def run(groups, arguments, run_folder, count):
     servers = None
     if any(group not in BUILDS_OF for group in groups):
         servers = subprocess.Popen([STACK, "fetch"], stdin=subprocess.DEVNULL)
-    wanted = [preset for group in groups for preset in BUILDS_OF.get(group, ["release", "asan", "check"])]
+    wanted = [preset for group in groups if group not in VARIANTS for preset in BUILDS_OF.get(group, ["release", "asan", "check"])]
     for preset in BUILDS:
         if preset in wanted:
             build(preset)
@@ -219,10 +225,25 @@ def run(groups, arguments, run_folder, count):
         raise Failed("deploy/stack could not fetch the private Kafka")
     for group in groups:
         say(group)
-        if group == "unit":
-            unit(count)
+        if group in VARIANTS:
+            run_variant(VARIANTS[group], arguments, run_folder, count)
+        elif group == "unit":
+            unit(count, [FOLDERS["release"], FOLDERS["asan"]])
         else:
             pytests(group, arguments, run_folder, count)
+
+
+def run_variant(variant, arguments, run_folder, count):
+    """Unit and integration tests again, on builds of the variant's own."""
+    env = variant.environment(ROOT)
+    if variant.prepare:
+        start = time.monotonic()
+        must(" ".join(variant.prepare), variant.name + "-prepare", variant.prepare)
+        say("%s (%d s)" % (" ".join(variant.prepare), time.monotonic() - start))
+    for preset in variant.presets:
+        build(preset, variant.folder(preset), env)
+    unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
+    pytests("integration", arguments, run_folder, count, variant.words, env)
 
 
 def tell_left_overs():

@@ -68,7 +68,13 @@ Test(service, survives_a_closed_pipe, .init = open_service, .fini = service_clos
     cr_expect_not(service_is_stopping());
 }
 
-Test(service, ends_at_once_at_the_second_stop)
+#ifdef __SANITIZE_THREAD__ /* it never delivers signals in a child forked beside other threads, as Criterion's are */
+#define NO_SIGNALS_IN_CHILD true
+#else
+#define NO_SIGNALS_IN_CHILD false
+#endif
+
+Test(service, ends_at_once_at_the_second_stop, .disabled = NO_SIGNALS_IN_CHILD)
 {
     pid_t pid = fork();
     cr_assert_geq(pid, 0);

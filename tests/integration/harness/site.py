@@ -19,7 +19,7 @@ from .program import Program, binary, environment, run
 from .publisher import Publisher
 from .waiting import wait_until
 
-SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:")
+SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 SESSION_TIMEOUT_SECONDS = 6  # the shortest that a broker allows by default
 
 FOLDED = """

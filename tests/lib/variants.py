@@ -1,0 +1,44 @@
+"""Variants of the suite, by name: unit and integration tests once more, on programs that are built otherwise.
+
+    tests/run newest-librdkafka    everything, on the newest librdkafka (tests/librdkafka) instead of the distribution's
+    tests/run tsan                 unit tests, and the integration tests in which our threads meet, under the thread sanitizer
+
+They take long and find what changes rarely, so they are no part of the daily run. Their builds lie in build-NAME/.
+"""
+
+import os
+
+
+class Variant:
+    def __init__(self, name, presets, prepare=None, words=None, build_of=None, **environment):
+        self.name = name
+        self.presets = presets              # what is built, of CMakePresets.json
+        self.prepare = prepare              # a command that comes first
+        self.words = words                  # the integration tests, as pytest is told; None: all
+        self.build_of = build_of or {}      # the preset that stands in for another one
+        self.more = environment             # {root} stands for the checkout
+
+    def folder(self, preset):
+        return "build-%s/%s" % (self.name, self.build_of.get(preset, preset))
+
+    def environment(self, root):
+        """The environment in which it is built and run: the tests find their programs by it (integration/harness/program.py)."""
+        made = dict(os.environ, **{name: text.format(root=root) for name, text in self.more.items()})
+        for preset in ("release", "asan", "check"):
+            made["TALLYMILL_BUILD_" + preset.upper()] = os.path.join(root, self.folder(preset))
+        return made
+
+
+VARIANTS = {variant.name: variant for variant in (
+    Variant("newest-librdkafka", ("release", "asan", "check"),
+            prepare=["tests/librdkafka", "build-newest-librdkafka/librdkafka"],
+            PKG_CONFIG_PATH="{root}/build-newest-librdkafka/librdkafka/prefix/lib/pkgconfig"),
+    Variant("tsan", ("tsan",),
+            # Without the one that promises seconds: programs are ten times slower here.
+            words=["integration/test_%s.py" % name for name in
+                   ("end_to_end", "workers", "duplicates", "months", "aggregator", "rebuild", "produce", "spool", "import")]
+            + ["--deselect=integration/test_workers.py::test_a_frozen_worker_is_replaced_within_two_session_timeouts_and_does_no_harm_when_thawed"],
+            build_of={"release": "tsan", "asan": "tsan", "check": "tsan"},
+            # A test that forks beside threads goes on; exit code 66 is the sanitizer's own.
+            TSAN_OPTIONS="suppressions={root}/tests/tsan.supp die_after_fork=0"),
+)}
