@@ -94,7 +94,7 @@ def build(preset, folder=None, env=None):
     folder = folder or FOLDERS[preset]
     path = os.path.join(ROOT, folder)
     for step in (["cmake", "--preset", preset, "-B", path] + BUILDS[preset], ["cmake", "--build", path]):
-        must("the %s build" % folder, folder.replace("/", "-"), step, env=env)
+        must("the build in %s" % folder, folder.replace("/", "-"), step, env=env)
     say("built %s (%d s)" % (folder, time.monotonic() - start))
 
 
