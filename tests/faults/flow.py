@@ -14,13 +14,13 @@ MOST_EVENTS = 50_000_000  # of one flow: a seed's events are drawn one by one, s
 
 
 class Flow:
-    """A context: events flow from its entry to its exit."""
+    """A context: events flow from its entry to its exit, those of `made` (which gives them without end) or an application's of some days."""
 
-    def __init__(self, publisher, seed, rate, days=3):
+    def __init__(self, publisher, seed, rate, days=3, made=None):
         self.publisher = publisher
         self.rate = rate
         self.sent = 0
-        self._events = events(MOST_EVENTS, seed, days)
+        self._events = made or events(MOST_EVENTS, seed, days)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._owed = 0  # of bursts

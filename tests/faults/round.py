@@ -4,6 +4,7 @@ The limit of a row is what the product promises on a machine of its own. A round
 seconds; one that is not back after PATIENCE times the limit (and a minute) is broken, as one with a damage is.
 """
 
+import contextlib
 import random
 import time
 
@@ -18,6 +19,7 @@ from integration.harness.waiting import wait_until
 PATIENCE = 4
 LEAST_PATIENCE_SECONDS = 60
 SETTLE_SECONDS = 180
+FOLDED = "SELECT topic_partition, next_offset FROM tallymill.folded WHERE topic = %s"
 DATABASE_IS_AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
@@ -38,6 +40,7 @@ class Round:
         self.damages = []  # found in the statistics meanwhile
         self.glances = 0
         self._sites = []
+        self._servers = contextlib.ExitStack()
         self._started = time.monotonic()
         self._struck_at = self._started
         self._targets = {}
@@ -51,7 +54,12 @@ class Round:
         folder.mkdir()
         self.site = Site(how.pop("stack", self.stack), folder, **how)
         self._sites.append(self.site)
+        self._targets, self._seen = {}, 0
         return self.site
+
+    def enter(self, context):
+        """Enters a context (a server of the round's own, a mount) that ends once the round's sites are closed; what it gives."""
+        return self._servers.enter_context(context)
 
     def start(self, workers=2, aggregators=1, words=(), **how):
         """A site (unless there is one) with its programs running; the Crew."""
@@ -86,6 +94,19 @@ class Round:
         self.recoveries.append(time.monotonic() - (since or self._struck_at))
         self.glance()
 
+    def counted(self):
+        """Returns once the statistics have taken in all that is stored by now."""
+        targets = self.site.positions()
+
+        def is_counted():
+            self._revive()
+            folded = dict(self.site.database.rows(FOLDED, self.site.topic))
+            return all(folded.get(number, 0) >= end for number, end in targets.items())
+
+        wait_until(is_counted, self.patience(), lambda: f"the statistics to reach {targets}", DATABASE_IS_AWAY)
+        self.recoveries.append(time.monotonic() - self._struck_at)
+        self.glance()
+
     def patience(self):
         return max(LEAST_PATIENCE_SECONDS, PATIENCE * self.row.limit)
 
@@ -107,8 +128,9 @@ class Round:
             verdict.figures["looks at the statistics meanwhile"] = self.glances
             return verdict
         finally:
-            for site in self._sites:
-                site.close()
+            with self._servers:
+                for site in self._sites:
+                    site.close()
 
     def settle(self, **how):
         """Everything acknowledged, stored and folded, the programs stopped; the Verdict. What a row does unless it returns one itself."""

@@ -11,6 +11,7 @@ import secrets
 
 import confluent_kafka
 from confluent_kafka.admin import NewPartitions
+from psycopg2 import extensions
 
 from checker.check import check_system
 
@@ -43,6 +44,7 @@ class Site:
         self.database = stack.make_database(f"site-{name}")
         self.settings = folder / "settings.ini"
         self.programs = []
+        self.environment = {}  # more variables for the programs that are started
         self.write_settings({
             "kafka.bootstrap.servers": stack.bootstrap,
             "kafka.session.timeout.ms": SESSION_TIMEOUT_SECONDS * 1000,
@@ -66,6 +68,19 @@ class Site:
             sections.setdefault(section, []).append(f"{name} = {value}\n")
         self.settings.write_text("".join(f"[{section}]\n{''.join(lines)}\n" for section, lines in sections.items()))
 
+    def connect_programs_by(self, dsn):
+        """The programs' way to the database from now on; the test keeps its own."""
+        text = self.settings.read_text()
+        written = re.search(r"^dsn = (.*)$", text, re.MULTILINE).group(0)
+        self.settings.write_text(text.replace(written, f"dsn = {dsn}"))
+
+    def log_in_as(self, login):
+        """Makes a login that has only the two services' roles, and has the programs use it."""
+        self.database.run(f"""
+            DO $$ BEGIN CREATE ROLE {login} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+            GRANT tallymill_ingest, tallymill_aggregate TO {login}""")
+        self.connect_programs_by(extensions.make_dsn(self.database.dsn, user=login))
+
     def command(self, program, *words, build=None):
         return [binary(program, build or self.build), *self._with_settings(words)]
 
@@ -78,7 +93,7 @@ class Site:
         """Starts a program beside the test; its log is <name>.log in the test's folder."""
         name = name or f"{program}-{len(self.programs) + 1}"
         started = Program(self.command(program, *words, build=build), self.folder / f"{name}.log",
-                          environment(failpoint, bug))
+                          environment(failpoint, bug, **self.environment))
         self.programs.append(started)
         return started
 

@@ -1,0 +1,79 @@
+"""Row 46: pgbouncer in transaction mode between the services and Postgres, restarted and killed."""
+
+import os
+import signal
+import subprocess
+
+from psycopg2 import extensions
+
+from faults.registry import row
+from integration.harness.postgres_server import free_port
+from integration.harness.program import environment
+from integration.harness.stack import psql
+from integration.harness.waiting import wait_until
+
+SETTINGS = """
+[databases]
+* = host=127.0.0.1 port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = transaction
+default_pool_size = 4
+max_client_conn = 100
+server_login_retry = 1
+"""
+
+
+class Pooler:
+    """pgbouncer in front of the stack's Postgres, run by its account (it refuses to run as root)."""
+
+    def __init__(self, stack, folder):
+        status = os.stat(f"/proc/{stack.pid('postgres')}")
+        self.identity = {} if status.st_uid == os.geteuid() else {"user": status.st_uid, "group": status.st_gid, "extra_groups": []}
+        self.folder = folder / "pooler"
+        self.folder.mkdir()
+        os.chown(self.folder, status.st_uid, status.st_gid)
+        self.port = free_port()
+        server = extensions.parse_dsn(stack.dsn)["port"]
+        (self.folder / "users").write_text('"postgres" ""\n')
+        (self.folder / "pgbouncer.ini").write_text(SETTINGS.format(server=server, port=self.port, folder=self.folder))
+        self.process = None
+
+    def __enter__(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(["pgbouncer", self.folder / "pgbouncer.ini"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd="/", env=environment(), **self.identity)
+        dsn = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres"
+        wait_until(lambda: psql(dsn, "-c", "SELECT 1").code == 0, 30, lambda: f"pgbouncer to answer:\n{(self.folder / 'log').read_text()[-2000:]}")
+        return self
+
+    def __exit__(self, *_):
+        self.end(signal.SIGKILL)
+
+    def end(self, how):
+        """SIGINT lets transactions end, SIGTERM does not, SIGKILL asks nobody."""
+        self.process.send_signal(how)
+        self.process.wait(60)
+
+
+@row(46, "pgbouncer in transaction mode in between, restarted", want=80, faults=8, limit=30, needs=(("pgbouncer", "pgbouncer"),))
+def pooler(round):
+    round.folder.chmod(0o755)
+    between = round.enter(Pooler(round.stack, round.folder))
+    site = round.make_site(partitions=4)
+    site.connect_programs_by(extensions.make_dsn(site.database.dsn, port=between.port))
+    round.start(workers=2, aggregators=2)
+    with round.flow(rate=400):
+        for _ in range(round.count):
+            round.recovered()
+            round.let_flow(0.1, 1.5)
+            how = round.random.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+            between.end(how)
+            round.let_flow(0.1, 3)
+            between.__enter__()
+            round.struck(f"pgbouncer ended by {how.name} and started again")
+            round.recovered()
