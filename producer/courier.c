@@ -258,6 +258,8 @@ static bool start_thread(struct courier *courier)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     courier->is_started = pthread_create(&courier->thread, NULL, run, courier) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (courier->is_started)
+        pthread_setname_np(courier->thread, "tally:courier"); /* beside librdkafka's in `top -H` */
     return courier->is_started;
 }
 

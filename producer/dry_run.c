@@ -1,7 +1,6 @@
 /* dry_run.c - see dry_run.h.
  *
- * Each event is encoded and read back: what is shown is the message, not what was meant to be in it. The catalogue's rules are
- * those of tally_publish, said a second time here, because the library does not show them.
+ * Each event is encoded and read back: what is shown is the message, not what was meant to be in it.
  */
 #include "dry_run.h"
 
@@ -31,18 +30,6 @@ void dry_run_close(struct dry_run *dry_run)
 {
     catalogue_free(dry_run->catalogue);
     *dry_run = (struct dry_run){0};
-}
-
-static bool is_in_catalogue(const struct dry_run *dry_run, const struct tally_event *event, struct error *err)
-{
-    const struct event_kind *kind = catalogue_find(dry_run->catalogue, event->event_name, event->event_name_length);
-    if (kind == NULL)
-        return !dry_run->is_unknown_event_refused || error_set(err, ERROR_REJECT, "the catalogue knows no event '%.*s'",
-                                                               (int)event->event_name_length, event->event_name);
-    bool agrees = event->event_category_length == 0 || (event->event_category_length == kind->category_length &&
-                                                        memcmp(event->event_category, kind->category, kind->category_length) == 0);
-    return agrees || error_set(err, ERROR_REJECT, "event_category of %s is '%s' in the catalogue, not '%.*s'", kind->name,
-                               kind->category, (int)event->event_category_length, event->event_category);
 }
 
 /* The id and the time as people write them. */
@@ -78,12 +65,11 @@ static enum outlet_answer send_nowhere(void *context, struct tally_event *event,
         error_set(err, ERROR_RETRY, "stopped by a signal");
         return OUTLET_FAILED;
     }
-    if (!event_encode(event, &message, &reason)) {
+    if (!event_encode(event, &message, &reason) ||
+        !event_is_allowed(event, dry_run->catalogue, dry_run->is_unknown_event_refused, &reason)) {
         error_set(err, reason.code == TALLY_INVALID ? ERROR_REJECT : ERROR_RETRY, "%s", reason.text);
         return reason.code == TALLY_INVALID ? OUTLET_INVALID : OUTLET_FAILED;
     }
-    if (!is_in_catalogue(dry_run, event, err))
-        return OUTLET_INVALID;
     if (dry_run->sent++ < DRY_RUN_SHOWN && !show(&message, err))
         return OUTLET_FAILED;
     return OUTLET_SENT;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalogue.h"
 #include "clock.h"
 #include "pack.h"
 #include "text.h"
@@ -225,4 +226,19 @@ bool event_encode(struct tally_event *event, struct event_message *message, stru
     message->key = event->session_id_length != 0 ? event->session_id : uuid_format(event->id_text, event->id);
     message->key_length = event->session_id_length != 0 ? event->session_id_length : TALLY_ID_TEXT_BYTES - 1;
     return true;
+}
+
+bool event_is_allowed(const struct tally_event *event, const struct catalogue *catalogue, bool is_unknown_refused,
+                      struct tally_error *err)
+{
+    const struct event_kind *kind = catalogue_find(catalogue, event->event_name, event->event_name_length);
+    if (kind == NULL)
+        return !is_unknown_refused || tally_error_set(err, TALLY_INVALID, "the catalogue knows no event '%.*s'",
+                                                      (int)event->event_name_length, event->event_name) == TALLY_OK;
+    if (event->event_category_length == 0 || (event->event_category_length == kind->category_length &&
+                                              memcmp(event->event_category, kind->category, kind->category_length) == 0))
+        return true;
+    tally_error_set(err, TALLY_INVALID, "event_category of %s is '%s' in the catalogue, not '%.*s'", kind->name, kind->category,
+                    (int)event->event_category_length, event->event_category);
+    return false;
 }

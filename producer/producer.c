@@ -88,23 +88,6 @@ enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int
     return is_ours(producer) ? courier_check(producer->courier, timeout_ms, topic_partitions, err) : refuse_child(err);
 }
 
-static bool is_in_catalogue(const struct tally_producer *producer, const struct tally_event *event, struct tally_error *err)
-{
-    const struct event_kind *kind = catalogue_find(producer->catalogue, event->event_name, event->event_name_length);
-    if (kind == NULL) {
-        if (producer->is_unknown_event_refused)
-            tally_error_set(err, TALLY_INVALID, "the catalogue knows no event '%.*s'", (int)event->event_name_length,
-                            event->event_name);
-        return !producer->is_unknown_event_refused;
-    }
-    if (event->event_category_length == 0 || (event->event_category_length == kind->category_length &&
-                                              memcmp(event->event_category, kind->category, kind->category_length) == 0))
-        return true;
-    tally_error_set(err, TALLY_INVALID, "event_category of %s is '%s' in the catalogue, not '%.*s'", kind->name, kind->category,
-                    (int)event->event_category_length, event->event_category);
-    return false;
-}
-
 enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err)
 {
     if (!is_ours(producer))
@@ -112,7 +95,7 @@ enum tally_code tally_publish(struct tally_producer *producer, struct tally_even
     struct event_message message;
     if (!event_encode(event, &message, err))
         return event->error.code;
-    if (!is_in_catalogue(producer, event, err))
+    if (!event_is_allowed(event, producer->catalogue, producer->is_unknown_event_refused, err))
         return TALLY_INVALID;
     return courier_put(producer->courier, &message, err);
 }

@@ -17,7 +17,7 @@ from .harness.kafka_proxy import KafkaProxy
 from .harness.program import BUILDS, ROOT, Program, environment
 from .harness.waiting import wait_until
 
-AWAY_SECONDS = float(os.environ.get("TALLYMILL_AWAY_SECONDS", "10"))
+AWAY_SECONDS = float(os.environ.get("TALLYMILL_AWAY_SECONDS", "60"))
 PUBLISHER = ROOT / "tests/integration/harness/spool_publisher.py"
 MANY = 10**9
 

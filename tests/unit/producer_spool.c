@@ -26,10 +26,14 @@ static void on_lost(void *context, uint64_t count, bool is_dropped)
     *(is_dropped ? &lost.dropped : &lost.damaged) += count;
 }
 
-/* A directory of the test's own. */
+/* A directory of the test's own; in memory where there is such a place, because thousands of files are made and synced, and no test
+ * here cuts the power. */
 static const char *new_directory(void)
 {
     static char path[64];
+    strcpy(path, "/dev/shm/tallymill-spool-XXXXXX");
+    if (mkdtemp(path) != NULL)
+        return path;
     strcpy(path, "/tmp/tallymill-spool-XXXXXX");
     cr_assert_not_null(mkdtemp(path));
     return path;
@@ -330,7 +334,7 @@ Test(spool, a_bit_flipped_anywhere_costs_at_most_its_own_message)
     make_small(&small);
     uint64_t damaged;
     for (size_t at = 0; at < small.length; at++)
-        for (unsigned bit = 0; bit < 8; bit += 3) {
+        for (unsigned bit = 0; bit < 8; bit++) {
             uint8_t copy[sizeof small.bytes];
             memcpy(copy, small.bytes, small.length);
             copy[at] ^= (uint8_t)(1 << bit);
@@ -365,14 +369,16 @@ Test(spool, a_damaged_or_missing_state_loses_nothing)
     make_small(&small);
     uint64_t damaged;
     for (size_t at = 0; at < small.state_length; at++) {
-        uint8_t copy[sizeof small.state_bytes];
         if (small.state_bytes[at] == 0 && at % 64 != 0)
             continue; /* between the slots: one in 64 will do */
-        memcpy(copy, small.state_bytes, small.state_length);
-        copy[at] ^= 0x10;
-        spill(small.state, copy, small.state_length);
-        cr_assert_eq(read_damaged(&small, &damaged), SMALL, "byte %zu", at);
-        cr_assert_eq(damaged, 0);
+        for (unsigned bit = 0; bit < 8; bit++) {
+            uint8_t copy[sizeof small.state_bytes];
+            memcpy(copy, small.state_bytes, small.state_length);
+            copy[at] ^= (uint8_t)(1 << bit);
+            spill(small.state, copy, small.state_length);
+            cr_assert_eq(read_damaged(&small, &damaged), SMALL, "byte %zu", at);
+            cr_assert_eq(damaged, 0);
+        }
     }
     for (size_t length = 0; length < small.state_length; length += 31) {
         spill(small.state, small.state_bytes, length);
