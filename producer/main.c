@@ -33,9 +33,10 @@ static bool generate(const struct produce *produce, struct sender *sender, struc
 static void report_json(const struct sender_report *sent, uint64_t rejected, const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
-    printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"seconds\": %.3f, \"rate\": %.1f",
+    printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"recovered\": %llu, "
+           "\"waiting\": %llu, \"seconds\": %.3f, \"rate\": %.1f",
            (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed,
-           (unsigned long long)rejected, seconds, rate);
+           (unsigned long long)rejected, (unsigned long long)sent->recovered, (unsigned long long)sent->waiting, seconds, rate);
     if (latency != NULL)
         printf(", \"latency_us\": {\"p50\": %lld, \"p99\": %lld, \"p99.9\": %lld, \"max\": %lld}",
                (long long)latency_at(latency, 0.5), (long long)latency_at(latency, 0.99), (long long)latency_at(latency, 0.999),
@@ -55,6 +56,11 @@ static void report(const struct produce *produce, const struct sender_report *se
         fprintf(stderr, " (seed %llu)\n", (unsigned long long)produce->plan.seed);
     else
         fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
+    if (sent->recovered != 0)
+        fprintf(stderr, "%s events of an earlier run were found in the spool\n", progress_number(numbers[0], sent->recovered));
+    if (sent->waiting != 0)
+        fprintf(stderr, "%s events wait in the spool (%s): the next run sends them\n", progress_number(numbers[0], sent->waiting),
+                settings_text(produce->settings, "spool.dir"));
     if (latency != NULL)
         fprintf(stderr, "acknowledged after they were due: half within %.1f ms, 99 %% within %.1f ms, all within %.1f ms\n",
                 (double)latency_at(latency, 0.5) / 1e3, (double)latency_at(latency, 0.99) / 1e3, (double)latency->max_us / 1e3);
@@ -76,7 +82,7 @@ static int run(struct produce *produce, struct sender *sender, struct rejects *r
     sender_close(sender, &sent);
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
     report(produce, &sent, rejects_count(rejects), produce->pace.is_live ? &sender->latency : NULL);
-    if (exit_code == 0 && (sent.acknowledged != sent.sent || rejects_count(rejects) != 0))
+    if (exit_code == 0 && (sent.acknowledged != sent.sent + sent.recovered || rejects_count(rejects) != 0))
         exit_code = 1;
     return exit_code;
 }
@@ -118,7 +124,7 @@ static int open_and_run(struct produce *produce)
     struct sender sender = {0};
     int topic_partitions = 0, exit_code = 0;
     /* Kafka first: the files of an earlier run are not emptied by one that cannot start. */
-    if (!sender_open(&sender, produce->settings, &topic_partitions, &err)) {
+    if (!sender_open(&sender, produce->settings, produce->wants_check, &topic_partitions, &err)) {
         exit_code = cli_fail(&produce_cli, &err);
     } else if (produce->wants_check) {
         exit_code = say_checked(produce, &sender, topic_partitions);

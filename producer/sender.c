@@ -22,7 +22,7 @@ enum {
     CHECK_MS = 10000,
     STALL_MS = 330000, /* message.timeout.ms and a little more */
     FLUSH_MS = 330000,
-    STOP_FLUSH_MS = 10000, /* after a signal */
+    STOP_FLUSH_MS = 10000, /* after a signal; with a spool, without any progress */
     LOOK_MS = 100,
     FAILURES_TOLD_MAX = 10,
     SETTINGS_MAX = 64,
@@ -59,7 +59,7 @@ static void on_delivered(void *context, const struct tally_delivery *delivery)
 {
     struct sender *sender = context;
     if (delivery->error == NULL) {
-        if (sender->is_live)
+        if (sender->is_live && happened_at(delivery->id) >= sender->start_wall_us) /* older: from the spool of an earlier run */
             latency_add(&sender->latency, as_wall_us(sender, clock_now_us()) - happened_at(delivery->id));
         if (sender->ack_log != NULL)
             ack_log_add(sender->ack_log, delivery);
@@ -103,11 +103,21 @@ static bool say_where(const struct settings *settings, const char *text, struct 
     return false;
 }
 
+static size_t add_spool(const struct settings *settings, struct tally_setting *list, char size[32])
+{
+    snprintf(size, 32, "%lld", (long long)settings_int(settings, "spool.size"));
+    list[0] = (struct tally_setting){"spool.dir", settings_text(settings, "spool.dir")};
+    list[1] = (struct tally_setting){"spool.size", size};
+    list[2] = (struct tally_setting){"spool.sync", settings_text(settings, "spool.sync")};
+    list[3] = (struct tally_setting){"spool.full", settings_text(settings, "spool.full")};
+    return 4;
+}
+
 /* The library's settings from the operator's: kafka.* and what concerns publishing. */
 static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
 {
-    struct tally_setting list[SETTINGS_MAX + 6];
-    char names[SETTINGS_MAX][128];
+    struct tally_setting list[SETTINGS_MAX + 10];
+    char names[SETTINGS_MAX][128], size[32];
     size_t count, used = 0;
     const struct kafka_setting *kafka = settings_kafka(settings, &count);
     if (count > SETTINGS_MAX)
@@ -123,6 +133,8 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
     list[used++] = (struct tally_setting){"publish.timeout.ms", "100"}; /* our patience is in sender_send */
+    if (sender->has_spool)
+        used += add_spool(settings, &list[used], size);
     list[used] = (struct tally_setting){NULL, NULL};
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
     struct tally_error reason;
@@ -132,13 +144,18 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     return reason.code == TALLY_INVALID ? say_where(settings, reason.text, err) : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 
-bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err)
+bool sender_open(struct sender *sender, const struct settings *settings, bool is_check, int *topic_partitions, struct error *err)
 {
-    *sender = (struct sender){0};
+    *sender = (struct sender){.has_spool = !is_check && *settings_text(settings, "spool.dir") != '\0'};
     if (!open_producer(sender, settings, err))
         return false;
     struct tally_error reason;
     enum tally_code code = tally_check(sender->producer, CHECK_MS, topic_partitions, &reason);
+    if (code == TALLY_FAILED && sender->has_spool) {
+        char text[LOG_TEXT_BYTES];
+        log_warn("Kafka is away: events wait in the spool", "reason=\"%s\"", log_text(text, reason.text));
+        code = TALLY_OK;
+    }
     if (code == TALLY_OK)
         return true;
     tally_close(sender->producer, 0, NULL);
@@ -180,8 +197,8 @@ static bool await_turn(struct sender *sender, struct tally_event *event, int64_t
     return true;
 }
 
-/* Kafka has taken or given up nothing for too long. */
-static bool is_stalled(struct sender *sender, int64_t now_us, struct error *err)
+/* For how long Kafka has taken or given up nothing. */
+static int64_t stalled_us(struct sender *sender, int64_t now_us)
 {
     struct tally_counts counts;
     tally_count(sender->producer, &counts);
@@ -189,7 +206,12 @@ static bool is_stalled(struct sender *sender, int64_t now_us, struct error *err)
         sender->settled = counts.acknowledged + counts.failed;
         sender->settled_us = now_us;
     }
-    return now_us - sender->settled_us > STALL_MS * INT64_C(1000) &&
+    return now_us - sender->settled_us;
+}
+
+static bool is_stalled(struct sender *sender, int64_t now_us, struct error *err)
+{
+    return stalled_us(sender, now_us) > STALL_MS * INT64_C(1000) &&
            !error_set(err, ERROR_RETRY, "Kafka has taken nothing for %d s", STALL_MS / 1000);
 }
 
@@ -270,15 +292,20 @@ struct outlet sender_outlet(struct sender *sender)
     return (struct outlet){.context = sender, .send = send_to, .settle = settle_in, .clear = clear_line};
 }
 
+/* A file is sent to its end if that is possible at all; a spool needs no such patience once nothing moves any more. */
+static bool is_worth_waiting(struct sender *sender, int64_t begin_us)
+{
+    int64_t now_us = clock_now_us(), waited_us = sender->has_spool ? stalled_us(sender, now_us) : now_us - begin_us;
+    if (service_is_stopping())
+        waited_us = now_us - begin_us;
+    return waited_us <= INT64_C(1000) * (service_is_stopping() || sender->has_spool ? STOP_FLUSH_MS : FLUSH_MS);
+}
+
 void sender_close(struct sender *sender, struct sender_report *report)
 {
-    int64_t begin_us = clock_now_us();
-    while (!tally_flush(sender->producer, LOOK_MS)) {
-        int64_t waited_ms = (clock_now_us() - begin_us) / 1000;
-        if (waited_ms > (service_is_stopping() ? STOP_FLUSH_MS : FLUSH_MS))
-            break;
+    int64_t begin_us = sender->settled_us = clock_now_us();
+    while (!tally_flush(sender->producer, LOOK_MS) && is_worth_waiting(sender, begin_us))
         show(sender, sender->progress.total);
-    }
     struct tally_counts counts;
     tally_close(sender->producer, 0, &counts);
     sender->producer = NULL;
@@ -286,5 +313,7 @@ void sender_close(struct sender *sender, struct sender_report *report)
     *report = (struct sender_report){.sent = counts.accepted,
                                      .acknowledged = counts.acknowledged,
                                      .failed = counts.failed,
+                                     .recovered = counts.recovered,
+                                     .waiting = counts.accepted + counts.recovered - counts.acknowledged - counts.failed,
                                      .elapsed_us = clock_now_us() - sender->start_us};
 }

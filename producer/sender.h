@@ -26,7 +26,7 @@ struct sender {
     struct progress progress;
     struct pace pace;
     int64_t start_us, start_wall_us, flushed_us;
-    bool is_live;
+    bool is_live, has_spool;
     struct latency latency; /* of live events, from the time at which they were due to their acknowledgement */
     uint64_t sent;
     int64_t settled_us; /* when deliveries last came while the queue was full */
@@ -34,9 +34,10 @@ struct sender {
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };
 
-/* Connects and asks Kafka whether it has the topic. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set
+/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is told, and events wait. is_check:
+ * without the spool, since nothing may be sent. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set
  * ack_log (borrowed). */
-bool sender_open(struct sender *sender, const struct settings *settings, int *topic_partitions, struct error *err);
+bool sender_open(struct sender *sender, const struct settings *settings, bool is_check, int *topic_partitions, struct error *err);
 
 /* How fast, and when events happen. */
 struct sender_pace {
@@ -60,6 +61,7 @@ struct outlet sender_outlet(struct sender *sender);
 
 struct sender_report {
     uint64_t sent, acknowledged, failed;
+    uint64_t recovered, waiting; /* from the spool of an earlier run, and in it for the next one */
     int64_t elapsed_us;
 };
 

@@ -72,6 +72,10 @@ def finish(publishing, **how):
     return json.loads(last.log().splitlines()[-1])
 
 
+def segment_bytes(site):
+    return sum(path.stat().st_size for path in (site.folder / "spool").glob("*.segment"))
+
+
 def test_events_survive_kafkas_absence_and_two_kills_of_their_process(make_site, proxy):
     site = make_site(partitions=8)
     publishing = spooled(site, proxy)
@@ -134,3 +138,37 @@ def test_a_spool_replayed_with_new_ids_is_caught_by_the_checker(make_site, proxy
     proxy.come_back()
     finish(publishing, bug="spool_new_ids")
     assert {"acknowledged and not in Kafka"} <= site.verdict(acknowledged=publishing.acknowledged()).kinds()
+
+
+def test_what_comes_through_a_pipe_waits_in_the_spool_for_kafka(site, proxy):
+    """A run while Kafka is away says so and keeps its events; one that loses Kafka and is killed keeps them too; the last sends what is left."""
+    words = ("--set", f"kafka.bootstrap.servers={proxy.bootstrap}", "--set", f"spool.dir={site.folder / 'spool'}")
+    proxy.go_away()
+    first = site.run("tallymill-produce", *words, "--json",
+                     stdin=b"".join(b'{"event_name": "login", "session_id": "pipe-%d"}\n' % number for number in range(500)))
+    assert first.code == 1 and "500 events wait in the spool" in first.err, first
+    assert json.loads(first.out)["waiting"] == 500
+    proxy.come_back()
+    second = site.start("tallymill-produce", *words, "--generate", 100_000, "--rate", 500)
+    wait_until(lambda: sum(site.end_offsets().values()) > 500, 60, "what waited and something new to be sent")
+    proxy.go_away()
+    before = segment_bytes(site)
+    wait_until(lambda: segment_bytes(site) > before + 20_000, 60, "new events to be in the spool")
+    second.kill()
+    proxy.come_back()
+    third = json.loads(site.must("tallymill-produce", *words, "--json", stdin=b"").out)
+    assert third["sent"] == third["waiting"] == third["failed"] == 0 and third["recovered"] == third["acknowledged"] > 0, third
+    assert json.loads(site.must("tallymill-produce", *words, "--json", stdin=b"").out)["recovered"] == 0
+    site.drain()
+    assert site.database.rows("SELECT count(*), count(DISTINCT session_id) FROM analytics_events WHERE session_id LIKE 'pipe-%%'") == [(500, 500)]
+    site.fold()
+    site.assert_holds()
+
+
+def test_two_programs_do_not_share_a_spool(site, proxy):
+    words = ("--set", f"spool.dir={site.folder / 'spool'}")
+    holder = site.start("tallymill-produce", *words, "--follow", site.settings)
+    wait_until((site.folder / "spool" / "lock").exists, 30, "the spool to be in use")
+    refused = site.run("tallymill-produce", *words, stdin=b"")
+    assert refused.code == 2 and "spool.dir" in refused.err, refused
+    holder.stop()
