@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "aggregator_metrics.h"
 #include "clock.h"
@@ -99,7 +100,9 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
         error_clear(err);
         return true;
     }
-    aggregator->hard_errors = err->kind == ERROR_RETRY ? 0 : aggregator->hard_errors + 1;
+    /* A login that worked before and is refused now: its password is being rotated, and the new one may be minutes away. */
+    bool is_rotating = aggregator->was_ready && strncmp(err->sqlstate, "28", 2) == 0;
+    aggregator->hard_errors = err->kind == ERROR_RETRY || is_rotating ? 0 : aggregator->hard_errors + 1;
     bool is_hopeless =
         aggregator->hard_errors > 0 && (!aggregator->was_ready || aggregator->once || aggregator->hard_errors >= SAME_ERRORS);
     bool is_late = aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US;

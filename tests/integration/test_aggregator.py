@@ -382,6 +382,23 @@ def test_it_comes_back_after_postgres_was_gone(place):
     assert_exact(site)
 
 
+def test_a_login_that_is_refused_for_a_while_is_waited_for(place):
+    """As while a password is rotated. Five tries, after which other errors that no waiting mends are the end, take three seconds."""
+    site = place()
+    writer = Writer(site.database.dsn)
+    aggregator = site.aggregator()
+    wait_until_leading(aggregator)
+    site.database.run(f"ALTER ROLE {LOGIN} NOLOGIN")
+    try:
+        site.database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{LOGIN}'")
+        wait_until(lambda: aggregator.log().count("is not permitted to log in") >= 6, 60, lambda: f"it to go on trying:\n{aggregator.log()}")
+    finally:
+        site.database.run(f"ALTER ROLE {LOGIN} LOGIN")
+    writer.batch([row(at_day(0, 0))])
+    site.wait_until_folded()
+    assert aggregator.stop() == 0
+
+
 def test_months_are_made_ahead(place):
     site = place(**{"aggregator.months_ahead": "7"})
     site.fold()
