@@ -106,5 +106,6 @@ def run(words):
     uncompressed: ours {result['ours_none_per_s']:>9,}/s   counterpart {result['performance_none_per_s']:>9,}/s   ratio {result['ratio']} ({result['ratio_range'][0]} to {result['ratio_range'][1]})
     same bytes, lz4: ours {result['ours_lz4_per_s']:>9,}/s   bare {result['bare_lz4_per_s']:>9,}/s   ratio {result['ratio_same_bytes_lz4']} ({result['ratio_same_bytes_lz4_range'][0]} to {result['ratio_same_bytes_lz4_range'][1]})
     {result['allocations_per_event']} allocations an event in the caller's threads; {result['cpu_us_per_event']} us of CPU an event, all threads""", file=sys.stderr)
-    return {"bench": "publish", "ratio": results[0]["ratio"], "ratios": {"P7": results[0]["ratio"]}, "events": options.events,
+    worst = min(result["ratio"] for result in results)  # the goal holds for each number of threads
+    return {"bench": "publish", "ratio": worst, "ratios": {"P7": worst}, "events": options.events,
             "value_bytes": size["value"], "key_bytes": size["key"], "counterpart": against, "pairs": options.pairs, "by_threads": results}
