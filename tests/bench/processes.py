@@ -22,17 +22,24 @@ def cpu_seconds(pid):
 
 
 def family_cpu_seconds(parent):
-    """Of a process, its living children, and the children it has waited for: a postmaster with all its backends."""
-    fields = stat_fields(parent)
-    if not fields:
-        return 0.0
-    total = sum(int(fields[i]) for i in (11, 12, 13, 14)) / TICKS
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            child = stat_fields(entry.name)
-            if child and int(child[1]) == parent:
-                total += (int(child[11]) + int(child[12])) / TICKS
-    return total
+    """Of a process, its living children, and the children it has waited for: a postmaster with all its backends.
+
+    A child that is buried between two looks would be in neither sum; so the parent's must be the same before and after.
+    """
+    for _ in range(100):
+        before = stat_fields(parent)
+        if not before:
+            return 0.0
+        total = sum(int(before[i]) for i in (11, 12, 13, 14)) / TICKS
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                child = stat_fields(entry.name)
+                if child and int(child[1]) == parent:
+                    total += (int(child[11]) + int(child[12])) / TICKS
+        after = stat_fields(parent)
+        if after and after[13:15] == before[13:15]:
+            return total
+    raise RuntimeError(f"process {parent} buries its children faster than they can be counted")
 
 
 def cpu_ns(pid):
