@@ -1,7 +1,8 @@
 /* attributes.c - the catalogue's paths as trees of keys, and values held against them.
  *
- * Invariant: each key of a path is one node, and a node's children have different names. Comparing every path with every key was the first version; it took half of the
- * reader's time. A hash table a node was rejected: most nodes have fewer than ten children, and the hint finds them at the first try.
+ * Invariant: each key of a path is one node, and a node's children have different names. Comparing every path with every key was
+ * the first version; it took half of the reader's time. A hash table a node was rejected: most nodes have fewer than ten children,
+ * and the hint finds them at the first try.
  */
 #include "attributes.h"
 
@@ -11,6 +12,7 @@
 #include "catalogue.h"
 #include "cursor.h"
 #include "error.h"
+#include "json_text.h"
 #include "wire.h"
 
 struct attributes {
@@ -18,6 +20,39 @@ struct attributes {
     struct attribute_node *roots; /* one a kind */
     size_t count;
 };
+
+/* The key's two forms. */
+static void write_key(struct attribute_node *node)
+{
+    enum { MOST_PACKED = 31 };
+    uint8_t *json = node->json;
+    *json++ = ',';
+    if (node->length == 0 || node->length > MOST_PACKED ||
+        json_write_text(&json, (const uint8_t *)node->name, node->length) != REASON_NONE || json != node->json + node->length + 3)
+        return; /* an escape in it: the way for all keys writes it */
+    *json++ = ':';
+    node->json_length = (uint8_t)(json - node->json);
+    node->packed[0] = (uint8_t)(0xa0 | node->length);
+    memcpy(node->packed + 1, node->name, node->length);
+    node->packed_length = (uint8_t)(node->length + 1);
+    const unsigned bytes = node->packed_length < 8 ? node->packed_length : 8;
+    memcpy(&node->head, node->packed, bytes);
+    memset(&node->head_mask, 0xff, bytes);
+}
+
+static uint16_t types_of(const struct attribute *attribute)
+{
+    static const uint16_t types[] = {
+        [ATTRIBUTE_TEXT] = 1u << ITEM_STR,
+        [ATTRIBUTE_INTEGER] = 1u << ITEM_UINT | 1u << ITEM_INT,
+        [ATTRIBUTE_NUMBER] = 1u << ITEM_UINT | 1u << ITEM_INT | 1u << ITEM_FLOAT32 | 1u << ITEM_FLOAT64,
+        [ATTRIBUTE_BOOL] = 1u << ITEM_BOOL,
+        [ATTRIBUTE_MAP] = 1u << ITEM_MAP,
+        [ATTRIBUTE_ARRAY] = 1u << ITEM_ARRAY,
+        [ATTRIBUTE_ANY] = UINT16_MAX,
+    };
+    return types[attribute->type] | 1u << ITEM_NIL;
+}
 
 static struct attribute_node *find_or_add(struct attribute_node *node, const char *name, size_t length)
 {
@@ -29,7 +64,9 @@ static struct attribute_node *find_or_add(struct attribute_node *node, const cha
     if (!children)
         return NULL;
     node->children = children;
-    children[node->child_count] = (struct attribute_node){.name = name, .length = (uint32_t)length};
+    children[node->child_count] =
+        (struct attribute_node){.name = name, .length = (uint32_t)length, .types = 1u << ITEM_NIL | 1u << ITEM_MAP};
+    write_key(&children[node->child_count]);
     return &children[node->child_count++];
 }
 
@@ -41,8 +78,10 @@ static bool add_path(struct attribute_node *node, const struct attribute *attrib
         node = find_or_add(node, part, dot ? (size_t)(dot - part) : strlen(part));
         part = dot ? dot + 1 : NULL;
     }
-    if (node)
-        node->attribute = attribute;
+    if (node) {
+        node->types = types_of(attribute);
+        node->values = attribute->type == ATTRIBUTE_TEXT ? attribute->values : NULL;
+    }
     return node != NULL;
 }
 
@@ -63,9 +102,11 @@ struct attributes *attributes_new(const struct catalogue *catalogue, struct erro
         attributes->roots = calloc(attributes->count, sizeof *attributes->roots);
         done = attributes->roots != NULL;
     }
-    for (size_t i = 0; done && i < attributes->count; i++)
+    for (size_t i = 0; done && i < attributes->count; i++) {
+        attributes->roots[i].types = UINT16_MAX; /* event_data itself: the reader knows that it is a map */
         for (size_t k = 0; done && k < attributes->kinds[i].attribute_count; k++)
             done = add_path(&attributes->roots[i], &attributes->kinds[i].attributes[k]);
+    }
     if (done)
         return attributes;
     attributes_free(attributes);
@@ -89,33 +130,12 @@ const struct attribute_node *attributes_of(const struct attributes *attributes, 
     return root->child_count > 0 ? root : NULL;
 }
 
-static bool value_is_listed(const struct attribute *attribute, const struct item *item)
+bool attribute_is_listed(const struct attribute_node *node, const struct item *item)
 {
-    if (!attribute->values || item->type != ITEM_STR)
-        return true;
-    for (const char *const *value = attribute->values; *value; value++)
+    for (const char *const *value = node->values; *value; value++)
         if (strncmp(*value, (const char *)item->bytes, item->length) == 0 && (*value)[item->length] == '\0')
             return true;
     return false;
-}
-
-bool attribute_agrees(const struct attribute_node *node, const struct item *item)
-{
-    const struct attribute *attribute = node->attribute;
-    if (item->type == ITEM_NIL)
-        return true;
-    if (!attribute)
-        return item->type == ITEM_MAP; /* "llm": 5 where llm.latency.ttft is known */
-    switch (attribute->type) {
-    case ATTRIBUTE_TEXT: return item->type == ITEM_STR && value_is_listed(attribute, item);
-    case ATTRIBUTE_INTEGER: return item->type == ITEM_UINT || item->type == ITEM_INT;
-    case ATTRIBUTE_NUMBER: return item->type >= ITEM_UINT && item->type <= ITEM_FLOAT64;
-    case ATTRIBUTE_BOOL: return item->type == ITEM_BOOL;
-    case ATTRIBUTE_MAP: return item->type == ITEM_MAP;
-    case ATTRIBUTE_ARRAY: return item->type == ITEM_ARRAY;
-    case ATTRIBUTE_ANY: return true;
-    }
-    return true;
 }
 
 static bool map_agrees(const struct attribute_node *node, struct cursor *cursor, uint32_t pairs)

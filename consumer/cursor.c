@@ -1,8 +1,8 @@
 /* cursor.c - the msgpack headers, one switch.
  *
- * Invariant: after REASON_NONE, `at` <= `end`, and a payload lies wholly inside the message. Lengths are compared with the bytes left, never
- * added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion items); a small one is
- * TRUNCATED, which is what a cut event looks like.
+ * Invariant: after REASON_NONE, `at` <= `end`, and a payload lies wholly inside the message. Lengths are compared with the bytes
+ * left, never added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion
+ * items); a small one is TRUNCATED, which is what a cut event looks like.
  */
 #include "cursor.h"
 
@@ -32,7 +32,8 @@ static enum reason payload(struct cursor *cursor, struct item *item, enum item_t
     return REASON_NONE;
 }
 
-static enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count, bool wide)
+static enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count,
+                             bool wide)
 {
     uint64_t least = type == ITEM_MAP ? count * 2 : count;
     if (least > (uint64_t)(cursor->end - at))
@@ -76,7 +77,8 @@ static enum reason extension(struct cursor *cursor, struct item *item, const uin
 }
 
 /* How many bytes of length or number follow each first byte from 0xc0 to 0xdf. */
-static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
+static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
+                                       1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
 
 enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
 {
@@ -85,15 +87,20 @@ enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
     const uint8_t *at = cursor->at + 1;
     if ((size_t)(cursor->end - at) < bytes)
         return REASON_TRUNCATED;
-    const uint64_t value = load(at, bytes);
+    /* Heads without such bytes do not look at it. */
+    const uint64_t value = cursor->end - at >= 8 ? __builtin_bswap64(load_8(at)) >> ((64 - 8 * bytes) & 63) : load(at, bytes);
     at += bytes;
     switch (first) {
     case 0xc0: return simple(cursor, item, ITEM_NIL, 0);
     case 0xc1: return REASON_FORMAT;
     case 0xc2: return simple(cursor, item, ITEM_BOOL, 0);
     case 0xc3: return simple(cursor, item, ITEM_BOOL, 1);
-    case 0xc4: case 0xc5: case 0xc6: return payload(cursor, item, ITEM_BIN, at, value);
-    case 0xc7: case 0xc8: case 0xc9: return extension(cursor, item, at, value);
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: return payload(cursor, item, ITEM_BIN, at, value);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: return extension(cursor, item, at, value);
     case 0xca: {
         const uint32_t bits = (uint32_t)value;
         memcpy(&item->float32, &bits, sizeof bits);
@@ -106,14 +113,24 @@ enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
         item->type = ITEM_FLOAT64;
         cursor->at = at;
         return REASON_NONE;
-    case 0xcc: case 0xcd: case 0xce: case 0xcf: return unsigned_number(cursor, item, at, value);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: return unsigned_number(cursor, item, at, value);
     case 0xd0: return signed_number(cursor, item, at, (int8_t)value);
     case 0xd1: return signed_number(cursor, item, at, (int16_t)value);
     case 0xd2: return signed_number(cursor, item, at, (int32_t)value);
     case 0xd3: return signed_number(cursor, item, at, (int64_t)value);
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(cursor, item, at, UINT64_C(1) << (first - 0xd4));
-    case 0xd9: case 0xda: case 0xdb: return payload(cursor, item, ITEM_STR, at, value);
-    case 0xdc: case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd);
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: return extension(cursor, item, at, UINT64_C(1) << (first - 0xd4));
+    case 0xd9:
+    case 0xda:
+    case 0xdb: return payload(cursor, item, ITEM_STR, at, value);
+    case 0xdc:
+    case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd);
     default: return container(cursor, item, ITEM_MAP, at, value, first == 0xdf);
     }
 }

@@ -1,10 +1,11 @@
 /* json_text.c - JSON text of strings, numbers, binary and times.
  *
- * Strings go eight bytes at a time while none of them needs a look: most text of events is plain ASCII. Doubles first try to be a whole number
- * over a small power of ten, which nearly all measured values are (12.5, 0.034): when n / 10^k gives the value back, with n below 2^53 and
- * k <= 22, the decimal n * 10^-k reads back as it (both are exact, one division rounds once: Clinger 1990), and the smallest such k is the
- * shortest. Other values from 0.001 to a billion are rounded to 15, 16, 17 digits in exact 128-bit arithmetic, until the decimal lies in the
- * interval that reads back. What is left prints with rising precision; a table of Ryu would be faster there and 10 kB larger, and that is rare.
+ * Strings are copied as they stand while nothing in them needs a look (plain_text.h). Doubles first try to be a whole number
+ * of thousandths or millionths, which nearly all measured values are (12.5, 0.034): when n / 10^k gives the value back, with n
+ * below 2^53 and k <= 22, the decimal n * 10^-k reads back as it (both are exact, one division rounds once: Clinger 1990). Other
+ * values from 0.001 to a billion are rounded to 15, 16, 17 digits in exact 128-bit arithmetic, until the decimal lies in the
+ * interval that reads back. What is left prints with rising precision; a table of Ryu would be faster there and 10 kB larger, and
+ * that is rare.
  */
 #include "json_text.h"
 
@@ -14,10 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "clock.h"
+#include "plain_text.h"
 
-/* The length of the good UTF-8 sequence at `at`, 0 where it is none. The first byte is >= 0x80. Table 3-7 of the Unicode standard. */
+/* The length of the good UTF-8 sequence at `at`, 0 where it is none. The first byte is >= 0x80. Table 3-7 of the Unicode standard.
+ */
 static size_t sequence_length(const uint8_t *at, size_t left)
 {
     const uint8_t first = at[0];
@@ -34,33 +36,6 @@ static size_t sequence_length(const uint8_t *at, size_t left)
         if ((at[i] & 0xc0) != 0x80)
             return 0;
     return length;
-}
-
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-#define FILL  UINT64_C(0x6161616161616161) /* plain letters, where a word has bytes to spare */
-
-/* Is any byte below 0x20, a quote, a backslash, or not ASCII? (Bit tricks: Anderson, "Determine if a word has a byte less than n".) */
-static bool needs_a_look(uint64_t word)
-{
-    const uint64_t control = (word - ONES * 0x20) & ~word;
-    const uint64_t quote = ((word ^ ONES * 0x22) - ONES) & ~(word ^ ONES * 0x22);
-    const uint64_t slash = ((word ^ ONES * 0x5c) - ONES) & ~(word ^ ONES * 0x5c);
-    return ((word | control | quote | slash) & HIGHS) != 0;
-}
-
-/* The last `left` bytes (1 to 7) of a text as a word with zeros behind them, read without reading past either end. */
-static uint64_t last_word(const uint8_t *text, size_t length, size_t left)
-{
-    if (length >= 8)
-        return load_8(text + length - 8) >> 8 * (8 - left);
-    const uint8_t *at = text + length - left;
-    if (left >= 4)
-        return load_4(at) | (uint64_t)load_4(at + left - 4) << 8 * (left - 4);
-    uint64_t word = at[0];
-    if (left >= 2)
-        word |= (uint64_t)at[left - 1] << 8 * (left - 1) | (uint64_t)at[1] << 8;
-    return word;
 }
 
 static uint8_t *write_escape(uint8_t *out, uint8_t byte)
@@ -84,32 +59,11 @@ static uint8_t *write_escape(uint8_t *out, uint8_t byte)
     return out;
 }
 
-enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length)
+/* Text that holds something to escape or to check: byte by byte, plain stretches of sixteen at once. */
+static enum reason write_with_care(uint8_t **out, const uint8_t *text, size_t length)
 {
     uint8_t *to = *out;
-    *to++ = '"';
-    size_t at = 0;
-    while (at < length) {
-        uint64_t word;
-        while (length - at >= sizeof word) {
-            memcpy(&word, text + at, sizeof word);
-            if (needs_a_look(word))
-                break;
-            memcpy(to, &word, sizeof word);
-            to += sizeof word;
-            at += sizeof word;
-        }
-        if (at == length)
-            break;
-        const size_t left = length - at;
-        if (left < sizeof word) {
-            word = last_word(text, length, left);
-            if (!needs_a_look(word | FILL << 8 * left)) {
-                memcpy(to, &word, sizeof word);
-                to += left;
-                break;
-            }
-        }
+    for (size_t at = 0; at < length;) {
         const uint8_t byte = text[at];
         if (byte >= 0x80) {
             const size_t sequence = sequence_length(text + at, length - at);
@@ -120,13 +74,31 @@ enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length)
             at += sequence;
         } else if (byte == 0) {
             return REASON_NUL;
+        } else if (byte < 0x20 || byte == '"' || byte == '\\') {
+            to = write_escape(to, byte);
+            at++;
+        } else if (length - at >= 16 && copy_plain(to, text + at, 16)) {
+            to += 16;
+            at += 16;
         } else {
-            if (byte < 0x20 || byte == '"' || byte == '\\')
-                to = write_escape(to, byte);
-            else
-                *to++ = byte;
+            *to++ = byte;
             at++;
         }
+    }
+    *out = to;
+    return REASON_NONE;
+}
+
+enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length)
+{
+    uint8_t *to = *out;
+    *to++ = '"';
+    if (copy_plain(to, text, length)) {
+        to += length;
+    } else {
+        const enum reason reason = write_with_care(&to, text, length);
+        if (reason != REASON_NONE)
+            return reason;
     }
     *to++ = '"';
     *out = to;
@@ -135,15 +107,9 @@ enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length)
 
 enum reason text_check(const uint8_t *text, size_t length)
 {
+    if (is_plain(text, length))
+        return REASON_NONE;
     for (size_t at = 0; at < length;) {
-        uint64_t word;
-        if (length - at >= sizeof word) {
-            memcpy(&word, text + at, sizeof word);
-            if (((word | ((word - ONES) & ~word)) & HIGHS) == 0) {
-                at += sizeof word;
-                continue;
-            }
-        }
         if (text[at] == 0)
             return REASON_NUL;
         const size_t sequence = text[at] < 0x80 ? 1 : sequence_length(text + at, length - at);
@@ -154,16 +120,29 @@ enum reason text_check(const uint8_t *text, size_t length)
     return REASON_NONE;
 }
 
+static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829303132333435363738394041424344454647484950"
+                            "51525354555657585960616263646566676869"
+                            "707172737475767778798081828384858687888990919293949596979899";
+
+static unsigned digits_of(uint64_t value)
+{
+    unsigned digits = 1;
+    for (; value >= 10000; value /= 10000)
+        digits += 4;
+    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 uint8_t *json_write_uint(uint8_t *out, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    memcpy(out, digits + at, sizeof digits - at);
-    return out + sizeof digits - at;
+    uint8_t *const end = out + digits_of(value);
+    uint8_t *at = end;
+    for (; value >= 100; value /= 100)
+        memcpy(at -= 2, pairs + 2 * (value % 100), 2);
+    if (value >= 10)
+        memcpy(at - 2, pairs + 2 * value, 2);
+    else
+        at[-1] = (uint8_t)('0' + value);
+    return end;
 }
 
 uint8_t *json_write_int(uint8_t *out, int64_t value)
@@ -211,6 +190,48 @@ static uint8_t *write_decimal(uint8_t *out, uint64_t n, unsigned decimals)
     return out + decimals;
 }
 
+static void put_three(uint8_t *out, uint32_t thousandths)
+{
+    out[0] = (uint8_t)('0' + thousandths / 100);
+    memcpy(out + 1, pairs + 2 * (thousandths % 100), 2);
+}
+
+/* How many of three digits are left when the zeros that end them are cut; one at least. */
+static unsigned digits_without_zeros(uint32_t thousandths)
+{
+    return 1 + (thousandths % 100 != 0) + (thousandths % 10 != 0);
+}
+
+/* A size below 1e9 that is a whole number of thousandths (or millionths). Doubles there lie closer than that, so there is only one
+ * such number, and cutting its zeros gives the shortest. */
+static bool write_thousandths(uint8_t **out, double size)
+{
+    const int64_t n = (int64_t)(size * 1e3 + 0.5);
+    if ((double)n / 1e3 != size)
+        return false;
+    const uint32_t fraction = (uint32_t)((uint64_t)n % 1000);
+    uint8_t *to = json_write_uint(*out, (uint64_t)n / 1000);
+    *to++ = '.';
+    put_three(to, fraction);
+    *out = to + digits_without_zeros(fraction);
+    return true;
+}
+
+/* Only for what is no whole number of thousandths: the last three digits are not all zeros. */
+static bool write_millionths(uint8_t **out, double size)
+{
+    const int64_t n = (int64_t)(size * 1e6 + 0.5);
+    if ((double)n / 1e6 != size)
+        return false;
+    const uint32_t fraction = (uint32_t)((uint64_t)n % 1000000);
+    uint8_t *to = json_write_uint(*out, (uint64_t)n / 1000000);
+    *to++ = '.';
+    put_three(to, fraction / 1000);
+    put_three(to + 3, fraction % 1000);
+    *out = to + 3 + digits_without_zeros(fraction % 1000);
+    return true;
+}
+
 /* Digits before the point of a size from 0.001 up; 0, -1, -2 where zeros stand behind it. */
 static int whole_digits(double size)
 {
@@ -222,9 +243,10 @@ static int whole_digits(double size)
     return digits;
 }
 
-/* The shortest decimal of a size from 0.001 to below 1e9, which is mantissa * 2^-shift. Bounds: mantissa < 2^53, 10^k < 2^64 (k <= 19), the decimal's digits < 2^57,
- * shift <= 62: every product stays below 2^120. A decimal n * 10^-k reads back when it is nearer than half the distance of two doubles: |n * 2^shift -
- * mantissa * 10^k| * 2 < 10^k (half of that below a power of two, where doubles lie closer). Seventeen digits always do. */
+/* The shortest decimal of a size from 0.001 to below 1e9, which is mantissa * 2^-shift. Bounds: mantissa < 2^53, 10^k < 2^64 (k <=
+ * 19), the decimal's digits < 2^57, shift <= 62: every product stays below 2^120. A decimal n * 10^-k reads back when it is nearer
+ * than half the distance of two doubles: |n * 2^shift - mantissa * 10^k| * 2 < 10^k (half of that below a power of two, where
+ * doubles lie closer). Seventeen digits always do. */
 static uint8_t *write_exact(uint8_t *out, double size)
 {
     int exponent;
@@ -281,13 +303,9 @@ enum reason json_write_float64(uint8_t **out, double value)
     if (size < 1e9 && (size >= 1e-3 || size == 0)) {
         if (signbit(value))
             *to++ = '-';
-        for (unsigned decimals = 0; decimals <= 6; decimals++) {
-            const double scale = (double)powers_of_ten[decimals];
-            const uint64_t n = (uint64_t)(size * scale + 0.5);
-            if ((double)n / scale == size) {
-                *out = write_decimal(to, n, decimals);
-                return REASON_NONE;
-            }
+        if (write_thousandths(&to, size) || write_millionths(&to, size)) {
+            *out = to;
+            return REASON_NONE;
         }
         *out = write_exact(to, size);
         return REASON_NONE;
@@ -323,7 +341,8 @@ uint8_t *json_write_base64(uint8_t *out, const uint8_t *bytes, size_t length)
     *out++ = '"';
     for (size_t at = 0; at < length; at += 3) {
         const size_t left = length - at;
-        const uint32_t group = (uint32_t)bytes[at] << 16 | (left > 1 ? (uint32_t)bytes[at + 1] << 8 : 0) | (left > 2 ? bytes[at + 2] : 0);
+        const uint32_t group =
+            (uint32_t)bytes[at] << 16 | (left > 1 ? (uint32_t)bytes[at + 1] << 8 : 0) | (left > 2 ? bytes[at + 2] : 0);
         *out++ = (uint8_t)alphabet[group >> 18];
         *out++ = (uint8_t)alphabet[group >> 12 & 63];
         *out++ = left > 1 ? (uint8_t)alphabet[group >> 6 & 63] : '=';

@@ -1,7 +1,7 @@
 /* json_text.h - writes values as JSON text straight into a buffer that is known to be large enough. No allocation, no locale.
  *
  * Every function takes where to write and returns the first byte behind. Room needed: JSON_TEXT_ROOM bytes for a number or time; 6 bytes a
- * byte of input plus 8 for text (up to 7 bytes behind it are overwritten); 4 bytes per 3 of input plus 6 for binary.
+ * byte of input plus 2 for text; 4 bytes per 3 of input plus 6 for binary.
  */
 #ifndef TALLYMILL_JSON_TEXT_H
 #define TALLYMILL_JSON_TEXT_H

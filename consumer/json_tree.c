@@ -1,5 +1,6 @@
-/* json_tree.c - see json_tree.h. The alternative, a tree in memory that is printed afterwards, costs an allocation per value and a second walk;
- * what it would buy, rejecting before writing, the caller has for free: what was written for a bad event is simply overwritten.
+/* json_tree.c - see json_tree.h. The alternative, a tree in memory that is printed afterwards, costs an allocation per value and a
+ * second walk; what it would buy, rejecting before writing, the caller has for free: what was written for a bad event is simply
+ * overwritten.
  */
 #include "json_tree.h"
 
@@ -8,6 +9,7 @@
 
 #include "attributes.h"
 #include "json_text.h"
+#include "plain_text.h"
 
 enum { PAIRWISE_KEYS = 12 };
 
@@ -46,51 +48,135 @@ enum reason json_tree_pop_unique(struct json_tree *tree, uint32_t first)
     return REASON_NONE;
 }
 
-static enum reason write_map(struct json_tree *tree, struct cursor *cursor, uint32_t pairs, int level, const struct attribute_node *node, uint8_t **out)
+/* The functions below hand on where to write in a register and return where it ended: bytes written through a pointer may alias
+ * everything, and a position kept in memory would be read again after each of them. NULL: tree->reason says why, with the cursor at
+ * what is at fault. */
+static uint8_t *refuse(struct json_tree *tree, enum reason reason)
 {
-    uint32_t hint = 0;
-    const uint32_t first = tree->key_count;
-    *(*out)++ = '{';
-    for (uint32_t i = 0; i < pairs; i++) {
-        struct item key;
-        if (i > 0)
-            *(*out)++ = ',';
-        enum reason reason = json_tree_key(cursor, &key);
-        if (reason == REASON_NONE && cursor->at > tree->limit)
-            reason = REASON_SIZE;
-        if (reason == REASON_NONE)
-            reason = json_write_text(out, key.bytes, key.length);
-        if (reason != REASON_NONE)
-            return reason;
-        json_tree_push(tree, &key);
-        *(*out)++ = ':';
-        const struct attribute_node *child = node ? attribute_child(node, &hint, key.bytes, key.length) : NULL;
-        reason = json_tree_write(tree, cursor, level + 1, child, out);
-        if (reason != REASON_NONE)
-            return reason;
-    }
-    *(*out)++ = '}';
-    return json_tree_pop_unique(tree, first);
+    tree->reason = reason;
+    return NULL;
 }
 
-static enum reason write_array(struct json_tree *tree, struct cursor *cursor, uint32_t items, int level, uint8_t **out)
+static uint8_t *write_value(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node,
+                            uint8_t *out);
+
+/* Any key, with the comma before and the colon behind it. *child: what the catalogue knows under it. */
+static uint8_t *write_key(struct json_tree *tree, struct cursor *cursor, const struct attribute_node *node, uint32_t *hint,
+                          struct item *key, const struct attribute_node **child, uint8_t *out)
 {
-    *(*out)++ = '[';
+    enum reason reason = json_tree_key(cursor, key);
+    if (reason == REASON_NONE && cursor->at > tree->limit)
+        reason = REASON_SIZE;
+    *out++ = ',';
+    if (reason == REASON_NONE)
+        reason = json_write_text(&out, key->bytes, key->length);
+    if (reason != REASON_NONE)
+        return refuse(tree, reason);
+    *out++ = ':';
+    *child = node ? attribute_child(node, hint, key->bytes, key->length) : NULL;
+    return out;
+}
+
+/* The values that nearly all pairs hold, without a call and without an item in memory: short plain text, small numbers, float64.
+ * NULL: another one, or something about it is not right; nothing has changed then, and write_value() goes over it again. */
+static inline uint8_t *write_common(struct json_tree *tree, struct cursor *cursor, const struct attribute_node *node, uint8_t *out)
+{
+    const uint8_t *at = cursor->at;
+    if (tree->limit - at < 1 + 32) /* the header and the longest of them: the event's last bytes go the other way */
+        return NULL;
+    const uint8_t first = *at++;
+    enum item_type type;
+    if (first < 0x80) {
+        type = ITEM_UINT;
+        out = json_write_uint(out, first);
+    } else if (first >= 0xa0 && first < 0xc0) {
+        const uint32_t length = first & 0x1f;
+        type = ITEM_STR;
+        if (!copy_plain(out + 1, at, length) || (node && node->values))
+            return NULL;
+        out[0] = out[length + 1] = '"';
+        out += length + 2;
+        at += length;
+    } else if (first == 0xcb) {
+        const uint64_t bits = __builtin_bswap64(load_8(at));
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        type = ITEM_FLOAT64;
+        if (json_write_float64(&out, value) != REASON_NONE)
+            return NULL;
+        at += 8;
+    } else if (first == 0xcd || first == 0xce) {
+        const uint32_t word = __builtin_bswap32(load_4(at));
+        type = ITEM_UINT;
+        out = json_write_uint(out, first == 0xcd ? word >> 16 : word);
+        at += first == 0xcd ? 2 : 4;
+    } else {
+        return NULL;
+    }
+    cursor->at = at;
+    if (node && !(node->types & 1u << type))
+        tree->disagrees = true;
+    return out;
+}
+
+/* Repeats: a key that the catalogue knows is told by its place among the node's children, a bit each; the others are compared with
+ * each other at the end. */
+static uint8_t *write_map(struct json_tree *tree, struct cursor *cursor, uint32_t pairs, int level,
+                          const struct attribute_node *node, uint8_t *out)
+{
+    const uint32_t first = tree->key_count;
+    uint8_t *const open = out;
+    uint64_t met = 0;
+    uint32_t hint = 0;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const uint8_t *start = cursor->at;
+        struct item key = {.bytes = NULL};
+        const struct attribute_node *child = node ? attribute_packed(node, &hint, start, tree->limit) : NULL;
+        if (child) {
+            cursor->at = start + child->packed_length;
+            memcpy(out, child->json, sizeof child->json);
+            out += child->json_length;
+        } else if (!(out = write_key(tree, cursor, node, &hint, &key, &child, out))) {
+            return NULL;
+        }
+        const size_t place = child ? (size_t)(child - node->children) : 64;
+        if (place >= 64) {
+            json_tree_push(tree, key.bytes ? &key : &(struct item){.bytes = start + 1, .length = child->length});
+        } else if (met & UINT64_C(1) << place) {
+            cursor->at = start;
+            return refuse(tree, REASON_DUP_KEY);
+        } else {
+            met |= UINT64_C(1) << place;
+        }
+        uint8_t *const common = write_common(tree, cursor, child, out);
+        if (!(out = common ? common : write_value(tree, cursor, level + 1, child, out)))
+            return NULL;
+    }
+    if (pairs == 0)
+        out++;
+    *open = '{'; /* where the first comma stands */
+    *out++ = '}';
+    const enum reason reason = tree->key_count == first ? REASON_NONE : json_tree_pop_unique(tree, first);
+    return reason == REASON_NONE ? out : refuse(tree, reason);
+}
+
+static uint8_t *write_array(struct json_tree *tree, struct cursor *cursor, uint32_t items, int level, uint8_t *out)
+{
+    *out++ = '[';
     for (uint32_t i = 0; i < items; i++) {
         if (i > 0)
-            *(*out)++ = ',';
-        const enum reason reason = json_tree_write(tree, cursor, level + 1, NULL, out);
-        if (reason != REASON_NONE)
-            return reason;
+            *out++ = ',';
+        if (!(out = write_value(tree, cursor, level + 1, NULL, out)))
+            return NULL;
     }
-    *(*out)++ = ']';
-    return REASON_NONE;
+    *out++ = ']';
+    return out;
 }
 
-static void write_word(uint8_t **out, const char *word, size_t length)
+static uint8_t *write_word(uint8_t *out, const char *word, size_t length)
 {
-    memcpy(*out, word, length);
-    *out += length;
+    memcpy(out, word, length);
+    return out + length;
 }
 
 static enum reason write_time(const struct item *item, uint8_t **out)
@@ -100,37 +186,59 @@ static enum reason write_time(const struct item *item, uint8_t **out)
     return reason == REASON_NONE ? json_write_time(out, wall_us) : reason;
 }
 
-enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node, uint8_t **out)
+static uint8_t *write_value(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node,
+                            uint8_t *out)
 {
     struct item item;
     const uint8_t *start = cursor->at;
     enum reason reason = cursor_next(cursor, &item);
     if (reason != REASON_NONE)
-        return reason;
+        return refuse(tree, reason);
     if (cursor->at > tree->limit) {
         cursor->at = start;
-        return REASON_SIZE;
+        return refuse(tree, REASON_SIZE);
     }
-    if (item.type >= ITEM_ARRAY && level > WIRE_DATA_DEPTH) {
-        cursor->at = start;
-        return REASON_DEPTH;
-    }
-    if (node && level > 1 && !attribute_agrees(node, &item))
+    if (node && !attribute_agrees(node, &item))
         tree->disagrees = true;
-    switch (item.type) {
-    case ITEM_NIL: write_word(out, "null", 4); break;
-    case ITEM_BOOL: item.uint ? write_word(out, "true", 4) : write_word(out, "false", 5); break;
-    case ITEM_UINT: *out = json_write_uint(*out, item.uint); break;
-    case ITEM_INT: *out = json_write_int(*out, item.sint); break;
-    case ITEM_FLOAT32: reason = json_write_float32(out, item.float32); break;
-    case ITEM_FLOAT64: reason = json_write_float64(out, item.float64); break;
-    case ITEM_STR: reason = json_write_text(out, item.bytes, item.length); break;
-    case ITEM_BIN: *out = json_write_base64(*out, item.bytes, item.length); break;
-    case ITEM_EXT: reason = write_time(&item, out); break;
-    case ITEM_ARRAY: return write_array(tree, cursor, item.length, level, out);
-    case ITEM_MAP: return write_map(tree, cursor, item.length, level, node, out);
+    if (item.type >= ITEM_ARRAY) {
+        if (level > WIRE_DATA_DEPTH) {
+            cursor->at = start;
+            return refuse(tree, REASON_DEPTH);
+        }
+        return item.type == ITEM_MAP ? write_map(tree, cursor, item.length, level, node, out)
+                                     : write_array(tree, cursor, item.length, level, out);
     }
-    if (reason != REASON_NONE)
-        cursor->at = start;
-    return reason;
+    switch (item.type) {
+    case ITEM_NIL: return write_word(out, "null", 4);
+    case ITEM_BOOL: return item.uint ? write_word(out, "true", 4) : write_word(out, "false", 5);
+    case ITEM_UINT: return json_write_uint(out, item.uint);
+    case ITEM_INT: return json_write_int(out, item.sint);
+    case ITEM_STR:
+        if (copy_plain(out + 1, item.bytes, item.length)) {
+            out[0] = out[item.length + 1] = '"';
+            return out + item.length + 2;
+        }
+        reason = json_write_text(&out, item.bytes, item.length);
+        break;
+    case ITEM_FLOAT32: reason = json_write_float32(&out, item.float32); break;
+    case ITEM_FLOAT64: reason = json_write_float64(&out, item.float64); break;
+    case ITEM_BIN: return json_write_base64(out, item.bytes, item.length);
+    case ITEM_EXT: reason = write_time(&item, &out); break;
+    case ITEM_ARRAY:
+    case ITEM_MAP: break;
+    }
+    if (reason == REASON_NONE)
+        return out;
+    cursor->at = start;
+    return refuse(tree, reason);
+}
+
+enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node,
+                            uint8_t **out)
+{
+    uint8_t *end = write_value(tree, cursor, level, node, *out);
+    if (!end)
+        return tree->reason;
+    *out = end;
+    return REASON_NONE;
 }

@@ -1,7 +1,7 @@
 /* json_tree.h - a msgpack value of any shape as JSON text: event_data and the unknown keys.
  *
- * Recursion is bounded by WIRE_DATA_DEPTH, output by the caller's limit on input bytes. Keys are checked for repeats on a scratch stack:
- * pairwise for small maps, sorted for large ones, so that a hostile map of 30,000 keys costs n log n.
+ * Recursion is bounded by WIRE_DATA_DEPTH, output by the caller's limit on input bytes. Keys are checked for repeats on a scratch
+ * stack: pairwise for small maps, sorted for large ones, so that a hostile map of 30,000 keys costs n log n.
  */
 #ifndef TALLYMILL_JSON_TREE_H
 #define TALLYMILL_JSON_TREE_H
@@ -27,13 +27,16 @@ enum { JSON_KEYS = 2 * (WIRE_DATA_BYTES / 3 + 16) };
 struct json_tree {
     struct json_key *keys; /* JSON_KEYS of them, owned by the caller; used as a stack */
     uint32_t key_count;
-    const uint8_t *limit;  /* event_data may not reach beyond this byte of the input: SIZE */
-    bool disagrees;        /* set where a value is not what the catalogue expects at its place */
+    const uint8_t *limit; /* event_data may not reach beyond this byte of the input: SIZE */
+    enum reason reason;   /* why nothing more was written */
+    bool disagrees;       /* set where a value is not what the catalogue expects at its place */
 };
 
-/* Writes the value at the cursor; a container at it is nesting level `level`. *out advances. node: what the catalogue knows of this place (of event_data itself: the
- * root, which no value is held against), or NULL. */
-enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node, uint8_t **out);
+/* Writes the value at the cursor; a container at it is nesting level `level`. *out advances, and up to 48 bytes behind it are
+ * overwritten. node: what the catalogue knows of this place (of event_data itself: the root, which no value is held against), or
+ * NULL. */
+enum reason json_tree_write(struct json_tree *tree, struct cursor *cursor, int level, const struct attribute_node *node,
+                            uint8_t **out);
 
 /* A key: KEY_TYPE, KEY, KEY_LEN, or the cursor's own reasons. The text is not checked yet. */
 static inline enum reason json_tree_key(struct cursor *cursor, struct item *key)

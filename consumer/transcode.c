@@ -1,10 +1,10 @@
 /* transcode.c - the walk over an event's top-level map, and the tuple it leaves.
  *
- * Invariant: fields are checked before anything that depends on them is written, and a field that is only pointed at stays inside the
- * message. The tuple never exceeds TRANSCODE_ROOM, because event_data (with _extra) is bounded in input bytes and no input byte makes more than six
- * output bytes... but for `nil`, `true` and `false` (a key of at least two bytes and a colon stand beside them in a map; in an array one byte makes at
- * most "false," of six). Rejected: collecting fields into a struct of their own and encoding in a second step; it would copy every byte of
- * event_data twice.
+ * Invariant: fields are checked before anything that depends on them is written, and a field that is only pointed at stays inside
+ * the message. The tuple never exceeds TRANSCODE_ROOM, because event_data (with _extra) is bounded in input bytes and no input byte
+ * makes more than six output bytes... but for `nil`, `true` and `false` (a key of at least two bytes and a colon stand beside them
+ * in a map; in an array one byte makes at most "false," of six). Rejected: collecting fields into a struct of their own and
+ * encoding in a second step; it would copy every byte of event_data twice.
  */
 #include "transcode.h"
 
@@ -18,23 +18,56 @@
 #include "clock.h"
 #include "cursor.h"
 #include "error.h"
+#include "field.h"
 #include "json_text.h"
 #include "json_tree.h"
 #include "tuple.h"
 #include "uuid.h"
 
-enum field { FIELD_ID, FIELD_EVENT_NAME, FIELD_CATEGORY, FIELD_SESSION, FIELD_USER, FIELD_DATA, FIELD_INTERNAL, FIELD_CREATED_AT, FIELD_VERSION, FIELD_COUNT };
-
-static const struct {
-    const char *name;
-    size_t length;
-} fields[FIELD_COUNT] = {{"id", 2},      {"event_name", 10},  {"event_category", 14}, {"session_id", 10}, {"user_id", 7},
-                         {"event_data", 10}, {"is_internal", 11}, {"created_at", 10},     {"v", 1}};
-
-struct text {
-    const uint8_t *bytes; /* NULL: absent */
-    uint32_t length;
+enum field {
+    FIELD_ID,
+    FIELD_EVENT_NAME,
+    FIELD_CATEGORY,
+    FIELD_SESSION,
+    FIELD_USER,
+    FIELD_DATA,
+    FIELD_INTERNAL,
+    FIELD_CREATED_AT,
+    FIELD_VERSION,
+    FIELD_COUNT
 };
+
+/* The keys, and before each the byte that a fixstr of its length begins with. */
+static const struct {
+    const char *packed;
+    size_t length; /* of the key */
+} fields[FIELD_COUNT] = {{"\xa2"
+                          "id",
+                          2},
+                         {"\xaa"
+                          "event_name",
+                          10},
+                         {"\xae"
+                          "event_category",
+                          14},
+                         {"\xaa"
+                          "session_id",
+                          10},
+                         {"\xa7"
+                          "user_id",
+                          7},
+                         {"\xaa"
+                          "event_data",
+                          10},
+                         {"\xab"
+                          "is_internal",
+                          11},
+                         {"\xaa"
+                          "created_at",
+                          10},
+                         {"\xa1"
+                          "v",
+                          1}};
 
 struct transcoder {
     struct transcode_rules rules;
@@ -48,9 +81,9 @@ struct transcoder {
     bool has_unknown;
     int field; /* the field under way, FIELD_COUNT: an unknown key, -1: none */
     struct text event_name, category, session;
-    const struct event_kind *kind;       /* of event_name; NULL: not in the catalogue, or no name yet */
-    const struct attribute_node *node;   /* of the kind */
-    bool data_is_checked;                /* event_data was held against the node while it was written */
+    const struct event_kind *kind;     /* of event_name; NULL: not in the catalogue, or no name yet */
+    const struct attribute_node *node; /* of the kind */
+    bool data_is_checked;              /* event_data was held against the node while it was written */
     int64_t user_id;
     bool has_user;
     int64_t created_at_us;
@@ -93,58 +126,16 @@ const char *transcoder_detail(const struct transcoder *transcoder)
     return transcoder->detail;
 }
 
-static enum reason read_text(const struct item *item, uint32_t most, struct text *text)
-{
-    if (item->type != ITEM_STR)
-        return REASON_TYPE;
-    if (item->length == 0 || item->length > most)
-        return REASON_LEN;
-    *text = (struct text){item->bytes, item->length};
-    return text_check(item->bytes, item->length);
-}
-
-/* The name, and what the catalogue knows under it: most events have it before event_data, which can then be checked as it is written. */
+/* The name, and what the catalogue knows under it: most events have it before event_data, which can then be checked as it is
+ * written. */
 static enum reason read_name(struct transcoder *transcoder, const struct item *item)
 {
-    const enum reason reason = read_text(item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name);
+    const enum reason reason = field_text(item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name);
     if (reason != REASON_NONE)
         return reason;
     transcoder->kind = catalogue_find(transcoder->rules.catalogue, (const char *)item->bytes, item->length);
     transcoder->node = transcoder->kind ? attributes_of(transcoder->attributes, transcoder->kind) : NULL;
     return REASON_NONE;
-}
-
-static enum reason read_id(const struct item *item, uint8_t *out)
-{
-    static const uint8_t zero[UUID_BYTES];
-    if (item->type == ITEM_BIN && item->length == UUID_BYTES)
-        memcpy(out, item->bytes, UUID_BYTES);
-    else if (item->type != ITEM_STR && item->type != ITEM_BIN && item->type != ITEM_NIL)
-        return REASON_TYPE;
-    else if (item->type != ITEM_STR || !uuid_parse((const char *)item->bytes, item->length, out))
-        return REASON_ID;
-    return memcmp(out, zero, UUID_BYTES) == 0 ? REASON_ID : REASON_NONE;
-}
-
-static enum reason read_time(const struct item *item, int64_t *created_at_us)
-{
-    if (item->type == ITEM_EXT)
-        return item_time(item, created_at_us);
-    if (item->type != ITEM_UINT && item->type != ITEM_INT)
-        return REASON_TYPE;
-    if (item->type == ITEM_UINT && item->uint > INT64_MAX)
-        return REASON_TS_RANGE;
-    *created_at_us = item->sint;
-    return REASON_NONE;
-}
-
-static enum reason read_version(const struct item *item)
-{
-    if (item->type == ITEM_INT)
-        return REASON_VERSION;
-    if (item->type != ITEM_UINT)
-        return REASON_TYPE;
-    return item->uint == WIRE_VERSION ? REASON_NONE : REASON_VERSION;
 }
 
 static enum reason read_user(struct transcoder *transcoder, const struct item *item)
@@ -157,14 +148,6 @@ static enum reason read_user(struct transcoder *transcoder, const struct item *i
         return REASON_RANGE;
     transcoder->user_id = item->sint;
     transcoder->has_user = true;
-    return REASON_NONE;
-}
-
-static enum reason read_internal(const struct item *item, uint8_t *out)
-{
-    if (item->type != ITEM_BOOL)
-        return REASON_TYPE;
-    *out = (uint8_t)item->uint;
     return REASON_NONE;
 }
 
@@ -184,8 +167,7 @@ static enum reason read_data(struct transcoder *transcoder)
     if (item.type != ITEM_MAP)
         return REASON_TYPE;
     transcoder->data = cursor->at;
-    transcoder->tree.limit =
-        cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
+    transcoder->tree.limit = cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
     uint8_t *json = transcoder->out + TUPLE_EVENT_DATA + 5;
     transcoder->data_is_checked = transcoder->event_name.bytes != NULL;
     reason = json_tree_write(&transcoder->tree, cursor, 1, transcoder->node, &json);
@@ -194,11 +176,32 @@ static enum reason read_data(struct transcoder *transcoder)
     return reason;
 }
 
+/* Id and time as most producers write them, bin 8 and uint 64. False: another form, or not good; nothing has changed then. */
+static bool read_common(struct transcoder *transcoder, enum field field)
+{
+    struct cursor *cursor = &transcoder->cursor;
+    const uint8_t *at = cursor->at;
+    if (field == FIELD_ID && cursor->end - at > 2 + UUID_BYTES && at[0] == 0xc4 && at[1] == UUID_BYTES &&
+        (load_8(at + 2) | load_8(at + 10)) != 0) {
+        memcpy(transcoder->out + TUPLE_ID, at + 2, UUID_BYTES);
+        cursor->at = at + 2 + UUID_BYTES;
+    } else if (field == FIELD_CREATED_AT && cursor->end - at >= 9 && at[0] == 0xcf && at[1] < 0x80) {
+        transcoder->created_at_us = (int64_t)__builtin_bswap64(load_8(at + 1));
+        cursor->at = at + 9;
+    } else {
+        return false;
+    }
+    transcoder->present |= 1u << field;
+    return true;
+}
+
 static enum reason read_field(struct transcoder *transcoder, enum field field)
 {
     struct cursor *cursor = &transcoder->cursor;
     if (field == FIELD_DATA)
         return read_data(transcoder);
+    if (read_common(transcoder, field))
+        return REASON_NONE;
     const uint8_t *start = cursor->at;
     struct item item;
     enum reason reason = cursor_next(cursor, &item);
@@ -208,15 +211,16 @@ static enum reason read_field(struct transcoder *transcoder, enum field field)
         return REASON_NONE; /* absent; required fields are missed at the end */
     transcoder->present |= 1u << field;
     switch (field) {
-    case FIELD_ID: reason = read_id(&item, transcoder->out + TUPLE_ID); break;
+    case FIELD_ID: reason = field_id(&item, transcoder->out + TUPLE_ID); break;
     case FIELD_EVENT_NAME: reason = read_name(transcoder, &item); break;
-    case FIELD_CATEGORY: reason = read_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
-    case FIELD_SESSION: reason = read_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
+    case FIELD_CATEGORY: reason = field_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
+    case FIELD_SESSION: reason = field_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
     case FIELD_USER: reason = read_user(transcoder, &item); break;
-    case FIELD_INTERNAL: reason = read_internal(&item, transcoder->out + TUPLE_IS_INTERNAL); break;
-    case FIELD_CREATED_AT: reason = read_time(&item, &transcoder->created_at_us); break;
-    case FIELD_VERSION: reason = read_version(&item); break;
-    case FIELD_DATA: case FIELD_COUNT: break;
+    case FIELD_INTERNAL: reason = field_bool(&item, transcoder->out + TUPLE_IS_INTERNAL); break;
+    case FIELD_CREATED_AT: reason = field_time(&item, &transcoder->created_at_us); break;
+    case FIELD_VERSION: reason = field_version(&item); break;
+    case FIELD_DATA:
+    case FIELD_COUNT: break;
     }
     if (reason != REASON_NONE)
         cursor->at = start;
@@ -229,9 +233,20 @@ static enum field find_field(const struct item *key, unsigned expected)
     for (unsigned tried = 0; tried < FIELD_COUNT; tried++, expected++) {
         if (expected >= FIELD_COUNT)
             expected = 0;
-        if (fields[expected].length == key->length && bytes_equal(fields[expected].name, key->bytes, key->length))
+        if (fields[expected].length == key->length && bytes_equal(fields[expected].packed + 1, key->bytes, key->length))
             return (enum field)expected;
     }
+    return FIELD_COUNT;
+}
+
+/* The expected field, or one of the two behind it (optional ones are left out), when its key stands here packed the short way, as
+ * in nearly all events; else FIELD_COUNT. The header byte and the text are compared as one. */
+static enum field expected_field(const struct cursor *cursor, unsigned expected)
+{
+    for (unsigned last = expected + 3; expected < FIELD_COUNT && expected < last; expected++)
+        if ((size_t)(cursor->end - cursor->at) > fields[expected].length &&
+            bytes_equal(fields[expected].packed, cursor->at, fields[expected].length + 1))
+            return (enum field)expected;
     return FIELD_COUNT;
 }
 
@@ -255,10 +270,15 @@ static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
         struct item key;
         const uint8_t *start = cursor->at;
         transcoder->field = -1;
-        enum reason reason = json_tree_key(cursor, &key);
-        if (reason != REASON_NONE)
-            return reason;
-        const enum field field = find_field(&key, expected);
+        enum reason reason = REASON_NONE;
+        enum field field = expected_field(cursor, expected);
+        if (field != FIELD_COUNT) {
+            cursor->at += fields[field].length + 1;
+        } else {
+            if ((reason = json_tree_key(cursor, &key)) != REASON_NONE)
+                return reason;
+            field = find_field(&key, expected);
+        }
         expected = (unsigned)field + 1;
         transcoder->field = (int)field;
         if (field == FIELD_COUNT) {
@@ -377,7 +397,8 @@ static enum reason check_catalogue(struct transcoder *transcoder, struct transco
         return REASON_CATEGORY;
     transcoder->field = FIELD_DATA;
     if (transcoder->data && transcoder->node && !transcoder->data_is_checked)
-        transcoder->tree.disagrees = !attributes_agree(transcoder->node, transcoder->data, (size_t)(transcoder->data_end - transcoder->data));
+        transcoder->tree.disagrees =
+            !attributes_agree(transcoder->node, transcoder->data, (size_t)(transcoder->data_end - transcoder->data));
     if (transcoder->tree.disagrees) {
         result->breaks_attributes = true;
         if (transcoder->rules.reject_attributes)
@@ -442,13 +463,16 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
 
 static void describe(struct transcoder *transcoder, enum reason reason)
 {
-    const char *key = transcoder->field < 0 ? "none" : transcoder->field == FIELD_COUNT ? "(unknown)" : fields[transcoder->field].name;
+    const char *key = transcoder->field < 0              ? "none"
+                      : transcoder->field == FIELD_COUNT ? "(unknown)"
+                                                         : fields[transcoder->field].packed + 1;
     if (reason == REASON_MISSING)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
     else if (reason == REASON_TS_RANGE)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s, outside window.oldest to window.ahead", key);
     else
-        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s", (size_t)(transcoder->cursor.at - transcoder->value), key);
+        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s",
+                 (size_t)(transcoder->cursor.at - transcoder->value), key);
 }
 
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "plain_text.h"
+
 static inline uint8_t *put_16(uint8_t *out, uint16_t value)
 {
     value = __builtin_bswap16(value);
@@ -32,7 +34,9 @@ static inline uint8_t *put_column(uint8_t *out, const void *bytes, uint32_t leng
     if (!bytes)
         return put_32(out, UINT32_MAX);
     out = put_32(out, length);
-    if (length > 0)
+    if (length > 0 && length < 16)
+        copy_short(out, bytes, length);
+    else if (length > 0)
         memcpy(out, bytes, length);
     return out + length;
 }
