@@ -17,7 +17,7 @@
 #include "transcode.h"
 #include "uuid.h"
 
-enum { IDENTITY_BYTES = TUPLE_CREATED_AT + 8 - TUPLE_ID };
+enum { FEWEST_SLOTS = 1024 };
 
 static const char copy_header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
@@ -28,14 +28,14 @@ struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
         goto out;
     batch->max_rows = max_rows;
     batch->capacity = capacity + TRANSCODE_ROOM;
-    batch->seen_mask = 16;
-    while (batch->seen_mask < (uint32_t)max_rows * 2)
-        batch->seen_mask *= 2;
+    uint32_t slots = FEWEST_SLOTS;
+    while (slots < (uint32_t)max_rows * 2)
+        slots *= 2;
     batch->bytes = malloc(batch->capacity);
     batch->rows = malloc((size_t)max_rows * sizeof *batch->rows);
     batch->dead = malloc((size_t)max_rows * sizeof *batch->dead);
-    batch->seen = calloc(batch->seen_mask, sizeof *batch->seen);
-    batch->seen_mask--;
+    batch->seen = calloc(slots, sizeof *batch->seen);
+    batch->seen_mask = FEWEST_SLOTS - 1;
     if (!batch->bytes || !batch->rows || !batch->dead || !batch->seen)
         goto out;
     memcpy(batch->bytes, copy_header, COPY_HEADER_BYTES);
@@ -199,6 +199,24 @@ static void let_go(struct batch *batch, rd_kafka_message_t *message)
     rd_kafka_message_destroy(message);
 }
 
+/* After rows have left or moved: the table from the rows that remain. */
+static void rebuild_seen(struct batch *batch)
+{
+    memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
+    for (int row = 0; row < batch->row_count; row++)
+        *seen_slot(batch, batch_row_id(batch, row), batch_row_created_at(batch, row)) = (uint32_t)row + 1;
+}
+
+/* At most half full, and no larger than its rows need: a table that fits the nearest cache. It was allocated for max_rows at once.
+ */
+static void make_slots(struct batch *batch)
+{
+    if ((uint32_t)batch->row_count * 2 <= batch->seen_mask)
+        return;
+    batch->seen_mask = batch->seen_mask * 2 + 1;
+    rebuild_seen(batch);
+}
+
 static void add_dead(struct batch *batch, uint32_t range, rd_kafka_message_t *message, enum reason reason, const char *detail)
 {
     struct batch_dead *dead = &batch->dead[batch->dead_count++];
@@ -213,9 +231,12 @@ static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
+    make_slots(batch);
     uint32_t *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
         range->duplicates++;
+        anchor_hash(range->anchor_hash, message);
+        range->anchor_message = NULL;
         let_go(batch, message);
         return true;
     }
@@ -224,6 +245,7 @@ static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message
     batch->rows[batch->row_count] =
         (struct batch_row){message, (uint32_t)batch->used, (uint32_t)event->length, range_number, event->day};
     *slot = (uint32_t)++batch->row_count;
+    range->anchor_message = message;
     batch->used += event->length;
     range->stored++;
     batch->unknown_events += event->is_unknown_event;
@@ -246,7 +268,8 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
     struct transcoded event;
     enum reason reason = REASON_NONE;
     const char *detail = "";
-    if (message->key_len > WIRE_KEY_BYTES || message_size(message) - message->len - message->key_len > WIRE_HEADER_BYTES) {
+    const size_t size = message_size(message);
+    if (message->key_len > WIRE_KEY_BYTES || size - message->len - message->key_len > WIRE_HEADER_BYTES) {
         reason = REASON_SIZE;
         detail = "the message's key is longer than 65536 bytes, or its headers are";
     }
@@ -255,13 +278,15 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
         detail = transcoder_detail(transcoder);
     }
     const int64_t offset = message->offset;
-    range->anchor_offset = offset;
-    anchor_hash(range->anchor_hash, message);
-    batch->message_bytes += message_size(message);
-    if (reason != REASON_NONE)
+    batch->message_bytes += size;
+    if (reason != REASON_NONE) {
         add_dead(batch, range_number, message, reason, detail);
-    else if (!add_row(batch, range_number, message, &event, err))
+        range->anchor_message = message;
+    } else if (!add_row(batch, range_number, message, &event, err)) {
+        batch->message_bytes -= size;
         return false;
+    }
+    range->anchor_offset = offset;
     range->skipped += offset - range->next_offset;
     range->next_offset = offset + 1;
     return true;
@@ -276,14 +301,6 @@ bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offse
     range->skipped += end - range->next_offset;
     range->next_offset = end;
     return true;
-}
-
-/* After rows have left or moved: the table from the rows that remain. */
-static void rebuild_seen(struct batch *batch)
-{
-    memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
-    for (int row = 0; row < batch->row_count; row++)
-        *seen_slot(batch, batch_row_id(batch, row), batch_row_created_at(batch, row)) = (uint32_t)row + 1;
 }
 
 /* Closes the holes that rows without a message leave. */
@@ -367,7 +384,7 @@ static int by_topic_partition(const void *left, const void *right)
     return (a->topic_partition > b->topic_partition) - (a->topic_partition < b->topic_partition);
 }
 
-void batch_sort_ranges(struct batch *batch)
+static void sort_ranges(struct batch *batch)
 {
     bool sorted = true;
     for (int i = 1; i < batch->range_count; i++)
@@ -379,4 +396,15 @@ void batch_sort_ranges(struct batch *batch)
         batch->rows[i].range = (uint32_t)(batch_find_range(batch, batch->rows[i].message->partition) - batch->ranges);
     for (int i = 0; i < batch->dead_count; i++)
         batch->dead[i].range = (uint32_t)(batch_find_range(batch, batch->dead[i].message->partition) - batch->ranges);
+}
+
+void batch_seal(struct batch *batch)
+{
+    sort_ranges(batch);
+    for (int i = 0; i < batch->range_count; i++) {
+        struct batch_range *range = &batch->ranges[i];
+        if (range->anchor_message)
+            anchor_hash(range->anchor_hash, range->anchor_message);
+        range->anchor_message = NULL;
+    }
 }

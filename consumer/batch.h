@@ -39,10 +39,11 @@ struct batch_range {
     int64_t epoch; /* of the claim it is committed under; set by the caller before the transaction */
     int64_t first_offset, next_offset;
     int64_t stored, duplicates, dead_letters, skipped;
-    int64_t conflicts;     /* of stored: rows that this attempt found in the table already */
-    int64_t anchor_offset; /* the last message of the range, or of an earlier batch; -1: none yet */
-    uint8_t anchor_hash[ANCHOR_HASH_BYTES];
-    int32_t *days; /* UTC days of its rows, each once, unordered */
+    int64_t conflicts;                        /* of stored: rows that this attempt found in the table already */
+    int64_t anchor_offset;                    /* the last message of the range, or of an earlier batch; -1: none yet */
+    uint8_t anchor_hash[ANCHOR_HASH_BYTES];   /* of that message, once the batch is sealed */
+    const rd_kafka_message_t *anchor_message; /* whose hash is still to be taken; held by the batch */
+    int32_t *days;                            /* UTC days of its rows, each once, unordered */
     int day_count, day_capacity;
 };
 
@@ -51,7 +52,7 @@ struct batch {
     size_t used, capacity;
     struct batch_row *rows;
     struct batch_dead *dead;
-    struct batch_range *ranges; /* sorted by topic_partition only when batch_sort_ranges was called */
+    struct batch_range *ranges; /* sorted by topic_partition once sealed */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
     size_t message_bytes; /* of the messages held: keys, values, headers */
@@ -103,8 +104,9 @@ const uint8_t *batch_row_created_at(const struct batch *batch, int row);
 /* The number of the row with that id and created_at (as in the tuple), or -1. */
 int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at);
 
-/* Sorts the ranges by topic partition (what the fence asks for) and renumbers the rows' ranges. */
-void batch_sort_ranges(struct batch *batch);
+/* What only a batch that goes needs: the anchors' hashes (one a range, not one a message), and its ranges sorted by topic
+ * partition, as the fence asks. More may be added afterwards; then it is sealed again. */
+void batch_seal(struct batch *batch);
 
 /* XXH3-128 of a message's value in canonical byte order; of nothing for a tombstone. */
 void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const rd_kafka_message_t *message);

@@ -33,7 +33,7 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
             memcpy(range->anchor_hash, partition->claim.anchor_hash, ANCHOR_HASH_BYTES);
         }
     }
-    batch_sort_ranges(batch);
+    batch_seal(batch);
 }
 
 bool worker_begin(struct worker *worker, int64_t now_us)

@@ -127,6 +127,36 @@ Test(batch, covers_every_offset_it_was_given_with_one_outcome)
     cr_assert_eq(batch_find_range(batch, 0)->anchor_offset, 5);
 }
 
+/* The hash that a message of that number must leave, whatever became of it. */
+static void expect_anchor(int32_t topic_partition, int number)
+{
+    uint8_t hash[ANCHOR_HASH_BYTES];
+    rd_kafka_message_t *message = message_make(topic_partition, 0, number);
+    anchor_hash(hash, message);
+    __wrap_rd_kafka_message_destroy(message);
+    cr_assert_eq(memcmp(batch_find_range(batch, topic_partition)->anchor_hash, hash, sizeof hash), 0, "topic partition %d", topic_partition);
+}
+
+Test(batch, sealed_has_the_hash_of_each_last_message_row_dead_letter_or_duplicate)
+{
+    add(5, 0, 1, 0);
+    add(5, 1, 2, 1);
+    add(4, 0, 3, 0);
+    add(4, 1, -4, 1);
+    add(3, 0, 5, 0);
+    add(3, 1, 6, 1);
+    add(3, 2, 5, 2);
+    batch_seal(batch);
+    expect_anchor(5, 2);
+    expect_anchor(4, -4);
+    expect_anchor(3, 5);
+    add(5, 2, 7, 2); /* and sealed again when more came */
+    batch_seal(batch);
+    expect_anchor(5, 7);
+    expect_anchor(3, 5);
+    check();
+}
+
 Test(batch, is_full_at_its_number_of_events_dead_letters_included)
 {
     for (int i = 0; i < 63; i++)
@@ -186,7 +216,7 @@ Test(batch, sorts_its_ranges_and_keeps_rows_with_them)
     add(2, 0, 2, 0);
     add(9, 0, -1, 0);
     add(2, 1, 3, 1);
-    batch_sort_ranges(batch);
+    batch_seal(batch);
     cr_assert_eq(batch->ranges[0].topic_partition, 2);
     cr_assert_eq(batch->ranges[2].topic_partition, 9);
     check();
