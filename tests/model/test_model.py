@@ -30,9 +30,9 @@ BUGS = {
 def explore(folder, size, *words, safety=True):
     """(states, errors, what pan said) of one exploration."""
     defines = [f"-DOFFSETS={size[0]}", f"-DFAULTS={size[1]}", f"-DREBALANCES={size[2]}", *(f"-D{word}" for word in words)]
-    subprocess.run(["spin", "-a", *defines, MODEL], cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run(["spin", "-a", *defines, MODEL], cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=600)
     kind = ["-DSAFETY"] if safety else ["-DNP"]
-    subprocess.run(["gcc", "-O1", "-w", *kind, "-DCOLLAPSE", "-DMEMLIM=8000", "-o", "pan", "pan.c"], cwd=folder, check=True, timeout=120)
+    subprocess.run(["gcc", "-O1", "-w", *kind, "-DCOLLAPSE", "-DMEMLIM=8000", "-o", "pan", "pan.c"], cwd=folder, check=True, timeout=600)
     done = subprocess.run(["./pan", "-m1000000", *([] if safety else ["-l"])], cwd=folder, stdout=subprocess.PIPE, timeout=DEADLINE, check=True, text=True)
     assert "max search depth too small" not in done.stdout and "out of memory" not in done.stdout, done.stdout[-2000:]
     return int(re.search(r"(\d+) states, stored", done.stdout).group(1)), int(re.search(r"errors: (\d+)", done.stdout).group(1)), done.stdout

@@ -119,6 +119,9 @@ inline fence(b, p) {
 #endif
 #ifndef NO_POSITION
      elsewhere[AT(b, p)] = !stale[AT(b, p)] && ledger[p] != first[AT(b, p)];
+#ifndef NO_EPOCH
+     assert(!elsewhere[AT(b, p)]);   /* whoever moves a position raises the epoch, or is the owner: N/position is never the answer */
+#endif
 #endif
   :: else
   fi
