@@ -283,7 +283,8 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
     worker->resync = true;
     worker_back_off(worker, now_us);
-    if (is_migrating || !worker_connection_is_idle(worker)) /* connecting looks at the schema again */
+    /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
+    if (is_migrating || strcmp(local.sqlstate, "25006") == 0 || !worker_connection_is_idle(worker))
         worker_drop_connection(worker, now_us);
     return true;
 }
