@@ -18,6 +18,7 @@
 #include "error.h"
 #include "leader.h"
 #include "log.h"
+#include "merge.h"
 #include "monitor.h"
 #include "rollups.h"
 #include "service.h"
@@ -38,6 +39,7 @@ struct aggregator {
     struct leader leader;
     struct cycle cycle;
     struct rollups rollups;
+    struct merge merge;
     struct aggregator_metrics shown;
     int64_t progress_us; /* monotonic: when something last went well */
     int64_t pause_us;    /* after the next failure */
@@ -170,6 +172,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
         rollups_stop(&aggregator->rollups);
         return true;
     }
+    if (!report.has_more && !merge_turn(&aggregator->merge, aggregator->session, aggregator->leader.epoch,
+                                        settings_int(aggregator->settings, "aggregator.merge_every"), clock_now_us(), err))
+        return recover(aggregator, "merging the ledger", err);
     went_well(aggregator);
     tell(aggregator, &report);
     aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);

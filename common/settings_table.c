@@ -36,6 +36,7 @@ const struct setting settings_table[] = {
     {"aggregator.interval", SETTING_DURATION, "1 s", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
     {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},
+    {"aggregator.merge_every", SETTING_DURATION, "1 h", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "how often what is folded and an hour old is merged in the ledger"},
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},
     {"views.refresh", SETTING_CHOICE, "off", 0, 0, "off|hourly|daily", FOR_AGGREGATOR, "when the leader refreshes the materialized views analytics_view_*; off: tallymill refresh does"},
     {"metrics.listen", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "HOST:PORT that serves /metrics and /health, one port a process; empty: none"},

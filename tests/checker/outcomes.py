@@ -109,14 +109,20 @@ class Outcomes:
     def _check_rows(self):
         foreign = sorted(self.books.foreign_intervals)
         for row, batch_id in self.books.rows():
-            if batch_id is not None and self._interval_of(foreign, batch_id) is not None:
-                continue
             key = row.key()
+            if batch_id is not None and self._is_of_another_topic(foreign, batch_id, key):
+                continue
             self.rows[key] += 1
             if self.rows[key] == 2:
                 self.verdict.damage("I1", "row twice", _name(key))
             if batch_id is not None:
                 self._check_row(row, batch_id)
+
+    def _is_of_another_topic(self, foreign, batch_id, key):
+        """By its batch alone; where a merged interval holds batches of several topics, by whether this topic has such a message."""
+        if self._interval_of(foreign, batch_id) is None:
+            return False
+        return self._interval_of(self.intervals, batch_id) is None or key not in self.messages
 
     def _check_row(self, row, batch_id):
         interval = self._interval_of(self.intervals, batch_id)
@@ -176,7 +182,7 @@ class Outcomes:
         removed = defaultdict(int)
         for first, last, count in self.books.removed():
             for interval in self.intervals:
-                if first <= interval[0] and interval[1] <= last:
+                if first <= interval[1] and interval[0] <= last:
                     removed[interval] += count
         for span in self.books.ranges:
             log = self.logs.get(span.topic_partition)
@@ -209,7 +215,7 @@ class Outcomes:
 
     def _was_removed(self, record):
         interval = self._span_at(record.topic_partition, record.offset).interval()
-        return any(first <= interval[0] and interval[1] <= last for first, last, _ in self.books.removed())
+        return any(first <= interval[1] and interval[0] <= last for first, last, _ in self.books.removed())
 
     def _check_acknowledged(self, acknowledged):
         pending = 0

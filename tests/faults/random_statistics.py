@@ -6,7 +6,7 @@
 Events are published, repeated, delayed, backdated and imported at random; now and then rows are deleted or changed by
 hand and `tallymill rebuild` is asked for their days; leader and standby are killed.  Meanwhile, once a second, the statistics
 are compared with the raw query inside one snapshot, over the batches at or below `folded`, days that wait for a rebuild
-aside.  Prints its seed; exit code 0 when every comparison held and everything was folded at the end.
+aside.  The ledger is merged meanwhile, as if each turn of it came an hour later.  Prints its seed first; exit code 0 when every comparison held and everything was folded at the end.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Run:
         self.aggregators = [self._aggregator(number) for number in range(2)]
 
     def _aggregator(self, number):
-        return self.site.aggregator("--set", "aggregator.interval=100 ms", name=f"aggregator-{number}")
+        return self.site.aggregator("--set", "aggregator.interval=100 ms", "--set", "aggregator.merge_every=1 s", name=f"aggregator-{number}")
 
     def events(self, count, age_us):
         """So many, made up to so long ago."""
@@ -118,6 +118,11 @@ class Run:
             name = f"rebuild-{len(self.site.programs)}"
             self.asked.append(self.site.start("tallymill", "rebuild", f"{days[0]}..{days[-1]}", name=name))
 
+    def grow_old(self):
+        """Everything stored so far is an hour old, as far as the merge of the ledger knows."""
+        with self.site.database.session() as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE tallymill.batches SET committed_at = committed_at - interval '2 hours'")
+
     def kill(self):
         number = self.source.randrange(2)
         self.aggregators[number].kill()
@@ -131,7 +136,7 @@ class Run:
 
     def turn(self):
         acts = ((self.publish, 60), (self.repeat, 6), (self.late, 6), (self.backfill, 4), (self.bring_in, 1),
-                (self.change_by_hand, 3), (self.kill, 4))
+                (self.change_by_hand, 3), (self.grow_old, 2), (self.kill, 4))
         self.source.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
 
     def settle(self):
@@ -146,8 +151,13 @@ class Run:
             assert program.stop() == 0, program.log()[-3000:]
 
 
-def random_run(site, seed, seconds, say=print):
+def say_now(text):
+    print(text, flush=True)
+
+
+def random_run(site, seed, seconds, say=say_now):
     """Returns the number of comparisons, all of which held."""
+    say(f"seed {seed}, {seconds:g} s")
     run = Run(site, seed, say)
     start = last = time.monotonic()
     while time.monotonic() < start + seconds:
@@ -157,8 +167,8 @@ def random_run(site, seed, seconds, say=print):
             last = time.monotonic()
         site.publisher.producer.poll(PACE_SECONDS)
     run.settle()
-    rows = site.database.value("SELECT count(*) FROM analytics_events")
-    say(f"seed {seed}: {run.compared} comparisons held; {rows} rows, {run.kills} kills, {len(run.asked)} rebuilds asked for by hand")
+    rows, merged = site.database.rows("SELECT (SELECT count(*) FROM analytics_events), (SELECT count(*) FROM tallymill.batches WHERE last_batch_id > batch_id)")[0]
+    say(f"seed {seed}: {run.compared} comparisons held; {rows} rows, {merged} merged ranges, {run.kills} kills, {len(run.asked)} rebuilds asked for by hand")
     return run.compared
 
 
@@ -171,7 +181,6 @@ def main():
     given = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-statistics-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
     folder.chmod(0o755)
-    print(f"seed {given.seed}, {given.seconds:g} s", flush=True)
     try:
         with Stack(folder / "stack") as stack:
             (folder / "site").mkdir()
