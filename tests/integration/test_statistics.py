@@ -1,6 +1,7 @@
 """analytics_daily_stats beside the plan's own SQL, with late events, internal ones, and rows that others insert."""
 
 import datetime
+import pathlib
 
 from .harness.publisher import event, events
 from .harness.stack import psql
@@ -8,8 +9,9 @@ from .harness.waiting import wait_until
 
 DAY_US = 86_400_000_000
 
-# The plan's own statement, word for word, into a table of the plan's own definition.
-PLAN = """
+PLAN = pathlib.Path(__file__).with_name("plan_nightly.sql").read_text(encoding="utf-8")
+# Into a table of the plan's own definition.
+PLAN_TABLE = """
 CREATE TABLE plan_stats (
   date DATE NOT NULL,
   event_name VARCHAR(100) NOT NULL,
@@ -19,21 +21,6 @@ CREATE TABLE plan_stats (
   created_at TIMESTAMPTZ DEFAULT NOW(),
   PRIMARY KEY (date, event_name)
 );
-INSERT INTO plan_stats (date, event_name, event_count, unique_sessions, unique_users)
-SELECT
-  DATE(created_at),
-  event_name,
-  COUNT(*),
-  COUNT(DISTINCT session_id),
-  COUNT(DISTINCT user_id)
-FROM analytics_events
-WHERE DATE(created_at) = CURRENT_DATE - 1
-  AND is_internal = FALSE
-GROUP BY DATE(created_at), event_name
-ON CONFLICT (date, event_name) DO UPDATE SET
-  event_count = EXCLUDED.event_count,
-  unique_sessions = EXCLUDED.unique_sessions,
-  unique_users = EXCLUDED.unique_users;
 """
 
 
@@ -43,7 +30,7 @@ def test_the_plans_own_sql_gives_what_the_statistics_hold(site):
     site.send(events(4_000, days=2))
     site.drain()
     site.fold()
-    assert psql(site.database.dsn, "-c", PLAN).code == 0
+    assert psql(site.database.dsn, "-c", PLAN_TABLE, "-c", PLAN.replace("INTO analytics_daily_stats", "INTO plan_stats")).code == 0
     plan = site.database.rows("SELECT date, event_name, event_count, unique_sessions, unique_users FROM plan_stats ORDER BY 1, 2")
     assert plan and plan == site.database.rows(
         "SELECT date, event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats"
