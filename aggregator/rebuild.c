@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "failpoint.h"
 #include "log.h"
 #include "row.h"
 #include "session.h"
@@ -136,6 +137,25 @@ static void tell(const struct shelf_day *day, const char *date, int64_t rows, bo
                  day->rebuild_us / 1000, SHELF_REST * day->rebuild_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
 }
 
+/* The snapshot says that the month is attached, but Postgres plans by what is so now: from a month that was detached meanwhile it
+ * has read nothing, and the zeros must not stand for it. pg_partition_root() looks at the catalogue of now, too, and what was read
+ * is locked: so this is asked after the reading. */
+static bool is_still_attached(struct session *session, const char *date, struct error *err)
+{
+    const char *const values[] = {date};
+    PGresult *result =
+        session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
+                    "SELECT pg_partition_root(to_regclass('public.analytics_events_' || to_char($1::date, 'YYYY_MM')))"
+                    " = 'public.analytics_events'::regclass",
+                    1, values, err);
+    if (!result)
+        return false;
+    bool is_attached = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return is_attached || planted_bug("archived_day_rebuilt") ||
+           error_set(err, ERROR_RETRY, "the month of %s left analytics_events meanwhile", date);
+}
+
 bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,
                  struct error *err)
 {
@@ -153,7 +173,8 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
         return false;
     if (!day->is_too_big && !load_day(&loading, session, date, next_date, err))
         return false;
-    if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, err)))
+    if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, err)) ||
+        !is_still_attached(session, date, err))
         return false;
 
     day->rebuilt_at_us = clock_now_us();

@@ -322,6 +322,27 @@ def test_days_of_an_archived_month_are_never_rebuilt(place):
     assert differences(site) == []
 
 
+def test_a_month_that_leaves_inside_a_cycle_keeps_its_statistics(place):
+    """The cycle's snapshot still shows the month, but what Postgres plans after the detachment no longer reads it."""
+    site = place(build="check")
+    writer = Writer(site.database.dsn)
+    day = at_day(100)
+    leaf = f"analytics_events_{day:%Y_%m}"
+    writer.batch([row(day), row(at_day(0, 0))])
+    site.fold()
+    site.database.rows("UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = %s", day.date())
+    aggregator = site.aggregator(failpoint="cycle_begin:stop:1")
+    wait_until(aggregator.is_frozen, 30, "the aggregator to stop itself inside its cycle")
+    site.database.run(f"SET lock_timeout = '20s'; ALTER TABLE analytics_events DETACH PARTITION {leaf}; DROP TABLE {leaf};"
+                      f" UPDATE tallymill.months SET state = 'archived', changed_at = clock_timestamp() WHERE month = '{day:%Y-%m}-01'")
+    aggregator.thaw()
+    writer.batch([row(at_day(0, 0), session="b")])
+    wait_until(lambda: count_of(site, at_day(0)) == [(2, 2, 1)], 30, "the aggregator to go on")
+    assert aggregator.stop() == 0
+    assert count_of(site, day) == [(1, 1, 1)]
+    assert differences(site) == []
+
+
 def test_a_long_backlog_is_taken_in_by_days(place):
     site = place(**{"memory.max": "32 MiB"})
     writer = Writer(site.database.dsn)

@@ -1,4 +1,4 @@
-"""Row 37: clocks that are wrong, and that jump.
+"""Row 37: clocks that are wrong, that jump, and nights in which summer time begins or ends.
 
 Debian's libfaketime gives the programs their wall clock; the monotonic clock stays the machine's, as it does when a real clock is set.
 The offset stands in a file that it reads again every second, so that a clock jumps under a running program. Kafka keeps the true time.
@@ -12,11 +12,19 @@ import tempfile
 
 from faults.registry import row
 from integration.harness.postgres_server import PostgresServer, with_postgres
-from integration.harness.publisher import NAMES, event, now_us
+from integration.harness.program import run
+from integration.harness.publisher import NAMES, event, instant, now_us
 from integration.harness.waiting import wait_until
 
 LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+SHIM = pathlib.Path(__file__).resolve().parent.parent / "shim" / "c11_wait.c"
 HOUR = 3600
+NIGHTS = {  # some seconds before, in UTC; what the clocks of Berlin do then
+    "2026-03-29 00:59:55": "summer time begins",
+    "2026-10-25 00:59:55": "summer time ends",
+    "2026-10-31 22:59:55": "a month begins in Berlin, an hour before it does in UTC",
+    "2026-10-31 23:59:55": "a day and a month begin in UTC",
+}
 
 
 class Clock:
@@ -32,6 +40,8 @@ class Clock:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-clock-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
         self.folder.chmod(0o755)  # the account that Postgres runs under reads it, too
         self.path = self.folder / "offset"
+        built = run(["cc", "-shared", "-fPIC", "-o", str(self.folder / "c11_wait.so"), str(SHIM)])
+        assert built.code == 0, built
         self.set(self.offset)
         return self
 
@@ -50,7 +60,7 @@ class Clock:
 
     def environment(self):
         (library,) = glob.glob(LIBRARY)
-        return {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_CACHE_DURATION": str(self.seconds_cached),
+        return {"LD_PRELOAD": f"{self.folder / 'c11_wait.so'}:{library}", "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_CACHE_DURATION": str(self.seconds_cached),
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": self.zone}
 
 
@@ -82,3 +92,25 @@ def jumping_clock(round):
 
 def _clock_of(server):
     return float(server.value("SELECT extract(epoch FROM clock_timestamp())")) - now_us() / 1e6
+
+
+@row("37/night", "nights in which clocks change, everything in Berlin's time", want=40, faults=2, limit=30, daily=1,
+     needs=(("faketime", "faketime"),))
+def night(round):
+    """A whole site lives through the hour, its Postgres too, with a database in that time zone. Days stay those of UTC."""
+    for number in range(round.count):
+        moment = round.random.choice(list(NIGHTS))
+        clock = round.enter(Clock("Europe/Berlin", (instant(moment) - now_us()) // 1_000_000, seconds_cached=86_400))  # it only runs
+        server = round.enter(PostgresServer(round.stack, env=clock.environment()))
+        server.database().run("ALTER ROLE ALL SET timezone = 'Europe/Berlin'")
+        site = round.make_site(stack=with_postgres(round.stack, server.dsn), partitions=4, **{"aggregator.close_after": "0 s"})
+        site.environment = clock.environment()
+        round.start(workers=2, aggregators=1)
+        with round.flow(rate=300, made=around(clock, round.random)):
+            wait_until(lambda clock=clock, moment=moment: clock.now_us() > instant(moment) + 7_000_000, 60, "the hour to come")
+            round.struck(f"{moment} UTC: {NIGHTS[moment]}")
+            round.let_flow(1, 2)
+            round.recovered()
+        if number + 1 < round.count:
+            verdict = round.settle()
+            assert verdict.holds(), verdict.as_text()
