@@ -15,7 +15,10 @@ from processes import cpu_seconds
 from topic import COLUMNS
 
 DAEMON = pathlib.Path("/usr/sbin/rsyslogd")
-PACKAGES = "apt-get install --no-install-recommends rsyslog rsyslog-kafka rsyslog-pgsql"
+# Without the first line rsyslog-pgsql would make a database of its own in a Postgres of the machine's.
+PACKAGES = """
+    echo 'rsyslog-pgsql rsyslog-pgsql/dbconfig-install boolean false' | debconf-set-selections
+    apt-get install --no-install-recommends rsyslog rsyslog-kafka rsyslog-pgsql"""
 CONFIGURATION = """# Written by tests/bench/rsyslog.py.
 global(workDirectory="{folder}" maxMessageSize="1m")
 module(load="imkafka")
@@ -38,7 +41,7 @@ action(type="omfile" file="{folder}/rsyslog.log")
 def missing():
     """What to do before, or None when all is there."""
     modules = [path for name in ("imkafka", "ompgsql") for path in pathlib.Path("/usr/lib").glob(f"*/rsyslog/{name}.so")]
-    return None if DAEMON.exists() and len(modules) == 2 else f"rsyslog is not installed: {PACKAGES}"
+    return None if DAEMON.exists() and len(modules) == 2 else f"rsyslog is not installed; as root: {PACKAGES}"
 
 
 class Rsyslog:
