@@ -124,6 +124,22 @@ bool worker_note_ends(struct worker *worker, struct error *err)
     return true;
 }
 
+/* A ledger beyond the end of the log is no end reached: the topic was truncated or made anew. Looked up now, since others may store what
+ * came after our start. */
+static bool find_beyond(struct worker *worker, const int64_t *positions, int *stopped, struct error *err)
+{
+    for (int i = 0; i < worker->end_count; i++) {
+        int64_t low, high;
+        if (positions[i] <= worker->ends[i])
+            continue;
+        if (!source_watermarks(worker->source, i, &low, &high, err))
+            return false;
+        if (positions[i] > high)
+            *stopped = i;
+    }
+    return true;
+}
+
 /* Whoever stored it: the ledger is asked, not our own progress. What was stopped is never read to its end: ERROR_FATAL once all
  * else is. */
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
@@ -144,7 +160,10 @@ bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
         else
             reached = reached && positions[i] >= worker->ends[i];
     }
+    const bool looked = !reached || stopped >= 0 || find_beyond(worker, positions, &stopped, err);
     free(positions);
+    if (!looked)
+        return false;
     if (reached && stopped >= 0)
         return error_set(
             err, ERROR_FATAL,

@@ -196,3 +196,18 @@ def test_a_topic_made_anew_under_the_same_name_stops_loudly_and_stores_nothing(s
     assert site.positions() == before and site.outcomes() == (500, 0, 0, 0)
     audit = site.tallymill("audit")
     assert audit.code == 1, audit
+
+
+def test_until_end_does_not_take_a_topic_made_anew_for_one_read_to_its_end(make_site):
+    site = make_site(partitions=1)
+    site.send(events(500, seed=1))
+    site.drain()
+    absent = site.worker(instance="absent")
+    wait_until(lambda: "absent" in str(owners(site)), 30, "a static member")
+    absent.kill()  # the group waits for it, so that the next worker looks at the ends before it has any topic partition
+    site.delete_topic()
+    assert site.tallymill("migrate").code == 0
+    site.send(events(100, seed=2))
+    ended = site.run("tallymill-consumer", "--until-end")
+    assert ended.code == 3 and site.topic in ended.err, ended
+    assert site.outcomes() == (500, 0, 0, 0)
