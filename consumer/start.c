@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "failpoint.h"
 #include "ledger.h"
 
 struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
@@ -22,6 +23,8 @@ struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
 
 enum anchor_verdict anchor_judge(const struct claim *claim, int64_t offset, const uint8_t *hash)
 {
+    if (planted_bug("anchor_next_minus_one"))
+        return memcmp(hash, claim->anchor_hash, ANCHOR_HASH_BYTES) == 0 ? ANCHOR_MATCHES : ANCHOR_DIFFERS;
     if (offset > claim->anchor_offset)
         return ANCHOR_UNVERIFIABLE;
     if (offset == claim->anchor_offset && memcmp(hash, claim->anchor_hash, ANCHOR_HASH_BYTES) == 0)

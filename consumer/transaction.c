@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "batch.h"
+#include "clock.h"
 #include "conflict.h"
 #include "dead_letter.h"
 #include "failpoint.h"
@@ -170,8 +171,17 @@ static void send_commit(struct transaction *transaction)
     FAILPOINT("commit_sent");
 }
 
+/* Planted bug: the rows commit by themselves, so that a fence which has to be tried again stores them again. */
+static void commit_rows_first(const struct transaction *transaction)
+{
+    PQclear(PQexec(transaction->conn, "COMMIT"));
+    PQclear(PQexec(transaction->conn, "BEGIN"));
+}
+
 static void go_on_after_rows(struct transaction *transaction)
 {
+    if (planted_bug("duplicate_on_retry"))
+        commit_rows_first(transaction);
     FAILPOINT("copy_done");
     if (transaction->batch->dead_count > 0 && !planted_bug("dead_letter_outside"))
         send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
@@ -402,6 +412,15 @@ static bool is_sending(const struct transaction *transaction)
     return transaction->step == STEP_COPY || transaction->step == STEP_DEAD;
 }
 
+/* Planted bug: COPY into the month's own table, which works as well once that has been detached. */
+static void name_leaf(char *sql, size_t room, const struct batch *batch)
+{
+    char day[CLOCK_DAY_BYTES];
+    clock_format_day(day, batch->rows[0].day);
+    snprintf(sql, room, "%s; COPY public.analytics_events_%.4s_%.2s (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)", begin_sql, day,
+             day + 5);
+}
+
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us)
 {
     transaction->conn = conn;
@@ -420,9 +439,11 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     if (planted_bug("position_before_rows"))
         commit_position_first(transaction);
 
-    char sql[sizeof begin_sql + sizeof copy_sql];
+    char sql[sizeof begin_sql + sizeof copy_sql + sizeof "_YYYY_MM"];
     const bool copies = batch->row_count > 0 && !on_conflict;
     snprintf(sql, sizeof sql, "%s%s", begin_sql, copies ? copy_sql : "");
+    if (planted_bug("copy_into_leaf") && copies)
+        name_leaf(sql, sizeof sql, batch);
     send_query(transaction, STEP_BEGIN, sql);
 }
 

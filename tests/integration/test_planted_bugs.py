@@ -7,17 +7,21 @@ and not the checker.  Afterwards a healthy worker and aggregator finish the work
 
 import pathlib
 
-from .harness.publisher import event, events
+from psycopg2 import extensions
+
+from faults.wire import Wire, postgres_through
+
+from .harness.publisher import Publisher, event, events
 from .harness.waiting import wait_until
 from .test_aggregator import at_day
 
 PLANTED = pathlib.Path(__file__).with_name("planted")
 
 
-def damaged_site(make_site, bug, partitions=1, count=6_000):
-    """A site of the check build without the guards behind the bug, and with events waiting."""
+def damaged_site(make_site, bug, partitions=1, count=6_000, guards=None):
+    """A site of the check build without the guards behind the bug (of that name, or `guards`), and with events waiting."""
     site = make_site(build="check", partitions=partitions)
-    script = PLANTED / f"{bug}.sql"
+    script = PLANTED / f"{guards or bug}.sql"
     if script.exists():
         site.fold()  # the months, before their keys are dropped
         site.database.run(script.read_text())
@@ -71,6 +75,66 @@ def test_dead_letters_outside_the_transaction_vanish_in_a_crash(make_site):
         if site.outcomes()[2]:
             break
     assert {"dead letter count", "offset without outcome"} <= finish(site)
+
+
+def test_a_fence_that_compares_without_locking_lets_two_workers_store_the_same_offsets(make_site):
+    site = damaged_site(make_site, "fence_without_lock")
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted"
+    with site.database.session() as gate, gate.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(4711)")
+        first = site.worker(instance="healthy", bug="fence_without_lock")
+        wait_until(lambda: site.database.value(waiting) == 1, 30, "the first worker's fence to have compared")
+        first.kill()  # its server process does not know, and commits when the gate opens
+        second = site.worker(instance="healthy", bug="fence_without_lock")
+        wait_until(lambda: site.database.value(waiting) == 2, 30, "the second worker's fence to have compared")
+    wait_until(lambda: site.database.value("SELECT count(*) FROM analytics_events") > 6_000, 30, "both to commit")
+    second.kill()
+    assert {"row twice", "overlap"} <= site.verdict().kinds()
+
+
+def test_rows_that_a_retry_stores_again_are_seen(make_site):
+    site = damaged_site(make_site, "duplicate_on_retry")
+    worker = site.worker("--until-end", instance="healthy", bug="duplicate_on_retry")
+    assert worker.wait(60) == 0, worker.log()[-3000:]
+    assert {"row twice"} <= finish(site)
+
+
+def test_copy_into_the_table_of_a_detached_month_loses_its_rows(make_site):
+    site = make_site(build="check", partitions=1)
+    site.fold()  # makes the month
+    today = at_day(0, 0)
+    site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{today:%Y_%m}")
+    site.send(events_of(today, 1_000))
+    worker = site.worker("--until-end", instance="healthy", bug="copy_into_leaf")
+    assert worker.wait(60) == 0, worker.log()[-3000:]
+    assert {"row count", "acknowledged and lost"} <= site.verdict().kinds()
+
+
+def test_an_anchor_taken_as_next_minus_one_stops_a_healthy_topic_partition(make_site):
+    site = make_site(build="check", partitions=1)
+    publisher = Publisher(site.stack.bootstrap, site.topic, **{"transactional.id": f"{site.topic}-anchor", "transaction.timeout.ms": 120_000})
+    publisher.producer.init_transactions(30)
+    publisher.producer.begin_transaction()
+    for made in events(100, seed=1):
+        publisher.send(made)
+    publisher.producer.commit_transaction(30)  # its marker is the last offset
+    assert site.worker("--until-end", instance="healthy", bug="anchor_next_minus_one").wait(60) == 0
+    site.send(events(100, seed=2))
+    assert site.worker("--until-end", instance="healthy", bug="anchor_next_minus_one").wait(60) == 3
+    assert {"not drained"} <= site.verdict().kinds()
+    assert not finish(site), "a healthy worker goes on"
+
+
+def test_an_unknown_commit_that_is_retried_blindly_stores_a_batch_twice(make_site):
+    site = damaged_site(make_site, "commit_unknown_retried", guards="no_fence")
+    where = extensions.parse_dsn(site.database.dsn)
+    with Wire(where["host"], where["port"], commits=True) as wire:
+        wire.swallow = 1
+        worker = site.worker("--until-end", "--set", f"postgres.dsn={postgres_through(wire, site.database.dsn)}", instance="healthy",
+                             bug="commit_unknown_retried")
+        assert worker.wait(60) == 0, worker.log()[-3000:]
+    assert wire.swallowed == 1
+    assert {"row twice", "overlap"} <= site.verdict().kinds()
 
 
 def test_a_batch_folded_twice_makes_the_statistics_wrong(make_site):
