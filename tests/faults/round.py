@@ -11,6 +11,7 @@ import time
 import psycopg2
 
 from checker.check import check_statistics
+from checker.verdict import Verdict
 from faults.crew import Crew
 from faults.flow import Flow
 from integration.harness.site import Site
@@ -33,9 +34,11 @@ class Round:
         self.stack = stack
         self.folder = folder
         self.count = count or row.faults
+        self.is_daily = count is not None  # the short form
         self.say = say
         self.site = self.crew = None
         self.injected = 0
+        self.skipped = None
         self.recoveries = []
         self.damages = []  # found in the statistics meanwhile
         self.glances = 0
@@ -85,10 +88,10 @@ class Round:
         self._struck_at = time.monotonic()
         self.say(f"{self._struck_at - self._started:6.1f} s {self.injected:4} {what}")
 
-    def recovered(self, since=None):
+    def recovered(self, since=None, ends=None):
         """Returns once all that Kafka has acknowledged by now is stored; fails when the row's limit is far exceeded. `since`: a
-        moment (time.monotonic) to count from, where that is not the last fault."""
-        targets = self._acknowledged_ends()
+        moment to count from (`now()`), where that is not the last fault; `ends`: what has to be stored, where that is something else."""
+        targets = ends or self._acknowledged_ends()
         wait_until(lambda: self._is_stored(targets), self.patience(), lambda: f"the ledger to reach {targets}; it is at {self.site.positions()}",
                    DATABASE_IS_AWAY)
         self.recoveries.append(time.monotonic() - (since or self._struck_at))
@@ -106,6 +109,19 @@ class Round:
         wait_until(is_counted, self.patience(), lambda: f"the statistics to reach {targets}", DATABASE_IS_AWAY)
         self.recoveries.append(time.monotonic() - self._struck_at)
         self.glance()
+
+    @staticmethod
+    def now():
+        return time.monotonic()
+
+    def struck_at(self):
+        return self._struck_at
+
+    def skip(self, why):
+        """The row cannot be tried here; its Verdict says so."""
+        self.say(f"row {self.row.key} is left out: {why}")
+        self.skipped = why
+        return Verdict()
 
     def patience(self):
         return max(LEAST_PATIENCE_SECONDS, PATIENCE * self.row.limit)
