@@ -439,6 +439,12 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
                               int64_t *end_offset, struct error *err)
 {
     rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
+    if (!taken && source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* Asked for, too: a subscription renewed just then throws the event away that would have told. Without a fatal error it costs
+         * one atomic read. */
+        char why[256];
+        source->callback_error = rd_kafka_fatal_error(source->handle, why, sizeof why);
+    }
     if (source->callback_error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (taken)
             rd_kafka_message_destroy(taken);

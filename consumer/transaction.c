@@ -417,8 +417,8 @@ static void name_leaf(char *sql, size_t room, const struct batch *batch)
 {
     char day[CLOCK_DAY_BYTES];
     clock_format_day(day, batch->rows[0].day);
-    snprintf(sql, room, "%s; COPY public.analytics_events_%.4s_%.2s (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)", begin_sql, day,
-             day + 5);
+    snprintf(sql, room, "%s; COPY public.analytics_events_%.4s_%.2s (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)", begin_sql,
+             day, day + 5);
 }
 
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us)

@@ -124,8 +124,8 @@ bool worker_note_ends(struct worker *worker, struct error *err)
     return true;
 }
 
-/* A ledger beyond the end of the log is no end reached: the topic was truncated or made anew. Looked up now, since others may store what
- * came after our start. */
+/* A ledger beyond the end of the log is no end reached: the topic was truncated or made anew. Looked up now, since others may store
+ * what came after our start. */
 static bool find_beyond(struct worker *worker, const int64_t *positions, int *stopped, struct error *err)
 {
     for (int i = 0; i < worker->end_count; i++) {

@@ -119,6 +119,20 @@ def test_a_second_worker_of_the_same_name_takes_over_and_the_first_exits_with_3(
     assert site.outcomes() == (1_500, 0, 0, 0)
 
 
+def test_a_worker_that_is_fenced_by_the_ledger_and_by_a_namesake_at_once_ends_with_3(make_site):
+    site = make_site(partitions=1, build="check", **{"kafka.heartbeat.interval.ms": 500})
+    site.send(events(500, seed=1))
+    first = site.worker(instance="twin", failpoint="before_fence:stop")
+    wait_until(first.is_frozen, 60, "the worker to stop itself before the fence")
+    second = site.worker(instance="twin")
+    wait_until(lambda: owners(site)[0][1] == 2, 30, "the namesake to claim")  # soon: the first one's session still stands
+    first.thaw()
+    assert first.wait(30) == 3, first.log()[-3000:]
+    site.wait_until_drained()
+    assert second.stop() == 0
+    assert site.outcomes() == (500, 0, 0, 0)
+
+
 def test_more_workers_than_topic_partitions_do_no_harm(make_site):
     site = make_site(partitions=1)
     workers = [site.worker() for _ in range(3)]
