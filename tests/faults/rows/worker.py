@@ -10,7 +10,7 @@ FROZEN_SECONDS = 60
 NEEDS_A_PERSON = 3
 
 
-@row(1, "a worker killed at any moment", want=150, faults=15, limit=5, daily=5)
+@row(1, "a worker killed at any moment", want=150, faults=15, limit=5, daily=3)
 def killed_at_random(round):
     crew = round.start(workers=2, partitions=6)
     with round.flow(rate=800):
@@ -94,7 +94,7 @@ def frozen_between_fence_and_reply(round):
     freeze_at(round, round.random.choice(("before_fence:stop", "commit_sent:stop")), prepare)
 
 
-@row(38, "two workers with one instance name: the second takes over, the first ends with 3", want=20, faults=5, limit=10, daily=2)
+@row(38, "two workers with one instance name: the second takes over, the first ends with 3", want=40, faults=5, limit=10, daily=1)
 def namesakes(round):
     crew = round.start(workers=1, partitions=3)
     with round.flow(rate=500):
