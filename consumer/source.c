@@ -440,8 +440,8 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
 {
     rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
     if (!taken && source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        /* Asked for, too: a subscription renewed just then throws the event away that would have told. Without a fatal error it costs
-         * one atomic read. */
+        /* Asked for, too: a subscription renewed just then throws the event away that would have told. Without a fatal error it
+         * costs one atomic read. */
         char why[256];
         source->callback_error = rd_kafka_fatal_error(source->handle, why, sizeof why);
     }
