@@ -126,9 +126,9 @@ static bool open_producer(struct sender *sender, const struct settings *settings
         snprintf(names[used], sizeof names[used], "kafka.%s", kafka[used].name);
         list[used] = (struct tally_setting){names[used], kafka[used].value};
     }
-    /* A file can wait: a queue of 24 MiB keeps a whole import below 64 MiB also while Kafka takes nothing. */
+    /* A file can wait: a queue of 20 MiB keeps a whole import below 64 MiB also with small events and while Kafka is away. */
     if (!is_set(kafka, count, "queue.buffering.max.kbytes"))
-        list[used++] = (struct tally_setting){"kafka.queue.buffering.max.kbytes", "24576"};
+        list[used++] = (struct tally_setting){"kafka.queue.buffering.max.kbytes", "20480"};
     list[used++] = (struct tally_setting){"topics.events", settings_text(settings, "topics.events")};
     list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
