@@ -1,9 +1,10 @@
 /* refused.c - see refused.h.
  *
- * The line that Postgres names in the error's context is not used: its text is localised, and Citus names a shard's line. Halving
- * trusts only "this part was taken" and "this part was refused". The first half of a refused part is tried; when it is taken, the
- * second holds the bad row and is halved without being tried as a whole: N/2 + N/4 + ... rows for one bad row among N. Parts go in
- * by INSERT ... ON CONFLICT, not COPY: a row that is stored already is not refused, and must not be searched for.
+ * The line that Postgres names in the error's context is not trusted: its text is localised, and Citus names a shard's line. It
+ * says where to look first: that row is tried by itself. Trust goes only to "this part was taken" and "this part was refused". The
+ * first half of a refused part is tried; when it is taken, the second holds the bad row and is halved without being tried as a
+ * whole: N/2 + N/4 + ... rows for one bad row among N. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
+ * already is not refused, and must not be searched for.
  */
 #include "refused.h"
 
@@ -102,11 +103,26 @@ static bool halve(struct search *search, int first, int end, const struct error 
     return halve(search, first, middle, &low_why, err);
 }
 
-bool refused_find(PGconn *conn, struct batch *batch, int most, int *refused, struct error *err)
+bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *refused, struct error *err)
 {
     struct search search = {conn, batch, most, 0};
     struct error why = {.kind = ERROR_NONE};
     bool taken = true;
+    *refused = 0;
+    if (guess >= 0 && guess < batch->row_count) {
+        if (!try_part(&search, guess, guess + 1, &taken, &why)) {
+            *err = why;
+            return false;
+        }
+        if (!taken) {
+            const bool killed = kill_row(&search, guess, &why, err);
+            batch_compact(batch);
+            *refused = search.refused;
+            return killed;
+        }
+        taken = true;
+    }
+    error_clear(&why);
     if (batch->row_count > 0 && !try_part(&search, 0, batch->row_count, &taken, &why)) {
         *err = why;
         return false;

@@ -9,9 +9,10 @@
 struct batch;
 struct error;
 
-/* Turns every row that the server refuses by itself into a dead letter (refused), by halving: insert a part, roll back. Costs about
- * one more batch for one bad row. Waits; called while no transaction is open. *refused: how many. ERROR_RETRY when something else
- * came between (then ask again), ERROR_FATAL past `most` refused rows. */
-bool refused_find(PGconn *conn, struct batch *batch, int most, int *refused, struct error *err);
+/* Turns rows that the server refuses by themselves into dead letters (refused): the guessed one, if it is one (-1: no guess; the
+ * others are left to the next try), else every one, by halving: insert a part, roll back. A right guess costs one row, halving
+ * about two and a half batches for one bad row. Waits; called while no transaction is open. *refused: how many. ERROR_RETRY when
+ * something else came between (then ask again), ERROR_FATAL past `most` refused rows. */
+bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *refused, struct error *err);
 
 #endif

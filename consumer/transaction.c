@@ -10,6 +10,7 @@
 #include "transaction.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ struct transaction {
     size_t dead_capacity;
     struct error error; /* of the first failure: ERROR_NONE while all is well */
     char detail[TRANSACTION_DETAIL_BYTES], table[64], constraint[64];
+    int guessed_row;
 };
 
 struct transaction *transaction_new(const char *topic, struct error *err)
@@ -122,12 +124,28 @@ const char *transaction_constraint(const struct transaction *transaction)
     return transaction->constraint;
 }
 
+int transaction_guessed_row(const struct transaction *transaction)
+{
+    return transaction->guessed_row;
+}
+
 /* ---- failures ---- */
 
 static void copy_field(char *to, size_t room, const PGresult *result, int field)
 {
     const char *value = PQresultErrorField(result, field);
     snprintf(to, room, "%s", value ? value : "");
+}
+
+/* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the
+ * server's language. The first number behind the first comma is taken for it, and is no more than a guess. */
+static int guess_row(const PGresult *result)
+{
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    const char *at = context && strncmp(context, "COPY ", 5) == 0 ? strchr(context, ',') : NULL;
+    at = at ? strpbrk(at, "0123456789\n") : NULL;
+    const long line = at && *at != '\n' ? strtol(at, NULL, 10) : 0;
+    return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
 }
 
 static void fail(struct transaction *transaction, const PGresult *result)
@@ -138,6 +156,7 @@ static void fail(struct transaction *transaction, const PGresult *result)
     copy_field(transaction->detail, sizeof transaction->detail, result, PG_DIAG_MESSAGE_DETAIL);
     copy_field(transaction->table, sizeof transaction->table, result, PG_DIAG_TABLE_NAME);
     copy_field(transaction->constraint, sizeof transaction->constraint, result, PG_DIAG_CONSTRAINT_NAME);
+    transaction->guessed_row = guess_row(result);
 }
 
 static void break_off(struct transaction *transaction, const char *doing)
@@ -434,6 +453,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->begun_us = transaction->moved_us = now_us;
     error_clear(&transaction->error);
     transaction->detail[0] = transaction->table[0] = transaction->constraint[0] = '\0';
+    transaction->guessed_row = -1;
     for (int i = 0; i < batch->range_count; i++)
         batch->ranges[i].conflicts = 0;
     if (planted_bug("position_before_rows"))

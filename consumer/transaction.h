@@ -53,5 +53,7 @@ const struct error *transaction_error(const struct transaction *transaction);
 const char *transaction_detail(const struct transaction *transaction);
 const char *transaction_table(const struct transaction *transaction);
 const char *transaction_constraint(const struct transaction *transaction);
+/* Which row of the batch the server's text seems to blame, or -1: where to look first, never a verdict. */
+int transaction_guessed_row(const struct transaction *transaction);
 
 #endif

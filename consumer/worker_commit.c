@@ -14,7 +14,14 @@
 #include "settings.h"
 #include "worker_state.h"
 
-enum { CONFLICT_BATCHES = 100, REFUSED_ROWS = 50, REFUSED_PERCENT = 5, MOST_TAKEN_OFFSETS = 10, MOST_MONTH_TRIES = 3 };
+enum {
+    CONFLICT_BATCHES = 100,
+    REFUSED_ROWS = 50,
+    REFUSED_PERCENT = 5,
+    MOST_TAKEN_OFFSETS = 10,
+    MOST_MONTH_TRIES = 3,
+    MOST_GUESSES = 3
+};
 #define STALL_US INT64_C(1000000)
 
 /* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
@@ -100,7 +107,7 @@ static void take_commit(struct worker *worker, int64_t now_us)
         worker->conflict_batches_left--;
     worker->last_commit_us = now_us;
     worker->backoff_us = 0;
-    worker->taken_offsets = 0;
+    worker->taken_offsets = worker->guesses = 0;
     worker->reports_due = true;
 }
 
@@ -140,8 +147,9 @@ static bool find_refused(struct worker *worker, struct error *err)
     if (most < REFUSED_ROWS - worker->recent_refused)
         most = REFUSED_ROWS - worker->recent_refused;
     int refused = 0;
+    const int guess = ++worker->guesses <= MOST_GUESSES ? transaction_guessed_row(worker->transaction) : -1;
     const bool done = months_prepare(worker->conn, worker->sending, err) &&
-                      refused_find(worker->conn, worker->sending, most < 0 ? 0 : (int)most, &refused, err);
+                      refused_find(worker->conn, worker->sending, guess, most < 0 ? 0 : (int)most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);

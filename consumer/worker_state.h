@@ -34,6 +34,7 @@ struct worker {
     bool retry_sending;   /* `sending` was rolled back whole and goes again */
     bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
     int64_t resync_at_us; /* 0: not needed; some topic partitions could not be begun, and are asked for again then */
+    int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
     bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
