@@ -47,7 +47,7 @@ class Pair:
         self.standby = self.primary.make_standby(port)
 
 
-@row(25, "failover to a replica that lags", want=30, faults=3, limit=60)
+@row(25, "failover to a replica that lags", want=30, faults=3, limit=60, daily=1)
 def failover(round):
     pair = round.enter(Pair(round.stack))
     round.make_site(stack=with_postgres(round.stack, pair.dsn()), partitions=4)
