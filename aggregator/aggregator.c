@@ -33,7 +33,7 @@ static const int64_t ONCE_PATIENCE_US = 30 * CLOCK_SECOND_US;
 enum { SAME_ERRORS = 5 };
 
 struct aggregator {
-    const struct settings *settings;
+    struct settings *settings;
     bool once, is_done;
     struct session *session; /* NULL: not connected */
     struct leader leader;
@@ -48,15 +48,33 @@ struct aggregator {
     int64_t events;
 };
 
+/* What a SIGHUP changes: between two cycles all of it may. */
+static void reload(struct aggregator *aggregator)
+{
+    struct error err = {0};
+    struct settings *fresh = settings_load_again(aggregator->settings, &err);
+    if (!fresh) {
+        log_error_because(&err, "the settings were not read again: those before stay in force", NULL);
+        return;
+    }
+    settings_adopt(aggregator->settings, fresh, FOR_AGGREGATOR);
+    settings_free(fresh);
+    aggregator->cycle.close_after_us = settings_int(aggregator->settings, "aggregator.close_after");
+    rollups_set_views(&aggregator->rollups, aggregator->settings);
+    health_set_patience(&aggregator->shown.health, settings_int(aggregator->settings, "metrics.stalled_after"));
+    log_info("settings read again", NULL);
+}
+
 /* Sleeps, but not through a signal. */
-static void sleep_us(int64_t duration_us)
+static void sleep_us(struct aggregator *aggregator, int64_t duration_us)
 {
     int64_t deadline_us = clock_now_us() + duration_us;
     struct pollfd signal = {.fd = service_fd(), .events = POLLIN};
     for (;;) { /* ends: at the deadline or with a stop */
         int64_t now_us = clock_now_us();
         service_watchdog(now_us);
-        service_take_reload(); /* settings are read at the start only */
+        if (service_take_reload())
+            reload(aggregator);
         if (service_is_stopping() || now_us >= deadline_us)
             return;
         int64_t left_ms = (deadline_us - now_us + 999) / 1000;
@@ -71,7 +89,8 @@ static void rest_us(struct aggregator *aggregator, int64_t duration_us)
     for (;;) { /* ends: at the deadline or with a stop */
         int64_t now_us = clock_now_us();
         service_watchdog(now_us);
-        service_take_reload();
+        if (service_take_reload())
+            reload(aggregator);
         if (service_is_stopping() || now_us >= deadline_us)
             return;
         rollups_turn(&aggregator->rollups, aggregator->leader.epoch, now_us);
@@ -118,7 +137,7 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
     service_status("waiting for Postgres: %s", err->text);
     aggregator->pause_us = aggregator->pause_us * 2 < LONGEST_PAUSE_US ? aggregator->pause_us * 2 : LONGEST_PAUSE_US;
     error_clear(err);
-    sleep_us(pause_us);
+    sleep_us(aggregator, pause_us);
     return true;
 }
 
@@ -138,7 +157,7 @@ static bool stand_by(struct aggregator *aggregator, struct error *err)
     if (aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US)
         return error_set(err, ERROR_RETRY, "another aggregator leads (%s); it takes the events in, or stop it first",
                          aggregator->leader.other);
-    sleep_us(STANDBY_US);
+    sleep_us(aggregator, STANDBY_US);
     return true;
 }
 
@@ -206,7 +225,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
     return aggregator->leader.is_leading ? lead(aggregator, err) : stand_by(aggregator, err);
 }
 
-bool aggregator_run(const struct settings *settings, bool once, struct error *err)
+bool aggregator_run(struct settings *settings, bool once, struct error *err)
 {
     struct aggregator aggregator = {.settings = settings, .once = once, .pause_us = FIRST_PAUSE_US, .progress_us = clock_now_us()};
     if (!cycle_init(&aggregator.cycle, settings_int(settings, "memory.max"), settings_int(settings, "aggregator.close_after"), once,

@@ -12,7 +12,7 @@ struct settings;
 
 /* Runs until SIGTERM, or with `once` until everything that is committed is in the statistics. True: stopped as asked. False: err
  * says why and how to exit. */
-bool aggregator_run(const struct settings *settings, bool once, struct error *err);
+bool aggregator_run(struct settings *settings, bool once, struct error *err);
 
 /* Connects, checks the schema and that this login may do what an aggregator does; changes nothing. */
 bool aggregator_check(const struct settings *settings, struct error *err);

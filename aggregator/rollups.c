@@ -34,13 +34,16 @@ static const char begin_sql[] =
     "SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; "
     "SET LOCAL timezone = 'UTC'; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; ";
 
-void rollups_init(struct rollups *rollups, const struct settings *settings)
+void rollups_set_views(struct rollups *rollups, const struct settings *settings)
 {
     const char *refresh = settings_text(settings, "views.refresh");
-    *rollups = (struct rollups){.dsn = settings_text(settings, "postgres.dsn"),
-                                .view_unit = strcmp(refresh, "hourly") == 0  ? "hour"
-                                             : strcmp(refresh, "daily") == 0 ? "day"
-                                                                             : NULL};
+    rollups->view_unit = strcmp(refresh, "hourly") == 0 ? "hour" : strcmp(refresh, "daily") == 0 ? "day" : NULL;
+}
+
+void rollups_init(struct rollups *rollups, const struct settings *settings)
+{
+    *rollups = (struct rollups){.dsn = settings_text(settings, "postgres.dsn")};
+    rollups_set_views(rollups, settings);
 }
 
 void rollups_stop(struct rollups *rollups)

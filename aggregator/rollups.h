@@ -25,6 +25,9 @@ struct rollups {
     int64_t runs, failures, took_us; /* for the metrics */
 };
 
+/* views.refresh, again. */
+void rollups_set_views(struct rollups *rollups, const struct settings *settings);
+
 void rollups_init(struct rollups *rollups, const struct settings *settings);
 
 /* While we lead, with `epoch`: sends what may be due, or looks whether what was sent is done. Never waits for a query. */

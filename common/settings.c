@@ -209,6 +209,20 @@ static bool load(struct settings *settings, const char *path, const char *const 
     return true;
 }
 
+/* What settings_load_again() needs. */
+static bool remember_call(struct settings *settings, const char *path, const char *const *sets, size_t set_count, struct error *err)
+{
+    if (path != NULL && (settings->path = copy(path, err)) == NULL)
+        return false;
+    settings->sets = calloc(set_count + 1, sizeof *settings->sets);
+    if (settings->sets == NULL)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    for (; settings->set_count < set_count; settings->set_count++)
+        if ((settings->sets[settings->set_count] = copy(sets[settings->set_count], err)) == NULL)
+            return false;
+    return true;
+}
+
 struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err)
 {
     struct settings *settings = calloc(1, sizeof *settings);
@@ -216,7 +230,7 @@ struct settings *settings_load(const char *path, const char *const *sets, size_t
         error_set(err, ERROR_RETRY, "out of memory");
         goto out;
     }
-    if (load(settings, path, sets, set_count, err))
+    if (remember_call(settings, path, sets, set_count, err) && load(settings, path, sets, set_count, err))
         return settings;
 out:
     settings_free(settings);
@@ -233,6 +247,10 @@ void settings_free(struct settings *settings)
         free((char *)settings->kafka[i].name);
         value_reset(&settings->kafka_values[i]);
     }
+    for (size_t i = 0; i < settings->set_count; i++)
+        free(settings->sets[i]);
+    free(settings->sets);
+    free(settings->path);
     free(settings->values);
     free(settings);
 }

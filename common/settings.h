@@ -7,7 +7,7 @@
  * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
  * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it. A value that really begins with @ is written with two.
  * Values with a secret are never printed (settings_print masks the passwords of a DSN and kafka.*password*, *secret*, *.key.pem).
- * Read at the start by one thread; then constant.
+ * Read at the start by one thread; then constant, but for what settings_adopt() takes over.
  */
 #ifndef TALLYMILL_SETTINGS_H
 #define TALLYMILL_SETTINGS_H
@@ -49,6 +49,17 @@ extern const struct setting settings_table[];
  * key on the first wrong one. Owned by the caller until settings_free. */
 struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err);
 void settings_free(struct settings *settings);
+
+/* Reads the same file and the same `sets` again. As settings_load. */
+struct settings *settings_load_again(const struct settings *settings, struct error *err);
+
+/* Takes over from `fresh` what this program can change while it runs (settings_reload.c has the list), and logs each such change, and each
+ * change that waits for the next start. log.level is in force afterwards; the rest is the caller's to look up again. Texts that were asked
+ * for before and have changed are gone once `fresh` is freed. */
+void settings_adopt(struct settings *settings, struct settings *fresh, unsigned program);
+
+/* Whether a program takes a change of this key while it runs. */
+bool settings_is_live(const char *key, unsigned program);
 
 /* The value of a key of the table (asserts that it exists and has that type). Text is valid until settings_free. */
 const char *settings_text(const struct settings *settings, const char *key); /* TEXT, CHOICE; "" when empty */

@@ -21,6 +21,9 @@ struct settings {
     struct kafka_setting kafka[SETTINGS_KAFKA_MAX + 1]; /* the one behind the last stays all NULL */
     struct settings_value kafka_values[SETTINGS_KAFKA_MAX];
     size_t kafka_count;
+    char *path;  /* of the file, or NULL */
+    char **sets; /* "KEY=VALUE" of the command line */
+    size_t set_count;
 };
 
 #endif

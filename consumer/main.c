@@ -12,14 +12,29 @@
 #include "settings.h"
 #include "worker.h"
 
-/* librdkafka's close can hang (known up to current releases). By then all is committed or dropped, so leaving without it loses
- * nothing. */
-static void *leave_anyway(void *exit_code)
+enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
+
+struct guard {
+    int seconds;
+    int *exit_code;
+};
+
+/* librdkafka's threads can hang at their end (known up to current releases). By then all is committed or dropped, so leaving
+ * without them loses nothing. */
+static void *leave_anyway(void *context)
 {
-    const struct timespec limit = {5, 0};
+    const struct guard *guard = context;
+    const struct timespec limit = {guard->seconds, 0};
     nanosleep(&limit, NULL);
-    log_warn("closing took longer than 5 s, leaving without it", NULL);
-    _exit(*(int *)exit_code);
+    log_warn("closing took too long, leaving without it", "limit_s=%d", guard->seconds);
+    _exit(*guard->exit_code);
+}
+
+static void start_guard(struct guard *guard)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, leave_anyway, guard) == 0)
+        pthread_detach(thread);
 }
 
 int main(int argc, char **argv)
@@ -55,14 +70,16 @@ int main(int argc, char **argv)
     if (!service_open(&err))
         return cli_fail(&cli, &err);
     if (command.check) {
+        static struct guard guard = {CHECK_SECONDS, &exit_code};
+        exit_code = 1; /* what the guard says */
+        start_guard(&guard);
         exit_code = worker_check(command.settings, &err) ? 0 : cli_fail(&cli, &err);
     } else {
         struct worker *worker = worker_open(command.settings, until_end, &err);
         exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(&cli, &err);
-        pthread_t guard;
+        static struct guard guard = {CLOSE_SECONDS, &exit_code};
         service_stopping();
-        if (pthread_create(&guard, NULL, leave_anyway, &exit_code) == 0)
-            pthread_detach(guard);
+        start_guard(&guard);
         worker_close(worker, leave);
     }
     service_close();

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "kafka.h"
+#include "leave.h"
 #include "log.h"
 #include "prefetch.h"
 #include "settings.h"
@@ -80,6 +81,7 @@ static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *
     const struct kafka_forced defaults[] = {
         {"queued.max.messages.kbytes", prefetch.queue_kib},
         {"fetch.message.max.bytes", prefetch.fetch_bytes},
+        {"fetch.max.bytes", prefetch.answer_bytes},
         {"queued.min.messages", "100000"},
         {"fetch.wait.max.ms", "100"},
         {"session.timeout.ms", "10000"},
@@ -177,19 +179,27 @@ out:
     return NULL;
 }
 
+static void close_handle(struct source *source, bool leave)
+{
+    if (leave)
+        rd_kafka_unsubscribe(source->handle);
+    if (source->queue) {
+        rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(source->queue);
+    }
+    if (leave_group(source->handle))
+        rd_kafka_destroy_flags(source->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    else
+        log_warn("Kafka did not let this member leave in time: the group will notice by its session time-out", "topic=%s", source->topic);
+}
+
 void source_close(struct source *source, bool leave)
 {
     if (!source)
         return;
     source->is_closing = true;
-    if (source->handle) {
-        if (leave)
-            rd_kafka_unsubscribe(source->handle);
-        rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(source->queue);
-        rd_kafka_consumer_close(source->handle);
-        rd_kafka_destroy(source->handle);
-    }
+    if (source->handle)
+        close_handle(source, leave);
     if (source->wakeup_fd >= 0)
         close(source->wakeup_fd);
     free(source->cluster_id);

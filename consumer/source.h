@@ -42,7 +42,7 @@ enum source_event {
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
 struct source *source_open(const struct settings *settings, struct error *err);
 
-/* Leaves the group, which librdkafka does not bound: main.c has the deadline. With `leave` also gives a static member's share up at
+/* Leaves the group, for at most 2.5 s; what librdkafka has not given up by then is left to the end of the process. With `leave` also gives a static member's share up at
  * once. */
 void source_close(struct source *source, bool leave);
 

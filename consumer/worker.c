@@ -394,6 +394,8 @@ bool worker_run(struct worker *worker, struct error *err)
     while (!service_is_stopping() && !worker->done) {
         const int64_t now_us = clock_now_us();
         service_watchdog(now_us);
+        if (service_take_reload())
+            worker_reload(worker, now_us);
         worker_move_window(worker, now_us);
         if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err))
             return false;

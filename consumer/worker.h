@@ -11,8 +11,8 @@ struct error;
 struct settings;
 struct worker;
 
-/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed. until_end: stop once all that is in the topic now is in the ledger. */
-struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err);
+/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end: stop once all that is in the topic now is in the ledger. */
+struct worker *worker_open(struct settings *settings, bool until_end, struct error *err);
 
 /* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on. */
 bool worker_run(struct worker *worker, struct error *err);
@@ -21,6 +21,6 @@ bool worker_run(struct worker *worker, struct error *err);
 void worker_close(struct worker *worker, bool leave);
 
 /* Tests settings, broker, topic, database and schema, and says so on stdout. */
-bool worker_check(const struct settings *settings, struct error *err);
+bool worker_check(struct settings *settings, struct error *err);
 
 #endif

@@ -59,8 +59,10 @@ bool worker_begin(struct worker *worker, int64_t now_us)
         worker->began_us = now_us;
         worker->is_open = true;
     }
-    if (!is_retry)
+    if (!is_retry) {
         batch_reset(worker->filling); /* the one that was committed: freed only now, so that the backend does not wait for it */
+        worker_resize_filling(worker);
+    }
     return worker->is_open;
 }
 

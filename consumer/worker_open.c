@@ -15,19 +15,7 @@
 #include "postgres.h"
 #include "prefetch.h"
 #include "settings.h"
-#include "transcode.h"
 #include "worker_state.h"
-
-static struct transcode_rules rules_from(const struct settings *settings, const struct catalogue *catalogue)
-{
-    return (struct transcode_rules){
-        .clamp = strcmp(settings_text(settings, "window.policy"), "clamp") == 0,
-        .reject_unknown_keys = strcmp(settings_text(settings, "wire.unknown_key"), "reject") == 0,
-        .reject_unknown_events = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0,
-        .reject_attributes = strcmp(settings_text(settings, "catalogue.attributes"), "reject") == 0,
-        .catalogue = catalogue,
-    };
-}
 
 static void name_owner(struct worker *worker)
 {
@@ -68,7 +56,7 @@ static bool check_ground(struct worker *worker, bool is_check, struct error *err
     return true;
 }
 
-static struct worker *open_worker(const struct settings *settings, bool until_end, bool is_check, struct error *err)
+static struct worker *open_worker(struct settings *settings, bool until_end, bool is_check, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (!worker) {
@@ -82,13 +70,14 @@ static struct worker *open_worker(const struct settings *settings, bool until_en
     name_owner(worker);
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
-    const int max_rows = (int)settings_int(settings, "batch.max_rows");
+    worker->max_rows = (int)settings_int(settings, "batch.max_rows");
+    worker->batch_bytes = prefetch.batch_bytes;
     if (!worker_metrics_init(worker, err) || !check_ground(worker, is_check, err))
         goto out;
-    const struct transcode_rules rules = rules_from(settings, worker->catalogue);
+    const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
-        !(worker->filling = batch_new(max_rows, prefetch.batch_bytes, err)) ||
-        !(worker->sending = batch_new(max_rows, prefetch.batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
+        !(worker->filling = batch_new(worker->max_rows, worker->batch_bytes, err)) ||
+        !(worker->sending = batch_new(worker->max_rows, worker->batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
     if (until_end && !worker_note_ends(worker, err))
@@ -100,12 +89,12 @@ out:
     return NULL;
 }
 
-struct worker *worker_open(const struct settings *settings, bool until_end, struct error *err)
+struct worker *worker_open(struct settings *settings, bool until_end, struct error *err)
 {
     return open_worker(settings, until_end, false, err);
 }
 
-bool worker_check(const struct settings *settings, struct error *err)
+bool worker_check(struct settings *settings, struct error *err)
 {
     struct worker *worker = open_worker(settings, false, true, err);
     if (!worker)

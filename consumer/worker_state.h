@@ -10,13 +10,14 @@
 #include "retention.h"
 #include "source.h"
 #include "transaction.h"
+#include "transcode.h"
 #include "worker_metrics.h"
 
 /* Connecting, with all that is asked once. */
 #define CONNECT_LIMIT_US INT64_C(3000000)
 
 struct worker {
-    const struct settings *settings;
+    struct settings *settings;
     const char *dsn;
     char owner[160]; /* host, process and instance: shown in tallymill.owners */
     struct catalogue *catalogue;
@@ -44,6 +45,8 @@ struct worker {
     int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
     int64_t min_age_us;
+    int max_rows;       /* of a batch, from its next use on */
+    size_t batch_bytes; /* likewise its tuples */
     int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
     int64_t not_before_us; /* backoff: nothing is asked of Postgres earlier */
     int64_t backoff_us;
@@ -76,6 +79,11 @@ bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_reload.c: what a SIGHUP changes. */
+void worker_reload(struct worker *worker, int64_t now_us);
+void worker_resize_filling(struct worker *worker); /* when it is empty */
+struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue);
 
 /* worker.c */
 void worker_move_window(struct worker *worker, int64_t now_us);

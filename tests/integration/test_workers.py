@@ -2,6 +2,7 @@
 
 import pytest
 
+from .harness.kafka_proxy import KafkaProxy
 from .harness.publisher import events
 from .harness.site import SESSION_TIMEOUT_SECONDS
 from .harness.waiting import wait_until
@@ -225,3 +226,15 @@ def test_until_end_does_not_take_a_topic_made_anew_for_one_read_to_its_end(make_
     ended = site.run("tallymill-consumer", "--until-end")
     assert ended.code == 3 and site.topic in ended.err, ended
     assert site.outcomes() == (500, 0, 0, 0)
+
+
+def test_a_worker_ends_in_order_while_kafka_is_away(site):
+    """Leaving the group cannot work then: librdkafka must not keep the process, and what was committed stands."""
+    proxy = KafkaProxy(site.stack.bootstrap)
+    worker = site.worker("--set", f"kafka.bootstrap.servers={proxy.bootstrap}")
+    site.send(events(500))
+    site.wait_until_drained()
+    proxy.go_away()
+    assert worker.stop(10) == 0
+    assert "leaving without it" not in worker.log()
+    site.assert_holds()

@@ -275,3 +275,39 @@ Test(settings, print_as_a_file_that_reads_back_the_same)
     free(first);
     free(second);
 }
+
+/* ---- while a program runs ---- */
+
+static const char *const all_keys[] = {"log.level=debug", "memory.max=128 MiB", "batch.max_rows=5"};
+
+Test(settings_reload, takes_over_what_the_program_can_change_and_nothing_else)
+{
+    struct error err;
+    struct settings *settings = settings_load(NULL, NULL, 0, &err), *fresh = settings_load(NULL, all_keys, 3, &err);
+    cr_assert(settings && fresh);
+    settings_adopt(settings, fresh, FOR_CONSUMER);
+    settings_free(fresh);
+    cr_expect_str_eq(settings_text(settings, "log.level"), "debug");
+    cr_expect_eq(settings_int(settings, "batch.max_rows"), 5);
+    cr_expect_eq(settings_int(settings, "memory.max"), INT64_C(64) << 20);
+    settings_free(settings);
+}
+
+Test(settings_reload, reads_the_command_line_again)
+{
+    struct error err;
+    struct settings *settings = settings_load(NULL, all_keys, 3, &err), *again = settings_load_again(settings, &err);
+    cr_assert(settings && again);
+    cr_expect_eq(settings_int(again, "batch.max_rows"), 5);
+    settings_free(settings);
+    settings_free(again);
+}
+
+Test(settings_reload, knows_only_keys_that_the_program_reads)
+{
+    for (const struct setting *setting = settings_table; setting->key != NULL; setting++)
+        for (unsigned program = FOR_CONSUMER; program <= FOR_OPERATOR; program *= 2)
+            cr_expect(!settings_is_live(setting->key, program) || (setting->programs & program), "%s", setting->key);
+    cr_expect(settings_is_live("log.level", FOR_CONSUMER));
+    cr_expect_not(settings_is_live("postgres.dsn", FOR_CONSUMER));
+}

@@ -1,0 +1,80 @@
+/* settings_reload.c - which settings a running program can change, and changing them.
+ *
+ * What is not in the list shapes what was made at the start (connections, buffers, the membership of a group), and a change of it
+ * would be a restart in disguise: it is named in the log and waits for one. A file with any error changes nothing, so that half of
+ * an edit is never in force.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "log.h"
+#include "settings.h"
+#include "settings_store.h"
+
+static const struct {
+    const char *key;
+    unsigned programs;
+} live[] = {
+    {"batch.max_rows", FOR_CONSUMER},
+    {"batch.min_age", FOR_CONSUMER},
+    {"window.oldest", FOR_CONSUMER},
+    {"window.ahead", FOR_CONSUMER},
+    {"window.policy", FOR_CONSUMER},
+    {"wire.unknown_key", FOR_CONSUMER},
+    {"catalogue.file", FOR_CONSUMER},
+    {"catalogue.unknown", FOR_CONSUMER},
+    {"catalogue.attributes", FOR_CONSUMER},
+    {"aggregator.interval", FOR_AGGREGATOR},
+    {"aggregator.close_after", FOR_AGGREGATOR},
+    {"aggregator.months_ahead", FOR_AGGREGATOR},
+    {"views.refresh", FOR_AGGREGATOR},
+    {"metrics.stalled_after", FOR_CONSUMER | FOR_AGGREGATOR},
+    {"log.level", FOR_CONSUMER | FOR_AGGREGATOR},
+};
+
+bool settings_is_live(const char *key, unsigned program)
+{
+    for (size_t i = 0; i < sizeof live / sizeof *live; i++)
+        if (strcmp(live[i].key, key) == 0)
+            return (live[i].programs & program) != 0;
+    return false;
+}
+
+struct settings *settings_load_again(const struct settings *settings, struct error *err)
+{
+    return settings_load(settings->path, (const char *const *)settings->sets, settings->set_count, err);
+}
+
+static bool is_same_kafka(const struct settings *one, const struct settings *other)
+{
+    if (one->kafka_count != other->kafka_count)
+        return false;
+    for (size_t i = 0; i < one->kafka_count; i++)
+        if (strcmp(one->kafka[i].name, other->kafka[i].name) != 0 || strcmp(one->kafka[i].value, other->kafka[i].value) != 0)
+            return false;
+    return true;
+}
+
+void settings_adopt(struct settings *settings, struct settings *fresh, unsigned program)
+{
+    char text[LOG_TEXT_BYTES];
+    for (size_t i = 0; settings_table[i].key != NULL; i++) {
+        const struct setting *setting = &settings_table[i];
+        if ((setting->programs & program) == 0 || strcmp(settings->values[i].text, fresh->values[i].text) == 0)
+            continue;
+        if (!settings_is_live(setting->key, program)) {
+            log_warn("this setting has changed, which is taken at the next start only", "key=%s", setting->key);
+            continue;
+        }
+        const struct settings_value before = settings->values[i];
+        settings->values[i] = fresh->values[i];
+        fresh->values[i] = before;
+        log_info("setting changed", "key=%s value=\"%s\"", setting->key, log_text(text, settings->values[i].written));
+    }
+    if (!is_same_kafka(settings, fresh))
+        log_warn("this setting has changed, which is taken at the next start only", "key=kafka.*");
+    enum log_level level;
+    if (log_level_parse(settings_text(settings, "log.level"), &level))
+        log_set_level(level);
+}

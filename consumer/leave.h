@@ -1,0 +1,13 @@
+/* leave.h - leaves the consumer group within a deadline. */
+#ifndef TALLYMILL_LEAVE_H
+#define TALLYMILL_LEAVE_H
+
+#include <stdbool.h>
+
+#include <librdkafka/rdkafka.h>
+
+/* Closes the consumer for at most 2.5 s, and answers the last revocation. False: it is not closed; then do not destroy the handle,
+ * which would wait as well, but let it end with the process. */
+bool leave_group(rd_kafka_t *handle);
+
+#endif

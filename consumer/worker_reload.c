@@ -1,0 +1,68 @@
+/* worker_reload.c - what a SIGHUP changes in a running worker.
+ *
+ * Everything new is made before anything old is let go: a catalogue that cannot be read leaves the worker as it was. Events that
+ * are decoded already keep the outcome that the rules before gave them.
+ */
+#include <string.h>
+
+#include "catalogue.h"
+#include "log.h"
+#include "settings.h"
+#include "worker_state.h"
+
+struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue)
+{
+    return (struct transcode_rules){
+        .clamp = strcmp(settings_text(settings, "window.policy"), "clamp") == 0,
+        .reject_unknown_keys = strcmp(settings_text(settings, "wire.unknown_key"), "reject") == 0,
+        .reject_unknown_events = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0,
+        .reject_attributes = strcmp(settings_text(settings, "catalogue.attributes"), "reject") == 0,
+        .catalogue = catalogue,
+    };
+}
+
+/* Each of the two batches gets its new size when it is empty. Without memory it keeps the old one. */
+void worker_resize_filling(struct worker *worker)
+{
+    struct error err;
+    if (worker->filling->max_rows == worker->max_rows)
+        return;
+    struct batch *batch = batch_new(worker->max_rows, worker->batch_bytes, &err);
+    if (!batch)
+        return;
+    batch_free(worker->filling);
+    worker->filling = batch;
+}
+
+void worker_reload(struct worker *worker, int64_t now_us)
+{
+    struct error err;
+    error_clear(&err);
+    struct transcoder *transcoder = NULL;
+    struct settings *fresh = settings_load_again(worker->settings, &err);
+    struct catalogue *catalogue = fresh ? catalogue_load(settings_text(fresh, "catalogue.file"), &err) : NULL;
+    if (catalogue) {
+        const struct transcode_rules rules = worker_rules(fresh, catalogue);
+        transcoder = transcoder_new(&rules, &err);
+    }
+    if (!transcoder) {
+        log_error_because(&err, "the settings were not read again: those before stay in force", NULL);
+        catalogue_free(catalogue);
+        settings_free(fresh);
+        return;
+    }
+    settings_adopt(worker->settings, fresh, FOR_CONSUMER);
+    settings_free(fresh);
+    transcoder_free(worker->transcoder);
+    catalogue_free(worker->catalogue);
+    worker->transcoder = transcoder;
+    worker->catalogue = catalogue;
+    worker->last_window_us = 0;
+    worker_move_window(worker, now_us);
+    worker->min_age_us = settings_int(worker->settings, "batch.min_age");
+    worker->max_rows = (int)settings_int(worker->settings, "batch.max_rows");
+    if (batch_is_empty(worker->filling))
+        worker_resize_filling(worker);
+    health_set_patience(&worker->health, settings_int(worker->settings, "metrics.stalled_after"));
+    log_info("settings read again", NULL);
+}

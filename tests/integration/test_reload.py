@@ -1,0 +1,43 @@
+"""SIGHUP: what can be changed in a running service is, what cannot is named, and a wrong file changes nothing."""
+
+import signal
+
+from .harness.publisher import event, instant
+from .harness.waiting import wait_until
+
+OLD = instant("2001-02-03T04:05:06")
+
+
+def reload(site, program, added, says):
+    """Adds lines to the settings, sends SIGHUP, and returns the log once it says something since then."""
+    before = len(program.log())
+    site.settings.write_text(site.settings.read_text() + added)
+    program.signal(signal.SIGHUP)
+    return wait_until(lambda: program.log()[before:] if says in program.log()[before:] else None, 30,
+                      lambda: f"{says}; the log:\n{program.log()[before:]}")
+
+
+def test_a_worker_takes_new_rules_between_two_batches_and_keeps_the_old_ones_when_the_file_is_wrong(site):
+    worker = site.worker()
+    site.send([event(created_us=OLD)])
+    wait_until(lambda: site.outcomes() == (0, 0, 1, 0), 30, "the event before the window to be a dead letter")
+    log = reload(site, worker, "[window]\noldest = 2000-01-01\n[batch]\nmax_rows = 7\n[memory]\nmax = 128 MiB\n", "settings read again")
+    assert 'setting changed" key=window.oldest value="2000-01-01"' in log
+    assert "at the next start only\" key=memory.max" in log
+    site.send(event(created_us=OLD + number) for number in range(100))
+    wait_until(lambda: site.outcomes() == (100, 0, 1, 0), 30, "the window to be as old as was set")
+    assert site.database.value("SELECT max(rows) FROM (SELECT sum(stored) AS rows FROM tallymill.batches GROUP BY batch_id) b") <= 7
+    log = reload(site, worker, "[catalogue]\nunknown = reject\nfile = /nowhere/catalogue.json\n", "those before stay in force")
+    assert "/nowhere/catalogue.json" in log and "setting changed" not in log
+    site.send([event("not_in_the_catalogue", created_us=OLD + 200)])
+    wait_until(lambda: site.outcomes() == (101, 0, 1, 0), 30, "an unknown event to be stored, as before")
+    assert worker.stop() == 0
+
+
+def test_an_aggregator_takes_its_pace_and_names_what_waits_for_a_restart(site):
+    aggregator = site.aggregator()
+    wait_until(lambda: "connected to Postgres" in aggregator.log(), 30, "the aggregator to be there")
+    log = reload(site, aggregator, "[log]\nlevel = debug\n[aggregator]\ninterval = 1 min\n[memory]\nmax = 128 MiB\n", "settings read again")
+    assert "key=aggregator.interval" in log and "key=log.level" in log and "at the next start only\" key=memory.max" in log
+    reload(site, aggregator, "[aggregator]\ninterval = 50 ms\n", "those before stay in force")  # set twice
+    assert aggregator.stop() == 0
