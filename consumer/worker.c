@@ -297,7 +297,7 @@ static bool batch_is_due(const struct worker *worker, int64_t now_us)
 {
     if (worker->retry_sending)
         return true;
-    if (batch_is_empty(worker->filling))
+    if (batch_is_empty(worker->filling) || now_us < worker->slow_until_us)
         return false;
     return batch_is_full(worker->filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
 }
@@ -326,7 +326,7 @@ static void summarize(struct worker *worker, int64_t now_us)
 
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
 {
-    if (worker->is_open && !worker_pump(worker, now_us, err))
+    if (worker->is_open && (!worker_pump(worker, now_us, err) || !worker_flood_allows(worker, err)))
         return false;
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
@@ -366,12 +366,15 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
 {
     int64_t wait_us = LONGEST_WAIT_US;
     const bool is_reading = !worker->held && !batch_is_full(worker->filling);
+    const bool is_slowed = now_us < worker->slow_until_us;
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
-        if (worker->retry_sending || worker->resync || worker->assign_wanted || worker->revoke_wanted || !is_reading)
+        if (worker->retry_sending || worker->resync || worker->assign_wanted || worker->revoke_wanted || (!is_reading && !is_slowed))
             return;
-        if (!batch_is_empty(worker->filling)) {
+        if (is_slowed) {
+            wait_us = worker->slow_until_us - now_us < wait_us ? worker->slow_until_us - now_us : wait_us;
+        } else if (!batch_is_empty(worker->filling)) {
             const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
             wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
         }
@@ -397,7 +400,8 @@ bool worker_run(struct worker *worker, struct error *err)
         if (service_take_reload())
             worker_reload(worker, now_us);
         worker_move_window(worker, now_us);
-        if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err))
+        if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
+            !worker_flood_allows(worker, err))
             return false;
         summarize(worker, now_us);
         look_at_idle_connection(worker, now_us);

@@ -31,6 +31,9 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
                              .kind = METRIC_COUNTER,
                              .label = "reason",
                              .names = reason_names + 1},
+    [WORKER_FLOOD] = {.name = "dead_letter_flood",
+                      .help = "1 while the share of dead letters is above dead_letters.max_share",
+                      .kind = METRIC_GAUGE},
     [WORKER_SKIPPED] = {.name = "skipped_total", .help = "offsets at which Kafka has no message", .kind = METRIC_COUNTER},
     [WORKER_GAPS] = {.name = "gaps_total",
                      .help = "offsets whose messages were gone before they were read",
@@ -153,6 +156,7 @@ void worker_metrics_commit(struct worker *worker, int64_t now_us)
     metrics_set(metrics, WORKER_LAST_COMMIT, 0, now_us);
     note_times(worker, now_us);
     health_set_work(&worker->health, true, true, now_us);
+    worker_flood_commit(worker, now_us);
 }
 
 void worker_metrics_retry(struct worker *worker, const struct error *why)
@@ -266,6 +270,7 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
         metrics_set(worker->metrics, WORKER_RETENTION, 0, worker->retention.keeps_us);
     const bool lags = sample_lag(worker, now_us);
     sample_memory(worker);
+    worker_flood_look(worker, now_us);
     int count;
     source_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");

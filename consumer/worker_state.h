@@ -4,6 +4,7 @@
 
 #include "batch.h"
 #include "error.h"
+#include "flood.h"
 #include "health.h"
 #include "metrics.h"
 #include "reaper.h"
@@ -56,6 +57,8 @@ struct worker {
     struct health health;
     struct monitor *monitor; /* NULL: nothing is shown */
     struct retention retention;
+    struct flood flood;
+    int64_t slow_until_us; /* no batch begins earlier */
     int64_t began_us; /* the transaction under way */
     int64_t last_sample_us, last_times_us, last_look_us, near_retention_at_us;
 
@@ -79,6 +82,11 @@ bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_flood.c: too many dead letters. A batch was committed; a second has passed; whether the worker may go on. */
+void worker_flood_commit(struct worker *worker, int64_t now_us);
+void worker_flood_look(struct worker *worker, int64_t now_us);
+bool worker_flood_allows(const struct worker *worker, struct error *err);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);
