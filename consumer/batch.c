@@ -17,7 +17,15 @@
 #include "transcode.h"
 #include "uuid.h"
 
-enum { FEWEST_SLOTS = 1024 };
+/* Before each kept message: what is not in its range. */
+struct kept_head {
+    int64_t offset, message_ms;
+    uint32_t key_length, value_length; /* NO_BYTES: none */
+};
+#define NO_BYTES UINT32_MAX
+
+/* One message of a row: larger ones are dead letters. */
+enum { FEWEST_SLOTS = 1024, MOST_KEPT_BYTES = sizeof(struct kept_head) + WIRE_KEY_BYTES + WIRE_VALUE_BYTES };
 
 static const char copy_header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
@@ -32,11 +40,12 @@ struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
     while (slots < (uint32_t)max_rows * 2)
         slots *= 2;
     batch->bytes = malloc(batch->capacity);
+    batch->kept = malloc(capacity + MOST_KEPT_BYTES); /* pages that no message reaches are never touched, and cost nothing */
     batch->rows = malloc((size_t)max_rows * sizeof *batch->rows);
     batch->dead = malloc((size_t)max_rows * sizeof *batch->dead);
     batch->seen = calloc(slots, sizeof *batch->seen);
     batch->seen_mask = FEWEST_SLOTS - 1;
-    if (!batch->bytes || !batch->rows || !batch->dead || !batch->seen)
+    if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch->seen)
         goto out;
     memcpy(batch->bytes, copy_header, COPY_HEADER_BYTES);
     batch->used = COPY_HEADER_BYTES;
@@ -58,21 +67,21 @@ void batch_free(struct batch *batch)
     free(batch->seen);
     free(batch->dead);
     free(batch->rows);
+    free(batch->kept);
     free(batch->bytes);
     free(batch);
 }
 
 void batch_reset(struct batch *batch)
 {
-    for (int i = 0; i < batch->row_count; i++)
-        rd_kafka_message_destroy(batch->rows[i].message);
     for (int i = 0; i < batch->dead_count; i++)
-        rd_kafka_message_destroy(batch->dead[i].message);
+        if (batch->dead[i].message)
+            rd_kafka_message_destroy(batch->dead[i].message);
     if (batch->row_count > 0)
         memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
     batch->row_count = batch->dead_count = batch->range_count = 0;
     batch->used = COPY_HEADER_BYTES;
-    batch->message_bytes = 0;
+    batch->kept_used = batch->message_bytes = batch->held_bytes = 0;
     batch->unknown_events = batch->unknown_keys = batch->broken_attributes = 0;
 }
 
@@ -85,7 +94,7 @@ bool batch_is_full(const struct batch *batch)
 {
     return batch->row_count + batch->dead_count >= batch->max_rows ||
            batch->capacity - batch->used < TRANSCODE_ROOM + COPY_TRAILER_BYTES ||
-           batch->message_bytes >= batch->capacity - TRANSCODE_ROOM;
+           batch->kept_used + batch->held_bytes >= batch->capacity - TRANSCODE_ROOM;
 }
 
 struct batch_range *batch_find_range(const struct batch *batch, int32_t topic_partition)
@@ -171,14 +180,14 @@ int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *
     return (int)*seen_slot(batch, id, created_at) - 1;
 }
 
-void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const rd_kafka_message_t *message)
+void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const void *value, size_t length)
 {
     XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(message->payload, message->payload ? message->len : 0));
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(value, value ? length : 0));
     memcpy(hash, canonical.digest, ANCHOR_HASH_BYTES);
 }
 
-/* Bytes that a held message keeps in memory: value, key and headers, which are as long as a producer likes. */
+/* Bytes of a message: value, key and headers, which are as long as a producer likes. */
 static size_t message_size(const rd_kafka_message_t *message)
 {
     size_t size = message->len + message->key_len;
@@ -193,10 +202,48 @@ static size_t message_size(const rd_kafka_message_t *message)
     return size;
 }
 
-static void let_go(struct batch *batch, rd_kafka_message_t *message)
+static struct original original_of(const rd_kafka_message_t *message)
 {
-    batch->message_bytes -= message_size(message);
-    rd_kafka_message_destroy(message);
+    rd_kafka_timestamp_type_t kind;
+    return (struct original){message->partition, message->offset,  rd_kafka_message_timestamp(message, &kind),
+                             message->key,       message->payload, message->key_len,
+                             message->len};
+}
+
+static uint8_t *keep_bytes(uint8_t *to, const void *bytes, size_t length)
+{
+    if (length > 0)
+        memcpy(to, bytes, length);
+    return to + length;
+}
+
+/* Copies a message that has become a row; returns where it lies. batch_is_full() has seen to the room. */
+static uint32_t keep(struct batch *batch, const rd_kafka_message_t *message, int64_t message_ms)
+{
+    const uint32_t kept = (uint32_t)batch->kept_used;
+    const struct kept_head head = {message->offset, message_ms, message->key ? (uint32_t)message->key_len : NO_BYTES,
+                                   message->payload ? (uint32_t)message->len : NO_BYTES};
+    uint8_t *end = keep_bytes(batch->kept + kept, &head, sizeof head);
+    end = keep_bytes(end, message->key, message->key ? message->key_len : 0);
+    end = keep_bytes(end, message->payload, message->payload ? message->len : 0);
+    batch->kept_used = (size_t)(end - batch->kept);
+    return kept;
+}
+
+struct original batch_original(const struct batch *batch, int row)
+{
+    struct kept_head head;
+    const uint8_t *at = batch->kept + batch->rows[row].kept;
+    memcpy(&head, at, sizeof head);
+    const uint8_t *key = at + sizeof head;
+    const size_t key_length = head.key_length == NO_BYTES ? 0 : head.key_length;
+    return (struct original){batch->ranges[batch->rows[row].range].topic_partition,
+                             head.offset,
+                             head.message_ms,
+                             head.key_length == NO_BYTES ? NULL : key,
+                             head.value_length == NO_BYTES ? NULL : key + key_length,
+                             key_length,
+                             head.value_length == NO_BYTES ? 0 : head.value_length};
 }
 
 /* After rows have left or moved: the table from the rows that remain. */
@@ -217,17 +264,25 @@ static void make_slots(struct batch *batch)
     rebuild_seen(batch);
 }
 
-static void add_dead(struct batch *batch, uint32_t range, rd_kafka_message_t *message, enum reason reason, const char *detail)
+static void add_dead(struct batch *batch, uint32_t range, struct original original, rd_kafka_message_t *message, enum reason reason,
+                     const char *detail)
 {
     struct batch_dead *dead = &batch->dead[batch->dead_count++];
-    *dead = (struct batch_dead){.message = message, .range = range, .reason = reason};
+    *dead = (struct batch_dead){.original = original, .message = message, .range = range, .reason = reason};
     strncpy(dead->detail, detail, sizeof dead->detail - 1);
     batch->ranges[range].dead_letters++;
 }
 
-/* The tuple lies at bytes + used: keep it, unless the batch holds its id and time already. */
-static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message_t *message, const struct transcoded *event,
-                    struct error *err)
+/* The anchor of a message that is not kept: its hash at once. */
+static void note_anchor(struct batch_range *range, const rd_kafka_message_t *message)
+{
+    anchor_hash(range->anchor_hash, message->payload, message->len);
+    range->anchor_value = NULL;
+}
+
+/* The tuple lies at bytes + used: keep it, unless the batch holds its id and time already. The message stays the caller's. */
+static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_message_t *message, int64_t message_ms,
+                    const struct transcoded *event, struct error *err)
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
@@ -235,17 +290,16 @@ static bool add_row(struct batch *batch, uint32_t range_number, rd_kafka_message
     uint32_t *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
         range->duplicates++;
-        anchor_hash(range->anchor_hash, message);
-        range->anchor_message = NULL;
-        let_go(batch, message);
+        note_anchor(range, message);
         return true;
     }
     if (!add_day(range, event->day, err))
         return false;
-    batch->rows[batch->row_count] =
-        (struct batch_row){message, (uint32_t)batch->used, (uint32_t)event->length, range_number, event->day};
+    batch->rows[batch->row_count] = (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length,
+                                                       keep(batch, message, message_ms), range_number, event->day};
     *slot = (uint32_t)++batch->row_count;
-    range->anchor_message = message;
+    range->anchor_value = batch->kept + batch->kept_used - message->len;
+    range->anchor_length = message->len;
     batch->used += event->length;
     range->stored++;
     batch->unknown_events += event->is_unknown_event;
@@ -262,9 +316,8 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
     if (!range)
         return false;
     assert(message->offset >= range->next_offset);
-    rd_kafka_timestamp_type_t kind;
-    const int64_t message_us = rd_kafka_message_timestamp(message, &kind) * 1000;
     const uint32_t range_number = (uint32_t)(range - batch->ranges);
+    const struct original original = original_of(message);
     struct transcoded event;
     enum reason reason = REASON_NONE;
     const char *detail = "";
@@ -274,21 +327,23 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
         detail = "the message's key is longer than 65536 bytes, or its headers are";
     }
     if (reason == REASON_NONE) {
-        reason = transcode(transcoder, message->payload, message->len, message_us, batch->bytes + batch->used, &event);
+        reason =
+            transcode(transcoder, message->payload, message->len, original.message_ms * 1000, batch->bytes + batch->used, &event);
         detail = transcoder_detail(transcoder);
     }
-    const int64_t offset = message->offset;
-    batch->message_bytes += size;
     if (reason != REASON_NONE) {
-        add_dead(batch, range_number, message, reason, detail);
-        range->anchor_message = message;
-    } else if (!add_row(batch, range_number, message, &event, err)) {
-        batch->message_bytes -= size;
-        return false;
+        add_dead(batch, range_number, original, message, reason, detail);
+        note_anchor(range, message);
+        batch->held_bytes += size;
+    } else {
+        if (!add_row(batch, range_number, message, original.message_ms, &event, err))
+            return false;
+        rd_kafka_message_destroy(message);
     }
-    range->anchor_offset = offset;
-    range->skipped += offset - range->next_offset;
-    range->next_offset = offset + 1;
+    batch->message_bytes += size;
+    range->anchor_offset = original.offset;
+    range->skipped += original.offset - range->next_offset;
+    range->next_offset = original.offset + 1;
     return true;
 }
 
@@ -310,7 +365,7 @@ void batch_compact(struct batch *batch)
     int kept = 0;
     for (int i = 0; i < batch->row_count; i++) {
         struct batch_row row = batch->rows[i];
-        if (!row.message)
+        if (row.length == 0)
             continue;
         memmove(batch->bytes + used, batch->bytes + row.start, row.length);
         row.start = (uint32_t)used;
@@ -330,18 +385,17 @@ bool batch_drop(struct batch *batch, int32_t topic_partition)
     const uint32_t gone = (uint32_t)(range - batch->ranges), last = (uint32_t)batch->range_count - 1;
     for (int i = 0; i < batch->row_count; i++) {
         struct batch_row *row = &batch->rows[i];
-        if (row->range == gone) {
-            let_go(batch, row->message);
-            row->message = NULL;
-        } else if (row->range == last) {
+        if (row->range == gone)
+            row->length = 0;
+        else if (row->range == last)
             row->range = gone;
-        }
     }
     int kept = 0;
     for (int i = 0; i < batch->dead_count; i++) {
         struct batch_dead *dead = &batch->dead[i];
         if (dead->range == gone) {
-            let_go(batch, dead->message);
+            if (dead->message)
+                rd_kafka_message_destroy(dead->message);
             continue;
         }
         if (dead->range == last)
@@ -365,9 +419,9 @@ bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char
     struct batch_row *killed = &batch->rows[row];
     if (batch->dead_count == batch->max_rows)
         return error_set(err, ERROR_FATAL, "a batch of %d dead letters is over its own limit", batch->dead_count);
-    add_dead(batch, killed->range, killed->message, reason, detail);
+    add_dead(batch, killed->range, batch_original(batch, row), NULL, reason, detail);
     batch->ranges[killed->range].stored--;
-    killed->message = NULL;
+    killed->length = 0;
     return true;
 }
 
@@ -391,11 +445,15 @@ static void sort_ranges(struct batch *batch)
         sorted = sorted && batch->ranges[i - 1].topic_partition < batch->ranges[i].topic_partition;
     if (sorted)
         return;
+    for (int i = 0; i < batch->range_count; i++)
+        batch->ranges[i].place = (uint32_t)i;
     qsort(batch->ranges, (size_t)batch->range_count, sizeof *batch->ranges, by_topic_partition);
+    for (int i = 0; i < batch->range_count; i++)
+        batch->ranges[batch->ranges[i].place].moved_to = (uint32_t)i;
     for (int i = 0; i < batch->row_count; i++)
-        batch->rows[i].range = (uint32_t)(batch_find_range(batch, batch->rows[i].message->partition) - batch->ranges);
+        batch->rows[i].range = batch->ranges[batch->rows[i].range].moved_to;
     for (int i = 0; i < batch->dead_count; i++)
-        batch->dead[i].range = (uint32_t)(batch_find_range(batch, batch->dead[i].message->partition) - batch->ranges);
+        batch->dead[i].range = batch->ranges[batch->dead[i].range].moved_to;
 }
 
 void batch_seal(struct batch *batch)
@@ -403,8 +461,8 @@ void batch_seal(struct batch *batch)
     sort_ranges(batch);
     for (int i = 0; i < batch->range_count; i++) {
         struct batch_range *range = &batch->ranges[i];
-        if (range->anchor_message)
-            anchor_hash(range->anchor_hash, range->anchor_message);
-        range->anchor_message = NULL;
+        if (range->anchor_value)
+            anchor_hash(range->anchor_hash, range->anchor_value, range->anchor_length);
+        range->anchor_value = NULL;
     }
 }

@@ -1,8 +1,9 @@
 /* batch.h - the events waiting for one transaction, encoded, with the offsets they cover.
  *
  * A batch holds, for each topic partition it touches, a range [first_offset, next_offset) in which every offset has one outcome: a
- * row, a duplicate, a dead letter, or skipped. It owns the Kafka messages it was given until batch_reset: a row that Postgres
- * refuses needs its bytes again. Nothing is allocated per event; a batch belongs to one thread.
+ * row, a duplicate, a dead letter, or skipped. A row that Postgres refuses needs its message's bytes again: of messages that became
+ * rows a copy is kept, a third of what librdkafka holds for one; only those of dead letters stay as they came, until batch_reset.
+ * Nothing is allocated per event; a batch belongs to one thread.
  */
 #ifndef TALLYMILL_BATCH_H
 #define TALLYMILL_BATCH_H
@@ -20,15 +21,25 @@ struct transcoder;
 
 enum { ANCHOR_HASH_BYTES = 16, DEAD_DETAIL_BYTES = 96, COPY_HEADER_BYTES = 19, COPY_TRAILER_BYTES = 2 };
 
+/* A message as it came. Borrowed from the batch until batch_reset. */
+struct original {
+    int32_t topic_partition;
+    int64_t offset;
+    int64_t message_ms;      /* Kafka's time of it; below 0: none */
+    const void *key, *value; /* NULL: none */
+    size_t key_length, value_length;
+};
+
 struct batch_row {
-    rd_kafka_message_t *message; /* owned by the batch */
-    uint32_t start, length;      /* of its tuple, in bytes from batch->bytes */
-    uint32_t range;              /* index into ranges */
-    int32_t day;                 /* UTC, since 1970-01-01 */
+    uint32_t start, length; /* of its tuple, in bytes from batch->bytes; length 0: it has left, until batch_compact */
+    uint32_t kept;          /* where its message lies, in bytes from batch->kept */
+    uint32_t range;         /* index into ranges */
+    int32_t day;            /* UTC, since 1970-01-01 */
 };
 
 struct batch_dead {
-    rd_kafka_message_t *message; /* owned by the batch */
+    struct original original;
+    rd_kafka_message_t *message; /* that it lies in, owned by the batch; NULL: in batch->kept */
     uint32_t range;
     enum reason reason;
     char detail[DEAD_DETAIL_BYTES];
@@ -39,33 +50,38 @@ struct batch_range {
     int64_t epoch; /* of the claim it is committed under; set by the caller before the transaction */
     int64_t first_offset, next_offset;
     int64_t stored, duplicates, dead_letters, skipped;
-    int64_t conflicts;                        /* of stored: rows that this attempt found in the table already */
-    int64_t anchor_offset;                    /* the last message of the range, or of an earlier batch; -1: none yet */
-    uint8_t anchor_hash[ANCHOR_HASH_BYTES];   /* of that message, once the batch is sealed */
-    const rd_kafka_message_t *anchor_message; /* whose hash is still to be taken; held by the batch */
-    int32_t *days;                            /* UTC days of its rows, each once, unordered */
+    int64_t conflicts;                      /* of stored: rows that this attempt found in the table already */
+    int64_t anchor_offset;                  /* the last message of the range, or of an earlier batch; -1: none yet */
+    uint8_t anchor_hash[ANCHOR_HASH_BYTES]; /* of that message, once the batch is sealed */
+    const uint8_t *anchor_value;            /* what the hash is still to be taken of, in batch->kept; NULL: it is taken */
+    size_t anchor_length;
+    uint32_t place, moved_to; /* while ranges are sorted */
+    int32_t *days;            /* UTC days of its rows, each once, unordered */
     int day_count, day_capacity;
 };
 
 struct batch {
     uint8_t *bytes; /* COPY header, then the tuples of rows in order, back to back */
     size_t used, capacity;
+    uint8_t *kept; /* messages of rows, back to back, one more than `capacity` bytes of them */
+    size_t kept_used;
     struct batch_row *rows;
     struct batch_dead *dead;
     struct batch_range *ranges; /* sorted by topic_partition once sealed */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
-    size_t message_bytes; /* of the messages held: keys, values, headers */
+    size_t message_bytes; /* of its messages: keys, values, headers */
+    size_t held_bytes;    /* of those that stay as they came */
     uint32_t *seen;       /* hash table of row numbers + 1, by (id, created_at): repeats inside the batch */
     uint32_t seen_mask;
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
 };
 
-/* Room for max_rows events and up to `capacity` bytes of tuples. NULL and ERROR_RETRY without memory. */
+/* Room for max_rows events, up to `capacity` bytes of tuples, and as many of messages. NULL and ERROR_RETRY without memory. */
 struct batch *batch_new(int max_rows, size_t capacity, struct error *err);
 void batch_free(struct batch *batch);
 
-/* Empties it and destroys its messages. */
+/* Empties it. */
 void batch_reset(struct batch *batch);
 
 bool batch_is_empty(const struct batch *batch); /* covers no offset */
@@ -97,6 +113,9 @@ void batch_compact(struct batch *batch);
 /* Writes the batch id into every tuple. */
 void batch_set_id(struct batch *batch, int64_t batch_id);
 
+/* The message of row number `row`. */
+struct original batch_original(const struct batch *batch, int row);
+
 /* The id (16 bytes) and created_at (8 bytes, network order) of a row, in its tuple. */
 const uint8_t *batch_row_id(const struct batch *batch, int row);
 const uint8_t *batch_row_created_at(const struct batch *batch, int row);
@@ -109,6 +128,6 @@ int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *
 void batch_seal(struct batch *batch);
 
 /* XXH3-128 of a message's value in canonical byte order; of nothing for a tombstone. */
-void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const rd_kafka_message_t *message);
+void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const void *value, size_t length);
 
 #endif

@@ -72,7 +72,7 @@ static void log_dead_letters(const struct worker *worker, const struct batch *ba
         return;
     const struct batch_dead *first = &batch->dead[0];
     log_warn("dead letters", "topic=%s count=%d first_topic_partition=%" PRId32 " first_offset=%" PRId64 " first_reason=%s",
-             source_topic(worker->source), batch->dead_count, first->message->partition, first->message->offset,
+             source_topic(worker->source), batch->dead_count, first->original.topic_partition, first->original.offset,
              reason_name(first->reason));
 }
 

@@ -122,13 +122,12 @@ static void note_times(struct worker *worker, int64_t now_us)
         return;
     worker->last_times_us = now_us;
     for (int i = 0; i < batch->row_count; i++) {
-        const rd_kafka_message_t *message = batch->rows[i].message;
         struct source_partition *partition;
         if (i + 1 < batch->row_count && batch->rows[i + 1].range == batch->rows[i].range)
             continue;
-        rd_kafka_timestamp_type_t kind;
-        if ((partition = source_find(worker->source, message->partition)))
-            partition->stored_time_us = rd_kafka_message_timestamp(message, &kind) * 1000;
+        const struct original original = batch_original(batch, i);
+        if ((partition = source_find(worker->source, original.topic_partition)))
+            partition->stored_time_us = original.message_ms * 1000;
     }
 }
 
@@ -238,8 +237,8 @@ static void sample_memory(struct worker *worker)
         metrics_set(metrics, WORKER_BROKERS_UP, 0, statistics->brokers_up);
     }
     metrics_set(metrics, WORKER_BUFFER_BYTES, 0,
-                (int64_t)(worker->filling->capacity + worker->sending->capacity + worker->filling->message_bytes +
-                          worker->sending->message_bytes));
+                (int64_t)(worker->filling->capacity + worker->sending->capacity + worker->filling->kept_used +
+                          worker->filling->held_bytes + worker->sending->kept_used + worker->sending->held_bytes));
     metrics_set(metrics, WORKER_RESIDENT_BYTES, 0, metrics_resident_bytes());
     metrics_set(metrics, WORKER_PAUSED, 0, source_is_paused(worker->source));
     metrics_set(metrics, WORKER_CONNECTED, 0, worker->conn != NULL);
