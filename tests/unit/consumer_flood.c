@@ -19,7 +19,7 @@ Test(flood, is_a_share_above_the_limit_and_not_at_it)
     cr_expect_not(flood_add(&flood, 10000, 1000, WINDOW, 10, 100 * S));
     cr_expect(flood_add(&flood, 1, 1, WINDOW, 10, 100 * S));
     struct flood all = {0};
-    cr_expect_not(flood_add(&all, 10000, 10000, WINDOW, 100, 100 * S), "100 %: never");
+    cr_expect_not(flood_add(&all, 10000, 10000, WINDOW, 100, 100 * S), "a limit of all of them is never passed");
 }
 
 Test(flood, is_over_once_its_window_has_passed)
