@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "wire.h"
 
 static uint64_t load(const uint8_t *at, unsigned bytes)
 {
@@ -147,6 +148,23 @@ enum reason cursor_skip(struct cursor *cursor, int depth)
     for (uint64_t i = 0; i < items && reason == REASON_NONE; i++)
         reason = cursor_skip(cursor, depth - 1);
     return reason;
+}
+
+bool cursor_map_has_key(const uint8_t *map, const uint8_t *end, const char *name)
+{
+    struct cursor cursor = {map, end};
+    struct item root, key;
+    if (!map || cursor_next(&cursor, &root) != REASON_NONE || root.type != ITEM_MAP)
+        return false;
+    for (uint32_t i = 0; i < root.length; i++) {
+        if (cursor_next(&cursor, &key) != REASON_NONE || key.type != ITEM_STR)
+            return false;
+        if (key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0)
+            return true;
+        if (cursor_skip(&cursor, WIRE_DATA_DEPTH) != REASON_NONE)
+            return false;
+    }
+    return false;
 }
 
 enum reason item_time(const struct item *item, int64_t *wall_us)

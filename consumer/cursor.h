@@ -78,6 +78,9 @@ static inline enum reason cursor_next(struct cursor *cursor, struct item *item)
 /* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */
 enum reason cursor_skip(struct cursor *cursor, int depth);
 
+/* Has the map in [map, end) that key? No map (or NULL): it has none. */
+bool cursor_map_has_key(const uint8_t *map, const uint8_t *end, const char *name);
+
 /* The time in a timestamp extension as Unix microseconds, cut downwards: REASON_NONE, EXT (another type or length) or TS_RANGE. */
 enum reason item_time(const struct item *item, int64_t *wall_us);
 

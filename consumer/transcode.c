@@ -306,30 +306,13 @@ static uint8_t *reopen_data(struct transcoder *transcoder)
     return json;
 }
 
-static bool data_has_key(const struct transcoder *transcoder, const char *name)
-{
-    struct cursor cursor = {transcoder->data, transcoder->data_end};
-    struct item map, key;
-    if (!transcoder->data || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP)
-        return false;
-    for (uint32_t i = 0; i < map.length; i++) {
-        if (cursor_next(&cursor, &key) != REASON_NONE || key.type != ITEM_STR)
-            return false;
-        if (key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0)
-            return true;
-        if (cursor_skip(&cursor, WIRE_DATA_DEPTH) != REASON_NONE)
-            return false;
-    }
-    return false;
-}
-
 /* The unknown top-level keys, in a second walk over the top level that few events need. */
 static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, const uint8_t *first_pair)
 {
     const size_t data_bytes = transcoder->data ? (size_t)(transcoder->data_end - transcoder->data) : 0;
     if (data_bytes + transcoder->extra_bytes > WIRE_DATA_BYTES)
         return REASON_SIZE;
-    if (data_has_key(transcoder, "_extra"))
+    if (cursor_map_has_key(transcoder->data, transcoder->data_end, "_extra"))
         return REASON_DUP_KEY;
     struct cursor *cursor = &transcoder->cursor;
     cursor->at = first_pair;
@@ -370,7 +353,7 @@ static enum reason check_window(struct transcoder *transcoder, int64_t message_u
     transcoder->field = FIELD_CREATED_AT;
     if (!rules->clamp || message_us < rules->oldest_us || message_us >= rules->newest_us)
         return REASON_TS_RANGE;
-    if (data_has_key(transcoder, "_created_at"))
+    if (cursor_map_has_key(transcoder->data, transcoder->data_end, "_created_at"))
         return REASON_DUP_KEY;
     uint8_t *json = reopen_data(transcoder);
     memcpy(json, "\"_created_at\":", 14);
