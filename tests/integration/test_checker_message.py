@@ -19,7 +19,7 @@ ID = uuid.UUID(int=5).bytes
 
 
 def packed(**columns):
-    return msgpack.packb(event(**{"id": ID, **columns}))
+    return msgpack.packb(event(**{"id": ID, "created_us": 1_700_000_000_000_000, **columns}))
 
 
 def with_data(raw):

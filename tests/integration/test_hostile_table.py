@@ -239,5 +239,5 @@ def test_every_line_has_its_one_right_outcome(seen, tmp_path, capsys):
     text = "\n".join(row for _, row in table)
     (tmp_path / "hostile-table.txt").write_text(text + "\n")
     with capsys.disabled():
-        print(f"\n  {'what is sent':<70}{'what must come of it':<34}what came{text}")
+        print(f"\n  {'what is sent':<70}{'what must come of it':<34}what came{text}", file=sys.stderr)
     assert not wrong and covered == set(seen[""])

@@ -42,6 +42,8 @@ BUILDS = {
 # What a group needs, where that is not the programs of the first three builds and servers.
 BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": []}
 FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check", "fuzz": "build-fuzz"}
+# Files of the integration tests that run side by side, each process with servers of its own: they wait more than they compute.
+PROCESSES = 2
 BUILD_SECONDS = 1200
 GROUP_SECONDS = 2400
 
@@ -136,6 +138,8 @@ def read_ctest(path):
 def pytests(group, arguments, run_folder, count, words=None, env=None):
     """The pytest files of one folder, or what `words` name; what pytest says is shown as it comes."""
     result = os.path.join(LOGS, group + ".xml")
+    if group == "integration" and "TALLYMILL_TEST_STACK" not in os.environ:
+        arguments = ["-n", str(PROCESSES), "--dist", "loadfile"] + arguments
     command = [sys.executable, "-B", "-m", "pytest", *(words or [group]), "-ra", "--tb=short", "--durations=10", "--color=auto",
                "-p", "no:cacheprovider", "--junitxml", result] + arguments
     process = subprocess.Popen(command, cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
