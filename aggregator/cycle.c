@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "deltas.h"
 #include "error.h"
 #include "failpoint.h"
 #include "leader.h"
@@ -207,10 +208,12 @@ static bool was_missed(struct run *run, const struct work_batch *batch)
     return run->has_missed;
 }
 
-/* Reads the rows of the chosen batches from every attached month that they name. */
+/* Reads the chosen batches: their deltas, and the rows of the others from every attached month that they name. */
 static bool read_rows(struct run *run, struct error *err)
 {
     struct cycle *cycle = run->cycle;
+    if (!deltas_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, &cycle->months, err))
+        return false;
     for (size_t i = 0; i < cycle->months.count; i++) {
         struct month *month = &cycle->months.months[i];
         if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day,
@@ -332,7 +335,8 @@ static bool work(struct run *run, struct error *err)
         return false;
     end_step(run, STEP_REBUILD);
     FAILPOINT("stats_written");
-    return ledger_mark_days(run->session, &run->cycle->shelf, err) && move_folded(run, err);
+    return ledger_mark_days(run->session, &run->cycle->shelf, err) && deltas_drop(run->session, &run->cycle->list, err) &&
+           move_folded(run, err);
 }
 
 static bool is_ready(void *context, int32_t day)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "keyset.h"
 
@@ -26,7 +27,12 @@ struct identity {
 /* New secrets from the system. False: getrandom(2) failed (ERROR_FATAL). */
 bool identity_init(struct identity *identity, struct error *err);
 
-/* The key of a session id. */
+/* The key of a session id: as text, and of one whose text is a canonical UUID. */
 void identity_of_text(const struct identity *identity, const char *text, size_t length, uint64_t key[2]);
+
+static inline void identity_of_uuid(const uint8_t id[16], uint64_t key[2])
+{
+    memcpy(key, id, 16);
+}
 
 #endif

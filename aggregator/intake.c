@@ -44,7 +44,7 @@ void intake_free(struct intake *intake)
     intake_init(intake);
 }
 
-static bool add_row(struct intake *intake, const struct intake_row *row, struct error *err)
+bool intake_put(struct intake *intake, const struct intake_row *row, struct error *err)
 {
     if (intake->count == intake->capacity) {
         size_t capacity = intake->capacity ? intake->capacity * 2 : FIRST_ROWS;
@@ -58,13 +58,12 @@ static bool add_row(struct intake *intake, const struct intake_row *row, struct 
     return true;
 }
 
-/* A note that the batch touched the day, unless the last row says so already. */
-static bool add_note(struct intake *intake, const struct intake_row *row, struct error *err)
+bool intake_put_note(struct intake *intake, const struct intake_row *row, struct error *err)
 {
     const struct intake_row *last = intake->count ? &intake->rows[intake->count - 1] : NULL;
     if (last && last->is_only_note && last->day == row->day && last->batch == row->batch)
         return true;
-    return add_row(intake, &(struct intake_row){.day = row->day, .batch = row->batch, .is_only_note = true}, err);
+    return intake_put(intake, &(struct intake_row){.day = row->day, .batch = row->batch, .is_only_note = true}, err);
 }
 
 static bool take_external(struct reading *reading, const struct row *row, uint32_t batch, struct error *err)
@@ -76,14 +75,14 @@ static bool take_external(struct reading *reading, const struct row *row, uint32
     }
     struct intake_row taken = {.day = reading->day, .batch = batch};
     if (!taken.day->sets)
-        return add_note(reading->intake, &taken, err);
+        return intake_put_note(reading->intake, &taken, err);
     if (!shelf_name(reading->shelf, taken.day, row->name.bytes, row->name.length, &taken.event.name)) {
         shelf_unload(taken.day);
         taken.day->is_too_big = true;
-        return add_note(reading->intake, &taken, err);
+        return intake_put_note(reading->intake, &taken, err);
     }
     row_identify(row, reading->shelf->identity, &taken.event);
-    return add_row(reading->intake, &taken, err);
+    return intake_put(reading->intake, &taken, err);
 }
 
 static bool take_tuple(void *context, const struct copy_tuple *tuple, struct error *err)
@@ -93,7 +92,7 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
     if (!row_read(&row, &reading->shape, tuple, err))
         return false;
     struct work_batch *batch = row.is_foreign ? NULL : worklist_find(reading->list, row.batch_id);
-    if (!batch || batch->state != WORK_CHOSEN)
+    if (!batch || batch->state != WORK_CHOSEN || batch->is_read)
         return true;
     batch->counted_rows++;
     return row.is_internal || take_external(reading, &row, (uint32_t)(batch - reading->list->batches), err);

@@ -1,6 +1,7 @@
 /* intake.h - the rows of the chosen batches: read, counted against the ledger, then added to their days.
  *
- * In two steps, because a batch goes into the statistics only whole: first every row is read and counted (intake_read), then, once
+ * What a row adds comes from its batch's delta, where the worker left one, or from the row. In two steps, because a batch goes into
+ * the statistics only whole: first every row is read and counted (deltas_read, then intake_read), then, once
  * the work list has settled which batches are all there, the rows of those are added (intake_add). One thread.
  */
 #ifndef TALLYMILL_INTAKE_H
@@ -33,9 +34,14 @@ struct intake {
 void intake_init(struct intake *intake);
 void intake_free(struct intake *intake);
 
-/* Reads the rows of the chosen batches that lie in the month which begins with this day; call for each month. from_page: from that
- * page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory leave
- * only a note. */
+/* Puts a row in, or only a note that its batch touched its day (unless the last row says so already). False: ERROR_RETRY, no
+ * memory. */
+bool intake_put(struct intake *intake, const struct intake_row *row, struct error *err);
+bool intake_put_note(struct intake *intake, const struct intake_row *row, struct error *err);
+
+/* Reads the rows of the other chosen batches that lie in the month which begins with this day; call for each month. from_page: from
+ * that page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory
+ * leave only a note. */
 bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
                  int64_t from_page, struct error *err);
 

@@ -44,6 +44,8 @@ static bool step(struct merge *merge, struct session *session, int64_t epoch, in
     *next_id = PQgetisnull(result, 0, 0) ? 0 : strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     merge->widened += strtoll(PQgetvalue(result, 0, 1), NULL, 10);
     PQclear(result);
+    if (merge->next_id == 1 && !session_do(session, "SELECT tallymill.drop_folded_deltas()", 0, NULL, err))
+        return false;
     FAILPOINT("ledger_merged");
     return session_do(session, "COMMIT", 0, NULL, err);
 }

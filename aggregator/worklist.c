@@ -318,7 +318,7 @@ static size_t ranges_with_gap(const struct worklist *list, int32_t month, struct
     int64_t last_id = 0;
     for (uint32_t i = 0; i < list->batch_count; i++) {
         const struct work_batch *batch = &list->batches[i];
-        if (batch->state != WORK_CHOSEN || worklist_each_day(list, batch, is_other_month, &month))
+        if (batch->state != WORK_CHOSEN || batch->is_read || worklist_each_day(list, batch, is_other_month, &month))
             continue;
         if (count == 0 || batch->first_id - last_id > gap) {
             if (count < capacity)
@@ -354,7 +354,8 @@ bool worklist_only_day(const struct worklist *list, int32_t month, int32_t *day)
 {
     struct only_day only = {.month = month};
     for (uint32_t i = 0; i < list->batch_count; i++)
-        if (list->batches[i].state == WORK_CHOSEN && !worklist_each_day(list, &list->batches[i], note_day, &only))
+        if (list->batches[i].state == WORK_CHOSEN && !list->batches[i].is_read &&
+            !worklist_each_day(list, &list->batches[i], note_day, &only))
             return false;
     *day = only.day;
     return only.is_any;

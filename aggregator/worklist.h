@@ -28,6 +28,8 @@ struct work_batch {
     uint32_t first_entry;  /* chained by work_entry.next_of_batch */
     uint32_t entry_count, heads;
     enum work_state state;
+    bool has_delta; /* the caller: there is one, to be deleted once the batch is taken */
+    bool is_read;   /* the caller: its rows are counted, from the delta */
     bool is_held;   /* the caller: not in this cycle, its rows are not all there */
     bool is_broken; /* its rows cannot be trusted to be what the ledger says: its days are rebuilt instead */
 };
@@ -96,11 +98,11 @@ struct work_range {
     int64_t first_id, last_id;
 };
 
-/* The ids of the chosen batches with rows in the month that begins with this day, as at most `capacity` ranges, which may hold
- * other ids between. Returns their number. */
+/* The ids of the chosen batches that are not read yet and have rows in the month that begins with this day, as at most `capacity`
+ * ranges, which may hold other ids between. Returns their number. */
 size_t worklist_ranges(const struct worklist *list, int32_t month, struct work_range *ranges, size_t capacity);
 
-/* Whether all days of the chosen batches in that month are one; then that is it. */
+/* Whether all days of those batches in that month are one; then that is it. */
 bool worklist_only_day(const struct worklist *list, int32_t month, int32_t *day);
 
 /* Calls `visit` for each day of the batch (a day may come twice) until it returns false; returns that. */

@@ -157,6 +157,30 @@ bool uuid_parse(const char *text, size_t length, uint8_t id[UUID_BYTES])
     return true;
 }
 
+/* IS_DIGIT and the value for 0-9a-f, nothing for the rest: one walk decides whether a text is canonical, and what its bytes are. */
+enum { IS_DIGIT = 0x80 };
+static const uint8_t canonical_digits[256] = {
+    ['0'] = IS_DIGIT,      ['1'] = IS_DIGIT | 1,  ['2'] = IS_DIGIT | 2,  ['3'] = IS_DIGIT | 3,
+    ['4'] = IS_DIGIT | 4,  ['5'] = IS_DIGIT | 5,  ['6'] = IS_DIGIT | 6,  ['7'] = IS_DIGIT | 7,
+    ['8'] = IS_DIGIT | 8,  ['9'] = IS_DIGIT | 9,  ['a'] = IS_DIGIT | 10, ['b'] = IS_DIGIT | 11,
+    ['c'] = IS_DIGIT | 12, ['d'] = IS_DIGIT | 13, ['e'] = IS_DIGIT | 14, ['f'] = IS_DIGIT | 15,
+};
+
+bool uuid_read_canonical(const char *text, size_t length, uint8_t id[UUID_BYTES])
+{
+    static const uint8_t places[UUID_BYTES] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    if (length != UUID_TEXT_BYTES - 1)
+        return false;
+    unsigned right = IS_DIGIT;
+    for (int i = 0; i < UUID_BYTES; i++) {
+        unsigned high = canonical_digits[(unsigned char)text[places[i]]],
+                 low = canonical_digits[(unsigned char)text[places[i] + 1]];
+        right &= high & low;
+        id[i] = (uint8_t)(high << 4 | (low & 15));
+    }
+    return right != 0 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+}
+
 const char *uuid_format(char text[UUID_TEXT_BYTES], const uint8_t id[UUID_BYTES])
 {
     static const char digits[] = "0123456789abcdef";

@@ -22,6 +22,10 @@ void uuid_make_v7_from(uint8_t id[UUID_BYTES], int64_t wall_us, uint64_t random_
 /* Reads 8-4-4-4-12 hex digits of either case, exactly 36 bytes. */
 bool uuid_parse(const char *text, size_t length, uint8_t id[UUID_BYTES]);
 
+/* Reads 8-4-4-4-12 lower-case hex digits only: what uuid_format() writes, and the one text of its UUID. False leaves `id`
+ * undefined. */
+bool uuid_read_canonical(const char *text, size_t length, uint8_t id[UUID_BYTES]);
+
 /* Lower case, NUL-terminated. Returns `text`. */
 const char *uuid_format(char text[UUID_TEXT_BYTES], const uint8_t id[UUID_BYTES]);
 

@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "transcode.h"
+#include "tuple_delta.h"
 #include "uuid.h"
 
 /* Before each kept message: what is not in its range. */
@@ -45,7 +46,7 @@ struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
     batch->dead = malloc((size_t)max_rows * sizeof *batch->dead);
     batch->seen = calloc(slots, sizeof *batch->seen);
     batch->seen_mask = FEWEST_SLOTS - 1;
-    if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch->seen)
+    if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch->seen || !delta_init(&batch->delta, max_rows, err))
         goto out;
     memcpy(batch->bytes, copy_header, COPY_HEADER_BYTES);
     batch->used = COPY_HEADER_BYTES;
@@ -63,6 +64,7 @@ void batch_free(struct batch *batch)
     batch_reset(batch);
     for (int i = 0; i < batch->max_ranges; i++)
         free(batch->ranges[i].days);
+    delta_free(&batch->delta);
     free(batch->ranges);
     free(batch->seen);
     free(batch->dead);
@@ -81,6 +83,7 @@ void batch_reset(struct batch *batch)
         memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
     batch->row_count = batch->dead_count = batch->range_count = 0;
     batch->used = COPY_HEADER_BYTES;
+    delta_reset(&batch->delta);
     batch->kept_used = batch->message_bytes = batch->held_bytes = 0;
     batch->unknown_events = batch->unknown_keys = batch->broken_attributes = 0;
 }
@@ -297,6 +300,7 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
         return false;
     batch->rows[batch->row_count] = (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length,
                                                        keep(batch, message, message_ms), range_number, event->day};
+    tuple_delta_add(&batch->delta, tuple, event->day);
     *slot = (uint32_t)++batch->row_count;
     range->anchor_value = batch->kept + batch->kept_used - message->len;
     range->anchor_length = message->len;
@@ -363,12 +367,14 @@ void batch_compact(struct batch *batch)
 {
     size_t used = COPY_HEADER_BYTES;
     int kept = 0;
+    delta_reset(&batch->delta);
     for (int i = 0; i < batch->row_count; i++) {
         struct batch_row row = batch->rows[i];
         if (row.length == 0)
             continue;
         memmove(batch->bytes + used, batch->bytes + row.start, row.length);
         row.start = (uint32_t)used;
+        tuple_delta_add(&batch->delta, batch->bytes + used, row.day);
         used += row.length;
         batch->rows[kept++] = row;
     }
@@ -430,6 +436,17 @@ void batch_set_id(struct batch *batch, int64_t batch_id)
     const uint64_t value = __builtin_bswap64((uint64_t)batch_id);
     for (int row = 0; row < batch->row_count; row++)
         memcpy(batch->bytes + batch->rows[row].start + TUPLE_BATCH_ID, &value, sizeof value);
+}
+
+const uint8_t *batch_delta(struct batch *batch, size_t *length)
+{
+    if (batch->row_count < DELTA_LEAST_ROWS)
+        return NULL;
+    for (int i = 0; i < batch->range_count; i++)
+        if (batch->ranges[i].conflicts > 0)
+            return NULL;
+    assert(batch->delta.rows == (uint32_t)batch->row_count);
+    return delta_finish(&batch->delta, length);
 }
 
 static int by_topic_partition(const void *left, const void *right)

@@ -14,6 +14,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "delta.h"
 #include "reason.h"
 
 struct error;
@@ -74,6 +75,7 @@ struct batch {
     size_t held_bytes;    /* of those that stay as they came */
     uint32_t *seen;       /* hash table of row numbers + 1, by (id, created_at): repeats inside the batch */
     uint32_t seen_mask;
+    struct delta delta;                                      /* what its rows add to the daily statistics, if all of them are new */
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
 };
 
@@ -109,6 +111,10 @@ bool batch_drop(struct batch *batch, int32_t topic_partition);
  * the batch is used for anything else. */
 bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
 void batch_compact(struct batch *batch);
+
+/* What its rows add to the daily statistics; NULL: nothing that is worth sending, or rows that were stored before. Valid until the
+ * batch changes. */
+const uint8_t *batch_delta(struct batch *batch, size_t *length);
 
 /* Writes the batch id into every tuple. */
 void batch_set_id(struct batch *batch, int64_t batch_id);

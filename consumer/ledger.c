@@ -1,8 +1,8 @@
 /* ledger.c - see ledger.h.
  *
- * The commit statement is text with literals, not parameters: "SELECT ...; COMMIT" must be one message, so that the server runs COMMIT the moment the
- * fence has passed and a worker that freezes in between cannot hold its locks; messages with parameters carry one statement each. All that
- * goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits.
+ * The commit statement is text with literals, not parameters: "SELECT ...; COMMIT" must be one message, so that the server runs
+ * COMMIT the moment the fence has passed and a worker that freezes in between cannot hold its locks; messages with parameters carry
+ * one statement each. All that goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits.
  */
 #include "ledger.h"
 
@@ -15,6 +15,7 @@
 #include "error.h"
 #include "failpoint.h"
 #include "postgres.h"
+#include "tuple.h"
 
 static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(const struct batch_range *), const char *type)
 {
@@ -175,7 +176,9 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
     if (!partitions)
         return error_set(err, ERROR_RETRY, "no memory for a claim");
     const char *values[] = {claimant->topic, claimant->cluster_id, claimant->group, claimant->owner, partitions};
-    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0", LEDGER_TIMEOUT_US, err))
+    if (!postgres_exec(conn,
+                       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0",
+                       LEDGER_TIMEOUT_US, err))
         goto out;
     result = postgres_query_params(conn, claim_sql, 5, values, LEDGER_TIMEOUT_US, err);
     if (!result) {
@@ -208,14 +211,16 @@ out:
     return done;
 }
 
-bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason, struct error *err)
+bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,
+                       struct error *err)
 {
     char partition[16], epoch[24], next[24];
     snprintf(partition, sizeof partition, "%" PRId32, claim->topic_partition);
     snprintf(epoch, sizeof epoch, "%" PRId64, claim->epoch);
     snprintf(next, sizeof next, "%" PRId64, next_offset);
     const char *values[] = {topic, partition, epoch, next, reason};
-    PGresult *result = postgres_query_params(conn, "SELECT tallymill.record_gap($1, $2, $3, $4, $5)", 5, values, LEDGER_TIMEOUT_US, err);
+    PGresult *result =
+        postgres_query_params(conn, "SELECT tallymill.record_gap($1, $2, $3, $4, $5)", 5, values, LEDGER_TIMEOUT_US, err);
     PQclear(result);
     return result != NULL;
 }
@@ -224,8 +229,8 @@ bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int c
 {
     const char *values[] = {topic};
     memset(positions, 0, (size_t)count * sizeof *positions);
-    PGresult *result = postgres_query_params(conn, "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = $1", 1, values,
-                                             LEDGER_TIMEOUT_US, err);
+    PGresult *result = postgres_query_params(conn, "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = $1",
+                                             1, values, LEDGER_TIMEOUT_US, err);
     if (!result)
         return false;
     for (int i = 0; i < PQntuples(result); i++) {
@@ -235,4 +240,16 @@ bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int c
     }
     PQclear(result);
     return true;
+}
+
+bool ledger_send_delta(PGconn *conn, int64_t batch_id, const uint8_t *delta, size_t length)
+{
+    enum { INT8_OID = 20, BYTEA_OID = 17, BINARY = 1 };
+    static const Oid types[] = {INT8_OID, BYTEA_OID};
+    static const int formats[] = {BINARY, BINARY};
+    uint8_t id[8];
+    put_64(id, (uint64_t)batch_id);
+    const char *const values[] = {(const char *)id, (const char *)delta};
+    const int lengths[] = {sizeof id, (int)length};
+    return PQsendQueryParams(conn, "SELECT tallymill.add_delta($1, $2)", 2, types, values, lengths, formats, BINARY) == 1;
 }

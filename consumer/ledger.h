@@ -1,6 +1,8 @@
-/* ledger.h - what a worker asks of the books: claim topic partitions, note gaps, read positions, and the statement that commits a batch.
+/* ledger.h - what a worker asks of the books: claim topic partitions, note gaps, read positions, and the statement that commits a
+ * batch.
  *
- * These wait (each up to LEDGER_TIMEOUT_US) and are called while no batch is under way. The SQL they call is schemas/sql/0004_fence.sql.
+ * These wait (each up to LEDGER_TIMEOUT_US) and are called while no batch is under way. The SQL they call is
+ * schemas/sql/0004_fence.sql.
  */
 #ifndef TALLYMILL_LEDGER_H
 #define TALLYMILL_LEDGER_H
@@ -29,16 +31,22 @@ struct claimant {
     const char *topic, *cluster_id, *group, *owner;
 };
 
-/* Claims claims[0..count).topic_partition (sorted) and fills in the rest. ERROR_USAGE: another group or cluster. ERROR_RETRY: a lock, the connection. */
+/* Claims claims[0..count).topic_partition (sorted) and fills in the rest. ERROR_USAGE: another group or cluster. ERROR_RETRY: a
+ * lock, the connection. */
 bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err);
 
 /* Notes [ledger's position, next_offset) of a claimed topic partition as gone. reason: "retention", "truncated". */
-bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason, struct error *err);
+bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,
+                       struct error *err);
 
 /* positions[i] = next_offset of topic partition i, 0 where the ledger does not know it. */
 bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err);
 
-/* "SELECT tallymill.commit_batch(...); COMMIT" for a batch with sorted ranges. free() it; NULL without memory. topic: letters, digits, '.', '_', '-' only. */
+/* "SELECT tallymill.commit_batch(...); COMMIT" for a batch with sorted ranges. free() it; NULL without memory. topic: letters,
+ * digits, '.', '_', '-' only. */
 char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch *batch);
+
+/* Sends "SELECT tallymill.add_delta(...)", which answers with one row. False: as PQsendQueryParams. */
+bool ledger_send_delta(PGconn *conn, int64_t batch_id, const uint8_t *delta, size_t length);
 
 #endif

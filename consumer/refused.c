@@ -8,7 +8,9 @@
  */
 #include "refused.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch.h"
@@ -131,4 +133,15 @@ bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *r
     batch_compact(batch);
     *refused = search.refused;
     return done;
+}
+
+/* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the
+ * server's language. The first number behind the first comma is taken for it, and is no more than a guess. */
+int refused_guess_row(const PGresult *result)
+{
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    const char *at = context && strncmp(context, "COPY ", 5) == 0 ? strchr(context, ',') : NULL;
+    at = at ? strpbrk(at, "0123456789\n") : NULL;
+    const long line = at && *at != '\n' ? strtol(at, NULL, 10) : 0;
+    return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
 }

@@ -15,4 +15,7 @@ struct error;
  * something else came between (then ask again), ERROR_FATAL past `most` refused rows. */
 bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *refused, struct error *err);
 
+/* Which row of the batch the server's error seems to blame, or -1: where to look first, never a verdict. */
+int refused_guess_row(const PGresult *result);
+
 #endif

@@ -10,7 +10,6 @@
 #include "transaction.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "failpoint.h"
 #include "ledger.h"
 #include "postgres.h"
+#include "refused.h"
 #include "transcode.h"
 
 /* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living
@@ -42,6 +42,7 @@ enum step {
     STEP_COPY,
     STEP_COPY_END,
     STEP_INSERT,
+    STEP_DELTA,
     STEP_DEAD_BEGIN,
     STEP_DEAD,
     STEP_DEAD_END,
@@ -137,17 +138,6 @@ static void copy_field(char *to, size_t room, const PGresult *result, int field)
     snprintf(to, room, "%s", value ? value : "");
 }
 
-/* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the
- * server's language. The first number behind the first comma is taken for it, and is no more than a guess. */
-static int guess_row(const PGresult *result)
-{
-    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-    const char *at = context && strncmp(context, "COPY ", 5) == 0 ? strchr(context, ',') : NULL;
-    at = at ? strpbrk(at, "0123456789\n") : NULL;
-    const long line = at && *at != '\n' ? strtol(at, NULL, 10) : 0;
-    return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
-}
-
 static void fail(struct transaction *transaction, const PGresult *result)
 {
     if (transaction->error.kind != ERROR_NONE)
@@ -156,7 +146,7 @@ static void fail(struct transaction *transaction, const PGresult *result)
     copy_field(transaction->detail, sizeof transaction->detail, result, PG_DIAG_MESSAGE_DETAIL);
     copy_field(transaction->table, sizeof transaction->table, result, PG_DIAG_TABLE_NAME);
     copy_field(transaction->constraint, sizeof transaction->constraint, result, PG_DIAG_CONSTRAINT_NAME);
-    transaction->guessed_row = guess_row(result);
+    transaction->guessed_row = refused_guess_row(result);
 }
 
 static void break_off(struct transaction *transaction, const char *doing)
@@ -197,15 +187,28 @@ static void commit_rows_first(const struct transaction *transaction)
     PQclear(PQexec(transaction->conn, "BEGIN"));
 }
 
+static void go_on_after_delta(struct transaction *transaction)
+{
+    if (transaction->batch->dead_count > 0 && !planted_bug("dead_letter_outside"))
+        send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
+    else
+        send_commit(transaction);
+}
+
 static void go_on_after_rows(struct transaction *transaction)
 {
     if (planted_bug("duplicate_on_retry"))
         commit_rows_first(transaction);
     FAILPOINT("copy_done");
-    if (transaction->batch->dead_count > 0 && !planted_bug("dead_letter_outside"))
-        send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
-    else
-        send_commit(transaction);
+    size_t length;
+    const uint8_t *delta = batch_delta(transaction->batch, &length);
+    if (!delta) {
+        go_on_after_delta(transaction);
+        return;
+    }
+    transaction->step = STEP_DELTA;
+    if (!ledger_send_delta(transaction->conn, transaction->batch_id, delta, length))
+        break_off(transaction, "cannot send to Postgres");
 }
 
 static void go_on_after_begin(struct transaction *transaction)
@@ -384,6 +387,7 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     case STEP_BEGIN: go_on_after_begin(transaction); break;
     case STEP_COPY_END:
     case STEP_INSERT: go_on_after_rows(transaction); break;
+    case STEP_DELTA: go_on_after_delta(transaction); break;
     case STEP_DEAD_END: send_commit(transaction); break;
     default: break_off(transaction, "Postgres ended the transaction without COMMIT"); /* a ROLLBACK tag, say */
     }

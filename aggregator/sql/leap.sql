@@ -1,6 +1,8 @@
 -- Passes everything that is unfolded in this snapshot; the days it touches wait for a rebuild. One row: the ledger rows passed.
 WITH passed AS MATERIALIZED (
-  SELECT topic, topic_partition, next_offset, days FROM tallymill.unfolded
+  SELECT topic, topic_partition, batch_id, next_offset, days FROM tallymill.unfolded
+), dropped AS (
+  DELETE FROM tallymill.deltas d USING passed p WHERE d.batch_id = p.batch_id
 ), marked AS (
   INSERT INTO tallymill.days AS d (day, dirty_since, dirty_reason)
   SELECT DISTINCT t.day, now(), 'backlog' FROM passed p CROSS JOIN LATERAL unnest(p.days) AS t (day)

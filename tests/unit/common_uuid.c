@@ -149,3 +149,21 @@ Test(uuid, is_nothing_else_than_36_bytes_of_hex_and_dashes)
     }
     cr_expect_eq(id[0], 42, "a refused text changes nothing");
 }
+
+Test(uuid, canonical_is_what_is_written_and_nothing_else)
+{
+    uint8_t id[UUID_BYTES];
+    char text[UUID_TEXT_BYTES], changed[UUID_TEXT_BYTES];
+    uuid_make_v7(id, INT64_C(1767225600000000));
+    uuid_format(text, id);
+    uint8_t read[UUID_BYTES];
+    cr_assert(uuid_read_canonical(text, 36, read));
+    cr_expect_arr_eq(read, id, UUID_BYTES);
+    cr_expect_not(uuid_read_canonical(text, 35, read));
+    cr_expect_not(uuid_read_canonical("017F22E2-79b0-7cc3-98c4-dc0c0c07398f", 36, read));
+    for (int i = 0; i < 36; i++) {
+        memcpy(changed, text, sizeof changed);
+        changed[i] = '/';
+        cr_expect_not(uuid_read_canonical(changed, 36, read), "at %d", i);
+    }
+}

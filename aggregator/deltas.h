@@ -1,0 +1,25 @@
+/* deltas.h - what batches add to the statistics, as their workers left it (common/delta.h): rows that need not be read back.
+ *
+ * Within a cycle's transaction. One thread.
+ */
+#ifndef TALLYMILL_DELTAS_H
+#define TALLYMILL_DELTAS_H
+
+#include <stdbool.h>
+
+struct error;
+struct intake;
+struct months;
+struct session;
+struct shelf;
+struct worklist;
+
+/* Puts the events of the chosen batches that have a delta into the intake, and counts those batches' rows. A delta that is damaged,
+ * or is not what the ledger says, is as good as none. */
+bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf,
+                 const struct months *months, struct error *err);
+
+/* Deletes those of the batches that are taken. */
+bool deltas_drop(struct session *session, const struct worklist *list, struct error *err);
+
+#endif
