@@ -1,10 +1,12 @@
-"""Rows for the bench of the statistics, written by SQL the way a worker commits them: rows, then ledger, in one transaction.
+"""Rows for the bench of the statistics, written by SQL the way a worker commits them: rows, delta, then ledger, in one transaction.
 
 The history fills the 28 days before today; today begins with the same number of rows at every size, so that what a cycle costs at
 two sizes differs by the history alone. A row takes about 330 bytes; a session has about eight events, some of them without a user.
 """
 
 import contextlib
+import struct
+import uuid
 
 import psycopg2
 
@@ -35,10 +37,28 @@ FROM (SELECT n, n + %(first_batch)s AS b FROM generate_series(0, %(count)s - 1) 
 """
 
 
+RETURNING = " RETURNING event_name, session_id, user_id, is_internal, (created_at AT TIME ZONE 'UTC')::date - date '1970-01-01'"
+
+
+def delta_of(rows):
+    """The bytes that a worker leaves beside such rows (common/delta.h); their sessions are all canonical UUIDs."""
+    names, days, entries = {}, {}, []
+    for name, session, user, is_internal, day in rows:
+        if is_internal:
+            continue
+        is_new_name, is_new_day = name not in names, day not in days
+        entries.append(bytes([is_new_name | is_new_day << 1 | 4 | (user is not None) << 4, names.setdefault(name, len(names))])
+                       + (bytes([len(name)]) + name.encode() if is_new_name else b"")
+                       + bytes([days.setdefault(day, len(days))]) + (struct.pack(">i", day) if is_new_day else b"")
+                       + uuid.UUID(session).bytes + (struct.pack(">q", user) if user is not None else b""))
+    return struct.pack(">BI", 1, len(rows)) + b"".join(entries)
+
+
 class Writer:
     """One worker: claims, then commits batches of so many rows into one topic partition after the other."""
 
     def __init__(self, dsn):
+        self.leaves_deltas = True
         self.connection = psycopg2.connect(dsn, options="-c TimeZone=UTC -c synchronous_commit=on")
         self.cursor = self.connection.cursor()
         self.cursor.execute("SELECT topic_partition, epoch, next_offset FROM tallymill.claim(%s, 'bench', 'bench', 'bench', %s)",
@@ -52,7 +72,9 @@ class Writer:
         """Commits a batch of rows of this moment."""
         self.cursor.execute("SELECT nextval('tallymill.batch_ids')")
         batch = self.cursor.fetchone()[0]
-        self.cursor.execute(ROWS.format(at=NOW_TIME, batch=batch), {"first": self.number, "last": self.number + rows - 1})
+        self.cursor.execute(ROWS.format(at=NOW_TIME, batch=batch) + RETURNING, {"first": self.number, "last": self.number + rows - 1})
+        if self.leaves_deltas:
+            self.cursor.execute("SELECT tallymill.add_delta(%s, %s)", (batch, delta_of(self.cursor.fetchall())))
         self.number += rows
         place = self.turn % PARTITIONS
         self.turn += 1
