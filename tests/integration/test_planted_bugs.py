@@ -117,7 +117,8 @@ def test_an_anchor_taken_as_next_minus_one_stops_a_healthy_topic_partition(make_
     publisher.producer.begin_transaction()
     for made in events(100, seed=1):
         publisher.send(made)
-    publisher.producer.commit_transaction(30)  # its marker is the last offset
+    publisher.producer.commit_transaction(30)
+    wait_until(lambda: site.end_offsets() == {0: 101}, 30, "the transaction's marker, which is the last offset")
     assert site.worker("--until-end", instance="healthy", bug="anchor_next_minus_one").wait(60) == 0
     site.send(events(100, seed=2))
     assert site.worker("--until-end", instance="healthy", bug="anchor_next_minus_one").wait(60) == 3

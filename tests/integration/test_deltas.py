@@ -1,0 +1,124 @@
+"""Deltas: what a worker leaves beside its rows is what the aggregator takes in, is gone afterwards, and can be missing or wrong without harm."""
+
+import pytest
+
+from .harness.publisher import event, events
+from .harness.waiting import wait_until
+
+TOTAL = "SELECT coalesce(sum(event_count), 0) FROM analytics_daily_stats"
+ROWS = "SELECT count(*) FROM analytics_events WHERE NOT is_internal"
+DELTAS = "SELECT count(*) FROM tallymill.deltas"
+UNREAD = "delta does not fit"
+
+
+def leave_deltas(site, count=3000):
+    """Today is in the aggregator's memory; then workers store batches that nobody has folded yet."""
+    site.send(events(count, seed=1))
+    site.drain()
+    site.fold()
+    site.send(events(count, seed=2))
+    site.drain()
+    assert site.database.value(DELTAS) > 0
+
+
+def test_a_batch_is_taken_in_from_its_delta_which_is_gone_afterwards(site):
+    aggregator = site.aggregator()
+    site.send(events(3000, seed=1))
+    site.drain()
+    site.wait_until_folded()
+    site.assert_holds()
+    aggregator.stop()
+    aggregator.wait(30)
+    assert site.database.value(DELTAS) == 0
+
+
+def test_what_the_delta_says_is_believed_until_the_day_is_rebuilt(site):
+    """A delta with other names than the rows shows in the statistics: they did come from it."""
+    aggregator = site.aggregator("--set", "aggregator.interval=3s")
+    site.send([event("login", session_id="s", user_id=1) for _ in range(100)])
+    site.drain()
+    site.wait_until_folded()
+    site.database.run("""CREATE FUNCTION public.rename() RETURNS trigger LANGUAGE plpgsql AS $$
+                         BEGIN NEW.delta := decode(replace(encode(NEW.delta, 'hex'), encode('login', 'hex'), encode('logon', 'hex')), 'hex'); RETURN NEW; END $$;
+                         CREATE TRIGGER rename BEFORE INSERT ON tallymill.deltas FOR EACH ROW EXECUTE FUNCTION public.rename()""")
+    site.send([event("login", session_id="s", user_id=2) for _ in range(100)])
+    site.drain()
+    site.wait_until_folded()
+    counts = dict(site.database.rows("SELECT event_name, event_count FROM analytics_daily_stats"))
+    assert counts == {"login": 100, "logon": 100}, aggregator.log()
+    day = site.database.value("SELECT min(day)::text FROM tallymill.days WHERE day = (now() AT TIME ZONE 'UTC')::date")
+    assert site.tallymill("rebuild", day).code == 0
+    site.wait_until_folded()
+    assert dict(site.database.rows("SELECT event_name, event_count FROM analytics_daily_stats")) == {"login": 200}
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("damage", [
+    "DELETE FROM tallymill.deltas", "UPDATE tallymill.deltas SET delta = substr(delta, 1, length(delta) - 1)",
+    "UPDATE tallymill.deltas SET delta = ''", "UPDATE tallymill.deltas SET delta = set_byte(delta, 0, 2)",
+    "UPDATE tallymill.deltas SET delta = set_byte(delta, 4, get_byte(delta, 4) # 1)",
+    "UPDATE tallymill.deltas SET delta = delta || substr(delta, 6)"],
+    ids=["missing", "cut", "empty", "another version", "another number of rows", "twice its entries"])
+def test_without_a_delta_that_fits_the_rows_are_read(make_site, damage):
+    """Under the sanitizers: the aggregator reads bytes that something else wrote."""
+    site = make_site(build="asan", **{"aggregator.interval": "500ms"})
+    aggregator = site.aggregator()
+    site.send(events(300, seed=1, days=1))
+    site.drain()
+    site.wait_until_folded()
+    site.database.run(f"""CREATE FUNCTION public.harm() RETURNS trigger LANGUAGE plpgsql AS $$
+                          BEGIN {damage}; RETURN NULL; END $$;
+                          CREATE TRIGGER harm AFTER INSERT ON tallymill.deltas FOR EACH ROW EXECUTE FUNCTION public.harm()""")
+    site.send(events(1000, seed=2, days=1))
+    site.drain()
+    site.wait_until_folded()
+    assert damage.startswith("DELETE") or UNREAD in aggregator.log()
+    site.assert_holds()
+    assert site.database.value(DELTAS) == 0
+
+
+def test_bad_events_repeats_and_rows_stored_before_leave_a_right_delta_or_none(make_site):
+    site = make_site(partitions=1)
+    aggregator = site.aggregator()
+    first = list(events(500, seed=1, days=1))
+    site.send(first)
+    site.drain()
+    site.publisher.send_bytes(b"no event")
+    site.send(list(events(200, seed=2, days=1)) + first[:100] + list(events(200, seed=3, days=1)) * 2)
+    site.drain()
+    site.wait_until_folded()
+    assert site.outcomes()[1:] == (300, 1, 0)
+    assert site.database.value(TOTAL) == site.database.value(ROWS), aggregator.log()
+    site.assert_holds()
+
+
+def test_deltas_die_with_the_server_and_the_rows_are_read(make_site):
+    site = make_site()
+    leave_deltas(site)
+    site.stack.restart_postgres("immediate")
+    assert site.database.value(DELTAS) == 0
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_backlog_that_is_passed_at_once_drops_its_deltas(make_site):
+    """memory.max of 32 MiB: one intake is smaller than the backlog, and no day of it is in memory."""
+    site = make_site(**{"memory.max": "32MiB"})
+    site.send(events(60_000, seed=4, days=1))
+    site.drain()
+    assert site.database.value(DELTAS) > 0
+    site.fold()
+    site.assert_holds()
+    assert site.database.value(DELTAS) == 0
+
+
+def test_a_table_that_nobody_empties_stops_growing_and_costs_nothing_else(site):
+    site.database.run("ALTER TABLE tallymill.deltas ALTER COLUMN delta SET STORAGE EXTERNAL;"
+                      "INSERT INTO tallymill.deltas SELECT -n, decode(repeat('00', 1 << 20), 'hex') FROM generate_series(1, 257) n")
+    site.send(events(2000, seed=5))
+    site.drain()
+    assert site.database.value("SELECT count(*) FROM tallymill.deltas WHERE batch_id > 0") == 0
+    site.aggregator()
+    site.wait_until_folded()
+    site.assert_holds()
+    wait_until(lambda: site.database.value(DELTAS) == 0, 30, "the hourly merge to drop what no batch waits for")
