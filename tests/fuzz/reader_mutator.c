@@ -63,19 +63,36 @@ static size_t make_item(uint8_t *out, uint64_t *state)
     }
 }
 
-/* Where items begin and end; containers end behind their last item. */
+/* Where whole items begin and end; containers end behind their last item. Of a container that is cut or broken, the whole items
+ * inside count. In one pass: to skip each item from its own begin is quadratic in the depth, and took more time than the reader. */
 static size_t find_items(const uint8_t *data, size_t size, const uint8_t *begins[ITEMS], const uint8_t *ends[ITEMS])
 {
     struct cursor cursor = {data, data + size};
     struct item item;
-    size_t count = 0;
-    while (count < ITEMS && cursor.at < cursor.end) {
-        struct cursor whole = cursor;
-        begins[count] = cursor.at;
-        if (cursor_skip(&whole, DEPTH) != REASON_NONE || cursor_next(&cursor, &item) != REASON_NONE)
+    size_t open[DEPTH], found = 0, depth = 0;
+    uint64_t missing[DEPTH]; /* the items that open containers still lack */
+    while (found < ITEMS && cursor.at < cursor.end) {
+        begins[found] = cursor.at;
+        if (cursor_next(&cursor, &item) != REASON_NONE)
             break;
-        ends[count++] = whole.at;
+        const uint64_t inside = item.type == ITEM_MAP ? 2 * (uint64_t)item.length : item.type == ITEM_ARRAY ? item.length : 0;
+        if (inside > 0 && depth == DEPTH)
+            break;
+        ends[found] = inside > 0 ? NULL : cursor.at;
+        if (inside > 0) {
+            open[depth] = found;
+            missing[depth++] = inside;
+        }
+        found++;
+        while (inside == 0 && depth > 0 && --missing[depth - 1] == 0)
+            ends[open[--depth]] = cursor.at;
     }
+    size_t count = 0;
+    for (size_t i = 0; i < found; i++)
+        if (ends[i]) {
+            begins[count] = begins[i];
+            ends[count++] = ends[i];
+        }
     return count;
 }
 
