@@ -10,6 +10,7 @@ from psycopg2 import extensions
 
 from .harness.gate import Gate
 from .harness.monitor import Monitor
+from .harness.program import MEMORY_BYTES
 from .harness.publisher import events
 
 LISTEN = ("--set", "metrics.listen=127.0.0.1:0")
@@ -46,7 +47,7 @@ def test_a_workers_figures_equal_the_books(site):
     assert samples[C + "bytes_total"] > 5_000 * 100
     assert labelled(samples, C + "retries_total")['class="23"'] >= 1  # what the duplicates cost
     assert set(labelled(samples, C + "lag_offsets")) == {f'topic_partition="{number}"' for number in range(4)}
-    assert 10 << 20 < samples[C + "resident_bytes"] < 64 << 20
+    assert 10 << 20 < samples[C + "resident_bytes"] < MEMORY_BYTES
     assert f'topic="{site.topic}"' in next(series for series in samples if series.startswith(C + "info{"))
     monitor.wait_for("librdkafka's queue and brokers", lambda seen: seen.get(C + "kafka_brokers_up", 0) >= 1
                      and seen.get(C + "queue_messages") == 0)
@@ -123,7 +124,7 @@ def test_strangers_at_the_port_do_not_disturb_the_worker(site):
         site.send(events(5_000))
         site.wait_until_drained(30)
         samples = monitor.wait_for("all rows", lambda seen: seen[C + "rows_total"] == 5_000)
-        assert samples[C + "resident_bytes"] < 64 << 20
+        assert samples[C + "resident_bytes"] < MEMORY_BYTES
     assert monitor.get("/")[0] == 404
     assert monitor.get("/metrics", "POST")[0] == 405
     assert monitor.get("/metrics", "HEAD")[::2] == (200, "")

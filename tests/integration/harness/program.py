@@ -21,6 +21,8 @@ BUILDS = {  # build, build-asan and build-check of the checkout, unless the envi
 }
 SANITIZED = {"ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
              "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99"}
+# What a process may hold; the thread sanitizer keeps notes of several bytes on each of ours.
+MEMORY_BYTES = (64 << 20) * (4 if "TSAN_OPTIONS" in os.environ else 1)
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
