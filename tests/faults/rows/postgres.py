@@ -19,7 +19,7 @@ def restart(round, mode):
     wait_until(lambda: Database(round.stack.dsn).value("SELECT 1"), 60, "Postgres to answer", psycopg2.OperationalError)
 
 
-def die_often(round, mode, least, most, **how):
+def die_often(round, mode, least, most=None, **how):
     round.start(workers=2, partitions=6, **how)
     with round.flow(rate=800):
         for _ in range(round.count):
