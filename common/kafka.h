@@ -42,9 +42,10 @@ bool kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *doing)
  * answers. */
 bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, int *count, struct error *err);
 
-/* Makes the topic unless it exists. `config` ends with a NULL name. *made says which. replication is lowered to the number of
- * brokers, at most 3. */
+/* Makes the topic unless it exists. `config` ends with a NULL name. *made says which; *count is the number of topic partitions it
+ * has (to be used rather than asked for again: the next question may reach a broker that has not heard of a new topic). replication
+ * is lowered to the number of brokers, at most 3. */
 bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
-                      int timeout_ms, bool *made, struct error *err);
+                      int timeout_ms, bool *made, int *count, struct error *err);
 
 #endif

@@ -94,11 +94,10 @@ out:
 }
 
 /* The controller has the topic; the broker we ask next may hear of it a moment later. */
-static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, struct error *err)
+static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, int *count, struct error *err)
 {
     int64_t deadline_us = clock_now_us() + (int64_t)timeout_ms * 1000;
-    int count;
-    while (!kafka_topic_partitions(handle, topic, timeout_ms, &count, err)) {
+    while (!kafka_topic_partitions(handle, topic, timeout_ms, count, err)) {
         bool is_unknown_yet = err->kind == ERROR_USAGE || err->kind == ERROR_RETRY;
         if (!is_unknown_yet || clock_now_us() > deadline_us)
             return false;
@@ -108,7 +107,7 @@ static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, s
 }
 
 bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
-                      int timeout_ms, bool *made, struct error *err)
+                      int timeout_ms, bool *made, int *count, struct error *err)
 {
     *made = false;
     const struct rd_kafka_metadata *metadata;
@@ -116,6 +115,7 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
         return false;
     rd_kafka_resp_err_t code = topic_code(metadata);
     int brokers = metadata->broker_cnt;
+    *count = metadata->topic_cnt > 0 ? metadata->topics[0].partition_cnt : 0;
     rd_kafka_metadata_destroy(metadata);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return true;
@@ -134,7 +134,7 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
     for (; ok && config != NULL && config->name != NULL; config++)
         if (rd_kafka_NewTopic_set_config(wanted, config->name, config->value) != RD_KAFKA_RESP_ERR_NO_ERROR)
             ok = error_set(err, ERROR_USAGE, "topic %s: bad configuration %s=%s", topic, config->name, config->value);
-    ok = ok && create(handle, wanted, topic, timeout_ms, made, err) && await_topic(handle, topic, timeout_ms, err);
+    ok = ok && create(handle, wanted, topic, timeout_ms, made, err) && await_topic(handle, topic, timeout_ms, count, err);
     rd_kafka_NewTopic_destroy(wanted);
     return ok;
 }

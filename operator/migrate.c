@@ -72,8 +72,7 @@ static bool make_topic(const struct settings *settings, struct migrate_report *r
     report->topic_asked = true;
     bool is_there = kafka_topic_make(client, report->topic, (int)settings_int(settings, "topics.partitions"),
                                      (int)settings_int(settings, "topics.replication"), topic_settings, KAFKA_TIMEOUT_MS,
-                                     &report->topic_made, err) &&
-                    kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
+                                     &report->topic_made, &report->topic_partitions, err);
     if (is_there && !report->topic_made) {
         compare_topic(client, report->topic, report);
     }
