@@ -183,13 +183,6 @@ int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *
     return (int)*seen_slot(batch, id, created_at) - 1;
 }
 
-void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const void *value, size_t length)
-{
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(value, value ? length : 0));
-    memcpy(hash, canonical.digest, ANCHOR_HASH_BYTES);
-}
-
 /* Bytes of a message: value, key and headers, which are as long as a producer likes. */
 static size_t message_size(const rd_kafka_message_t *message)
 {

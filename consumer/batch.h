@@ -14,13 +14,14 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "anchor.h"
 #include "delta.h"
 #include "reason.h"
 
 struct error;
 struct transcoder;
 
-enum { ANCHOR_HASH_BYTES = 16, DEAD_DETAIL_BYTES = 96, COPY_HEADER_BYTES = 19, COPY_TRAILER_BYTES = 2 };
+enum { DEAD_DETAIL_BYTES = 96, COPY_HEADER_BYTES = 19, COPY_TRAILER_BYTES = 2 };
 
 /* A message as it came. Borrowed from the batch until batch_reset. */
 struct original {
@@ -132,8 +133,5 @@ int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *
 /* What only a batch that goes needs: the anchors' hashes (one a range, not one a message), and its ranges sorted by topic
  * partition, as the fence asks. More may be added afterwards; then it is sealed again. */
 void batch_seal(struct batch *batch);
-
-/* XXH3-128 of a message's value in canonical byte order; of nothing for a tombstone. */
-void anchor_hash(uint8_t hash[ANCHOR_HASH_BYTES], const void *value, size_t length);
 
 #endif

@@ -173,7 +173,8 @@ static bool look(struct audit *audit, struct error *err)
         return false;
     }
     if (audit->kafka_silence[0] == '\0') {
-        close_check(audit, "kafka", "no position lies beyond the end of Kafka's log");
+        close_check(audit, "kafka",
+                    "no position lies beyond the end of Kafka's log, and the last stored messages stand where they stood");
     }
     return true;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <jansson.h>
+#include <librdkafka/rdkafka.h>
 
 #include "error.h"
 #include "finding.h"
@@ -31,6 +32,18 @@ void audit_damage(struct audit *audit, const struct finding *finding);
 
 /* Says something that is no damage, under the check at hand. */
 void audit_note(struct audit *audit, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The last message that the ledger knows of a topic partition. Texts are borrowed. */
+struct audit_anchor {
+    const char *topic;
+    int32_t topic_partition;
+    int64_t offset;
+    const char *hash; /* anchor_hash in hexadecimal digits */
+};
+
+/* Reads the message at the anchor again, in a log that begins at `low`: another one there is a damage, none a note. Sets
+ * kafka_silence where Kafka does not deliver within 10 s. */
+void audit_anchor_compare(struct audit *audit, rd_kafka_t *client, const struct audit_anchor *anchor, int64_t low);
 
 /* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the
  * settings are wrong. */

@@ -1,4 +1,5 @@
-/* audit_kafka.c - the part of the audit that asks Kafka: no position lies beyond a log's end, and how much is still unread.
+/* audit_kafka.c - the part of the audit that asks Kafka: no position lies beyond a log's end, the log is still the one that was
+ * stored (audit_anchor.c), and how much is unread.
  *
  * Kafka is asked after the snapshot was taken. Its logs only grow at the end, so a position of the snapshot that lies beyond the
  * end seen later is truth about the log (truncated, or another topic of the same name), not a race.
@@ -19,10 +20,14 @@ extern const char audit_positions_sql[];
 
 enum { KAFKA_TIMEOUT_MS = 10000 };
 
-/* One topic partition of the ledger against its log. */
-static void compare_position(struct audit *audit, const char *name, int64_t topic_partition, int64_t next_offset,
+/* One topic partition of the ledger, a row of `positions`, against its log. */
+static void compare_position(struct audit *audit, rd_kafka_t *client, const char *name, const PGresult *positions, int row,
                              const struct topic *topic)
 {
+    const int64_t topic_partition = answer_int(positions, row, "topic_partition");
+    const int64_t next_offset = answer_int(positions, row, "next_offset");
+    const struct audit_anchor anchor = {name, (int32_t)topic_partition, answer_int(positions, row, "anchor_offset"),
+                                        answer_text(positions, row, "anchor_hash")};
     char text[256] = "";
     struct finding finding = finding_make("log truncated", text);
     finding.topic = name;
@@ -48,12 +53,15 @@ static void compare_position(struct audit *audit, const char *name, int64_t topi
                    ", which were never read; the worker will note them as a gap",
                    name, topic_partition, next_offset, log->low - 1);
     }
+    if (next_offset >= log->low && next_offset <= log->high && anchor.hash[0] != '\0') {
+        audit_anchor_compare(audit, client, &anchor, log->low);
+    }
     int64_t from = next_offset < log->low ? log->low : next_offset;
     audit->unread += log->high > from ? log->high - from : 0;
 }
 
-/* The rows [first, last) of `positions` belong to this topic; there may be none. */
-static void compare_topic(struct audit *audit, const char *name, const PGresult *positions, int first, int last,
+/* The rows [first, last) of `positions` belong to this topic; there may be none. Ends early where kafka_silence is set. */
+static void compare_topic(struct audit *audit, rd_kafka_t *client, const char *name, const PGresult *positions, int first, int last,
                           const struct topic *topic)
 {
     const char *known_cluster = first < last ? answer_text(positions, first, "cluster_id") : "";
@@ -69,17 +77,16 @@ static void compare_topic(struct audit *audit, const char *name, const PGresult 
         return;
     }
     int row = first;
-    for (int i = 0; i < topic->count; i++) {
+    for (int i = 0; i < topic->count && audit->kafka_silence[0] == '\0'; i++) {
         if (row < last && answer_int(positions, row, "topic_partition") == i) {
-            compare_position(audit, name, i, answer_int(positions, row, "next_offset"), topic);
+            compare_position(audit, client, name, positions, row, topic);
             row++;
         } else { /* never claimed: all of it is unread */
             audit->unread += topic->logs[i].high - topic->logs[i].low;
         }
     }
-    for (; row < last; row++) {
-        compare_position(audit, name, answer_int(positions, row, "topic_partition"), answer_int(positions, row, "next_offset"),
-                         topic);
+    for (; row < last && audit->kafka_silence[0] == '\0'; row++) {
+        compare_position(audit, client, name, positions, row, topic);
     }
 }
 
@@ -89,9 +96,9 @@ static bool ask_topic(struct audit *audit, rd_kafka_t *client, const char *name,
     struct topic topic;
     struct error err = {0};
     if (topic_read(client, name, KAFKA_TIMEOUT_MS, &topic, &err)) {
-        compare_topic(audit, name, positions, first, last, &topic);
+        compare_topic(audit, client, name, positions, first, last, &topic);
         topic_free(&topic);
-        return true;
+        return audit->kafka_silence[0] == '\0';
     }
     if (err.kind == ERROR_USAGE && first < last) {
         struct finding finding = finding_make("topic gone", err.text);

@@ -16,6 +16,9 @@
 static const struct kafka_forced client_defaults[] = {
     {"isolation.level", "read_uncommitted"},
     {"socket.connection.setup.timeout.ms", "5000"},
+    {"enable.partition.eof", "true"},
+    {"fetch.wait.max.ms", "10"},          /* of a log whose end was met, the next one's fetch waits for the answer */
+    {"fetch.message.max.bytes", "65536"}, /* one message is wanted; a larger one comes whole all the same */
     {NULL, NULL},
 };
 

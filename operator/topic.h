@@ -24,7 +24,8 @@ struct topic {
     struct topic_log *logs; /* owned by the topic */
 };
 
-/* A handle that asks and creates, and neither produces nor consumes. NULL: ERROR_USAGE. */
+/* A handle that asks and creates, and consumes no more than single messages (the simple consumer: without a group). NULL:
+ * ERROR_USAGE. */
 rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
 
 /* Reads the ends of all logs, within `timeout_ms` in all. False: ERROR_RETRY (no broker answers), ERROR_USAGE (no such topic). */

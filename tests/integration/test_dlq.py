@@ -80,6 +80,30 @@ def test_a_reset_goes_forward_only_and_leaves_a_gap_behind(make_site):
     assert site.tallymill("verify").code == 0
 
 
+def test_a_topic_made_anew_that_has_grown_past_the_old_position_is_named_and_goes_on_behind_a_reset(make_site):
+    """By offsets alone nothing is wrong with it: only the last stored message tells that it is another log, and audit must not call it whole."""
+    site = make_site(partitions=1)
+    site.send(events(500, seed=1))
+    site.drain()
+    before = site.positions()[0]
+    site.delete_topic()
+    assert site.tallymill("migrate").code == 0
+    for made in events(before + 100, seed=2):
+        site.publisher.send(made, 0)
+    site.publisher.flush()
+    stopped = site.run("tallymill-consumer", "--until-end")
+    assert stopped.code == 3 and "another message stands where the last stored one was" in stopped.err, stopped
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and f"topic partition 0, offset {before - 1}: another message stands" in audited.out, audited
+    site.must("tallymill", "reset", "--at", "0:end", "--yes")
+    site.send(events(200, seed=3))
+    site.drain()
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 700
+    assert site.database.rows("SELECT first_offset, next_offset, reason FROM tallymill.gaps") == [(before, before + 100, "reset")]
+    site.fold()
+    assert site.tallymill("audit").code == 0 and site.tallymill("verify").code == 0
+
+
 def test_a_running_worker_goes_on_behind_a_reset(make_site):
     site = make_site(partitions=1)
     site.send(events(100, seed=1))

@@ -156,6 +156,8 @@ def test_the_audit_answers_programs_in_json(books):
     ("INSERT INTO tallymill.owners (topic, topic_partition) VALUES ('TOPIC', 9);"
      "INSERT INTO tallymill.batches VALUES (4, 4, 'TOPIC', 9, 0, 1, 0, 0, 0, 1, '{}')",
      ("topic partition 9", "Kafka has only 4 topic partitions")),
+    ("UPDATE tallymill.batches SET anchor_offset = 59, anchor_hash = decode(repeat('00', 16), 'hex') WHERE batch_id = 2",
+     ("topic partition 0, offset 59", "another message stands where the last stored one was")),
     ("UPDATE tallymill.clusters SET cluster_id = 'another'", ("another", "offsets of two clusters do not compare")),
     ("UPDATE tallymill.owners SET topic = 'gone'; UPDATE tallymill.batches SET topic = 'gone'; UPDATE tallymill.gaps SET topic = 'gone';"
      "UPDATE tallymill.dead_letters SET topic = 'gone'; UPDATE tallymill.clusters SET topic = 'gone'", ("topic gone",)),
@@ -204,8 +206,11 @@ def test_a_merged_ledger_is_audited_by_its_intervals(books):
 
 def test_what_kafka_deleted_before_it_was_read_is_noted_but_no_damage(site):
     write_books(site)
+    damage(site, "UPDATE tallymill.batches SET anchor_offset = 39, anchor_hash = decode(repeat('00', 16), 'hex') WHERE batch_id = 3")
     delete_records(site, 0, 63)
+    delete_records(site, 1, 40)
     done = holds(site, "audit")
+    assert any("topic partition 1" in line and "at offset 39, is gone from Kafka" in line for line in done.out.splitlines()), done
     assert any("topic partition 0" in line and "no longer has offsets 60 to 62" in line for line in done.out.splitlines()), done
     assert f"{UNREAD - 3} are still to be read" in done.out, done
 
