@@ -49,9 +49,11 @@ class Flow:
             while not self._stop.wait(SLICE_SECONDS):
                 due = int((time.monotonic() - started) * self.rate)
                 with self._lock:
-                    now, self._owed = due - evenly + self._owed, 0
-                evenly = due
-                for _ in range(now):
+                    owed, self._owed = self._owed, 0
+                now, evenly = owed + due - evenly, due
+                for number in range(now):
+                    if number >= owed and self._stop.is_set():
+                        break  # a busy machine is behind the rate: what is due need not come once it shall end, only bursts must
                     self.publisher.send(next(self._events))
                     self.sent += 1
                 self.publisher.producer.poll(0)
