@@ -116,14 +116,16 @@ static bool take_delta(void *context, const struct copy_tuple *tuple, struct err
     return true;
 }
 
-/* The ids of batches that may have a delta, as an array literal; NULL: there are none, or (err is set) no memory. */
-static const char *list_ids(const struct worklist *list, bool (*has_one)(const struct work_batch *batch), struct array_text *ids,
-                            struct error *err)
+/* The ids of the batches of which `has_one` is true, as an array literal; NULL: there are none, or (err is set) no memory. */
+static const char *list_ids(const struct worklist *list,
+                            bool (*has_one)(const struct worklist *list, const struct work_batch *batch, int32_t day), int32_t day,
+                            struct array_text *ids, struct error *err)
 {
     bool is_any = false;
+    error_clear(err);
     array_text_begin(ids);
     for (uint32_t i = 0; i < list->batch_count; i++) {
-        if (!has_one(&list->batches[i]))
+        if (!has_one(list, &list->batches[i], day))
             continue;
         array_text_add_int64(ids, list->batches[i].first_id);
         is_any = true;
@@ -136,14 +138,27 @@ static const char *list_ids(const struct worklist *list, bool (*has_one)(const s
     return text;
 }
 
-static bool may_have_delta(const struct work_batch *batch)
+static bool may_have_delta(const struct worklist *list, const struct work_batch *batch, int32_t day)
 {
+    (void)list, (void)day;
     return batch->state == WORK_CHOSEN && batch->first_id == batch->last_id && batch->expected_rows >= DELTA_LEAST_ROWS;
 }
 
-static bool is_done_with_delta(const struct work_batch *batch)
+static bool is_done_with(const struct worklist *list, const struct work_batch *batch, int32_t day)
 {
+    (void)list, (void)day;
     return batch->state == WORK_TAKEN && batch->has_delta;
+}
+
+static bool is_other_day(void *day, int32_t other)
+{
+    return other != *(const int32_t *)day;
+}
+
+static bool waits_with(const struct worklist *list, const struct work_batch *batch, int32_t day)
+{
+    return batch->state != WORK_TAKEN && batch->expected_rows >= DELTA_LEAST_ROWS &&
+           !worklist_each_day(list, batch, is_other_day, &day);
 }
 
 bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf,
@@ -152,8 +167,7 @@ bool deltas_read(struct intake *intake, struct session *session, struct worklist
     static const char format[] = "COPY (SELECT * FROM tallymill.read_deltas('%s')) TO STDOUT (FORMAT binary)";
     struct reading reading = {.intake = intake, .list = list, .shelf = shelf, .months = months};
     struct array_text ids = {0};
-    error_clear(err);
-    const char *text = list_ids(list, may_have_delta, &ids, err);
+    const char *text = list_ids(list, may_have_delta, 0, &ids, err);
     bool succeeded = err->kind == ERROR_NONE;
     if (text) {
         const size_t room = sizeof format + strlen(text);
@@ -169,13 +183,24 @@ bool deltas_read(struct intake *intake, struct session *session, struct worklist
     return succeeded;
 }
 
-bool deltas_drop(struct session *session, const struct worklist *list, struct error *err)
+static bool drop(struct session *session, const struct worklist *list,
+                 bool (*has_one)(const struct worklist *list, const struct work_batch *batch, int32_t day), int32_t day,
+                 struct error *err)
 {
     struct array_text ids = {0};
-    error_clear(err);
-    const char *const values[] = {list_ids(list, is_done_with_delta, &ids, err)};
+    const char *const values[] = {list_ids(list, has_one, day, &ids, err)};
     bool succeeded =
         values[0] ? session_do(session, "SELECT tallymill.drop_deltas($1::bigint[])", 1, values, err) : err->kind == ERROR_NONE;
     array_text_free(&ids);
     return succeeded;
+}
+
+bool deltas_drop(struct session *session, const struct worklist *list, struct error *err)
+{
+    return drop(session, list, is_done_with, 0, err);
+}
+
+bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err)
+{
+    return list->taken_count == list->batch_count || drop(session, list, waits_with, day, err);
 }

@@ -6,6 +6,7 @@
 #define TALLYMILL_DELTAS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 struct intake;
@@ -21,5 +22,9 @@ bool deltas_read(struct intake *intake, struct session *session, struct worklist
 
 /* Deletes those of the batches that are taken. */
 bool deltas_drop(struct session *session, const struct worklist *list, struct error *err);
+
+/* Deletes those of the batches that wait and name this day, which was rebuilt without them: whoever asked for that may have changed
+ * their rows by hand, so that the rows must be read. */
+bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err);
 
 #endif

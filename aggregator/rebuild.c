@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "deltas.h"
 #include "error.h"
 #include "failpoint.h"
 #include "log.h"
@@ -174,7 +175,7 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
     if (!day->is_too_big && !load_day(&loading, session, date, next_date, err))
         return false;
     if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, err)) ||
-        !is_still_attached(session, date, err))
+        !is_still_attached(session, date, err) || !deltas_drop_waiting(session, list, day->number, err))
         return false;
 
     day->rebuilt_at_us = clock_now_us();

@@ -2,7 +2,8 @@
 -- rows back. Gone once they are folded. Runs in psql as it stands, after 0011.
 --
 -- Only a shortcut. A batch without a delta is read from its rows: that of an older worker, of a server that went down (the table is unlogged: no WAL,
--- and empty after a crash or a failover), of a worker while more than 256 MB wait because no aggregator runs.
+-- and empty after a crash or a failover), of a worker while more than 256 MB wait because no aggregator runs, or while somebody's BEFORE trigger
+-- may change the rows on their way into the table.
 
 SET ROLE tallymill_admin;
 
@@ -17,7 +18,11 @@ CREATE FUNCTION tallymill.add_delta(p_batch_id bigint, p_delta bytea) RETURNS vo
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF pg_table_size('tallymill.deltas') < 268435456 THEN
+  IF pg_table_size('tallymill.deltas') < 268435456
+     AND NOT EXISTS (SELECT FROM pg_trigger t
+                     WHERE t.tgrelid IN (SELECT 'public.analytics_events'::regclass
+                                         UNION ALL SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = 'public.analytics_events'::regclass)
+                       AND t.tgtype & 3 = 3 AND NOT t.tgisinternal) THEN
     INSERT INTO tallymill.deltas (batch_id, delta) VALUES (p_batch_id, p_delta);
   END IF;
 END

@@ -1,5 +1,7 @@
 """Deltas: what a worker leaves beside its rows is what the aggregator takes in, is gone afterwards, and can be missing or wrong without harm."""
 
+import time
+
 import pytest
 
 from .harness.publisher import event, events
@@ -90,6 +92,34 @@ def test_bad_events_repeats_and_rows_stored_before_leave_a_right_delta_or_none(m
     assert site.outcomes()[1:] == (300, 1, 0)
     assert site.database.value(TOTAL) == site.database.value(ROWS), aggregator.log()
     site.assert_holds()
+
+
+def test_rows_changed_by_hand_before_their_batch_was_taken_in_are_not_counted_from_its_delta(make_site):
+    """A random run found it: the day is rebuilt while the batch waits behind another, whose rows are not all there; then the batch is taken in."""
+    site = make_site(partitions=1, **{"batch.max_rows": 100})
+    for age in (2, 1):      # one batch a day
+        noon = (int(time.time()) // 86400 - age) * 86_400_000_000 + 43_200_000_000
+        site.send([event("login", noon + number, session_id=f"s{number}", user_id=number) for number in range(100)])
+        site.drain()
+    assert site.database.value(DELTAS) == 2
+    site.database.run("""DELETE FROM tallymill.deltas WHERE batch_id = 1;
+                         DELETE FROM analytics_events WHERE session_id = 's7';
+                         INSERT INTO tallymill.days (day, dirty_since, dirty_reason)
+                         SELECT DISTINCT unnest(days), now(), 'asked' FROM tallymill.batches""")
+    site.fold()
+    assert site.database.rows("SELECT event_count, unique_sessions, unique_users FROM analytics_daily_stats") == [(99, 99, 99)] * 2
+
+
+def test_where_a_trigger_may_change_the_rows_they_are_read(make_site):
+    site = make_site()
+    site.fold()     # makes the months
+    site.database.run("""CREATE FUNCTION public.anonymize() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.session_id := 'somebody'; RETURN NEW; END $$;
+                         CREATE TRIGGER anonymize BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION public.anonymize()""")
+    site.aggregator()
+    site.send([event("login", session_id=f"s{number}") for number in range(200)])
+    site.drain()
+    site.wait_until_folded()
+    assert site.database.rows("SELECT sum(event_count), max(unique_sessions) FROM analytics_daily_stats") == [(200, 1)]
 
 
 def test_deltas_die_with_the_server_and_the_rows_are_read(make_site):
