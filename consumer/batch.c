@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL /* 24 bytes of a known length: in place it is a few multiplications */
 #include <xxhash.h>
 
 #include "error.h"
@@ -153,17 +154,26 @@ static bool add_day(struct batch_range *range, int32_t day, struct error *err)
     return true;
 }
 
-static uint32_t *seen_slot(const struct batch *batch, const uint8_t *id, const uint8_t *created_at)
+static int seen_row(uint64_t slot)
+{
+    return (int)((uint32_t)slot - 1); /* -1: empty */
+}
+
+/* A slot holds a row's number + 1 and, in the upper half, as much of its hash: a stranger in the way is told by that, without going
+ * to its tuple, which is in no near cache any more. */
+static uint64_t *seen_slot(const struct batch *batch, const uint8_t *id, const uint8_t *created_at, uint64_t *mark)
 {
     uint8_t identity[UUID_BYTES + 8];
     memcpy(identity, id, UUID_BYTES);
     memcpy(identity + UUID_BYTES, created_at, 8);
-    uint32_t slot = (uint32_t)XXH3_64bits(identity, sizeof identity) & batch->seen_mask;
-    while (batch->seen[slot] != 0) {
-        const int row = (int)batch->seen[slot] - 1;
-        if (memcmp(batch_row_id(batch, row), id, UUID_BYTES) == 0 && memcmp(batch_row_created_at(batch, row), created_at, 8) == 0)
+    const uint64_t hash = XXH3_64bits(identity, sizeof identity);
+    *mark = hash & ~(uint64_t)UINT32_MAX;
+    uint32_t slot = (uint32_t)hash & batch->seen_mask;
+    for (uint64_t met; (met = batch->seen[slot]) != 0; slot = (slot + 1) & batch->seen_mask) {
+        const int row = seen_row(met);
+        if ((met & ~(uint64_t)UINT32_MAX) == *mark && memcmp(batch_row_id(batch, row), id, UUID_BYTES) == 0 &&
+            memcmp(batch_row_created_at(batch, row), created_at, 8) == 0)
             break;
-        slot = (slot + 1) & batch->seen_mask;
     }
     return &batch->seen[slot];
 }
@@ -180,7 +190,8 @@ const uint8_t *batch_row_created_at(const struct batch *batch, int row)
 
 int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at)
 {
-    return (int)*seen_slot(batch, id, created_at) - 1;
+    uint64_t mark;
+    return seen_row(*seen_slot(batch, id, created_at, &mark));
 }
 
 /* Bytes of a message: value, key and headers, which are as long as a producer likes. */
@@ -246,8 +257,10 @@ struct original batch_original(const struct batch *batch, int row)
 static void rebuild_seen(struct batch *batch)
 {
     memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
-    for (int row = 0; row < batch->row_count; row++)
-        *seen_slot(batch, batch_row_id(batch, row), batch_row_created_at(batch, row)) = (uint32_t)row + 1;
+    for (int row = 0; row < batch->row_count; row++) {
+        uint64_t mark, *slot = seen_slot(batch, batch_row_id(batch, row), batch_row_created_at(batch, row), &mark);
+        *slot = mark | ((uint32_t)row + 1);
+    }
 }
 
 /* At most half full, and no larger than its rows need: a table that fits the nearest cache. It was allocated for max_rows at once.
@@ -283,7 +296,7 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
     make_slots(batch);
-    uint32_t *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
+    uint64_t mark, *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT, &mark);
     if (*slot != 0) {
         range->duplicates++;
         note_anchor(range, message);
@@ -294,7 +307,7 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
     batch->rows[batch->row_count] = (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length,
                                                        keep(batch, message, message_ms), range_number, event->day};
     tuple_delta_add(&batch->delta, tuple, event->day);
-    *slot = (uint32_t)++batch->row_count;
+    *slot = mark | (uint32_t)++batch->row_count;
     range->anchor_value = batch->kept + batch->kept_used - message->len;
     range->anchor_length = message->len;
     batch->used += event->length;

@@ -74,7 +74,7 @@ struct batch {
     int max_rows, max_ranges;
     size_t message_bytes; /* of its messages: keys, values, headers */
     size_t held_bytes;    /* of those that stay as they came */
-    uint32_t *seen;       /* hash table of row numbers + 1, by (id, created_at): repeats inside the batch */
+    uint64_t *seen;       /* hash table of row numbers, by (id, created_at): repeats inside the batch */
     uint32_t seen_mask;
     struct delta delta;                                      /* what its rows add to the daily statistics, if all of them are new */
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */

@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "error.h"
+#include "heap.h"
 #include "log.h"
 #include "service.h"
 #include "settings.h"
@@ -39,6 +40,7 @@ static void start_guard(struct guard *guard)
 
 int main(int argc, char **argv)
 {
+    heap_settle();
     bool until_end = false, leave = false;
     const struct cli_option options[] = {
         {.name = "until-end",

@@ -3,6 +3,9 @@
  * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
  * between is Kafka's hole and is counted by whoever takes the message. Settings that this rests on are forced, and an operator who
  * sets one gets an error, because overruling in silence is worse.
+ *
+ * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). Before 2.1.0 it may skip offsets around a pause, as its
+ * release notes say, and what is skipped would be counted as Kafka's hole.
  */
 #include "source.h"
 
