@@ -6,6 +6,9 @@ all columns that does not depend on order. Rates: the copy's by the wall clock o
 committed_at of its ledger, from its first commit (whose rows do not count) to its last. Same server, same settings (fsync, full_page_writes and
 synchronous_commit on), same table with its primary key and indexes.
 
+With several workers (P2) as many psql sessions side by side, each with its share of the rows, have a turn too: what server and machine allow
+at most, and that without Kafka at work.
+
 The library makes UUIDv7 ids, which an index takes in at its end. The same rows with UUIDv4 ids, which hit it anywhere, have a line of their own.
 """
 
@@ -47,13 +50,20 @@ def measure(servers, run):
 
 
 def copy_file(servers, path, rows):
-    started = time.monotonic()
-    command = ["psql", "-qX", servers.dsn, "-c", f"\\copy analytics_events ({COLUMNS}, batch_id) FROM '{path}' WITH (FORMAT binary)"]
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    return copy_files(servers, [path], rows)
+
+
+def copy_files(servers, paths, rows):
+    """(rows/s, CPU seconds of psql) while a psql session for each file copies it, all at once; `rows` are those of all files."""
+    started, cpu = time.monotonic(), 0.0
+    copy = f"\\copy analytics_events ({COLUMNS}, batch_id) FROM '%s' WITH (FORMAT binary)"
+    processes = [subprocess.Popen(["psql", "-qX", servers.dsn, "-c", copy % path]) for path in paths]
+    for process in processes:
+        _, process.returncode, usage = os.wait4(process.pid, 0)
+        cpu += usage.ru_utime + usage.ru_stime
+    if any(process.returncode for process in processes):
         raise RuntimeError("psql could not copy the file")
-    return rows / (time.monotonic() - started), usage.ru_utime + usage.ru_stime
+    return rows / (time.monotonic() - started), cpu
 
 
 def drain(servers, workers, deadline, name=EVENTS, settings=()):
@@ -90,39 +100,58 @@ def dump(servers, name):
     """The file that psql will copy: the rows of the topic, drained once to warm up."""
     empty(servers)
     drain(servers, 1, 600, name)
-    path = servers.state / f"{name}.bin"
+    return dump_share(servers, name, 0, 1)
+
+
+def dump_share(servers, name, share, shares):
+    """A file of each so-manieth row in the order they came: shares of equal size that advance in time together, as workers do."""
+    path = servers.state / f"{name}-{share}-of-{shares}.bin"
+    rows = f"SELECT {COLUMNS}, batch_id, row_number() OVER (ORDER BY batch_id, ctid) AS n FROM analytics_events"
+    query = f"SELECT {COLUMNS}, batch_id FROM ({rows}) r WHERE n % {shares} = {share} ORDER BY n"
     with open(path, "wb") as file:
-        subprocess.run(["psql", "-qX", servers.dsn, "-c", f"COPY (SELECT {COLUMNS}, batch_id FROM analytics_events ORDER BY batch_id, ctid) TO STDOUT WITH (FORMAT binary)"],
-                       check=True, stdout=file)
+        subprocess.run(["psql", "-qX", servers.dsn, "-c", f"COPY ({query}) TO STDOUT WITH (FORMAT binary)"], check=True, stdout=file)
     return path
 
 
-def load(servers, rows, kinds):
-    """Kind of ids to (topic, file of its rows): the generator's events, and the same with other ids."""
+def load(servers, rows, kinds, shares):
+    """Kind of ids to (topic, file of its rows, files of its shares): the generator's events, and the same with other ids."""
     topic.generate(servers, rows)
-    loaded = {"v7": (EVENTS, dump(servers, EVENTS))}
+    loaded = {"v7": load_files(servers, EVENTS, shares)}
     if "v4" in kinds:
         topic.send(servers, topic.UUID_V4, "events-v4")
-        loaded["v4"] = "events-v4", dump(servers, "events-v4")
+        loaded["v4"] = load_files(servers, "events-v4", shares)
     return {kind: loaded[kind] for kind in kinds}
+
+
+def load_files(servers, name, shares):
+    whole = dump(servers, name)
+    return name, whole, [dump_share(servers, name, share, shares) for share in range(shares)] if shares > 1 else []
 
 
 def median_us(runs, key, rows):
     return round(statistics.median(run[key] for run in runs) / rows * 1e6, 3)
 
 
-def compare(rows, copies, drains):
+def median_rate(runs):
+    return round(statistics.median(run["rate"] for run in runs))
+
+
+def compare(rows, copies, drains, side_by_side):
     """The figures of one kind of ids."""
     ratios = sorted(ours["rate"] / plain["rate"] for plain, ours in zip(copies, drains))
     cpu = {"psql": median_us(copies, "client_cpu", rows), "postgres_of_copy": median_us(copies, "postgres_cpu", rows),
            "worker": median_us(drains, "client_cpu", rows), "postgres_of_worker": median_us(drains, "postgres_cpu", rows),
            "broker": median_us(drains, "broker_cpu", rows)}
-    return {"ratio": round(statistics.median(ratios), 3), "ratio_range": [round(ratios[0], 3), round(ratios[-1], 3)],
-            "copy_rows_per_s": round(statistics.median(run["rate"] for run in copies)),
-            "worker_rows_per_s": round(statistics.median(run["rate"] for run in drains)),
-            "cpu_us_per_row": cpu, "worker_cpu_per_postgres_cpu": round(cpu["worker"] / cpu["postgres_of_worker"], 3),
-            "rows_per_commit": round(statistics.median(run["per_commit"] for run in drains)),
-            "contents_equal": len({(run["rows"], run["hash"]) for run in copies + drains}) == 1}
+    found = {"ratio": round(statistics.median(ratios), 3), "ratio_range": [round(ratios[0], 3), round(ratios[-1], 3)],
+             "copy_rows_per_s": median_rate(copies), "worker_rows_per_s": median_rate(drains),
+             "cpu_us_per_row": cpu, "worker_cpu_per_postgres_cpu": round(cpu["worker"] / cpu["postgres_of_worker"], 3),
+             "rows_per_commit": round(statistics.median(run["per_commit"] for run in drains)),
+             "contents_equal": len({(run["rows"], run["hash"]) for run in copies + drains + side_by_side}) == 1}
+    if side_by_side:
+        cpu["postgres_of_side_by_side"] = median_us(side_by_side, "postgres_cpu", rows)
+        found["side_by_side_rows_per_s"] = median_rate(side_by_side)
+        found["ceiling"] = round(statistics.median(both["rate"] / plain["rate"] for plain, both in zip(copies, side_by_side)), 3)
+    return found
 
 
 def report(options, kinds):
@@ -135,9 +164,12 @@ def report(options, kinds):
         figures["ratios"][f"{goal} {kind}"] = kinds[kind]["ratio"]
     print(f"\ndrain: {options.rows:,} rows, {options.workers} worker(s), {options.pairs} pairs, contents {'equal' if are_equal else 'DIFFER'}", file=sys.stderr)
     for kind, found in kinds.items():
-        cpu = found["cpu_us_per_row"]
+        cpu, ceiling = found["cpu_us_per_row"], ""
+        if "ceiling" in found:
+            ceiling = f"""
+    side by side {found['side_by_side_rows_per_s']:>9,} rows/s   {options.workers} sessions of psql; CPU us/row: Postgres {cpu['postgres_of_side_by_side']}; ceiling of {goal} {found['ceiling']}"""
         print(f"""  UUID{kind}
-    psql \\copy   {found['copy_rows_per_s']:>9,} rows/s   CPU us/row: psql {cpu['psql']}, Postgres {cpu['postgres_of_copy']}
+    psql \\copy   {found['copy_rows_per_s']:>9,} rows/s   CPU us/row: psql {cpu['psql']}, Postgres {cpu['postgres_of_copy']}{ceiling}
     worker       {found['worker_rows_per_s']:>9,} rows/s   CPU us/row: worker {cpu['worker']}, Postgres {cpu['postgres_of_worker']}, broker {cpu['broker']}; {found['rows_per_commit']:,} rows a commit
     ratio {goal}     {found['ratio']} (from {found['ratio_range'][0]} to {found['ratio_range'][1]}), P5 {found['worker_cpu_per_postgres_cpu']}""", file=sys.stderr)
     return figures if are_equal else None
@@ -147,12 +179,14 @@ def run(words):
     options = arguments(words)
     settings = [word for setting in options.set for word in ("--set", setting)]
     with stack() as servers:
-        loaded = load(servers, options.rows, ("v7", "v4") if options.ids == "both" else (options.ids,))
-        runs = {kind: ([], []) for kind in loaded}
+        loaded = load(servers, options.rows, ("v7", "v4") if options.ids == "both" else (options.ids,), options.workers)
+        runs = {kind: ([], [], []) for kind in loaded}
         for _ in range(options.pairs):
-            for kind, (name, path) in loaded.items():
-                copies, drains = runs[kind]
-                copies.append(measure(servers, lambda path=path: copy_file(servers, path, options.rows)))
+            for kind, (name, whole, shares) in loaded.items():
+                copies, drains, side_by_side = runs[kind]
+                copies.append(measure(servers, lambda whole=whole: copy_file(servers, whole, options.rows)))
                 drains.append(measure(servers, lambda name=name: drain(servers, options.workers, 600, name, settings)))
                 drains[-1]["per_commit"] = options.rows / servers.sql("SELECT count(DISTINCT batch_id) FROM tallymill.batches", fetch=True)[0][0]
-        return report(options, {kind: compare(options.rows, *both) for kind, both in runs.items()})
+                if shares:
+                    side_by_side.append(measure(servers, lambda shares=shares: copy_files(servers, shares, options.rows)))
+        return report(options, {kind: compare(options.rows, *turns) for kind, turns in runs.items()})
