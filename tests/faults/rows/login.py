@@ -117,6 +117,8 @@ def rotated(round):
     site.connect_programs_by(extensions.make_dsn(site.database.dsn, user=LOGIN, passfile=str(password.file), sslmode="verify-full",
                                                  sslrootcert=str(authority.root)))
     round.start(workers=2, aggregators=1)
+    # Who starts with a wrong password ends with 2, as with any wrong setting; the promise is for who was connected before.
+    wait_until(lambda: all("connected to Postgres" in program.log() for program in site.programs), 60, "every program to be connected")
     with round.flow(rate=300):
         for number in range(round.count):
             round.recovered()
