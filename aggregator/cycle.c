@@ -212,8 +212,10 @@ static bool was_missed(struct run *run, const struct work_batch *batch)
 static bool read_rows(struct run *run, struct error *err)
 {
     struct cycle *cycle = run->cycle;
-    if (!deltas_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, &cycle->months, err))
+    if (!cycle->ignores_deltas && !deltas_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, &cycle->months, err)) {
+        cycle->ignores_deltas = strncmp(err->sqlstate, "XX", 2) == 0;
         return false;
+    }
     for (size_t i = 0; i < cycle->months.count; i++) {
         struct month *month = &cycle->months.months[i];
         if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day,

@@ -37,6 +37,7 @@ struct cycle {
     int64_t rebuild_us; /* time for rebuilds; one is always done */
     bool is_urgent;     /* days do not rest between rebuilds */
     uint64_t number;
+    bool ignores_deltas;   /* their table is damaged: every batch is read from its rows */
     bool is_busy;         /* the last cycle took batches in: the next begins its transaction without asking whether there is work */
     int32_t filled_to;    /* days up to here have their row in tallymill.days; 0: not known */
     bool has_left_folded; /* planted bug only */
@@ -53,9 +54,9 @@ enum cycle_step {
 };
 
 struct cycle_report {
-    bool did_run;    /* a transaction committed */
-    bool has_more;   /* do not sleep: batches wait that could be taken now */
-    bool is_settled; /* nothing waits: no batch, no day */
+    bool did_run;           /* a transaction committed */
+    bool has_more;          /* do not sleep: batches wait that could be taken now */
+    bool is_settled;        /* nothing waits: no batch, no day */
     size_t waiting_batches; /* known and not taken */
     size_t batches, events, statistics, rebuilt, closed, loaded_days, waiting_days;
     int64_t took_us;

@@ -48,15 +48,30 @@ static bool number_name(struct reading *reading, const struct delta_event *event
     return true;
 }
 
+static bool is_other_day(void *day, int32_t other)
+{
+    return other != *(const int32_t *)day;
+}
+
+static bool names_day(const struct worklist *list, const struct work_batch *batch, int32_t day)
+{
+    return !worklist_each_day(list, batch, is_other_day, &day);
+}
+
+/* The day of the event at hand. *is_whole false: the ledger does not know it of this batch, or its month is not attached. */
+static bool find_day(struct reading *reading, const struct work_batch *batch, int32_t day, bool *is_whole, struct error *err)
+{
+    *is_whole = true;
+    if (reading->day && reading->day->number == day)
+        return true;
+    *is_whole = names_day(reading->list, batch, day) && months_is_attached(reading->months, day);
+    if (*is_whole)
+        reading->day = shelf_get(reading->shelf, day, err);
+    return !*is_whole || reading->day;
+}
+
 static bool take_event(struct reading *reading, const struct delta_event *event, uint32_t batch, struct error *err)
 {
-    if (!reading->day || reading->day->number != event->day) {
-        if (!months_is_attached(reading->months, event->day))
-            return true; /* the batch will be found broken */
-        reading->day = shelf_get(reading->shelf, event->day, err);
-        if (!reading->day)
-            return false;
-    }
     struct intake_row taken = {.day = reading->day, .batch = batch};
     if (!taken.day->sets)
         return intake_put_note(reading->intake, &taken, err);
@@ -84,12 +99,16 @@ static bool take_events(struct reading *reading, struct work_batch *batch, const
     const uint32_t number = (uint32_t)(batch - reading->list->batches);
     struct delta_reader delta;
     struct delta_event event = {0};
+    reading->day = NULL;
+    reading->named = NULL;
     *is_whole = delta_open(&delta, bytes->bytes, bytes->length) && delta.rows == batch->expected_rows;
-    for (uint32_t count = 0; *is_whole; count++) { /* ends: with the delta */
+    while (*is_whole) { /* ends: with the delta */
         enum delta_outcome outcome = delta_next(&delta, &event);
         if (outcome == DELTA_END)
             return true;
-        *is_whole = outcome == DELTA_EVENT && count < delta.rows;
+        *is_whole = outcome == DELTA_EVENT;
+        if (*is_whole && !find_day(reading, batch, event.day, is_whole, err))
+            return false;
         if (*is_whole && !take_event(reading, &event, number, err))
             return false;
     }
@@ -106,7 +125,6 @@ static bool take_delta(void *context, const struct copy_tuple *tuple, struct err
     if (!batch || batch->state != WORK_CHOSEN || batch->has_delta)
         return true;
     batch->has_delta = true;
-    reading->named = NULL;
     if (!take_events(reading, batch, &tuple->fields[1], &batch->is_read, err))
         return false;
     if (batch->is_read)
@@ -116,16 +134,27 @@ static bool take_delta(void *context, const struct copy_tuple *tuple, struct err
     return true;
 }
 
-/* The ids of the batches of which `has_one` is true, as an array literal; NULL: there are none, or (err is set) no memory. */
-static const char *list_ids(const struct worklist *list,
-                            bool (*has_one)(const struct worklist *list, const struct work_batch *batch, int32_t day), int32_t day,
-                            struct array_text *ids, struct error *err)
+enum which { MAY_HAVE_ONE, DONE_WITH, WAITS_WITH_DAY };
+
+static bool is_one_of(enum which which, const struct worklist *list, const struct work_batch *batch, int32_t day)
+{
+    const bool is_large_enough = batch->first_id == batch->last_id && batch->expected_rows >= DELTA_LEAST_ROWS;
+    switch (which) {
+    case MAY_HAVE_ONE: return batch->state == WORK_CHOSEN && is_large_enough;
+    case DONE_WITH: return batch->state == WORK_TAKEN && batch->has_delta;
+    case WAITS_WITH_DAY: return batch->state != WORK_TAKEN && is_large_enough && names_day(list, batch, day);
+    }
+    return false;
+}
+
+/* Their ids as an array literal; NULL: there are none, or (err is set) no memory. */
+static const char *list_ids(const struct worklist *list, enum which which, int32_t day, struct array_text *ids, struct error *err)
 {
     bool is_any = false;
     error_clear(err);
     array_text_begin(ids);
     for (uint32_t i = 0; i < list->batch_count; i++) {
-        if (!has_one(list, &list->batches[i], day))
+        if (!is_one_of(which, list, &list->batches[i], day))
             continue;
         array_text_add_int64(ids, list->batches[i].first_id);
         is_any = true;
@@ -138,36 +167,13 @@ static const char *list_ids(const struct worklist *list,
     return text;
 }
 
-static bool may_have_delta(const struct worklist *list, const struct work_batch *batch, int32_t day)
-{
-    (void)list, (void)day;
-    return batch->state == WORK_CHOSEN && batch->first_id == batch->last_id && batch->expected_rows >= DELTA_LEAST_ROWS;
-}
-
-static bool is_done_with(const struct worklist *list, const struct work_batch *batch, int32_t day)
-{
-    (void)list, (void)day;
-    return batch->state == WORK_TAKEN && batch->has_delta;
-}
-
-static bool is_other_day(void *day, int32_t other)
-{
-    return other != *(const int32_t *)day;
-}
-
-static bool waits_with(const struct worklist *list, const struct work_batch *batch, int32_t day)
-{
-    return batch->state != WORK_TAKEN && batch->expected_rows >= DELTA_LEAST_ROWS &&
-           !worklist_each_day(list, batch, is_other_day, &day);
-}
-
 bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf,
                  const struct months *months, struct error *err)
 {
     static const char format[] = "COPY (SELECT * FROM tallymill.read_deltas('%s')) TO STDOUT (FORMAT binary)";
     struct reading reading = {.intake = intake, .list = list, .shelf = shelf, .months = months};
     struct array_text ids = {0};
-    const char *text = list_ids(list, may_have_delta, 0, &ids, err);
+    const char *text = list_ids(list, MAY_HAVE_ONE, 0, &ids, err);
     bool succeeded = err->kind == ERROR_NONE;
     if (text) {
         const size_t room = sizeof format + strlen(text);
@@ -183,12 +189,10 @@ bool deltas_read(struct intake *intake, struct session *session, struct worklist
     return succeeded;
 }
 
-static bool drop(struct session *session, const struct worklist *list,
-                 bool (*has_one)(const struct worklist *list, const struct work_batch *batch, int32_t day), int32_t day,
-                 struct error *err)
+static bool drop(struct session *session, const struct worklist *list, enum which which, int32_t day, struct error *err)
 {
     struct array_text ids = {0};
-    const char *const values[] = {list_ids(list, has_one, day, &ids, err)};
+    const char *const values[] = {list_ids(list, which, day, &ids, err)};
     bool succeeded =
         values[0] ? session_do(session, "SELECT tallymill.drop_deltas($1::bigint[])", 1, values, err) : err->kind == ERROR_NONE;
     array_text_free(&ids);
@@ -197,10 +201,10 @@ static bool drop(struct session *session, const struct worklist *list,
 
 bool deltas_drop(struct session *session, const struct worklist *list, struct error *err)
 {
-    return drop(session, list, is_done_with, 0, err);
+    return drop(session, list, DONE_WITH, 0, err);
 }
 
 bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err)
 {
-    return list->taken_count == list->batch_count || drop(session, list, waits_with, day, err);
+    return list->taken_count == list->batch_count || drop(session, list, WAITS_WITH_DAY, day, err);
 }

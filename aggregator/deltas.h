@@ -23,8 +23,8 @@ bool deltas_read(struct intake *intake, struct session *session, struct worklist
 /* Deletes those of the batches that are taken. */
 bool deltas_drop(struct session *session, const struct worklist *list, struct error *err);
 
-/* Deletes those of the batches that wait and name this day, which was rebuilt without them: whoever asked for that may have changed
- * their rows by hand, so that the rows must be read. */
+/* Deletes those of the batches that wait and name this day, which was rebuilt without them. A rebuild may have been asked for
+ * because rows were changed by hand (another reason may stand first), also rows of these batches: so they must be read. */
 bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err);
 
 #endif

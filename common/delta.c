@@ -20,7 +20,7 @@
 #include "uuid.h"
 #include "wire.h"
 
-enum { VERSION = 1, HEADER_BYTES = 5, BYTES_PER_ROW = 48, SLOTS = 2 * DELTA_NAMES };
+enum { VERSION = 1, HEADER_BYTES = 9, CHECK_BYTES = 8, BYTES_PER_ROW = 80, SLOTS = 2 * DELTA_NAMES };
 
 enum flag { NAME_IS_NEW = 1, DAY_IS_NEW = 2, SESSION_IS_UUID = 4, SESSION_IS_TEXT = 8, HAS_USER = 16, ALL_FLAGS = 31 };
 
@@ -29,7 +29,7 @@ enum { MOST_ENTRY_BYTES = 1 + 2 + WIRE_EVENT_NAME_BYTES + 5 + 1 + WIRE_SESSION_I
 
 bool delta_init(struct delta *delta, int max_rows, struct error *err)
 {
-    size_t capacity = HEADER_BYTES + MOST_ENTRY_BYTES + (size_t)max_rows * BYTES_PER_ROW;
+    size_t capacity = HEADER_BYTES + MOST_ENTRY_BYTES + CHECK_BYTES + (size_t)max_rows * BYTES_PER_ROW;
     if (capacity > DELTA_MOST_BYTES)
         capacity = DELTA_MOST_BYTES;
     *delta = (struct delta){.bytes = malloc(capacity), .capacity = capacity};
@@ -48,10 +48,19 @@ void delta_free(struct delta *delta)
 void delta_reset(struct delta *delta)
 {
     delta->used = HEADER_BYTES;
-    delta->rows = 0;
+    delta->rows = delta->entries = 0;
     delta->is_unfit = false;
     delta->name_count = delta->day_count = delta->last_day = 0;
     memset(delta->slots, 0, sizeof delta->slots);
+}
+
+/* Of names. Others are UTF-8 as well, but telling so here for hardly an event is not worth it: the rows are read. */
+static bool is_ascii(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\0' || (unsigned char)text[i] > 127)
+            return false;
+    return true;
 }
 
 static uint8_t *put_bytes(uint8_t *out, const void *bytes, size_t length)
@@ -72,7 +81,8 @@ static uint8_t *put_name(struct delta *delta, uint8_t *out, uint8_t *flags, cons
         }
         slot = (slot + 1) % SLOTS;
     }
-    if (delta->name_count == DELTA_NAMES || event->name_length > WIRE_EVENT_NAME_BYTES)
+    if (delta->name_count == DELTA_NAMES || event->name_length > WIRE_EVENT_NAME_BYTES ||
+        !is_ascii(event->name, event->name_length))
         return NULL;
     *flags |= NAME_IS_NEW;
     *out++ = (uint8_t)delta->name_count;
@@ -117,7 +127,7 @@ static uint8_t *put_session(uint8_t *out, uint8_t *flags, const struct delta_eve
 
 static bool put_entry(struct delta *delta, const struct delta_event *event)
 {
-    if (delta->capacity - delta->used < MOST_ENTRY_BYTES)
+    if (delta->capacity - delta->used < MOST_ENTRY_BYTES + CHECK_BYTES)
         return false;
     uint8_t *begin = delta->bytes + delta->used, flags = 0;
     uint8_t *out = put_name(delta, begin + 1, &flags, event);
@@ -134,6 +144,7 @@ static bool put_entry(struct delta *delta, const struct delta_event *event)
     }
     *begin = flags;
     delta->used = (size_t)(out - delta->bytes);
+    delta->entries++;
     return true;
 }
 
@@ -153,10 +164,13 @@ const uint8_t *delta_finish(struct delta *delta, size_t *length)
 {
     if (delta->is_unfit)
         return NULL;
-    const uint32_t rows = htobe32(delta->rows);
+    const uint32_t rows = htobe32(delta->rows), entries = htobe32(delta->entries);
     delta->bytes[0] = VERSION;
     memcpy(delta->bytes + 1, &rows, sizeof rows);
-    *length = delta->used;
+    memcpy(delta->bytes + 5, &entries, sizeof entries);
+    const uint64_t check = htobe64(XXH3_64bits(delta->bytes, delta->used));
+    memcpy(delta->bytes + delta->used, &check, sizeof check);
+    *length = delta->used + CHECK_BYTES;
     return delta->bytes;
 }
 
@@ -177,23 +191,38 @@ static const uint8_t *take(struct delta_reader *reader, size_t length)
     return bytes;
 }
 
+static uint32_t read_32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+    return be32toh(value);
+}
+
+static uint64_t read_64(const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return be64toh(value);
+}
+
 bool delta_open(struct delta_reader *reader, const void *bytes, size_t length)
 {
-    *reader = (struct delta_reader){.next = bytes, .end = (const uint8_t *)bytes + length};
-    const uint8_t *header = take(reader, HEADER_BYTES);
-    if (!header || header[0] != VERSION)
+    *reader = (struct delta_reader){.next = bytes};
+    if (length < HEADER_BYTES + CHECK_BYTES)
         return false;
-    uint32_t rows;
-    memcpy(&rows, header + 1, sizeof rows);
-    reader->rows = be32toh(rows);
-    return true;
+    reader->end = reader->next + length - CHECK_BYTES;
+    const uint8_t *header = take(reader, HEADER_BYTES);
+    reader->rows = read_32(header + 1);
+    reader->entries = read_32(header + 5);
+    return header[0] == VERSION && reader->entries <= reader->rows &&
+           XXH3_64bits(bytes, length - CHECK_BYTES) == read_64(reader->end);
 }
 
 static bool define_name(struct delta_reader *reader, unsigned number)
 {
     const uint8_t *length = take(reader, 1);
     const uint8_t *text = length ? take(reader, *length) : NULL;
-    if (!text || number != reader->name_count || number == DELTA_NAMES)
+    if (!text || number != reader->name_count || number == DELTA_NAMES || !is_ascii((const char *)text, *length))
         return false;
     reader->names[number].text = (const char *)text;
     reader->names[number].length = *length;
@@ -206,9 +235,7 @@ static bool define_day(struct delta_reader *reader, unsigned number)
     const uint8_t *bytes = take(reader, 4);
     if (!bytes || number != reader->day_count || number == DELTA_DAYS)
         return false;
-    uint32_t day;
-    memcpy(&day, bytes, sizeof day);
-    reader->days[number] = (int32_t)be32toh(day);
+    reader->days[number] = (int32_t)read_32(bytes);
     reader->day_count++;
     return true;
 }
@@ -253,16 +280,16 @@ static bool read_user(struct delta_reader *reader, uint8_t flags, struct delta_e
     const uint8_t *bytes = event->has_user ? take(reader, 8) : NULL;
     if (!bytes)
         return !event->has_user;
-    uint64_t user;
-    memcpy(&user, bytes, sizeof user);
-    event->user = be64toh(user);
+    event->user = read_64(bytes);
     return true;
 }
 
 enum delta_outcome delta_next(struct delta_reader *reader, struct delta_event *event)
 {
     if (left(reader) == 0)
-        return DELTA_END;
+        return reader->entries == 0 ? DELTA_END : DELTA_DAMAGED;
+    if (reader->entries-- == 0)
+        return DELTA_DAMAGED;
     const uint8_t flags = *take(reader, 1);
     if (flags > ALL_FLAGS || (flags & SESSION_IS_UUID && flags & SESSION_IS_TEXT))
         return DELTA_DAMAGED;

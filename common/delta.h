@@ -1,12 +1,22 @@
 /* delta.h - what the events of one batch add to the daily statistics, as bytes: the worker writes them in the batch's transaction,
  * the aggregator takes them in, and need not read the rows back.
  *
- * Only a shortcut: everything in a delta is in the rows too, so one that is missing, too large or damaged costs a read of the rows
- * and nothing else. The format is between our own programs and carries a version; numbers are in network order:
+ * Only a shortcut: everything in a delta is in the rows too, and where there is none the rows are read. There is none where
+ *   - the batch has fewer than DELTA_LEAST_ROWS rows, or some of them were stored before;
+ *   - it has more than DELTA_NAMES names, DELTA_DAYS days or DELTA_MOST_BYTES bytes, or a name that is not ASCII;
+ *   - an older worker wrote it, or the server went down since (the table is unlogged), or the table is large because nobody empties
+ * it;
+ *   - a trigger on the events may change the rows, or the events are distributed by Citus, where they become visible after the
+ * ledger;
+ *   - a day of the batch was rebuilt while the batch waited;
+ *   - writing it failed: then that worker leaves none for its next 100 batches.
  *
- *     version (1 byte), rows of the batch (4), then one entry for each row that is not internal:
+ * The format is between our own programs and carries a version; numbers are in network order:
+ *
+ *     version (1 byte), rows of the batch (4), entries (4), then an entry for each row that is not internal:
  *     flags (1), number of the name (1) [, where new: length (1), name], number of the day (1) [, where new: days since 1970 (4)]
  *     [, session: 16 bytes of a canonical UUID, or length (1) and text] [, user (8)]
+ *     last XXH3-64 of all that (8)
  *
  * About 27 bytes an event. Pure: no I/O, and no allocation after delta_init(). One thread.
  */
@@ -20,7 +30,7 @@
 struct error;
 
 /* DELTA_LEAST_ROWS: below, writing and reading a delta costs Postgres more than reading the rows back. */
-enum { DELTA_NAMES = 64, DELTA_DAYS = 64, DELTA_MOST_BYTES = 1 << 20, DELTA_LEAST_ROWS = 64 };
+enum { DELTA_NAMES = 64, DELTA_DAYS = 64, DELTA_MOST_BYTES = 2 << 20, DELTA_LEAST_ROWS = 64 };
 
 struct delta_event {
     int32_t day;         /* UTC, since 1970-01-01 */
@@ -36,7 +46,7 @@ struct delta_event {
 struct delta {
     uint8_t *bytes;
     size_t used, capacity;
-    uint32_t rows;
+    uint32_t rows, entries;
     bool is_unfit; /* too many names, days or bytes: the rows must be read */
     unsigned name_count, day_count, last_day;
     struct delta_name {
@@ -63,7 +73,8 @@ const uint8_t *delta_finish(struct delta *delta, size_t *length);
 
 struct delta_reader {
     const uint8_t *next, *end;
-    uint32_t rows; /* of the batch, internal ones included */
+    uint32_t rows;    /* of the batch, internal ones included */
+    uint32_t entries; /* still to come */
     unsigned name_count, day_count;
     struct {
         const char *text;
@@ -72,7 +83,7 @@ struct delta_reader {
     int32_t days[DELTA_DAYS];
 };
 
-/* False: not a delta of this version. The bytes are borrowed. */
+/* False: damaged, or of another version. The bytes are borrowed. */
 bool delta_open(struct delta_reader *reader, const void *bytes, size_t length);
 
 enum delta_outcome { DELTA_EVENT, DELTA_END, DELTA_DAMAGED };

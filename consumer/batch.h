@@ -113,8 +113,7 @@ bool batch_drop(struct batch *batch, int32_t topic_partition);
 bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
 void batch_compact(struct batch *batch);
 
-/* What its rows add to the daily statistics; NULL: nothing that is worth sending, or rows that were stored before. Valid until the
- * batch changes. */
+/* What its rows add to the daily statistics; NULL: no delta (common/delta.h says when). Valid until the batch changes. */
 const uint8_t *batch_delta(struct batch *batch, size_t *length);
 
 /* Writes the batch id into every tuple. */

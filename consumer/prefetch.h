@@ -8,7 +8,7 @@
  *   1/512  a fetch of one topic partition (128 KiB)
  *   1/32   an answer of a broker, whatever the number of topic partitions (2 MiB)
  *   1/16   each of the two batches' tuples, and as much again for its messages (4 MiB and 4 MiB: 10,000 events)
- *   the rest: overhead of messages, libpq's buffers, the programs themselves
+ *   the rest: overhead of messages, the batches' deltas (27 bytes an event, 2 MiB at most), libpq's buffers, the programs themselves
  *
  * None of it depends on the number of topic partitions, so that no rebalance changes it: the queue's limit holds for the consumer's one queue, however
  * many feed it (librdkafka's CONFIGURATION.md), and what may be under way beyond it is one answer a broker, which the broker itself cuts at fetch.max.bytes

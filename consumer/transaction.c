@@ -33,7 +33,7 @@ static const char begin_sql[] =
 static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
-enum { CHUNK_BYTES = 64 * 1024 };
+enum { CHUNK_BYTES = 64 * 1024, BATCHES_WITHOUT_DELTA = 100 };
 #define DEADLINE_US (INT64_C(600) * 1000000)
 
 enum step {
@@ -57,8 +57,9 @@ struct transaction {
     enum step step;
     bool on_conflict;
     bool wants_write;
-    bool committed; /* COMMIT was answered with COMMIT */
-    bool broken;    /* the connection is lost or out of step */
+    bool committed;    /* COMMIT was answered with COMMIT */
+    bool broken;       /* the connection is lost or out of step */
+    int without_delta; /* so many batches, because one could not be written */
     int64_t batch_id;
     int backend_pid;
     size_t sent;   /* bytes of the batch given to libpq */
@@ -147,6 +148,11 @@ static void fail(struct transaction *transaction, const PGresult *result)
     copy_field(transaction->table, sizeof transaction->table, result, PG_DIAG_TABLE_NAME);
     copy_field(transaction->constraint, sizeof transaction->constraint, result, PG_DIAG_CONSTRAINT_NAME);
     transaction->guessed_row = refused_guess_row(result);
+    if (transaction->step == STEP_DELTA) { /* no fault of the batch's */
+        transaction->error.kind = ERROR_RETRY;
+        transaction->error.sqlstate[0] = '\0';
+        transaction->without_delta = BATCHES_WITHOUT_DELTA;
+    }
 }
 
 static void break_off(struct transaction *transaction, const char *doing)
@@ -202,7 +208,7 @@ static void go_on_after_rows(struct transaction *transaction)
     FAILPOINT("copy_done");
     size_t length;
     const uint8_t *delta = batch_delta(transaction->batch, &length);
-    if (!delta) {
+    if (!delta || transaction->without_delta > 0) {
         go_on_after_delta(transaction);
         return;
     }
@@ -458,6 +464,8 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     error_clear(&transaction->error);
     transaction->detail[0] = transaction->table[0] = transaction->constraint[0] = '\0';
     transaction->guessed_row = -1;
+    if (transaction->without_delta > 0)
+        transaction->without_delta--;
     for (int i = 0; i < batch->range_count; i++)
         batch->ranges[i].conflicts = 0;
     if (planted_bug("position_before_rows"))

@@ -1,7 +1,7 @@
 /* transaction.h - the transaction of one batch, as a state machine over a non-blocking connection.
  *
- *   BEGIN; nextval; COPY analytics_events (or INSERT ... ON CONFLICT) [; SELECT add_delta] [; COPY dead_letters] ; SELECT
- * commit_batch(...); COMMIT
+ *   BEGIN; nextval; COPY analytics_events (or INSERT ... ON CONFLICT)
+ *   [; SELECT add_delta(...)] [; COPY dead_letters] ; SELECT commit_batch(...); COMMIT
  *
  * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the
  * fence comes last; the rows that COPY reports must be as many as the batch has; any answer to the last message but COMMIT or an

@@ -9,6 +9,7 @@ import struct
 import uuid
 
 import psycopg2
+import xxhash
 
 TOPIC = "bench"
 TODAY_ROWS = 50_000
@@ -47,11 +48,12 @@ def delta_of(rows):
         if is_internal:
             continue
         is_new_name, is_new_day = name not in names, day not in days
-        entries.append(bytes([is_new_name | is_new_day << 1 | 4 | (user is not None) << 4, names.setdefault(name, len(names))])
-                       + (bytes([len(name)]) + name.encode() if is_new_name else b"")
+        entries.append(bytes([is_new_name | is_new_day << 1 | (session is not None) << 2 | (user is not None) << 4, names.setdefault(name, len(names))])
+                       + (bytes([len(name)]) + name.encode("latin-1") if is_new_name else b"")
                        + bytes([days.setdefault(day, len(days))]) + (struct.pack(">i", day) if is_new_day else b"")
-                       + uuid.UUID(session).bytes + (struct.pack(">q", user) if user is not None else b""))
-    return struct.pack(">BI", 1, len(rows)) + b"".join(entries)
+                       + (uuid.UUID(session).bytes if session else b"") + (struct.pack(">q", user) if user is not None else b""))
+    made = struct.pack(">BII", 1, len(rows), len(entries)) + b"".join(entries)
+    return made + xxhash.xxh3_64_digest(made)
 
 
 class Writer:

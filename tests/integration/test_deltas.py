@@ -1,11 +1,16 @@
 """Deltas: what a worker leaves beside its rows is what the aggregator takes in, is gone afterwards, and can be missing or wrong without harm."""
 
+import datetime
 import time
+import uuid
 
 import pytest
 
+from bench.statistics_rows import delta_of
+
 from .harness.publisher import event, events
 from .harness.waiting import wait_until
+from .test_aggregator import Writer
 
 TOTAL = "SELECT coalesce(sum(event_count), 0) FROM analytics_daily_stats"
 ROWS = "SELECT count(*) FROM analytics_events WHERE NOT is_internal"
@@ -35,24 +40,39 @@ def test_a_batch_is_taken_in_from_its_delta_which_is_gone_afterwards(site):
 
 
 def test_what_the_delta_says_is_believed_until_the_day_is_rebuilt(site):
-    """A delta with other names than the rows shows in the statistics: they did come from it."""
-    aggregator = site.aggregator("--set", "aggregator.interval=3s")
-    site.send([event("login", session_id="s", user_id=1) for _ in range(100)])
-    site.drain()
+    """A delta with another name than its rows have, under a right hash, shows in the statistics: they did come from it."""
+    site.aggregator()
+    writer, now, session = Writer(site.database.dsn), datetime.datetime.now(datetime.timezone.utc), str(uuid.UUID(int=7))
+    writer.batch([(0, "login", session, 1, False, now)] * 100)
     site.wait_until_folded()
-    site.database.run("""CREATE FUNCTION public.rename() RETURNS trigger LANGUAGE plpgsql AS $$
-                         BEGIN NEW.delta := decode(replace(encode(NEW.delta, 'hex'), encode('login', 'hex'), encode('logon', 'hex')), 'hex'); RETURN NEW; END $$;
-                         CREATE TRIGGER rename BEFORE INSERT ON tallymill.deltas FOR EACH ROW EXECUTE FUNCTION public.rename()""")
-    site.send([event("login", session_id="s", user_id=2) for _ in range(100)])
-    site.drain()
+    batch = writer.begin_batch([(0, "login", session, 1, False, now)] * 100)
+    made = delta_of([("logon", session, 1, False, now.toordinal() - datetime.date(1970, 1, 1).toordinal())] * 100)
+    writer.cursor.execute("SELECT tallymill.add_delta(%s, %s)", (batch, made))
+    writer.connection.commit()
     site.wait_until_folded()
-    counts = dict(site.database.rows("SELECT event_name, event_count FROM analytics_daily_stats"))
-    assert counts == {"login": 100, "logon": 100}, aggregator.log()
-    day = site.database.value("SELECT min(day)::text FROM tallymill.days WHERE day = (now() AT TIME ZONE 'UTC')::date")
-    assert site.tallymill("rebuild", day).code == 0
+    counts = "SELECT event_name, event_count, unique_sessions FROM analytics_daily_stats ORDER BY 1"
+    assert site.database.rows(counts) == [("login", 100, 1), ("logon", 100, 1)]
+    assert site.tallymill("rebuild", str(now.date())).code == 0
+    wait_until(lambda: site.database.rows(counts) == [("login", 200, 1)], 30, "the day's rebuild")
+
+
+@pytest.mark.parametrize("made", [
+    [("b\0d", str(uuid.UUID(int=7)), 1, False, 0)], [("b\xff", str(uuid.UUID(int=7)), 1, False, 0)],
+    [("login", str(uuid.UUID(int=7)), 1, False, 40 * 365)]], ids=["a NUL", "no UTF-8", "a day that the ledger does not name"])
+def test_a_delta_of_somebody_who_means_harm_stops_nothing(site, made):
+    """A login that may store batches may write any delta, under a right hash."""
+    aggregator = site.aggregator()
+    writer, now = Writer(site.database.dsn), datetime.datetime.now(datetime.timezone.utc)
+    today = now.toordinal() - datetime.date(1970, 1, 1).toordinal()
+    writer.batch([(0, "login", None, 1, False, now)] * 100)
     site.wait_until_folded()
-    assert dict(site.database.rows("SELECT event_name, event_count FROM analytics_daily_stats")) == {"login": 200}
-    site.assert_holds()
+    batch = writer.begin_batch([(0, "login", None, 1, False, now)] * 100)
+    writer.cursor.execute("SELECT tallymill.add_delta(%s, %s)",
+                          (batch, delta_of([(*made[0][:4], made[0][4] or today)] * 100)))
+    writer.connection.commit()
+    site.wait_until_folded()
+    assert site.database.rows("SELECT event_name, event_count FROM analytics_daily_stats") == [("login", 200)]
+    assert UNREAD in aggregator.log()
 
 
 @pytest.mark.parametrize("damage", [
@@ -110,16 +130,30 @@ def test_rows_changed_by_hand_before_their_batch_was_taken_in_are_not_counted_fr
     assert site.database.rows("SELECT event_count, unique_sessions, unique_users FROM analytics_daily_stats") == [(99, 99, 99)] * 2
 
 
-def test_where_a_trigger_may_change_the_rows_they_are_read(make_site):
+@pytest.mark.parametrize("trigger", [
+    "BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION public.anonymize()",
+    "AFTER INSERT ON analytics_events FOR EACH STATEMENT EXECUTE FUNCTION public.anonymize_all()"], ids=["before", "after"])
+def test_where_a_trigger_may_change_the_rows_they_are_read(make_site, trigger):
     site = make_site()
     site.fold()     # makes the months
     site.database.run("""CREATE FUNCTION public.anonymize() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.session_id := 'somebody'; RETURN NEW; END $$;
-                         CREATE TRIGGER anonymize BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION public.anonymize()""")
+                         CREATE FUNCTION public.anonymize_all() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                         UPDATE analytics_events SET session_id = 'somebody'; RETURN NULL; END $$;"""
+                      f"CREATE TRIGGER anonymize {trigger}")
     site.aggregator()
     site.send([event("login", session_id=f"s{number}") for number in range(200)])
     site.drain()
     site.wait_until_folded()
     assert site.database.rows("SELECT sum(event_count), max(unique_sessions) FROM analytics_daily_stats") == [(200, 1)]
+
+
+def test_a_worker_whose_delta_is_refused_stores_its_batches_without(site):
+    site.database.run("ALTER TABLE tallymill.deltas ADD CHECK (batch_id < 0)")
+    site.send(events(1000, seed=6))
+    worker = site.drain()
+    assert site.outcomes() == (1000, 0, 0, 0) and "batch not stored, trying again" in worker.log()
+    site.fold()
+    site.assert_holds()
 
 
 def test_deltas_die_with_the_server_and_the_rows_are_read(make_site):
@@ -151,4 +185,5 @@ def test_a_table_that_nobody_empties_stops_growing_and_costs_nothing_else(site):
     site.aggregator()
     site.wait_until_folded()
     site.assert_holds()
-    wait_until(lambda: site.database.value(DELTAS) == 0, 30, "the hourly merge to drop what no batch waits for")
+    wait_until(lambda: site.database.value(DELTAS) == 0, 30, "the hourly merge to empty it")
+    assert site.database.value("SELECT pg_table_size('tallymill.deltas')") < 1 << 20
