@@ -55,12 +55,23 @@ def read_topic(bootstrap, topic):
         consumer.close()
 
 
+def watermarks(consumer, topic, number):
+    """(low, end) of a topic partition. A leader that has just been chosen may not know it yet: asked again, for as long as a stall may take."""
+    deadline = time.monotonic() + STALL_SECONDS
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
+        except confluent_kafka.KafkaException as refused:
+            if refused.args[0].code() not in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
 def _read(consumer, topic):
     found = consumer.list_topics(topic, timeout=30).topics[topic]
     if found.error is not None or not found.partitions:
         raise RuntimeError(f"topic {topic}: {found.error or 'has no partitions'}")
-    marks = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
-             for number in found.partitions}
+    marks = {number: watermarks(consumer, topic, number) for number in found.partitions}
     logs = {number: PartitionLog(low, low) for number, (low, _) in marks.items()}
     consumer.assign([TopicPartition(topic, number, low) for number, (low, _) in marks.items()])
     unread = set(marks)

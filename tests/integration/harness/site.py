@@ -14,6 +14,7 @@ from confluent_kafka.admin import NewPartitions
 from psycopg2 import extensions
 
 from checker.check import check_system
+from checker.topic_log import watermarks
 
 from .database import Database
 from .program import Program, binary, environment, run
@@ -143,8 +144,7 @@ class Site:
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.stack.bootstrap, "group.id": "ends"})
         try:
             numbers = consumer.list_topics(self.topic, timeout=30).topics[self.topic].partitions
-            return {number: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(self.topic, number), timeout=30)[1]
-                    for number in numbers}
+            return {number: watermarks(consumer, self.topic, number)[1] for number in numbers}
         finally:
             consumer.close()
 
