@@ -165,6 +165,16 @@ static int read_all(const uint8_t *bytes, size_t length)
     return outcome == DELTA_END && text >= -1000000 ? events : -1;
 }
 
+/* Two entries with all that an entry may hold. */
+static void add_pair(void)
+{
+    struct delta_event first = event_of(20000, "login", "0198f3a2-7c41-7def-8123-456789abcdef");
+    struct delta_event second = event_of(20001, "logout", "s");
+    second.has_user = true;
+    delta_add(&delta, &first);
+    delta_add(&delta, &second);
+}
+
 /* Makes the hash right again, as somebody would who means harm. */
 static void sign(uint8_t *bytes, size_t length)
 {
@@ -174,11 +184,7 @@ static void sign(uint8_t *bytes, size_t length)
 
 Test(delta, of_anything_under_a_right_hash_is_never_read_beyond_its_end)
 {
-    struct delta_event first = event_of(20000, "login", "0198f3a2-7c41-7def-8123-456789abcdef"),
-                       second = event_of(20001, "logout", "s");
-    second.has_user = true;
-    delta_add(&delta, &first);
-    delta_add(&delta, &second);
+    add_pair();
     size_t length;
     const uint8_t *bytes = delta_finish(&delta, &length);
     uint8_t changed[512];
@@ -206,13 +212,8 @@ Test(delta, with_a_name_that_is_not_ascii_is_unfit)
 
 Test(delta, cut_or_with_a_flipped_bit_is_damaged)
 {
-    struct delta_event first = event_of(20000, "login", "0198f3a2-7c41-7def-8123-456789abcdef"),
-                       second = event_of(20001, "logout", "s");
-    second.has_user = true;
-    for (int i = 0; i < 3; i++) {
-        delta_add(&delta, &first);
-        delta_add(&delta, &second);
-    }
+    for (int i = 0; i < 3; i++)
+        add_pair();
     size_t length;
     const uint8_t *bytes = delta_finish(&delta, &length);
     uint8_t changed[512];
