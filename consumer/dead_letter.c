@@ -1,6 +1,7 @@
 /* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. */
 #include "dead_letter.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch.h"
@@ -31,4 +32,18 @@ size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const cha
     else
         end = put_64(put_32(end, 8), (uint64_t)(original->message_ms * 1000 - CLOCK_POSTGRES_EPOCH_US));
     return (size_t)(end - out);
+}
+
+bool dead_letter_send(struct dead_letter_buffer *buffer, PGconn *conn, const struct batch_dead *dead, const char *topic,
+                      int64_t batch_id)
+{
+    const size_t room = dead_letter_room(dead, topic);
+    if (room > buffer->capacity) {
+        uint8_t *bytes = realloc(buffer->bytes, room);
+        if (!bytes)
+            return false;
+        *buffer = (struct dead_letter_buffer){bytes, room};
+    }
+    const size_t length = dead_letter_encode(buffer->bytes, dead, topic, batch_id);
+    return PQputCopyData(conn, (const char *)buffer->bytes, (int)length) == 1;
 }

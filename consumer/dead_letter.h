@@ -2,12 +2,15 @@
 #ifndef TALLYMILL_DEAD_LETTER_H
 #define TALLYMILL_DEAD_LETTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <libpq-fe.h>
+
 struct batch_dead;
 
-#define DEAD_LETTER_COLUMNS \
+#define DEAD_LETTER_COLUMNS                                                                                                        \
     "batch_id, topic, topic_partition, kafka_offset, reason, detail, message_key, message_value, message_time"
 
 /* Bytes that dead_letter_encode may write. */
@@ -15,5 +18,15 @@ size_t dead_letter_room(const struct batch_dead *dead, const char *topic);
 
 /* Returns the bytes written. */
 size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const char *topic, int64_t batch_id);
+
+/* Room for one encoded dead letter, which grows as needed; zeroed at first, its bytes are the caller's to free. */
+struct dead_letter_buffer {
+    uint8_t *bytes;
+    size_t capacity;
+};
+
+/* Encodes one and hands it to libpq, within COPY. False: no memory, or as PQputCopyData. */
+bool dead_letter_send(struct dead_letter_buffer *buffer, PGconn *conn, const struct batch_dead *dead, const char *topic,
+                      int64_t batch_id);
 
 #endif

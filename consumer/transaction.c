@@ -66,8 +66,7 @@ struct transaction {
     int sent_rows; /* for the failpoint */
     int dead_sent;
     int64_t begun_us, moved_us;
-    uint8_t *dead_bytes; /* one encoded dead letter */
-    size_t dead_capacity;
+    struct dead_letter_buffer dead_buffer;
     struct error error; /* of the first failure: ERROR_NONE while all is well */
     char detail[TRANSACTION_DETAIL_BYTES], table[64], constraint[64];
     int guessed_row;
@@ -87,7 +86,7 @@ void transaction_free(struct transaction *transaction)
 {
     if (!transaction)
         return;
-    free(transaction->dead_bytes);
+    free(transaction->dead_buffer.bytes);
     free(transaction);
 }
 
@@ -277,20 +276,6 @@ static void send_rows(struct transaction *transaction, int64_t now_us)
     }
 }
 
-static bool send_dead_letter(struct transaction *transaction, const struct batch_dead *dead)
-{
-    const size_t room = dead_letter_room(dead, transaction->topic);
-    if (room > transaction->dead_capacity) {
-        uint8_t *bytes = realloc(transaction->dead_bytes, room);
-        if (!bytes)
-            return false;
-        transaction->dead_bytes = bytes;
-        transaction->dead_capacity = room;
-    }
-    const size_t length = dead_letter_encode(transaction->dead_bytes, dead, transaction->topic, transaction->batch_id);
-    return PQputCopyData(transaction->conn, (const char *)transaction->dead_bytes, (int)length) == 1;
-}
-
 static void send_dead_letters(struct transaction *transaction, int64_t now_us)
 {
     static const char header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0",
@@ -304,7 +289,8 @@ static void send_dead_letters(struct transaction *transaction, int64_t now_us)
             transaction->step = STEP_DEAD_END;
             return;
         }
-        if (!send_dead_letter(transaction, &transaction->batch->dead[transaction->dead_sent])) {
+        if (!dead_letter_send(&transaction->dead_buffer, transaction->conn, &transaction->batch->dead[transaction->dead_sent],
+                              transaction->topic, transaction->batch_id)) {
             break_off(transaction, "cannot send dead letters to Postgres");
             return;
         }
