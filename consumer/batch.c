@@ -1,8 +1,8 @@
 /* batch.c - rows, dead letters and ranges of one transaction.
  *
  * Invariant: for every range next_offset - first_offset = stored + duplicates + dead_letters + skipped, and stored + dead_letters
- * of all ranges = row_count + dead_count. Repeats inside the batch are found here, by a hash table over (id, created_at), because
- * Postgres would refuse the whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and
+ * of all ranges = row_count + dead_count. Repeats inside the batch are found here (batch_seen), because Postgres would refuse the
+ * whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and
  * rebuilds the table rather than making every walk step over holes.
  */
 #include "batch.h"
@@ -11,13 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL /* 24 bytes of a known length: in place it is a few multiplications */
-#include <xxhash.h>
-
+#include "batch_seen.h"
 #include "error.h"
 #include "transcode.h"
 #include "tuple_delta.h"
-#include "uuid.h"
 
 /* Before each kept message: what is not in its range. */
 struct kept_head {
@@ -154,30 +151,6 @@ static bool add_day(struct batch_range *range, int32_t day, struct error *err)
     return true;
 }
 
-static int seen_row(uint64_t slot)
-{
-    return (int)((uint32_t)slot - 1); /* -1: empty */
-}
-
-/* A slot holds a row's number + 1 and, in the upper half, as much of its hash: a stranger in the way is told by that, without going
- * to its tuple, which is in no near cache any more. */
-static uint64_t *seen_slot(const struct batch *batch, const uint8_t *id, const uint8_t *created_at, uint64_t *mark)
-{
-    uint8_t identity[UUID_BYTES + 8];
-    memcpy(identity, id, UUID_BYTES);
-    memcpy(identity + UUID_BYTES, created_at, 8);
-    const uint64_t hash = XXH3_64bits(identity, sizeof identity);
-    *mark = hash & ~(uint64_t)UINT32_MAX;
-    uint32_t slot = (uint32_t)hash & batch->seen_mask;
-    for (uint64_t met; (met = batch->seen[slot]) != 0; slot = (slot + 1) & batch->seen_mask) {
-        const int row = seen_row(met);
-        if ((met & ~(uint64_t)UINT32_MAX) == *mark && memcmp(batch_row_id(batch, row), id, UUID_BYTES) == 0 &&
-            memcmp(batch_row_created_at(batch, row), created_at, 8) == 0)
-            break;
-    }
-    return &batch->seen[slot];
-}
-
 const uint8_t *batch_row_id(const struct batch *batch, int row)
 {
     return batch->bytes + batch->rows[row].start + TUPLE_ID;
@@ -186,12 +159,6 @@ const uint8_t *batch_row_id(const struct batch *batch, int row)
 const uint8_t *batch_row_created_at(const struct batch *batch, int row)
 {
     return batch->bytes + batch->rows[row].start + TUPLE_CREATED_AT;
-}
-
-int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at)
-{
-    uint64_t mark;
-    return seen_row(*seen_slot(batch, id, created_at, &mark));
 }
 
 /* Bytes of a message: value, key and headers, which are as long as a producer likes. */
@@ -253,26 +220,6 @@ struct original batch_original(const struct batch *batch, int row)
                              head.value_length == NO_BYTES ? 0 : head.value_length};
 }
 
-/* After rows have left or moved: the table from the rows that remain. */
-static void rebuild_seen(struct batch *batch)
-{
-    memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
-    for (int row = 0; row < batch->row_count; row++) {
-        uint64_t mark, *slot = seen_slot(batch, batch_row_id(batch, row), batch_row_created_at(batch, row), &mark);
-        *slot = mark | ((uint32_t)row + 1);
-    }
-}
-
-/* At most half full, and no larger than its rows need: a table that fits the nearest cache. It was allocated for max_rows at once.
- */
-static void make_slots(struct batch *batch)
-{
-    if ((uint32_t)batch->row_count * 2 <= batch->seen_mask)
-        return;
-    batch->seen_mask = batch->seen_mask * 2 + 1;
-    rebuild_seen(batch);
-}
-
 static void add_dead(struct batch *batch, uint32_t range, struct original original, rd_kafka_message_t *message, enum reason reason,
                      const char *detail)
 {
@@ -295,19 +242,24 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
-    make_slots(batch);
-    uint64_t mark, *slot = seen_slot(batch, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT, &mark);
+    seen_make_room(batch);
+    const uint64_t hash = seen_hash(tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
+    seen_prefetch(batch, hash); /* while the message is kept */
+    const size_t kept_before = batch->kept_used;
+    const uint32_t kept = keep(batch, message, message_ms);
+    uint64_t *slot = seen_slot(batch, hash, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
+        batch->kept_used = kept_before;
         range->duplicates++;
         note_anchor(range, message);
         return true;
     }
     if (!add_day(range, event->day, err))
         return false;
-    batch->rows[batch->row_count] = (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length,
-                                                       keep(batch, message, message_ms), range_number, event->day};
+    batch->rows[batch->row_count] =
+        (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length, kept, range_number, event->day};
     tuple_delta_add(&batch->delta, tuple, event->day);
-    *slot = mark | (uint32_t)++batch->row_count;
+    *slot = seen_value(hash, batch->row_count++);
     range->anchor_value = batch->kept + batch->kept_used - message->len;
     range->anchor_length = message->len;
     batch->used += event->length;
@@ -386,7 +338,7 @@ void batch_compact(struct batch *batch)
     }
     batch->row_count = kept;
     batch->used = used;
-    rebuild_seen(batch);
+    seen_rebuild(batch);
 }
 
 bool batch_drop(struct batch *batch, int32_t topic_partition)
@@ -437,11 +389,12 @@ bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char
     return true;
 }
 
-void batch_set_id(struct batch *batch, int64_t batch_id)
+int batch_set_id(struct batch *batch, int row, size_t end, int64_t batch_id)
 {
     const uint64_t value = __builtin_bswap64((uint64_t)batch_id);
-    for (int row = 0; row < batch->row_count; row++)
+    for (; row < batch->row_count && batch->rows[row].start < end; row++)
         memcpy(batch->bytes + batch->rows[row].start + TUPLE_BATCH_ID, &value, sizeof value);
+    return row;
 }
 
 const uint8_t *batch_delta(struct batch *batch, size_t *length)

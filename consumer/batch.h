@@ -116,8 +116,9 @@ void batch_compact(struct batch *batch);
 /* What its rows add to the daily statistics; NULL: no delta (common/delta.h says when). Valid until the batch changes. */
 const uint8_t *batch_delta(struct batch *batch, size_t *length);
 
-/* Writes the batch id into every tuple. */
-void batch_set_id(struct batch *batch, int64_t batch_id);
+/* Writes the batch id into the tuples that begin before `end`, from row number `row` on; returns the number of the row behind them.
+ * In steps, because a tuple that is about to be sent has to come near anyway. */
+int batch_set_id(struct batch *batch, int row, size_t end, int64_t batch_id);
 
 /* The message of row number `row`. */
 struct original batch_original(const struct batch *batch, int row);

@@ -16,11 +16,13 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fetch_wake.h"
 #include "kafka.h"
 #include "leave.h"
 #include "log.h"
 #include "prefetch.h"
 #include "settings.h"
+#include "source_conf.h"
 #include "source_statistics.h"
 #include "start.h"
 
@@ -39,20 +41,10 @@ struct source {
     bool assign_pending, revoke_pending, is_closing, is_paused;
     rd_kafka_resp_err_t callback_error;
     struct source_statistics statistics;
+    struct fetch_wake fetch_wake;
 };
 
 /* ---- opening and closing ---- */
-
-static const struct kafka_forced forced[] = {
-    {"enable.auto.commit", "false"},
-    {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},
-    {"enable.partition.eof", "true"},
-    {"check.crcs", "true"},
-    {"isolation.level", "read_committed"},
-    {"partition.assignment.strategy", "range,roundrobin"},
-    {NULL, NULL},
-};
 
 static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
 
@@ -79,37 +71,10 @@ static int note_statistics(rd_kafka_t *handle, char *json, size_t length, void *
 
 static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *settings, struct error *err)
 {
-    struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
-    const char *instance = settings_text(settings, "consumer.instance");
-    const struct kafka_forced defaults[] = {
-        {"queued.max.messages.kbytes", prefetch.queue_kib},
-        {"fetch.message.max.bytes", prefetch.fetch_bytes},
-        {"fetch.max.bytes", prefetch.answer_bytes},
-        {"queued.min.messages", "100000"},
-        {"fetch.wait.max.ms", "100"},
-        {"session.timeout.ms", "10000"},
-        {"heartbeat.interval.ms", "1000"},
-        {"max.poll.interval.ms", "300000"},
-        {"statistics.interval.ms", *settings_text(settings, "metrics.listen") ? "2000" : NULL},
-        {"client.id", "tallymill-consumer"},
-        {"group.instance.id", *instance ? instance : NULL},
-        {NULL, NULL},
-    };
-    struct kafka_forced usable[sizeof defaults / sizeof *defaults];
-    int count = 0;
-    for (const struct kafka_forced *property = defaults; property->name; property++)
-        if (property->value)
-            usable[count++] = *property;
-    usable[count] = (struct kafka_forced){NULL, NULL};
-    rd_kafka_conf_t *conf = kafka_conf(settings, usable, forced, err);
+    rd_kafka_conf_t *conf = source_conf(settings, err);
     if (!conf)
         return NULL;
-    char why[256];
-    if (rd_kafka_conf_set(conf, "group.id", settings_text(settings, "consumer.group"), why, sizeof why) != RD_KAFKA_CONF_OK) {
-        error_set(err, ERROR_USAGE, "consumer.group: %s", why);
-        rd_kafka_conf_destroy(conf);
-        return NULL;
-    }
+    fetch_wake_init(&source->fetch_wake, prefetch_from_memory(settings_int(settings, "memory.max")).queue_bytes);
     rd_kafka_conf_set_opaque(conf, source);
     rd_kafka_conf_set_rebalance_cb(conf, note_rebalance);
     rd_kafka_conf_set_error_cb(conf, note_error);
@@ -126,26 +91,6 @@ static bool subscribe(struct source *source, struct error *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "subscribing to the topic");
 }
 
-/* The topic's name goes into SQL text and log lines: hold it to Kafka's own alphabet. */
-static bool check_topic_name(const char *topic, struct error *err)
-{
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const size_t length = strlen(topic);
-    if (length > 0 && length <= 249 && strspn(topic, alphabet) == length)
-        return true;
-    return error_set(err, ERROR_USAGE, "topics.events: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'");
-}
-
-static const char *bootstrap_servers(const struct settings *settings)
-{
-    size_t count;
-    const struct kafka_setting *properties = settings_kafka(settings, &count);
-    for (size_t i = count; i-- > 0;)
-        if (strcmp(properties[i].name, "bootstrap.servers") == 0)
-            return properties[i].value;
-    return "(not set)";
-}
-
 struct source *source_open(const struct settings *settings, struct error *err)
 {
     struct source *source = calloc(1, sizeof *source);
@@ -159,7 +104,7 @@ struct source *source_open(const struct settings *settings, struct error *err)
         error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));
         goto out;
     }
-    if (!check_topic_name(source->topic, err))
+    if (!source_check_topic_name(source->topic, err))
         goto out;
     rd_kafka_conf_t *conf = make_conf(source, settings, err);
     source->handle = conf ? kafka_open(RD_KAFKA_CONSUMER, conf, err) : NULL;
@@ -171,7 +116,7 @@ struct source *source_open(const struct settings *settings, struct error *err)
     rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
     int count;
     if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err)) {
-        error_wrap(err, "kafka.bootstrap.servers = %s", bootstrap_servers(settings));
+        error_wrap(err, "kafka.bootstrap.servers = %s", source_bootstrap_servers(settings));
         goto out;
     }
     if (!subscribe(source, err))
@@ -360,14 +305,20 @@ void source_rejoin(struct source *source)
         log_warn_because(&err, "cannot rejoin the group", NULL);
 }
 
-void source_pause(struct source *source, bool pause)
+static rd_kafka_topic_partition_list_t *list_read(const struct source *source)
 {
-    if (source->is_paused == pause)
-        return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
     for (int i = 0; i < source->partition_count; i++)
         if (!source->partitions[i].is_stopped)
             rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition);
+    return list;
+}
+
+void source_pause(struct source *source, bool pause)
+{
+    if (source->is_paused == pause)
+        return;
+    rd_kafka_topic_partition_list_t *list = list_read(source);
     if (pause)
         rd_kafka_pause_partitions(source->handle, list);
     else
@@ -448,6 +399,13 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
     return SOURCE_NOTHING;
 }
 
+static void wake_fetches(struct source *source)
+{
+    rd_kafka_topic_partition_list_t *list = list_read(source);
+    fetch_wake_send(&source->fetch_wake, source->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
                               int64_t *end_offset, struct error *err)
 {
@@ -465,6 +423,10 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
                   rd_kafka_err2name(source->callback_error));
         return SOURCE_FATAL;
     }
+    if (!taken)
+        fetch_wake_dry(&source->fetch_wake);
+    else if (fetch_wake_is_due(&source->fetch_wake, taken->len))
+        wake_fetches(source);
     enum source_event event = SOURCE_NOTHING;
     if (taken && taken->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         event = take_error(source, taken, partition, end_offset, err);

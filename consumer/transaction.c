@@ -63,7 +63,8 @@ struct transaction {
     int64_t batch_id;
     int backend_pid;
     size_t sent;   /* bytes of the batch given to libpq */
-    int sent_rows; /* for the failpoint */
+    int rows_with_id; /* so many tuples know their batch */
+    int sent_rows;    /* for the failpoint */
     int dead_sent;
     int64_t begun_us, moved_us;
     struct dead_letter_buffer dead_buffer;
@@ -218,7 +219,7 @@ static void go_on_after_rows(struct transaction *transaction)
 
 static void go_on_after_begin(struct transaction *transaction)
 {
-    batch_set_id(transaction->batch, transaction->batch_id);
+    batch_set_id(transaction->batch, 0, transaction->batch->used, transaction->batch_id);
     if (transaction->batch->row_count == 0) {
         go_on_after_rows(transaction);
     } else {
@@ -262,6 +263,7 @@ static void send_rows(struct transaction *transaction, int64_t now_us)
             return;
         }
         const size_t left = end - transaction->sent, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+        transaction->rows_with_id = batch_set_id(transaction->batch, transaction->rows_with_id, transaction->sent + chunk, transaction->batch_id);
         if (PQputCopyData(transaction->conn, (const char *)transaction->batch->bytes + transaction->sent, (int)chunk) != 1) {
             break_off(transaction, "cannot send rows to Postgres");
             return;
@@ -342,7 +344,6 @@ static bool take_result(struct transaction *transaction, const PGresult *result)
     switch (PQresultStatus(result)) {
     case PGRES_COPY_IN:
         if (transaction->step == STEP_BEGIN) {
-            batch_set_id(transaction->batch, transaction->batch_id);
             transaction->step = STEP_COPY;
         } else {
             transaction->step = STEP_DEAD;
@@ -445,7 +446,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->batch_id = 0;
     transaction->backend_pid = 0;
     transaction->sent = 0;
-    transaction->sent_rows = transaction->dead_sent = 0;
+    transaction->sent_rows = transaction->rows_with_id = transaction->dead_sent = 0;
     transaction->begun_us = transaction->moved_us = now_us;
     error_clear(&transaction->error);
     transaction->detail[0] = transaction->table[0] = transaction->constraint[0] = '\0';

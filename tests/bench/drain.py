@@ -24,7 +24,8 @@ from processes import cpu_seconds, family_cpu_seconds
 from servers import stack
 from topic import COLUMNS, EVENTS
 
-EMPTY = """TRUNCATE analytics_events, tallymill.batches, tallymill.gaps, tallymill.owners, tallymill.dead_letters, tallymill.folded"""
+EMPTY = """TRUNCATE analytics_events, tallymill.batches, tallymill.gaps, tallymill.owners, tallymill.dead_letters, tallymill.folded,
+    tallymill.deltas"""
 HASH = f"SELECT count(*), coalesce(sum(hashtextextended(concat_ws('|', {COLUMNS}), 0)::numeric), 0) FROM analytics_events"
 # The first batch starts the clock; workers of one run share it. A duplicate was worked on like a row.
 RATE = """SELECT sum(stored + duplicates + dead_letters) FILTER (WHERE committed_at > first) / extract(epoch FROM max(committed_at) - min(first))
@@ -88,7 +89,7 @@ def drain(servers, workers, deadline, name=EVENTS, settings=()):
 
 def arguments(words):
     parser = argparse.ArgumentParser(prog="tests/bench/run drain", description=__doc__)
-    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="the more, the less the start of a process weighs in its CPU a row")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--ids", choices=("v7", "v4", "both"), default="both", help="UUIDs of the events (both: a line each)")

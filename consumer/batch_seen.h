@@ -1,0 +1,29 @@
+/* batch_seen.h - inside of the batch: which (id, created_at) it holds already, as a hash table over its rows.
+ *
+ * A slot is 0, or a row's number + 1 and, in the upper half, as much of its hash: a stranger in the way is told by that, without going
+ * to its tuple, which is in no near cache any more. Nor is the slot: prefetch it, and do something else before asking.
+ */
+#ifndef TALLYMILL_BATCH_SEEN_H
+#define TALLYMILL_BATCH_SEEN_H
+
+#include <stdint.h>
+
+struct batch;
+
+/* id: 16 bytes; created_at: 8, as in the tuple. */
+uint64_t seen_hash(const uint8_t *id, const uint8_t *created_at);
+void seen_prefetch(const struct batch *batch, uint64_t hash);
+
+/* Where that row's slot is, or the free one (0) where it would go. Valid until the table changes. */
+uint64_t *seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id, const uint8_t *created_at);
+
+/* What a slot holds for this row. */
+uint64_t seen_value(uint64_t hash, int row);
+
+/* Before a row is added: the table grows. */
+void seen_make_room(struct batch *batch);
+
+/* After rows have left or moved: the table from the rows that remain. */
+void seen_rebuild(struct batch *batch);
+
+#endif

@@ -1,0 +1,80 @@
+/* source_conf.c - see source_conf.h.
+ *
+ * What exactly-once rests on is forced, and an operator who sets such a property gets an error, because overruling in silence is worse.
+ */
+#include "source_conf.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "fetch_wake.h"
+#include "kafka.h"
+#include "prefetch.h"
+#include "settings.h"
+
+static const struct kafka_forced forced[] = {
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},
+    {"enable.partition.eof", "true"},
+    {"check.crcs", "true"},
+    {"isolation.level", "read_committed"},
+    {"partition.assignment.strategy", "range,roundrobin"},
+    {NULL, NULL},
+};
+
+rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
+{
+    const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
+    const char *instance = settings_text(settings, "consumer.instance");
+    const struct kafka_forced defaults[] = {
+        {"queued.max.messages.kbytes", prefetch.queue_kib},
+        {"fetch.message.max.bytes", prefetch.fetch_bytes},
+        {"fetch.max.bytes", prefetch.answer_bytes},
+        {"queued.min.messages", "100000"},
+        {"fetch.wait.max.ms", "100"},
+        {FETCH_WAKE_PROPERTY, fetch_wake_has_property() ? FETCH_WAKE_MS : NULL},
+        {"session.timeout.ms", "10000"},
+        {"heartbeat.interval.ms", "1000"},
+        {"max.poll.interval.ms", "300000"},
+        {"statistics.interval.ms", *settings_text(settings, "metrics.listen") ? "2000" : NULL},
+        {"client.id", "tallymill-consumer"},
+        {"group.instance.id", *instance ? instance : NULL},
+        {NULL, NULL},
+    };
+    struct kafka_forced usable[sizeof defaults / sizeof *defaults];
+    int count = 0;
+    for (const struct kafka_forced *property = defaults; property->name; property++)
+        if (property->value)
+            usable[count++] = *property;
+    usable[count] = (struct kafka_forced){NULL, NULL};
+    rd_kafka_conf_t *conf = kafka_conf(settings, usable, forced, err);
+    if (!conf)
+        return NULL;
+    char why[256];
+    if (rd_kafka_conf_set(conf, "group.id", settings_text(settings, "consumer.group"), why, sizeof why) != RD_KAFKA_CONF_OK) {
+        error_set(err, ERROR_USAGE, "consumer.group: %s", why);
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    return conf;
+}
+
+bool source_check_topic_name(const char *topic, struct error *err)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const size_t length = strlen(topic);
+    if (length > 0 && length <= 249 && strspn(topic, alphabet) == length)
+        return true;
+    return error_set(err, ERROR_USAGE, "topics.events: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'");
+}
+
+const char *source_bootstrap_servers(const struct settings *settings)
+{
+    size_t count;
+    const struct kafka_setting *properties = settings_kafka(settings, &count);
+    for (size_t i = count; i-- > 0;)
+        if (strcmp(properties[i].name, "bootstrap.servers") == 0)
+            return properties[i].value;
+    return "(not set)";
+}

@@ -1,0 +1,21 @@
+/* source_conf.h - the Kafka consumer's properties, from the settings. */
+#ifndef TALLYMILL_SOURCE_CONF_H
+#define TALLYMILL_SOURCE_CONF_H
+
+#include <stdbool.h>
+
+#include <librdkafka/rdkafka.h>
+
+struct error;
+struct settings;
+
+/* A new configuration without callbacks, the caller's until rd_kafka_new takes it. NULL: ERROR_USAGE. */
+rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err);
+
+/* ERROR_USAGE unless it is made of Kafka's own alphabet: the name goes into SQL text and log lines. */
+bool source_check_topic_name(const char *topic, struct error *err);
+
+/* As the operator wrote it, for messages. Borrowed from the settings. */
+const char *source_bootstrap_servers(const struct settings *settings);
+
+#endif

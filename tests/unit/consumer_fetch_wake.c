@@ -1,0 +1,47 @@
+/* When an old librdkafka must be woken so that it fetches again. */
+#include <criterion/criterion.h>
+
+#include "fetch_wake.h"
+
+Test(fetch_wake, is_due_after_each_quarter_of_the_queue)
+{
+    struct fetch_wake wake = {.every_bytes = 1000};
+    cr_expect_not(fetch_wake_is_due(&wake, 999));
+    cr_expect(fetch_wake_is_due(&wake, 1));
+    cr_expect(fetch_wake_is_due(&wake, 1), "until it was sent");
+}
+
+Test(fetch_wake, is_not_due_where_the_queue_runs_dry_by_itself)
+{
+    struct fetch_wake wake = {.every_bytes = 1000};
+    for (int i = 0; i < 10; i++) {
+        cr_expect_not(fetch_wake_is_due(&wake, 900));
+        fetch_wake_dry(&wake);
+    }
+}
+
+Test(fetch_wake, is_for_releases_without_the_property_only)
+{
+    struct fetch_wake wake;
+    fetch_wake_init(&wake, 4000);
+    cr_expect_eq(wake.every_bytes, fetch_wake_has_property() ? 0 : 1000);
+    cr_expect_eq(fetch_wake_has_property(), rd_kafka_version() >= 0x02020000);
+}
+
+/* Nobody answers, no leader is known: nothing is waited for, and what was taken counts anew. */
+Test(fetch_wake, waits_for_nothing)
+{
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    cr_assert_eq(rd_kafka_conf_set(conf, "bootstrap.servers", "127.0.0.1:1", why, sizeof why), RD_KAFKA_CONF_OK);
+    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    cr_assert(handle);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "events", 0);
+    struct fetch_wake wake = {.every_bytes = 1000, .taken_bytes = 1000};
+    fetch_wake_send(&wake, handle, list);
+    cr_expect_eq(wake.taken_bytes, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(handle);
+}
