@@ -17,6 +17,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "monitor.h"
+#include "namesake.h"
 #include "postgres.h"
 #include "service.h"
 #include "settings.h"
@@ -29,6 +30,7 @@ enum { MESSAGES_A_TURN = 1000 };
 #define REVOKE_LIMIT_US  INT64_C(3000000)
 #define LONGEST_WAIT_US  INT64_C(200000)
 #define MOST_BACKOFF_US  INT64_C(5000000)
+#define NAMESAKE_LIMIT_US INT64_C(5000000)
 
 /* ---- the window of time ---- */
 
@@ -224,7 +226,7 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->assign_wanted = false;
         return true;
     case SOURCE_RESYNC: worker->resync = true; return true;
-    case SOURCE_FATAL: return false;
+    case SOURCE_FATAL: worker->was_fenced = true; return false;
     }
     return true;
 }
@@ -411,6 +413,13 @@ bool worker_run(struct worker *worker, struct error *err)
     if (worker->until_end && !worker->done)
         return error_set(err, ERROR_RETRY, "stopped before the end of the topic was in the ledger");
     return true;
+}
+
+bool worker_is_to_return(const struct worker *worker)
+{
+    return worker->was_fenced && !service_is_stopping() &&
+           !namesake_has_claimed(worker->dsn, source_topic(worker->source), worker->owner,
+                                 settings_text(worker->settings, "consumer.instance"), worker->opened_us, NAMESAKE_LIMIT_US);
 }
 
 /* ---- closing ---- */

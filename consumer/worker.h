@@ -17,6 +17,10 @@ struct worker *worker_open(struct settings *settings, bool until_end, struct err
 /* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on. */
 bool worker_run(struct worker *worker, struct error *err);
 
+/* worker_run was false: whether Kafka ended this member for its name, and yet no namesake claims anything, for which this waits 5 s. Then
+ * close it and open it anew, but not again and again: two of one name would throw each other out for ever. */
+bool worker_is_to_return(const struct worker *worker);
+
 /* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member up. */
 void worker_close(struct worker *worker, bool leave);
 

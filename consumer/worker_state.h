@@ -39,12 +39,14 @@ struct worker {
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
+    bool was_fenced;      /* Kafka ended this member, because of its name */
     bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
     bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
     int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
+    int64_t opened_us;
     int64_t min_age_us;
     int max_rows;       /* of a batch, from its next use on */
     size_t batch_bytes; /* likewise its tuples */

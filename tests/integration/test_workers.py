@@ -1,5 +1,6 @@
 """Workers come, go, stop, freeze and die: every topic partition is served on, and nothing is lost or doubled."""
 
+import confluent_kafka
 import pytest
 
 from .harness.kafka_proxy import KafkaProxy
@@ -116,8 +117,26 @@ def test_a_second_worker_of_the_same_name_takes_over_and_the_first_exits_with_3(
     site.send(events(500, seed=3))
     site.wait_until_drained()
     assert second.is_running()
+    assert "joining the group again" not in second.log()
     assert second.stop() == 0
     assert site.outcomes() == (1_500, 0, 0, 0)
+
+
+def test_a_worker_that_kafka_fences_although_no_namesake_stores_anything_joins_again(make_site):
+    """As after a broker that died in mid-join: the name is known under another member id, and nobody is behind it."""
+    site = make_site(partitions=2)
+    worker = site.worker(instance="twin")
+    site.send(events(500, seed=1))
+    site.wait_until_drained()
+    ghost = confluent_kafka.Consumer({"bootstrap.servers": site.stack.bootstrap, "group.id": site.topic.replace("events-", "group-"), "group.instance.id": "twin",
+                                      "session.timeout.ms": 6000, "partition.assignment.strategy": "range,roundrobin"})
+    ghost.subscribe([site.topic])
+    wait_until(lambda: ghost.poll(0.1) is None and "joining the group again" in worker.log(), 60, "the worker to join again")
+    site.send(events(500, seed=2))
+    site.wait_until_drained()
+    ghost.close()
+    assert worker.stop() == 0
+    assert site.outcomes() == (1_000, 0, 0, 0)
 
 
 def test_a_worker_that_is_fenced_by_the_ledger_and_by_a_namesake_at_once_ends_with_3(make_site):
