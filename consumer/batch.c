@@ -242,12 +242,12 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
-    seen_make_room(batch);
-    const uint64_t hash = seen_hash(tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
-    seen_prefetch(batch, hash); /* while the message is kept */
+    batch_seen_make_room(batch);
+    const uint64_t hash = batch_seen_hash(tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
+    batch_seen_prefetch(batch, hash); /* while the message is kept */
     const size_t kept_before = batch->kept_used;
     const uint32_t kept = keep(batch, message, message_ms);
-    uint64_t *slot = seen_slot(batch, hash, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
+    uint64_t *slot = batch_seen_slot(batch, hash, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
         batch->kept_used = kept_before;
         range->duplicates++;
@@ -259,7 +259,7 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
     batch->rows[batch->row_count] =
         (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length, kept, range_number, event->day};
     tuple_delta_add(&batch->delta, tuple, event->day);
-    *slot = seen_value(hash, batch->row_count++);
+    *slot = batch_seen_value(hash, batch->row_count++);
     range->anchor_value = batch->kept + batch->kept_used - message->len;
     range->anchor_length = message->len;
     batch->used += event->length;
@@ -338,7 +338,7 @@ void batch_compact(struct batch *batch)
     }
     batch->row_count = kept;
     batch->used = used;
-    seen_rebuild(batch);
+    batch_seen_rebuild(batch);
 }
 
 bool batch_drop(struct batch *batch, int32_t topic_partition)

@@ -19,7 +19,7 @@ static uint64_t seen_mark(uint64_t hash)
     return hash & ~(uint64_t)UINT32_MAX;
 }
 
-uint64_t seen_hash(const uint8_t *id, const uint8_t *created_at)
+uint64_t batch_seen_hash(const uint8_t *id, const uint8_t *created_at)
 {
     uint8_t identity[UUID_BYTES + 8];
     memcpy(identity, id, UUID_BYTES);
@@ -27,7 +27,7 @@ uint64_t seen_hash(const uint8_t *id, const uint8_t *created_at)
     return XXH3_64bits(identity, sizeof identity);
 }
 
-uint64_t *seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id, const uint8_t *created_at)
+uint64_t *batch_seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id, const uint8_t *created_at)
 {
     uint32_t slot = (uint32_t)hash & batch->seen_mask;
     for (uint64_t met; (met = batch->seen[slot]) != 0; slot = (slot + 1) & batch->seen_mask) {
@@ -39,36 +39,36 @@ uint64_t *seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id,
     return &batch->seen[slot];
 }
 
-uint64_t seen_value(uint64_t hash, int row)
+uint64_t batch_seen_value(uint64_t hash, int row)
 {
     return seen_mark(hash) | ((uint32_t)row + 1);
 }
 
-void seen_prefetch(const struct batch *batch, uint64_t hash)
+void batch_seen_prefetch(const struct batch *batch, uint64_t hash)
 {
     __builtin_prefetch(&batch->seen[(uint32_t)hash & batch->seen_mask], 1);
 }
 
 int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at)
 {
-    return seen_row(*seen_slot(batch, seen_hash(id, created_at), id, created_at));
+    return seen_row(*batch_seen_slot(batch, batch_seen_hash(id, created_at), id, created_at));
 }
 
-void seen_rebuild(struct batch *batch)
+void batch_seen_rebuild(struct batch *batch)
 {
     memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
     for (int row = 0; row < batch->row_count; row++) {
         const uint8_t *id = batch_row_id(batch, row), *created_at = batch_row_created_at(batch, row);
-        const uint64_t hash = seen_hash(id, created_at);
-        *seen_slot(batch, hash, id, created_at) = seen_value(hash, row);
+        const uint64_t hash = batch_seen_hash(id, created_at);
+        *batch_seen_slot(batch, hash, id, created_at) = batch_seen_value(hash, row);
     }
 }
 
 /* At most half full, and no larger than its rows need: a table that fits a near cache. It was allocated for max_rows at once. */
-void seen_make_room(struct batch *batch)
+void batch_seen_make_room(struct batch *batch)
 {
     if ((uint32_t)batch->row_count * 2 <= batch->seen_mask)
         return;
     batch->seen_mask = batch->seen_mask * 2 + 1;
-    seen_rebuild(batch);
+    batch_seen_rebuild(batch);
 }

@@ -11,19 +11,19 @@
 struct batch;
 
 /* id: 16 bytes; created_at: 8, as in the tuple. */
-uint64_t seen_hash(const uint8_t *id, const uint8_t *created_at);
-void seen_prefetch(const struct batch *batch, uint64_t hash);
+uint64_t batch_seen_hash(const uint8_t *id, const uint8_t *created_at);
+void batch_seen_prefetch(const struct batch *batch, uint64_t hash);
 
 /* Where that row's slot is, or the free one (0) where it would go. Valid until the table changes. */
-uint64_t *seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id, const uint8_t *created_at);
+uint64_t *batch_seen_slot(const struct batch *batch, uint64_t hash, const uint8_t *id, const uint8_t *created_at);
 
 /* What a slot holds for this row. */
-uint64_t seen_value(uint64_t hash, int row);
+uint64_t batch_seen_value(uint64_t hash, int row);
 
 /* Before a row is added: the table grows. */
-void seen_make_room(struct batch *batch);
+void batch_seen_make_room(struct batch *batch);
 
 /* After rows have left or moved: the table from the rows that remain. */
-void seen_rebuild(struct batch *batch);
+void batch_seen_rebuild(struct batch *batch);
 
 #endif

@@ -1,6 +1,8 @@
 /* fetch_wake.c - see fetch_wake.h. */
 #include "fetch_wake.h"
 
+#include <stdlib.h>
+
 bool fetch_wake_has_property(void)
 {
     char why[128];
@@ -10,26 +12,36 @@ bool fetch_wake_has_property(void)
     return has;
 }
 
-void fetch_wake_init(struct fetch_wake *wake, int64_t queue_bytes)
+static int64_t number_of(const rd_kafka_conf_t *conf, const char *property)
 {
-    *wake = (struct fetch_wake){.every_bytes = fetch_wake_has_property() ? 0 : queue_bytes / 4};
+    char value[32];
+    size_t bytes = sizeof value;
+    return rd_kafka_conf_get(conf, property, value, &bytes) == RD_KAFKA_CONF_OK ? strtoll(value, NULL, 10) : 0;
+}
+
+void fetch_wake_init(struct fetch_wake *wake, const rd_kafka_conf_t *conf)
+{
+    *wake = (struct fetch_wake){.is_needed = !fetch_wake_has_property(),
+                                .every_bytes = number_of(conf, "queued.max.messages.kbytes") * 1024 / 4,
+                                .every_messages = number_of(conf, "queued.min.messages") / 4};
 }
 
 bool fetch_wake_is_due(struct fetch_wake *wake, size_t bytes)
 {
-    wake->taken_bytes += (int64_t)bytes;
-    return wake->every_bytes > 0 && wake->taken_bytes >= wake->every_bytes;
+    wake->bytes += (int64_t)bytes;
+    wake->messages++;
+    return wake->is_needed && (wake->bytes >= wake->every_bytes || wake->messages >= wake->every_messages);
 }
 
 void fetch_wake_dry(struct fetch_wake *wake)
 {
-    wake->taken_bytes = 0;
+    wake->bytes = wake->messages = 0;
 }
 
 void fetch_wake_send(struct fetch_wake *wake, rd_kafka_t *handle, rd_kafka_topic_partition_list_t *partitions)
 {
     enum { DO_NOT_WAIT_MS = 0 };
-    wake->taken_bytes = 0;
+    fetch_wake_dry(wake);
     for (int i = 0; i < partitions->cnt; i++)
         partitions->elems[i].offset = RD_KAFKA_OFFSET_END; /* the cheapest question: where the log ends */
     rd_kafka_offsets_for_times(handle, partitions, DO_NOT_WAIT_MS);

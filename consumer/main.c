@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "clock.h"
 #include "error.h"
 #include "heap.h"
 #include "log.h"
@@ -15,7 +14,6 @@
 #include "worker.h"
 
 enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
-#define RETURN_AGAIN_US INT64_C(300000000)
 
 struct guard {
     int seconds;
@@ -38,25 +36,6 @@ static void start_guard(struct guard *guard)
     pthread_t thread;
     if (pthread_create(&thread, NULL, leave_anyway, guard) == 0)
         pthread_detach(thread);
-}
-
-/* The worker until its end, which may have to be closed; NULL: it could not be opened. */
-static bool run_worker(struct settings *settings, bool until_end, struct worker **worker, struct error *err)
-{
-    int64_t returned_us = -RETURN_AGAIN_US;
-    for (;;) { /* ends: with an error, or the second time within five minutes */
-        *worker = worker_open(settings, until_end, err);
-        if (!*worker)
-            return false;
-        if (worker_run(*worker, err))
-            return true;
-        if (clock_now_us() - returned_us < RETURN_AGAIN_US || !worker_is_to_return(*worker))
-            return false;
-        log_warn_because(err, "nobody of this name claims anything in the ledger: joining the group again, once", NULL);
-        returned_us = clock_now_us();
-        worker_close(*worker, false);
-        error_clear(err);
-    }
 }
 
 int main(int argc, char **argv)
@@ -98,8 +77,8 @@ int main(int argc, char **argv)
         start_guard(&guard);
         exit_code = worker_check(command.settings, &err) ? 0 : cli_fail(&cli, &err);
     } else {
-        struct worker *worker;
-        exit_code = run_worker(command.settings, until_end, &worker, &err) ? 0 : cli_fail(&cli, &err);
+        struct worker *worker = worker_open(command.settings, until_end, &err);
+        exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(&cli, &err);
         static struct guard guard = {CLOSE_SECONDS, &exit_code};
         service_stopping();
         start_guard(&guard);

@@ -1,8 +1,7 @@
 /* source.c - see source.h.
  *
  * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
- * between is Kafka's hole and is counted by whoever takes the message. Settings that this rests on are forced, and an operator who
- * sets one gets an error, because overruling in silence is worse.
+ * between is Kafka's hole and is counted by whoever takes the message. It rests on properties that source_conf.c forces.
  *
  * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). Before 2.1.0 it may skip offsets around a pause, as its
  * release notes say, and what is skipped would be counted as Kafka's hole.
@@ -20,7 +19,6 @@
 #include "kafka.h"
 #include "leave.h"
 #include "log.h"
-#include "prefetch.h"
 #include "settings.h"
 #include "source_conf.h"
 #include "source_statistics.h"
@@ -74,7 +72,7 @@ static rd_kafka_conf_t *make_conf(struct source *source, const struct settings *
     rd_kafka_conf_t *conf = source_conf(settings, err);
     if (!conf)
         return NULL;
-    fetch_wake_init(&source->fetch_wake, prefetch_from_memory(settings_int(settings, "memory.max")).queue_bytes);
+    fetch_wake_init(&source->fetch_wake, conf);
     rd_kafka_conf_set_opaque(conf, source);
     rd_kafka_conf_set_rebalance_cb(conf, note_rebalance);
     rd_kafka_conf_set_error_cb(conf, note_error);
@@ -104,7 +102,7 @@ struct source *source_open(const struct settings *settings, struct error *err)
         error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));
         goto out;
     }
-    if (!source_check_topic_name(source->topic, err))
+    if (!source_conf_check_topic(source->topic, err))
         goto out;
     rd_kafka_conf_t *conf = make_conf(source, settings, err);
     source->handle = conf ? kafka_open(RD_KAFKA_CONSUMER, conf, err) : NULL;
@@ -116,7 +114,7 @@ struct source *source_open(const struct settings *settings, struct error *err)
     rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
     int count;
     if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err)) {
-        error_wrap(err, "kafka.bootstrap.servers = %s", source_bootstrap_servers(settings));
+        error_wrap(err, "kafka.bootstrap.servers = %s", source_conf_brokers(settings));
         goto out;
     }
     if (!subscribe(source, err))
@@ -249,6 +247,12 @@ int64_t source_last_high(const struct source *source, int32_t topic_partition)
 const struct source_statistics *source_statistics(const struct source *source)
 {
     return &source->statistics;
+}
+
+bool source_was_fenced(const struct source *source)
+{
+    char why[256];
+    return rd_kafka_fatal_error(source->handle, why, sizeof why) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
 rd_kafka_t *source_handle(const struct source *source)

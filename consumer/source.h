@@ -74,6 +74,9 @@ int64_t source_last_high(const struct source *source, int32_t topic_partition);
 /* What librdkafka last told of itself; is_known is false where metrics are not shown. */
 const struct source_statistics *source_statistics(const struct source *source);
 
+/* Whether Kafka has ended this static member because its name is known under another member id. */
+bool source_was_fenced(const struct source *source);
+
 rd_kafka_t *source_handle(const struct source *source);
 
 /* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set.

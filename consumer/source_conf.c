@@ -60,7 +60,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
     return conf;
 }
 
-bool source_check_topic_name(const char *topic, struct error *err)
+bool source_conf_check_topic(const char *topic, struct error *err)
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const size_t length = strlen(topic);
@@ -69,7 +69,7 @@ bool source_check_topic_name(const char *topic, struct error *err)
     return error_set(err, ERROR_USAGE, "topics.events: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'");
 }
 
-const char *source_bootstrap_servers(const struct settings *settings)
+const char *source_conf_brokers(const struct settings *settings)
 {
     size_t count;
     const struct kafka_setting *properties = settings_kafka(settings, &count);

@@ -1,4 +1,4 @@
-/* source_conf.h - the Kafka consumer's properties, from the settings. */
+/* source_conf.h - what the settings say of Kafka: the consumer's properties, and whether the topic's name is one. */
 #ifndef TALLYMILL_SOURCE_CONF_H
 #define TALLYMILL_SOURCE_CONF_H
 
@@ -13,9 +13,9 @@ struct settings;
 rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err);
 
 /* ERROR_USAGE unless it is made of Kafka's own alphabet: the name goes into SQL text and log lines. */
-bool source_check_topic_name(const char *topic, struct error *err);
+bool source_conf_check_topic(const char *topic, struct error *err);
 
 /* As the operator wrote it, for messages. Borrowed from the settings. */
-const char *source_bootstrap_servers(const struct settings *settings);
+const char *source_conf_brokers(const struct settings *settings);
 
 #endif

@@ -62,7 +62,7 @@ struct transaction {
     int without_delta; /* so many batches, because one could not be written */
     int64_t batch_id;
     int backend_pid;
-    size_t sent;   /* bytes of the batch given to libpq */
+    size_t sent;      /* bytes of the batch given to libpq */
     int rows_with_id; /* so many tuples know their batch */
     int sent_rows;    /* for the failpoint */
     int dead_sent;
@@ -263,7 +263,8 @@ static void send_rows(struct transaction *transaction, int64_t now_us)
             return;
         }
         const size_t left = end - transaction->sent, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-        transaction->rows_with_id = batch_set_id(transaction->batch, transaction->rows_with_id, transaction->sent + chunk, transaction->batch_id);
+        transaction->rows_with_id =
+            batch_set_id(transaction->batch, transaction->rows_with_id, transaction->sent + chunk, transaction->batch_id);
         if (PQputCopyData(transaction->conn, (const char *)transaction->batch->bytes + transaction->sent, (int)chunk) != 1) {
             break_off(transaction, "cannot send rows to Postgres");
             return;
@@ -343,11 +344,7 @@ static bool take_result(struct transaction *transaction, const PGresult *result)
 {
     switch (PQresultStatus(result)) {
     case PGRES_COPY_IN:
-        if (transaction->step == STEP_BEGIN) {
-            transaction->step = STEP_COPY;
-        } else {
-            transaction->step = STEP_DEAD;
-        }
+        transaction->step = transaction->step == STEP_BEGIN ? STEP_COPY : STEP_DEAD;
         return true;
     case PGRES_TUPLES_OK: take_tuples(transaction, result); break;
     case PGRES_COMMAND_OK: take_command(transaction, result); break;

@@ -17,7 +17,6 @@
 #include "failpoint.h"
 #include "log.h"
 #include "monitor.h"
-#include "namesake.h"
 #include "postgres.h"
 #include "service.h"
 #include "settings.h"
@@ -30,7 +29,7 @@ enum { MESSAGES_A_TURN = 1000 };
 #define REVOKE_LIMIT_US  INT64_C(3000000)
 #define LONGEST_WAIT_US  INT64_C(200000)
 #define MOST_BACKOFF_US  INT64_C(5000000)
-#define NAMESAKE_LIMIT_US INT64_C(5000000)
+#define FINISH_LIMIT_US  INT64_C(3000000)
 
 /* ---- the window of time ---- */
 
@@ -226,7 +225,7 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->assign_wanted = false;
         return true;
     case SOURCE_RESYNC: worker->resync = true; return true;
-    case SOURCE_FATAL: worker->was_fenced = true; return false;
+    case SOURCE_FATAL: return false;
     }
     return true;
 }
@@ -393,9 +392,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     ppoll(fds, 3, &timeout, NULL);
 }
 
-bool worker_run(struct worker *worker, struct error *err)
+static bool run(struct worker *worker, struct error *err)
 {
-    service_ready();
     while (!service_is_stopping() && !worker->done) {
         const int64_t now_us = clock_now_us();
         service_watchdog(now_us);
@@ -415,13 +413,6 @@ bool worker_run(struct worker *worker, struct error *err)
     return true;
 }
 
-bool worker_is_to_return(const struct worker *worker)
-{
-    return worker->was_fenced && !service_is_stopping() &&
-           !namesake_has_claimed(worker->dsn, source_topic(worker->source), worker->owner,
-                                 settings_text(worker->settings, "consumer.instance"), worker->opened_us, NAMESAKE_LIMIT_US);
-}
-
 /* ---- closing ---- */
 
 static void finish_open_batch(struct worker *worker, int64_t deadline_us)
@@ -437,12 +428,24 @@ static void finish_open_batch(struct worker *worker, int64_t deadline_us)
     }
 }
 
+bool worker_run(struct worker *worker, struct error *err)
+{
+    service_ready();
+    if (run(worker, err))
+        return true;
+    if (source_was_fenced(worker->source) && !service_is_stopping()) {
+        finish_open_batch(worker, clock_now_us() + FINISH_LIMIT_US); /* its rows and locks must not lie about meanwhile */
+        worker_judge_fence(worker, err);
+    }
+    return false;
+}
+
 void worker_close(struct worker *worker, bool leave)
 {
     if (!worker)
         return;
     monitor_close(worker->monitor);
-    finish_open_batch(worker, clock_now_us() + 3 * CLOCK_SECOND_US);
+    finish_open_batch(worker, clock_now_us() + FINISH_LIMIT_US);
     if (worker->source && worker->reports_due)
         source_report_positions(worker->source);
     if (worker->reaper)
@@ -459,5 +462,6 @@ void worker_close(struct worker *worker, bool leave)
     catalogue_free(worker->catalogue);
     metrics_free(worker->metrics);
     free(worker->ends);
+    free(worker->claimed);
     free(worker);
 }

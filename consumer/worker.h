@@ -14,12 +14,8 @@ struct worker;
 /* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end: stop once all that is in the topic now is in the ledger. */
 struct worker *worker_open(struct settings *settings, bool until_end, struct error *err);
 
-/* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on. */
+/* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on; ERROR_RETRY where a new process may. */
 bool worker_run(struct worker *worker, struct error *err);
-
-/* worker_run was false: whether Kafka ended this member for its name, and yet no namesake claims anything, for which this waits 5 s. Then
- * close it and open it anew, but not again and again: two of one name would throw each other out for ever. */
-bool worker_is_to_return(const struct worker *worker);
 
 /* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member up. */
 void worker_close(struct worker *worker, bool leave);

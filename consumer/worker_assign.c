@@ -96,6 +96,10 @@ bool worker_assign(struct worker *worker, struct error *err)
     }
     if (!source_assign(worker->source, partitions, count, err))
         goto out;
+    free(worker->claimed);
+    worker->claimed = claims;
+    worker->claimed_count = count;
+    claims = NULL;
     worker->resync = worker->assign_wanted = false;
     metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, 1);
     if (count > 0)

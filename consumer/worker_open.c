@@ -68,7 +68,6 @@ static struct worker *open_worker(struct settings *settings, bool until_end, boo
     worker->min_age_us = settings_int(settings, "batch.min_age");
     worker->until_end = until_end;
     name_owner(worker);
-    worker->opened_us = clock_now_us();
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
     worker->max_rows = (int)settings_int(settings, "batch.max_rows");

@@ -24,6 +24,8 @@ struct worker {
     struct catalogue *catalogue;
     struct transcoder *transcoder;
     struct source *source;
+    struct claim *claimed; /* the last assignment, as the ledger answered it */
+    int claimed_count;
     PGconn *conn; /* NULL: not connected */
     struct transaction *transaction;
     struct reaper *reaper;
@@ -39,14 +41,12 @@ struct worker {
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
-    bool was_fenced;      /* Kafka ended this member, because of its name */
     bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
     bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
     int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
-    int64_t opened_us;
     int64_t min_age_us;
     int max_rows;       /* of a batch, from its next use on */
     size_t batch_bytes; /* likewise its tuples */
@@ -80,6 +80,9 @@ struct worker {
 bool worker_assign(struct worker *worker, struct error *err);
 bool worker_note_ends(struct worker *worker, struct error *err);
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_fenced.c: Kafka ended this member for its name. err becomes ERROR_RETRY unless the ledger shows the namesake. Waits up to 10 s. */
+void worker_judge_fence(struct worker *worker, struct error *err);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);

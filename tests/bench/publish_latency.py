@@ -12,7 +12,8 @@ import statistics
 import subprocess
 import sys
 
-from publish import DRIVER, TOPIC, make_topic
+import topic
+from publish import DRIVER
 from servers import stack
 
 BURN = "while True: pass"
@@ -28,8 +29,9 @@ def arguments(words):
 
 
 def drive(who, servers, options):
-    command = [DRIVER, who, "latency", servers.bootstrap, TOPIC, str(options.rate * options.seconds), str(options.rate), "lz4"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=options.seconds + 300).stdout)
+    with topic.scratch(servers, "publish-bench") as name:
+        command = [DRIVER, who, "latency", servers.bootstrap, name, str(options.rate * options.seconds), str(options.rate), "lz4"]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=options.seconds + 300).stdout)
 
 
 def median_of(runs, key):
@@ -39,7 +41,6 @@ def median_of(runs, key):
 def run(words):
     options = arguments(words)
     with stack() as servers:
-        make_topic(servers)
         burner = subprocess.Popen([sys.executable, "-c", BURN], preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}))
         try:
             ours, bare = [], []

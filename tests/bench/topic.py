@@ -1,6 +1,10 @@
 """Topics that benches read: the generator's events, or rows of the table sent again as messages, changed by a query."""
 
+import contextlib
 import subprocess
+import time
+
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from servers import ROOT
 
@@ -21,6 +25,19 @@ def make(servers, topic=EVENTS, partitions=8):
     """The topic, and the schema when it is not there yet."""
     subprocess.run([ROOT / "build/bin/tallymill", "migrate", "--config", servers.settings, *words(topic), "--set", f"topics.partitions={partitions}"],
                    check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def scratch(servers, name, partitions=8):
+    """A topic like those of `tallymill migrate`, that is gone from the disk at the end: what was never written back need not be."""
+    admin = AdminClient({"bootstrap.servers": servers.bootstrap})
+    config = {"message.timestamp.type": "LogAppendTime", "file.delete.delay.ms": "0"}
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+    try:
+        yield name
+    finally:
+        admin.delete_topics([name], operation_timeout=30)[name].result(60)
+        time.sleep(0.5)     # the files go behind the answer
 
 
 def generate(servers, rows, topic=EVENTS, partitions=8, seed=1):

@@ -72,3 +72,17 @@ def test_after_erasure_and_aborted_batches_the_fold_reads_few_pages_and_stays_ex
     assert_exact(site)
     print(f"pages needed {needed}, read {read}")
     assert read <= 5 * needed, f"{needed} pages hold the rows, {read} were read"
+
+
+def test_a_cycle_asks_the_ledger_by_index_from_its_first_plan_on(place):
+    """The session keeps the plans it made while the ledger was almost empty; a scan for each topic partition then grows with the ledger."""
+    site = place()
+    Writer(site.database.dsn).batch(recent_rows(random.Random(7), 10))
+    with site.database.session() as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT kind FROM tallymill.begin_cycle(NULL, interval '6 hours', 1000, '{}')")
+        assert 4 in [kind for kind, in cursor.fetchall()]
+        cursor.execute("SELECT seq_scan, idx_scan > 0 FROM pg_stat_xact_all_tables WHERE relid = 'tallymill.batches'::regclass")
+        assert cursor.fetchone() == (0, True)
+        cursor.execute("SELECT current_setting('lock_timeout'), current_setting('jit'), current_setting('enable_seqscan')")
+        assert cursor.fetchone() == ("10s", "off", "on")  # the cycle's last as long as it, the function's own does not
+        cursor.execute("ROLLBACK")

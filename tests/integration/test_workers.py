@@ -1,5 +1,7 @@
 """Workers come, go, stop, freeze and die: every topic partition is served on, and nothing is lost or doubled."""
 
+import contextlib
+
 import confluent_kafka
 import pytest
 
@@ -15,6 +17,18 @@ def owners(site):
     """Topic partition to (owner, epoch)."""
     return {number: (owner, epoch) for number, owner, epoch in site.database.rows(
         "SELECT topic_partition, owner, epoch FROM tallymill.owners")}
+
+
+@contextlib.contextmanager
+def ghost(site, instance):
+    """A member of the workers' group by that name that stores nothing."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": site.stack.bootstrap, "group.id": site.topic.replace("events-", "group-"),
+                                         "group.instance.id": instance, "session.timeout.ms": 6000, "partition.assignment.strategy": "range,roundrobin"})
+    consumer.subscribe([site.topic])
+    try:
+        yield consumer
+    finally:
+        consumer.close()
 
 
 def test_two_then_four_then_two_workers_under_load(make_site):
@@ -117,26 +131,38 @@ def test_a_second_worker_of_the_same_name_takes_over_and_the_first_exits_with_3(
     site.send(events(500, seed=3))
     site.wait_until_drained()
     assert second.is_running()
-    assert "joining the group again" not in second.log()
+    assert "Kafka ended this member" not in second.log()
     assert second.stop() == 0
     assert site.outcomes() == (1_500, 0, 0, 0)
 
 
-def test_a_worker_that_kafka_fences_although_no_namesake_stores_anything_joins_again(make_site):
+def test_a_worker_that_kafka_fences_although_no_namesake_stores_anything_asks_to_be_started_again(make_site):
     """As after a broker that died in mid-join: the name is known under another member id, and nobody is behind it."""
     site = make_site(partitions=2)
     worker = site.worker(instance="twin")
     site.send(events(500, seed=1))
     site.wait_until_drained()
-    ghost = confluent_kafka.Consumer({"bootstrap.servers": site.stack.bootstrap, "group.id": site.topic.replace("events-", "group-"), "group.instance.id": "twin",
-                                      "session.timeout.ms": 6000, "partition.assignment.strategy": "range,roundrobin"})
-    ghost.subscribe([site.topic])
-    wait_until(lambda: ghost.poll(0.1) is None and "joining the group again" in worker.log(), 60, "the worker to join again")
-    site.send(events(500, seed=2))
-    site.wait_until_drained()
-    ghost.close()
-    assert worker.stop() == 0
+    with ghost(site, "twin") as other:
+        wait_until(lambda: other.poll(0.1) is None and not worker.is_running(), 60, "Kafka to fence the worker")
+        assert worker.wait(1) == 1, worker.log()[-3000:]
+        assert "no worker of this name claims anything" in worker.log()
+        site.send(events(500, seed=2))
+        again = site.worker(instance="twin")
+        site.wait_until_drained()
+    assert again.stop() == 0
     assert site.outcomes() == (1_000, 0, 0, 0)
+
+
+def test_a_worker_that_was_fenced_stops_when_it_is_told_to(make_site):
+    site = make_site(partitions=2)
+    worker = site.worker(instance="twin")
+    site.send(events(500, seed=1))
+    site.wait_until_drained()
+    looks = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND strpos(query, 'tallymill.owners o JOIN unnest') > 0 AND pid <> pg_backend_pid()"
+    with ghost(site, "twin") as other:
+        wait_until(lambda: other.poll(0.1) is None and site.database.rows(looks), 60, "the worker to look for its namesake")
+        assert worker.stop() == 1, worker.log()[-3000:]
+    assert site.outcomes() == (500, 0, 0, 0)
 
 
 def test_a_worker_that_is_fenced_by_the_ledger_and_by_a_namesake_at_once_ends_with_3(make_site):

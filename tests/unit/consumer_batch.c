@@ -228,8 +228,10 @@ Test(batch, carries_its_id_in_every_tuple)
 {
     add(0, 0, 1, 0);
     add(0, 1, 2, 1);
-    cr_assert_eq(batch_set_id(batch, 0, batch->rows[1].start, 0x0102030405060708), 1);
-    cr_assert_eq(batch_set_id(batch, 1, batch->used, 0x0102030405060708), 2);
+    const size_t second = batch->rows[1].start;
+    cr_assert_eq(batch_set_id(batch, 0, second, 1), 1, "one that begins at the end is not meant");
+    cr_assert_eq(batch_set_id(batch, 1, second + 1, 1), 2, "one that begins before it is, wherever it ends");
+    cr_assert_eq(batch_set_id(batch, 0, batch->used, 0x0102030405060708), 2, "another attempt has another id");
     for (int row = 0; row < 2; row++)
         cr_assert_eq(memcmp(batch->bytes + batch->rows[row].start + TUPLE_BATCH_ID, "\1\2\3\4\5\6\7\10", 8), 0);
 }

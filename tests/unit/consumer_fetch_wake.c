@@ -5,27 +5,42 @@
 
 Test(fetch_wake, is_due_after_each_quarter_of_the_queue)
 {
-    struct fetch_wake wake = {.every_bytes = 1000};
+    struct fetch_wake wake = {.is_needed = true, .every_bytes = 1000, .every_messages = 100};
     cr_expect_not(fetch_wake_is_due(&wake, 999));
     cr_expect(fetch_wake_is_due(&wake, 1));
     cr_expect(fetch_wake_is_due(&wake, 1), "until it was sent");
 }
 
+Test(fetch_wake, is_due_after_so_many_messages_of_no_size)
+{
+    struct fetch_wake wake = {.is_needed = true, .every_bytes = 1000, .every_messages = 3};
+    cr_expect_not(fetch_wake_is_due(&wake, 0));
+    cr_expect_not(fetch_wake_is_due(&wake, 0));
+    cr_expect(fetch_wake_is_due(&wake, 0));
+}
+
 Test(fetch_wake, is_not_due_where_the_queue_runs_dry_by_itself)
 {
-    struct fetch_wake wake = {.every_bytes = 1000};
+    struct fetch_wake wake = {.is_needed = true, .every_bytes = 1000, .every_messages = 100};
     for (int i = 0; i < 10; i++) {
         cr_expect_not(fetch_wake_is_due(&wake, 900));
         fetch_wake_dry(&wake);
     }
 }
 
-Test(fetch_wake, is_for_releases_without_the_property_only)
+Test(fetch_wake, goes_by_the_limits_of_the_configuration_and_the_release)
 {
+    char why[256];
     struct fetch_wake wake;
-    fetch_wake_init(&wake, 4000);
-    cr_expect_eq(wake.every_bytes, fetch_wake_has_property() ? 0 : 1000);
-    cr_expect_eq(fetch_wake_has_property(), rd_kafka_version() >= 0x02020000);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "queued.max.messages.kbytes", "4096", why, sizeof why);
+    rd_kafka_conf_set(conf, "queued.min.messages", "400", why, sizeof why);
+    fetch_wake_init(&wake, conf);
+    cr_expect_eq(wake.every_bytes, 1 << 20);
+    cr_expect_eq(wake.every_messages, 100);
+    cr_expect_eq(wake.is_needed, rd_kafka_version() < 0x02020000);
+    cr_expect_eq(wake.is_needed, !fetch_wake_has_property());
+    rd_kafka_conf_destroy(conf);
 }
 
 /* Nobody answers, no leader is known: nothing is waited for, and what was taken counts anew. */
@@ -39,9 +54,9 @@ Test(fetch_wake, waits_for_nothing)
     cr_assert(handle);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, "events", 0);
-    struct fetch_wake wake = {.every_bytes = 1000, .taken_bytes = 1000};
+    struct fetch_wake wake = {.is_needed = true, .every_bytes = 1000, .bytes = 1000};
     fetch_wake_send(&wake, handle, list);
-    cr_expect_eq(wake.taken_bytes, 0);
+    cr_expect_eq(wake.bytes, 0);
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_destroy(handle);
 }

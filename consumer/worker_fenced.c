@@ -1,0 +1,83 @@
+/* worker_fenced.c - whether another worker has really taken this one's name.
+ *
+ * Kafka says "fenced" to a static member whose name it knows under another member id. That is a second process with the same
+ * consumer.instance, and then a person must look; or it is this very process: when a broker dies in the middle of a join, the id that
+ * it gave out is stored and its answer lost (seen after a kill -9 and restart of the only broker), and then starting again is all it takes.
+ * A namesake is known by what it claims in the ledger: static members of one name get the same topic partitions. One that has none, because there
+ * are more workers than topic partitions, cannot be told from nobody; nor does it harm anybody.
+ *
+ * Rejected: to join again in this process. Ending a consumer in this state can take as long as it likes, and a supervisor starts a new one anyhow.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "clock.h"
+#include "log.h"
+#include "postgres.h"
+#include "service.h"
+#include "settings.h"
+#include "worker_state.h"
+
+/* Beyond our own claims, by a worker of our name: owner is HOST/PROCESS/INSTANCE (worker_open.c). */
+static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "
+                                 "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
+                                 "AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
+
+enum { LOOK_MS = 200, NUMBER_BYTES = 24 };
+#define LOOK_LIMIT_US INT64_C(1000000)
+#define WAIT_US       INT64_C(10000000) /* the usual session time-out: as long as a namesake may wait for its share */
+
+/* "{1,2}" of the claims' topic partitions or epochs; NULL without memory. */
+static char *list(const struct worker *worker, bool is_epochs)
+{
+    char *text = malloc((size_t)worker->claimed_count * NUMBER_BYTES + 3);
+    if (!text)
+        return NULL;
+    size_t used = 0;
+    text[used++] = '{';
+    for (int i = 0; i < worker->claimed_count; i++)
+        used += (size_t)snprintf(text + used, NUMBER_BYTES, "%s%" PRId64, i > 0 ? "," : "",
+                                 is_epochs ? worker->claimed[i].epoch : worker->claimed[i].topic_partition);
+    text[used++] = '}';
+    text[used] = '\0';
+    return text;
+}
+
+/* False: whether there is such a claim could not be found out. */
+static bool look_for_claim(PGconn *conn, const char *const values[4], bool *is_there, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + WAIT_US;
+    for (*is_there = false; !*is_there && clock_now_us() < deadline_us && !service_is_stopping();) {
+        service_watchdog(clock_now_us());
+        PGresult *result = postgres_query_params(conn, claims_sql, 4, values, LOOK_LIMIT_US, err);
+        if (!result)
+            return false;
+        *is_there = PQntuples(result) > 0;
+        PQclear(result);
+        if (!*is_there)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+    }
+    return true;
+}
+
+void worker_judge_fence(struct worker *worker, struct error *err)
+{
+    struct error local;
+    bool is_there = false;
+    error_clear(&local);
+    PGconn *conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
+    char *topic_partitions = list(worker, false), *epochs = list(worker, true);
+    const char *const values[] = {source_topic(worker->source), topic_partitions, epochs,
+                                  settings_text(worker->settings, "consumer.instance")};
+    if (conn && topic_partitions && epochs && look_for_claim(conn, values, &is_there, &local) && !is_there) {
+        err->kind = ERROR_RETRY;
+        error_wrap(err, "no worker of this name claims anything in the ledger: start again");
+    } else if (!is_there) {
+        log_warn_because(&local, "cannot ask the ledger who has this worker's name", NULL);
+    }
+    free(epochs);
+    free(topic_partitions);
+    PQfinish(conn);
+}
