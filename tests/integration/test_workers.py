@@ -143,7 +143,7 @@ def test_a_worker_that_kafka_fences_although_no_namesake_stores_anything_asks_to
     site.send(events(500, seed=1))
     site.wait_until_drained()
     with ghost(site, "twin") as other:
-        wait_until(lambda: other.poll(0.1) is None and not worker.is_running(), 60, "Kafka to fence the worker")
+        wait_until(lambda: other.consume(1000, 0.1) is not None and not worker.is_running(), 60, "Kafka to fence the worker")
         assert worker.wait(1) == 1, worker.log()[-3000:]
         assert "no worker of this name claims anything" in worker.log()
         site.send(events(500, seed=2))
@@ -160,7 +160,7 @@ def test_a_worker_that_was_fenced_stops_when_it_is_told_to(make_site):
     site.wait_until_drained()
     looks = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND strpos(query, 'tallymill.owners o JOIN unnest') > 0 AND pid <> pg_backend_pid()"
     with ghost(site, "twin") as other:
-        wait_until(lambda: other.poll(0.1) is None and site.database.rows(looks), 60, "the worker to look for its namesake")
+        wait_until(lambda: other.consume(1000, 0.1) is not None and site.database.rows(looks), 60, "the worker to look for its namesake")
         assert worker.stop() == 1, worker.log()[-3000:]
     assert site.outcomes() == (500, 0, 0, 0)
 
