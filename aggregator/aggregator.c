@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "cycle.h"
 #include "error.h"
+#include "expiry.h"
 #include "leader.h"
 #include "log.h"
 #include "merge.h"
@@ -40,6 +41,7 @@ struct aggregator {
     struct cycle cycle;
     struct rollups rollups;
     struct merge merge;
+    struct expiry expiry;
     struct aggregator_metrics shown;
     int64_t progress_us; /* monotonic: when something last went well */
     int64_t pause_us;    /* after the next failure */
@@ -194,6 +196,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     if (!report.has_more && !merge_turn(&aggregator->merge, aggregator->session, aggregator->leader.epoch,
                                         settings_int(aggregator->settings, "aggregator.merge_every"), clock_now_us(), err))
         return recover(aggregator, "merging the ledger", err);
+    if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session, settings_int(aggregator->settings, "dead_letters.keep"),
+                                         clock_now_us(), err))
+        return recover(aggregator, "dropping the bytes of old dead letters", err);
     went_well(aggregator);
     tell(aggregator, &report);
     aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);

@@ -28,6 +28,7 @@ static const struct {
     {"dead_letters.max_share", FOR_CONSUMER},
     {"dead_letters.window", FOR_CONSUMER},
     {"dead_letters.policy", FOR_CONSUMER},
+    {"dead_letters.keep", FOR_AGGREGATOR},
     {"aggregator.interval", FOR_AGGREGATOR},
     {"aggregator.close_after", FOR_AGGREGATOR},
     {"aggregator.months_ahead", FOR_AGGREGATOR},

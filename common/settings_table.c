@@ -36,6 +36,7 @@ const struct setting settings_table[] = {
     {"dead_letters.max_share", SETTING_COUNT, "10", 1, 100, NULL, FOR_CONSUMER, "percent of events: more dead letters than this (and 100) in a window are a flood"},
     {"dead_letters.window", SETTING_DURATION, "1 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_CONSUMER, "the time over which the share of dead letters is taken"},
     {"dead_letters.policy", SETTING_CHOICE, "continue", 0, 0, "continue|slow|stop", FOR_CONSUMER, "in a flood: go on and say so, store about 100 dead letters a second, or stop with exit code 3"},
+    {"dead_letters.keep", SETTING_DURATION, "0 days", 0, 3650 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "how long a dead letter keeps its bytes, by which it can be sent again; its place and reason stay; 0 days: for ever"},
     {"aggregator.interval", SETTING_DURATION, "1 s", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
     {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},

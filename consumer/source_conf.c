@@ -34,6 +34,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
         {"queued.min.messages", "100000"},
         {"fetch.wait.max.ms", "100"},
         {FETCH_WAKE_PROPERTY, fetch_wake_has_property() ? FETCH_WAKE_MS : NULL},
+        {"topic.metadata.refresh.interval.ms", "60000"}, /* in which topic partitions that were added are noticed */
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "1000"},
         {"max.poll.interval.ms", "300000"},

@@ -1,7 +1,8 @@
 /* dlq.c - `tallymill dlq`: looks at dead letters, and sends them again after a fix.
  *
  * Counting and listing need tallymill_read and show no contents; `show` and `replay` need tallymill_admin, because an event's
- * contents may be personal. A replayed dead letter stays in the table with replayed_at: the ledger's count of it stays true.
+ * contents may be personal. A replayed dead letter stays in the table with replayed_at, and one whose bytes were dropped with emptied_at:
+ * the ledger's count of it stays true.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -124,27 +125,28 @@ static void print_bytes(const char *name, const PGresult *result, int column)
 
 static bool show(const struct dlq *dlq, struct error *err)
 {
+    enum { BYTES_FROM = 7 };
     const char *values[] = {dlq->choice.topic, dlq->choice.topic_partition, dlq->choice.offset};
     if (!dlq->choice.offset) {
         return error_set(err, ERROR_USAGE, "which one? tallymill dlq show --at TOPIC_PARTITION:OFFSET");
     }
     PGresult *result =
         postgres_query_params(dlq->conn,
-                              "SELECT reason, detail, message_time, dead_at, replayed_at, batch_id, message_key, message_value "
+                              "SELECT reason, detail, message_time, dead_at, replayed_at, emptied_at, batch_id, message_key, message_value "
                               "FROM tallymill.dead_letters WHERE topic = $1 AND topic_partition = $2 AND kafka_offset = $3",
                               3, values, QUERY_US, err);
     if (!result) {
         return false;
     }
     const bool is_there = PQntuples(result) == 1;
-    for (int column = 0; is_there && column < 6; column++) {
+    for (int column = 0; is_there && column < BYTES_FROM; column++) {
         printf("%s: ", PQfname(result, column));
         terminal_text(stdout, PQgetisnull(result, 0, column) ? "none" : PQgetvalue(result, 0, column));
         putchar('\n');
     }
     if (is_there) {
-        print_bytes("message_key", result, 6);
-        print_bytes("message_value", result, 7);
+        print_bytes("message_key", result, BYTES_FROM);
+        print_bytes("message_value", result, BYTES_FROM + 1);
     }
     PQclear(result);
     return is_there || error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s", dlq->choice.topic, dlq->at);
@@ -208,7 +210,7 @@ int dlq_run(int argc, char **argv)
     const struct cli_option options[] = {
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
-        {.name = "replayed", .help = "also those that were sent again before", .flag = &dlq.choice.with_replayed},
+        {.name = "replayed", .help = "also those that were sent again before, or have lost their bytes (dead_letters.keep)", .flag = &dlq.choice.with_replayed},
         {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
         {.name = NULL},
     };

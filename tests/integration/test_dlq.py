@@ -41,6 +41,36 @@ def test_a_replay_after_a_fix_stores_each_event_once_however_often_it_is_asked_f
     assert site.tallymill("audit").code == 0
 
 
+def test_an_old_dead_letter_loses_its_bytes_and_keeps_its_place(make_site):
+    site = make_site(partitions=1, **{"dead_letters.keep": "30 days"})
+    for number in range(4):
+        site.publisher.send_bytes(b"\xc1", b"the key", partition=0)
+    site.publisher.flush()
+    site.drain()
+    site.database.run("UPDATE tallymill.dead_letters SET dead_at = now() - interval '31 days' WHERE kafka_offset < 2")
+    site.database.run("UPDATE tallymill.dead_letters SET replayed_at = now() WHERE kafka_offset IN (1, 3)")
+    site.fold()
+    assert site.database.rows("SELECT kafka_offset, emptied_at IS NULL, message_key IS NULL, message_value IS NULL FROM tallymill.dead_letters ORDER BY 1") == [
+        (0, False, True, True), (1, False, True, True), (2, True, False, False), (3, True, False, False)]
+    assert site.tallymill("audit").code == 0, "each offset still has its outcome"
+    counted = json.loads(site.must("tallymill", "dlq", "--json").out)["reasons"]
+    assert [line["dead_letters"] for line in counted] == [1], "what waits is what can still be sent again"
+    assert json.loads(site.must("tallymill", "dlq", "--replayed", "--json").out)["reasons"][0]["dead_letters"] == 4
+    shown = site.must("tallymill", "dlq", "show", "--at", "0:0").out
+    assert "message_value: none" in shown and "emptied_at: none" not in shown
+    assert "sent 2 dead letters" in site.must("tallymill", "dlq", "replay", "--replayed").out
+
+
+def test_dead_letters_are_kept_for_ever_unless_it_is_said(make_site):
+    site = make_site(partitions=1)
+    site.publisher.send_bytes(b"\xc1", b"the key", partition=0)
+    site.publisher.flush()
+    site.drain()
+    site.database.run("UPDATE tallymill.dead_letters SET dead_at = now() - interval '10 years'")
+    site.fold()
+    assert site.database.value("SELECT emptied_at IS NULL AND message_value IS NOT NULL FROM tallymill.dead_letters")
+
+
 def test_an_archived_month_that_is_back_takes_its_dead_letters_in(make_site):
     site = make_site(**{"window.oldest": "2025-01-01"})
     site.database.run("INSERT INTO tallymill.months (month, state) VALUES ('2025-02-01', 'archived')")

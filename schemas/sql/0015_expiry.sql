@@ -1,0 +1,30 @@
+-- Dead letters grow old: their bytes go, their place and reason stay, so that the ledger can still be counted against them.
+-- Runs in psql as it stands, after 0014.
+
+SET ROLE tallymill_admin;
+
+ALTER TABLE tallymill.dead_letters ADD COLUMN emptied_at timestamptz;
+CREATE INDEX dead_letters_with_bytes ON tallymill.dead_letters (dead_at) WHERE emptied_at IS NULL;
+
+-- Empties at most p_limit dead letters older than p_keep, the oldest first; how many they were.
+CREATE FUNCTION tallymill.empty_dead_letters(p_keep interval, p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  emptied bigint;
+BEGIN
+  UPDATE tallymill.dead_letters d SET message_key = NULL, message_value = NULL, emptied_at = clock_timestamp()
+  FROM (SELECT o.topic, o.topic_partition, o.kafka_offset FROM tallymill.dead_letters o
+        WHERE o.emptied_at IS NULL AND o.dead_at < clock_timestamp() - p_keep
+        ORDER BY o.dead_at LIMIT p_limit FOR UPDATE SKIP LOCKED) old
+  WHERE d.topic = old.topic AND d.topic_partition = old.topic_partition AND d.kafka_offset = old.kafka_offset;
+  GET DIAGNOSTICS emptied = ROW_COUNT;
+  RETURN emptied;
+END
+$$;
+
+GRANT SELECT (emptied_at) ON tallymill.dead_letters TO tallymill_aggregate, tallymill_read;
+REVOKE ALL ON FUNCTION tallymill.empty_dead_letters(interval, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tallymill.empty_dead_letters(interval, integer) TO tallymill_aggregate;
+
+RESET ROLE;
