@@ -204,7 +204,7 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);
     if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err))
         return recover(aggregator, "counting days", err);
-    aggregator->is_done = aggregator->once && report.is_settled;
+    aggregator->is_done = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
     if (aggregator->is_done && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
     if (!aggregator->is_done && !report.has_more)

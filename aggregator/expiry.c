@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "error.h"
@@ -29,22 +30,30 @@ static bool step(struct session *session, int64_t keep_us, int64_t *emptied, str
     return result != NULL;
 }
 
+/* Refused, and the session is as good as before. */
+static bool was_refused(const struct error *err)
+{
+    return err->sqlstate[0] != '\0' && strncmp(err->sqlstate, "57P", 3) != 0;
+}
+
 bool expiry_turn(struct expiry *expiry, struct session *session, int64_t keep_us, int64_t now_us, struct error *err)
 {
     if (keep_us == 0 || now_us < expiry->due_us)
         return true;
     int64_t emptied = 0;
     const bool is_done = step(session, keep_us, &emptied, err);
+    if (!is_done && !was_refused(err))
+        return false;
     expiry->emptied += emptied;
-    if (is_done && emptied == STEP_LETTERS)
+    expiry->is_under_way = emptied >= STEP_LETTERS;
+    if (expiry->is_under_way)
         return true;
     expiry->due_us = now_us + EVERY_US;
     if (expiry->emptied > 0)
         log_info("dropped the bytes of old dead letters: their places and reasons stay", "dead_letters=%" PRId64, expiry->emptied);
     expiry->emptied = 0;
-    if (is_done || err->sqlstate[0] == '\0')
-        return is_done;
-    log_warn_because(err, "old dead letters could not be emptied, next try in an hour", NULL);
+    if (!is_done)
+        log_warn_because(err, "old dead letters could not be emptied, next try in an hour", NULL);
     error_clear(err);
     return true;
 }

@@ -12,18 +12,22 @@ bool fetch_wake_has_property(void)
     return has;
 }
 
-static int64_t number_of(const rd_kafka_conf_t *conf, const char *property)
+/* However small an operator makes the queue, a request is not worth less than this. */
+enum { FEWEST_BYTES = 64 << 10, FEWEST_MESSAGES = 1000 };
+
+static int64_t quarter_of(const rd_kafka_conf_t *conf, const char *property, int64_t unit, int64_t fewest)
 {
     char value[32];
     size_t bytes = sizeof value;
-    return rd_kafka_conf_get(conf, property, value, &bytes) == RD_KAFKA_CONF_OK ? strtoll(value, NULL, 10) : 0;
+    const int64_t whole = rd_kafka_conf_get(conf, property, value, &bytes) == RD_KAFKA_CONF_OK ? strtoll(value, NULL, 10) * unit : 0;
+    return whole / 4 > fewest ? whole / 4 : fewest;
 }
 
 void fetch_wake_init(struct fetch_wake *wake, const rd_kafka_conf_t *conf)
 {
     *wake = (struct fetch_wake){.is_needed = !fetch_wake_has_property(),
-                                .every_bytes = number_of(conf, "queued.max.messages.kbytes") * 1024 / 4,
-                                .every_messages = number_of(conf, "queued.min.messages") / 4};
+                                .every_bytes = quarter_of(conf, "queued.max.messages.kbytes", 1024, FEWEST_BYTES),
+                                .every_messages = quarter_of(conf, "queued.min.messages", 1, FEWEST_MESSAGES)};
 }
 
 bool fetch_wake_is_due(struct fetch_wake *wake, size_t bytes)

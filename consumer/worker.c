@@ -225,7 +225,7 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->assign_wanted = false;
         return true;
     case SOURCE_RESYNC: worker->resync = true; return true;
-    case SOURCE_FATAL: return false;
+    case SOURCE_FATAL: worker->was_ended = true; return false;
     }
     return true;
 }
@@ -433,11 +433,11 @@ bool worker_run(struct worker *worker, struct error *err)
     service_ready();
     if (run(worker, err))
         return true;
-    if (source_was_fenced(worker->source) && !service_is_stopping()) {
-        finish_open_batch(worker, clock_now_us() + FINISH_LIMIT_US); /* its rows and locks must not lie about meanwhile */
+    if (worker->was_ended && source_was_fenced(worker->source) && !service_is_stopping()) {
+        finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
         worker_judge_fence(worker, err);
     }
-    return false;
+    return worker->was_ended && service_is_stopping(); /* it was to end anyhow */
 }
 
 void worker_close(struct worker *worker, bool leave)

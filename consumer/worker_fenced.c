@@ -23,9 +23,9 @@
 /* Beyond our own claims, by a worker of our name: owner is HOST/PROCESS/INSTANCE (worker_open.c). */
 static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "
                                  "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
-                                 "AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
+                                 "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
 
-enum { LOOK_MS = 200, NUMBER_BYTES = 24 };
+enum { LOOK_MS = 200, NUMBER_BYTES = 24, INSTANCE_BYTES = 81 };
 #define LOOK_LIMIT_US INT64_C(1000000)
 #define WAIT_US       INT64_C(10000000) /* the usual session time-out: as long as a namesake may wait for its share */
 
@@ -45,13 +45,13 @@ static char *list(const struct worker *worker, bool is_epochs)
     return text;
 }
 
-/* False: whether there is such a claim could not be found out. */
-static bool look_for_claim(PGconn *conn, const char *const values[4], bool *is_there, struct error *err)
+/* False: whether there is such a claim was not found out. */
+static bool look_for_claim(PGconn *conn, const char *const values[5], bool *is_there, struct error *err)
 {
     const int64_t deadline_us = clock_now_us() + WAIT_US;
     for (*is_there = false; !*is_there && clock_now_us() < deadline_us && !service_is_stopping();) {
         service_watchdog(clock_now_us());
-        PGresult *result = postgres_query_params(conn, claims_sql, 4, values, LOOK_LIMIT_US, err);
+        PGresult *result = postgres_query_params(conn, claims_sql, 5, values, LOOK_LIMIT_US, err);
         if (!result)
             return false;
         *is_there = PQntuples(result) > 0;
@@ -59,7 +59,7 @@ static bool look_for_claim(PGconn *conn, const char *const values[4], bool *is_t
         if (!*is_there)
             nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
     }
-    return true;
+    return *is_there || !service_is_stopping();
 }
 
 void worker_judge_fence(struct worker *worker, struct error *err)
@@ -68,13 +68,14 @@ void worker_judge_fence(struct worker *worker, struct error *err)
     bool is_there = false;
     error_clear(&local);
     PGconn *conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
+    char instance[INSTANCE_BYTES]; /* as name_owner() cuts it */
+    snprintf(instance, sizeof instance, "%s", settings_text(worker->settings, "consumer.instance"));
     char *topic_partitions = list(worker, false), *epochs = list(worker, true);
-    const char *const values[] = {source_topic(worker->source), topic_partitions, epochs,
-                                  settings_text(worker->settings, "consumer.instance")};
+    const char *const values[] = {source_topic(worker->source), topic_partitions, epochs, instance, worker->owner};
     if (conn && topic_partitions && epochs && look_for_claim(conn, values, &is_there, &local) && !is_there) {
         err->kind = ERROR_RETRY;
         error_wrap(err, "no worker of this name claims anything in the ledger: start again");
-    } else if (!is_there) {
+    } else if (!is_there && !service_is_stopping()) {
         log_warn_because(&local, "cannot ask the ledger who has this worker's name", NULL);
     }
     free(epochs);

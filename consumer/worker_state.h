@@ -41,6 +41,7 @@ struct worker {
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
+    bool was_ended;       /* by Kafka: what it told was fatal */
     bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
     bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
@@ -81,7 +82,8 @@ bool worker_assign(struct worker *worker, struct error *err);
 bool worker_note_ends(struct worker *worker, struct error *err);
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);
 
-/* worker_fenced.c: Kafka ended this member for its name. err becomes ERROR_RETRY unless the ledger shows the namesake. Waits up to 10 s. */
+/* worker_fenced.c: Kafka ended this member for its name. err becomes ERROR_RETRY when the ledger shows no
+ * namesake. Waits up to 10 s for one, but not through a stop. */
 void worker_judge_fence(struct worker *worker, struct error *err);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */

@@ -75,8 +75,8 @@ static void print_table(const PGresult *result, const char *sides, const char *c
 
 static bool list(const struct dlq *dlq, struct error *err)
 {
-    static const char *const count_heads[] = {"reason", "dead letters", "replayed", "first", "last"};
-    static const char *const list_heads[] = {"topic partition", "offset", "reason", "dead since", "replayed"};
+    static const char *const count_heads[] = {"reason", "dead letters", "replayed", "emptied", "first", "last"};
+    static const char *const list_heads[] = {"topic partition", "offset", "reason", "dead since", "replayed", "emptied"};
     char limit[16];
     snprintf(limit, sizeof limit, "%d", LISTED);
     PGresult *counts = ask(dlq, dlq_counts_sql, NULL, err), *letters = counts ? ask(dlq, dlq_list_sql, limit, err) : NULL;
@@ -86,11 +86,11 @@ static bool list(const struct dlq *dlq, struct error *err)
         json_decref(answer);
     } else if (letters && PQntuples(counts) == 0) {
         printf("topic %s has no dead letters%s\n", dlq->choice.topic,
-               dlq->choice.with_replayed ? "" : " that wait (--replayed shows those sent again)");
+               dlq->choice.with_replayed ? "" : " that wait (--replayed shows those sent again, and those whose bytes were dropped)");
     } else if (letters) {
-        print_table(counts, "lrrll", count_heads);
+        print_table(counts, "lrrrll", count_heads);
         printf("\nthe newest%s:\n", PQntuples(letters) == LISTED ? " 20" : "");
-        print_table(letters, "rrlll", list_heads);
+        print_table(letters, "rrllll", list_heads);
         printf(
             "\ntallymill dlq show --at TOPIC_PARTITION:OFFSET shows one with its bytes; tallymill dlq replay sends them again\n");
     }
@@ -210,7 +210,7 @@ int dlq_run(int argc, char **argv)
     const struct cli_option options[] = {
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
-        {.name = "replayed", .help = "also those that were sent again before, or have lost their bytes (dead_letters.keep)", .flag = &dlq.choice.with_replayed},
+        {.name = "replayed", .help = "also those sent again before; in lists also those whose bytes were dropped", .flag = &dlq.choice.with_replayed},
         {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
         {.name = NULL},
     };

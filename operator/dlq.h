@@ -16,7 +16,7 @@ struct dlq_choice {
     const char *topic;
     const char *reason;
     const char *topic_partition, *offset; /* numbers as text, checked */
-    bool with_replayed;                   /* also those that were sent again before */
+    bool with_replayed;                   /* also those sent again before; in lists also those whose bytes were dropped */
 };
 
 struct dlq_replay {

@@ -118,6 +118,7 @@ class Broker:
             "broker.session.timeout.ms": 6000 if several else 3000,
             "broker.heartbeat.interval.ms": 1000 if several else 500,
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+            "log.segment.delete.delay.ms": 1000,    # what is deleted need not be written back first
         }
         os.makedirs(self.folder, exist_ok=True)
         with open(self.config, "w") as out:

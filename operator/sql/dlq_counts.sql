@@ -1,5 +1,5 @@
 -- Dead letters by reason. $1 topic, $2 reason, $3 topic partition, $4 offset (each of these three may be NULL: any), $5 also those replayed or emptied.
-SELECT reason, count(*) AS dead_letters, count(replayed_at) AS replayed, min(dead_at)::timestamptz(0) AS first, max(dead_at)::timestamptz(0) AS last
+SELECT reason, count(*) AS dead_letters, count(replayed_at) AS replayed, count(emptied_at) AS emptied, min(dead_at)::timestamptz(0) AS first, max(dead_at)::timestamptz(0) AS last
 FROM tallymill.dead_letters
 WHERE topic = $1 AND ($2::text IS NULL OR reason = $2) AND ($3::integer IS NULL OR topic_partition = $3)
   AND ($4::bigint IS NULL OR kafka_offset = $4) AND ($5::boolean OR (replayed_at IS NULL AND emptied_at IS NULL))

@@ -1,6 +1,6 @@
 """publish: events/s of the library, encoding included, over what librdkafka does with messages of the same size and the same settings.
 
-Three rates in turn (A B C A B C ...), until everything is acknowledged (acks=all, idempotent, linger 5 ms, one topic of 8 topic partitions):
+Rates in turn (A B C D A B ...), until everything is acknowledged (acks=all, idempotent, linger 5 ms, one topic of 8 topic partitions):
 the library, which builds each event anew with typed calls; rdkafka_performance, built from the example that the package librdkafka-dev
 installs; and bare rd_kafka_produce of the library's own bytes, encoded beforehand. rdkafka_performance sends one message over and over, which compresses to
 nothing, so it is compared without compression, and it has no key: each message gets a topic partition of its own, as sessions do, rather than one for 10 ms

@@ -27,17 +27,31 @@ def make(servers, topic=EVENTS, partitions=8):
                    check=True, stdout=subprocess.DEVNULL)
 
 
+def wait_for(is_there, what):
+    limit = time.monotonic() + 60
+    while not is_there():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"waited 60 s for {what}")
+        time.sleep(0.1)
+
+
+def has_leaders(admin, name, partitions):
+    topics = admin.list_topics(timeout=30).topics
+    return name in topics and [part.leader >= 0 for part in topics[name].partitions.values()] == [True] * partitions
+
+
 @contextlib.contextmanager
 def scratch(servers, name, partitions=8):
-    """A topic like those of `tallymill migrate`, that is gone from the disk at the end: what was never written back need not be."""
+    """A topic that takes what those of `tallymill migrate` take, and is gone from the disk at the end: what was never written back need not be."""
     admin = AdminClient({"bootstrap.servers": servers.bootstrap})
-    config = {"message.timestamp.type": "LogAppendTime", "file.delete.delay.ms": "0"}
+    config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "4194304"}
     admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+    wait_for(lambda: has_leaders(admin, name, partitions), f"leaders of topic {name}")
     try:
         yield name
     finally:
         admin.delete_topics([name], operation_timeout=30)[name].result(60)
-        time.sleep(0.5)     # the files go behind the answer
+        wait_for(lambda: not any(servers.state.glob(f"**/data/{name}*")), f"the end of the files of topic {name}")    # a second behind the answer
 
 
 def generate(servers, rows, topic=EVENTS, partitions=8, seed=1):

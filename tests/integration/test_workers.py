@@ -161,7 +161,8 @@ def test_a_worker_that_was_fenced_stops_when_it_is_told_to(make_site):
     looks = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND strpos(query, 'tallymill.owners o JOIN unnest') > 0 AND pid <> pg_backend_pid()"
     with ghost(site, "twin") as other:
         wait_until(lambda: other.consume(1000, 0.1) is not None and site.database.rows(looks), 60, "the worker to look for its namesake")
-        assert worker.stop() == 1, worker.log()[-3000:]
+        assert worker.stop() == 0, worker.log()[-3000:]
+        assert "no worker of this name" not in worker.log(), "it was not found out"
     assert site.outcomes() == (500, 0, 0, 0)
 
 

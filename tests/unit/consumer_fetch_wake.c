@@ -34,12 +34,25 @@ Test(fetch_wake, goes_by_the_limits_of_the_configuration_and_the_release)
     struct fetch_wake wake;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "queued.max.messages.kbytes", "4096", why, sizeof why);
-    rd_kafka_conf_set(conf, "queued.min.messages", "400", why, sizeof why);
+    rd_kafka_conf_set(conf, "queued.min.messages", "40000", why, sizeof why);
     fetch_wake_init(&wake, conf);
     cr_expect_eq(wake.every_bytes, 1 << 20);
-    cr_expect_eq(wake.every_messages, 100);
+    cr_expect_eq(wake.every_messages, 10000);
     cr_expect_eq(wake.is_needed, rd_kafka_version() < 0x02020000);
     cr_expect_eq(wake.is_needed, !fetch_wake_has_property());
+    rd_kafka_conf_destroy(conf);
+}
+
+Test(fetch_wake, does_not_ask_for_each_message_of_a_tiny_queue)
+{
+    char why[256];
+    struct fetch_wake wake;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "queued.max.messages.kbytes", "1", why, sizeof why);
+    rd_kafka_conf_set(conf, "queued.min.messages", "1", why, sizeof why);
+    fetch_wake_init(&wake, conf);
+    wake.is_needed = true;
+    cr_expect_not(fetch_wake_is_due(&wake, 300));
     rd_kafka_conf_destroy(conf);
 }
 
