@@ -20,8 +20,20 @@ class Servers:
         values = dict(line.split(" = ", 1) for line in self.settings.read_text().splitlines() if " = " in line)
         self.dsn = values["dsn"]
         self.bootstrap = values["bootstrap.servers"]
-        self.postmaster = int((self.state / "pids/postgres.pid").read_text().split()[0])
-        self.broker = int((self.state / "pids/kafka-1.pid").read_text().split()[0])
+        self.postmaster = self._pid("postgres")
+        self.broker = self._pid("kafka-1")
+
+    def _pid(self, name):
+        return int((self.state / "pids" / f"{name}.pid").read_text().split()[0])
+
+    def tune(self, settings):
+        """Starts Postgres again with these ("name=value") beside what the stack sets."""
+        for setting in settings:
+            name, value = setting.split("=", 1)
+            self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        for action in ("stop-postgres", "start-postgres"):
+            subprocess.run([ROOT / "deploy/stack", action, "--state", self.state], check=True, stdout=subprocess.DEVNULL)
+        self.postmaster = self._pid("postgres")
 
     def sql(self, statement, fetch=False):
         """Runs a statement outside a transaction; with fetch, all its rows."""
