@@ -99,11 +99,12 @@ def arguments(words):
 
 
 def make_inputs(servers, options):
-    """Topics to drain, and files of other rows to copy."""
+    """Topics to drain, and files of other rows to copy. Each is younger than the one before, as live events are: of one day all together, each load would go in between
+    the rows of those before it, and split the pages of every index by time."""
     files = []
     for number in range(options.pairs + options.warm):
-        topic.generate(servers, options.load, f"history-{number}", seed=2 * number + 1)
-        topic.generate(servers, options.load, f"copied-{number}", seed=2 * number + 2)
+        topic.generate(servers, options.load, f"history-{number}", seed=2 * number + 1, live=True)
+        topic.generate(servers, options.load, f"copied-{number}", seed=2 * number + 2, live=True)
         files.append(dump(servers, f"copied-{number}"))
     return files
 

@@ -54,9 +54,11 @@ def scratch(servers, name, partitions=8):
         wait_for(lambda: not any(servers.state.glob(f"**/data/{name}*")), f"the end of the files of topic {name}")    # a second behind the answer
 
 
-def generate(servers, rows, topic=EVENTS, partitions=8, seed=1):
+def generate(servers, rows, topic=EVENTS, partitions=8, seed=1, live=False):
+    """The generator's events of the last day, or with `live` of the moment in which they are sent."""
     make(servers, topic, partitions)
-    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", str(seed), "--days", "1", *words(topic))
+    when = ("--live", "--rate", str(rows // 3)) if live else ("--days", "1")
+    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", str(seed), *when, *words(topic))
     if produce.wait(timeout=3600):
         raise RuntimeError("tallymill-produce failed")
 
