@@ -11,7 +11,7 @@
 #include "log.h"
 #include "session.h"
 
-/* A step of 2,000 takes a tenth of a second, and goes on in the next round. */
+/* A step; the next one comes in the next round, so that the statistics wait for one at most. */
 enum { STEP_LETTERS = 2000, NUMBER_BYTES = 24 };
 
 static const int64_t EVERY_US = 3600 * CLOCK_SECOND_US;

@@ -2,8 +2,8 @@
  *
  * Invariant: for every range next_offset - first_offset = stored + duplicates + dead_letters + skipped, and stored + dead_letters
  * of all ranges = row_count + dead_count. Repeats inside the batch are found here (batch_seen), because Postgres would refuse the
- * whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and
- * rebuilds the table rather than making every walk step over holes.
+ * whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and rebuilds the table rather than
+ * making every walk step over holes.
  */
 #include "batch.h"
 
@@ -254,8 +254,10 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
         note_anchor(range, message);
         return true;
     }
-    if (!add_day(range, event->day, err))
+    if (!add_day(range, event->day, err)) {
+        batch->kept_used = kept_before;
         return false;
+    }
     batch->rows[batch->row_count] =
         (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length, kept, range_number, event->day};
     tuple_delta_add(&batch->delta, tuple, event->day);

@@ -61,6 +61,14 @@ def test_an_old_dead_letter_loses_its_bytes_and_keeps_its_place(make_site):
     assert "sent 2 dead letters" in site.must("tallymill", "dlq", "replay", "--replayed").out
 
 
+def test_more_old_dead_letters_than_a_step_takes_are_all_emptied(make_site):
+    site = make_site(partitions=1, **{"dead_letters.keep": "30 days"})
+    site.database.run("INSERT INTO tallymill.dead_letters (topic, topic_partition, kafka_offset, reason, message_value, batch_id, dead_at) "
+                      "SELECT 'some', 0, n, 'format', 'x', 1, now() - interval '31 days' FROM generate_series(1, 4000) n")  # two full steps
+    site.fold()
+    assert site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE emptied_at IS NULL OR message_value IS NOT NULL") == 0
+
+
 def test_dead_letters_are_kept_for_ever_unless_it_is_said(make_site):
     site = make_site(partitions=1)
     site.publisher.send_bytes(b"\xc1", b"the key", partition=0)
