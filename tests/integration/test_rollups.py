@@ -317,6 +317,29 @@ def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
     assert site.database.value("SELECT min(events) FROM analytics_daily_counted WHERE date > %s", last_month) == 1
 
 
+def test_a_month_detached_behind_the_snapshot_keeps_its_rows(make_site, tmp_path):
+    """Postgres plans by the catalogue of now: in an older snapshot the month reads as empty. The week shows it where only one of its two months went."""
+    weekly = COUNTED.replace("daily", "weekly").replace("date", "week").replace("day_events", "week_events")
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED, counted_by_week=weekly)})
+    first_days = ((TODAY.replace(day=1) - datetime.timedelta(days=days)).replace(day=1) for days in (1, 40, 70))
+    first_day = next(day for day in first_days if day.weekday())    # so that its week is of two months
+    at = int(datetime.datetime(first_day.year, first_day.month, 1, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
+    site.send(event("login", at + number * 3_600_000_000) for number in range(-3, 4))
+    site.drain()
+    site.fold()
+    rows = "SELECT coalesce(sum(events), 0) FROM analytics_%s_counted"
+    assert [site.database.value(rows % period) for period in ("daily", "weekly")] == [7, 7]
+    site.database.run("UPDATE tallymill.changes SET version = version + 1; UPDATE tallymill.rollup_runs SET ran_at = ran_at - interval '1 hour'")
+    with site.database.session() as older, older.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{first_day:%Y_%m}")
+        with pytest.raises(psycopg2.errors.SerializationFailure, match=f"month {first_day:%Y-%m} left analytics_events"):
+            cursor.execute("SELECT count(*) FROM tallymill.run_rollups((SELECT epoch FROM tallymill.leader), '1 minute', true)")
+    site.database.run(f"UPDATE tallymill.months SET state = 'archived' WHERE month = '{first_day}'")
+    site.fold()
+    assert [site.database.value(rows % period) for period in ("daily", "weekly")] == [7, 7]
+
+
 def test_hostile_attributes_stop_no_rollup(make_site):
     site = make_site(**{"rollups.dir": ""})
     strange = [None, True, 10**17, -0.0, 1e300, "", "x" * 5000, "ä\u202e\n", [1], {"a": {}}, "NaN"]

@@ -1,0 +1,47 @@
+-- A rollup never reads a month that is leaving as if it were empty. Runs in psql as it stands, after 0016.
+
+SET ROLE tallymill_admin;
+
+-- Computes one period of a rollup and replaces its rows; returns how many rows that changed. Only what differs is written.
+-- The caller's snapshot may say that the period's months are attached while Postgres plans by what is so now: from a month that was detached meanwhile
+-- nothing is read, and nothing must not replace its rows. pg_partition_root() looks at the catalogue of now, and what was read is locked: so it is asked
+-- after the reading, and 40001 lets the caller begin again.
+CREATE OR REPLACE FUNCTION tallymill.run_rollup(p_rollup text, p_day date) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' SET jit = off
+AS $$
+DECLARE
+  r tallymill.rollups;
+  keys text[];
+  changed bigint;
+  away text;
+BEGIN
+  SELECT * INTO STRICT r FROM tallymill.rollups WHERE rollup = p_rollup;
+  keys := r.period_column || r.key_columns;
+  PERFORM set_config('tallymill.day', p_day::text, true);
+  EXECUTE format($q$
+    WITH fresh AS MATERIALIZED (
+      SELECT %1$L::date AS %2$I, q.* FROM (
+%3$s
+      ) AS q
+    ), gone AS (
+      DELETE FROM public.%4$I h WHERE h.%2$I = %1$L::date AND NOT EXISTS (SELECT FROM fresh f WHERE (%5$s) = (%6$s)) RETURNING 1
+    ), written AS (
+      INSERT INTO public.%4$I AS h (%7$s, %8$s) SELECT %7$s, %8$s FROM fresh
+      ON CONFLICT (%7$s) DO UPDATE SET (%8$s) = ROW (%9$s) WHERE (%10$s) IS DISTINCT FROM (%9$s) RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written)$q$,
+    p_day, r.period_column, r.query, r.target, tallymill.column_list(keys, 'f.'), tallymill.column_list(keys, 'h.'),
+    tallymill.column_list(keys), tallymill.column_list(r.value_columns), tallymill.column_list(r.value_columns, 'excluded.'),
+    tallymill.column_list(r.value_columns, 'h.')) INTO changed;
+  SELECT to_char(d.day, 'YYYY-MM') INTO away FROM tallymill.days d
+    WHERE d.day >= p_day AND d.day < p_day + r.period_days
+      AND pg_partition_root(to_regclass('public.analytics_events_' || to_char(d.day, 'YYYY_MM'))) IS DISTINCT FROM 'public.analytics_events'::regclass
+    ORDER BY d.day LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = format('month %s left analytics_events meanwhile', away);
+  END IF;
+  RETURN changed;
+END
+$$;
+
+RESET ROLE;
