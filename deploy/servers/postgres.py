@@ -34,6 +34,8 @@ listen_addresses = '127.0.0.1'
 port = %d
 unix_socket_directories = ''
 max_connections = 200
+# By itself it would be 4 MB: then the COPY of one worker waits while the COMMIT of another is synced.
+wal_buffers = 64MB
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'

@@ -93,6 +93,7 @@ def arguments(words):
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--ids", choices=("v7", "v4", "both"), default="both", help="UUIDs of the events (both: a line each)")
+    parser.add_argument("--server", nargs="*", default=[], metavar="NAME=VALUE", help="settings of Postgres, beside the stack's")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the worker, for a try")
     return parser.parse_args(words)
 
@@ -158,7 +159,7 @@ def compare(rows, copies, drains, side_by_side):
 def report(options, kinds):
     goal, first = "P1" if options.workers == 1 else "P2", next(iter(kinds))
     are_equal = all(kind["contents_equal"] for kind in kinds.values())
-    figures = {"bench": "drain", **kinds[first], "rows": options.rows, "workers": options.workers, "pairs": options.pairs, "ids": first,
+    figures = {"bench": "drain", **kinds[first], "rows": options.rows, "workers": options.workers, "pairs": options.pairs, "ids": first, "server": options.server,
                "ratios": {goal: kinds[first]["ratio"], "P5": kinds[first]["worker_cpu_per_postgres_cpu"]}, "contents_equal": are_equal}
     for kind in list(kinds)[1:]:
         figures[kind] = kinds[kind]
@@ -180,6 +181,8 @@ def run(words):
     options = arguments(words)
     settings = [word for setting in options.set for word in ("--set", setting)]
     with stack() as servers:
+        if options.server:
+            servers.tune(options.server)
         loaded = load(servers, options.rows, ("v7", "v4") if options.ids == "both" else (options.ids,), options.workers)
         runs = {kind: ([], [], []) for kind in loaded}
         for _ in range(options.pairs):

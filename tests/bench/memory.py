@@ -50,6 +50,7 @@ def arguments(words):
     parser = argparse.ArgumentParser(prog="tests/bench/run memory", description=__doc__)
     parser.add_argument("--rows", "--backlog", type=int, default=1_000_000)
     parser.add_argument("--partitions", type=int, default=16)
+    parser.add_argument("--batch", type=int, help="events at most in one of Kafka's batches, as in a topic that was filled over time")
     parser.add_argument("--cgroup", type=size, metavar="SIZE", help="let the worker live in a memory cgroup of so many KiB, MiB or GiB")
     parser.add_argument("--build", default="build", help="build directory of the checkout")
     return parser.parse_args(words)
@@ -58,7 +59,7 @@ def arguments(words):
 def run(words):
     options = arguments(words)
     with stack() as servers, (memory_cgroup(options.cgroup) if options.cgroup else contextlib.nullcontext()) as group:
-        topic.generate(servers, options.rows, partitions=options.partitions)
+        topic.generate(servers, options.rows, partitions=options.partitions, batch=options.batch)
         peak_kib, cpu = drain(servers, options.build, group, 7200)
         rate = float(servers.sql(RATE, fetch=True)[0][0])
         stored = servers.sql("SELECT sum(stored)::bigint FROM tallymill.batches", fetch=True)[0][0]
@@ -66,7 +67,7 @@ def run(words):
     if stored != options.rows:
         raise RuntimeError(f"{stored:,} of {options.rows:,} rows are stored")
     peak = round(peak_kib / 1024, 1)
-    figures = {"bench": "memory", "ratio": peak, "ratios": {"P11": peak}, "peak_mib": peak, "rows": options.rows, "partitions": options.partitions,
+    figures = {"bench": "memory", "ratio": peak, "ratios": {"P11": peak}, "peak_mib": peak, "rows": options.rows, "partitions": options.partitions, "batch": options.batch,
                "rows_per_s": round(rate), "worker_cpu_us_per_row": round(cpu / options.rows * 1e6, 3)}
     print(f"""
 memory: {options.rows:,} rows in {options.partitions} topic partitions, memory.max as it stands (64 MiB)

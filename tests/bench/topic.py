@@ -54,11 +54,12 @@ def scratch(servers, name, partitions=8):
         wait_for(lambda: not any(servers.state.glob(f"**/data/{name}*")), f"the end of the files of topic {name}")    # a second behind the answer
 
 
-def generate(servers, rows, topic=EVENTS, partitions=8, seed=1, live=False):
-    """The generator's events of the last day, or with `live` of the moment in which they are sent."""
+def generate(servers, rows, topic=EVENTS, partitions=8, seed=1, live=False, batch=None):
+    """The generator's events of the last day, or with `live` of the moment in which they are sent. batch: how many at most in one of Kafka's batches."""
     make(servers, topic, partitions)
     when = ("--live", "--rate", str(rows // 3)) if live else ("--days", "1")
-    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", str(seed), *when, *words(topic))
+    limit = ("--set", f"kafka.batch.num.messages={batch}") if batch else ()
+    produce = servers.program("tallymill-produce", "--generate", str(rows), "--seed", str(seed), *when, *words(topic), *limit)
     if produce.wait(timeout=3600):
         raise RuntimeError("tallymill-produce failed")
 

@@ -96,6 +96,7 @@ Kafka's envelope
   each codec                                                            OK                              +codec-*
   a batch that unpacks 1,000:1                                          OK                              +unpacks-*
   aborted transactions, markers                                         skipped                         +aborted
+  compacted gaps                                                        skipped                         +compacted
   10,000 events in batches of 100, a bad one at each position           9,900 rows, 100 dead letters    +positions
 Settings
   an unknown key                                                        exit 2, names it                +set-unknown

@@ -7,12 +7,16 @@ its outcome looks right. Messages of the corpus are judged by their files' outco
 import collections
 import fnmatch
 import sys
+import time
 
 import confluent_kafka
 import msgpack
 import pytest
+from checker.topic_log import read_topic
+from confluent_kafka.admin import ConfigResource
 
 from .harness.publisher import Publisher, event, instant, now_us
+from .harness.waiting import wait_until
 from .test_hostile import DATA, INDEX, JANUARY, WINDOW
 
 sys.path.insert(0, str(DATA))
@@ -161,6 +165,27 @@ def aborted(site):
     return "skipped" if (stored, skipped) == (10, 12) else f"{stored} rows, {skipped} skipped"
 
 
+def compacted(make_site):
+    """A compacted topic: of 60 events with one key the last one is left, and the message that was stored last is not."""
+    site = make_site(build="asan", partitions=1)
+    site.send(event(session_id="same") for _ in range(30))
+    site.drain()
+    assert site.outcomes() == (30, 0, 0, 0)
+    settings = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01", "message.timestamp.type": "LogAppendTime"}
+    for done in site.stack.admin.alter_configs([ConfigResource("topic", site.topic, set_config=settings)]).values():
+        done.result(30)
+    site.send(event(session_id="same") for _ in range(30))
+    time.sleep(0.2)     # segment.ms: the next event begins another segment, as the active one is never compacted
+    site.send([event(session_id="other")])
+    wait_until(lambda: len(read_topic(site.stack.bootstrap, site.topic)[0].records) == 2, 60, "the log to be compacted")
+    worker = site.drain()
+    assert "the last stored message is gone from Kafka" in worker.log(), worker.log()
+    stored, duplicates, dead, skipped = site.outcomes()
+    site.fold()
+    site.must("tallymill", "audit")
+    return "skipped" if (stored, duplicates, dead, skipped) == (32, 0, 0, 29) else f"{stored} rows, {skipped} skipped"
+
+
 def positions(make_site):
     """A hundred batches of a hundred, the bad event one place later in each."""
     site = make_site(partitions=1, **{"batch.max_rows": 100})
@@ -209,7 +234,8 @@ def seen(make_site):
     strict, _ = corpus_outcomes(make_site, STRICT, [(name, outcome) for name, _, outcome in INDEX if outcome != "-"])
     clamped = [(name, "OK") for name, outcome, _ in INDEX if name.startswith("ts_range") and "ext" not in name and "data" not in name and "uint" not in name]
     clamp, _ = corpus_outcomes(make_site, {"window.policy": "clamp"}, clamped)
-    made = {**envelope_outcomes(make_site), **settings_outcomes(make_site), "log-lines": log_lines(site), "positions": positions(make_site)}
+    made = {**envelope_outcomes(make_site), **settings_outcomes(make_site), "log-lines": log_lines(site), "positions": positions(make_site),
+            "compacted": compacted(make_site)}
     return {"": plain, "strict": strict, "clamp": clamp, "+": made}
 
 
