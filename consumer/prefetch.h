@@ -34,8 +34,8 @@ static inline struct prefetch prefetch_from_memory(int64_t memory_bytes)
 {
     struct prefetch prefetch;
     snprintf(prefetch.queue_kib, sizeof prefetch.queue_kib, "%lld", (long long)(memory_bytes / 32 * 3 / 1024));
-    snprintf(prefetch.fetch_bytes, sizeof prefetch.fetch_bytes, "%lld", (long long)(memory_bytes / 512));
-    snprintf(prefetch.answer_bytes, sizeof prefetch.answer_bytes, "%lld", (long long)(memory_bytes / 32));
+    snprintf(prefetch.fetch_bytes, sizeof prefetch.fetch_bytes, "%lld", (long long)(memory_bytes / 128));
+    snprintf(prefetch.answer_bytes, sizeof prefetch.answer_bytes, "%lld", (long long)(memory_bytes / 64));
     prefetch.batch_bytes = (size_t)(memory_bytes / 16);
     if (prefetch.batch_bytes > (size_t)256 << 20)
         prefetch.batch_bytes = (size_t)256 << 20;
