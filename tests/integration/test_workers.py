@@ -190,6 +190,20 @@ def test_more_workers_than_topic_partitions_do_no_harm(make_site):
     site.assert_holds()
 
 
+def test_a_backlog_is_read_from_all_topic_partitions_side_by_side(make_site):
+    """Of Kafka batches as they come from live services; the backlog is many times what a worker reads ahead. When half is stored, so is about half of each."""
+    site = make_site(partitions=8)
+    assert site.produce("--generate", 120_000, "--days", 1, "--set", "kafka.batch.num.messages=100").code == 0
+    ends = site.end_offsets()
+    site.drain()
+    stored = dict.fromkeys(ends, 0)
+    for number, count in site.database.rows("SELECT topic_partition, next_offset - first_offset FROM tallymill.batches ORDER BY batch_id"):
+        if sum(stored.values()) >= 60_000:
+            break
+        stored[number] += count
+    assert all(0.3 < stored[number] / ends[number] < 0.7 for number in ends), (stored, ends)
+
+
 def test_backends_that_are_cut_off_are_followed_by_new_ones(site):
     worker, aggregator = site.worker(), site.aggregator()
     for seed in range(5):
