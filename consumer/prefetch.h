@@ -37,8 +37,10 @@ struct prefetch {
 
 static inline struct prefetch prefetch_from_memory(int64_t memory_bytes)
 {
+    enum { MOST_QUEUE_KIB = 2097151 }; /* librdkafka's limit */
     struct prefetch prefetch;
-    snprintf(prefetch.queue_kib, sizeof prefetch.queue_kib, "%lld", (long long)(memory_bytes / 32 * 3 / 1024));
+    const int64_t queue_kib = memory_bytes / 32 * 3 / 1024;
+    snprintf(prefetch.queue_kib, sizeof prefetch.queue_kib, "%lld", (long long)(queue_kib < MOST_QUEUE_KIB ? queue_kib : MOST_QUEUE_KIB));
     snprintf(prefetch.fetch_bytes, sizeof prefetch.fetch_bytes, "%lld", (long long)(memory_bytes / 1024));
     snprintf(prefetch.answer_bytes, sizeof prefetch.answer_bytes, "%lld", (long long)(memory_bytes / 64));
     prefetch.batch_bytes = (size_t)(memory_bytes / 16);

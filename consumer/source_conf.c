@@ -53,6 +53,8 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
     if (!conf)
         return NULL;
     char why[256];
+    /* The section may be shared with producers, whose messages it bounds. A worker sends none, and librdkafka would hold fetch.max.bytes against it. */
+    rd_kafka_conf_set(conf, "message.max.bytes", "1000", why, sizeof why);
     if (rd_kafka_conf_set(conf, "group.id", settings_text(settings, "consumer.group"), why, sizeof why) != RD_KAFKA_CONF_OK) {
         error_set(err, ERROR_USAGE, "consumer.group: %s", why);
         rd_kafka_conf_destroy(conf);

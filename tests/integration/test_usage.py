@@ -70,6 +70,15 @@ def test_an_unknown_subcommand_is_refused_with_those_there_are(site):
     assert refused.code == 2 and "audit" in refused.err, refused
 
 
+@pytest.mark.parametrize("memory", ["32 MiB", "64 GiB"])
+def test_what_derives_from_memory_fits_librdkafka_at_both_ends(make_site, memory):
+    """Also where the section is shared with producers that send large messages."""
+    site = make_site(**{"memory.max": memory, "kafka.message.max.bytes": 16 << 20})
+    site.send(events(10))
+    site.drain()
+    assert site.outcomes()[0] == 10
+
+
 def test_a_kafka_setting_that_the_worker_must_decide_is_refused(site):
     refused = site.run("tallymill-consumer", "--until-end", "--set", "kafka.enable.auto.commit=true")
     assert refused.code == 2 and "enable.auto.commit" in refused.err, refused
