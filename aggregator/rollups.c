@@ -1,4 +1,4 @@
-/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007); here is when to call
+/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007, 0017); here is when to call
  * it.
  *
  * Budget: a transaction takes what is due for about a second, at least one query; then we rest four times as long as it took. So

@@ -1,11 +1,11 @@
--- A rollup never reads a month that is leaving as if it were empty. Runs in psql as it stands, after 0016.
+-- A rollup does not take a month that is gone for an empty one. Runs in psql as it stands, after 0016.
 
 SET ROLE tallymill_admin;
 
 -- Computes one period of a rollup and replaces its rows; returns how many rows that changed. Only what differs is written.
--- The caller's snapshot may say that the period's months are attached while Postgres plans by what is so now: from a month that was detached meanwhile
--- nothing is read, and nothing must not replace its rows. pg_partition_root() looks at the catalogue of now, and what was read is locked: so it is asked
--- after the reading, and 40001 lets the caller begin again.
+-- The caller's snapshot may show a month that Postgres, which plans by the catalogue of now, no longer reads: pg_inherits is read in the snapshot, pg_partition_root() looks
+-- at the catalogue of now. What was read is locked, so both are asked after the reading. 40001: a month left behind the snapshot, begin again.
+-- TM007: a day's month is not attached though its state says so: somebody detached it by hand. The day keeps its rows.
 CREATE OR REPLACE FUNCTION tallymill.run_rollup(p_rollup text, p_day date) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
@@ -13,6 +13,7 @@ DECLARE
   r tallymill.rollups;
   keys text[];
   changed bigint;
+  events constant regclass := 'public.analytics_events';
   away text;
 BEGIN
   SELECT * INTO STRICT r FROM tallymill.rollups WHERE rollup = p_rollup;
@@ -33,12 +34,19 @@ BEGIN
     p_day, r.period_column, r.query, r.target, tallymill.column_list(keys, 'f.'), tallymill.column_list(keys, 'h.'),
     tallymill.column_list(keys), tallymill.column_list(r.value_columns), tallymill.column_list(r.value_columns, 'excluded.'),
     tallymill.column_list(r.value_columns, 'h.')) INTO changed;
+  SELECT c.relname INTO away FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = events AND NOT i.inhdetachpending AND pg_partition_root(c.oid) IS DISTINCT FROM events
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = format('table %s left analytics_events meanwhile', away);
+  END IF;
   SELECT to_char(d.day, 'YYYY-MM') INTO away FROM tallymill.days d
     WHERE d.day >= p_day AND d.day < p_day + r.period_days
-      AND pg_partition_root(to_regclass('public.analytics_events_' || to_char(d.day, 'YYYY_MM'))) IS DISTINCT FROM 'public.analytics_events'::regclass
+      AND pg_partition_root(to_regclass('public.analytics_events_' || to_char(d.day, 'YYYY_MM'))) IS DISTINCT FROM events
     ORDER BY d.day LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = format('month %s left analytics_events meanwhile', away);
+    RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('month %s is not attached to analytics_events', away),
+      HINT = 'Attach its table again, or tell tallymill.months that it is archived.';
   END IF;
   RETURN changed;
 END

@@ -156,15 +156,15 @@ def compare(rows, copies, drains, side_by_side):
     return found
 
 
-def report(options, kinds):
+def report(options, kinds, server):
     goal, first = "P1" if options.workers == 1 else "P2", next(iter(kinds))
     are_equal = all(kind["contents_equal"] for kind in kinds.values())
-    figures = {"bench": "drain", **kinds[first], "rows": options.rows, "workers": options.workers, "pairs": options.pairs, "ids": first, "server": options.server,
+    figures = {"bench": "drain", **kinds[first], "rows": options.rows, "workers": options.workers, "pairs": options.pairs, "ids": first, "server": server,
                "ratios": {goal: kinds[first]["ratio"], "P5": kinds[first]["worker_cpu_per_postgres_cpu"]}, "contents_equal": are_equal}
     for kind in list(kinds)[1:]:
         figures[kind] = kinds[kind]
         figures["ratios"][f"{goal} {kind}"] = kinds[kind]["ratio"]
-    print(f"\ndrain: {options.rows:,} rows, {options.workers} worker(s), {options.pairs} pairs, contents {'equal' if are_equal else 'DIFFER'}", file=sys.stderr)
+    print(f"\ndrain: {options.rows:,} rows, {options.workers} worker(s), {options.pairs} pairs, contents {'equal' if are_equal else 'DIFFER'}\n  {server}", file=sys.stderr)
     for kind, found in kinds.items():
         cpu, ceiling = found["cpu_us_per_row"], ""
         if "ceiling" in found:
@@ -193,4 +193,4 @@ def run(words):
                 drains[-1]["per_commit"] = options.rows / servers.sql("SELECT count(DISTINCT batch_id) FROM tallymill.batches", fetch=True)[0][0]
                 if shares:
                     side_by_side.append(measure(servers, lambda shares=shares: copy_files(servers, shares, options.rows)))
-        return report(options, {kind: compare(options.rows, *turns) for kind, turns in runs.items()})
+        return report(options, {kind: compare(options.rows, *turns) for kind, turns in runs.items()}, servers.told())

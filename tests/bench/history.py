@@ -116,13 +116,14 @@ def run(words):
     options, started = arguments(words), time.monotonic()
     with stack() as servers:
         servers.tune(options.server)
+        told = servers.told()
         files = make_inputs(servers, options)
         without = pairs(servers, options, files[:options.pairs], lambda: empty(servers))
         empty(servers)
         fill(servers, options.rows, say)
         beside = pairs(servers, options, files, lambda: None)[options.warm:]
         gib = servers.sql("SELECT pg_database_size(current_database())", fetch=True)[0][0] / (1 << 30)
-    figures = {"bench": "history", "rows": options.rows, "months": MONTHS, "load": options.load, "pairs": options.pairs, "server": list(options.server), "database_gib": round(gib, 1)}
+    figures = {"bench": "history", "rows": options.rows, "months": MONTHS, "load": options.load, "pairs": options.pairs, "server": told, "database_gib": round(gib, 1)}
     for who in ("worker", "copy"):
         none, full = [[runs[who] for runs in those] for those in (without, beside)]
         figures[who] = {"rows_per_s_without": round(statistics.median(one[0] for one in none)), "rows_per_s_with": round(statistics.median(one[0] for one in full)),
@@ -131,7 +132,7 @@ def run(words):
         figures[who]["ratio"] = round(figures[who]["rows_per_s_with"] / figures[who]["rows_per_s_without"], 3)
     figures |= {"ratio": figures["worker"]["ratio"], "ratios": {"P12": figures["worker"]["ratio"], "copy": figures["copy"]["ratio"]},
                 "took_s": round(time.monotonic() - started)}
-    say(f"\nhistory: {options.rows:,} rows over {MONTHS} months, {options.pairs} pairs of {options.load:,} rows into the current one, {figures['database_gib']} GiB, {figures['took_s']} s; {' '.join(options.server)}")
+    say(f"\nhistory: {options.rows:,} rows over {MONTHS} months, {options.pairs} pairs of {options.load:,} rows into the current one, {figures['database_gib']} GiB, {figures['took_s']} s; {told}")
     for who, name in (("worker", "worker"), ("copy", "psql \\copy")):
         one = figures[who]
         say(f"  {name:<12} {one['rows_per_s_without']:>9,} rows/s without, {one['rows_per_s_with']:,} with history (from {one['rows_per_s_range_with'][0]:,} to "

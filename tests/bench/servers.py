@@ -35,6 +35,11 @@ class Servers:
             subprocess.run([ROOT / "deploy/stack", action, "--state", self.state], check=True, stdout=subprocess.DEVNULL)
         self.postmaster = self._pid("postgres")
 
+    def told(self):
+        """What of Postgres's settings bears on speed, as "name=value ..."."""
+        names = "('fsync', 'full_page_writes', 'synchronous_commit', 'wal_buffers', 'shared_buffers', 'huge_pages', 'max_wal_size', 'checkpoint_timeout')"
+        return self.sql(f"SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) FROM pg_settings WHERE name IN {names}", fetch=True)[0][0]
+
     def sql(self, statement, fetch=False):
         """Runs a statement outside a transaction; with fetch, all its rows."""
         with contextlib.closing(psycopg2.connect(self.dsn)) as connection:

@@ -317,27 +317,85 @@ def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
     assert site.database.value("SELECT min(events) FROM analytics_daily_counted WHERE date > %s", last_month) == 1
 
 
-def test_a_month_detached_behind_the_snapshot_keeps_its_rows(make_site, tmp_path):
-    """Postgres plans by the catalogue of now: in an older snapshot the month reads as empty. The week shows it where only one of its two months went."""
+def two_months_week():
+    """The first day of a month of the last three that is no Monday."""
+    first_days = ((TODAY.replace(day=1) - datetime.timedelta(days=days)).replace(day=1) for days in (1, 40, 70))
+    return next(day for day in first_days if day.weekday())
+
+
+def counted_by_day_and_week(make_site, tmp_path, first_day):
+    """A site with seven events around midnight of that day, three of them the day before, counted by day and by week."""
     weekly = COUNTED.replace("daily", "weekly").replace("date", "week").replace("day_events", "week_events")
     site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED, counted_by_week=weekly)})
-    first_days = ((TODAY.replace(day=1) - datetime.timedelta(days=days)).replace(day=1) for days in (1, 40, 70))
-    first_day = next(day for day in first_days if day.weekday())    # so that its week is of two months
     at = int(datetime.datetime(first_day.year, first_day.month, 1, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
     site.send(event("login", at + number * 3_600_000_000) for number in range(-3, 4))
     site.drain()
     site.fold()
-    rows = "SELECT coalesce(sum(events), 0) FROM analytics_%s_counted"
-    assert [site.database.value(rows % period) for period in ("daily", "weekly")] == [7, 7]
-    site.database.run("UPDATE tallymill.changes SET version = version + 1; UPDATE tallymill.rollup_runs SET ran_at = ran_at - interval '1 hour'")
+    assert counts(site) == [7, 7]
+    return site
+
+
+def counts(site):
+    return [site.database.value(f"SELECT coalesce(sum(events), 0) FROM analytics_{period}_counted") for period in ("daily", "weekly")]
+
+
+@pytest.mark.parametrize("rollup, days_before", [("counted", 0), ("counted_by_week", None)])
+def test_a_month_that_leaves_behind_the_snapshot_has_the_rollup_begin_again(make_site, tmp_path, rollup, days_before):
+    """Postgres plans by the catalogue of now: in an older snapshot the month reads as empty, and so does half of the week."""
+    first_day = two_months_week()
+    site = counted_by_day_and_week(make_site, tmp_path, first_day)
+    period = first_day - datetime.timedelta(days=first_day.weekday() if days_before is None else days_before)
     with site.database.session() as older, older.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
         site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{first_day:%Y_%m}")
-        with pytest.raises(psycopg2.errors.SerializationFailure, match=f"month {first_day:%Y-%m} left analytics_events"):
-            cursor.execute("SELECT count(*) FROM tallymill.run_rollups((SELECT epoch FROM tallymill.leader), '1 minute', true)")
-    site.database.run(f"UPDATE tallymill.months SET state = 'archived' WHERE month = '{first_day}'")
+        with pytest.raises(psycopg2.errors.SerializationFailure, match=f"table analytics_events_{first_day:%Y_%m} left"):
+            cursor.execute("SELECT tallymill.run_rollup(%s, %s)", (rollup, period))
+        cursor.execute("ROLLBACK")
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with pytest.raises(psycopg2.Error, match=f"month {first_day:%Y-%m} is not attached") as refused:     # of now, and not of the snapshot
+            cursor.execute("SELECT tallymill.run_rollup(%s, %s)", (rollup, period))
+        assert refused.value.pgcode == "TM007"
+        cursor.execute("ROLLBACK")
+    assert counts(site) == [7, 7]
+
+
+def test_a_month_detached_by_hand_costs_its_own_days_only(make_site, tmp_path):
+    """Its state still says that it is open: the days keep their rows, and every other day goes on."""
+    first_day = two_months_week()
+    site = counted_by_day_and_week(make_site, tmp_path, first_day)
+    site.send([event("login")])
+    site.drain()
     site.fold()
-    assert [site.database.value(rows % period) for period in ("daily", "weekly")] == [7, 7]
+    site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{first_day:%Y_%m}")
+    directory(tmp_path, counted=COUNTED.replace("count(*)", "count(*) + 1"))
+    assert site.tallymill("migrate").code == 0
+    site.send([event("login")])
+    site.drain()
+    site.fold()
+    rows = dict(site.database.rows("SELECT date, events FROM analytics_daily_counted"))
+    assert (rows[first_day - datetime.timedelta(days=1)], rows[first_day], rows[TODAY]) == (4, 4, 3), rows     # one more than there are, but where nothing can be read
+    errors = dict(site.database.rows("SELECT first_day, error FROM tallymill.rollup_runs WHERE rollup = 'counted' AND error IS NOT NULL"))
+    assert first_day in errors and {(day.year, day.month) for day in errors} == {(first_day.year, first_day.month)}, errors
+    assert all(error.startswith("TM007") for error in errors.values()), errors
+
+
+def test_once_does_not_end_before_its_rollups_are_computed(make_site, tmp_path):
+    """Another transaction changes the rollup's row in the middle: the run is refused (40001), and begins again."""
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    at = DAY_US + 3_600_000_000
+    site.send(event("login", at + number) for number in range(4))
+    site.drain()
+    site.fold()
+    site.send(event("login", at + number) for number in range(10, 15))
+    site.drain()
+    with site.database.session() as other, other.cursor() as cursor:
+        cursor.execute("BEGIN; UPDATE tallymill.rollup_runs SET ran_at = ran_at")
+        aggregator = site.aggregator("--once")
+        wait_until(lambda: site.database.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"),
+                   60, "the aggregator to wait for the row")
+        cursor.execute("COMMIT")
+    assert aggregator.wait(60) == 0
+    assert site.database.value("SELECT sum(events) FROM analytics_daily_counted") == 9, aggregator.log()
 
 
 def test_hostile_attributes_stop_no_rollup(make_site):
