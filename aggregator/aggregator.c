@@ -35,7 +35,7 @@ enum { SAME_ERRORS = 5 };
 
 struct aggregator {
     struct settings *settings;
-    bool once, is_done;
+    bool once, was_settled, is_done;
     struct session *session; /* NULL: not connected */
     struct leader leader;
     struct cycle cycle;
@@ -200,8 +200,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
                                          clock_now_us(), err))
         return recover(aggregator, "dropping the bytes of old dead letters", err);
     const bool is_settled = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
-    if (!is_settled) /* what is left of --once has one patience */
+    if (!is_settled || !aggregator->was_settled) /* what is left of --once has one patience */
         went_well(aggregator);
+    aggregator->was_settled = is_settled;
     tell(aggregator, &report);
     aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);
     if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err))

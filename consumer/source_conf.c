@@ -4,6 +4,8 @@
  */
 #include "source_conf.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
@@ -22,6 +24,19 @@ static const struct kafka_forced forced[] = {
     {"partition.assignment.strategy", "range,roundrobin"},
     {NULL, NULL},
 };
+
+/* The section may be shared with producers, whose messages message.max.bytes bounds. A worker sends none, but librdkafka refuses one above
+ * fetch.max.bytes, and takes it for the most that a batch compressed by lz4 becomes at its first try: so as large as it may be, up to its default. */
+static void bound_messages(rd_kafka_conf_t *conf)
+{
+    char value[32], why[256];
+    size_t bytes = sizeof value;
+    long long most = rd_kafka_conf_get(conf, "fetch.max.bytes", value, &bytes) == RD_KAFKA_CONF_OK ? strtoll(value, NULL, 10) : 0;
+    if (most > 1000000)
+        most = 1000000;
+    snprintf(value, sizeof value, "%lld", most > 1000 ? most : 1000);
+    rd_kafka_conf_set(conf, "message.max.bytes", value, why, sizeof why);
+}
 
 rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
 {
@@ -53,8 +68,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
     if (!conf)
         return NULL;
     char why[256];
-    /* The section may be shared with producers, whose messages it bounds. A worker sends none, and librdkafka would hold fetch.max.bytes against it. */
-    rd_kafka_conf_set(conf, "message.max.bytes", "1000", why, sizeof why);
+    bound_messages(conf);
     if (rd_kafka_conf_set(conf, "group.id", settings_text(settings, "consumer.group"), why, sizeof why) != RD_KAFKA_CONF_OK) {
         error_set(err, ERROR_USAGE, "consumer.group: %s", why);
         rd_kafka_conf_destroy(conf);

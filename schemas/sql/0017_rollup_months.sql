@@ -5,7 +5,7 @@ SET ROLE tallymill_admin;
 -- Computes one period of a rollup and replaces its rows; returns how many rows that changed. Only what differs is written.
 -- The caller's snapshot may show a month that Postgres, which plans by the catalogue of now, no longer reads: pg_inherits is read in the snapshot, pg_partition_root() looks
 -- at the catalogue of now. What was read is locked, so both are asked after the reading. 40001: a month left behind the snapshot, begin again.
--- TM007: a day's month is not attached though its state says so: somebody detached it by hand. The day keeps its rows.
+-- TM007: a month that the query reads is not attached though its state says so: somebody detached it by hand. The period keeps its rows.
 CREATE OR REPLACE FUNCTION tallymill.run_rollup(p_rollup text, p_day date) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
@@ -35,18 +35,17 @@ BEGIN
     tallymill.column_list(keys), tallymill.column_list(r.value_columns), tallymill.column_list(r.value_columns, 'excluded.'),
     tallymill.column_list(r.value_columns, 'h.')) INTO changed;
   SELECT c.relname INTO away FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = events AND NOT i.inhdetachpending AND pg_partition_root(c.oid) IS DISTINCT FROM events
+    WHERE i.inhparent = events AND NOT i.inhdetachpending AND pg_partition_root(c.oid) IS DISTINCT FROM pg_partition_root(events)
     LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = format('table %s left analytics_events meanwhile', away);
   END IF;
-  SELECT to_char(d.day, 'YYYY-MM') INTO away FROM tallymill.days d
-    WHERE d.day >= p_day AND d.day < p_day + r.period_days
-      AND pg_partition_root(to_regclass('public.analytics_events_' || to_char(d.day, 'YYYY_MM'))) IS DISTINCT FROM events
-    ORDER BY d.day LIMIT 1;
+  SELECT to_char(m.month, 'YYYY_MM') INTO away FROM tallymill.months m
+    WHERE m.state IN ('open', 'restored') AND m.month < p_day + r.period_days AND (r.looks_back OR m.month >= date_trunc('month', p_day::timestamp))
+      AND pg_partition_root(to_regclass('public.analytics_events_' || to_char(m.month, 'YYYY_MM'))) IS DISTINCT FROM pg_partition_root(events)
+    ORDER BY m.month LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('month %s is not attached to analytics_events', away),
-      HINT = 'Attach its table again, or tell tallymill.months that it is archived.';
+    RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('table analytics_events_%s is no part of analytics_events, and its month is not archived: ATTACH it again', away);
   END IF;
   RETURN changed;
 END

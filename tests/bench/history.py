@@ -1,11 +1,11 @@
 """history (P12): rows/s of a worker into a table with 20 M rows over 13 months, the current month being loaded, over its rate into an empty one.
 
 First, from empty tables, a worker drains a topic and psql's binary \\copy loads a file of other rows, in turn. Then the server fills thirteen months, a row like the
-generator's about 330 bytes, ids in the order of time as UUIDv7 are, all indexes in place; VACUUM ANALYZE and a CHECKPOINT; and the same topics and files go in again,
-one after the other, without emptying anything: the current month grows on. Then the server makes its checkpoints by itself, as it does in production, and the first pairs
-do not count: behind a CHECKPOINT each page is written whole into the WAL at its first change, and 300,000 rows touch nearly all pages of the month's indexes. For the
-same reason the server is set up for such a history (SERVER, told in the figures): with Postgres's defaults (128 MB of shared buffers, a checkpoint each gigabyte of WAL) that is all that is measured. P12 is the worker's median with history over its median without; the plain copy's
-own ratio beside it says how much of a fall is Postgres's. A full run takes ten minutes and 20 GB of disk; `--rows 1000000` is a try.
+generator's about 330 bytes, ids in the order of time as UUIDv7 are, all indexes in place, and VACUUM ANALYZE; and the same topics and files go in again. Before each of these
+loads the current month is filled anew, so that each meets the history that is told and not also the loads before it. No CHECKPOINT comes between: behind one each page is written
+whole into the WAL at its first change, and 300,000 rows touch nearly all pages of the month's indexes. For the same reason the server is set up for such a history
+(SERVER): with Postgres's defaults (128 MB of shared buffers, a checkpoint each gigabyte of WAL) that is all that is measured. P12 is the worker's median with history over its median without; the plain copy's
+own ratio beside it says how much of a fall is Postgres's. A full run takes a quarter of an hour and 20 GB of disk; `--rows 1000000` is a try.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BOUNDS = f"""SELECT date_trunc('month', now()) - n * interval '1 month', CASE WH
              ELSE date_trunc('month', now()) - (n - 1) * interval '1 month' END FROM generate_series({MONTHS - 1}, 0, -1) n"""
 
 
-def fill_month(dsn, bounds, rows):
+def fill_part(dsn, bounds, rows):
     connection = psycopg2.connect(dsn, options="-c TimeZone=UTC -c synchronous_commit=off")
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -48,16 +48,24 @@ def fill_month(dsn, bounds, rows):
     connection.close()
 
 
-def fill(servers, rows, say):
-    """Thirteen months, two at a time."""
-    started = time.monotonic()
-    months = servers.sql(BOUNDS, fetch=True)
+def fill(servers, rows, months):
+    """These of the thirteen months, two parts of a month at a time."""
+    parts = []
+    for begin, end in months:
+        middle = begin + (end - begin) / 2
+        parts += [((begin, middle), rows // MONTHS // 2), ((middle, end), rows // MONTHS // 2)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(fill_month, servers.dsn, bounds, rows // MONTHS) for bounds in months]:
+        for done in [pool.submit(fill_part, servers.dsn, *part) for part in parts]:
             done.result()
-    say(f"  {rows // MONTHS * MONTHS:,} rows of history after {time.monotonic() - started:.0f} s")
-    servers.sql("VACUUM (ANALYZE) analytics_events")
-    say(f"  vacuumed after {time.monotonic() - started:.0f} s")
+
+
+def fill_current(servers, rows):
+    """The current month as it was before the last load."""
+    months = servers.sql(BOUNDS, fetch=True)
+    table = f"analytics_events_{months[-1][1]:%Y_%m}"
+    servers.sql(f"TRUNCATE {table}")
+    fill(servers, rows, months[-1:])
+    servers.sql(f"VACUUM (ANALYZE) {table}")
 
 
 def count_new(servers):
@@ -94,7 +102,6 @@ def arguments(words):
     parser.add_argument("--load", type=int, default=300_000, help="rows that one drain or copy stores")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--server", nargs="*", default=SERVER, metavar="NAME=VALUE", help="settings of Postgres (none: its defaults)")
-    parser.add_argument("--warm", type=int, default=3, help="pairs beside the history that come first and do not count")
     return parser.parse_args(words)
 
 
@@ -102,7 +109,7 @@ def make_inputs(servers, options):
     """Topics to drain, and files of other rows to copy. Each is younger than the one before, as live events are: of one day all together, each load would go in between
     the rows of those before it, and split the pages of every index by time."""
     files = []
-    for number in range(options.pairs + options.warm):
+    for number in range(options.pairs):
         topic.generate(servers, options.load, f"history-{number}", seed=2 * number + 1, live=True)
         topic.generate(servers, options.load, f"copied-{number}", seed=2 * number + 2, live=True)
         files.append(dump(servers, f"copied-{number}"))
@@ -118,10 +125,12 @@ def run(words):
         servers.tune(options.server)
         told = servers.told()
         files = make_inputs(servers, options)
-        without = pairs(servers, options, files[:options.pairs], lambda: empty(servers))
+        without = pairs(servers, options, files, lambda: empty(servers))
         empty(servers)
-        fill(servers, options.rows, say)
-        beside = pairs(servers, options, files, lambda: None)[options.warm:]
+        fill(servers, options.rows, servers.sql(BOUNDS, fetch=True)[:-1])
+        servers.sql("VACUUM (ANALYZE) analytics_events")
+        say(f"  {options.rows // MONTHS * (MONTHS - 1):,} rows of history after {time.monotonic() - started:.0f} s")
+        beside = pairs(servers, options, files, lambda: fill_current(servers, options.rows))
         gib = servers.sql("SELECT pg_database_size(current_database())", fetch=True)[0][0] / (1 << 30)
     figures = {"bench": "history", "rows": options.rows, "months": MONTHS, "load": options.load, "pairs": options.pairs, "server": told, "database_gib": round(gib, 1)}
     for who in ("worker", "copy"):

@@ -174,7 +174,7 @@ def compacted(make_site):
     settings = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01", "message.timestamp.type": "LogAppendTime"}
     for done in site.stack.admin.alter_configs([ConfigResource("topic", site.topic, set_config=settings)]).values():
         done.result(30)
-    time.sleep(2)   # the answer comes before every broker goes by it
+    time.sleep(2)   # the answer comes before the broker goes by it
     site.send(event(session_id="same") for _ in range(30))
     time.sleep(1)   # segment.ms: the next event begins another segment, as the active one is never compacted
     site.send([event(session_id="other")])
