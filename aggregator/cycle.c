@@ -268,7 +268,7 @@ static bool settle(struct run *run, struct error *err)
         if (batch->state == WORK_TAKEN && batch->is_broken && !worklist_each_day(list, batch, want_rebuild, &wanting))
             return false;
     }
-    return true;
+    return ledger_mark_away(run->session, list, &run->cycle->months, err);
 }
 
 static bool take_in(struct run *run, struct error *err)

@@ -23,7 +23,7 @@
 #include "shelf.h"
 #include "worklist.h"
 
-extern const char sql_leap[], sql_mark_days[];
+extern const char sql_leap[], sql_mark_away[], sql_mark_days[];
 
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
@@ -273,5 +273,38 @@ bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error
         succeeded = session_do(session, sql_mark_days, 2, values, err);
     array_text_free(&days);
     array_text_free(&reasons);
+    return succeeded;
+}
+
+struct away {
+    const struct months *months;
+    struct array_text days;
+    bool is_any;
+};
+
+static bool note_away(void *context, int32_t day)
+{
+    struct away *away = context;
+    if (!months_is_attached(away->months, day)) {
+        array_text_add_date(&away->days, day);
+        away->is_any = true;
+    }
+    return true;
+}
+
+bool ledger_mark_away(struct session *session, const struct worklist *list, const struct months *months, struct error *err)
+{
+    struct away away = {.months = months};
+    array_text_begin(&away.days);
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (list->batches[i].state == WORK_TAKEN && list->batches[i].is_broken)
+            worklist_each_day(list, &list->batches[i], note_away, &away);
+    const char *const values[] = {array_text_end(&away.days)};
+    bool succeeded = values[0] != NULL;
+    if (!succeeded)
+        error_set(err, ERROR_RETRY, "no memory for the days of months that are not attached");
+    else if (away.is_any)
+        succeeded = session_do(session, sql_mark_away, 1, values, err);
+    array_text_free(&away.days);
     return succeeded;
 }

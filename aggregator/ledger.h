@@ -48,4 +48,7 @@ bool ledger_leap(struct session *session, int64_t *batches, struct error *err);
 /* Marks the days that wait in tallymill.days. */
 bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err);
 
+/* Of the batches that are taken: marks the days in months that are not attached, unless they were archived. */
+bool ledger_mark_away(struct session *session, const struct worklist *list, const struct months *months, struct error *err);
+
 #endif

@@ -18,6 +18,8 @@ WITH RECURSIVE asked AS (
 SELECT l.day,
        m.state IN ('open', 'restored') AS is_attached,
        CASE WHEN m.state IN ('archived', 'detaching') THEN format('its month is %s', m.state)
+            WHEN m.month IS NOT NULL AND NOT EXISTS (SELECT FROM tallymill.attached_months t WHERE t.month = m.month) THEN
+              'the table of its month is no part of analytics_events'
             WHEN d.dirty_since IS NOT NULL THEN
               format('waits for a rebuild since %s UTC (%s)', date_trunc('second', d.dirty_since AT TIME ZONE 'UTC'),
                      coalesce(d.dirty_reason, 'no reason noted')) END AS set_aside

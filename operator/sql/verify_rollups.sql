@@ -11,6 +11,11 @@ JOIN tallymill.rollup_periods p ON p.first_day <= asked.last_day AND p.last_day 
 JOIN tallymill.rollups r ON r.rollup = p.rollup
 CROSS JOIN LATERAL (
   SELECT CASE WHEN p.is_stale AND p.failed_at IS NOT NULL THEN 'its query failed: ' || p.error
+              WHEN EXISTS (SELECT FROM tallymill.months m
+                           WHERE m.state IN ('open', 'restored') AND m.month <= p.last_day
+                             AND (r.looks_back OR m.month >= date_trunc('month', p.first_day::timestamp))
+                             AND NOT EXISTS (SELECT FROM tallymill.attached_months t WHERE t.month = m.month)) THEN
+                'the table of a month that it reads is no part of analytics_events'
               WHEN p.is_dirty THEN 'a day of it waits for a rebuild'
               WHEN p.ran_at IS NULL THEN 'not computed yet'
               WHEN p.is_stale THEN 'the events or the query have changed since it was computed' END AS set_aside) a

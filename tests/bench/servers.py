@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -36,9 +37,11 @@ class Servers:
         self.postmaster = self._pid("postgres")
 
     def told(self):
-        """What of Postgres's settings bears on speed, as "name=value ..."."""
+        """What of Postgres's settings bears on speed, as "name=value ...", and whether there are huge pages for it."""
         names = "('fsync', 'full_page_writes', 'synchronous_commit', 'wal_buffers', 'shared_buffers', 'huge_pages', 'max_wal_size', 'checkpoint_timeout')"
-        return self.sql(f"SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) FROM pg_settings WHERE name IN {names}", fetch=True)[0][0]
+        told = self.sql(f"SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) FROM pg_settings WHERE name IN {names}", fetch=True)[0][0]
+        reserved = re.search(r"HugePages_Total: +(\d+)", pathlib.Path("/proc/meminfo").read_text())
+        return f"{told} vm.nr_hugepages={reserved[1] if reserved else 0}"
 
     def sql(self, statement, fetch=False):
         """Runs a statement outside a transaction; with fetch, all its rows."""

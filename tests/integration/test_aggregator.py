@@ -322,6 +322,34 @@ def test_days_of_an_archived_month_are_never_rebuilt(place):
     assert differences(site) == []
 
 
+@pytest.mark.parametrize("is_waiting", [False, True], ids=["rows-not-yet-folded", "a-day-that-waits"])
+def test_a_month_detached_by_hand_holds_up_no_other_and_is_caught_up_with(place, is_waiting):
+    """Its state still says that it is open: nobody archived it, and it may be back at any time."""
+    site = place()
+    writer = Writer(site.database.dsn)
+    day = at_day(100)
+    leaf = f"analytics_events_{day:%Y_%m}"
+    writer.batch([row(day), row(at_day(0, 0))])
+    site.fold()
+    if is_waiting:
+        site.database.rows("DELETE FROM tallymill.days WHERE day = %s", day.date())
+        site.database.rows("INSERT INTO tallymill.days (day, dirty_since, dirty_reason) VALUES (%s, now(), 'asked')", day.date())
+    else:
+        writer.batch([row(day, session="b")])
+    site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION {leaf}")
+    writer.batch([row(at_day(0, 0), session="b")])
+    aggregator = site.aggregator()
+    wait_until(lambda: count_of(site, at_day(0)) == [(2, 2, 1)], 30, "the other month to go on")
+    assert count_of(site, day) == [(1, 1, 1)]
+    first = day.date().replace(day=1)
+    following = (first + datetime.timedelta(days=32)).replace(day=1)
+    site.database.run(f"ALTER TABLE analytics_events ATTACH PARTITION {leaf} FOR VALUES FROM ('{first}') TO ('{following}')")
+    wait_until(lambda: differences(site) == [] and not site.database.value("SELECT count(*) FROM tallymill.days WHERE dirty_since IS NOT NULL"),
+               30, "the month to be caught up with")
+    assert count_of(site, day) == ([(1, 1, 1)] if is_waiting else [(2, 2, 1)])
+    assert aggregator.stop() == 0
+
+
 def test_a_month_that_leaves_inside_a_cycle_keeps_its_statistics(place):
     """The cycle's snapshot still shows the month, but what Postgres plans after the detachment no longer reads it."""
     site = place(build="check")
