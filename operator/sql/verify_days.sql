@@ -16,9 +16,9 @@ WITH RECURSIVE asked AS (
   SELECT day FROM raw_days UNION SELECT date FROM public.analytics_daily_stats UNION SELECT day FROM tallymill.days
 )
 SELECT l.day,
-       m.state IN ('open', 'restored') AS is_attached,
+       t.month IS NOT NULL AS is_attached,
        CASE WHEN m.state IN ('archived', 'detaching') THEN format('its month is %s', m.state)
-            WHEN m.month IS NOT NULL AND NOT EXISTS (SELECT FROM tallymill.attached_months t WHERE t.month = m.month) THEN
+            WHEN m.month IS NOT NULL AND t.month IS NULL THEN
               'the table of its month is no part of analytics_events'
             WHEN d.dirty_since IS NOT NULL THEN
               format('waits for a rebuild since %s UTC (%s)', date_trunc('second', d.dirty_since AT TIME ZONE 'UTC'),
@@ -27,4 +27,5 @@ FROM asked a
 JOIN listed l ON l.day BETWEEN a.first_day AND a.last_day
 LEFT JOIN tallymill.days d ON d.day = l.day
 LEFT JOIN tallymill.months m ON m.month = date_trunc('month', l.day)::date
+LEFT JOIN tallymill.attached_months t ON t.month = m.month
 ORDER BY l.day;

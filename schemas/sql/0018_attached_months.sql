@@ -12,6 +12,20 @@ CREATE VIEW tallymill.attached_months AS
                   AND c.relnamespace = 'public'::regnamespace AND c.relname = 'analytics_events_' || to_char(m.month, 'YYYY_MM'));
 GRANT SELECT ON tallymill.attached_months TO tallymill_aggregate, tallymill_read;
 
+-- The days of a month that was archived wait for nothing any more.
+CREATE FUNCTION tallymill.forget_waiting_days() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE tallymill.days SET dirty_since = NULL, dirty_reason = NULL
+    WHERE dirty_since IS NOT NULL AND day >= NEW.month AND day < NEW.month + interval '1 month';
+  RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION tallymill.forget_waiting_days() FROM PUBLIC;
+CREATE TRIGGER forget_waiting_days AFTER UPDATE OF state ON tallymill.months
+  FOR EACH ROW WHEN (NEW.state = 'archived' AND OLD.state <> 'archived') EXECUTE FUNCTION tallymill.forget_waiting_days();
+
 -- Is there work for a cycle? p_close_after: how long after its end a day is closed.
 -- has_batches; has_days: a day of an attached month waits for a rebuild or is due for closing; months (first days, since 1970) that unfolded
 -- batches name, and how many pages each has, -1 where its table is gone.
