@@ -42,6 +42,11 @@ bool kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *doing)
  * answers. */
 bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, int *count, struct error *err);
 
+/* The first offset of a topic partition, and the one that its next message will get. rd_kafka_query_watermark_offsets() would do, but its time-out bounds only
+ * the look for the leader: where that has just died it waits until the broker is back (seen for four minutes, 2.0.2). */
+bool kafka_watermarks(rd_kafka_t *handle, const char *topic, int32_t topic_partition, int timeout_ms, int64_t *low, int64_t *high,
+                      struct error *err);
+
 /* Makes the topic unless it exists. `config` ends with a NULL name. *made says which; *count is the number of topic partitions it
  * has (to be used rather than asked for again: the next question may reach a broker that has not heard of a new topic). replication
  * is lowered to the number of brokers, at most 3. */

@@ -232,9 +232,7 @@ struct source_partition *source_find(struct source *source, int32_t topic_partit
 
 bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err)
 {
-    const rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(source->handle, source->topic, topic_partition, low, high, WATERMARK_TIMEOUT_MS);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for the first and last offset");
+    return kafka_watermarks(source->handle, source->topic, topic_partition, WATERMARK_TIMEOUT_MS, low, high, err);
 }
 
 int64_t source_last_high(const struct source *source, int32_t topic_partition)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "failpoint.h"
 #include "ledger.h"
 #include "log.h"
 #include "service.h"
@@ -88,6 +89,7 @@ bool worker_assign(struct worker *worker, struct error *err)
                                           settings_text(worker->settings, "consumer.group"), worker->owner};
         if (!cluster_id || !ledger_claim(worker->conn, &claimant, claims, count, err))
             goto out;
+        FAILPOINT("claimed");
     }
     for (int i = 0; i < count; i++) {
         partitions[i].claim = claims[i];

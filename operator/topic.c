@@ -51,11 +51,8 @@ bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct top
         rd_kafka_mem_free(client, cluster_id);
     }
     for (int i = 0; i < topic->count; i++) {
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(client, name, i, &topic->logs[i].low, &topic->logs[i].high, left_ms(deadline_us));
-        if (code) {
+        if (!kafka_watermarks(client, name, i, left_ms(deadline_us), &topic->logs[i].low, &topic->logs[i].high, err)) {
             topic_free(topic);
-            kafka_error(err, code, "asking for the ends of the log");
             return error_wrap(err, "topic %s, topic partition %d", name, i);
         }
     }

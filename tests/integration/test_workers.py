@@ -257,6 +257,23 @@ def test_a_broker_killed_and_started_again_loses_nothing(site):
     site.assert_holds()
 
 
+def test_a_broker_that_dies_behind_a_claim_does_not_hold_the_worker_until_it_is_back(make_site):
+    """Of its leader the worker asks where the log begins and ends; librdkafka's own question for that waits for the broker as long as that is away."""
+    site = make_site(build="check")
+    site.send(events(400))
+    worker = site.worker(failpoint="claimed:stop:1")
+    wait_until(worker.is_frozen, 60, "the worker to stop itself behind its claim")
+    site.stack.kill_broker()
+    try:
+        worker.thaw()
+        wait_until(lambda: "cannot begin this topic partition now" in worker.log(), 60, "the worker to go on without the broker")
+    finally:
+        site.stack.start_broker()
+    site.wait_until_drained(90)
+    assert worker.stop() == 0
+    site.assert_holds()
+
+
 def test_a_topic_made_anew_under_the_same_name_stops_loudly_and_stores_nothing(site):
     site.send(events(500, seed=1))
     site.drain()
