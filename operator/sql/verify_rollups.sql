@@ -4,6 +4,8 @@
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
          coalesce(nullif(current_setting('tallymill.last_day', true), '')::date, 'infinity') AS last_day
+), away AS MATERIALIZED (
+  SELECT month FROM tallymill.months WHERE state IN ('open', 'restored') EXCEPT SELECT month FROM tallymill.attached_months
 )
 SELECT p.rollup, p.first_day, p.last_day, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from, a.set_aside
 FROM asked
@@ -11,10 +13,8 @@ JOIN tallymill.rollup_periods p ON p.first_day <= asked.last_day AND p.last_day 
 JOIN tallymill.rollups r ON r.rollup = p.rollup
 CROSS JOIN LATERAL (
   SELECT CASE WHEN p.is_stale AND p.failed_at IS NOT NULL THEN 'its query failed: ' || p.error
-              WHEN EXISTS (SELECT FROM tallymill.months m
-                           WHERE m.state IN ('open', 'restored') AND m.month <= p.last_day
-                             AND (r.looks_back OR m.month >= date_trunc('month', p.first_day::timestamp))
-                             AND NOT EXISTS (SELECT FROM tallymill.attached_months t WHERE t.month = m.month)) THEN
+              WHEN EXISTS (SELECT FROM away w WHERE w.month <= p.last_day
+                             AND (r.looks_back OR w.month >= date_trunc('month', p.first_day::timestamp))) THEN
                 'the table of a month that it reads is no part of analytics_events'
               WHEN p.is_dirty THEN 'a day of it waits for a rebuild'
               WHEN p.ran_at IS NULL THEN 'not computed yet'

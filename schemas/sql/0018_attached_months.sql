@@ -60,7 +60,8 @@ $$;
 --   2 a day that waits, or is due for closing p_close_after its end: number, next_offset since when in us, reason
 --   3 where a topic partition stands: number its place, in that order
 --   4 at most p_limit ledger rows beyond · 5 the gaps beyond
--- The settings are the cycle's: its reads are one process' work, parallel workers and JIT would only add to its CPU.
+-- The settings are the cycle's: its reads are one process' work, parallel workers and JIT would only add to its CPU. By index (as since 0014), whatever the statistics say of the
+-- ledger: without any, and that is what a session's first plan may be made with, Postgres reads all of a grown ledger once for each topic partition.
 CREATE OR REPLACE FUNCTION tallymill.begin_cycle(p_epoch bigint, p_close_after interval, p_limit bigint, p_months date[])
 RETURNS TABLE (kind integer, number integer, batch_id bigint, last_batch_id bigint, first_offset bigint, next_offset bigint, stored bigint,
                days date[], reason text)

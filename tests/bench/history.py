@@ -5,7 +5,7 @@ generator's about 330 bytes, ids in the order of time as UUIDv7 are, all indexes
 loads the current month is filled anew, so that each meets the history that is told and not also the loads before it. No CHECKPOINT comes between: behind one each page is written
 whole into the WAL at its first change, and 300,000 rows touch nearly all pages of the month's indexes. For the same reason the server is set up for such a history
 (SERVER): with Postgres's defaults (128 MB of shared buffers, a checkpoint each gigabyte of WAL) that is all that is measured. P12 is the worker's median with history over its median without; the plain copy's
-own ratio beside it says how much of a fall is Postgres's. A full run takes a quarter of an hour and 20 GB of disk; `--rows 1000000` is a try.
+own ratio beside it says how much of a fall is Postgres's. A full run takes ten minutes and 20 GB of disk; `--rows 1000000` is a try.
 """
 
 import argparse
