@@ -145,6 +145,9 @@ static bool set_kafka(struct settings *settings, const char *name, const char *t
     struct settings_value *value = &settings->kafka_values[i];
     bool ok = value_fill(value, text, origin, true, err);
     settings->kafka[i].value = value->text;
+    bool is_list = strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    if (ok && is_list && strchr(value->text, '@') != NULL) /* librdkafka would put it into its errors as the name of a host */
+        return error_set(err, ERROR_USAGE, "it wants HOST:PORT, with commas; a user is named by kafka.sasl.username");
     return ok;
 }
 
@@ -175,20 +178,23 @@ static bool set_from_file(void *context, const char *key, const char *text, int 
         error_set(err, ERROR_USAGE, "set twice, here and at %s", before);
     else if (set(file->settings, key, text, origin, err))
         return true;
-    return error_wrap(err, "%s: %s", origin, key);
+    return error_wrap(err, "%s: %s", origin, settings_secret_may_show_key(key) ? key : "what stands before the \"=\" is no key");
 }
 
 static bool set_from_command_line(struct settings *settings, const char *pair, struct error *err)
 {
     const char *equals = strchr(pair, '=');
     if (equals == NULL || equals == pair)
-        return error_set(err, ERROR_USAGE, "--set %s: it wants KEY=VALUE", equals == NULL ? pair : "=...");
+        return error_set(err, ERROR_USAGE, "--set %s: it wants KEY=VALUE",
+                         equals == pair                       ? "=..."
+                         : settings_secret_may_show_key(pair) ? pair
+                                                              : "...");
     char *key = strndup(pair, (size_t)(equals - pair));
     if (key == NULL)
         return error_set(err, ERROR_RETRY, "out of memory");
     bool ok = set(settings, key, equals + 1, "--set", err);
     if (!ok)
-        error_wrap(err, "--set %s", key);
+        error_wrap(err, "--set %s", settings_secret_may_show_key(key) ? key : "...");
     free(key);
     return ok;
 }

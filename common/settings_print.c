@@ -20,7 +20,8 @@ static void print_kafka(const struct settings *settings, FILE *out)
     fprintf(out, "# Handed to librdkafka as they stand.\n[kafka]\n");
     for (size_t i = 0; i < settings->kafka_count; i++) {
         const char *written = settings->kafka_values[i].written;
-        bool is_secret = settings_secret_is_kafka(settings->kafka[i].name) && (written[0] != '@' || written[1] == '@');
+        bool is_file = written[0] == '@' && written[1] != '@';
+        bool is_secret = !is_file && (settings_secret_is_name(settings->kafka[i].name) || settings_secret_is_value(written));
         fprintf(out, "%s = ", settings->kafka[i].name);
         print_line(is_secret ? "********" : written, out);
         putc('\n', out);

@@ -190,7 +190,7 @@ Test(settings, of_the_command_line_want_key_and_value)
     expect_set_refused("topics.events", "--set topics.events: it wants KEY=VALUE");
     expect_set_refused("=secret", "--set =...: it wants KEY=VALUE");
     expect_set_refused("kafka.=x", "--set kafka.: no name behind \"kafka.\"");
-    expect_set_refused("kafka.linger ms=5", "--set kafka.linger ms: a kafka.* setting has a name of letters, digits, '.', '_' and '-'");
+    expect_set_refused("kafka.linger ms=5", "--set ...: a kafka.* setting has a name of letters, digits, '.', '_' and '-'");
 }
 
 Test(settings, hand_kafka_keys_on_in_order_and_let_the_command_line_win)

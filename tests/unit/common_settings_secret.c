@@ -66,6 +66,100 @@ Test(settings_secret, of_kafka_is_masked)
     expect_masked("kafka.sasl.oauthbearer.client.secret=hunter2", "sasl.oauthbearer.client.secret = ********");
 }
 
+/* Expects that this --set is refused, exit code 2, without the word "hunter2". */
+static void expect_refused_unquoted(const char *pair, const char *said)
+{
+    struct error err = {0};
+    cr_assert_null(settings_load(NULL, &pair, 1, &err), "%s", pair);
+    cr_expect_eq(err.kind, ERROR_USAGE);
+    cr_expect_null(strstr(err.text, "hunter2"), "%s", err.text);
+    cr_expect_not_null(strstr(err.text, said), "%s", err.text);
+}
+
+Test(settings_secret, in_a_uri_that_libpq_would_cut_in_two_is_refused)
+{
+    static const char *const bad[] = {
+        "postgres.dsn=postgresql://me:p@hunter2@db/d",         "postgres.dsn=postgresql://me:p/hunter2@db/d",
+        "postgres.dsn=postgres://me:p@ss/hunter2@db:5432/d",   "postgres.dsn=postgresql://me:p@hunter2/x@db",
+        "postgres.dsn=postgresql://me:a/b?user=hunter2@db/d",  "postgres.dsn=postgresql://me:1/b?user=hunter2@db/d",
+        "postgres.dsn=postgresql://me:hunter2/d",              "postgres.dsn=postgresql://me:hunter2",
+        "postgres.dsn=postgresql://me:p@db/hunter2@x",         "postgres.dsn=postgresql://h/d?password=a@b/hunter2",
+        "postgres.dsn=postgresql://db:5432,me:hunter2/d",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refused_unquoted(bad[i], "--set: postgres.dsn: ");
+}
+
+Test(settings_secret, in_a_uri_as_it_must_be_written_is_taken)
+{
+    expect_masked("postgres.dsn=postgresql://me:p%40hunter2%2F@db:5432,[::1]:5433/d?sslmode=require", "host=db,::1 port=5432,5433");
+    expect_masked("postgres.dsn=postgresql://me:a:hunter2?#@db/d", "user=me password=******** dbname=d host=db");
+    expect_masked("postgres.dsn=postgresql://db/d?user=me@realm&password=a@hunter2", "user=me@realm password=********");
+    expect_masked("postgres.dsn=postgresql:///d?host=/var/run/postgresql&password=hunter2", "host=/var/run/postgresql");
+}
+
+/* Whatever symbols a password is made of: the DSN is refused, or its host is the one that was meant. */
+Test(settings_secret, of_any_symbols_leaves_no_piece_behind)
+{
+    static const char alphabet[] = "@/:?#%&=[], '\\+!$x1";
+    unsigned state = 7;
+    for (int round = 0; round < 20000; round++) {
+        char password[12] = "", pair[128];
+        for (int i = 0; i < 11; i++) {
+            state = state * 1664525u + 1013904223u;
+            password[i] = alphabet[(state >> 16) % (sizeof alphabet - 1)];
+        }
+        password[11] = '\0';
+        snprintf(pair, sizeof pair, "postgres.dsn=postgresql://me:%s@db.example/prod?sslmode=prefer", password);
+        const char *sets[] = {pair};
+        struct error err = {0};
+        struct settings *settings = settings_load(NULL, sets, 1, &err);
+        if (settings == NULL) {
+            cr_assert_eq(err.kind, ERROR_USAGE);
+            continue;
+        }
+        char *text = printed(settings);
+        cr_assert_not_null(strstr(text, "user=me password=******** dbname=prod host=db.example sslmode=prefer\n"), "%s: %s", pair, text);
+        free(text);
+        settings_free(settings);
+    }
+}
+
+Test(settings_secret, in_what_only_looks_like_a_dsn_is_not_quoted)
+{
+    expect_refused_unquoted("postgres.dsn=jdbc:postgresql://me:hunter2@h/d?sslmode=require", "begins with postgresql://");
+    expect_refused_unquoted("postgres.dsn=postgresql+psycopg2://me:hunter2@h/d?sslmode=require", "begins with postgresql://");
+    expect_refused_unquoted("postgres.dsn=host=h password=my hunter2=x", "not a connection string");
+    expect_refused_unquoted("postgres.dsn=dbname=postgresql://me:hunter2@h/d", "dbname");
+    expect_refused_unquoted("postgres.dsn=dbname='host=h password=hunter2'", "dbname");
+    expect_refused_unquoted("postgres.dsn=host=me:hunter2@h dbname=d", "host");
+    expect_refused_unquoted("postgres.dsn=host=h port=hunter2", "port");
+    expect_refused_unquoted("postgres.dsn:postgresql://me:hunter2@h/d", "KEY=VALUE");
+    expect_refused_unquoted("postgresql://me:hunter2@h/d?sslmode=require", "--set");
+    expect_refused_unquoted("kafka.bootstrap.servers=me:hunter2@h:9092", "kafka.sasl.username");
+}
+
+Test(settings_secret, in_a_line_of_the_file_that_is_no_setting_is_not_quoted)
+{
+    static const char *const lines[] = {"postgresql://me:hunter2@h/d?sslmode=require\n", "[postgres]\nhost=h password=hunter2 x=y\n",
+                                        "[kafka]\nsasl.password:hunter2=\n", "[postgresql://me:hunter2@h/d]\na = b\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct error err = {0};
+        cr_assert_null(settings_load(temporary_text(lines[i]), NULL, 0, &err), "%s", lines[i]);
+        cr_expect_eq(err.kind, ERROR_USAGE);
+        cr_expect_null(strstr(err.text, "hunter2"), "%s", err.text);
+    }
+}
+
+Test(settings_secret, under_names_of_other_clients_is_masked)
+{
+    expect_masked("kafka.sasl.jaas.config=Module required username=\"a\" password=\"hunter2\";", "sasl.jaas.config = ********");
+    expect_masked("kafka.sasl.oauthbearer.assertion.private.key.passphrase=hunter2", "passphrase = ********");
+    expect_masked("kafka.ssl.keystore.key=hunter2", "ssl.keystore.key = ********");
+    expect_masked("kafka.sasl.oauthbearer.token.endpoint.url=https://me:hunter2@idp/token", "url = ********");
+    expect_masked("postgres.dsn=host=h options='-c my.password=hunter2'", "options=********");
+}
+
 Test(settings_secret, that_libpq_cannot_parse_is_not_quoted)
 {
     static const char *const bad[] = {"postgres.dsn=host=h password=my hunter2", "postgres.dsn=postgresql://me:%hunter2@h/d",
