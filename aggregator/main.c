@@ -45,5 +45,5 @@ int main(int argc, char **argv)
     if (err.kind != ERROR_NONE)
         exit_code = cli_fail(&cli, &err);
     settings_free(parsed.settings);
-    return exit_code;
+    return cli_end_output(&cli, exit_code);
 }

@@ -7,6 +7,7 @@
 #include "cli.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,16 +162,20 @@ static void print_help(const struct parse *parse)
                    setting->fallback[0] != '\0' ? setting->fallback : "empty");
     if (cli->examples != NULL)
         printf("\nExamples:\n%s\n", cli->examples);
-    printf("\nExit codes: 0 done; 1 failed, a restart may help; 2 usage, settings or schema; 3 needs a person.\n");
+    printf("\nExit codes: %s\n", cli->exit_codes != NULL ? cli->exit_codes
+                                                          : "0 done; 1 failed, a restart may help; 2 usage, settings or schema; 3 "
+                                                            "needs a person.");
 }
 
-/* Help, version or settings on stdout: 0, or 1 when stdout cannot take them. */
-static int end_output(const struct cli *cli)
+int cli_end_output(const struct cli *cli, int exit_code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    fprintf(stderr, "%s: cannot write to stdout\n", cli->program);
-    return 1;
+    /* An earlier flush that failed leaves its mark only in ferror(). */
+    errno = 0;
+    const bool is_flushed = fflush(stdout) == 0;
+    if (is_flushed && !ferror(stdout))
+        return exit_code;
+    fprintf(stderr, "%s: cannot write to stdout%s%s\n", cli->program, errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+    return exit_code != 0 ? exit_code : 1;
 }
 
 static int usage_failed(const struct cli *cli, const struct error *err)
@@ -193,7 +198,7 @@ static bool run(struct parse *parse, int argc, char **argv, int *exit_code)
             print_help(parse);
         else
             printf("%s %s\n", parse->cli->program, TALLYMILL_VERSION);
-        *exit_code = end_output(parse->cli);
+        *exit_code = cli_end_output(parse->cli, 0);
         return false;
     }
     parse->result->settings = settings_load(parse->config, parse->sets, parse->set_count, &err);
@@ -203,7 +208,7 @@ static bool run(struct parse *parse, int argc, char **argv, int *exit_code)
     }
     if (parse->wants_print) {
         settings_print(parse->result->settings, parse->cli->programs, stdout);
-        *exit_code = end_output(parse->cli);
+        *exit_code = cli_end_output(parse->cli, 0);
         return false;
     }
     enum log_level level = LOG_LEVEL_INFO;

@@ -27,6 +27,7 @@ struct cli {
     const char *usage;                /* what stands behind the name in the usage line: "[OPTION ...] [FILE ...]" */
     const char *summary;              /* what the program does, a few lines */
     const char *examples;             /* lines for the end of --help, or NULL */
+    const char *exit_codes;           /* what the exit codes say, where they say more than all programs' do; else NULL */
     const struct cli_option *options; /* the program's own options */
     unsigned programs;                /* setting_program bits: which settings --help and --print-settings show */
 };
@@ -40,6 +41,10 @@ struct cli_result {
 
 /* True: go on. False: stop with *exit_code (0 after --help, 2 after a mistake, which has been told on stderr). */
 bool cli_start(const struct cli *cli, int argc, char **argv, struct cli_result *result, int *exit_code);
+
+/* The last call of main(): what was printed on stdout is written out. Returns the exit code; 1 instead of 0, told on stderr, where any of
+ * it could not be written (a full disk, a closed pipe): half an answer with exit code 0 would pass for a whole one. */
+int cli_end_output(const struct cli *cli, int exit_code);
 
 /* For errors that main() ends with: writes "PROGRAM: TEXT" to stderr and returns error_exit_code(). */
 int cli_fail(const struct cli *cli, const struct error *err);

@@ -86,5 +86,5 @@ int main(int argc, char **argv)
     }
     service_close();
     settings_free(command.settings);
-    return exit_code;
+    return cli_end_output(&cli, exit_code);
 }

@@ -16,6 +16,7 @@
 #include "answer.h"
 #include "cli.h"
 #include "command.h"
+#include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "terminal.h"
@@ -179,25 +180,19 @@ static bool look(struct audit *audit, struct error *err)
     return true;
 }
 
-static const char *verdict_word(const struct audit *audit)
+/* What was found out, where looking ended with `err` (or well). */
+static enum proof verdict(const struct audit *audit, const struct error *err)
 {
-    return audit->damages > 0 ? "damaged" : audit->kafka_silence[0] != '\0' && !audit->is_without_kafka ? "not proven" : "ok";
+    if (audit->damages > 0) {
+        return PROOF_DAMAGED;
+    }
+    const bool is_kafka_silent = audit->kafka_silence[0] != '\0' && !audit->is_without_kafka;
+    return err->kind != ERROR_NONE || is_kafka_silent ? PROOF_NOT_PROVEN : PROOF_HOLDS;
 }
 
-/* One line, the last of the output. */
-static void print_verdict(const struct audit *audit)
+static void print_holds(const struct audit *audit)
 {
     char consumed[TERMINAL_NUMBER_BYTES], number[TERMINAL_NUMBER_BYTES];
-    if (audit->damages > 0) {
-        printf("DAMAGED: %s problems, each named above.\n", terminal_number(number, audit->damages));
-        return;
-    }
-    if (audit->kafka_silence[0] != '\0' && !audit->is_without_kafka) {
-        fputs("NOT PROVEN: the database's books hold, but Kafka could not be compared: ", stdout);
-        terminal_text(stdout, audit->kafka_silence);
-        fputc('\n', stdout);
-        return;
-    }
     printf("OK: all %s offsets that were consumed are accounted for", terminal_number(consumed, audit->consumed));
     if (audit->gaps > 0) {
         printf("; %s of them were gone from Kafka before they could be read", terminal_number(number, audit->gaps));
@@ -214,19 +209,39 @@ static void print_verdict(const struct audit *audit)
     fputs(".\n", stdout);
 }
 
-static int finish(struct audit *audit)
+/* One line, the last of the output. */
+static void print_verdict(const struct audit *audit, enum proof proof, const struct error *err)
 {
-    const char *word = verdict_word(audit);
-    int exit_code = strcmp(word, "ok") == 0 ? 0 : 1;
+    char number[TERMINAL_NUMBER_BYTES];
+    if (proof == PROOF_HOLDS) {
+        print_holds(audit);
+    } else if (proof == PROOF_DAMAGED) {
+        printf("DAMAGED: %s problems, each named above%s.\n", terminal_number(number, audit->damages),
+               err->kind != ERROR_NONE ? "; the audit ended early by an error, there may be more" : "");
+    } else if (err->kind != ERROR_NONE) {
+        puts("NOT PROVEN: the audit ended early by an error; no damage was found until then.");
+    } else {
+        fputs("NOT PROVEN: the database's books hold, but Kafka could not be compared: ", stdout);
+        terminal_text(stdout, audit->kafka_silence);
+        fputc('\n', stdout);
+    }
+}
+
+static int finish(struct audit *audit, const struct error *err)
+{
+    const enum proof proof = verdict(audit, err);
+    const int exit_code = proof_exit_code(proof, err);
     if (!audit->as_json) {
-        print_verdict(audit);
+        print_verdict(audit, proof, err);
         return exit_code;
+    }
+    if (err->kind != ERROR_NONE && audit->kafka_silence[0] == '\0') {
+        snprintf(audit->kafka_silence, sizeof audit->kafka_silence, "it was not compared: the audit ended early by an error");
     }
     json_object_set_new(audit->json, "rows_counted", json_integer(audit->rows_counted));
     json_object_set_new(audit->json, "unread", audit->kafka_silence[0] ? json_null() : json_integer(audit->unread));
     json_object_set_new(audit->json, "kafka", json_string(audit->kafka_silence[0] ? audit->kafka_silence : "compared"));
-    json_object_set_new(audit->json, "verdict", json_string(word));
-    return answer_print(audit->json) ? exit_code : 1;
+    return proof_print_json(audit->json, proof, err) ? exit_code : 1;
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -241,9 +256,12 @@ static int work(void *context, const struct cli_result *command, struct error *e
     } else if ((audit->snapshot = snapshot_open(command->settings, "tallymill audit", err)) != NULL) {
         if (command->check) {
             puts("settings, server and schema are in order");
-        } else if (look(audit, err)) {
-            exit_code = finish(audit);
+        } else {
+            look(audit, err);
         }
+    }
+    if (!command->check && audit->json && proof_is_said(err, audit->damages)) {
+        exit_code = finish(audit, err);
     }
     json_decref(audit->json);
     snapshot_close(audit->snapshot);
@@ -255,8 +273,10 @@ static const struct cli audit_cli = {
     .usage = "[OPTION ...]",
     .summary = "Proves on the live system that no event is lost and none is stored twice:\n"
                "offsets consumed = stored + duplicates + dead letters + skipped + gaps, and the rows are there.\n"
-               "Exit code 0: it holds. 1: damage (each is named), or Kafka did not answer. Needs a login with tallymill_read.\n",
+               "Needs a login with tallymill_read.\n",
     .examples = "  tallymill audit --config settings.ini\n  tallymill audit --config settings.ini --deep --json\n",
+    .exit_codes = "0 it holds; 1 damage, each named; 2 usage, settings or schema; 3 needs a person;\n"
+                  "4 not proven: a server did not answer. --json says the same as verdict: ok, damaged, not proven.",
     .programs = FOR_OPERATOR,
 };
 

@@ -66,10 +66,11 @@ int command_work(const struct cli *cli, int argc, char **argv,
     }
     exit_code = work(context, &command, &err);
     if (err.kind != ERROR_NONE) {
-        exit_code = cli_fail(cli, &err);
+        const int failed = cli_fail(cli, &err);
+        exit_code = exit_code != 0 ? exit_code : failed;
     }
     settings_free(command.settings);
-    return exit_code;
+    return cli_end_output(cli, exit_code);
 }
 
 void command_to_front(char **argv, int place)

@@ -40,7 +40,8 @@ const char *command_nearest(const char *typed);
 int command_place(int argc, char **argv);
 
 /* What all commands have in common: reads options and settings as `cli` says, runs `work`, and tells its error, if it set one, on
- * stderr. `work` gets the context, and answers with the exit code that counts where it set no error. Returns the exit code. */
+ * stderr. `work` gets the context, and answers with the exit code, where 0 beside an error means: the error's own. Returns the exit
+ * code; 1 instead of 0 where the answer could not be written to stdout. */
 int command_work(const struct cli *cli, int argc, char **argv,
                  int (*work)(void *context, const struct cli_result *command, struct error *err), void *context);
 

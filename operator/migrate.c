@@ -235,5 +235,5 @@ int migrate_run(int argc, char **argv)
     rollups_report_free(&report.rollups);
     PQfinish(conn);
     settings_free(result.settings);
-    return exit_code;
+    return cli_end_output(&cli, exit_code);
 }

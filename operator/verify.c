@@ -17,19 +17,20 @@
 #include "command.h"
 #include "day_range.h"
 #include "finding.h"
+#include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "terminal.h"
 #include "verify_rollups.h"
 
-extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], status_statistics_sql[];
+extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], verify_pending_sql[];
 
 struct verification {
     struct snapshot *snapshot;
-    bool as_json;
+    bool as_json, is_strict; /* the options */
     int64_t days, days_aside, differences;
     struct rollups_verdict rollups;
-    int64_t pending_rows; /* stored, but beyond `folded`: not compared */
+    int64_t pending_rows; /* of the days asked for, stored, but beyond `folded`: not compared */
     json_t *json;         /* set_aside, differences, damages */
 };
 
@@ -130,7 +131,7 @@ static bool check_folded(struct verification *verification, struct error *err)
 
 static bool count_pending(struct verification *verification, struct error *err)
 {
-    PGresult *result = snapshot_ask(verification->snapshot, status_statistics_sql, err);
+    PGresult *result = snapshot_ask(verification->snapshot, verify_pending_sql, err);
     if (!result) {
         return error_wrap(err, "counting what the statistics have not taken in");
     }
@@ -141,9 +142,9 @@ static bool count_pending(struct verification *verification, struct error *err)
 
 static bool compare(struct verification *verification, const struct day_range *range, struct error *err)
 {
-    if (!count_pending(verification, err) || !check_folded(verification, err) ||
-        !snapshot_set(verification->snapshot, "first_day", range->first, err) ||
-        !snapshot_set(verification->snapshot, "last_day", range->last, err)) {
+    if (!snapshot_set(verification->snapshot, "first_day", range->first, err) ||
+        !snapshot_set(verification->snapshot, "last_day", range->last, err) || !count_pending(verification, err) ||
+        !check_folded(verification, err)) {
         return false;
     }
     PGresult *days = snapshot_ask(verification->snapshot, verify_days_sql, err);
@@ -159,44 +160,82 @@ static bool compare(struct verification *verification, const struct day_range *r
     PQclear(days);
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
                                         &verification->rollups, err);
-    verification->differences += verification->rollups.differences;
+    verification->differences += verification->rollups.differences; /* also of those before a question that failed */
     return is_read;
 }
 
-static int finish(const struct verification *verification)
+/* What was found out, where looking ended with `err` (or well). */
+static enum proof verdict(const struct verification *verification, const struct error *err)
 {
-    const char *verdict = verification->differences > 0 ? "damaged" : "ok";
-    char number[TERMINAL_NUMBER_BYTES];
-    int exit_code = verification->differences > 0 ? 1 : 0;
-    if (verification->as_json) {
-        json_object_set_new(verification->json, "days", json_integer(verification->days));
-        json_object_set_new(verification->json, "pending_rows", json_integer(verification->pending_rows));
-        json_object_set_new(verification->json, "rollups",
-                            json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
-                                      (json_int_t)verification->rollups.aside));
-        json_object_set_new(verification->json, "verdict", json_string(verdict));
-        return answer_print(verification->json) ? exit_code : 1;
-    }
     if (verification->differences > 0) {
-        printf("DAMAGED: %" PRId64 " differences, each named above.\n", verification->differences);
-        return exit_code;
+        return PROOF_DAMAGED;
     }
-    printf("OK: the statistics of %" PRId64 " days equal the raw events", verification->days);
-    if (verification->rollups.compared > 0) {
-        printf(", and rollups their queries (%" PRId64 " compared)", verification->rollups.compared);
+    if (err->kind != ERROR_NONE) {
+        return PROOF_NOT_PROVEN;
     }
-    if (verification->days_aside > 0) {
-        printf("; %" PRId64 " days are set aside, named above", verification->days_aside);
+    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->pending_rows == 0;
+    return verification->is_strict && !is_whole ? PROOF_SET_ASIDE : PROOF_HOLDS;
+}
+
+/* "12 of 14 days and 771 of 5,695 rollups": how much was compared. A rollup is counted for each day or week that it has. */
+static void print_compared(const struct verification *verification, const char *verb)
+{
+    const struct rollups_verdict *rollups = &verification->rollups;
+    char compared[TERMINAL_NUMBER_BYTES], all[TERMINAL_NUMBER_BYTES];
+    printf("%s of %s days%s", terminal_number(compared, verification->days),
+           terminal_number(all, verification->days + verification->days_aside), verb);
+    if (rollups->compared + rollups->aside > 0) {
+        printf("%s%s of %s rollups", *verb ? ", " : " and ", terminal_number(compared, rollups->compared),
+               terminal_number(all, rollups->compared + rollups->aside));
     }
-    if (verification->rollups.aside > 0) {
-        printf("; %" PRId64 " rollups of a day or week are set aside", verification->rollups.aside);
+}
+
+/* One line, the last of the output. */
+static void print_verdict(const struct verification *verification, enum proof proof, const struct error *err)
+{
+    char number[TERMINAL_NUMBER_BYTES];
+    switch (proof) {
+    case PROOF_HOLDS:
+        fputs("OK: the statistics of ", stdout);
+        print_compared(verification, " equal the raw events");
+        fputs(verification->rollups.compared > 0 ? " their queries" : "", stdout);
+        fputs(verification->days_aside + verification->rollups.aside > 0 ? "; the others are set aside, named above" : "", stdout);
+        break;
+    case PROOF_DAMAGED:
+        printf("DAMAGED: %s differences, each named above; compared were ", terminal_number(number, verification->differences));
+        print_compared(verification, "");
+        fputs(err->kind != ERROR_NONE ? ", then an error ended it" : "", stdout);
+        break;
+    case PROOF_SET_ASIDE:
+        fputs("SET ASIDE: no difference was found, but with --strict all must be compared, and compared were ", stdout);
+        print_compared(verification, "");
+        break;
+    case PROOF_NOT_PROVEN:
+        fputs("NOT PROVEN: an error ended it; no difference was found until then, in ", stdout);
+        print_compared(verification, "");
+        break;
     }
     if (verification->pending_rows > 0) {
         printf("; %s newer rows are not in the statistics yet and were not compared",
                terminal_number(number, verification->pending_rows));
     }
     fputs(".\n", stdout);
-    return exit_code;
+}
+
+static int finish(const struct verification *verification, const struct error *err)
+{
+    const enum proof proof = verdict(verification, err);
+    const int exit_code = proof_exit_code(proof, err);
+    if (!verification->as_json) {
+        print_verdict(verification, proof, err);
+        return exit_code;
+    }
+    json_object_set_new(verification->json, "days", json_integer(verification->days));
+    json_object_set_new(verification->json, "pending_rows", json_integer(verification->pending_rows));
+    json_object_set_new(verification->json, "rollups",
+                        json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
+                                  (json_int_t)verification->rollups.aside));
+    return proof_print_json(verification->json, proof, err) ? exit_code : 1;
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -213,9 +252,12 @@ static int work(void *context, const struct cli_result *command, struct error *e
                (verification->snapshot = snapshot_open(command->settings, "tallymill verify", err)) != NULL) {
         if (command->check) {
             puts("settings, server and schema are in order");
-        } else if (compare(verification, &range, err)) {
-            exit_code = finish(verification);
+        } else {
+            compare(verification, &range, err);
         }
+    }
+    if (!command->check && verification->json && proof_is_said(err, verification->differences)) {
+        exit_code = finish(verification, err);
     }
     json_decref(verification->json);
     snapshot_close(verification->snapshot);
@@ -227,10 +269,14 @@ static const struct cli verify_cli = {
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
     .summary =
         "Compares analytics_daily_stats with the raw events, day by day, and each rollup with its own query over them, in one "
-        "snapshot;all days unless told which (UTC).\n"
-        "Days that wait for a rebuild are set aside by name. Exit code 0: all equal. 1: differences, each named.\n"
+        "snapshot; all days unless told which (UTC).\n"
+        "What waits (a day for its rebuild, a rollup for its cadence) is set aside by name.\n"
         "Needs a login with tallymill_read.\n",
-    .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n",
+    .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n"
+                "  tallymill verify --config settings.ini --strict ..2026-11-23\n",
+    .exit_codes = "0 all that was compared is equal; 1 differences, each named, or with --strict something set aside;\n"
+                  "2 usage, settings or schema; 3 needs a person; 4 not proven: a server did not answer.\n"
+                  "--json says the same as verdict: ok, damaged, set aside, not proven.",
     .programs = FOR_OPERATOR,
 };
 
@@ -238,6 +284,9 @@ int verify_run(int argc, char **argv)
 {
     struct verification verification = {0};
     const struct cli_option options[] = {
+        {.name = "strict",
+         .help = "exit code 1 too where something is set aside, or rows of these days are not in the statistics yet",
+         .flag = &verification.is_strict},
         {.name = "json", .help = "answer with one JSON object", .flag = &verification.as_json},
         {.name = NULL},
     };

@@ -181,7 +181,5 @@ int main(int argc, char **argv)
     if (produce_read(&produce, argc, argv, &exit_code))
         exit_code = serve(&produce);
     produce_reset(&produce);
-    if (fflush(stdout) != 0 && exit_code == 0)
-        exit_code = 1;
-    return exit_code;
+    return cli_end_output(&produce_cli, exit_code);
 }

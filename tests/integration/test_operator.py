@@ -18,6 +18,7 @@ from psycopg2 import extensions
 from .harness.program import run, binary
 from .harness.site import Site
 from .harness.stack import psql
+from .harness.waiting import wait_until
 
 BOOKS = pathlib.Path(__file__).with_name("operator_books.sql").read_text(encoding="utf-8")
 UNREAD = 8
@@ -261,6 +262,7 @@ def test_batches_that_are_not_folded_yet_are_no_difference(books):
                   "INSERT INTO analytics_events (event_name, created_at, batch_id)"
                   " VALUES ('login', '2026-03-02 09:00Z', 4), ('brand_new', '2026-03-02 09:00Z', 4)")
     assert "2 newer rows are not in the statistics yet" in holds(books, "verify").out
+    assert books.tallymill("verify", "--strict").code == 1 and books.tallymill("verify", "--strict", "2026-03-01").code == 0
     damage(books, "UPDATE tallymill.folded SET next_offset = 62 WHERE topic_partition = 0")
     finds(books, ("verify",), "2026-03-02 brand_new: event_count is missing, should be 1")
 
@@ -278,6 +280,37 @@ def test_a_day_that_is_known_to_wait_is_set_aside_by_name(books, statement, reas
     assert done.code == 0 and any("2026-03-01" in line and reason in line for line in done.out.splitlines()), done
     aside = json.loads(books.tallymill("verify", "--json").out)["set_aside"]
     assert any(entry["day"] == "2026-03-01" and reason in entry["reason"] for entry in aside)
+    assert "of 2 days" in done.out.splitlines()[-1], done
+    strict = books.tallymill("verify", "--strict")
+    assert strict.code == 1 and strict.out.splitlines()[-1].startswith("SET ASIDE") and "of 2 days" in strict.out.splitlines()[-1], strict
+    assert json.loads(books.tallymill("verify", "--strict", "--json").out)["verdict"] == "set aside"
+    assert books.tallymill("verify", "--strict", "..2026-02-28").code == 0, "of what was asked for, all was compared"
+
+
+def ends_while_it_waits(books, command, table):
+    """How a command ends whose server process is ended in the middle, where it waits for a lock on the table."""
+    with books.database.session() as locking:
+        locking.autocommit = False
+        locking.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        running = books.start("tallymill", *command, name="-".join(command))
+        ended = ("SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                 " WHERE NOT l.granted AND l.relation = %s::regclass AND d.datname = current_database()")
+        wait_until(lambda: books.database.value(ended, table), 30, f"{command} to wait for {table}")
+        return running.wait(), running.log()
+
+
+@pytest.mark.parametrize("command, table, statement", [
+    ("audit", "tallymill.dead_letters", "DELETE FROM tallymill.gaps"),
+    ("verify", "analytics_daily_stats", "UPDATE tallymill.folded SET next_offset = 70 WHERE topic_partition = 0"),
+])
+def test_a_server_that_goes_away_meanwhile_proves_nothing_but_damage_that_was_found_stays_damage(books, command, table, statement):
+    code, log = ends_while_it_waits(books, (command,), table)
+    assert code == 4 and "NOT PROVEN" in log, log
+    damage(books, statement)
+    code, log = ends_while_it_waits(books, (command,), table)
+    assert code == 1 and "DAMAGED" in log, log
+    code, log = ends_while_it_waits(books, (command, "--json"), table)
+    assert code == 1 and '"verdict": "damaged"' in log and '"error"' in log, log
 
 
 # status
@@ -316,8 +349,8 @@ def test_without_kafka_nothing_claims_more_than_it_knows(books, make_site):
     with concurrent.futures.ThreadPoolExecutor() as at_once:  # each waits for its own deadline
         audit, audit_json, status, status_json, migrate = [at_once.submit(site.tallymill, *words, *away).result for site, *words in (
             (books, "audit"), (books, "audit", "--json"), (books, "status"), (books, "status", "--json"), (new, "migrate"))]
-    assert audit().code == 1 and audit().out.splitlines()[-1].startswith("NOT PROVEN"), audit()
-    assert audit_json().code == 1 and json.loads(audit_json().out)["verdict"] == "not proven"
+    assert audit().code == 4 and audit().out.splitlines()[-1].startswith("NOT PROVEN"), audit()
+    assert audit_json().code == 4 and json.loads(audit_json().out)["verdict"] == "not proven"
     assert "Kafka was not asked" in holds(books, "audit", "--no-kafka", *away).out
     assert status().code == 0 and "Kafka: unreachable" in status().out and "worker-a" in status().out, status()
     answer = json.loads(status_json().out)

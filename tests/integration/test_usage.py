@@ -1,12 +1,15 @@
 """Mistakes of operators: each program says what is wrong, with which thing, and what to do; nothing is sent or lost."""
 
+import json
 import re
 import socket
+import subprocess
 
 import pytest
 
-from .harness.program import run, binary
-from .harness.publisher import events
+from .harness.program import environment, run, binary
+from .harness.publisher import event, events
+from .harness.site import Site
 
 PROGRAMS = ("tallymill-consumer", "tallymill-aggregator", "tallymill-produce", "tallymill")
 SERVICES = (("tallymill-consumer", "--until-end"), ("tallymill-aggregator", "--once"))
@@ -97,10 +100,50 @@ def test_a_missing_topic_is_named_with_what_to_run(site):
 
 
 def test_an_unreachable_postgres_is_named_and_may_be_tried_again(site):
+    """Where a proof was asked for, nothing is proven (4): a script must not take that for damage."""
     dsn = f"host=127.0.0.1 port={closed_port()} dbname=x connect_timeout=2"
-    for command in ("audit", "status", "verify", "migrate"):
+    for command, code in (("audit", 4), ("status", 1), ("verify", 4), ("migrate", 1)):
         refused = site.tallymill(command, "--set", f"postgres.dsn={dsn}")
-        assert refused.code == 1 and "127.0.0.1" in refused.err, (command, refused)
+        assert refused.code == code and "127.0.0.1" in refused.err, (command, refused)
+        if code == 4:
+            assert refused.out.splitlines()[-1].startswith("NOT PROVEN"), (command, refused)
+            answered = site.tallymill(command, "--json", "--set", f"postgres.dsn={dsn}")
+            answer = json.loads(answered.out)
+            assert answered.code == 4 and answer["verdict"] == "not proven" and "127.0.0.1" in answer["error"], answered
+            assert "4 not proven" in site.tallymill(command, "--help").out
+
+
+@pytest.mark.parametrize("program, words", [
+    *((program, words) for program in PROGRAMS for words in (["--help"], ["--version"], ["--print-settings"])),
+    ("tallymill-consumer", ["--check"]), ("tallymill-aggregator", ["--check"]), ("tallymill-produce", ["--check"]),
+    ("tallymill-produce", ["--generate", "10", "--json"]), ("tallymill-produce", ["--dry-run", "one.ndjson"]),
+    *(("tallymill", words) for words in (
+        ["migrate"], ["migrate", "--json"], ["migrate", "--check"], ["status"], ["status", "--json"], ["status", "--check"],
+        ["audit"], ["audit", "--json"], ["audit", "--check"], ["verify"], ["verify", "--json"], ["dlq"], ["dlq", "--json"],
+        ["dlq", "show", "--at", "0:0"], ["refresh"], ["refresh", "--json"], ["rebuild", "--no-wait", "2026-03-01"],
+        ["reset", "--at", "1:end", "--yes"], ["dlq", "replay"])),
+])
+def test_an_answer_that_cannot_be_written_is_exit_1(full_site, program, words):
+    """A full disk: half an answer with exit code 0 would pass for a whole one."""
+    command = full_site.command(program, *words)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
+                              env=environment(), cwd=full_site.folder)
+    assert done.returncode == 1 and b"cannot write to stdout" in done.stderr, (words, done)
+
+
+@pytest.fixture(scope="module", name="full_site")
+def fixture_full_site(stack, tmp_path_factory):
+    """A site with one dead letter and something unread, so that every command has an answer."""
+    site = Site(stack, tmp_path_factory.mktemp("full"), partitions=2)
+    site.publisher.send_bytes(b"\xc1", b"", 0)
+    site.publisher.flush()
+    site.drain()
+    site.publisher.send(event(), partition=1)
+    site.publisher.flush()
+    (site.folder / "one.ndjson").write_text(json.dumps({"event_name": "login"}) + "\n")
+    yield site
+    site.close()
 
 
 def test_a_dsn_that_cannot_be_read_or_a_database_that_is_not_there_is_a_mistake(site):

@@ -1,0 +1,31 @@
+/* proof.h - what `audit` and `verify` can find out, as the exit code and the word that scripts compare.
+ *
+ * A script must tell damage from a proof that could not be made: a server that did not answer says nothing about the data. One thread.
+ */
+#ifndef TALLYMILL_PROOF_H
+#define TALLYMILL_PROOF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "error.h"
+
+enum proof {
+    PROOF_HOLDS,      /* exit code 0, "ok" */
+    PROOF_DAMAGED,    /* 1, "damaged": found, whatever failed afterwards */
+    PROOF_SET_ASIDE,  /* 1, "set aside": verify --strict, and not everything was compared */
+    PROOF_NOT_PROVEN, /* 4, "not proven": a server did not answer; 3 where the error needs a person */
+};
+
+/* The exit code; `err` is how looking ended. */
+int proof_exit_code(enum proof proof, const struct error *err);
+
+/* Whether there is a verdict to say: not where the command could not begin for a mistake of its caller (ERROR_USAGE). */
+bool proof_is_said(const struct error *err, int64_t damages);
+
+/* Adds the members verdict and, where looking failed, error, and prints the answer. False when it could not be written. */
+bool proof_print_json(json_t *answer, enum proof proof, const struct error *err);
+
+#endif
