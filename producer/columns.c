@@ -38,6 +38,7 @@ void columns_free(struct columns *columns)
         source_reset(&columns->attributes[i].source);
         free(columns->attributes[i].name);
     }
+    instant_reset(&columns->times);
     free(columns);
 }
 
@@ -169,8 +170,20 @@ bool columns_rest(struct columns *columns, const char *text, struct error *err)
 
 void columns_time_unit(struct columns *columns, enum time_unit unit)
 {
-    columns->unit = unit;
+    columns->times.unit = unit;
     mark(columns, "unit", unit == TIME_UNIT_S ? "s" : unit == TIME_UNIT_MS ? "ms" : unit == TIME_UNIT_US ? "us" : "ns");
+}
+
+bool columns_time_format(struct columns *columns, const char *format, struct error *err)
+{
+    mark(columns, "time format", format);
+    return instant_add_format(&columns->times, format, err);
+}
+
+bool columns_time_zone(struct columns *columns, const char *zone, struct error *err)
+{
+    mark(columns, "time zone", zone);
+    return instant_set_zone(&columns->times, zone, err);
 }
 
 uint64_t columns_fingerprint(const struct columns *columns)

@@ -29,6 +29,9 @@ bool columns_default(struct columns *columns, const char *text, struct error *er
 /* "event_data": all other fields go there; "none": they are dropped. */
 bool columns_rest(struct columns *columns, const char *text, struct error *err);
 void columns_time_unit(struct columns *columns, enum time_unit unit);
+/* How times of created_at are written (repeatable), and the zone of those without an offset: instant.h. ERROR_USAGE. */
+bool columns_time_format(struct columns *columns, const char *format, struct error *err);
+bool columns_time_zone(struct columns *columns, const char *zone, struct error *err);
 
 /* The same options in the same order give the same number: a resumed import must be mapped as it was begun. */
 uint64_t columns_fingerprint(const struct columns *columns);

@@ -151,7 +151,7 @@ static bool fill_created(const struct columns *columns, struct tally_event *even
         return !columns->is_mapped || source->field == NULL ||
                error_set(err, ERROR_REJECT, "created_at is missing: no field '%s'", source->field);
     int64_t wall_us;
-    const char *fault = instant_read(source->found, columns->unit, &wall_us);
+    const char *fault = instant_read(&columns->times, source->found, &wall_us);
     if (fault != NULL)
         return error_set(err, ERROR_REJECT, "created_at %s", fault);
     tally_event_created(event, wall_us);

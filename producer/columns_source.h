@@ -34,7 +34,7 @@ struct columns {
     size_t attribute_count;
     bool is_mapped; /* --map or --rest was given */
     bool takes_rest, drops_rest;
-    enum time_unit unit;
+    struct instant_rules times;
     uint64_t fingerprint;
 };
 

@@ -1,4 +1,5 @@
-/* instant.c - see instant.h. */
+/* instant.c - see instant.h. What is refused is told with the option that would read it, and never with the text itself, which
+ * does not belong into anybody's log. */
 #include "instant.h"
 
 #include <errno.h>
@@ -6,9 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "civil.h"
+#include "error.h"
+#include "time_format.h"
+#include "zone.h"
 
-static const char not_a_time[] = "is no RFC 3339 time with a zone (2026-01-15T09:30:00Z) and no number";
+static const char not_a_time[] = "is no time such as 2026-01-15T09:30:00Z, 2026-01-15 09:30:00+01 or 15/Jan/2026:09:30:00 +0100, and no "
+                                 "number: say --time-format FORMAT, such as '%a, %d %b %Y %H:%M:%S %z'";
+static const char year_first[] = "is in no form that is known without an option: say --time-format '%Y/%m/%d %H:%M:%S', with %f for a "
+                                 "fraction of a second and %z for an offset";
+static const char ambiguous[] = "begins with day or month, and which is never guessed: say --time-format '%d/%m/%Y %H:%M:%S' or "
+                                "'%m/%d/%Y %H:%M:%S', as it is written (%I and %p for 12 hours, %f for a fraction, %z for an offset)";
+static const char not_in_formats[] = "is not in the form of any --time-format, nor in one that is known without";
+static const char no_zone[] = "has no time zone: say --time-zone ZONE, such as UTC or Europe/Berlin";
+static const char skipped[] = "does not exist in the zone of --time-zone: clocks were set forward over it";
+static const char repeated[] = "is there twice in the zone of --time-zone: clocks were set back over it, and which one is meant is not "
+                               "to be known";
 static const char unstated[] = "is a number without a unit: say --time-unit s, ms, us or ns";
 static const char beyond[] = "is too far from 1970 to be a time";
 
@@ -24,6 +38,34 @@ bool instant_parse_unit(const char *text, enum time_unit *unit)
             return true;
         }
     return false;
+}
+
+bool instant_add_format(struct instant_rules *rules, const char *format, struct error *err)
+{
+    if (rules->format_count == INSTANT_FORMATS_MAX)
+        return error_set(err, ERROR_USAGE, "more than %d formats", INSTANT_FORMATS_MAX);
+    if (!time_format_check(format, err))
+        return false;
+    if ((rules->formats[rules->format_count] = strdup(format)) == NULL)
+        return error_set(err, ERROR_RETRY, "no memory");
+    rules->format_count++;
+    return true;
+}
+
+bool instant_set_zone(struct instant_rules *rules, const char *name, struct error *err)
+{
+    if (rules->zone != NULL)
+        return error_set(err, ERROR_USAGE, "the zone was given already");
+    rules->zone = zone_open(name, err);
+    return rules->zone != NULL;
+}
+
+void instant_reset(struct instant_rules *rules)
+{
+    for (size_t i = 0; i < rules->format_count; i++)
+        free(rules->formats[i]);
+    zone_close(rules->zone);
+    *rules = (struct instant_rules){0};
 }
 
 static const char *from_integer(int64_t count, enum time_unit unit, int64_t *wall_us)
@@ -46,31 +88,62 @@ static const char *from_real(double count, enum time_unit unit, int64_t *wall_us
     return NULL;
 }
 
-static const char *from_text(const char *text, enum time_unit unit, int64_t *wall_us)
+static const char *from_civil(const struct instant_rules *rules, const struct civil *civil, int64_t *wall_us)
 {
-    if (clock_parse_time(text, strlen(text), wall_us))
+    int64_t local_us = civil_us(civil);
+    if (civil->has_offset) {
+        *wall_us = local_us - civil->offset_s * INT64_C(1000000);
         return NULL;
+    }
+    if (rules->zone == NULL)
+        return no_zone;
+    switch (zone_find(rules->zone, local_us, wall_us)) {
+    case ZONE_SKIPPED: return skipped;
+    case ZONE_REPEATED: return repeated;
+    default: return NULL;
+    }
+}
+
+/* Which option would help. */
+static const char *advise(const struct instant_rules *rules, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (rules->format_count > 0)
+        return not_in_formats;
+    if (digits == 4 && text[digits] == '/')
+        return year_first;
+    return (digits == 1 || digits == 2) && text[digits] != '\0' && strchr("/.- ", text[digits]) != NULL ? ambiguous : not_a_time;
+}
+
+static const char *from_text(const struct instant_rules *rules, const char *text, size_t length, int64_t *wall_us)
+{
+    struct civil civil;
+    for (size_t i = 0; i < rules->format_count; i++)
+        if (time_format_read(rules->formats[i], text, length, &civil))
+            return from_civil(rules, &civil, wall_us);
+    if (civil_read(text, length, &civil))
+        return from_civil(rules, &civil, wall_us);
     if (*text == '\0' || text[strspn(text, "0123456789.-")] != '\0')
-        return not_a_time;
+        return advise(rules, text);
     char *end;
     errno = 0;
     long long count = strtoll(text, &end, 10);
     if (*end == '\0' && errno == 0)
-        return unit == TIME_UNIT_UNSTATED ? unstated : from_integer(count, unit, wall_us);
+        return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_integer(count, rules->unit, wall_us);
     double real = strtod(text, &end);
     if (*end != '\0' || end == text)
-        return not_a_time;
-    return unit == TIME_UNIT_UNSTATED ? unstated : from_real(real, unit, wall_us);
+        return advise(rules, text);
+    return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_real(real, rules->unit, wall_us);
 }
 
-const char *instant_read(const json_t *value, enum time_unit unit, int64_t *wall_us)
+const char *instant_read(const struct instant_rules *rules, const json_t *value, int64_t *wall_us)
 {
     if (json_is_string(value))
-        return from_text(json_string_value(value), unit, wall_us);
+        return from_text(rules, json_string_value(value), json_string_length(value), wall_us);
     if (!json_is_number(value))
         return not_a_time;
-    if (unit == TIME_UNIT_UNSTATED)
+    if (rules->unit == TIME_UNIT_UNSTATED)
         return unstated;
-    return json_is_integer(value) ? from_integer(json_integer_value(value), unit, wall_us)
-                                  : from_real(json_real_value(value), unit, wall_us);
+    return json_is_integer(value) ? from_integer(json_integer_value(value), rules->unit, wall_us)
+                                  : from_real(json_real_value(value), rules->unit, wall_us);
 }

@@ -58,6 +58,16 @@ static bool on_rest(void *context, const char *value, struct error *err)
     return columns_rest(context, value, err);
 }
 
+static bool on_time_format(void *context, const char *value, struct error *err)
+{
+    return columns_time_format(context, value, err);
+}
+
+static bool on_time_zone(void *context, const char *value, struct error *err)
+{
+    return columns_time_zone(context, value, err);
+}
+
 static bool read_integer(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *number, struct error *err)
 {
     char *end;
@@ -224,6 +234,8 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"default", "COLUMN=VALUE", "the value where a line has none", .each = on_default, .context = produce->columns},
         {"rest", "WHERE", "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
         {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
+        {"time-format", "FORMAT", "how created_at is written, by strptime's letters and %f; repeatable, tried in order", .each = on_time_format, .context = produce->columns},
+        {"time-zone", "ZONE", "where times without an offset are from, such as UTC or Europe/Berlin", .each = on_time_zone, .context = produce->columns},
         {"format", "FORMAT", "of the files: ndjson, csv or msgpack (told by their names, else ndjson)", .value = &words.format},
         {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (,)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},

@@ -2,14 +2,29 @@
 #include <criterion/criterion.h>
 
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "clock.h"
+#include "error.h"
 #include "instant.h"
+#include "time_format.h"
+
+static struct instant_rules rules;
+
+static void forget_rules(void)
+{
+    instant_reset(&rules);
+}
+
+TestSuite(instant, .fini = forget_rules);
 
 static const char *read_text(const char *json, enum time_unit unit, int64_t *wall_us)
 {
+    rules.unit = unit;
     json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
     cr_assert_not_null(value, "%s", json);
-    const char *fault = instant_read(value, unit, wall_us);
+    const char *fault = instant_read(&rules, value, wall_us);
     json_decref(value);
     return fault;
 }
@@ -64,4 +79,146 @@ Test(instant, never_guesses_a_unit_and_takes_nothing_else_for_a_time)
     enum time_unit unit;
     cr_assert(instant_parse_unit("ms", &unit) && unit == TIME_UNIT_MS);
     cr_assert(!instant_parse_unit("min", &unit));
+}
+
+/* Reads a text that is to be the time given as RFC 3339. */
+static void means(const char *text, const char *time)
+{
+    char json[128], read[CLOCK_TIME_BYTES] = "";
+    int64_t wall_us = 0;
+    snprintf(json, sizeof json, "\"%s\"", text);
+    const char *fault = read_text(json, TIME_UNIT_UNSTATED, &wall_us);
+    cr_assert_null(fault, "%s %s", text, fault);
+    clock_format_time(read, wall_us);
+    cr_assert_str_eq(read, time, "%s is read as %s, not %s", text, read, time);
+}
+
+static void is_refused(const char *text, const char *reason)
+{
+    char json[128];
+    int64_t wall_us;
+    snprintf(json, sizeof json, "\"%s\"", text);
+    const char *fault = read_text(json, TIME_UNIT_UNSTATED, &wall_us);
+    cr_assert_not_null(fault, "%s", text);
+    cr_assert_not_null(strstr(fault, reason), "'%s' is not in '%s'", reason, fault);
+}
+
+static void add_format(const char *format)
+{
+    struct error err;
+    cr_assert(instant_add_format(&rules, format, &err), "%s", err.text);
+}
+
+static void set_zone(const char *name)
+{
+    struct error err;
+    cr_assert(instant_set_zone(&rules, name, &err), "%s", err.text);
+}
+
+Test(instant, forms_that_say_what_they_mean_need_no_option)
+{
+    static const char *const same[] = {"2026-11-15T09:30:00.25Z",       "2026-11-15 09:30:00.25Z",       "2026-11-15t09:30:00,25z",
+                                       "2026-11-15 09:30:00.25+00",     "2026-11-15 10:30:00.250+01",    "2026-11-15T15:15:00.25+0545",
+                                       "2026-11-15T15:15:00.25+05:45",  "2026-11-15 09:30:00.25 UTC",    "2026-11-15 09:30:00.25 +0000",
+                                       "2026-11-15 10:23:28.25+00:53:28", "20261115T093000.25Z",         "2026-11-15T02:00:00.250000000-0730",
+                                       "2026-11-15 09:30:00.2500009 GMT", "2026-11-15 09:30:00.25-00"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        means(same[i], "2026-11-15T09:30:00.25Z");
+    means("2026-11-15T09:30Z", "2026-11-15T09:30:00Z");
+    means("2026-11-15 09:30+01", "2026-11-15T08:30:00Z");
+    means("20261115T0930Z", "2026-11-15T09:30:00Z");
+    means("15/Nov/2026:09:30:00 +0100", "2026-11-15T08:30:00Z");
+    means("[15/Nov/2026:09:30:00 +0100]", "2026-11-15T08:30:00Z");
+    means("2026-11-15T23:59:60Z", "2026-11-16T00:00:00Z");
+}
+
+Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
+{
+    static const char *const local[] = {"2026-11-15 09:30:00.250", "2026-11-15T09:30", "2026-11-15", "20261115T093000", "15/Nov/2026:09:30:00"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        is_refused(local[i], "--time-zone");
+    is_refused("2026/11/15 09:30:00.25", "'%Y/%m/%d %H:%M:%S'");
+    is_refused("20261115", "--time-unit");
+    is_refused("15/11/2026 09:30", "'%m/%d/%Y %H:%M:%S'");
+    is_refused("1.2.2026", "never guessed");
+    is_refused("Sun, 15 Nov 2026 09:30:00 +0000", "--time-format");
+    is_refused("1768469400", "--time-unit");
+    static const char *const no_times[] = {"infinity", "2026-11-31T00:00:00Z", "2026-11-15T24:00:00Z", "2026-11-15T09:30:00.Z", "2026-11-15T09:30:00+24",
+                                           "2026-11-15T09:30:00Zx", "2026-11-15  09:30:00Z", "2026-11-15T09:30:00 CET", "2026-13-01T00:00:00Z",
+                                           "15/11/2026:09:30:00 +0100", "15/Nov/2026:09:30:00 +0100 ", "2026-11-15T9:30:00Z", ""};
+    for (size_t i = 0; i < sizeof no_times / sizeof *no_times; i++)
+        is_refused(no_times[i], "");
+}
+
+Test(instant, formats_are_tried_in_order_and_the_known_forms_behind_them)
+{
+    add_format("%d/%m/%Y %H:%M:%S.%f");
+    add_format("%m/%d/%Y %I:%M %p");
+    add_format("%a, %d %b %Y %T %z");
+    add_format("%Y %j %R%n%Z");
+    add_format("@%s");
+    set_zone("UTC");
+    means("02/03/2026 04:05:06.7", "2026-03-02T04:05:06.7Z");
+    means("2/3/2026 12:05 am", "2026-02-03T00:05:00Z");
+    means("02/03/2026 12:05 PM", "2026-02-03T12:05:00Z");
+    means("Sun, 15 Nov 2026 09:30:00 +0100", "2026-11-15T08:30:00Z");
+    means("sunday, 15 november 2026 9:30:00 GMT", "2026-11-15T09:30:00Z");
+    means("2028 366 10:00 UTC", "2028-12-31T10:00:00Z");
+    means("@-1", "1969-12-31T23:59:59Z");
+    means("2026-11-15 09:30", "2026-11-15T09:30:00Z");
+    is_refused("31/02/2026 00:00:00.0", "--time-format");
+    is_refused("2026 366 10:00 UTC", "--time-format");
+    is_refused("02/03/2026 04:05:06.7 ", "--time-format");
+    is_refused("02/03/2026 04:05:06", "--time-format");
+}
+
+Test(instant, a_format_that_says_no_day_or_has_an_unknown_letter_is_refused)
+{
+    static const char *const formats[] = {"%H:%M:%S", "%Y-%m", "%m/%d %H:%M", "%Y-%m-%d %Q", "%Y-%m-%d %", "", "%V %Y", "%Y-%m-%d %EY"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct error err;
+        cr_assert(!instant_add_format(&rules, formats[i], &err), "%s", formats[i]);
+        cr_assert_eq(err.kind, ERROR_USAGE);
+    }
+}
+
+Test(instant, a_local_time_that_is_not_there_or_there_twice_is_refused)
+{
+    set_zone("Europe/Berlin");
+    means("2026-01-15 09:30:00", "2026-01-15T08:30:00Z");
+    means("2026-07-15 09:30:00", "2026-07-15T07:30:00Z");
+    means("2026-03-29 01:59:59.999999", "2026-03-29T00:59:59.999999Z");
+    is_refused("2026-03-29 02:00:00", "does not exist");
+    is_refused("2026-03-29 02:59:59.999999", "does not exist");
+    means("2026-03-29 03:00:00", "2026-03-29T01:00:00Z");
+    means("2026-10-25 01:59:59.999999", "2026-10-24T23:59:59.999999Z");
+    is_refused("2026-10-25 02:00:00", "twice");
+    is_refused("2026-10-25 02:59:59.999999", "twice");
+    means("2026-10-25 03:00:00", "2026-10-25T02:00:00Z");
+    means("2026-10-25 02:30:00+02", "2026-10-25T00:30:00Z");
+}
+
+Test(instant, zones_with_a_day_that_was_left_out_or_half_an_hour)
+{
+    set_zone("Pacific/Apia");
+    means("2011-12-29 23:30", "2011-12-30T09:30:00Z");
+    is_refused("2011-12-30 12:00", "does not exist");
+    means("2011-12-31 00:00", "2011-12-30T10:00:00Z");
+    instant_reset(&rules);
+    set_zone("Australia/Lord_Howe"); /* half an hour back on 2026-04-05 at 2:00 */
+    is_refused("2026-04-05 01:45", "twice");
+    means("2026-04-05 01:15", "2026-04-04T14:15:00Z");
+    means("2026-04-05 02:15", "2026-04-04T15:45:00Z");
+}
+
+Test(instant, an_unknown_zone_is_told_with_the_nearest_name)
+{
+    static const char *const names[][2] = {{"Europe/Berln", "Europe/Berlin"}, {"berlin", "Europe/Berlin"}, {"../../etc/passwd", "no time zone"},
+                                           {"/etc/localtime", "no time zone"}, {"", "no time zone"},       {"zone1970.tab", "no time zone"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct error err;
+        cr_assert(!instant_set_zone(&rules, names[i][0], &err), "%s", names[i][0]);
+        cr_assert_not_null(strstr(err.text, names[i][1]), "%s", err.text);
+        cr_assert_eq(err.kind, ERROR_USAGE);
+    }
 }
