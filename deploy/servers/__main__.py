@@ -1,6 +1,7 @@
 """deploy/stack: a private, real Apache Kafka and Postgres, started and stopped with one command.
 
-    deploy/stack start [--brokers 1|3]   start what does not run, return once both answer, print the settings
+    deploy/stack start [--brokers 1|3] [--secure]
+                                         start what does not run, return once both answer, print the settings
     deploy/stack status                  what runs where; exit code 0 when all does, 1 when not
     deploy/stack stop                    stop the programs and servers that were started here, keep the data
     deploy/stack reset                   stop them at once and delete the data
@@ -16,7 +17,8 @@ Single servers, for tests and the curious (N is 1 to the number of brokers):
 Options of every command: --state DIR (default: .stack in the checkout; each directory is a stack of its own).
 
 A stack listens on the loopback interface only and asks for no password: do not keep secrets in it on a machine
-with other users. Exit codes: 0 done, 1 failed, 2 something is missing or was said wrongly.
+with other users. With --secure both servers ask for one over TLS: Kafka by SASL_SSL with SCRAM-SHA-512 and ACLs, Postgres by
+scram-sha-256; kcat and the like come as superuser by a certificate (kcat -F .stack/kcat.conf). Exit codes: 0 done, 1 failed, 2 something is missing or was said wrongly.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from jars import DEPLOY, Jars
 from kafka import Cluster, new_id
 from need import Need
 from postgres import MODES, NAME as POSTGRES, Postgres
+from secure import Secrets
 from state import State
 from trouble import Trouble
 
@@ -46,27 +49,31 @@ def programs(state):
     return [name for name in state.records.names() if name != POSTGRES and not name.startswith("kafka-")]
 
 
-def prepare(state, brokers):
+def prepare(state, brokers, secure):
     """Find what a start needs, and make the state directory's record. Returns Jars and Need."""
     major = None
     if state.made is not None and state.made.get("postgres_ready"):
         major = state.made["postgres_major"]
     need = Need(major)
     if state.made is None:
-        state.create({"brokers": brokers or 1, "cluster_id": new_id()})
+        state.create({"brokers": brokers or 1, "cluster_id": new_id(), "secure": bool(secure)})
+    elif secure and not state.made.get("secure"):
+        raise Trouble("this stack was made without --secure; `deploy/stack reset` first, or use another --state", 2)
     elif brokers and brokers != state.made["brokers"]:
         raise Trouble("this stack was made with %d broker(s); `deploy/stack reset` first, or use another --state"
                       % state.made["brokers"], 2)
     if major is None:
         state.note(postgres_major=need.postgres_major)
+    if state.made.get("secure"):
+        Secrets(state).make()
     jars = Jars(need.java, say)
     jars.fetch()
     return jars, need
 
 
-def start(state, brokers=None, extra=()):
+def start(state, brokers=None, secure=False, extra=()):
     """Start what does not run; on failure, or when interrupted, stop what this call started."""
-    jars, need = prepare(state, brokers)
+    jars, need = prepare(state, brokers, secure)
     cluster, postgres = Cluster(state, jars), Postgres(state, need)
     ran_before = {name for name in state.records.names() if state.records.pid(name) is not None}
     if cluster.is_running() and postgres.is_running():
@@ -78,11 +85,18 @@ def start(state, brokers=None, extra=()):
             tasks = [both.submit(cluster.start, extra), both.submit(start_postgres, postgres)]
             for task in tasks:
                 task.result()
+        if state.made.get("secure"):
+            cluster.let_in()
     except BaseException:
         names = [name for name in state.records.names() if name not in ran_before]
         state.records.stop(names, [(signal.SIGTERM, 5), (signal.SIGQUIT, 5), (signal.SIGKILL, 10)])
         raise
-    state.write_settings(cluster.bootstrap, postgres.dsn)
+    kafka = {"bootstrap.servers": cluster.bootstrap}
+    if state.made.get("secure"):
+        secrets = Secrets(state)
+        kafka.update(secrets.login())
+        state.write_kcat(secrets.client(cluster.mtls_bootstrap))
+    state.write_settings(kafka, postgres.dsn)
 
 
 def start_postgres(postgres):
@@ -170,6 +184,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="deploy/stack", usage=argparse.SUPPRESS, add_help=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("node", nargs="?", type=int)
+    parser.add_argument("--secure", action="store_true")
     parser.add_argument("--brokers", type=int, choices=(1, 3))
     parser.add_argument("--state", default=os.path.join(os.path.dirname(DEPLOY), ".stack"))
     parser.add_argument("--mode", choices=sorted(MODES), default="fast")
@@ -200,7 +215,7 @@ def run(chosen):
         return 0
     with state.locked():
         if chosen.command == "start":
-            start(state, chosen.brokers)
+            start(state, chosen.brokers, chosen.secure)
             show_settings(state)
         elif chosen.command == "stop":
             say("stopped" if stop(state) else "nothing was running")

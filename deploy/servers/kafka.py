@@ -6,6 +6,10 @@ delay, a small cleaner buffer (the default of 128 MB is half of a small heap), s
 cannot register again before its old session has run out, so for a single one that wait is 3 s; with three, where
 a false alarm moves leaders, 6 s. Topics are never made by accident.
 
+A secured cluster (`--secure`) has four listeners: SECURE for programs (SASL_SSL, SCRAM-SHA-512), MTLS for the brokers among themselves
+and for whoever administers (the certificate names the user), OPEN without either, where nobody has any right, and the controllers'. Rights
+are ACLs; the login of settings.ini has those that all programs together need.
+
 A broker answers when a metadata request to it returns all the brokers that should be there and it has producer ids to
 give: the log's "started" line comes before the broker is unfenced, and a producer that trusts it finds no leader.
 """
@@ -14,11 +18,12 @@ import base64
 import os
 import shutil
 import signal
-import socket
 import struct
 import uuid
 
+from kafka_admin import CLUSTER, KafkaAdmin
 from process import LAST_RESORT, wait_until
+from secure import LOGIN, Secrets
 from trouble import PortLost, Trouble, tail
 
 METADATA = 3            # keys of requests in Kafka's protocol
@@ -35,34 +40,27 @@ def new_id():
             return text
 
 
-def ask(port, request, version, body, timeout=2.0):
-    """Send the broker at port one request of Kafka's protocol; its answer without the header, b"" when there is none."""
-    message = struct.pack(">hhih", request, version, 1, 5) + b"stack" + body
+def brokers_seen(admin):
+    """The node ids of all brokers that the one asked knows; empty if it does not answer."""
+    seen, at = set(), 4
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout) as link, link.makefile("rb") as answer:
-            link.sendall(struct.pack(">i", len(message)) + message)
-            return answer.read(struct.unpack(">i", answer.read(4))[0])[4:]
-    except (OSError, struct.error):
-        return b""
-
-
-def brokers_seen(port):
-    """The node ids of all brokers that the one at port knows; empty if it does not answer."""
-    body, seen, at = ask(port, METADATA, 1, struct.pack(">i", 0)), set(), 4
-    try:
+        body = admin.ask(METADATA, 1, struct.pack(">i", 0), timeout=2.0)
         for _ in range(struct.unpack_from(">i", body)[0]):
             node, host = struct.unpack_from(">ih", body, at)
             at += 6 + host + 4
             at += 2 + max(struct.unpack_from(">h", body, at)[0], 0)     # the rack, -1 for none
             seen.add(node)
-    except struct.error:
+    except (Trouble, struct.error):
         return set()
     return seen
 
 
-def gives_producer_ids(port):
+def gives_producer_ids(admin):
     """Whether an idempotent producer can begin: for a moment after its start a broker has no ids to give."""
-    body = ask(port, INIT_PRODUCER_ID, 0, struct.pack(">hi", -1, 10000))
+    try:
+        body = admin.ask(INIT_PRODUCER_ID, 0, struct.pack(">hi", -1, 10000), timeout=2.0)
+    except Trouble:
+        return False
     return len(body) >= 6 and struct.unpack_from(">h", body, 4)[0] == 0
 
 
@@ -83,6 +81,22 @@ class Broker:
     @property
     def port(self):
         return self.state.made["ports"][self.name]
+
+    @property
+    def is_secure(self):
+        return self.state.made.get("secure", False)
+
+    @property
+    def admin(self):
+        """How this broker is asked by us."""
+        if not self.is_secure:
+            return KafkaAdmin(self.port)
+        return KafkaAdmin(self.state.made["ports"][self.name + "-mtls"], Secrets(self.state).context())
+
+    def ports(self):
+        """The names of this broker's ports."""
+        more = [self.name + "-mtls", self.name + "-open"] if self.is_secure else []
+        return [self.name, "controller-%d" % self.node] + more
 
     def command(self, extra=()):
         heap = "-Xmx512m" if self.state.made["brokers"] == 1 else "-Xmx256m"
@@ -121,10 +135,39 @@ class Broker:
             "log.segment.delete.delay.ms": 1000,    # what is deleted need not be written back first
         }
         os.makedirs(self.folder, exist_ok=True)
+        if self.is_secure:
+            settings.update(self._secure())
         with open(self.config, "w") as out:
             out.write("# Written by deploy/stack at each start.\n")
             out.writelines("%s=%s\n" % pair for pair in settings.items())
         self._format()
+
+    def _secure(self):
+        """The settings of a secured broker; its PEM files are copied beside them (the file's format mangles some paths)."""
+        kept, ports = Secrets(self.state), self.state.made["ports"]
+        for name in ("ca.pem", "server.pem", "broker.pem"):
+            shutil.copy(kept.path(name), self.folder)
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        settings = {
+            "listeners": "SECURE://127.0.0.1:%d,MTLS://127.0.0.1:%d,OPEN://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d"
+                         % tuple(ports[name] for name in (self.name, self.name + "-mtls", self.name + "-open", "controller-%d" % self.node)),
+            "listener.security.protocol.map": "SECURE:SASL_SSL,MTLS:SSL,OPEN:PLAINTEXT,CONTROLLER:SSL",
+            "inter.broker.listener.name": "MTLS",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": "broker.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": "ca.pem",
+            "listener.name.secure.ssl.keystore.location": "server.pem",
+            "listener.name.secure.ssl.keystore.type": "PEM",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.secure.scram-sha-512.sasl.jaas.config": scram,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:broker;User:admin",
+        }
+        for name in ("mtls", "controller"):
+            settings["listener.name.%s.ssl.client.auth" % name] = "required"
+            settings["listener.name.%s.ssl.principal.mapping.rules" % name] = "RULE:^CN=([^,]+).*$/$1/"
+        return settings
 
     def _format(self):
         """Give a new broker its data directory: the storage tool's pattern, with this cluster's and its own ids."""
@@ -144,7 +187,7 @@ class Broker:
         return self.state.records.pid(self.name) is not None
 
     def sees(self, nodes):
-        return nodes <= brokers_seen(self.port) and gives_producer_ids(self.port)
+        return nodes <= brokers_seen(self.admin) and gives_producer_ids(self.admin)
 
     def launch(self, extra=()):
         """Start the process, unless one that no record knows runs already. Returns how long its log was before."""
@@ -179,6 +222,10 @@ class Cluster:
     def bootstrap(self):
         return ",".join("127.0.0.1:%d" % broker.port for broker in self.brokers)
 
+    @property
+    def mtls_bootstrap(self):
+        return ",".join("127.0.0.1:%d" % self.state.made["ports"][broker.name + "-mtls"] for broker in self.brokers)
+
     def is_running(self):
         return all(broker.is_running() for broker in self.brokers)
 
@@ -189,8 +236,17 @@ class Cluster:
 
     def choose_ports(self, anew):
         for broker in self.brokers:
-            self.state.choose_port(broker.name, anew)
-            self.state.choose_port("controller-%d" % broker.node, anew)
+            for name in broker.ports():
+                self.state.choose_port(name, anew)
+
+    def let_in(self):
+        """Give the login of settings.ini its password and the rights of all programs together; again at each start."""
+        admin, everything = self.brokers[0].admin, "*"
+        admin.set_password(LOGIN, Secrets(self.state).read("kafka-password"))
+        topic = ("Describe", "DescribeConfigs", "Create", "Read", "Write", "Delete", "Alter")
+        admin.allow(LOGIN, [("topic", everything, operation) for operation in topic]
+                    + [("group", everything, operation) for operation in ("Read", "Describe")]
+                    + [("cluster", CLUSTER, "Describe")])
 
     def start(self, extra=()):
         """Start the brokers that do not run; return once each answers and sees all the others.

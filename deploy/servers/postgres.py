@@ -3,7 +3,8 @@
 Its defaults are left alone where they decide what a commit means (fsync, synchronous_commit, full_page_writes):
 the tests kill it and must find what was acknowledged. It listens on the loopback address only, without sockets
 in the file system (whose paths may be at most 107 bytes, and state directories lie deep), in UTC, and trusts
-whoever reaches it. Trust is for a private stack on a machine of one's own: any local user can connect.
+whoever reaches it. Trust is for a private stack on a machine of one's own: any local user can connect. A secured
+one (`--secure`) lets in who comes over TLS and knows the password (scram-sha-256).
 
 The superuser is called postgres and not tallymill: with that name "$user" of the default search_path would be
 the schema `tallymill`, and every unqualified name would mean something else here than in production.
@@ -21,6 +22,7 @@ import signal
 import subprocess
 
 from process import LAST_RESORT, everyone, is_alive, wait_until, working_directory
+from secure import Secrets
 from trouble import PortLost, Trouble, tail
 
 NAME = "postgres"
@@ -42,6 +44,15 @@ lc_messages = 'C'
 log_line_prefix = '%%m [%%p] %%q%%u %%a '
 log_lock_waits = on
 cluster_name = 'tallymill'
+"""
+
+# The files lie beside it in the data directory, as Postgres has them by default.
+SECURE_SETTINGS = """ssl = on
+ssl_ca_file = 'root.crt'
+password_encryption = 'scram-sha-256'
+"""
+SECURE_RULES = """# Written by deploy/stack at each start.
+hostssl all all 127.0.0.1/32 scram-sha-256
 """
 
 # How each mode of `stop-postgres` ends it. Immediate is a crash as far as the data is concerned; SIGKILL to the
@@ -72,8 +83,18 @@ class Postgres:
         return self.state.made["ports"][NAME]
 
     @property
+    def is_secure(self):
+        return self.state.made.get("secure", False)
+
+    @property
     def dsn(self):
-        return "host=127.0.0.1 port=%d user=postgres dbname=%s" % (self.port, DATABASE)
+        return self._dsn(DATABASE)
+
+    def _dsn(self, database):
+        """The password stays in its file, so that the line can be shown and logged."""
+        kept = Secrets(self.state)
+        more = " sslmode=verify-full sslrootcert=%s passfile=%s" % (quoted(kept.path("ca.pem")), quoted(kept.path("pgpass")))
+        return "host=127.0.0.1 port=%d user=postgres dbname=%s%s" % (self.port, database, more if self.is_secure else "")
 
     def _identity(self):
         """How a child becomes the user that Postgres runs as."""
@@ -87,10 +108,11 @@ class Postgres:
             kept["HOME"] = self.user.pw_dir
         return kept
 
-    def _run(self, program, *arguments, seconds=120):
-        return subprocess.run([os.path.join(self.bin, program)] + list(arguments), stdin=subprocess.DEVNULL,
+    def _run(self, program, *arguments, seconds=120, text="", identity=None):
+        pipe = ["/bin/sh", "-c", 'cat | "$0" "$@"'] if text else []
+        return subprocess.run(pipe + [os.path.join(self.bin, program)] + list(arguments), input=text.encode(),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", timeout=seconds,
-                              env=self._environment(), check=False, **self._identity())
+                              env=self._environment(), check=False, **(self._identity() if identity is None else identity))
 
     def _sh(self, script, *arguments, text=""):
         """Run a line of shell as the server's user: in directories that belong to it, root touches nothing itself
@@ -128,8 +150,11 @@ class Postgres:
             return
         self._place()
         # Not flushed to disk file by file (0.5 s less): the data begins to matter with the first start.
-        done = self._run("initdb", "-D", self.state.made["postgres_data"], "-U", "postgres", "-A", "trust",
-                         "-E", "UTF8", "--locale=C.UTF-8", "-N", seconds=300)
+        how = ["-A", "scram-sha-256", "--pwfile=/dev/stdin"] if self.is_secure else ["-A", "trust"]
+        password = Secrets(self.state).postgres_password + "\n" if self.is_secure else ""
+        # Through a pipe of its own user's: ours it may not open by name.
+        done = self._run("initdb", "-D", self.state.made["postgres_data"], "-U", "postgres", *how,
+                         "-E", "UTF8", "--locale=C.UTF-8", "-N", seconds=300, text=password)
         if done.returncode != 0:
             raise Trouble("initdb failed:\n" + done.stdout.decode("utf-8", "replace"))
 
@@ -141,8 +166,9 @@ class Postgres:
 
     def _ask(self, sql, database="postgres"):
         """The text that sql gives through psql, None when the server does not answer."""
-        dsn = "host=127.0.0.1 port=%d user=postgres dbname=%s connect_timeout=5" % (self.port, database)
-        done = self._run("psql", "-XAtq", "-d", dsn, "-c", sql, seconds=30)
+        dsn = self._dsn(database) + " connect_timeout=5"
+        ourselves = {} if self.is_secure else None      # the password is ours to read, not the server's
+        done = self._run("psql", "-XAtq", "-d", dsn, "-c", sql, seconds=30, identity=ourselves)
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def answers(self):
@@ -171,14 +197,27 @@ class Postgres:
 
     def _launch(self, anew):
         self.state.choose_port(NAME, anew)
-        conf = os.path.join(self.state.made["postgres_data"], "postgresql.conf")
-        if not self._sh('cat >"$1"', conf, text=SETTINGS % self.port):
-            raise Trouble("cannot write " + conf)
+        more = SECURE_SETTINGS if self.is_secure else ""
+        self._write("postgresql.conf", SETTINGS % self.port + more)
+        if self.is_secure:
+            self.install_certificates()
         self._log_start = self._log_size()
         if not self.state.records.adopt(NAME, self.command()):
             self._settle_lock()
             wait_until(self._launch_or_must_wait, READY_SECONDS, 0.5)
         self._await_answer()
+
+    def _write(self, name, text):
+        path = os.path.join(self.state.made["postgres_data"], name)
+        if not self._sh('umask 077 && cat >"$1.new" && mv "$1.new" "$1"', path, text=text):
+            raise Trouble("cannot write " + path)
+
+    def install_certificates(self):
+        """Put key, certificates and rules where the server reads them: at its start, and when it is told to reload."""
+        kept = Secrets(self.state)
+        for name, source in (("server.key", "postgres.key"), ("server.crt", "postgres.crt"), ("root.crt", "ca.pem")):
+            self._write(name, kept.read(source) + "\n")
+        self._write("pg_hba.conf", SECURE_RULES)
 
     def _log_size(self):
         log = self.state.log(NAME)
@@ -229,6 +268,13 @@ class Postgres:
 
     def stop(self, mode="fast"):
         return self.state.records.stop([NAME], MODES[mode])
+
+
+def quoted(value):
+    """A value of a connection string; plain where it may stand plain."""
+    if value and not set(value) & set(" '\\\t\n"):
+        return value
+    return "'%s'" % value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def sweep(base):

@@ -3,6 +3,7 @@
     stack.json      what was made here: brokers, cluster id, ports, where Postgres's data lies. Its presence is
                     what makes a directory ours
     settings.ini    how to reach the servers; every program takes it with --config
+    secrets/        of a secured stack (secure.py)   kcat.conf   for kcat -F, likewise
     pids/           who runs (process.py)     logs/   what they say
     kafka-N/        a broker's data           postgres/   Postgres's data, or a link to it
 
@@ -75,8 +76,13 @@ class State:
                 ports_now[name] = ports.pick(ports_now.values())
                 self.note(ports=ports_now)
 
-    def write_settings(self, bootstrap, dsn):
-        self._write("settings.ini", "[kafka]\nbootstrap.servers = %s\n\n[postgres]\ndsn = %s\n" % (bootstrap, dsn))
+    def write_settings(self, kafka, dsn):
+        lines = "".join("%s = %s\n" % pair for pair in kafka.items())
+        self._write("settings.ini", "[kafka]\n%s\n[postgres]\ndsn = %s\n" % (lines, dsn))
+
+    def write_kcat(self, properties):
+        """For `kcat -F`, and whoever else speaks librdkafka: as the superuser over the mTLS listener."""
+        self._write("kcat.conf", "".join("%s=%s\n" % pair for pair in properties.items()))
 
     def _write(self, name, text):
         scratch = self.path("%s.%d" % (name, os.getpid()))
@@ -97,7 +103,7 @@ class State:
         """Delete what the stack keeps here. The servers must be stopped."""
         if self.made is not None:
             data = os.path.realpath(self.path("postgres"))
-            for name in ["logs", "pids"] + ["kafka-%d" % n for n in range(1, self.made["brokers"] + 1)]:
+            for name in ["logs", "pids", "secrets"] + ["kafka-%d" % n for n in range(1, self.made["brokers"] + 1)]:
                 shutil.rmtree(self.path(name), ignore_errors=True)
             if os.path.islink(self.path("postgres")):
                 if data == self.made.get("postgres_data"):
@@ -105,7 +111,7 @@ class State:
                 os.unlink(self.path("postgres"))
             else:
                 shutil.rmtree(data, ignore_errors=True)
-            for name in ("settings.ini", "stack.json"):
+            for name in ("settings.ini", "kcat.conf", "stack.json"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.path(name))
         with contextlib.suppress(OSError):

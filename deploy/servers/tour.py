@@ -84,8 +84,9 @@ class Tour:
     # The servers and programs.
 
     def start_servers(self):
-        say("Starting a private Kafka and Postgres")
-        self.run([os.path.join(DEPLOY, "stack"), "start", "--state", self.state.folder], stdout=subprocess.DEVNULL)
+        say("Starting a private Kafka and Postgres" + (" that ask for passwords over TLS" if self.chosen.secure else ""))
+        how = ["--secure"] if self.chosen.secure else []
+        self.run([os.path.join(DEPLOY, "stack"), "start", "--state", self.state.folder, *how], stdout=subprocess.DEVNULL)
         self.state = State(self.chosen.state)
 
     def start_programs(self):
@@ -211,7 +212,7 @@ class Tour:
         tallymill = shlex.quote(os.path.join(BIN, "tallymill"))
         config = shlex.quote(self.settings)
         stack = shlex.quote(os.path.relpath(os.path.join(DEPLOY, "stack")))
-        where = "" if self.chosen.state == default_state() else " --state " + shlex.quote(self.state.folder)
+        where = "" if self.chosen.state == default_state(False) else " --state " + shlex.quote(self.state.folder)
         say("Where things are")
         line("settings   %s  (every program takes it with --config)" % self.settings)
         line("logs       %s" % self.state.path("logs"))
@@ -248,8 +249,8 @@ def quoted(text, mark):
     return mark + text.replace(mark, mark * 2) + mark
 
 
-def default_state():
-    return os.path.join(ROOT, ".stack")
+def default_state(secure):
+    return os.path.join(ROOT, ".stack-secure" if secure else ".stack")
 
 
 def parse(arguments):
@@ -259,8 +260,11 @@ def parse(arguments):
         parser.add_argument("--" + option, action="append", default=[])
     for option in ("rest", "format"):
         parser.add_argument("--" + option)
-    parser.add_argument("--state", default=default_state())
-    return parser.parse_args(arguments)
+    parser.add_argument("--state")
+    parser.add_argument("--secure", action="store_true")
+    chosen = parser.parse_args(arguments)
+    chosen.state = chosen.state or default_state(chosen.secure)
+    return chosen
 
 
 def main():

@@ -9,6 +9,9 @@ import tempfile
 
 import psycopg2
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from psycopg2 import extensions
 
 from .harness.database import Database
 from .harness.program import ROOT, run
@@ -46,6 +49,30 @@ def test_a_second_start_says_that_it_runs_and_changes_nothing(folder):
         assert ([stack.pid(server) for server in SERVERS], stack.attach().dsn) == before
         other = run([str(ROOT / "deploy" / "stack"), "start", "--brokers", "3", "--state", str(stack.state)])
         assert other.code == 2 and "reset" in other.err
+        other = run([str(ROOT / "deploy" / "stack"), "start", "--secure", "--state", str(stack.state)])
+        assert other.code == 2 and "reset" in other.err
+
+
+def test_a_secured_stack_lets_in_by_password_or_certificate_and_keeps_its_secrets(folder):
+    with Stack(folder / "stack", secure=True) as stack:
+        assert stack.admin.list_topics(timeout=30).brokers  # by the certificate
+        assert Database(stack.dsn).value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        for worse in ({"sslmode": "disable"}, {"password": "wrong"}, {"host": "localhost"}):
+            with pytest.raises(psycopg2.OperationalError):
+                psycopg2.connect(extensions.make_dsn(stack.dsn, **worse))
+        with pytest.raises(KafkaException):  # a certificate is asked for
+            properties = {name: value for name, value in stack.client.items() if name not in ("ssl.certificate.location", "ssl.key.location")}
+            AdminClient({**properties, "bootstrap.servers": stack.bootstrap + ","}).list_topics(timeout=5)  # no name that is known
+        kept = (stack.state / "secrets").glob("*")
+        assert kept and {path.stat().st_mode & 0o77 for path in kept} == {0}
+        secrets = {(stack.state / "secrets" / name).read_text().strip().rsplit(":", 1)[-1] for name in ("kafka-password", "pgpass")}
+        said = (stack.state / "settings.ini").read_text() + "".join(path.read_text() for path in (stack.state / "logs").glob("*.log"))
+        assert not any(secret in said for secret in secrets)
+        stack.must("stop")
+        stack.must("start", deadline=300)  # goes on as it was made
+        assert stack.attach().is_secure and stack.admin.list_topics(timeout=30).brokers
+        assert "SASL_SSL" in (stack.state / "settings.ini").read_text()
+    assert not (folder / "stack").exists()
 
 
 def test_a_state_directory_that_postgres_cannot_enter_holds_a_link_to_the_data(folder):

@@ -47,7 +47,7 @@ class Site:
         self.programs = []
         self.environment = {}  # more variables for the programs that are started
         self.write_settings({
-            "kafka.bootstrap.servers": stack.bootstrap,
+            **{f"kafka.{name}": value for name, value in stack.kafka.items()},
             "kafka.session.timeout.ms": SESSION_TIMEOUT_SECONDS * 1000,
             "postgres.dsn": self.database.dsn,
             "topics.events": self.topic,

@@ -6,11 +6,12 @@ import pathlib
 import signal
 
 import psycopg2
-from confluent_kafka.admin import AdminClient
 from psycopg2 import extensions
 
+from . import secured_clients
 from .database import Database
 from .program import ROOT, environment, run
+from .secured_clients import AdminClient
 from .waiting import wait_until
 
 COMMAND = ROOT / "deploy" / "stack"
@@ -19,12 +20,14 @@ COMMAND = ROOT / "deploy" / "stack"
 class Stack:
     """Started on entry, wiped on exit.  Several stand side by side, each in its own `state`."""
 
-    def __init__(self, state, brokers=1):
+    def __init__(self, state, brokers=1, secure=False):
         self.state = pathlib.Path(state)
         self.brokers = brokers
+        self.is_secure = secure
 
     def __enter__(self):
-        started = self._command("start", "--brokers", str(self.brokers), deadline=300)
+        how = ["--secure"] if self.is_secure else []
+        started = self._command("start", "--brokers", str(self.brokers), *how, deadline=300)
         assert started.code == 0, started
         return self.attach()
 
@@ -32,9 +35,16 @@ class Stack:
         """Takes a stack as it runs; whoever started it stops it."""
         self.settings = configparser.ConfigParser(interpolation=None)
         self.settings.read(self.state / "settings.ini")
-        self.bootstrap = self.settings["kafka"]["bootstrap.servers"]
+        self.kafka = dict(self.settings["kafka"])  # how our programs come in
+        self.client = {"bootstrap.servers": self.kafka["bootstrap.servers"]}  # how the test's own clients do: by certificate
+        self.is_secure = "security.protocol" in self.kafka
+        if self.is_secure:
+            lines = (self.state / "kcat.conf").read_text().splitlines()
+            self.client = dict(line.split("=", 1) for line in lines)
+            secured_clients.remember(self.client)
+        self.bootstrap = self.client["bootstrap.servers"]
         self.dsn = self.settings["postgres"]["dsn"]
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})  # kept: an answer comes only while it lives
+        self.admin = AdminClient(self.client)  # kept: an answer comes only while it lives
         return self
 
     def __exit__(self, *_):
