@@ -15,7 +15,7 @@ const struct command commands[] = {
     {"audit", "prove that every event is stored once, or name what is missing", audit_run},
     {"verify", "compare the daily statistics with the raw events", verify_run},
     {"rebuild", "make the statistics of days anew from their rows, beside live events", rebuild_run},
-    {"dlq", "look at dead letters, and send them again after a fix", dlq_run},
+    {"dlq", "look at dead letters, send them again after a fix, or settle them for good", dlq_run},
     {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {NULL, NULL, NULL},

@@ -1,6 +1,6 @@
-/* dlq.c - `tallymill dlq`: looks at dead letters, and sends them again after a fix.
+/* dlq.c - `tallymill dlq`: looks at dead letters, sends them again after a fix, and settles those that never will be.
  *
- * Counting and listing need tallymill_read and show no contents; `show` and `replay` need tallymill_admin, because an event's
+ * Counting and listing need tallymill_read and show no contents; the others need tallymill_admin, because an event's
  * contents may be personal. A replayed dead letter stays in the table with replayed_at, and one whose bytes were dropped with emptied_at:
  * the ledger's count of it stays true.
  */
@@ -18,13 +18,13 @@
 #include "dlq.h"
 #include "place.h"
 #include "postgres.h"
+#include "reason.h"
 #include "settings.h"
 #include "table.h"
 #include "terminal.h"
 
 enum { LISTED = 20 };
 #define CONNECT_US INT64_C(10000000)
-#define QUERY_US   INT64_C(60000000)
 
 extern const char dlq_counts_sql[], dlq_list_sql[];
 
@@ -34,8 +34,28 @@ struct dlq {
     struct dlq_choice choice;
     const char *at; /* "PARTITION:OFFSET" */
     struct place place;
-    bool as_json;
+    char **places; /* of discard */
+    int place_count;
+    bool as_json, is_confirmed;
+    int exit_code; /* where there is no error */
 };
+
+/* A misspelt reason would pick nothing, and look like nothing to do. */
+static bool check_reason(const char *reason, struct error *err)
+{
+    char list[400] = "";
+    if (!reason) {
+        return true;
+    }
+    for (const char *const *name = &reason_names[REASON_NONE + 1]; *name; name++) {
+        if (strcmp(*name, reason) == 0) {
+            return true;
+        }
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", *name);
+    }
+    return error_set(err, ERROR_USAGE, "--reason %.60s: there is no such reason; there are: %s", reason, list);
+}
 
 /* "3:4711" or "3" into the choice. */
 static bool read_place(struct dlq *dlq, struct error *err)
@@ -56,7 +76,7 @@ static PGresult *ask(const struct dlq *dlq, const char *sql, const char *limit, 
     const struct dlq_choice *choice = &dlq->choice;
     const char *values[] = {
         choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", limit};
-    return postgres_query_params(dlq->conn, sql, limit ? 6 : 5, values, QUERY_US, err);
+    return postgres_query_params(dlq->conn, sql, limit ? 6 : 5, values, DLQ_QUERY_US, err);
 }
 
 static void print_table(const PGresult *result, const char *sides, const char *const *heads)
@@ -73,7 +93,7 @@ static void print_table(const PGresult *result, const char *sides, const char *c
     table_free(table);
 }
 
-static bool list(const struct dlq *dlq, struct error *err)
+static bool list(struct dlq *dlq, struct error *err)
 {
     static const char *const count_heads[] = {"reason", "dead letters", "replayed", "emptied", "first", "last"};
     static const char *const list_heads[] = {"topic partition", "offset", "reason", "dead since", "replayed", "emptied"};
@@ -123,7 +143,7 @@ static void print_bytes(const char *name, const PGresult *result, int column)
     PQfreemem(bytes);
 }
 
-static bool show(const struct dlq *dlq, struct error *err)
+static bool show(struct dlq *dlq, struct error *err)
 {
     enum { BYTES_FROM = 7 };
     const char *values[] = {dlq->choice.topic, dlq->choice.topic_partition, dlq->choice.offset};
@@ -134,7 +154,7 @@ static bool show(const struct dlq *dlq, struct error *err)
         postgres_query_params(dlq->conn,
                               "SELECT reason, detail, message_time, dead_at, replayed_at, emptied_at, batch_id, message_key, message_value "
                               "FROM tallymill.dead_letters WHERE topic = $1 AND topic_partition = $2 AND kafka_offset = $3",
-                              3, values, QUERY_US, err);
+                              3, values, DLQ_QUERY_US, err);
     if (!result) {
         return false;
     }
@@ -152,32 +172,72 @@ static bool show(const struct dlq *dlq, struct error *err)
     return is_there || error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s", dlq->choice.topic, dlq->at);
 }
 
-static bool replay(const struct dlq *dlq, struct error *err)
+/* Whether there is a dead letter at the place that was named, sent again or not. */
+static bool is_place_known(const struct dlq *dlq, struct error *err)
 {
-    struct dlq_replay done = {0, 0};
-    const bool is_done = dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
-    if (dlq->as_json) {
-        printf("{\"sent\": %" PRId64 "}\n", done.sent);
-    } else if (is_done || done.sent > 0) {
-        printf("sent %" PRId64 " dead letters to topic %s again; the workers store them, or bury them again with the reason\n",
-               done.sent, dlq->choice.topic);
+    const struct dlq_choice *choice = &dlq->choice;
+    if (!choice->topic_partition) {
+        return true;
     }
+    const char *values[] = {choice->topic, choice->topic_partition, choice->offset};
+    PGresult *result = postgres_query_params(dlq->conn,
+                                             "SELECT FROM tallymill.dead_letters WHERE topic = $1 AND topic_partition = $2 "
+                                             "AND ($3::bigint IS NULL OR kafka_offset = $3) LIMIT 1",
+                                             3, values, DLQ_QUERY_US, err);
+    const bool is_known = result && PQntuples(result) > 0;
+    if (result && !is_known) {
+        error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s", choice->topic, dlq->at);
+    }
+    PQclear(result);
+    return is_known;
+}
+
+static bool replay(struct dlq *dlq, struct error *err)
+{
+    struct dlq_replay done = {.left_list = dlq->as_json ? json_array() : NULL};
+    const bool is_done = is_place_known(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
+    if (dlq->as_json) {
+        json_t *answer = json_pack("{s:I, s:O?}", "sent", (json_int_t)done.sent, "left", done.left_list);
+        answer_print(answer);
+        json_decref(answer);
+    } else if (is_done || done.sent > 0) {
+        printf("sent %" PRId64 " dead letters to topic %s again%s\n", done.sent, dlq->choice.topic,
+               done.sent > 0              ? "; the workers store them, or bury them again with the reason"
+               : dlq->choice.with_replayed ? ""
+                                           : ": none waits (--replayed also takes those sent before)");
+        if (done.left > 0) {
+            printf("left %" PRId64 " that are too large for Kafka, each named above\n", done.left);
+        }
+    }
+    json_decref(done.left_list);
+    dlq->exit_code = done.sent > 0 && done.left == 0 ? 0 : 1;
     return is_done;
+}
+
+static bool discard(struct dlq *dlq, struct error *err)
+{
+    if (dlq->at || dlq->choice.reason) {
+        return error_set(err, ERROR_USAGE, "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes");
+    }
+    return dlq_discard(dlq->conn, dlq->choice.topic, dlq->places, dlq->place_count, dlq->is_confirmed, dlq->as_json, err);
 }
 
 static bool run(struct dlq *dlq, const struct cli_result *command, struct error *err)
 {
     static const struct {
         const char *name;
-        bool (*run)(const struct dlq *dlq, struct error *err);
-    } actions[] = {{"list", list}, {"show", show}, {"replay", replay}};
+        bool (*run)(struct dlq *dlq, struct error *err);
+        bool takes_places;
+    } actions[] = {{"list", list, false}, {"show", show, false}, {"replay", replay, false}, {"discard", discard, true}};
     const char *action = command->argument_count > 0 ? command->arguments[0] : "list";
-    if (command->argument_count > 1) {
-        return error_set(err, ERROR_USAGE, "%s: dlq takes one word: list, show or replay", command->arguments[1]);
-    }
+    dlq->places = command->arguments + 1;
+    dlq->place_count = command->argument_count - 1;
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (strcmp(actions[i].name, action) != 0) {
             continue;
+        }
+        if (dlq->place_count > 0 && !actions[i].takes_places) {
+            return error_set(err, ERROR_USAGE, "%s: dlq %s takes no arguments", dlq->places[0], action);
         }
         dlq->conn = postgres_open(settings_text(dlq->settings, "postgres.dsn"), "tallymill dlq", CONNECT_US, err);
         if (!dlq->conn || !postgres_check_schema(dlq->conn, err)) {
@@ -189,7 +249,7 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
         }
         return actions[i].run(dlq, err);
     }
-    return error_set(err, ERROR_USAGE, "%s: dlq knows list, show and replay", action);
+    return error_set(err, ERROR_USAGE, "%s: dlq knows list, show, replay and discard", action);
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -197,11 +257,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct dlq *dlq = context;
     dlq->settings = command->settings;
     dlq->choice.topic = settings_text(command->settings, "topics.events");
-    if (read_place(dlq, err)) {
-        run(dlq, command, err);
-    }
+    const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && run(dlq, command, err);
     PQfinish(dlq->conn);
-    return 0;
+    return is_done ? dlq->exit_code : 0;
 }
 
 int dlq_run(int argc, char **argv)
@@ -211,19 +269,24 @@ int dlq_run(int argc, char **argv)
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
         {.name = "replayed", .help = "also those sent again before; in lists also those whose bytes were dropped", .flag = &dlq.choice.with_replayed},
+        {.name = "yes", .help = "discard: drop the bytes for good", .flag = &dlq.is_confirmed},
         {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
         {.name = NULL},
     };
     const struct cli cli = {
         .program = "tallymill dlq",
-        .usage = "[list | show | replay] [OPTION ...]",
+        .usage = "[list | show | replay | discard PLACE ...] [OPTION ...]",
         .summary =
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
             "list counts and names them (tallymill_read); show prints one with its bytes, and replay publishes the same bytes\n"
-            "again after a fix, which stores each event at most once (tallymill_admin).\n",
+            "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
+            "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"
                     "  tallymill dlq show --at 3:4711 --config settings.ini\n"
-                    "  tallymill dlq replay --reason archived_month --config settings.ini\n",
+                    "  tallymill dlq replay --reason archived_month --config settings.ini\n"
+                    "  tallymill dlq discard 3:4711 3:4712 --yes --config settings.ini\n",
+        .exit_codes = "0 done; 1 failed, a restart may help, or replay sent none, or left one; 2 usage, settings or schema;\n"
+                      "3 needs a person.",
         .options = options,
         .programs = FOR_OPERATOR,
     };

@@ -1,15 +1,19 @@
-/* dlq.h - the dead letters of a topic: which ones are meant, and sending them again. Private to dlq*.c. */
+/* dlq.h - the dead letters of a topic: which ones are meant, sending them again, and settling them for good. Private to dlq*.c. */
 #ifndef TALLYMILL_DLQ_H
 #define TALLYMILL_DLQ_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
 #include <libpq-fe.h>
 
 #include "error.h"
 
 struct settings;
+
+/* How long a statement about dead letters may take. */
+#define DLQ_QUERY_US INT64_C(60000000)
 
 /* What the command line picks; NULL: not restricted. Borrowed. */
 struct dlq_choice {
@@ -20,12 +24,18 @@ struct dlq_choice {
 };
 
 struct dlq_replay {
-    int64_t sent, failed;
+    int64_t sent, left; /* left: too large for Kafka, each told on stderr */
+    json_t *left_list;  /* an array that gets {topic_partition, offset, bytes} of each; NULL: not wanted */
 };
 
 /* Publishes the chosen dead letters to the topic, byte for byte, oldest place first, and notes replayed_at of each once Kafka has
- * acknowledged it. Stops at the first that Kafka does not take. Needs tallymill_admin. */
+ * acknowledged it. One that is larger than Kafka takes is named and left; at any other that Kafka does not take it stops. It holds a
+ * few MiB, or the largest single one that message.max.bytes allows. Needs tallymill_admin. */
 bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,
                 struct error *err);
+
+/* Drops the bytes of the dead letters at these places ("3:4711") for good; their places and reasons stay. All or none: a place
+ * without a dead letter is ERROR_USAGE, and so is a call without `is_confirmed`. Prints what was done. Needs tallymill_admin. */
+bool dlq_discard(PGconn *conn, const char *topic, char **places, int count, bool is_confirmed, bool as_json, struct error *err);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A page of dead letters is published and waited for, then the acknowledged ones are marked in one statement. Dying in between
  * sends a page twice, which is harmless: the bytes carry the event's id, and the worker counts the second copy as a duplicate (or
- * buries it again). Marking first would lose what was not sent.
+ * buries it again). Marking first would lose what was not sent. A page is bounded in bytes as well as in number.
  */
 #include "dlq.h"
 
@@ -10,14 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dlq_places.h"
 #include "kafka.h"
 #include "postgres.h"
 #include "settings.h"
 
-enum { PAGE = 200, DELIVERY_MS = 30000 };
-#define QUERY_US INT64_C(60000000)
+/* A page is held as text, as bytes and by the client: about five times its bytes. */
+enum { PAGE = 200, PAGE_BYTES = 2 << 20, DELIVERY_MS = 30000 };
 
 extern const char dlq_next_sql[];
+
+struct dlq_sending {
+    rd_kafka_t *producer;
+    const struct dlq_choice *choice;
+    int64_t max_bytes; /* key and value that the client takes */
+};
 
 static const struct kafka_forced forced[] = {
     {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"}, {NULL, NULL}};
@@ -65,74 +72,118 @@ static bool publish(rd_kafka_t *producer, const char *topic, const PGresult *pag
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "publishing a dead letter");
 }
 
-/* Marks those of the page that were acknowledged. */
+/* Notes those of the page that were acknowledged. */
 static bool mark(PGconn *conn, const struct dlq_choice *choice, const PGresult *page, const rd_kafka_resp_err_t *fates,
                  struct dlq_replay *replay, struct error *err)
 {
-    char *partitions = NULL, *offsets = NULL;
-    size_t length;
-    FILE *partition_list = open_memstream(&partitions, &length), *offset_list = open_memstream(&offsets, &length);
-    bool is_marked = false;
-    if (!partition_list || !offset_list) {
-        error_set(err, ERROR_RETRY, "out of memory");
-    }
-    int64_t acknowledged = 0;
-    for (int row = 0; partition_list && offset_list && row < PQntuples(page); row++) {
-        if (fates[row] != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            continue;
+    struct dlq_places places;
+    bool is_marked = dlq_places_init(&places, err);
+    for (int row = 0; is_marked && row < PQntuples(page); row++) {
+        if (fates[row] == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            dlq_places_add(&places, PQgetvalue(page, row, 0), PQgetvalue(page, row, 1));
         }
-        fprintf(partition_list, "%c%s", acknowledged ? ',' : '{', PQgetvalue(page, row, 0));
-        fprintf(offset_list, "%c%s", acknowledged ? ',' : '{', PQgetvalue(page, row, 1));
-        acknowledged++;
     }
-    const bool listed = partition_list && fputs(acknowledged ? "}" : "{}", partition_list) >= 0 && fclose(partition_list) == 0;
-    if (offset_list && fputs(acknowledged ? "}" : "{}", offset_list) >= 0 && fclose(offset_list) == 0 && listed) {
-        const char *values[] = {choice->topic, partitions, offsets};
+    if (is_marked && (is_marked = dlq_places_end(&places, err)) && places.count > 0) {
+        const char *values[] = {choice->topic, places.topic_partitions, places.offsets};
         PGresult *result = postgres_query_params(
             conn,
             "UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], $3::bigint[]) "
             "AS p (topic_partition, kafka_offset) WHERE d.topic = $1 AND d.topic_partition = p.topic_partition "
             "AND d.kafka_offset = p.kafka_offset",
-            3, values, QUERY_US, err);
+            3, values, DLQ_QUERY_US, err);
         is_marked = result != NULL;
         PQclear(result);
     }
-    free(partitions);
-    free(offsets);
-    replay->sent += acknowledged;
+    replay->sent += (int64_t)places.count;
+    dlq_places_reset(&places);
     return is_marked;
 }
 
-static bool replay_page(PGconn *conn, rd_kafka_t *producer, const struct dlq_choice *choice, const PGresult *page,
-                        struct dlq_replay *replay, struct error *err)
+/* One that is too large for Kafka: it waits where it is. */
+static void leave(const PGresult *page, int row, int64_t max_bytes, struct dlq_replay *replay)
 {
-    rd_kafka_resp_err_t fates[PAGE];
-    const int count = PQntuples(page);
-    int published = 0;
-    struct error refused = {.kind = ERROR_NONE};
-    for (int row = 0; row < count; row++) {
-        fates[row] = RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    const char *topic_partition = PQgetvalue(page, row, 0), *offset = PQgetvalue(page, row, 1);
+    const int64_t bytes = strtoll(PQgetvalue(page, row, 4), NULL, 10);
+    replay->left++;
+    fprintf(stderr,
+            "tallymill dlq: topic partition %s, offset %s: left, for its %" PRId64 " bytes are more than %s takes: raise %s, or settle it with "
+            "tallymill dlq discard %s:%s --yes\n",
+            topic_partition, offset, bytes, bytes > max_bytes ? "kafka.message.max.bytes" : "the topic",
+            bytes > max_bytes ? "it and the topic's max.message.bytes" : "the topic's max.message.bytes", topic_partition, offset);
+    if (replay->left_list) {
+        json_array_append_new(replay->left_list,
+                              json_pack("{s:I, s:I, s:I}", "topic_partition", (json_int_t)strtoll(topic_partition, NULL, 10), "offset",
+                                        (json_int_t)strtoll(offset, NULL, 10), "bytes", (json_int_t)bytes));
     }
-    while (published < count && publish(producer, choice->topic, page, published, &fates[published], &refused)) {
-        published++;
-    }
+}
+
+/* Waits for the delivery reports of what was published. */
+static void settle(rd_kafka_t *producer)
+{
     rd_kafka_flush(producer, DELIVERY_MS);
     if (rd_kafka_outq_len(producer) > 0) { /* never leave a delivery report behind that points to this frame */
         rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(producer, DELIVERY_MS);
     }
-    for (int row = 0; row < published && refused.kind == ERROR_NONE; row++) {
-        if (fates[row] != RD_KAFKA_RESP_ERR_NO_ERROR) {
+}
+
+static bool is_too_large(rd_kafka_resp_err_t fate)
+{
+    return fate == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+}
+
+/* A broker refuses a request for one message that is too large in it: its neighbours are sent once more, each alone. */
+static bool send_alone(struct dlq_sending *sending, const PGresult *page, rd_kafka_resp_err_t *fates, int count, struct error *err)
+{
+    for (int row = 0; row < count; row++) {
+        if (!is_too_large(fates[row]) || strtoll(PQgetvalue(page, row, 4), NULL, 10) > sending->max_bytes) {
+            continue;
+        }
+        if (!publish(sending->producer, sending->choice->topic, page, row, &fates[row], err)) {
+            return false;
+        }
+        settle(sending->producer);
+    }
+    return true;
+}
+
+/* Publishes what the page holds, and waits for what came of each. */
+static bool send_page(struct dlq_sending *sending, const PGresult *page, rd_kafka_resp_err_t *fates, int count, struct error *err)
+{
+    bool is_taken = true;
+    for (int row = 0; row < count; row++) {
+        fates[row] = RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    }
+    for (int row = 0; is_taken && row < count; row++) {
+        if (strtoll(PQgetvalue(page, row, 4), NULL, 10) > sending->max_bytes) {
+            fates[row] = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* its bytes were not even read */
+        } else {
+            is_taken = publish(sending->producer, sending->choice->topic, page, row, &fates[row], err);
+        }
+    }
+    settle(sending->producer);
+    return is_taken && send_alone(sending, page, fates, count, err);
+}
+
+static bool replay_page(PGconn *conn, struct dlq_sending *sending, const PGresult *page, struct dlq_replay *replay, struct error *err)
+{
+    rd_kafka_resp_err_t fates[PAGE];
+    const int count = PQntuples(page);
+    struct error refused = {.kind = ERROR_NONE};
+    send_page(sending, page, fates, count, &refused);
+    for (int row = 0; row < count; row++) {
+        if (is_too_large(fates[row])) {
+            leave(page, row, sending->max_bytes, replay);
+        } else if (fates[row] != RD_KAFKA_RESP_ERR_NO_ERROR && refused.kind == ERROR_NONE) {
             kafka_error(&refused, fates[row], "publishing a dead letter");
             error_wrap(&refused, "topic partition %s, offset %s", PQgetvalue(page, row, 0), PQgetvalue(page, row, 1));
         }
     }
-    if (!mark(conn, choice, page, fates, replay, err)) {
+    if (!mark(conn, sending->choice, page, fates, replay, err)) {
         return false;
     }
     if (refused.kind != ERROR_NONE) {
         *err = refused;
-        replay->failed++;
     }
     return refused.kind == ERROR_NONE;
 }
@@ -140,7 +191,7 @@ static bool replay_page(PGconn *conn, rd_kafka_t *producer, const struct dlq_cho
 /* The database's clock, which dates the dead letters. */
 static bool read_start(PGconn *conn, char *start, size_t size, struct error *err)
 {
-    PGresult *result = postgres_query(conn, "SELECT clock_timestamp()", QUERY_US, err);
+    PGresult *result = postgres_query(conn, "SELECT clock_timestamp()", DLQ_QUERY_US, err);
     if (result) {
         snprintf(start, size, "%s", PQgetvalue(result, 0, 0));
     }
@@ -148,30 +199,57 @@ static bool read_start(PGconn *conn, char *start, size_t size, struct error *err
     return result != NULL;
 }
 
-bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,
-                struct error *err)
+/* The page behind this place. */
+static PGresult *next_page(PGconn *conn, const struct dlq_sending *sending, const char *partition, const char *offset, const char *start,
+                           struct error *err)
+{
+    const struct dlq_choice *choice = sending->choice;
+    char page_bytes[24], max_bytes[24];
+    snprintf(page_bytes, sizeof page_bytes, "%d", PAGE_BYTES);
+    snprintf(max_bytes, sizeof max_bytes, "%" PRId64, sending->max_bytes);
+    const char *values[] = {choice->topic,  choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f",
+                            partition,      offset,         start,                   page_bytes,     max_bytes};
+    return postgres_query_params(conn, dlq_next_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
+}
+
+static bool replay_all(PGconn *conn, struct dlq_sending *sending, struct dlq_replay *replay, struct error *err)
 {
     char start[64], partition[24] = "-1", offset[24] = "-1";
-    rd_kafka_t *producer = open_producer(settings, err);
-    int topic_partitions;
-    bool is_done = producer && kafka_topic_partitions(producer, choice->topic, DELIVERY_MS / 3, &topic_partitions, err) &&
-                   read_start(conn, start, sizeof start, err);
-    for (bool has_more = true; is_done && has_more;) { /* ends: the place moves on among what was dead at the start */
-        const char *values[] = {
-            choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", partition,
-            offset,        start};
-        PGresult *page = postgres_query_params(conn, dlq_next_sql, 8, values, QUERY_US, err);
+    bool is_good = read_start(conn, start, sizeof start, err);
+    for (bool has_more = true; is_good && has_more;) { /* ends: the place moves on among what was dead at the start */
+        PGresult *page = next_page(conn, sending, partition, offset, start, err);
         const int rows = page ? PQntuples(page) : 0;
-        is_done = page && (rows == 0 || replay_page(conn, producer, choice, page, replay, err));
+        is_good = page && (rows == 0 || replay_page(conn, sending, page, replay, err));
+        has_more = rows > 0;
         if (rows > 0) {
             snprintf(partition, sizeof partition, "%s", PQgetvalue(page, rows - 1, 0));
             snprintf(offset, sizeof offset, "%s", PQgetvalue(page, rows - 1, 1));
         }
-        has_more = rows == PAGE;
         PQclear(page);
     }
-    if (producer) {
-        rd_kafka_destroy(producer);
+    return is_good;
+}
+
+/* What the client itself takes of a message; its key counts too. */
+static int64_t read_max_bytes(rd_kafka_t *producer)
+{
+    char text[32] = "0";
+    size_t size = sizeof text;
+    rd_kafka_conf_get(rd_kafka_conf(producer), "message.max.bytes", text, &size);
+    return strtoll(text, NULL, 10);
+}
+
+bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,
+                struct error *err)
+{
+    struct dlq_sending sending = {.choice = choice, .producer = open_producer(settings, err)};
+    int topic_partitions;
+    if (!sending.producer) {
+        return false;
     }
+    sending.max_bytes = read_max_bytes(sending.producer);
+    const bool is_done = kafka_topic_partitions(sending.producer, choice->topic, DELIVERY_MS / 3, &topic_partitions, err) &&
+                         replay_all(conn, &sending, replay, err);
+    rd_kafka_destroy(sending.producer);
     return is_done;
 }

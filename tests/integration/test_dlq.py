@@ -2,6 +2,8 @@
 
 import json
 
+from confluent_kafka.admin import ConfigResource
+
 from .harness.publisher import event, events, instant
 
 
@@ -32,7 +34,8 @@ def test_a_replay_after_a_fix_stores_each_event_once_however_often_it_is_asked_f
     assert site.reasons() == {"refused": buried, "empty": 1}
     first = site.must("tallymill", "dlq", "replay", "--reason", "refused")
     assert f"sent {buried} dead letters" in first.out
-    assert "sent 0 dead letters" in site.must("tallymill", "dlq", "replay", "--reason", "refused").out
+    again = site.tallymill("dlq", "replay", "--reason", "refused")
+    assert again.code == 1 and "sent 0 dead letters" in again.out, "a script must not take that for done"
     site.drain()
     site.must("tallymill", "dlq", "replay", "--reason", "refused", "--replayed")  # and once more, by force
     site.drain()
@@ -77,6 +80,100 @@ def test_dead_letters_are_kept_for_ever_unless_it_is_said(make_site):
     site.database.run("UPDATE tallymill.dead_letters SET dead_at = now() - interval '10 years'")
     site.fold()
     assert site.database.value("SELECT emptied_at IS NULL AND message_value IS NOT NULL FROM tallymill.dead_letters")
+
+
+def bury(site, partition, first_offset, count, size, reason="schema"):
+    """Dead letters as a worker leaves them, of so many bytes that do not compress, at offsets that need not exist."""
+    site.database.run(f"""
+        ALTER TABLE tallymill.dead_letters ALTER message_value SET STORAGE EXTERNAL;
+        INSERT INTO tallymill.dead_letters (topic, topic_partition, kafka_offset, reason, message_key, message_value, batch_id)
+        SELECT '{site.topic}', {partition}, {first_offset} + n, '{reason}', 'k',
+               (SELECT substring(string_agg(sha512(convert_to(n || ' ' || m, 'UTF8')), '') FOR {size} - 1)
+                FROM generate_series(1, {size} / 64 + 1) m), 1
+        FROM generate_series(0, {count} - 1) n""")
+
+
+def limit_messages(site, size):
+    """The topic takes no batch larger than so many bytes."""
+    resource = ConfigResource("topic", site.topic, set_config={"max.message.bytes": str(size)})
+    for done in site.stack.admin.alter_configs([resource]).values():
+        done.result(30)
+
+
+def waiting(site):
+    return site.database.rows("SELECT topic_partition, kafka_offset FROM tallymill.dead_letters"
+                              " WHERE replayed_at IS NULL AND emptied_at IS NULL ORDER BY 1, 2")
+
+
+def test_a_replay_holds_a_page_whatever_the_dead_letters_are(make_site):
+    site = make_site(partitions=2)
+    bury(site, 0, 0, 40, 3_900_000)
+    bury(site, 1, 0, 400, 50)
+    replay = site.start("tallymill", "dlq", "replay")
+    assert replay.wait(60) == 0 and "sent 440 dead letters" in replay.log(), replay.log()
+    assert replay.peak_kib < 64 << 10, replay.peak_kib
+    assert sum(site.end_offsets().values()) == 440 and waiting(site) == []
+
+
+def test_a_dead_letter_that_kafka_does_not_take_is_named_and_left_and_can_be_discarded(make_site):
+    """Larger than the client takes, and larger than the topic takes: there the broker refuses a whole request, neighbours and all."""
+    site = make_site(partitions=2)
+    limit_messages(site, 600_000)
+    bury(site, 0, 10, 3, 100)
+    bury(site, 0, 13, 1, 5_000_000)
+    bury(site, 0, 14, 1, 900_000)
+    bury(site, 0, 15, 3, 100)
+    bury(site, 1, 5, 2, 100)
+    replay = site.tallymill("dlq", "replay")
+    assert replay.code == 1 and "sent 8 dead letters" in replay.out and "left 2" in replay.out, replay
+    assert "topic partition 0, offset 13: left, for its 5000000 bytes" in replay.err and "kafka.message.max.bytes" in replay.err, replay
+    assert "topic partition 0, offset 14: left, for its 900000 bytes" in replay.err, replay
+    assert waiting(site) == [(0, 13), (0, 14)] and sum(site.end_offsets().values()) == 8
+    again = site.tallymill("dlq", "replay", "--json")
+    assert again.code == 1 and json.loads(again.out) == {"sent": 0, "left": [
+        {"topic_partition": 0, "offset": 13, "bytes": 5_000_000}, {"topic_partition": 0, "offset": 14, "bytes": 900_000}]}, again
+
+    asked = site.tallymill("dlq", "discard", "0:13")
+    assert asked.code == 2 and "--yes" in asked.err and "5,000,000 bytes" in asked.err, asked
+    wrong = site.tallymill("dlq", "discard", "0:13", "0:99", "--yes")
+    assert wrong.code == 2 and "0:99" in wrong.err and waiting(site) == [(0, 13), (0, 14)], wrong
+    for words in ((), ("0",), ("0:end",), ("0:-1",), ("all",), ("--at", "0:13"), ("--reason", "schema")):
+        assert site.tallymill("dlq", "discard", "--yes", *words).code == 2, words
+    done = site.must("tallymill", "dlq", "discard", "0:13", "0:14", "--yes")
+    assert "0:13 (schema): 5,000,000 bytes are gone" in done.out, done
+    assert "gone before" in site.must("tallymill", "dlq", "discard", "0:13", "--yes").out
+    assert json.loads(site.must("tallymill", "dlq", "discard", "0:13", "0:10", "--yes", "--json").out) == {"discarded": 1}
+    assert site.tallymill("dlq", "replay").code == 1
+    assert site.database.rows("SELECT kafka_offset, reason, message_key, message_value, emptied_at IS NULL FROM tallymill.dead_letters"
+                              " WHERE kafka_offset IN (13, 14) ORDER BY 1") == [(13, "schema", None, None, False), (14, "schema", None, None, False)]
+
+
+def test_a_discarded_dead_letter_is_still_the_outcome_of_its_offset(make_site):
+    site = make_site(partitions=1)
+    site.publisher.send_bytes(b"\xc1 bad", b"the key", partition=0)
+    site.publisher.flush()
+    site.drain()
+    site.must("tallymill", "dlq", "discard", "0:0", "--yes")
+    assert site.tallymill("audit").code == 0
+    assert "message_value: none" in site.must("tallymill", "dlq", "show", "--at", "0:0").out
+
+
+def test_a_misspelt_reason_or_an_empty_place_is_a_mistake_and_nothing_sent_is_no_success(make_site):
+    site = make_site(partitions=2)
+    bury(site, 0, 7, 1, 100, "utf8")
+    for action in ("replay", "list", "show"):
+        for reason in ("uft8", "", "none", "UTF8"):
+            typo = site.tallymill("dlq", action, "--reason", reason)
+            assert typo.code == 2 and "utf8" in typo.err and "refused" in typo.err and "archived_month" in typo.err, typo
+    for place in ("0:8", "1", "1:7", "", "0:", "0:end", "zero"):
+        empty = site.tallymill("dlq", "replay", "--at", place)
+        assert empty.code == 2 and (not place or place in empty.err), empty
+    assert waiting(site) == [(0, 7)]
+    assert site.tallymill("dlq", "replay", "--reason", "schema").code == 1, "a reason that no dead letter has"
+    assert site.tallymill("dlq", "replay", "--reason", "schema", "--at", "0:7").code == 1
+    site.must("tallymill", "dlq", "replay", "--reason", "utf8", "--at", "0:7")
+    assert site.tallymill("dlq", "replay", "--at", "0:7").code == 1, "sent before"
+    site.must("tallymill", "dlq", "replay", "--at", "0:7", "--replayed")
 
 
 def test_an_archived_month_that_is_back_takes_its_dead_letters_in(make_site):
