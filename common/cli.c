@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <librdkafka/rdkafka.h>
+
 #include "error.h"
+#include "kafka_version.h"
 #include "log.h"
 #include "nearest.h"
 #include "settings.h"
@@ -49,7 +52,7 @@ static void list_common(struct parse *parse)
          .context = parse},
         {.name = "check", .help = "test settings and servers, say the result, and stop", .flag = &parse->result->check},
         {.name = "print-settings", .help = "print the settings in use, without secrets, and stop", .flag = &parse->wants_print},
-        {.name = "version", .help = "print the version and stop", .flag = &parse->wants_version},
+        {.name = "version", .help = "print the version, and that of librdkafka, and stop", .flag = &parse->wants_version},
         {.name = "help", .help = "print this and stop", .flag = &parse->wants_help},
         {.name = NULL},
     };
@@ -197,8 +200,12 @@ static bool run(struct parse *parse, int argc, char **argv, int *exit_code)
         if (parse->wants_help)
             print_help(parse);
         else
-            printf("%s %s\n", parse->cli->program, TALLYMILL_VERSION);
+            printf("%s %s (librdkafka %s)\n", parse->cli->program, TALLYMILL_VERSION, rd_kafka_version_str());
         *exit_code = cli_end_output(parse->cli, 0);
+        return false;
+    }
+    if (!kafka_version_check(rd_kafka_version(), rd_kafka_version_str(), &err)) {
+        *exit_code = cli_fail(parse->cli, &err);
         return false;
     }
     parse->result->settings = settings_load(parse->config, parse->sets, parse->set_count, &err);

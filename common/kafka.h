@@ -1,6 +1,6 @@
 /* kafka.h - librdkafka configured from the settings, its errors as ours, and the topic made where it is missing.
  *
- * librdkafka 2.0.2 (Debian 12) up to the current release. Plain librdkafka handles underneath.
+ * librdkafka 2.6.1 up to the current release (kafka_version.h). Plain librdkafka handles underneath.
  */
 #ifndef TALLYMILL_KAFKA_H
 #define TALLYMILL_KAFKA_H

@@ -2,8 +2,8 @@
  * the limit is a threshold that is passed by what was asked for before. A batch keeps its own copy of a message, without that overhead.
  *
  * Measured with memory.max = 64 MiB, 16 topic partitions and a full queue: 45 MiB resident, and 53 when Kafka's batches hold 20 events each.
- * A queue of twice the size is not faster, since fetch_wake.h sees to it that fetching goes on before it is empty; without that, half the
- * queue gave 57 % of the speed. Batches of 10,000 rows are 10 % faster than of 5,000 on Postgres's side: a transaction costs it 5 ms beside its rows.
+ * A queue of twice the size is not faster, since fetch.queue.backoff.ms (source_conf.c) sees to it that fetching goes on before it is empty; without
+ * that, half the queue gave 57 % of the speed. Batches of 10,000 rows are 10 % faster than of 5,000 on Postgres's side: a transaction costs it 5 ms beside its rows.
  *
  *   3/32   librdkafka's queue, as it counts (6 MiB: 18,000 events, 200 ms)
  *   1/1024 a fetch of one topic partition (64 KiB)

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "error.h"
-#include "fetch_wake.h"
 #include "kafka.h"
 #include "prefetch.h"
 #include "settings.h"
@@ -48,7 +47,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
         {"fetch.max.bytes", prefetch.answer_bytes},
         {"queued.min.messages", "100000"},
         {"fetch.wait.max.ms", "100"},
-        {FETCH_WAKE_PROPERTY, fetch_wake_has_property() ? FETCH_WAKE_MS : NULL},
+        {"fetch.queue.backoff.ms", "10"}, /* until a full queue is looked at again: a second by default, in which a worker takes 80,000 events */
         {"topic.metadata.refresh.interval.ms", "60000"}, /* in which topic partitions that were added are noticed */
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "1000"},

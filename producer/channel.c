@@ -1,8 +1,7 @@
 /* channel.c - see channel.h.
  *
- * librdkafka's idempotent producer can die: when it can no longer tell whether a message was stored (2.0.2 does so more often than
- * later releases) it raises a fatal error and returns everything unsent. Applications of most clients lose those events or must
- * restart. Here they are sent again through a new handle: a copy that had been stored after all is the same event twice, which the
+ * librdkafka's idempotent producer can die: when it can no longer tell whether a message was stored (a broker lost at the wrong
+ * moment) it raises a fatal error and returns everything unsent. Applications of most clients lose those events or must restart. Here they are sent again through a new handle: a copy that had been stored after all is the same event twice, which the
  * workers recognise by its id.
  *
  * Invariant: while a dead handle still holds messages, nothing new is accepted, so that the events of a session stay in order (as

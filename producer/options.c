@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "event.h"
+#include "kafka_version.h"
 #include "settings.h"
 #include "settings_value.h"
 
@@ -155,6 +156,9 @@ static bool set_all(struct options *options, const struct tally_setting *setting
 
 bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err)
 {
+    struct error reason;
+    if (!kafka_version_check(rd_kafka_version(), rd_kafka_version_str(), &reason))
+        return tally_error_set(err, TALLY_INVALID, "%s", reason.text) == TALLY_OK;
     *options = (struct options){.conf = rd_kafka_conf_new()};
     if (set_all(options, settings, err))
         return true;

@@ -1,11 +1,19 @@
 /* publish_few.c - an application outside the source tree: C and C++, nothing but the installed header and pkg-config.
  *
  *     publish_few BROKERS TOPIC COUNT [SPOOL_DIR]      prints the id of each event that was accepted
+ *
+ * With BESIDE the application has a librdkafka of its own, the distribution's, whose header may not be there.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tallymill/producer.h>
+
+#ifdef BESIDE
+extern const char *rd_kafka_version_str(void);
+extern void *rd_kafka_conf_new(void);
+extern void rd_kafka_conf_destroy(void *conf);
+#endif
 
 static void on_log(void *context, int level, const char *text)
 {
@@ -22,6 +30,10 @@ int main(int argc, char **argv)
     int i;
     if (argc < 4)
         return 2;
+#ifdef BESIDE
+    rd_kafka_conf_destroy(rd_kafka_conf_new());
+    fprintf(stderr, "librdkafka of the application: %s\n", rd_kafka_version_str());
+#endif
     settings[0].key = "kafka.bootstrap.servers", settings[0].value = argv[1];
     settings[1].key = "topics.events", settings[1].value = argv[2];
     settings[2].key = argc > 4 ? "spool.dir" : NULL, settings[2].value = argc > 4 ? argv[4] : NULL;

@@ -46,15 +46,25 @@ def shared(prefix):
 
 
 def static(prefix):
-    """Our library static, its own ones shared: pkg-config --static would ask for all that librdkafka could be built with."""
+    """Our library static, what it stands on shared: the private words of the pkg-config file, but for those of librdkafka's own, where that is the system's."""
     (library,) = prefix.rglob("libtallymill.a")
-    return [str(library), "-lrdkafka", "-ljansson", "-lxxhash", "-pthread", "-lm"]
+    (found,) = prefix.rglob("tallymill.pc")
+    private = dict(line.split(":", 1) for line in found.read_text().splitlines() if ":" in line)
+    required = run(["pkg-config", "--libs", *private["Requires.private"].split()])
+    assert required.code == 0, required
+    return [str(library), *required.out.split(), *private["Libs.private"].split()]
+
+
+def beside(prefix):
+    """With the distribution's librdkafka in the same process, its symbols first: each keeps its own."""
+    return ["-DBESIDE", "-Wl,--no-as-needed", "-l:librdkafka.so.1", *shared(prefix)]
 
 
 CASES = {
     "c": (["cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L"], "program.c", shared),
     "c++": (["c++", "-x", "c++", "-std=c++11"], "program.cc", shared),
     "static": (["cc"], "program.c", static),
+    "beside": (["cc"], "program.c", beside),
 }
 
 
@@ -67,6 +77,26 @@ def test_a_program_of_its_own_builds_and_its_events_arrive_as_rows(site, prefix,
     site.drain()
     site.fold()
     assert site.assert_holds(acknowledged=[(one, None, None) for one in done.out.split()]).figures["rows stored"] == 100
+
+
+def test_a_bundled_librdkafka_is_asked_of_nobody_else(prefix):
+    (found,) = prefix.rglob("tallymill.pc")
+    if "rdkafka" in found.read_text():
+        pytest.skip("this build stands on the system's librdkafka")
+    (library,) = prefix.rglob("libtallymill.so")
+    done = run(["nm", "-D", "--undefined-only", str(library)])
+    assert done.code == 0 and "rd_kafka_" not in done.out, done
+
+
+def test_nothing_but_ours_leaves_the_libraries(prefix):
+    """An application may have a librdkafka of its own, and an error_set()."""
+    (shared_one,) = prefix.rglob("libtallymill.so")
+    (static_one,) = prefix.rglob("libtallymill.a")
+    for library, how in ((shared_one, ["-D"]), (static_one, [])):
+        done = run(["nm", *how, "--defined-only", "--extern-only", "--format=posix", str(library)])
+        names = [line.split("@")[0].split()[0] for line in done.out.splitlines() if len(line.split()) > 1]
+        assert done.code == 0 and "tally_open" in names, done
+        assert [name for name in names if not name.startswith(("tally_", "TALLYMILL_"))] == []
 
 
 def test_valgrind_finds_no_leak_and_no_error(site, prefix, tmp_path):

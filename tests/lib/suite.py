@@ -90,12 +90,12 @@ def must(what, name, command, **options):
         raise Failed("%s failed; the end of %s:\n%s" % (what, path, tail(path)))
 
 
-def build(preset, folder=None, env=None):
+def build(preset, folder=None, env=None, options=()):
     """Configure and build one preset, in its own folder or another."""
     start = time.monotonic()
     folder = folder or FOLDERS[preset]
     path = os.path.join(ROOT, folder)
-    for step in (["cmake", "--preset", preset, "-B", path] + BUILDS[preset], ["cmake", "--build", path]):
+    for step in (["cmake", "--preset", preset, "-B", path, *BUILDS[preset], *options], ["cmake", "--build", path]):
         must("the build in %s" % folder, folder.replace("/", "-"), step, env=env)
     say("built %s (%d s)" % (folder, time.monotonic() - start))
 
@@ -240,12 +240,8 @@ def run(groups, arguments, run_folder, count):
 def run_variant(variant, arguments, run_folder, count):
     """Unit and integration tests again, on builds of the variant's own."""
     env = variant.environment(ROOT)
-    if variant.prepare:
-        start = time.monotonic()
-        must(" ".join(variant.prepare), variant.name + "-prepare", variant.prepare)
-        say("%s (%d s)" % (" ".join(variant.prepare), time.monotonic() - start))
     for preset in variant.presets:
-        build(preset, variant.folder(preset), env)
+        build(preset, variant.folder(preset), env, variant.options)
     unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
     pytests("integration", arguments, run_folder, count, variant.words, env)
 

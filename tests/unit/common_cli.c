@@ -1,6 +1,7 @@
 /* The command line that all programs share. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
+#include <librdkafka/rdkafka.h>
 #include <string.h>
 
 #include "cli.h"
@@ -97,7 +98,9 @@ Test(cli, prints_the_version, .init = redirect)
     cr_expect_not(start(&result, &exit_code, "--version", NULL));
     cr_expect_eq(exit_code, 0);
     fflush(stdout);
-    cr_expect_stdout_eq_str("prog " TALLYMILL_VERSION "\n");
+    char wanted[128];
+    snprintf(wanted, sizeof wanted, "prog " TALLYMILL_VERSION " (librdkafka %s)\n", rd_kafka_version_str());
+    cr_expect_stdout_eq_str(wanted);
 }
 
 Test(cli, helps_on_stdout_with_options_settings_and_exit_codes, .init = redirect)

@@ -1,0 +1,63 @@
+# librdkafka, as the target tally_rdkafka: the distribution's where it is new enough, else the pinned release of deploy/librdkafka, linked statically.
+#
+# TALLYMILL_LIBRDKAFKA          auto (that), system (only the distribution's), bundled (only the pinned one)
+# TALLYMILL_LIBRDKAFKA_SOURCE   an archive of librdkafka's source at hand, instead of the pinned one
+# TALLYMILL_LIBRDKAFKA_LEAST    bundled: the least release that ours runs on, for tests/run least-librdkafka
+#
+# TALLYMILL_RDKAFKA_IS_BUNDLED, TALLYMILL_RDKAFKA_VERSION and, where bundled, TALLYMILL_RDKAFKA_ARCHIVE and what it links to (TALLYMILL_RDKAFKA_LINKS)
+# are for the static library and the pkg-config file.
+set(TALLYMILL_LIBRDKAFKA auto CACHE STRING "auto: the distribution's librdkafka where it is 2.6.1 or newer, else the pinned release; system; bundled")
+set_property(CACHE TALLYMILL_LIBRDKAFKA PROPERTY STRINGS auto system bundled)
+set(TALLYMILL_LIBRDKAFKA_SOURCE "" CACHE FILEPATH "An archive of librdkafka's source, to be built instead of the pinned one")
+option(TALLYMILL_LIBRDKAFKA_LEAST "Build the least release of librdkafka that ours runs on, not the current one" OFF)
+mark_as_advanced(TALLYMILL_LIBRDKAFKA_LEAST)
+
+set(least 2.6.1) # as in common/kafka_version.h and deploy/librdkafka
+if(NOT TALLYMILL_LIBRDKAFKA MATCHES "^(auto|system|bundled)$")
+  message(FATAL_ERROR "TALLYMILL_LIBRDKAFKA=${TALLYMILL_LIBRDKAFKA}: it is auto, system or bundled")
+endif()
+
+set(TALLYMILL_RDKAFKA_IS_BUNDLED OFF)
+if(NOT TALLYMILL_LIBRDKAFKA STREQUAL bundled)
+  pkg_check_modules(RDKAFKA QUIET IMPORTED_TARGET rdkafka)
+endif()
+if(TALLYMILL_LIBRDKAFKA STREQUAL bundled OR NOT RDKAFKA_FOUND OR RDKAFKA_VERSION VERSION_LESS least OR TALLYMILL_LIBRDKAFKA_SOURCE OR TALLYMILL_LIBRDKAFKA_LEAST)
+  if(TALLYMILL_LIBRDKAFKA STREQUAL system)
+    if(RDKAFKA_FOUND)
+      set(found "librdkafka ${RDKAFKA_VERSION} is")
+    else()
+      set(found "no librdkafka is")
+    endif()
+    message(FATAL_ERROR "${found} installed, and ours needs ${least} or newer: before that no SASL/SCRAM login to a present Kafka works. "
+      "Configure with -DTALLYMILL_LIBRDKAFKA=bundled (or auto), which builds a pinned release once, or install a newer librdkafka-dev.")
+  endif()
+  set(TALLYMILL_RDKAFKA_IS_BUNDLED ON)
+endif()
+
+add_library(tally_rdkafka INTERFACE)
+if(NOT TALLYMILL_RDKAFKA_IS_BUNDLED)
+  set(TALLYMILL_RDKAFKA_VERSION ${RDKAFKA_VERSION})
+  target_link_libraries(tally_rdkafka INTERFACE PkgConfig::RDKAFKA)
+  message(STATUS "librdkafka ${RDKAFKA_VERSION} of the system")
+else()
+  set(words)
+  if(TALLYMILL_LIBRDKAFKA_SOURCE)
+    set(words --source ${TALLYMILL_LIBRDKAFKA_SOURCE})
+  elseif(TALLYMILL_LIBRDKAFKA_LEAST)
+    set(words --least)
+  endif()
+  message(STATUS "librdkafka: the pinned release; the first time it is built, which takes a minute or two")
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/deploy/librdkafka ${words} OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "deploy/librdkafka could not build librdkafka (what it said stands above)")
+  endif()
+  file(READ ${folder}/version TALLYMILL_RDKAFKA_VERSION)
+  file(READ ${folder}/complete seconds)
+  string(STRIP "${TALLYMILL_RDKAFKA_VERSION}" TALLYMILL_RDKAFKA_VERSION)
+  string(STRIP "${seconds}" seconds)
+  set(TALLYMILL_RDKAFKA_ARCHIVE ${folder}/lib/librdkafka.a)
+  set(TALLYMILL_RDKAFKA_LINKS -lcurl -lssl -lcrypto -lzstd -lz -lm -ldl -lpthread -lrt)
+  target_include_directories(tally_rdkafka SYSTEM INTERFACE ${folder}/include)
+  target_link_libraries(tally_rdkafka INTERFACE ${TALLYMILL_RDKAFKA_ARCHIVE} ${TALLYMILL_RDKAFKA_LINKS})
+  message(STATUS "librdkafka ${TALLYMILL_RDKAFKA_VERSION}, bundled (${folder}; its build took ${seconds} s)")
+endif()
