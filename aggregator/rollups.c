@@ -1,5 +1,5 @@
-/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007, 0017); here is when to call
- * it.
+/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007, 0017, 0019); here is when to
+ * call it.
  *
  * Budget: a transaction takes what is due for about a second, at least one query; then we rest four times as long as it took. So
  * rollups cost at most a fifth of one server process, whatever a day holds, and a day that is expensive is computed less often.
@@ -26,7 +26,7 @@ static const int64_t FAILED_US = 10 * CLOCK_SECOND_US;
 static const int64_t VIEWS_US = 60 * CLOCK_SECOND_US;
 static const int64_t QUERY_US = 3600 * CLOCK_SECOND_US;
 
-enum { REST = 4, PASSES_MAX = 100000, SQL_BYTES = 1024 };
+enum { REST = 4, PASSES_MAX = 100000, CONFLICTS_MAX = 3, SQL_BYTES = 1024 };
 enum { COLUMN_ROLLUP, COLUMN_DAY, COLUMN_ROWS, COLUMN_TOOK, COLUMN_ERROR };
 
 static const char begin_sql[] =
@@ -72,10 +72,13 @@ static bool connect(struct rollups *rollups, struct error *err)
     return rollups->session != NULL;
 }
 
-/* since: NULL, or the time (as SQL) before which a run does not count: then every cadence is over. */
-static void write_rollups_sql(char sql[SQL_BYTES], int64_t epoch, bool is_newest_first, const char *since)
+/* since: NULL, or the time (as SQL) before which a run does not count: then every cadence is over. A query that conflicts again and
+ * again is set aside like any that fails, or nothing else would ever be computed. */
+static void write_rollups_sql(const struct rollups *rollups, char sql[SQL_BYTES], int64_t epoch, bool is_newest_first, const char *since)
 {
     size_t used = (size_t)snprintf(sql, SQL_BYTES, begin_sql, "REPEATABLE READ");
+    if (rollups->conflicts >= CONFLICTS_MAX)
+        used += (size_t)snprintf(sql + used, SQL_BYTES - used, "SET LOCAL tallymill.conflicts = 'aside'; ");
     snprintf(sql + used, SQL_BYTES - used, "SELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT",
              epoch, is_newest_first ? "true" : "false", since ? "'" : "", since ? since : "NULL", since ? "'" : "");
 }
@@ -112,8 +115,16 @@ static void tell(struct rollups *rollups, const PGresult *result, bool is_view)
     }
 }
 
+/* Notes how a transaction with rollups ended. */
+static void note_conflict(struct rollups *rollups, const struct error *err)
+{
+    rollups->conflicts = strncmp(err->sqlstate, "40", 2) == 0 ? rollups->conflicts + 1 : 0;
+}
+
 static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
 {
+    if (!rollups->is_view)
+        note_conflict(rollups, err);
     log_warn_because(err, rollups->is_view ? "a view was not refreshed" : "rollups were not computed", "next_try_s=%d",
                      (int)(FAILED_US / CLOCK_SECOND_US));
     error_clear(err);
@@ -137,6 +148,8 @@ static void take_result(struct rollups *rollups, int64_t now_us)
     bool is_any = result && PQntuples(result) > 0;
     tell(rollups, result, rollups->is_view);
     PQclear(result);
+    if (!rollups->is_view)
+        rollups->conflicts = 0;
     rollups->is_running = false;
     if (rollups->is_view) /* its rest is its unit */
         rollups->views_at_us = is_any ? now_us : now_us + VIEWS_US;
@@ -158,7 +171,7 @@ void rollups_turn(struct rollups *rollups, int64_t epoch, int64_t now_us)
     if (rollups->is_view)
         write_view_sql(sql, epoch, rollups->view_unit);
     else
-        write_rollups_sql(sql, epoch, rollups->number % 4 < 2, NULL);
+        write_rollups_sql(rollups, sql, epoch, rollups->number % 4 < 2, NULL);
     rollups->number++;
     rollups->sent_us = now_us;
     if (!connect(rollups, &err) || !session_send(rollups->session, sql, &err))
@@ -189,6 +202,27 @@ static bool await(struct rollups *rollups, PGresult **result, struct error *err)
     return true;
 }
 
+/* One transaction of rollups_finish(): how many periods it computed, in *count. A conflict is no failure until the last try. */
+static bool finish_some(struct rollups *rollups, const char *sql, int64_t *count, struct error *err)
+{
+    PGresult *result = NULL;
+    if (connect(rollups, err) && session_send(rollups->session, sql, err) && await(rollups, &result, err)) {
+        *count = result ? PQntuples(result) : 0;
+        tell(rollups, result, false);
+        PQclear(result);
+        rollups->conflicts = 0;
+        return true;
+    }
+    note_conflict(rollups, err);
+    if (rollups->conflicts == 0 || rollups->conflicts > CONFLICTS_MAX)
+        return false;
+    log_warn_because(err, "rollups go again with a newer snapshot", "try=%d", rollups->conflicts);
+    error_clear(err);
+    rollups_stop(rollups);
+    *count = 0;
+    return true;
+}
+
 bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
 {
     char since[64], sql[SQL_BYTES];
@@ -196,15 +230,11 @@ bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
     rollups_stop(rollups);
     if (!connect(rollups, err) || !read_time(rollups->session, since, sizeof since, err))
         return false;
-    write_rollups_sql(sql, epoch, true, since);
-    for (int pass = 0; count > 0 && pass < PASSES_MAX; pass++) { /* ends: each pass leaves fewer that were not run since */
-        PGresult *result = NULL;
-        if (!session_send(rollups->session, sql, err) || !await(rollups, &result, err))
+    for (int pass = 0; (count > 0 || rollups->conflicts > 0) && pass < PASSES_MAX; pass++) { /* ends: each pass leaves fewer that were not run since */
+        write_rollups_sql(rollups, sql, epoch, true, since);
+        if (!finish_some(rollups, sql, &count, err))
             return false;
-        count = result ? PQntuples(result) : 0;
         computed += count;
-        tell(rollups, result, false);
-        PQclear(result);
     }
     log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, computed, (clock_now_us() - start_us) / 1000);
     return true;

@@ -22,6 +22,7 @@ struct rollups {
     int64_t not_before_us;    /* rest until then */
     int64_t views_at_us;      /* when to look for a due view again */
     uint64_t number;          /* of the next transaction */
+    int conflicts;            /* transactions in a row that ended with a conflict (class 40) */
     int64_t runs, failures, took_us; /* for the metrics */
 };
 

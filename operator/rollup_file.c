@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "clock.h"
 #include "settings.h"
@@ -154,4 +155,36 @@ int rollup_file_line_of(const char *text, long position)
         character += ((unsigned char)text[1] & 0xC0) != 0x80; /* the next byte begins a character */
     }
     return line;
+}
+
+static bool is_of_word(char character)
+{
+    return isalnum((unsigned char)character) || character == '_' || ((unsigned char)character & 0x80) != 0;
+}
+
+/* Behind the comment that begins here; `at` itself where none does. */
+static const char *skip_comment(const char *at)
+{
+    const char *end = at;
+    if (strncmp(at, "--", 2) == 0)
+        end = at + strcspn(at, "\n");
+    else if (strncmp(at, "/*", 2) == 0)
+        end = (end = strstr(at + 2, "*/")) != NULL ? end + 2 : at + strlen(at);
+    return end;
+}
+
+int rollup_file_line_with(const char *text, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *at = text; *at != '\0';) { /* ends: with the text */
+        const char *behind = skip_comment(at);
+        if (behind == at && strncasecmp(at, word, length) == 0 && (at == text || !is_of_word(at[-1])) && !is_of_word(at[length])) {
+            int line = 1;
+            for (const char *before = text; before < at; before++)
+                line += *before == '\n';
+            return line;
+        }
+        at = behind > at ? behind : at + 1;
+    }
+    return 0;
 }

@@ -33,4 +33,7 @@ bool rollup_file_parse(const char *file_name, char *text, struct rollup_file *fi
 /* The line (from 1) on which the character at `position` (from 1, as Postgres counts) of a text in UTF-8 stands. */
 int rollup_file_line_of(const char *text, long position);
 
+/* The first line (from 1) with this word, whatever its case, outside of comments; 0: there is none. */
+int rollup_file_line_with(const char *text, const char *word);
+
 #endif

@@ -1,7 +1,7 @@
 /* rollups.c - see rollups.h.
  *
- * The query is first given to Postgres to be parsed as it stands in the file, so that an error has the file's own line; then
- * tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A directory without any
+ * The query is first given to Postgres to be parsed as it stands in the file, so that an error has the file's own line; then looked
+ * through for what no two runs would agree on; then tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A directory without any
  * file retires nothing: it is more likely the wrong directory than an operator who wants no rollup. Rejected: building the
  * files into the program, as the migrations are; an operator's own query must not need a compiler.
  */
@@ -21,6 +21,8 @@
 #include "postgres.h"
 #include "rollup_file.h"
 #include "settings.h"
+
+extern const char rollup_faults_sql[];
 
 #define SHORT_US (30 * CLOCK_SECOND_US)
 #define LOCK_US  (120 * CLOCK_SECOND_US)
@@ -113,6 +115,30 @@ static bool parse_query(PGconn *conn, const char *query, int *line, struct error
     return err->kind == ERROR_NONE;
 }
 
+/* Whether the query is one that can be compared: the same rows whenever it runs, of types that have an equality. *line as above. */
+static bool check_query(PGconn *conn, const struct rollup_file *file, int *line, struct error *err)
+{
+    static const char create[] = "CREATE VIEW tallymill.rollup_query AS ";
+    const size_t length = sizeof create + sizeof before_query + strlen(file->query) + sizeof after_query;
+    char *sql = malloc(length);
+    if (!sql)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    snprintf(sql, length, "%s%s%s%s", create, before_query, file->query, after_query);
+    bool is_good = postgres_exec(conn, sql, SHORT_US, err);
+    free(sql);
+    if (!is_good)
+        return false;
+    const char *const values[] = {file->query};
+    PGresult *faults = postgres_query_params(conn, rollup_faults_sql, 1, values, SHORT_US, err);
+    if (faults && PQntuples(faults) > 0) {
+        *line = rollup_file_line_with(file->query, PQgetvalue(faults, 0, 0));
+        error_set(err, ERROR_USAGE, "%s", PQgetvalue(faults, 0, 1));
+        memcpy(err->sqlstate, "TM004", sizeof err->sqlstate);
+    }
+    PQclear(faults);
+    return err->kind == ERROR_NONE && postgres_exec(conn, "DROP VIEW tallymill.rollup_query", SHORT_US, err);
+}
+
 static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_report *report, struct error *err)
 {
     char cadence[32];
@@ -144,7 +170,8 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
                         struct error *err)
 {
     int line = 0;
-    if (begin(conn, err) && parse_query(conn, file->query, &line, err) && define(conn, file, report, err))
+    if (begin(conn, err) && parse_query(conn, file->query, &line, err) && check_query(conn, file, &line, err) &&
+        define(conn, file, report, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (PQstatus(conn) != CONNECTION_OK || err->sqlstate[0] == '\0' || err->kind == ERROR_RETRY)
         return error_wrap(err, "rollup %s", file->name);

@@ -63,6 +63,17 @@ PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error 
     return postgres_query(snapshot->conn, sql, QUERY_US, err);
 }
 
+bool snapshot_mark(struct snapshot *snapshot, struct error *err)
+{
+    return postgres_exec(snapshot->conn, "SAVEPOINT tallymill", SHORT_US, err);
+}
+
+bool snapshot_back(struct snapshot *snapshot)
+{
+    struct error err = {0};
+    return PQstatus(snapshot->conn) == CONNECTION_OK && postgres_exec(snapshot->conn, "ROLLBACK TO SAVEPOINT tallymill", SHORT_US, &err);
+}
+
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err)
 {
     const char *const values[] = {name, value};

@@ -24,6 +24,11 @@ void snapshot_close(struct snapshot *snapshot);
 /* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
 PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
 
+/* From here on a question may fail for a reason of its own (an operator's query whose table is gone), and snapshot_back() goes on with
+ * the same snapshot behind it: true, unless the connection was lost. What snapshot_set() said since the mark is forgotten. */
+bool snapshot_mark(struct snapshot *snapshot, struct error *err);
+bool snapshot_back(struct snapshot *snapshot);
+
 /* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql.
  */
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);

@@ -2,7 +2,8 @@
  *
  * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot;
  * a period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
- * seen yet are looked for only where figures differ. The comparison itself is SQL (tallymill.rollup_differences), because only the
+ * seen yet are looked for only where figures differ. A query that fails (it is an operator's own) is set aside too, and the others are
+ * compared. The comparison itself is SQL (tallymill.rollup_differences), because only the
  * database knows the columns of an operator's own rollup.
  */
 #include "verify_rollups.h"
@@ -19,7 +20,7 @@ extern const char verify_rollups_sql[], verify_rollup_sql[], verify_rollup_forei
 
 /* The periods that are set aside for one reason: one line for all of them, since after any event each rollup has one that waits. */
 struct aside {
-    char reason[512], first[96], last[96]; /* "funnel 2026-11-24" */
+    char reason[ERROR_TEXT_BYTES + 32], first[96], last[96]; /* "funnel 2026-11-24" */
     int64_t count;
 };
 
@@ -95,6 +96,13 @@ static bool compare(struct snapshot *snapshot, const PGresult *periods, int row,
         return false;
     }
     PGresult *found = snapshot_ask(snapshot, verify_rollup_sql, err);
+    if (!found && snapshot_back(snapshot)) {
+        char reason[sizeof aside->reason];
+        snprintf(reason, sizeof reason, "its query failed: %s", err->text);
+        error_clear(err);
+        set_aside(aside, periods, row, reason, json, verdict);
+        return true;
+    }
     if (!found || (PQntuples(found) > 0 && !waits_for_foreign(snapshot, &waits, err))) {
         PQclear(found);
         return error_wrap(err, "comparing rollup %s of %s", rollup, day);
@@ -116,7 +124,7 @@ bool verify_rollups(struct snapshot *snapshot, json_t *json, struct rollups_verd
 {
     struct aside aside = {.count = 0};
     PGresult *periods = snapshot_ask(snapshot, verify_rollups_sql, err);
-    bool is_read = periods != NULL;
+    bool is_read = periods != NULL && snapshot_mark(snapshot, err);
     for (int row = 0; is_read && row < PQntuples(periods); row++) {
         if (answer_is_null(periods, row, "set_aside")) {
             is_read = compare(snapshot, periods, row, &aside, json, verdict, err);

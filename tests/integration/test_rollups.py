@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import json
 import re
 import shutil
 from decimal import Decimal
@@ -265,6 +266,135 @@ def test_a_query_that_fails_on_some_day_costs_that_day_only(make_site, tmp_path)
     assert verified.code == 0 and "its query failed" in verified.out, verified
     status = site.tallymill("status")
     assert "1 of them failed" in status.out and "fragile of" in status.out, status
+
+
+def counted_as(name, what="count(*) AS events"):
+    return COUNTED.replace("counted", name).replace("count(*) AS events", what)
+
+
+def failing_sql(name, sqlstate):
+    """A function that an operator's query may use and that fails, once told so, as a foreign table, a full disk or a time-out would."""
+    return f"""CREATE FUNCTION public.{name}(n bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+        BEGIN IF to_regclass('public.broken') IS NOT NULL THEN RAISE EXCEPTION 'gone' USING ERRCODE = '{sqlstate}'; END IF; RETURN n; END $$;"""
+
+
+STATES = ("08006", "53100", "53200", "55P03", "57014", "58030", "P0004", "40001", "40P01", "XX000")
+
+
+def test_one_query_that_fails_stops_no_other_whatever_its_sqlstate(make_site, tmp_path):
+    files = {f"bad_{state.lower()}": counted_as(f"bad_{state.lower()}", f"public.fail_{state.lower()}(count(*)) AS events") for state in STATES}
+    site = make_site(migrate=False, **{"rollups.dir": directory(tmp_path, counted=COUNTED, zz_last=counted_as("zz_last"), **files)})
+    site.database.run("".join(failing_sql(f"fail_{state.lower()}", state) for state in STATES))
+    assert site.tallymill("migrate").code == 0
+    site.send(event("login", DAY_US + number) for number in range(4))
+    site.drain()
+    site.fold()
+    site.database.run("CREATE TABLE public.broken ()")
+    site.send(event("login", DAY_US + number) for number in range(10, 15))
+    site.drain()
+    folded = site.fold()
+    assert one_day(site, "analytics_daily_counted", "events") == one_day(site, "analytics_daily_zz_last", "events") == [(9,)]
+    failed = dict(site.database.rows("SELECT rollup, left(error, 5) FROM tallymill.rollup_runs WHERE error IS NOT NULL"))
+    assert failed == {f"bad_{state.lower()}": state for state in STATES}
+    for state in STATES:
+        assert f"rollup=bad_{state.lower()}" in folded.err and one_day(site, f"analytics_daily_bad_{state.lower()}", "events") == [(4,)], folded
+    status = site.tallymill("status")
+    assert f"{len(STATES)} of them failed" in status.out, status
+
+
+def test_a_running_aggregator_goes_on_behind_a_query_that_conflicts_each_time(make_site, tmp_path):
+    site = make_site(migrate=False, **{"rollups.dir": directory(tmp_path, aa_bad=counted_as("aa_bad", "public.fail(count(*)) AS events"), counted=COUNTED)})
+    site.database.run(failing_sql("fail", "40001") + "CREATE TABLE public.broken ()")
+    assert site.tallymill("migrate").code == 0
+    aggregator, worker = site.aggregator(), site.worker()
+    site.send(event("login", DAY_US + number) for number in range(10))
+    wait_for_count(site, 10)
+    assert [worker.stop(), aggregator.stop()] == [0, 0]
+
+
+def test_verify_compares_the_others_where_a_query_fails(make_site, tmp_path):
+    """Its helper table is gone, and the table that it keeps is: nothing can be said about the two, and something about the third."""
+    site = make_site(migrate=False, **{"rollups.dir": directory(
+        tmp_path, counted=COUNTED, helped=counted_as("helped", "count(*) + (SELECT count(*) FROM public.helper) AS events"), kept=counted_as("kept"))})
+    site.database.run("CREATE TABLE public.helper (n integer); GRANT SELECT ON public.helper TO PUBLIC")
+    assert site.tallymill("migrate").code == 0
+    site.send(event("login", DAY_US + number) for number in range(4))
+    site.drain()
+    site.fold()
+    assert site.tallymill("verify", "--strict").code == 0
+    site.database.run("DROP TABLE public.helper; DROP TABLE analytics_daily_kept")
+    verified = site.tallymill("verify")
+    assert verified.code == 0 and "1 of 3 rollups" in verified.out.splitlines()[-1], verified
+    assert f"rollup helped {DAY}: its query failed" in verified.out and "public.helper" in verified.out and f"rollup kept {DAY}" in verified.out, verified
+    answer = json.loads(site.tallymill("verify", "--json").out)
+    assert answer["rollups"] == {"compared": 1, "set_aside": 2}
+    assert {aside["rollup"] for aside in answer["rollups_set_aside"]} == {"helped", "kept"}
+    assert site.tallymill("verify", "--strict").code == 1
+    site.database.run("UPDATE analytics_daily_counted SET events = events + 1")
+    assert site.tallymill("verify").code == 1, "what is wrong beside them is still found"
+
+
+UNSTEADY = [    # what the query gives, and the line that says so
+    ("count(*) AS events,\n  now() AS at", 6),
+    ("count(*) AS events,\n\n  max(Now ( ) - created_at) AS age", 7),
+    ("count(*) FILTER (WHERE created_at >\n CURRENT_DATE) AS events", 6),
+    ("count(*) AS events, -- now() is no word here\n  localtimestamp(0) AS at", 6),
+    ("count(*) AS events,\n  statement_timestamp() AS at", 6),
+    ("count(*) AS events,\n  clock_timestamp() AS at", 6),
+    ("count(*) AS events,\n  random() AS dice", 6),
+    ("count(*) AS events,\n  max(age(created_at)) AS oldest", 6),
+    ("count(*) FILTER (WHERE created_at > \n timestamptz 'now') AS events", 6),
+    ("count(*) FILTER (WHERE created_at::date = \n 'Today'::date) AS events", 6),
+    ("count(*) AS events,\n  current_user::text AS who", 6),
+    ("count(*) AS events,\n  helper.clock() AS at", 6),
+    ("count(*) AS events,\n  helper.newer_clock() AS at", 6),
+    ("count(*) AS events,\n (SELECT t FROM helper.moment) AS at", 6),
+    ("count(*) AS events,\n  json_agg(event_name) AS names", 6),
+    ("count(*) AS events,\n  min(event_data::text)::json AS data", 6),
+    ("count(*) AS events,\n  '<a/>'::xml AS page", 6),
+    ("count(*) AS events,\n  ARRAY['{}'::json] AS many", 6),
+    ("count(*) AS events,\n  point(1, 2) AS place", 6),
+    ("count(*) AS events,\n  '{}'::helper.wrapped AS wrapped", 6),
+    ("count(*) AS events,\n  ROW('{}', 1)::helper.pair AS pair", 6),
+]
+
+
+def test_a_rollup_that_no_two_runs_would_agree_on_is_refused_with_its_line(make_site, tmp_path):
+    files = {f"wrong_{number}": counted_as(f"wrong_{number}", what) for number, (what, _) in enumerate(UNSTEADY)}
+    site = make_site(migrate=False, **{"rollups.dir": directory(tmp_path, counted=COUNTED, **files)})
+    site.database.run("""CREATE SCHEMA helper;
+        CREATE FUNCTION helper.clock() RETURNS timestamptz LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_timestamp; END';
+        CREATE FUNCTION helper.newer_clock() RETURNS timestamptz LANGUAGE sql STABLE RETURN now();
+        CREATE VIEW helper.moment AS SELECT now() AS t;
+        CREATE DOMAIN helper.wrapped AS json; CREATE TYPE helper.pair AS (data json, n integer);
+        GRANT USAGE ON SCHEMA helper TO PUBLIC; GRANT SELECT ON helper.moment TO PUBLIC""")
+    refused = site.tallymill("migrate")
+    assert refused.code == 2, refused
+    for number, (what, line) in enumerate(UNSTEADY):
+        assert f"wrong_{number}.sql:{line}: " in refused.err, (what, refused)
+    assert site.database.rows("SELECT rollup FROM tallymill.rollups") == [("counted",)]
+    assert site.database.value("SELECT to_regclass('tallymill.rollup_query') IS NULL")
+
+
+def test_what_only_looks_like_it_is_taken(make_site, tmp_path):
+    """Events that are named like times, and functions that a session's UTC makes exact."""
+    fine = {
+        "names": "count(*) FILTER (WHERE event_name IN ('now', 'today', ' tomorrow ')) AS events, max(event_name) AS now",
+        "days": "count(*) AS events, min(created_at::date) AS first_day, max(to_char(created_at, 'HH24:MI')) AS last, max(date_trunc('hour', created_at)) AS hour",
+        "types": "count(*) AS events, array_agg(DISTINCT event_name) AS names, jsonb_agg(1) AS data, min(id::text)::uuid AS id, "
+                 "max(created_at)::timestamp AS at, int4range(1, 2) AS range, 'x'::varchar(3) AS short, '1.2.3.4'::inet AS host, 1.5::float8 AS x, "
+                 "'{1,2}'::float4[] AS many, true AS yes, 'a'::\"char\" AS c, b'1' AS bit, interval '1 s' AS i, ARRAY['1.2.3.4'::cidr] AS nets",
+        "helped": "public.half(count(*)) AS events",
+    }
+    site = make_site(migrate=False, **{"rollups.dir": directory(tmp_path, **{name: counted_as(name, what) for name, what in fine.items()})})
+    site.database.run("CREATE FUNCTION public.half(n bigint) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN n / 2; END'")
+    migrated = site.tallymill("migrate")
+    assert migrated.code == 0, migrated
+    site.send(event("now", DAY_US + number) for number in range(4))
+    site.drain()
+    site.fold()
+    verified = site.tallymill("verify", "--strict")
+    assert verified.code == 0, verified
 
 
 def test_a_slow_query_holds_up_neither_the_statistics_nor_the_stop(make_site, tmp_path):
