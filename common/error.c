@@ -11,24 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of `text` that fit into `room` without cutting a UTF-8 character in two. */
-static size_t whole_characters(const char *text, size_t room)
-{
-    size_t length = strnlen(text, room + 1);
-    if (length <= room)
-        return length;
-    length = room;
-    while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
-        length--;
-    return length;
-}
+#include "utf8.h"
 
 /* Copies as one line: each run of control characters and spaces becomes one space, none at either end. */
 static void copy_line(char *line, size_t line_bytes, const char *text)
 {
     size_t used = 0;
     bool space = false;
-    size_t length = whole_characters(text, line_bytes - 1);
+    size_t length = utf8_whole(text, strnlen(text, line_bytes), line_bytes - 1);
     for (size_t i = 0; i < length; i++) {
         unsigned char byte = (unsigned char)text[i];
         if (byte <= 0x20 || byte == 0x7F) {
@@ -67,7 +57,7 @@ bool error_wrap(struct error *err, const char *format, ...)
     va_end(arguments);
     if (written < 0)
         return false;
-    size_t used = strlen(text);
+    size_t used = utf8_trim(text);
     snprintf(text + used, sizeof text - used, ": %s", err->text);
     copy_line(err->text, sizeof err->text, text);
     return false;

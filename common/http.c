@@ -17,6 +17,7 @@
 #include <microhttpd.h>
 
 #include "error.h"
+#include "utf8.h"
 
 enum {
     CONNECTIONS = 256,
@@ -43,10 +44,10 @@ static bool split(const char *address, char host[HOST_BYTES], char port[PORT_BYT
     const bool has_brackets = address[0] == '[' && colon && colon[-1] == ']';
     const char *begin = has_brackets ? address + 1 : address, *end = has_brackets ? colon - 1 : colon;
     if (!colon || end <= begin || end - begin >= HOST_BYTES || (!has_brackets && memchr(begin, ':', (size_t)(end - begin))))
-        return error_set(err, ERROR_USAGE, "\"%.60s\" is no address such as 127.0.0.1:9464 or [::1]:9464", address);
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is no address such as 127.0.0.1:9464 or [::1]:9464", UTF8_CUT(address, 60));
     const size_t digits = strspn(colon + 1, "0123456789");
     if (digits == 0 || digits >= PORT_BYTES || colon[1 + digits] != '\0' || atoi(colon + 1) > 65535)
-        return error_set(err, ERROR_USAGE, "\"%.60s\" does not end with a port of 0 to 65535", address);
+        return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535", UTF8_CUT(address, 60));
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';
     strcpy(port, colon + 1);

@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "utf8.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -47,24 +48,6 @@ bool log_level_parse(const char *text, enum log_level *level)
     return false;
 }
 
-/* The bytes of the well-formed UTF-8 character at `text` (Unicode 15, table 3-7), or 0. */
-static size_t character_bytes(const unsigned char *text, size_t left)
-{
-    unsigned char first = text[0];
-    if (first < 0x80)
-        return 1;
-    size_t bytes = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-    if (bytes == 0 || bytes > left)
-        return 0;
-    for (size_t i = 1; i < bytes; i++)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    if ((first == 0xE0 && text[1] < 0xA0) || (first == 0xED && text[1] > 0x9F) || (first == 0xF0 && text[1] < 0x90) ||
-        (first == 0xF4 && text[1] > 0x8F))
-        return 0;
-    return bytes;
-}
-
 /* Controls of ASCII and Latin-1, and the separators U+2028 and U+2029, which some readers take for a line's end. */
 static bool is_control(const unsigned char *text, size_t bytes)
 {
@@ -82,7 +65,7 @@ static size_t escape(char *out, size_t out_bytes, const char *text, size_t lengt
     size_t used = 0;
     for (size_t at = 0; at < length;) {
         const unsigned char *in = (const unsigned char *)text + at;
-        size_t bytes = character_bytes(in, length - at);
+        size_t bytes = utf8_character(in, length - at);
         char made[3 * 4 + 1];
         size_t made_bytes = 0;
         if (bytes == 0 || is_control(in, bytes)) {
@@ -151,6 +134,7 @@ static __attribute__((format(printf, 2, 0))) void line_add_fields(struct line *l
         return;
     char text[LINE_BYTES];
     vsnprintf(text, sizeof text, fields, arguments);
+    utf8_trim(text);
     line_add(line, " ", false);
     line_add(line, text, false);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "utf8.h"
 
 enum { SHOWN_SQL_BYTES = 60 };
 
@@ -121,7 +122,7 @@ static bool timed_out(PGconn *conn, const char *sql, int64_t timeout_us, struct 
 {
     cancel(conn);
     return error_set(err, ERROR_RETRY, "Postgres did not answer in %.1f s: %.*s", (double)timeout_us / (double)CLOCK_SECOND_US,
-                     SHOWN_SQL_BYTES, sql);
+                     UTF8_CUT(sql, SHOWN_SQL_BYTES));
 }
 
 /* Sends what is in libpq's buffer, reading meanwhile, or both sides could wait for each other. */
@@ -175,7 +176,7 @@ static PGresult *collect(PGconn *conn, const char *sql, int64_t timeout_us, int6
         kept = result;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
             /* PQgetResult() would hand out this same state for ever. */
-            error_set(err, ERROR_FATAL, "COPY does not go through postgres_query: %.*s", SHOWN_SQL_BYTES, sql);
+            error_set(err, ERROR_FATAL, "COPY does not go through postgres_query: %.*s", UTF8_CUT(sql, SHOWN_SQL_BYTES));
             PQclear(kept);
             return NULL;
         }

@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "error.h"
+#include "utf8.h"
 
 static int wake_pipe[2] = {-1, -1};
 static atomic_bool is_stop_wanted;
@@ -118,6 +119,7 @@ void service_status(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    utf8_trim(text);
     /* A newline would begin another assignment. */
     for (char *at = text; (at = strchr(at, '\n')) != NULL;)
         *at = ' ';

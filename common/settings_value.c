@@ -13,6 +13,7 @@
 #include "error.h"
 #include "nearest.h"
 #include "settings.h"
+#include "utf8.h"
 
 enum { AGE_MONTHS_MAX = 1200, AGE_DAYS_MAX = 36600, CHOICE_COUNT = 8, SHOWN_BYTES = 60 };
 
@@ -88,11 +89,11 @@ static bool parse_quantity(const struct setting *setting, const char *text, cons
                            int64_t *number, struct error *err)
 {
     if (!read_quantity(text, units, number))
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is not %s", SHOWN_BYTES, text, form);
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is not %s", UTF8_CUT(text, SHOWN_BYTES), form);
     if (*number >= setting->min && *number <= setting->max)
         return true;
     char min[32], max[32];
-    return error_set(err, ERROR_USAGE, "%.*s is out of range: %s to %s", SHOWN_BYTES, text,
+    return error_set(err, ERROR_USAGE, "%.*s is out of range: %s to %s", UTF8_CUT(text, SHOWN_BYTES),
                      show_quantity(min, sizeof min, setting->min, units), show_quantity(max, sizeof max, setting->max, units));
 }
 
@@ -120,9 +121,9 @@ static bool parse_choice(const struct setting *setting, const char *text, struct
     }
     const char *nearest = nearest_word(text, words, count);
     if (nearest != NULL)
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", SHOWN_BYTES, text, setting->choices,
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", UTF8_CUT(text, SHOWN_BYTES), setting->choices,
                          nearest);
-    return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s", SHOWN_BYTES, text, setting->choices);
+    return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s", UTF8_CUT(text, SHOWN_BYTES), setting->choices);
 }
 
 static bool read_age(const char *text, int32_t *date, int64_t *months, int64_t *days)
@@ -162,7 +163,7 @@ bool settings_value_parse(const struct setting *setting, const char *text, int64
         return error_set(err, ERROR_USAGE,
                          "\"%.*s\" is not an age such as \"13 months\" or \"90 days\" (at most %d months, %d days), nor a date "
                          "such as 2026-01-31",
-                         SHOWN_BYTES, text, AGE_MONTHS_MAX, AGE_DAYS_MAX);
+                         UTF8_CUT(text, SHOWN_BYTES), AGE_MONTHS_MAX, AGE_DAYS_MAX);
     }
     return error_set(err, ERROR_FATAL, "type %d of a setting is unknown", (int)setting->type);
 }

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "transcode.h"
 #include "tuple_delta.h"
+#include "utf8.h"
 
 /* Before each kept message: what is not in its range. */
 struct kept_head {
@@ -225,7 +226,7 @@ static void add_dead(struct batch *batch, uint32_t range, struct original origin
 {
     struct batch_dead *dead = &batch->dead[batch->dead_count++];
     *dead = (struct batch_dead){.original = original, .message = message, .range = range, .reason = reason};
-    strncpy(dead->detail, detail, sizeof dead->detail - 1);
+    utf8_trim(utf8_copy(dead->detail, sizeof dead->detail, detail));
     batch->ranges[range].dead_letters++;
 }
 

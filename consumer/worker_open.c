@@ -15,6 +15,7 @@
 #include "postgres.h"
 #include "prefetch.h"
 #include "settings.h"
+#include "utf8.h"
 #include "worker_state.h"
 
 static void name_owner(struct worker *worker)
@@ -22,7 +23,7 @@ static void name_owner(struct worker *worker)
     char host[64] = "";
     gethostname(host, sizeof host - 1);
     const char *instance = settings_text(worker->settings, "consumer.instance");
-    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.80s", host, (long)getpid(), *instance ? "/" : "", instance);
+    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.*s", host, (long)getpid(), *instance ? "/" : "", UTF8_CUT(instance, 80));
 }
 
 static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "

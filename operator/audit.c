@@ -20,6 +20,7 @@
 #include "settings.h"
 #include "snapshot.h"
 #include "terminal.h"
+#include "utf8.h"
 
 extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
     audit_guards_sql[], audit_deep_sql[];
@@ -64,6 +65,7 @@ void audit_note(struct audit *audit, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    utf8_trim(text);
     if (audit->as_json) {
         json_array_append_new(json_object_get(audit->json, "notes"), json_string(text));
     } else {

@@ -15,6 +15,7 @@
 #include "snapshot.h"
 #include "terminal.h"
 #include "topic.h"
+#include "utf8.h"
 
 extern const char audit_positions_sql[];
 
@@ -71,8 +72,8 @@ static void compare_topic(struct audit *audit, rd_kafka_t *client, const char *n
         finding.topic = name;
         snprintf(
             text, sizeof text,
-            "the ledger is about Kafka cluster %.60s, the settings lead to cluster %.60s: offsets of two clusters do not compare",
-            known_cluster, topic->cluster_id);
+            "the ledger is about Kafka cluster %.*s, the settings lead to cluster %.*s: offsets of two clusters do not compare",
+            UTF8_CUT(known_cluster, 60), UTF8_CUT(topic->cluster_id, 60));
         audit_damage(audit, &finding);
         return;
     }

@@ -21,6 +21,7 @@
 #include "settings.h"
 #include "terminal.h"
 #include "topic.h"
+#include "utf8.h"
 
 enum { KAFKA_TIMEOUT_MS = 10000 };
 
@@ -53,7 +54,7 @@ static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_r
         struct error err = {0};
         size_t used = strlen(report->topic_warning);
         if (!topic_setting(client, name, wanted->name, KAFKA_TIMEOUT_MS, value, sizeof value, &err)) {
-            snprintf(report->topic_warning, sizeof report->topic_warning, "its settings could not be read (%.150s)", err.text);
+            snprintf(report->topic_warning, sizeof report->topic_warning, "its settings could not be read (%.*s)", UTF8_CUT(err.text, 150));
             return;
         }
         if (strcmp(value, wanted->value) != 0) {

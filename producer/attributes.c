@@ -15,6 +15,7 @@
 
 #include "pack.h"
 #include "text.h"
+#include "utf8.h"
 
 /* Room for `need` more bytes of event_data, or NULL with the mistake remembered. */
 static uint8_t *room(struct tally_event *event, size_t need)
@@ -53,7 +54,7 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key)
     event->end = (size_t)(pack_str(to, key, (uint32_t)length) - event->bytes);
     switch (keys_add(&event->keys, event->bytes, map, event->end - length, key, length)) {
     case KEYS_NEW: return true;
-    case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.100s' stands twice in one map", key);
+    case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.*s' stands twice in one map", UTF8_CUT(key, 100));
     default: return event_fail(event, TALLY_FAILED, "no memory for the event's keys");
     }
 }
@@ -70,7 +71,7 @@ static uint8_t *begin_value(struct tally_event *event, const char *key, size_t n
     if (container->is_map && key == NULL)
         event_fail(event, TALLY_INVALID, "a value in a map needs a key");
     else if (!container->is_map && key != NULL)
-        event_fail(event, TALLY_INVALID, "a value in an array takes no key ('%.100s')", key);
+        event_fail(event, TALLY_INVALID, "a value in an array takes no key ('%.*s')", UTF8_CUT(key, 100));
     else if (key == NULL || add_key(event, container->number, key)) {
         container->entries++;
         return room(event, need);
@@ -87,7 +88,7 @@ void tally_event_text_n(struct tally_event *event, const char *key, const char *
 {
     const char *fault = length > WIRE_DATA_BYTES ? "is longer than event_data may be" : text_fault(text, length);
     if (fault != NULL) {
-        event_fail(event, TALLY_INVALID, "the text of '%.100s' %s", key == NULL ? "an array" : key, fault);
+        event_fail(event, TALLY_INVALID, "the text of '%.*s' %s", UTF8_CUT(key == NULL ? "an array" : key, 100), fault);
         return;
     }
     uint8_t *to = begin_value(event, key, length + PACK_MAX);
@@ -120,7 +121,7 @@ void tally_event_uint(struct tally_event *event, const char *key, uint64_t value
 void tally_event_number(struct tally_event *event, const char *key, double value)
 {
     if (!isfinite(value))
-        event_fail(event, TALLY_INVALID, "the number of '%.100s' is not finite", key == NULL ? "an array" : key);
+        event_fail(event, TALLY_INVALID, "the number of '%.*s' is not finite", UTF8_CUT(key == NULL ? "an array" : key, 100));
     uint8_t *to = begin_value(event, key, PACK_MAX);
     if (to != NULL)
         end_value(event, pack_double(to, value));
@@ -143,7 +144,7 @@ void tally_event_null(struct tally_event *event, const char *key)
 void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length)
 {
     if (length > WIRE_DATA_BYTES) {
-        event_fail(event, TALLY_INVALID, "the bytes of '%.100s' are more than event_data may hold", key == NULL ? "an array" : key);
+        event_fail(event, TALLY_INVALID, "the bytes of '%.*s' are more than event_data may hold", UTF8_CUT(key == NULL ? "an array" : key, 100));
         return;
     }
     uint8_t *to = begin_value(event, key, length + PACK_MAX);

@@ -10,6 +10,7 @@
 #include "columns_source.h"
 #include "error.h"
 #include "nearest.h"
+#include "utf8.h"
 
 static const char *const column_names[COLUMNS] = {"id",      "event_name", "event_category", "session_id",
                                                   "user_id", "event_data", "is_internal",    "created_at"};
@@ -79,7 +80,7 @@ static struct source *find_column(struct columns *columns, const char *name, siz
         if (strlen(column_names[i]) == length && memcmp(column_names[i], name, length) == 0)
             return &columns->columns[i];
     char word[64];
-    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
+    snprintf(word, sizeof word, "%.*s", (int)utf8_whole(name, length, sizeof word - 1), name);
     const char *nearest = nearest_word(word, column_names, COLUMNS);
     error_set(err, ERROR_USAGE,
               "'%s' is no column%s%s; columns are id, event_name, event_category, session_id, user_id, event_data, is_internal, "

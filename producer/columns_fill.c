@@ -16,6 +16,7 @@
 #include "columns_source.h"
 #include "error.h"
 #include "json_event.h"
+#include "utf8.h"
 #include "uuid.h"
 #include "wire.h"
 
@@ -185,7 +186,7 @@ static bool put_attribute(const struct columns *columns, const struct attribute_
         holder = json_is_object(next) ? next : NULL;
     }
     if (holder == NULL || json_object_get(holder, name) != NULL)
-        return error_set(err, ERROR_REJECT, "event_data.%.100s has two values", attribute->name);
+        return error_set(err, ERROR_REJECT, "event_data.%.*s has two values", UTF8_CUT(attribute->name, 100));
     return json_object_set(holder, name, attribute->source.found) == 0 || error_set(err, ERROR_REJECT, "the name is not UTF-8");
 }
 
@@ -208,8 +209,8 @@ static bool fill_data(struct columns *columns, const json_t *object, struct tall
     if (columns->takes_rest)
         json_event_put_all(event, object);
     else if (!columns->drops_rest && json_object_size(object) > 0)
-        return error_set(err, ERROR_REJECT, "the field '%.60s' goes nowhere: --map it, or say --rest event_data or --rest none",
-                         json_object_iter_key(json_object_iter((json_t *)(uintptr_t)object)));
+        return error_set(err, ERROR_REJECT, "the field '%.*s' goes nowhere: --map it, or say --rest event_data or --rest none",
+                         UTF8_CUT(json_object_iter_key(json_object_iter((json_t *)(uintptr_t)object)), 60));
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "utf8.h"
 
 enum { NAMES_MAX = 1024, LITERAL_BYTES = 40 };
 
@@ -124,7 +125,7 @@ static bool add_name(struct csv *csv, const struct field *field, struct error *e
         return error_set(err, ERROR_REJECT, "the header's name %zu is empty", csv->name_count + 1);
     for (size_t i = 0; i < csv->name_count; i++)
         if (strcmp(csv->names[i], csv->field) == 0)
-            return error_set(err, ERROR_REJECT, "the header has '%.60s' twice", csv->field);
+            return error_set(err, ERROR_REJECT, "the header has '%.*s' twice", UTF8_CUT(csv->field, 60));
     if (csv->name_count == NAMES_MAX)
         return error_set(err, ERROR_REJECT, "the header has more than %d names", NAMES_MAX);
     csv->names[csv->name_count] = strdup(csv->field);
@@ -169,7 +170,7 @@ static bool put_field(struct csv *csv, json_t *object, const char *name, const s
         return true;
     json_t *value = value_of(csv, field);
     if (value == NULL)
-        return error_set(err, ERROR_REJECT, "the field '%.60s' is not UTF-8", name);
+        return error_set(err, ERROR_REJECT, "the field '%.*s' is not UTF-8", UTF8_CUT(name, 60));
     return json_object_set_new(object, name, value) == 0 || error_set(err, ERROR_REJECT, "the header's name is not UTF-8");
 }
 

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "pack.h"
 #include "text.h"
+#include "utf8.h"
 #include "uuid.h"
 
 enum { FIRST_CAPACITY = 2048 };
@@ -54,6 +55,7 @@ enum tally_code tally_error_set(struct tally_error *err, enum tally_code code, c
         err->code = code;
         vsnprintf(err->text, sizeof err->text, format, arguments);
         va_end(arguments);
+        utf8_trim(err->text);
     }
     return code;
 }
@@ -66,6 +68,7 @@ bool event_fail(struct tally_event *event, enum tally_code code, const char *for
         event->error.code = code;
         vsnprintf(event->error.text, sizeof event->error.text, format, arguments);
         va_end(arguments);
+        utf8_trim(event->error.text);
     }
     return false;
 }

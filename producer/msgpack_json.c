@@ -12,6 +12,7 @@
 #include "base64.h"
 #include "clock.h"
 #include "error.h"
+#include "utf8.h"
 
 enum { DEPTH_MAX = 32 };
 
@@ -186,7 +187,7 @@ static json_t *read_map(struct cursor *cursor, uint64_t count)
         json_t *value = key == NULL ? NULL : read_value(cursor);
         ok = value != NULL;
         if (ok && json_object_get(map, json_string_value(key)) != NULL)
-            ok = error_set(cursor->err, ERROR_REJECT, "the key '%.60s' stands twice in one map", json_string_value(key));
+            ok = error_set(cursor->err, ERROR_REJECT, "the key '%.*s' stands twice in one map", UTF8_CUT(json_string_value(key), 60));
         if (ok)
             ok = json_object_set(map, json_string_value(key), value) == 0;
         json_decref(key);

@@ -25,6 +25,7 @@
 #include "clock.h"
 #include "failpoint.h"
 #include "spool_struct.h"
+#include "utf8.h"
 
 enum {
     SEGMENTS = 64, /* that a spool is divided into, within these limits */
@@ -344,7 +345,7 @@ struct spool *spool_open(const struct spool_options *options, spool_lost *lost, 
         return NULL;
     }
     if (!find_segments(spool)) {
-        tally_error_set(err, TALLY_FAILED, "spool.dir = %.300s: %s", options->directory, strerror(errno));
+        tally_error_set(err, TALLY_FAILED, "spool.dir = %.*s: %s", UTF8_CUT(options->directory, 300), strerror(errno));
         spool_place_close(&spool->place);
         free(spool->segments);
         free(spool);

@@ -24,6 +24,7 @@
 #include <xxhash.h>
 
 #include "event.h"
+#include "utf8.h"
 
 enum { SLOT_BYTES = 4096, NAME_BYTES = 32, SEQUENCE_DIGITS = 16, DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
 
@@ -64,7 +65,7 @@ static void strike_off(struct spool_place *place)
 
 static bool fail(struct tally_error *err, enum tally_code code, const char *directory, const char *what)
 {
-    tally_error_set(err, code, "spool.dir = %.300s: %s", directory, what);
+    tally_error_set(err, code, "spool.dir = %.*s: %s", UTF8_CUT(directory, 300), what);
     return false;
 }
 

@@ -1,0 +1,56 @@
+/* utf8.c - see utf8.h. Postgres refuses a text that ends inside a character, and a reader of JSON the whole document: so a cut text is a broken one. */
+#include "utf8.h"
+
+#include <string.h>
+
+size_t utf8_character(const unsigned char *text, size_t left)
+{
+    if (left == 0)
+        return 0;
+    const unsigned char first = text[0];
+    if (first < 0x80)
+        return 1;
+    const size_t bytes = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    if (bytes == 0 || bytes > left)
+        return 0;
+    for (size_t i = 1; i < bytes; i++)
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    if ((first == 0xE0 && text[1] < 0xA0) || (first == 0xED && text[1] > 0x9F) || (first == 0xF0 && text[1] < 0x90) ||
+        (first == 0xF4 && text[1] > 0x8F))
+        return 0;
+    return bytes;
+}
+
+/* Bytes at the end of text[0..length) that begin a character and do not end it. */
+static size_t begun(const char *text, size_t length)
+{
+    for (size_t back = 1; back <= 3 && back <= length; back++) {
+        const unsigned char byte = (unsigned char)text[length - back];
+        if ((byte & 0xC0) == 0x80)
+            continue;
+        const size_t bytes = byte > 0xF4 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 1;
+        return bytes > back ? back : 0;
+    }
+    return 0;
+}
+
+size_t utf8_whole(const char *text, size_t length, size_t room)
+{
+    return length <= room ? length : room - begun(text, room);
+}
+
+char *utf8_copy(char *to, size_t room, const char *text)
+{
+    const size_t length = utf8_whole(text, strnlen(text, room), room - 1);
+    memmove(to, text, length);
+    to[length] = '\0';
+    return to;
+}
+
+size_t utf8_trim(char *text)
+{
+    const size_t length = strlen(text), whole = length - begun(text, length);
+    text[whole] = '\0';
+    return whole;
+}
