@@ -4,6 +4,7 @@
 #include "months.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch.h"
@@ -45,22 +46,25 @@ static bool prepare(PGconn *conn, struct batch *batch, int32_t month, struct err
     return kill_month(batch, month, text, err);
 }
 
+static int by_value(const void *left, const void *right)
+{
+    const int32_t a = *(const int32_t *)left, b = *(const int32_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* A batch may change its month with every row: they are sorted first, so that each is asked about once. */
 bool months_prepare(PGconn *conn, struct batch *batch, struct error *err)
 {
-    enum { MOST_MONTHS = 4096 };
-    int32_t last = INT32_MIN;
-    /* Rows of a month mostly lie together; asking twice about one is harmless. Rows may leave while we walk, from this one on down
-     * only. */
-    for (int row = batch->row_count - 1, asked = 0; row >= 0 && asked < MOST_MONTHS; row--) {
-        if (row >= batch->row_count)
-            continue;
-        const int32_t month = clock_month_of(batch->rows[row].day);
-        if (month == last)
-            continue;
-        last = month;
-        asked++;
-        if (!prepare(conn, batch, month, err))
-            return false;
-    }
-    return true;
+    const int count = batch->row_count;
+    int32_t *months = malloc(((size_t)count + 1) * sizeof *months);
+    if (!months)
+        return error_set(err, ERROR_RETRY, "no memory for the months of %d rows", count);
+    for (int row = 0; row < count; row++)
+        months[row] = clock_month_of(batch->rows[row].day);
+    qsort(months, (size_t)count, sizeof *months, by_value);
+    bool done = true;
+    for (int i = 0; i < count && done; i++)
+        done = (i > 0 && months[i] == months[i - 1]) || prepare(conn, batch, months[i], err);
+    free(months);
+    return done;
 }
