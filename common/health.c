@@ -5,6 +5,9 @@
  */
 #include "health.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "clock.h"
 
 /* What a turn may take at most by design: connecting, claiming and finding refused rows have deadlines of seconds. */
@@ -35,6 +38,40 @@ void health_set_reason(struct health *health, const char *reason, int64_t now_us
         return;
     atomic_store_explicit(&health->reason_since_us, now_us, memory_order_relaxed);
     atomic_store_explicit(&health->reason, reason, memory_order_relaxed);
+}
+
+/* What would end the JSON text early becomes an apostrophe. */
+static char *plain_copy(const char *reason)
+{
+    char *copy = strdup(reason);
+    for (char *at = copy; at && *at; at++)
+        if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
+            *at = '\'';
+    return copy;
+}
+
+void health_set_reason_text(struct health *health, const char *reason, int64_t now_us)
+{
+    char *copy = plain_copy(reason);
+    const char *shown = "see the log";
+    for (int i = 0; copy && i < HEALTH_TEXTS; i++) {
+        if (!health->texts[i]) {
+            shown = health->texts[i] = copy;
+            copy = NULL;
+        } else if (strcmp(health->texts[i], copy) == 0) {
+            shown = health->texts[i];
+            break;
+        }
+    }
+    free(copy);
+    health_set_reason(health, shown, now_us);
+}
+
+void health_free(struct health *health)
+{
+    atomic_store(&health->reason, NULL);
+    for (int i = 0; i < HEALTH_TEXTS; i++)
+        free(health->texts[i]);
 }
 
 void health_set_work(struct health *health, bool waits, bool moved, int64_t now_us)

@@ -1,7 +1,7 @@
 /* health.h - whether a program makes progress, as its main loop tells and others may ask at any moment.
  *
  * The main thread says what it knows; whoever asks adds what only an outsider can see: that the main loop has stopped turning, or
- * that work has been waiting for too long. Texts are static. Asking is for any thread, the rest for the main one.
+ * that work has been waiting for too long. Texts are static where it is not said otherwise. Asking is for any thread, the rest for the main one.
  */
 #ifndef TALLYMILL_HEALTH_H
 #define TALLYMILL_HEALTH_H
@@ -11,11 +11,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum { HEALTH_TEXTS = 32 };
+
 struct health {
     _Atomic(const char *) state;  /* "leading" */
     _Atomic(const char *) reason; /* NULL: nothing is wrong */
     _Atomic int64_t reason_since_us, waits_since_us;
     _Atomic int64_t patience_us; /* how long work may wait */
+    char *texts[HEALTH_TEXTS];   /* that reason may point to */
 };
 
 /* Until it is told otherwise, the reason is that it is starting. now_us is monotonic, here and below. */
@@ -24,6 +27,10 @@ void health_init(struct health *health, const char *state, int64_t patience_us, 
 void health_set_state(struct health *health, const char *state);
 void health_set_patience(struct health *health, int64_t patience_us);
 void health_set_reason(struct health *health, const char *reason, int64_t now_us); /* NULL: nothing is wrong */
+
+/* The same with a text that need not last. It is kept, each different one once, and at most HEALTH_TEXTS of them: behind these it is "see the log". */
+void health_set_reason_text(struct health *health, const char *reason, int64_t now_us);
+void health_free(struct health *health);
 
 /* Whether there is work that waits. `moved`: some of it was done just now. */
 void health_set_work(struct health *health, bool waits, bool moved, int64_t now_us);

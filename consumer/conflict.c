@@ -59,15 +59,19 @@ static void measure(const struct batch *batch, int first, int end, size_t sizes[
     }
 }
 
+static uint8_t *begin_array(uint8_t *at, uint32_t type, int count)
+{
+    at = put_32(at, 1); /* dimensions */
+    at = put_32(at, 1); /* may hold NULLs */
+    at = put_32(at, type);
+    at = put_32(at, (uint32_t)count);
+    return put_32(at, 1); /* first index */
+}
+
 static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TUPLE_COLUMNS])
 {
-    for (int column = 0; column < TUPLE_COLUMNS; column++) {
-        uint8_t *at = put_32(ends[column], 1); /* dimensions */
-        at = put_32(at, 1);                    /* may hold NULLs */
-        at = put_32(at, element_types[column]);
-        at = put_32(at, (uint32_t)(end - first));
-        ends[column] = put_32(at, 1); /* first index */
-    }
+    for (int column = 0; column < TUPLE_COLUMNS; column++)
+        ends[column] = begin_array(ends[column], element_types[column], end - first);
     for (int row = first; row < end; row++) {
         const uint8_t *at = batch->bytes + batch->rows[row].start + 2;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
@@ -105,20 +109,66 @@ bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, in
     return sent;
 }
 
-bool conflict_take_result(struct batch *batch, const PGresult *result)
+int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, int *missing)
 {
-    const int inserted = PQntuples(result);
-    if (inserted > batch->row_count)
-        return false;
-    for (int i = 0; i < batch->range_count; i++)
-        batch->ranges[i].conflicts = batch->ranges[i].stored;
+    const int inserted = PQntuples(result), sent = end - first;
+    int count = -1;
+    bool *is_there = inserted <= sent ? calloc((size_t)sent + 1, sizeof *is_there) : NULL;
+    if (!is_there)
+        return -1;
     for (int i = 0; i < inserted; i++) {
         if (PQgetlength(result, i, 0) != 16 || PQgetlength(result, i, 1) != 8)
-            return false;
+            goto out;
         const int row = batch_find_row(batch, (const uint8_t *)PQgetvalue(result, i, 0), (const uint8_t *)PQgetvalue(result, i, 1));
-        if (row < 0)
-            return false;
-        batch->ranges[batch->rows[row].range].conflicts--;
+        if (row < first || row >= end)
+            goto out;
+        is_there[row - first] = true;
     }
-    return true;
+    count = 0;
+    for (int row = first; row < end; row++)
+        if (!is_there[row - first])
+            missing[count++] = row;
+out:
+    free(is_there);
+    return count;
+}
+
+static const char look_up_sql[] = "SELECT k.number FROM unnest($1, $2) WITH ORDINALITY AS k (id, created_at, number) "
+                                  "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
+                                  "WHERE e.id = k.id AND e.created_at = k.created_at LIMIT 1) AS found";
+
+bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
+{
+    enum { ID_BYTES = 16, TIME_BYTES = 8 };
+    static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY};
+    static const int formats[] = {1, 1};
+    const size_t ids_bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + ID_BYTES),
+                 times_bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + TIME_BYTES);
+    uint8_t *bytes = malloc(ids_bytes + times_bytes);
+    if (!bytes)
+        return false;
+    uint8_t *id = begin_array(bytes, OID_UUID, count), *time = begin_array(bytes + ids_bytes, OID_TIMESTAMPTZ, count);
+    for (int i = 0; i < count; i++) {
+        id = put_column(id, batch_row_id(batch, rows[i]), ID_BYTES);
+        time = put_column(time, batch_row_created_at(batch, rows[i]), TIME_BYTES);
+    }
+    const char *const values[] = {(const char *)bytes, (const char *)bytes + ids_bytes};
+    const int lengths[] = {(int)ids_bytes, (int)times_bytes};
+    const bool sent = PQsendQueryParams(conn, look_up_sql, 2, types, values, lengths, formats, 1) == 1;
+    free(bytes);
+    return sent;
+}
+
+int conflict_take_look_up(const PGresult *result, int *rows, int count)
+{
+    for (int i = 0; i < PQntuples(result); i++) {
+        const uint64_t number = PQgetlength(result, i, 0) == 8 ? (uint64_t)get_32((const uint8_t *)PQgetvalue(result, i, 0) + 4) : 0;
+        if (number >= 1 && number <= (uint64_t)count)
+            rows[number - 1] = -1;
+    }
+    int left = 0;
+    for (int i = 0; i < count; i++)
+        if (rows[i] >= 0)
+            rows[left++] = rows[i];
+    return left;
 }

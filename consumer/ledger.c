@@ -225,6 +225,15 @@ bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *clai
     return result != NULL;
 }
 
+bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason, struct error *err)
+{
+    const char *values[] = {topic, owner, sqlstate, reason};
+    PGresult *result =
+        postgres_query_params(conn, "SELECT tallymill.tell_trouble($1, $2, $3, $4)", 4, values, INT64_C(2000000), err);
+    PQclear(result);
+    return result != NULL;
+}
+
 bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err)
 {
     const char *values[] = {topic};

@@ -39,6 +39,9 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
 bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,
                        struct error *err);
 
+/* Tells `tallymill status` why nothing is stored; reason NULL: it is over. Waits 2 s at most. */
+bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason, struct error *err);
+
 /* positions[i] = next_offset of topic partition i, 0 where the ledger does not know it. */
 bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err);
 

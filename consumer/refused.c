@@ -1,10 +1,13 @@
 /* refused.c - see refused.h.
  *
+ * One transaction, rolled back at the end, takes the rows in part by part, each behind a savepoint: what the server takes stays, what it refuses is halved. So
+ * each row is judged behind all good ones before it, as it would be in the batch: of two rows that exclude each other the later one is refused. Deferred
+ * constraints are made immediate, or a violation would show at a COMMIT that never comes. What was refused is tried once more at the end, for a row may
+ * need one that comes later. Only a row that is refused by itself, as a statement of one row, is a verdict: a trigger that refuses large statements gives none.
+ *
  * The line that Postgres names in the error's context is not trusted: its text is localised, and Citus names a shard's line. It
- * says where to look first: that row is tried by itself. Trust goes only to "this part was taken" and "this part was refused". The
- * first half of a refused part is tried; when it is taken, the second holds the bad row and is halved without being tried as a
- * whole: N/2 + N/4 + ... rows for one bad row among N. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
- * already is not refused, and must not be searched for.
+ * says where to look first: that row is tried by itself. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
+ * already is not refused. A row that is neither inserted nor there was kept out by a trigger that answered NULL.
  */
 #include "refused.h"
 
@@ -17,15 +20,31 @@
 #include "clock.h"
 #include "conflict.h"
 #include "error.h"
+#include "failure.h"
 #include "postgres.h"
 #include "service.h"
+#include "utf8.h"
 
-#define PART_TIMEOUT_US INT64_C(25000000)
+#define PART_TIMEOUT_US   INT64_C(25000000)
+#define SEARCH_TIMEOUT_US INT64_C(120000000)
+
+static const char begin_sql[] = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'; "
+                                "SET LOCAL idle_in_transaction_session_timeout = 0; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part";
+
+struct suspect {
+    int row;
+    char why[DEAD_DETAIL_BYTES];
+};
 
 struct search {
     PGconn *conn;
     struct batch *batch;
-    int most, refused;
+    int tries, most, count;
+    int64_t deadline_us;
+    bool is_late; /* it has passed: what was found so far is a verdict, the rest is for the next try */
+    struct suspect *suspects; /* refused rows, in order; room for `most` */
+    int *missing;             /* room for all rows of the batch */
+    struct failure failure;   /* of the last part that was refused */
 };
 
 /* The answer to what was sent, waited for until the deadline; NULL: none came, or the connection is lost. */
@@ -37,111 +56,178 @@ static PGresult *await_answer(PGconn *conn, int64_t deadline_us)
     return PQgetResult(conn);
 }
 
-/* Tries rows [first, end). *taken: the server would take them, or has them. False: something else failed. */
+static void drain(PGconn *conn, int64_t deadline_us)
+{
+    PGresult *result;
+    while ((result = await_answer(conn, deadline_us)))
+        PQclear(result);
+}
+
+static bool suspect_row(struct search *search, int row, const char *sqlstate, const char *text, struct error *err)
+{
+    if (search->count == search->most) {
+        struct error shown;
+        failure_hide(&search->failure, &shown);
+        return error_set(err, ERROR_FATAL,
+                         "Postgres refuses more than %d of the last rows (%s%s%s): a constraint, a trigger or a bug. Nothing was "
+                         "stored of this batch",
+                         search->most, *sqlstate ? sqlstate : "", *sqlstate ? " " : "", *sqlstate ? shown.text : text);
+    }
+    struct suspect *suspect = &search->suspects[search->count++];
+    suspect->row = row;
+    snprintf(suspect->why, sizeof suspect->why, "%s%s%.*s", sqlstate, *sqlstate ? ": " : "", DEAD_DETAIL_BYTES - 8, text);
+    utf8_trim(suspect->why);
+    return true;
+}
+
+/* Of the rows of a part that were not inserted, those that are not there either. False: something failed. */
+static bool take_missing(struct search *search, int count, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    if (count == 0)
+        return true;
+    PGresult *result = conflict_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
+    const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
+    const int kept_out = is_answered ? conflict_take_look_up(result, search->missing, count) : 0;
+    if (!is_answered)
+        postgres_error(err, search->conn, result);
+    PQclear(result);
+    drain(search->conn, deadline_us);
+    for (int i = 0; is_answered && i < kept_out; i++)
+        if (!suspect_row(search, search->missing[i], "", "a trigger kept the row out", err))
+            return false;
+    return is_answered;
+}
+
+/* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some out (then
+ * they are suspects). False: something else failed. */
 static bool try_part(struct search *search, int first, int end, bool *taken, struct error *err)
 {
     PGconn *conn = search->conn;
-    service_watchdog(clock_now_us()); /* a long search is work, not a hang */
+    const int64_t now_us = clock_now_us(), deadline_us = now_us + PART_TIMEOUT_US;
+    service_watchdog(now_us); /* a long search is work, not a hang */
     if (service_is_stopping())
         return error_set(err, ERROR_RETRY, "stopping");
-    if (!postgres_exec(conn,
-                       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'",
-                       PART_TIMEOUT_US, err))
-        return false;
-    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    search->is_late = now_us > search->deadline_us;
+    if (search->is_late)
+        return error_set(err, ERROR_RETRY, "the search for refused rows took longer than two minutes");
     PGresult *result = conflict_send_insert(conn, search->batch, first, end) ? await_answer(conn, deadline_us) : NULL;
     *taken = PQresultStatus(result) == PGRES_TUPLES_OK;
-    if (!*taken)
-        postgres_error(err, conn, result);
+    int missing = 0;
+    bool is_verdict = true;
+    if (*taken) {
+        missing = conflict_missing(search->batch, first, end, result, search->missing);
+        if (missing < 0)
+            error_set(err, ERROR_FATAL, "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
+    } else {
+        failure_read(&search->failure, conn, result, FAILURE_ROWS);
+        *err = search->failure.error;
+        is_verdict = failure_decide(&search->failure, true, search->tries) == FAILURE_SEARCH;
+    }
     const bool has_answered = result != NULL;
     PQclear(result);
-    while (has_answered && (result = await_answer(conn, deadline_us)))
-        PQclear(result);
-    const bool is_verdict = *taken || err->kind == ERROR_REJECT;
-    struct error rolled;
-    if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled)) {
-        *err = rolled;
+    if (has_answered)
+        drain(conn, deadline_us);
+    if (!is_verdict || missing < 0)
         return false;
-    }
-    return is_verdict;
+    return take_missing(search, missing, err) &&
+           postgres_exec(conn, *taken ? "RELEASE SAVEPOINT part; SAVEPOINT part" : "ROLLBACK TO SAVEPOINT part", PART_TIMEOUT_US, err);
 }
 
-static bool kill_row(struct search *search, int row, const struct error *why, struct error *err)
+/* *all_taken: the server took every row of [first, end). is_refused: it is known that it refuses them together. Recursion: log2 of the batch's
+ * rows. */
+static bool walk(struct search *search, int first, int end, bool is_refused, bool *all_taken, struct error *err)
 {
-    if (search->refused == search->most)
-        return error_set(err, ERROR_FATAL,
-                         "Postgres refuses more than %d of the last rows (%s): a constraint, a trigger or a bug. Nothing was "
-                         "stored of this batch",
-                         search->most, why->text);
-    char detail[DEAD_DETAIL_BYTES];
-    snprintf(detail, sizeof detail, "%s: %.80s", why->sqlstate, why->text);
-    search->refused++;
-    return batch_kill_row(search->batch, row, REASON_REFUSED, detail, err);
-}
-
-/* Rows [first, end) are known to hold at least one that is refused, for the reason in *why when it is the only one. Walks from the
- * back, so that killing a row moves none that is still to be looked at. Recursion: log2 of the batch's rows. */
-static bool halve(struct search *search, int first, int end, const struct error *why, struct error *err)
-{
-    if (end - first == 1)
-        return kill_row(search, first, why, err);
-    const int middle = first + (end - first) / 2;
-    struct error low_why = *why, high_why = *why;
-    bool low_taken, high_taken = false;
-    error_clear(&low_why);
-    if (!try_part(search, first, middle, &low_taken, &low_why)) {
-        *err = low_why;
-        return false;
-    }
-    if (low_taken)
-        return halve(search, middle, end, why, err);
-    error_clear(&high_why);
-    if (!try_part(search, middle, end, &high_taken, &high_why)) {
-        *err = high_why;
-        return false;
-    }
-    if (!high_taken && !halve(search, middle, end, &high_why, err))
-        return false;
-    return halve(search, first, middle, &low_why, err);
-}
-
-bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *refused, struct error *err)
-{
-    struct search search = {conn, batch, most, 0};
-    struct error why = {.kind = ERROR_NONE};
-    bool taken = true;
-    *refused = 0;
-    if (guess >= 0 && guess < batch->row_count) {
-        if (!try_part(&search, guess, guess + 1, &taken, &why)) {
-            *err = why;
+    *all_taken = false;
+    if (!is_refused || end - first == 1) {
+        if (!try_part(search, first, end, all_taken, err))
             return false;
-        }
-        if (!taken) {
-            const bool killed = kill_row(&search, guess, &why, err);
-            batch_compact(batch);
-            *refused = search.refused;
-            return killed;
-        }
-        taken = true;
+        if (*all_taken)
+            return true;
+        if (end - first == 1)
+            return suspect_row(search, first, search->failure.error.sqlstate, search->failure.error.text, err);
     }
-    error_clear(&why);
-    if (batch->row_count > 0 && !try_part(&search, 0, batch->row_count, &taken, &why)) {
-        *err = why;
+    const int middle = first + (end - first) / 2;
+    bool low_taken, high_taken;
+    if (!walk(search, first, middle, false, &low_taken, err))
         return false;
-    }
-    const bool done = taken || halve(&search, 0, batch->row_count, &why, err);
-    batch_compact(batch);
-    *refused = search.refused;
-    return done;
+    /* The first half is in as it was in the whole: so the second is what was refused. */
+    if (!walk(search, middle, end, low_taken, &high_taken, err))
+        return false;
+    *all_taken = low_taken && high_taken;
+    return true;
 }
 
-/* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the
- * server's language. The first number behind the first comma is taken for it, and is no more than a guess. */
-int refused_guess_row(const PGresult *result)
+/* A row may have needed one that came behind it. */
+static bool hear_again(struct search *search, struct error *err)
 {
-    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-    const char *at = context && strncmp(context, "COPY ", 5) == 0 ? strchr(context, ',') : NULL;
-    at = at ? strpbrk(at, "0123456789\n") : NULL;
-    const long line = at && *at != '\n' ? strtol(at, NULL, 10) : 0;
-    return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
+    int kept = 0;
+    const int count = search->count;
+    for (int i = 0; i < count; i++) {
+        struct suspect suspect = search->suspects[i];
+        bool taken;
+        search->count = kept; /* a row that a trigger keeps out becomes a suspect anew */
+        if (!try_part(search, suspect.row, suspect.row + 1, &taken, err))
+            return false;
+        if (!taken)
+            search->suspects[search->count++] = suspect;
+        kept = search->count;
+    }
+    return true;
+}
+
+static bool search_rows(struct search *search, const struct failure *failure, bool may_guess, struct error *err)
+{
+    const int guess = may_guess ? failure->guessed_row : -1;
+    bool taken;
+    if (guess >= 0 && guess < search->batch->row_count) {
+        if (!walk(search, guess, guess + 1, false, &taken, err))
+            return false;
+        if (search->count > 0)
+            return true;
+        if (!postgres_exec(search->conn, "ROLLBACK", PART_TIMEOUT_US, err) || !postgres_exec(search->conn, begin_sql, PART_TIMEOUT_US, err))
+            return false;
+    }
+    return search->batch->row_count == 0 || (walk(search, 0, search->batch->row_count, false, &taken, err) && hear_again(search, err));
+}
+
+static bool bury(struct search *search, struct error *err)
+{
+    for (int i = 0; i < search->count; i++)
+        if (!batch_kill_row(search->batch, search->suspects[i].row, REASON_REFUSED, search->suspects[i].why, err))
+            return false;
+    batch_compact(search->batch);
+    return true;
+}
+
+bool refused_find(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
+                  struct error *err)
+{
+    struct search search = {.conn = conn,
+                            .batch = batch,
+                            .tries = tries,
+                            .most = most,
+                            .deadline_us = clock_now_us() + SEARCH_TIMEOUT_US,
+                            .suspects = malloc(((size_t)most + 1) * sizeof *search.suspects),
+                            .missing = malloc(((size_t)batch->row_count + 1) * sizeof *search.missing),
+                            .failure = *failure};
+    struct error rolled;
+    *refused = 0;
+    bool done = search.suspects && search.missing;
+    if (!done)
+        error_set(err, ERROR_RETRY, "no memory for a search among %d rows", batch->row_count);
+    done = done && postgres_exec(conn, begin_sql, PART_TIMEOUT_US, err);
+    if (done) {
+        done = search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0);
+        if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled) && done) {
+            *err = rolled;
+            done = false;
+        }
+        done = done && bury(&search, err);
+    }
+    if (done)
+        *refused = search.count;
+    free(search.missing);
+    free(search.suspects);
+    return done;
 }

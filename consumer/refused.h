@@ -8,14 +8,14 @@
 
 struct batch;
 struct error;
+struct failure;
 
-/* Turns rows that the server refuses by themselves into dead letters (refused): the guessed one, if it is one (-1: no guess; the
- * others are left to the next try), else every one, by halving: insert a part, roll back. A right guess costs one row, halving
- * about two and a half batches for one bad row. Waits; called while no transaction is open. *refused: how many. ERROR_RETRY when
- * something else came between (then ask again), ERROR_FATAL past `most` refused rows. */
-bool refused_find(PGconn *conn, struct batch *batch, int guess, int most, int *refused, struct error *err);
-
-/* Which row of the batch the server's error seems to blame, or -1: where to look first, never a verdict. */
-int refused_guess_row(const PGresult *result);
+/* Turns rows that the server refuses into dead letters (refused): the one that `failure` seems to blame, if it is refused by itself
+ * (the others are left to the next try), else every one that is refused behind the good ones before it. A right guess costs one row,
+ * the search about two batches for one bad row. tries: of this batch. Waits, up to two minutes; called while no transaction is open.
+ * *refused: how many; 0: the server takes all of them this way. ERROR_RETRY when something else came between (then ask again),
+ * ERROR_FATAL past `most` refused rows. */
+bool refused_find(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
+                  struct error *err);
 
 #endif

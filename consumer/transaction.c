@@ -19,9 +19,8 @@
 #include "conflict.h"
 #include "dead_letter.h"
 #include "failpoint.h"
+#include "failure.h"
 #include "ledger.h"
-#include "postgres.h"
-#include "refused.h"
 #include "transcode.h"
 
 /* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living
@@ -42,6 +41,7 @@ enum step {
     STEP_COPY,
     STEP_COPY_END,
     STEP_INSERT,
+    STEP_LOOK_UP, /* which of the rows that the INSERT did not take are there */
     STEP_DELTA,
     STEP_DEAD_BEGIN,
     STEP_DEAD,
@@ -68,9 +68,9 @@ struct transaction {
     int dead_sent;
     int64_t begun_us, moved_us;
     struct dead_letter_buffer dead_buffer;
-    struct error error; /* of the first failure: ERROR_NONE while all is well */
-    char detail[TRANSACTION_DETAIL_BYTES], table[64], constraint[64];
-    int guessed_row;
+    int *missing; /* rows that the INSERT did not take */
+    int missing_count;
+    struct failure failure; /* the first one: ERROR_NONE while all is well */
 };
 
 struct transaction *transaction_new(const char *topic, struct error *err)
@@ -88,6 +88,7 @@ void transaction_free(struct transaction *transaction)
     if (!transaction)
         return;
     free(transaction->dead_buffer.bytes);
+    free(transaction->missing);
     free(transaction);
 }
 
@@ -101,65 +102,58 @@ int64_t transaction_stalled_since_us(const struct transaction *transaction)
     return transaction->moved_us;
 }
 
+bool transaction_was_by_insert(const struct transaction *transaction)
+{
+    return transaction->on_conflict;
+}
+
 int transaction_backend_pid(const struct transaction *transaction)
 {
     return transaction->backend_pid;
 }
 
-const struct error *transaction_error(const struct transaction *transaction)
+const struct failure *transaction_failure(const struct transaction *transaction)
 {
-    return &transaction->error;
-}
-
-const char *transaction_detail(const struct transaction *transaction)
-{
-    return transaction->detail;
-}
-
-const char *transaction_table(const struct transaction *transaction)
-{
-    return transaction->table;
-}
-
-const char *transaction_constraint(const struct transaction *transaction)
-{
-    return transaction->constraint;
-}
-
-int transaction_guessed_row(const struct transaction *transaction)
-{
-    return transaction->guessed_row;
+    return &transaction->failure;
 }
 
 /* ---- failures ---- */
 
-static void copy_field(char *to, size_t room, const PGresult *result, int field)
+static bool has_failed(const struct transaction *transaction)
 {
-    const char *value = PQresultErrorField(result, field);
-    snprintf(to, room, "%s", value ? value : "");
+    return transaction->failure.error.kind != ERROR_NONE;
+}
+
+static enum failure_step failed_step(const struct transaction *transaction)
+{
+    switch (transaction->step) {
+    case STEP_COPY:
+    case STEP_COPY_END:
+    case STEP_INSERT:
+    case STEP_LOOK_UP: return FAILURE_ROWS;
+    case STEP_DELTA: return FAILURE_DELTA;
+    case STEP_DEAD_BEGIN:
+    case STEP_DEAD:
+    case STEP_DEAD_END: return FAILURE_DEAD_LETTERS;
+    case STEP_COMMIT: return FAILURE_COMMIT;
+    default: return FAILURE_BEGIN;
+    }
 }
 
 static void fail(struct transaction *transaction, const PGresult *result)
 {
-    if (transaction->error.kind != ERROR_NONE)
+    if (has_failed(transaction))
         return;
-    postgres_error(&transaction->error, transaction->conn, result);
-    copy_field(transaction->detail, sizeof transaction->detail, result, PG_DIAG_MESSAGE_DETAIL);
-    copy_field(transaction->table, sizeof transaction->table, result, PG_DIAG_TABLE_NAME);
-    copy_field(transaction->constraint, sizeof transaction->constraint, result, PG_DIAG_CONSTRAINT_NAME);
-    transaction->guessed_row = refused_guess_row(result);
-    if (transaction->step == STEP_DELTA) { /* no fault of the batch's */
-        transaction->error.kind = ERROR_RETRY;
-        transaction->error.sqlstate[0] = '\0';
+    failure_read(&transaction->failure, transaction->conn, result, failed_step(transaction));
+    if (transaction->step == STEP_DELTA)
         transaction->without_delta = BATCHES_WITHOUT_DELTA;
-    }
 }
 
 static void break_off(struct transaction *transaction, const char *doing)
 {
     transaction->broken = true;
-    if (transaction->error.kind == ERROR_NONE)
-        error_set(&transaction->error, ERROR_RETRY, "%s: %s", doing, PQerrorMessage(transaction->conn));
+    if (!has_failed(transaction))
+        error_set(&transaction->failure.error, ERROR_RETRY, "%s: %s", doing, PQerrorMessage(transaction->conn));
 }
 
 static void send_query(struct transaction *transaction, enum step step, const char *sql)
@@ -214,6 +208,17 @@ static void go_on_after_rows(struct transaction *transaction)
     }
     transaction->step = STEP_DELTA;
     if (!ledger_send_delta(transaction->conn, transaction->batch_id, delta, length))
+        break_off(transaction, "cannot send to Postgres");
+}
+
+static void go_on_after_insert(struct transaction *transaction)
+{
+    if (transaction->missing_count == 0) {
+        go_on_after_rows(transaction);
+        return;
+    }
+    transaction->step = STEP_LOOK_UP;
+    if (!conflict_send_look_up(transaction->conn, transaction->batch, transaction->missing, transaction->missing_count))
         break_off(transaction, "cannot send to Postgres");
 }
 
@@ -308,13 +313,41 @@ static void send_dead_letters(struct transaction *transaction, int64_t now_us)
 
 /* ---- answers ---- */
 
+static void fail_by_bug(struct transaction *transaction, const char *what, long stored, long wanted)
+{
+    if (!has_failed(transaction))
+        error_set(&transaction->failure.error, ERROR_FATAL, "%s (%ld for a batch of %ld): this is a bug, nothing was committed", what,
+                  stored, wanted);
+}
+
 /* The count in a COPY's command tag must be what we sent: binary COPY without its end marker is accepted by the server. */
 static void check_row_count(struct transaction *transaction, const PGresult *result, int wanted)
 {
     const long stored = strtol(PQcmdTuples((PGresult *)result), NULL, 10);
-    if (stored != wanted && !planted_bug("row_count_unchecked") && transaction->error.kind == ERROR_NONE)
-        error_set(&transaction->error, ERROR_FATAL,
-                  "Postgres stored %ld rows of a batch of %d: this is a bug, nothing was committed", stored, wanted);
+    if (stored == wanted || planted_bug("row_count_unchecked") || has_failed(transaction))
+        return;
+    if (stored > wanted)
+        fail_by_bug(transaction, "Postgres stored more rows than were sent", stored, wanted);
+    else
+        failure_kept_out(&transaction->failure, failed_step(transaction), stored, wanted);
+}
+
+/* What the INSERT did not take was there before, or a trigger keeps it out: the next step asks. */
+static void take_inserted(struct transaction *transaction, const PGresult *result)
+{
+    struct batch *batch = transaction->batch;
+    int *missing = realloc(transaction->missing, (size_t)batch->row_count * sizeof *missing);
+    if (!missing) {
+        error_set(&transaction->failure.error, ERROR_RETRY, "no memory for the rows of a batch");
+        return;
+    }
+    transaction->missing = missing;
+    transaction->missing_count = conflict_missing(batch, 0, batch->row_count, result, missing);
+    if (transaction->missing_count < 0)
+        fail_by_bug(transaction, "Postgres returned rows that were not sent: a trigger changes id or created_at, or",
+                    PQntuples(result), batch->row_count);
+    for (int i = 0; i < transaction->missing_count; i++)
+        batch->ranges[batch->rows[missing[i]].range].conflicts++;
 }
 
 static void take_tuples(struct transaction *transaction, const PGresult *result)
@@ -323,9 +356,12 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
         if (!planted_bug("position_before_rows"))
             transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
-    } else if (transaction->step == STEP_INSERT && !conflict_take_result(transaction->batch, result)) {
-        error_set(&transaction->error, ERROR_FATAL,
-                  "Postgres returned rows that were not in the batch: this is a bug, nothing was committed");
+    } else if (transaction->step == STEP_INSERT) {
+        take_inserted(transaction, result);
+    } else if (transaction->step == STEP_LOOK_UP && PQntuples(result) < transaction->missing_count && !has_failed(transaction)) {
+        failure_kept_out(&transaction->failure, FAILURE_ROWS,
+                         transaction->batch->row_count - transaction->missing_count + PQntuples(result),
+                         transaction->batch->row_count);
     }
 }
 
@@ -369,14 +405,15 @@ static enum transaction_outcome end_step(struct transaction *transaction)
         transaction->step = STEP_IDLE;
         return TRANSACTION_COMMITTED;
     }
-    if (transaction->error.kind != ERROR_NONE) {
+    if (has_failed(transaction)) {
         send_query(transaction, STEP_ROLLBACK, "ROLLBACK");
         return TRANSACTION_BUSY;
     }
     switch (transaction->step) {
     case STEP_BEGIN: go_on_after_begin(transaction); break;
+    case STEP_INSERT: go_on_after_insert(transaction); break;
     case STEP_COPY_END:
-    case STEP_INSERT: go_on_after_rows(transaction); break;
+    case STEP_LOOK_UP: go_on_after_rows(transaction); break;
     case STEP_DELTA: go_on_after_delta(transaction); break;
     case STEP_DEAD_END: send_commit(transaction); break;
     default: break_off(transaction, "Postgres ended the transaction without COMMIT"); /* a ROLLBACK tag, say */
@@ -445,9 +482,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->sent = 0;
     transaction->sent_rows = transaction->rows_with_id = transaction->dead_sent = 0;
     transaction->begun_us = transaction->moved_us = now_us;
-    error_clear(&transaction->error);
-    transaction->detail[0] = transaction->table[0] = transaction->constraint[0] = '\0';
-    transaction->guessed_row = -1;
+    failure_clear(&transaction->failure);
     if (transaction->without_delta > 0)
         transaction->without_delta--;
     for (int i = 0; i < batch->range_count; i++)

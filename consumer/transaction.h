@@ -4,7 +4,7 @@
  *   [; SELECT add_delta(...)] [; COPY dead_letters] ; SELECT commit_batch(...); COMMIT
  *
  * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the
- * fence comes last; the rows that COPY reports must be as many as the batch has; any answer to the last message but COMMIT or an
+ * fence comes last; the rows that COPY reports must be as many as the batch has, and what an INSERT does not take must be there; any answer to the last message but COMMIT or an
  * error report, and a connection lost after it was sent, is UNKNOWN: the ledger decides. One thread.
  */
 #ifndef TALLYMILL_TRANSACTION_H
@@ -18,15 +18,14 @@
 #include "error.h"
 
 struct batch;
+struct failure;
 
 enum transaction_outcome {
     TRANSACTION_BUSY,
     TRANSACTION_COMMITTED,
-    TRANSACTION_FAILED,  /* rolled back; the connection is idle again; error, detail and constraint say why */
+    TRANSACTION_FAILED,  /* rolled back; the connection is idle again; transaction_failure() says why */
     TRANSACTION_UNKNOWN, /* the connection is lost or out of step: close it, claim again, read the ledger */
 };
-
-enum { TRANSACTION_DETAIL_BYTES = 4096 };
 
 struct transaction;
 
@@ -48,13 +47,10 @@ bool transaction_wants_write(const struct transaction *transaction);
 int64_t transaction_stalled_since_us(const struct transaction *transaction);
 int transaction_backend_pid(const struct transaction *transaction);
 
-/* After FAILED or UNKNOWN. detail: Postgres's DETAIL ("3/epoch 5/position" of TM001); table and constraint: as in the error fields,
- * "" when not given. */
-const struct error *transaction_error(const struct transaction *transaction);
-const char *transaction_detail(const struct transaction *transaction);
-const char *transaction_table(const struct transaction *transaction);
-const char *transaction_constraint(const struct transaction *transaction);
-/* Which row of the batch the server's text seems to blame, or -1: where to look first, never a verdict. */
-int transaction_guessed_row(const struct transaction *transaction);
+/* Whether its rows went by INSERT. */
+bool transaction_was_by_insert(const struct transaction *transaction);
+
+/* After FAILED or UNKNOWN: why. Valid until the next begins. */
+const struct failure *transaction_failure(const struct transaction *transaction);
 
 #endif

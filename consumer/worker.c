@@ -29,6 +29,7 @@ enum { MESSAGES_A_TURN = 1000 };
 #define REVOKE_LIMIT_US  INT64_C(3000000)
 #define LONGEST_WAIT_US  INT64_C(200000)
 #define MOST_BACKOFF_US  INT64_C(5000000)
+#define FORGOTTEN_AFTER_US INT64_C(60000000)
 #define FINISH_LIMIT_US  INT64_C(3000000)
 
 /* ---- the window of time ---- */
@@ -47,6 +48,8 @@ void worker_move_window(struct worker *worker, int64_t now_us)
 
 void worker_back_off(struct worker *worker, int64_t now_us)
 {
+    if (now_us - worker->not_before_us > FORGOTTEN_AFTER_US)
+        worker->backoff_us = 0;
     int64_t pause_us = worker->backoff_us ? worker->backoff_us * 2 : 50000;
     if (pause_us > MOST_BACKOFF_US)
         pause_us = MOST_BACKOFF_US;
@@ -100,7 +103,6 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
         metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
         worker->last_sample_us = 0; /* it is told at once */
         worker->resync = !(planted_bug("commit_unknown_retried") && worker->retry_sending);
-        worker->backoff_us = 0;
         log_info("connected to Postgres", NULL);
         return true;
     }
@@ -224,7 +226,11 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->queue_is_dry = worker->revoke_wanted = true;
         worker->assign_wanted = false;
         return true;
-    case SOURCE_RESYNC: worker->resync = true; return true;
+    case SOURCE_RESYNC:
+        log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s", source_topic(worker->source));
+        worker->resync = true;
+        worker_back_off(worker, now_us);
+        return true;
     case SOURCE_FATAL: worker->was_ended = true; return false;
     }
     return true;
@@ -461,6 +467,7 @@ void worker_close(struct worker *worker, bool leave)
     transcoder_free(worker->transcoder);
     catalogue_free(worker->catalogue);
     metrics_free(worker->metrics);
+    health_free(&worker->health);
     free(worker->ends);
     free(worker->claimed);
     free(worker);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "failure.h"
 #include "log.h"
 #include "months.h"
 #include "refused.h"
@@ -19,7 +20,6 @@ enum {
     REFUSED_ROWS = 50,
     REFUSED_PERCENT = 5,
     MOST_TAKEN_OFFSETS = 10,
-    MOST_MONTH_TRIES = 3,
     MOST_GUESSES = 3
 };
 #define STALL_US INT64_C(1000000)
@@ -110,14 +110,15 @@ static void take_commit(struct worker *worker, int64_t now_us)
     worker->last_commit_us = now_us;
     worker->backoff_us = 0;
     worker->taken_offsets = worker->guesses = 0;
+    worker_trouble_over(worker);
     worker->reports_due = true;
 }
 
 /* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and
  * ledger differ. */
-static void take_fence(struct worker *worker)
+static void take_fence(struct worker *worker, int64_t now_us)
 {
-    const char *detail = transaction_detail(worker->transaction);
+    const char *detail = transaction_failure(worker->transaction)->detail;
     while (*detail) {
         char *reason;
         const int32_t topic_partition = (int32_t)strtol(detail, &reason, 10);
@@ -140,85 +141,116 @@ static void take_fence(struct worker *worker)
         detail += strspn(detail, " ");
     }
     worker->retry_sending = !worker->resync && !batch_is_empty(worker->sending);
+    worker_back_off(worker, now_us); /* or two that think alike would claim from each other at full speed */
 }
 
-static bool find_refused(struct worker *worker, struct error *err)
+/* True: some were found, and have left. False: err says why not; ERROR_NONE where the server takes all rows this way. */
+static bool find_refused(struct worker *worker, const struct failure *why, struct error *err)
 {
     const int64_t rows = worker->recent_rows + worker->sending->row_count;
     int64_t most = (rows < 1000 ? 1000 : rows) * REFUSED_PERCENT / 100 - worker->recent_refused;
     if (most < REFUSED_ROWS - worker->recent_refused)
         most = REFUSED_ROWS - worker->recent_refused;
     int refused = 0;
-    const int guess = ++worker->guesses <= MOST_GUESSES ? transaction_guessed_row(worker->transaction) : -1;
+    error_clear(err);
     const bool done = months_prepare(worker->conn, worker->sending, err) &&
-                      refused_find(worker->conn, worker->sending, guess, most < 0 ? 0 : (int)most, &refused, err);
+                      refused_find(worker->conn, worker->sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures,
+                                   most < 0 ? 0 : (int)most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
-    return done;
-}
-
-static bool is_event_table(const char *table)
-{
-    return strncmp(table, "analytics_events", strlen("analytics_events")) == 0;
+    if (done)
+        error_clear(err);
+    return done && refused > 0;
 }
 
 /* The books hold this offset already: somebody else stored it, or put a row there by hand. The ledger's word is asked again, but
  * not for ever. */
-static bool take_taken_offset(struct worker *worker, const struct error *why, int64_t now_us, struct error *err)
+static bool take_taken_offset(struct worker *worker, const struct failure *why, int64_t now_us, struct error *err)
 {
     if (++worker->taken_offsets > MOST_TAKEN_OFFSETS) {
-        *err = *why;
+        *err = why->error;
         err->kind = ERROR_FATAL;
-        return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)",
-                          transaction_table(worker->transaction));
+        return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
     }
-    log_warn_because(why, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
-                     source_topic(worker->source), transaction_table(worker->transaction));
+    log_warn_because(&why->error, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
+                     source_topic(worker->source), why->table);
     worker->resync = true;
     worker_back_off(worker, now_us);
     return true;
 }
 
+/* A pause before the same batch goes again, and a line in the log. `shown`: without words that may quote a row. */
+static void try_again_later(struct worker *worker, const struct failure *why, const struct error *shown, bool reconnect, int64_t now_us)
+{
+    char constraint[LOG_TEXT_BYTES], table[LOG_TEXT_BYTES];
+    log_warn_because(shown, "batch not stored, trying again", "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"",
+                     source_topic(worker->source), worker->sending->row_count, worker->sending->dead_count, worker->failures,
+                     log_text(table, why->table), log_text(constraint, why->constraint));
+    worker_trouble(worker, shown, now_us);
+    worker_back_off(worker, now_us);
+    if (reconnect || !worker_connection_is_idle(worker))
+        worker_drop_connection(worker, now_us);
+}
+
+/* By the plan; what it asks for may fail in turn. True: go on at once. False: *err says why not, and *plan what to do about it; ERROR_NONE: a search found
+ * nothing. */
+static bool carry_out(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *err)
+{
+    failure_hide(why, err);
+    switch (*plan) {
+    case FAILURE_BY_INSERT:
+        log_debug("a row is stored already: by INSERT", "topic=%s", source_topic(worker->source));
+        worker->conflict_batches_left = CONFLICT_BATCHES;
+        return true;
+    case FAILURE_MAKE_MONTHS:
+        if (months_prepare(worker->conn, worker->sending, err))
+            return true;
+        break;
+    case FAILURE_SEARCH:
+        if (find_refused(worker, why, err))
+            return true;
+        if (err->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
+            failure_hide(why, err);
+            error_wrap(err, "no row by itself is refused");
+            if (worker->conflict_batches_left == 0)
+                worker->conflict_batches_left = 1;
+            *plan = FAILURE_AGAIN;
+            return false;
+        }
+        break;
+    default: return false;
+    }
+    *plan = err->kind == ERROR_FATAL || strcmp(err->sqlstate, "42501") == 0 ? FAILURE_STOP
+            : err->kind == ERROR_USAGE || strcmp(err->sqlstate, "25006") == 0 ? FAILURE_RECONNECT
+                                                                              : FAILURE_AGAIN;
+    return false;
+}
+
 /* Rolled back. True: go on (retry_sending or resync says how); false: err ends the worker. */
 static bool take_failure(struct worker *worker, int64_t now_us, struct error *err)
 {
-    const struct error *why = transaction_error(worker->transaction);
-    const char *state = why->sqlstate, *table = transaction_table(worker->transaction);
+    const struct failure *why = transaction_failure(worker->transaction);
+    struct error shown;
     worker->retry_sending = true;
     worker->failures++;
-    worker_metrics_retry(worker, why);
-    if (strcmp(state, "TM001") == 0) {
-        take_fence(worker);
+    worker_metrics_retry(worker, &why->error);
+    enum failure_plan plan = failure_decide(why, transaction_was_by_insert(worker->transaction), worker->failures);
+    if (plan == FAILURE_FENCED) {
+        take_fence(worker, now_us);
         return true;
     }
-    if (strcmp(state, "23505") == 0 && is_event_table(table)) {
-        worker->conflict_batches_left = CONFLICT_BATCHES;
-        return true;
-    }
-    if (strcmp(state, "23505") == 0)
+    if (plan == FAILURE_READ_LEDGER)
         return take_taken_offset(worker, why, now_us, err);
-    if (strcmp(state, "40P01") == 0)
+    if (strcmp(why->error.sqlstate, "40P01") == 0)
         worker->conflict_batches_left = CONFLICT_BATCHES; /* crossing duplicates: that way takes the keys in order */
-    struct error local = *why;
-    bool settled = false;
-    if (strcmp(state, "23514") == 0 && !*transaction_constraint(worker->transaction))
-        settled = months_prepare(worker->conn, worker->sending, &local) && worker->failures <= MOST_MONTH_TRIES;
-    else if (local.kind == ERROR_REJECT)
-        settled = find_refused(worker, &local);
-    if (settled)
+    if (carry_out(worker, why, &plan, &shown))
         return true;
-    if (local.kind == ERROR_FATAL || (local.kind == ERROR_USAGE && strncmp(local.sqlstate, "42501", 5) == 0)) {
-        *err = local;
+    if (plan == FAILURE_STOP) {
+        *err = shown;
         return false;
     }
-    log_warn_because(&local, "batch not stored, trying again", "topic=%s rows=%d", source_topic(worker->source),
-                     worker->sending->row_count);
-    worker_back_off(worker, now_us);
-    /* USAGE: perhaps a migration under way; connecting looks at the schema again. 25006: this server was demoted; connecting may
-     * find the new one. */
-    if (local.kind == ERROR_USAGE || strcmp(local.sqlstate, "25006") == 0 || !worker_connection_is_idle(worker))
-        worker_drop_connection(worker, now_us);
+    try_again_later(worker, why, &shown, plan == FAILURE_RECONNECT, now_us);
     return true;
 }
 
@@ -256,8 +288,9 @@ bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
     }
     if (outcome == TRANSACTION_FAILED)
         return take_failure(worker, now_us, err);
-    worker_metrics_retry(worker, transaction_error(worker->transaction));
-    log_warn_because(transaction_error(worker->transaction),
+    const struct error *lost = &transaction_failure(worker->transaction)->error;
+    worker_metrics_retry(worker, lost);
+    log_warn_because(lost,
                      "lost the connection during a batch: the ledger will tell what became of it", "topic=%s",
                      source_topic(worker->source));
     worker_drop_connection(worker, now_us);

@@ -273,7 +273,9 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     int count;
     source_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");
-    health_set_reason(&worker->health, what_is_wrong(worker), now_us);
+    const char *wrong = what_is_wrong(worker);
+    if (wrong || !worker->has_trouble)
+        health_set_reason(&worker->health, wrong, now_us);
     health_set_work(&worker->health, lags || worker->is_open || worker->retry_sending || !batch_is_empty(worker->filling), false,
                     now_us);
 }

@@ -31,7 +31,6 @@ struct worker {
     struct reaper *reaper;
     struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
     rd_kafka_message_t *held;        /* met when the batch had no room */
-    int32_t held_partition;
 
     bool has_connected;   /* to Postgres, once */
     bool is_open;         /* a transaction is under way, on `sending` */
@@ -55,6 +54,9 @@ struct worker {
     int64_t not_before_us; /* backoff: nothing is asked of Postgres earlier */
     int64_t backoff_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
+
+    bool has_trouble;        /* batches fail one after the other, and it is told */
+    int64_t trouble_told_us; /* to the database; 0: not */
 
     struct metrics *metrics;
     struct health health;
@@ -89,6 +91,10 @@ void worker_judge_fence(struct worker *worker, struct error *err);
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_trouble.c: a batch was not stored, or one was: /health and `tallymill status` show it. */
+void worker_trouble(struct worker *worker, const struct error *why, int64_t now_us);
+void worker_trouble_over(struct worker *worker);
 
 /* worker_flood.c: too many dead letters. A batch was committed; a second has passed; whether the worker may go on. */
 void worker_flood_commit(struct worker *worker, int64_t now_us);

@@ -19,7 +19,7 @@
 #include "terminal.h"
 #include "topic.h"
 
-extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], status_rollups_sql[],
+extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[],
     audit_totals_sql[];
 
 enum { KAFKA_TIMEOUT_MS = 5000 };
@@ -27,7 +27,7 @@ enum { KAFKA_TIMEOUT_MS = 5000 };
 struct status {
     const struct settings *settings;
     bool as_json;
-    PGresult *topic_partitions, *totals, *statistics, *days, *rollups;
+    PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles;
     struct topic topic; /* of topics.events */
     char kafka_silence[ERROR_TEXT_BYTES];
 };
@@ -39,7 +39,8 @@ static bool ask_database(struct status *status, struct error *err)
                    (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) &&
                    (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
                    (status->days = snapshot_ask(snapshot, status_days_sql, err)) &&
-                   (status->rollups = snapshot_ask(snapshot, status_rollups_sql, err));
+                   (status->rollups = snapshot_ask(snapshot, status_rollups_sql, err)) &&
+                   (status->troubles = snapshot_ask(snapshot, status_troubles_sql, err));
     snapshot_close(snapshot);
     return is_read;
 }
@@ -127,6 +128,21 @@ static void print_kafka(const struct status *status)
     } else if (unclaimed_offsets(status) > 0) {
         printf("%s events lie in topic partitions that no worker has claimed yet\n",
                terminal_number(number, unclaimed_offsets(status)));
+    }
+}
+
+static void print_troubles(const PGresult *troubles)
+{
+    char age[TERMINAL_NUMBER_BYTES];
+    for (int row = 0; row < PQntuples(troubles); row++) {
+        fputs("worker ", stdout);
+        terminal_text(stdout, answer_text(troubles, row, "owner"));
+        printf(" has not stored a batch for %s: ", terminal_age(age, answer_int(troubles, row, "since_us")));
+        terminal_text(stdout, answer_text(troubles, row, "reason"));
+        if (answer_text(troubles, row, "sqlstate")[0] != '\0') {
+            printf(" (SQLSTATE %s)", answer_text(troubles, row, "sqlstate"));
+        }
+        fputc('\n', stdout);
     }
 }
 
@@ -227,10 +243,11 @@ static bool print_json(const struct status *status)
         int64_t lag = lag_of(status, row);
         json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kafka",
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
                              status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions,
                              "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
-                             answer_array(status->days), "rollups", answer_object(status->rollups, 0));
+                             answer_array(status->days), "rollups", answer_object(status->rollups, 0), "troubles",
+                             answer_array(status->troubles));
     if (json && status->kafka_silence[0] == '\0') {
         json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
     }
@@ -243,6 +260,7 @@ static bool print_text(const struct status *status)
 {
     print_topic_partitions(status);
     print_kafka(status);
+    print_troubles(status->troubles);
     print_totals(status);
     print_statistics(status);
     print_rollups(status->rollups);
@@ -273,6 +291,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     PQclear(status->statistics);
     PQclear(status->days);
     PQclear(status->rollups);
+    PQclear(status->troubles);
     return exit_code;
 }
 

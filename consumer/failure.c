@@ -1,0 +1,170 @@
+/* failure.c - see failure.h.
+ *
+ * Whose code was at work is read from the error's context, a line for each function or statement, innermost first. Its words are localised and its order is not:
+ * what a COPY itself adds is a line that names the table and calls no function; any other line is somebody's code, and code of the schema tallymill is ours.
+ * That a piece of code RAISEd is told by the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each
+ * constraint was rejected: the transaction is over, and the answer could be another by then.
+ */
+#include "failure.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "postgres.h"
+#include "utf8.h"
+
+void failure_clear(struct failure *failure)
+{
+    *failure = (struct failure){.guessed_row = -1};
+}
+
+static void copy_field(char *to, size_t room, const PGresult *result, int field)
+{
+    const char *value = PQresultErrorField(result, field);
+    utf8_copy(to, room, value ? value : "");
+}
+
+/* COPY's own line: `COPY analytics_events, line 5001, column event_data`. */
+static bool is_copy_line(const char *line, size_t length)
+{
+    return memmem(line, length, "COPY", 4) && !memchr(line, '(', length) &&
+           (memmem(line, length, "analytics_events", 16) || memmem(line, length, "dead_letters", 12));
+}
+
+/* A function by its name and types: `PL/pgSQL function public.f(text) line 3 at RAISE`. Statements are left out, for they may quote what they were made of. */
+static bool is_function_line(const char *line, size_t length)
+{
+    return memchr(line, '(', length) && !memchr(line, '"', length) && !memchr(line, '\'', length);
+}
+
+/* Whether somebody's code was at work; *is_ours: that of the books. */
+static bool read_context(struct failure *failure, const char *context, bool *is_ours)
+{
+    bool has_code = false;
+    *is_ours = strstr(context, "tallymill.") || strstr(context, "commit_batch(");
+    for (const char *line = context; *line;) {
+        const size_t length = strcspn(line, "\n");
+        if (!is_copy_line(line, length)) {
+            has_code = true;
+            if (!failure->place[0] && is_function_line(line, length)) {
+                const size_t whole = utf8_whole(line, length, sizeof failure->place - 1);
+                memcpy(failure->place, line, whole);
+                failure->place[whole] = '\0';
+            }
+        }
+        line += length + (line[length] == '\n');
+    }
+    return has_code;
+}
+
+/* "analytics_events", or a month of it. */
+static bool is_event_table(const struct failure *failure)
+{
+    static const char name[] = "analytics_events", form[] = "_dddd_dd";
+    if (strcmp(failure->schema, "public") != 0 || strncmp(failure->table, name, strlen(name)) != 0)
+        return false;
+    const char *rest = failure->table + strlen(name);
+    for (size_t i = 0; rest[0] && i < sizeof form; i++)
+        if (form[i] == 'd' ? !isdigit((unsigned char)rest[i]) : rest[i] != form[i])
+            return false;
+    return true;
+}
+
+static bool is_primary_key(const struct failure *failure)
+{
+    const size_t length = strlen(failure->table);
+    return length > 0 && strncmp(failure->constraint, failure->table, length) == 0 && strcmp(failure->constraint + length, "_pkey") == 0;
+}
+
+static enum failure_owner owner_of(const struct failure *failure, bool has_code, bool is_ours)
+{
+    if (has_code)
+        return is_ours ? OWNER_BOOKS : OWNER_USER;
+    if (strcmp(failure->schema, "tallymill") == 0)
+        return !failure->constraint[0] || is_primary_key(failure) ? OWNER_BOOKS : OWNER_USER;
+    if (strcmp(failure->error.sqlstate, "23505") == 0 && is_event_table(failure) && is_primary_key(failure))
+        return OWNER_KEY;
+    return failure->constraint[0] ? OWNER_USER : OWNER_SERVER;
+}
+
+/* RAISE and ASSERT of PL/pgSQL, plpy.error, die of Perl, error of Tcl. */
+static bool is_raised(const PGresult *result)
+{
+    static const char *const files[] = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c"};
+    const char *file = PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
+    const char *base = file ? strrchr(file, '/') : NULL;
+    for (size_t i = 0; file && i < sizeof files / sizeof *files; i++)
+        if (strcmp(base ? base + 1 : file, files[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the
+ * server's language. The first number behind the first comma is taken for it, and is no more than a guess. */
+static int guess_row(const char *context)
+{
+    const char *at = strstr(context, "COPY analytics_events,");
+    at = at && (at == context || at[-1] == '\n') ? strchr(at, ',') : NULL;
+    at = at ? strpbrk(at, "0123456789\n") : NULL;
+    const long line = at && *at != '\n' ? strtol(at, NULL, 10) : 0;
+    return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
+}
+
+void failure_read(struct failure *failure, const PGconn *conn, const PGresult *result, enum failure_step step)
+{
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    bool is_ours = false;
+    failure_clear(failure);
+    failure->step = step;
+    postgres_error(&failure->error, conn, result);
+    copy_field(failure->detail, sizeof failure->detail, result, PG_DIAG_MESSAGE_DETAIL);
+    copy_field(failure->schema, sizeof failure->schema, result, PG_DIAG_SCHEMA_NAME);
+    copy_field(failure->table, sizeof failure->table, result, PG_DIAG_TABLE_NAME);
+    copy_field(failure->constraint, sizeof failure->constraint, result, PG_DIAG_CONSTRAINT_NAME);
+    const bool has_code = context && read_context(failure, context, &is_ours);
+    failure->owner = owner_of(failure, has_code, is_ours);
+    if (!failure->table[0] && (step == FAILURE_ROWS || step == FAILURE_DEAD_LETTERS)) {
+        strcpy(failure->schema, step == FAILURE_ROWS ? "public" : "tallymill");
+        strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");
+    }
+    failure->was_raised = failure->owner == OWNER_USER && has_code && is_raised(result);
+    failure->guessed_row = context ? guess_row(context) : -1;
+}
+
+void failure_kept_out(struct failure *failure, enum failure_step step, long stored, long sent)
+{
+    failure_clear(failure);
+    failure->step = step;
+    failure->owner = OWNER_USER;
+    error_set(&failure->error, step == FAILURE_ROWS ? ERROR_REJECT : ERROR_RETRY,
+              "of %ld rows of table %s Postgres took %ld: a trigger keeps the others out", sent,
+              step == FAILURE_ROWS ? "analytics_events" : "tallymill.dead_letters", stored);
+    strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");
+}
+
+enum failure_plan failure_decide(const struct failure *failure, bool by_insert, int tries)
+{
+    const struct failure_facts facts = {.sqlstate = failure->error.sqlstate,
+                                        .kind = failure->error.kind,
+                                        .step = failure->step,
+                                        .owner = failure->owner,
+                                        .has_constraint = failure->constraint[0] != '\0',
+                                        .was_raised = failure->was_raised,
+                                        .by_insert = by_insert,
+                                        .tries = tries};
+    return failure_plan(&facts);
+}
+
+void failure_hide(const struct failure *failure, struct error *shown)
+{
+    *shown = failure->error;
+    if (failure->owner != OWNER_USER || !failure->error.sqlstate[0])
+        return;
+    error_set(shown, failure->error.kind, "refused by %s%s%stable %s%s%s", failure->constraint[0] ? "constraint " : "", failure->constraint,
+              failure->constraint[0] ? " of " : "", failure->table[0] ? failure->table : "(not named)", failure->place[0] ? ", in " : "",
+              failure->place);
+    memcpy(shown->sqlstate, failure->error.sqlstate, sizeof shown->sqlstate);
+}

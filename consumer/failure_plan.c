@@ -1,0 +1,61 @@
+/* failure_plan.c - see failure_plan.h.
+ *
+ * Three questions, in this order. Is it an answer of our own books? Is it about rows, and somebody's rule or code that refuses them? Else the SQLSTATE
+ * alone decides. What the server itself says for want of something (a lock, a disk) is tried again even inside a trigger of somebody else: no event is
+ * buried for a disk that is full. What that trigger RAISEs with such an SQLSTATE is tried again a few times, and then believed.
+ */
+#include "failure_plan.h"
+
+#include <string.h>
+
+enum { MOST_MONTH_TRIES = 3, RAISED_TRIES = 4 };
+
+static bool is_state(const struct failure_facts *facts, const char *sqlstate)
+{
+    return strcmp(facts->sqlstate, sqlstate) == 0;
+}
+
+/* By the SQLSTATE alone. */
+static enum failure_plan plan_by_kind(const struct failure_facts *facts)
+{
+    if (is_state(facts, "25006")) /* this server was demoted; connecting may find the new one */
+        return FAILURE_RECONNECT;
+    if (facts->kind == ERROR_FATAL || is_state(facts, "42501"))
+        return FAILURE_STOP;
+    return facts->kind == ERROR_USAGE ? FAILURE_RECONNECT : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
+}
+
+static enum failure_plan plan_for_rows(const struct failure_facts *facts)
+{
+    if (facts->owner == OWNER_KEY && !facts->by_insert)
+        return FAILURE_BY_INSERT;
+    if (facts->owner == OWNER_USER && facts->kind == ERROR_RETRY && !is_state(facts, "23514"))
+        return facts->was_raised && facts->tries >= RAISED_TRIES ? FAILURE_SEARCH : FAILURE_AGAIN;
+    if (facts->owner == OWNER_USER)
+        return FAILURE_SEARCH;
+    if (is_state(facts, "23514") && !facts->has_constraint) /* no table partition takes the row */
+        return facts->tries <= MOST_MONTH_TRIES ? FAILURE_MAKE_MONTHS : FAILURE_AGAIN;
+    return facts->kind == ERROR_REJECT ? FAILURE_SEARCH : plan_by_kind(facts);
+}
+
+enum failure_plan failure_plan(const struct failure_facts *facts)
+{
+    switch (facts->step) {
+    case FAILURE_DELTA: return FAILURE_AGAIN; /* no fault of the batch's: it goes without */
+    case FAILURE_ROWS: return plan_for_rows(facts);
+    case FAILURE_COMMIT:
+        if (facts->owner != OWNER_BOOKS && facts->owner != OWNER_SERVER)
+            return plan_for_rows(facts);
+        break;
+    case FAILURE_DEAD_LETTERS:
+        if (facts->owner == OWNER_USER)
+            return FAILURE_AGAIN; /* there is no other place for it */
+        break;
+    case FAILURE_BEGIN: break;
+    }
+    if (facts->owner == OWNER_BOOKS && is_state(facts, "TM001"))
+        return FAILURE_FENCED;
+    if (facts->owner == OWNER_BOOKS && is_state(facts, "23505"))
+        return FAILURE_READ_LEDGER;
+    return plan_by_kind(facts);
+}

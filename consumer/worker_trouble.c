@@ -1,0 +1,49 @@
+/* worker_trouble.c - what keeps a worker from storing its batch, told to whoever looks: /health, and by a row of tallymill.troubles `tallymill status`.
+ *
+ * A failure or two is nothing (a deadlock, a failover); from the third on it is told, and every few seconds again. The row is advice: that it could not be
+ * written changes nothing.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "ledger.h"
+#include "log.h"
+#include "worker_state.h"
+
+enum { TOLD_FROM = 3 };
+#define TELL_EVERY_US  INT64_C(2000000)
+
+static void tell_database(struct worker *worker, const char *sqlstate, const char *reason)
+{
+    struct error err;
+    if (!worker->conn || !worker_connection_is_idle(worker) ||
+        ledger_tell_trouble(worker->conn, source_topic(worker->source), worker->owner, sqlstate, reason, &err))
+        return;
+    char text[LOG_TEXT_BYTES];
+    log_debug("cannot tell the database what a batch waits for", "error=\"%s\"", log_text(text, err.text));
+}
+
+void worker_trouble(struct worker *worker, const struct error *why, int64_t now_us)
+{
+    char reason[ERROR_TEXT_BYTES + 64];
+    if (worker->failures < TOLD_FROM)
+        return;
+    snprintf(reason, sizeof reason, "a batch is not stored: %s%s%s", why->text, why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
+    worker->has_trouble = true;
+    health_set_reason_text(&worker->health, reason, now_us);
+    if (worker->trouble_told_us != 0 && now_us - worker->trouble_told_us < TELL_EVERY_US)
+        return;
+    worker->trouble_told_us = now_us;
+    tell_database(worker, why->sqlstate, why->text);
+}
+
+void worker_trouble_over(struct worker *worker)
+{
+    if (!worker->has_trouble)
+        return;
+    worker->has_trouble = false;
+    if (worker->trouble_told_us != 0)
+        tell_database(worker, "", NULL);
+    worker->trouble_told_us = 0;
+}

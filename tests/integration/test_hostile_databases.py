@@ -1,0 +1,259 @@
+"""Databases that others have put constraints, triggers, rules and types of their own into: one event that they refuse costs one event, and a worker never spins in silence."""
+
+import pytest
+
+from .harness.monitor import Monitor
+from .harness.publisher import event, events, now_us
+from .harness.waiting import wait_until
+
+
+def details(site):
+    return [detail for (detail,) in site.database.rows("SELECT detail FROM tallymill.dead_letters WHERE reason = 'refused' ORDER BY topic_partition, kafka_offset")]
+
+
+def assert_refused(site, stored, refused, *words):
+    """So many events are stored and so many kept as refused, each with a detail that holds the words; and the books are right."""
+    assert site.outcomes()[0] == stored and site.reasons() == ({"refused": refused} if refused else {})
+    assert [detail for detail in details(site) if not all(word in detail for word in words)] == []
+    site.fold()
+    site.assert_holds()
+
+
+def plant_trigger(site, body, when="BEFORE", table="analytics_events", level="ROW", condition="event_name = 'login'", name="theirs"):
+    """A trigger as an administrator may add one, which does `body` for the events (or statements) that satisfy the condition."""
+    condition = f"IF NEW.{condition} THEN {body} END IF;" if level == "ROW" and condition else body
+    site.database.run(f"""
+        CREATE OR REPLACE FUNCTION public.{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN {condition} RETURN {"NEW" if when == "BEFORE" and level == "ROW" else "NULL"}; END $$;
+        CREATE OR REPLACE TRIGGER {name} {when} INSERT ON {table} FOR EACH {level} EXECUTE FUNCTION public.{name}()""")
+
+
+def mixed(count, places):
+    """`count` events of the last seconds in order, each of a session of its own; a login at the places, else a signup."""
+    start = now_us() - count
+    return [event("login" if number in places else "signup", created_us=start + number, session_id=f"s{number}") for number in range(count)]
+
+
+def this_month(site):
+    site.fold()  # makes it
+    return site.database.value("SELECT 'analytics_events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
+
+
+# ---- constraints ----
+
+def test_a_unique_index_of_somebody_else_costs_the_events_that_violate_it(make_site):
+    """Across batches and inside one; of two events in one batch the later is refused, whatever part of the batch each is in."""
+    site = make_site(partitions=1)
+    leaf = this_month(site)
+    site.database.run(f"CREATE UNIQUE INDEX theirs ON {leaf} (session_id)")
+    made = mixed(1000, ())
+    made[700]["session_id"] = made[100]["session_id"]
+    made[701]["session_id"] = made[699]["session_id"]
+    site.send(made)
+    worker = site.drain()
+    assert_refused(site, 998, 2, "23505", "theirs")
+    assert site.database.rows("SELECT kafka_offset FROM tallymill.dead_letters ORDER BY 1") == [(700,), (701,)]
+    site.send([event(session_id="s5")] + made[:300])  # theirs, and ours beside it
+    site.drain()
+    assert site.outcomes() == (998, 300, 3, 0)
+    assert_refused(site, 998, 3, "23505", "theirs")
+
+
+@pytest.mark.parametrize("how", ["CREATE UNIQUE INDEX analytics_events_theirs_pkey ON analytics_events (session_id, created_at, event_name)",
+                                 "ALTER TABLE analytics_events ADD CONSTRAINT theirs UNIQUE (session_id, created_at) DEFERRABLE INITIALLY DEFERRED"])
+def test_a_unique_constraint_on_the_parent_is_not_taken_for_our_key(make_site, how):
+    site = make_site(partitions=1)
+    site.database.run(how)
+    made = mixed(400, ())
+    for number, other in ((200, 10), (399, 398)):
+        made[number] = {**made[other], "id": made[number]["id"]}
+    site.send(made)
+    site.drain()
+    assert_refused(site, 398, 2, "23505")
+
+
+def test_a_violation_that_shows_at_commit_only_costs_its_event(make_site):
+    """As Django makes its foreign keys, and a constraint trigger; two events refused by each."""
+    site = make_site(partitions=1)
+    site.database.run("""
+        CREATE TABLE users (id bigint PRIMARY KEY); INSERT INTO users SELECT generate_series(1, 100);
+        GRANT SELECT ON users TO PUBLIC;
+        ALTER TABLE analytics_events ADD CONSTRAINT to_users FOREIGN KEY (user_id) REFERENCES users DEFERRABLE INITIALLY DEFERRED;
+        CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN IF NEW.event_name = 'login' THEN RAISE EXCEPTION 'no login' USING ERRCODE = 'P0077'; END IF; RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON analytics_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()""")
+    made = mixed(600, (3, 599))
+    for number, one in enumerate(made):
+        one["user_id"] = 101 if number in (300, 301) else number % 100 + 1
+    site.send(made)
+    site.drain()
+    assert_refused(site, 596, 4)
+    assert sorted(detail[:5] for detail in details(site)) == ["23503", "23503", "P0077", "P0077"]
+
+
+def test_an_event_that_only_an_event_behind_it_makes_good_is_no_refused_one(make_site):
+    site = make_site(partitions=1)
+    site.database.run("""
+        CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF NEW.event_name = 'login' AND NOT EXISTS (SELECT FROM analytics_events WHERE event_name = 'session_start' AND session_id = NEW.session_id) THEN
+            RAISE EXCEPTION 'a login without a session' USING ERRCODE = 'P0077';
+          END IF; RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON analytics_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()""")
+    made = mixed(400, (20, 30))
+    made[390] = event("session_start", session_id="s20")
+    site.send(made)
+    site.drain()
+    assert_refused(site, 399, 1, "P0077")
+    assert site.database.value("SELECT kafka_offset FROM tallymill.dead_letters") == 30
+
+
+@pytest.mark.parametrize("how, state", [
+    ("ALTER TABLE {leaf} ADD CONSTRAINT theirs EXCLUDE USING btree (session_id WITH =)", "23P01"),
+    ("CREATE DOMAIN word AS varchar(255) COLLATE \"C\" CHECK (VALUE <> 's7'); ALTER TABLE analytics_events ADD COLUMN theirs word GENERATED ALWAYS AS (session_id) STORED", "23514"),
+    ("ALTER TABLE analytics_events ADD COLUMN theirs integer GENERATED ALWAYS AS (10 / (CASE WHEN session_id = 's7' THEN 0 ELSE 1 END)) STORED", "22012"),
+    ("ALTER TABLE analytics_events ADD CONSTRAINT theirs CHECK (event_data IS NULL OR session_id <> 's7')", "23514"),
+    ("CREATE FUNCTION theirs(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN IF $1 = 's7' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'XX000'; END IF;"
+     " RETURN true; END $$; CREATE INDEX theirs ON analytics_events (theirs(session_id))", "XX000"),
+    ("ALTER TABLE analytics_events ADD COLUMN tenant text NOT NULL DEFAULT 'one'; CREATE UNIQUE INDEX ON {leaf} (tenant, (CASE WHEN session_id IN ('s7', 's3') THEN 1 END))",
+     "23505"),
+])
+def test_whatever_constraint_refuses_one_event_the_others_are_stored(make_site, how, state):
+    site = make_site(partitions=1)
+    leaf = this_month(site)
+    site.database.run(how.format(leaf=leaf))
+    made = mixed(300, ())
+    if "EXCLUDE" in how:
+        made[299]["session_id"] = "s0"
+    site.send(made)
+    site.drain()
+    assert_refused(site, 299, 1, state)
+
+
+# ---- triggers ----
+
+# Of every class that Postgres has, one code: what the server itself would say, or a trigger's author.
+CLASSES = ("02000", "03000", "08006", "09000", "0A000", "0B000", "0F000", "0L000", "0P000", "0Z000", "20000", "21000", "22012", "22P04", "22023", "23505", "23514", "24000",
+           "25006", "26000", "27000", "28000", "2B000", "2D000", "2F000", "34000", "38000", "39000", "3B000", "3D000", "3F000", "40001", "40P01", "42501", "42601", "42P01", "42883",
+           "44000", "53100", "54000", "55P03", "55000", "57014", "58030", "F0000", "HV000", "P0001", "P0002", "P0004", "TM001", "TM004", "TM005", "XX000", "72000", "U1234")
+
+
+def test_a_trigger_that_refuses_an_event_costs_that_event_with_whatever_sqlstate(make_site):
+    site = make_site(partitions=1)
+    site.database.run("""
+        CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.event_data ? 'code' THEN RAISE EXCEPTION USING ERRCODE = NEW.event_data->>'code', MESSAGE = 'their trigger'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER theirs BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION theirs()""")
+    made = mixed(1200, ())
+    for number, code in enumerate(CLASSES):
+        made[number * 20]["event_data"] = {"code": code}
+    site.send(made)
+    site.drain(deadline=180)
+    assert_refused(site, 1200 - len(CLASSES), len(CLASSES))
+    assert sorted(detail[:5] for detail in details(site)) == sorted(CLASSES)
+
+
+@pytest.mark.parametrize("when", ["BEFORE", "AFTER"])
+def test_an_error_of_the_server_inside_a_trigger_is_the_triggers(make_site, when):
+    site = make_site(partitions=1)
+    site.database.run("CREATE FUNCTION look(text) RETURNS integer LANGUAGE plpgsql AS $$ DECLARE found integer; BEGIN SELECT 1 INTO STRICT found WHERE false; RETURN 1; END $$")
+    plant_trigger(site, "IF NEW.session_id = 's5' THEN PERFORM look('x'); ELSE PERFORM no_such_function(NEW.session_id); END IF;", when)
+    site.send(mixed(200, (5, 6)))
+    site.drain()
+    assert_refused(site, 198, 2)
+    assert sorted(detail[:5] for detail in details(site)) == ["42883", "P0002"]
+
+
+def test_a_row_that_a_trigger_keeps_out_is_a_refused_one_on_both_ways(make_site):
+    site = make_site(partitions=1)
+    plant_trigger(site, "RETURN NULL;")
+    made = mixed(1000, (7, 500, 999))
+    site.send(made)
+    site.drain()
+    assert_refused(site, 997, 3, "a trigger kept the row out")
+    site.send(made[:100] + [event("login"), event("signup")])  # by ON CONFLICT
+    site.drain()
+    assert site.outcomes() == (998, 99, 5, 0)
+    assert_refused(site, 998, 5, "a trigger kept the row out")
+
+
+def test_a_trigger_that_swallows_everything_stops_the_worker(make_site):
+    site = make_site(partitions=1)
+    plant_trigger(site, "RETURN NULL;", condition="")
+    site.send(events(500))
+    worker = site.worker()
+    assert worker.wait(60) == 3, worker.log()[-2000:]
+    assert "a trigger kept the row out" in worker.log() and site.outcomes() == (0, 0, 0, 0)
+
+
+def test_a_refusal_that_no_search_repeats_is_waited_out_loudly_and_not_at_full_speed(make_site):
+    """A trigger for each statement that only large ones meet: no row by itself is to blame."""
+    site = make_site(partitions=1, **{"metrics.listen": "127.0.0.1:0"})
+    site.database.run("""
+        CREATE FUNCTION many() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF (SELECT count(*) FROM fresh) > 100 THEN RAISE EXCEPTION 'session s17 is too much' USING ERRCODE = 'P0099', CONSTRAINT = 'their_rule'; END IF; RETURN NULL; END $$;
+        CREATE TRIGGER many AFTER INSERT ON analytics_events REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION many()""")
+    site.send(mixed(500, ()))
+    worker = site.worker()
+    monitor = Monitor(worker)
+    answer = monitor.wait_for_health(503, 60)
+    wait_until(lambda: "P0099" in monitor.health()[1].get("reason", ""), 60, lambda: f"/health to say why: {monitor.health()}")
+    assert "their_rule" in monitor.health()[1]["reason"], answer
+    wait_until(lambda: worker.log().count("batch not stored") > 3, 60, "four lines about it")
+    assert "sqlstate=P0099" in worker.log() and "constraint=\"their_rule\"" in worker.log()
+    assert "s17" not in worker.log(), "what a trigger says may quote the row"
+    shown = site.must("tallymill", "status").out
+    assert "P0099" in shown and "their_rule" in shown, shown
+    tries = site.database.value("SELECT last_value FROM tallymill.batch_ids")
+    assert tries < 60, "back-off, not full speed"
+    assert site.outcomes() == (0, 0, 0, 0)
+    site.database.run("DROP TRIGGER many ON analytics_events")
+    site.wait_until_drained()
+    monitor.wait_for_health(200, 60)
+    assert worker.stop() == 0
+    assert "P0099" not in site.must("tallymill", "status").out
+    assert_refused(site, 500, 0)
+
+
+# ---- dead letters ----
+
+def test_a_detail_is_cut_at_a_character(make_site):
+    """Whatever its length: the cut falls into each byte of a character once."""
+    site = make_site(partitions=1)
+    plant_trigger(site, "RAISE EXCEPTION '%', left('abcd', (NEW.session_id)::integer % 4) || repeat('\U0001F600', 100);")
+    made = mixed(400, (0, 1, 2, 3))
+    for number, one in enumerate(made):
+        one["session_id"] = str(number)
+    site.send(made)
+    site.drain()
+    assert_refused(site, 396, 4, "P0001", "\U0001F600")
+
+
+@pytest.mark.parametrize("body", ["RAISE EXCEPTION 'no dead letters' USING ERRCODE = 'P0098';", "RETURN NULL;"])
+def test_a_dead_letter_that_postgres_refuses_makes_the_worker_wait_and_say_so(make_site, body):
+    site = make_site(partitions=1, **{"metrics.listen": "127.0.0.1:0"})
+    plant_trigger(site, body, table="tallymill.dead_letters", condition="", name="no_dead")
+    site.publisher.send_bytes(b"\xc1")
+    site.publisher.flush()
+    worker = site.worker()
+    monitor = Monitor(worker)
+    wait_until(lambda: "dead_letters" in monitor.health()[1].get("reason", ""), 60, lambda: f"/health to say why: {monitor.health()}\n{worker.log()}")
+    wait_until(lambda: worker.log().count("batch not stored") > 2, 60, "three lines about it")
+    assert worker.is_running() and site.outcomes() == (0, 0, 0, 0)
+    assert site.database.value("SELECT last_value FROM tallymill.batch_ids") < 60, "back-off, not full speed"
+    site.database.run("DROP TRIGGER no_dead ON tallymill.dead_letters")
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.reasons() == {"format": 1}
+
+
+# ---- months ----
+
+def test_every_month_of_a_batch_is_made_however_often_they_change(make_site):
+    site = make_site(partitions=1, **{"window.oldest": "120 months", "batch.max_rows": 10_000})
+    now = now_us()
+    ages = [0, 1, 2] * 1700 + [40, 3, 80]  # 5,100 changes of month, then some that come once
+    site.send([event(created_us=now - age * 31 * 86_400_000_000) for age in reversed(ages)])
+    site.drain()
+    assert site.outcomes() == (len(ages), 0, 0, 0)
+    site.fold()
+    site.assert_holds()
