@@ -294,6 +294,49 @@ static uint8_t *write_printed(uint8_t *out, const char *printed)
     return out;
 }
 
+/* The next decimal of as many digits, away from zero; false where it would be a power of ten, which has fewer digits. `printed` is of "%e". */
+static bool print_above(char *printed)
+{
+    char *at = strchr(printed, 'e') - 1;
+    for (; at >= printed && (*at == '9' || *at == '.'); at--)
+        if (*at == '9')
+            *at = '0';
+    if (at < printed || *at == '-')
+        return false;
+    ++*at;
+    return true;
+}
+
+static bool is_double(const char *printed, double value)
+{
+    return strtod(printed, NULL) == value;
+}
+
+static bool is_float(const char *printed, double value)
+{
+    return strtof(printed, NULL) == (float)value;
+}
+
+/* With as few digits, from `digits` on, as read back, with an exponent, or without where %g would print none. Below a power of two values lie twice as close as above it, so there the nearest decimal may not read back
+ * while the next one above does; anywhere else the nearest of so many digits does, or none. */
+static uint8_t *write_shortest(uint8_t *out, double value, bool may_be_plain, bool (*reads_back)(const char *, double), int digits, int most)
+{
+    char printed[JSON_TEXT_ROOM];
+    int exponent;
+    const bool is_power_of_two = fabs(frexp(value, &exponent)) == 0.5;
+    for (; digits <= most; digits++) {
+        snprintf(printed, sizeof printed, "%.*e", digits - 1, value);
+        if (reads_back(printed, value)) {
+            if (may_be_plain)
+                snprintf(printed, sizeof printed, "%.*g", digits, value);
+            break;
+        }
+        if (is_power_of_two && print_above(printed) && reads_back(printed, value))
+            break;
+    }
+    return write_printed(out, printed);
+}
+
 enum reason json_write_float64(uint8_t **out, double value)
 {
     if (!isfinite(value))
@@ -310,14 +353,8 @@ enum reason json_write_float64(uint8_t **out, double value)
         *out = write_exact(to, size);
         return REASON_NONE;
     }
-    char printed[JSON_TEXT_ROOM];
     /* Fifteen digits always survive a normal double; below that range fewer may do. */
-    for (int digits = size < 2.3e-308 ? 1 : 15; digits <= 17; digits++) {
-        snprintf(printed, sizeof printed, "%.*e", digits - 1, value);
-        if (strtod(printed, NULL) == value)
-            break;
-    }
-    *out = write_printed(to, printed);
+    *out = write_shortest(to, value, false, is_double, size < 2.3e-308 ? 1 : 15, 17);
     return REASON_NONE;
 }
 
@@ -325,13 +362,7 @@ enum reason json_write_float32(uint8_t **out, float value)
 {
     if (!isfinite(value))
         return REASON_NONFINITE;
-    char printed[JSON_TEXT_ROOM];
-    for (int digits = fabsf(value) < 1.2e-38f ? 1 : 6; digits <= 9; digits++) {
-        snprintf(printed, sizeof printed, "%.*g", digits, (double)value);
-        if (strtof(printed, NULL) == value)
-            break;
-    }
-    *out = write_printed(*out, printed);
+    *out = write_shortest(*out, (double)value, true, is_float, fabsf(value) < 1.2e-38f ? 1 : 6, 9);
     return REASON_NONE;
 }
 
