@@ -9,8 +9,11 @@
 
 #include "columns_source.h"
 #include "error.h"
+#include "json.h"
 #include "nearest.h"
+#include "text.h"
 #include "utf8.h"
+#include "value.h"
 
 static const char *const column_names[COLUMNS] = {"id",      "event_name", "event_category", "session_id",
                                                   "user_id", "event_data", "is_internal",    "created_at"};
@@ -18,14 +21,21 @@ static const char attribute_prefix[] = "event_data.";
 
 struct columns *columns_new(void)
 {
-    return calloc(1, sizeof(struct columns));
+    struct columns *columns = calloc(1, sizeof *columns);
+    if (columns == NULL)
+        return NULL;
+    columns->constants = value_pool_new();
+    columns->scratch = value_pool_new();
+    columns->json = json_new();
+    if (columns->constants != NULL && columns->scratch != NULL && columns->json != NULL)
+        return columns;
+    columns_free(columns);
+    return NULL;
 }
 
 static void source_reset(struct source *source)
 {
     free(source->field);
-    json_decref(source->value);
-    json_decref(source->fallback);
     *source = (struct source){0};
 }
 
@@ -40,6 +50,9 @@ void columns_free(struct columns *columns)
         free(columns->attributes[i].name);
     }
     instant_reset(&columns->times);
+    value_pool_free(columns->constants);
+    value_pool_free(columns->scratch);
+    json_free(columns->json);
     free(columns);
 }
 
@@ -113,13 +126,17 @@ static bool is_free(bool is_taken, struct error *err)
     return !is_taken || error_set(err, ERROR_USAGE, "this column was given already");
 }
 
-/* A JSON value where one may stand and the text is one, else the text. */
-static json_t *read_value(const char *text, bool takes_json, struct error *err)
+/* A JSON value where one may stand and the text is one, else the text. NULL: ERROR_USAGE. */
+static const struct value *read_value(struct columns *columns, const char *text, bool takes_json, struct error *err)
 {
-    json_t *value = takes_json ? json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (value == NULL && (value = json_string(text)) == NULL)
-        error_set(err, ERROR_USAGE, "the value is not UTF-8");
-    return value;
+    struct error no_json;
+    const struct value *value = takes_json ? json_read(columns->json, columns->constants, text, strlen(text), &no_json) : NULL;
+    if (value != NULL)
+        return value_copy(columns->constants, value, err);
+    if (text_fault(text, strlen(text)) == NULL)
+        return value_text(columns->constants, text, strlen(text), err);
+    error_set(err, ERROR_USAGE, "the value is not UTF-8");
+    return NULL;
 }
 
 bool columns_map(struct columns *columns, const char *text, struct error *err)
@@ -142,7 +159,7 @@ bool columns_const(struct columns *columns, const char *text, struct error *err)
     struct source *source = find_source(columns, text, &value, &takes_json, err);
     if (source == NULL || !is_free(source->field != NULL || source->value != NULL || source->fallback != NULL, err))
         return false;
-    source->value = read_value(value, takes_json, err);
+    source->value = read_value(columns, value, takes_json, err);
     mark(columns, "const", text);
     return source->value != NULL;
 }
@@ -154,7 +171,7 @@ bool columns_default(struct columns *columns, const char *text, struct error *er
     struct source *source = find_source(columns, text, &value, &takes_json, err);
     if (source == NULL || !is_free(source->value != NULL || source->fallback != NULL, err))
         return false;
-    source->fallback = read_value(value, takes_json, err);
+    source->fallback = read_value(columns, value, takes_json, err);
     mark(columns, "default", text);
     return source->fallback != NULL;
 }
@@ -195,6 +212,18 @@ uint64_t columns_fingerprint(const struct columns *columns)
 bool columns_is_mapped(const struct columns *columns)
 {
     return columns->is_mapped;
+}
+
+const char *columns_take_notice(struct columns *columns)
+{
+    static const char *const notices[] = {"batch_id is dropped: it belongs to the database that the rows came from",
+                                          "ip_address is dropped: --map event_data.NAME=ip_address keeps it"};
+    unsigned news = columns->dropped & ~columns->told;
+    if (news == 0)
+        return NULL;
+    int bit = __builtin_ctz(news);
+    columns->told |= 1U << bit;
+    return notices[bit];
 }
 
 bool columns_check(struct columns *columns, struct error *err)

@@ -1,4 +1,4 @@
-/* columns.h - which field of a JSON object becomes which column of an event: --map, --const, --default and --rest.
+/* columns.h - which field of a record becomes which column of an event: --map, --const, --default and --rest.
  *
  * Without --map and --rest, fields named like the columns (wire.md) are them; with either, only what is named is taken. One thread.
  */
@@ -8,13 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "instant.h"
 
 struct error;
 struct tally_event;
 struct columns;
+struct value;
 
 struct columns *columns_new(void);
 void columns_free(struct columns *columns);
@@ -42,8 +41,11 @@ bool columns_is_mapped(const struct columns *columns);
 /* Does the mapping make sense as a whole? ERROR_USAGE. To be called once, before the first columns_fill. */
 bool columns_check(struct columns *columns, struct error *err);
 
-/* Makes the event of an object (whose mapped fields are taken out). False: ERROR_REJECT with the reason; attributes that do not fit
+/* Something that was dropped from the records so far, as a text to be told once; NULL: nothing new. */
+const char *columns_take_notice(struct columns *columns);
+
+/* Makes the event of an object (whose mapped fields are then is_taken). False: ERROR_REJECT with the reason; attributes that do not fit
  * are remembered by the event and told when it is published. */
-bool columns_fill(struct columns *columns, json_t *object, struct tally_event *event, struct error *err);
+bool columns_fill(struct columns *columns, struct value *object, struct tally_event *event, struct error *err);
 
 #endif

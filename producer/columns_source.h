@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "instant.h"
 
 enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, IS_INTERNAL, CREATED_AT, COLUMNS };
@@ -16,11 +14,10 @@ enum { ATTRIBUTES_MAX = 256, FIELD_PART_BYTES = 256 };
 
 struct source {
     char *field;      /* owned; NULL: none */
-    json_t *value;    /* owned; a constant, or NULL */
-    json_t *fallback; /* owned; where the field is absent, or NULL */
-    json_t *holder;   /* while an object is filled in: where the field was found, borrowed */
-    const char *key;
-    json_t *found; /* its value, owned until the event is made */
+    const struct value *value;    /* a constant, or NULL */
+    const struct value *fallback; /* where the field is absent, or NULL */
+    struct value *entry;          /* while an object is filled in: the field, or NULL */
+    const struct value *found;    /* its value, or what stands for it */
 };
 
 struct attribute_source {
@@ -36,6 +33,10 @@ struct columns {
     bool takes_rest, drops_rest;
     struct instant_rules times;
     uint64_t fingerprint;
+    unsigned dropped, told; /* columns of our own table that a record had, by bits; of these, told */
+    struct value_pool *constants; /* `value` and `fallback` of all */
+    struct value_pool *scratch;   /* of one event */
+    struct json *json;
 };
 
 #endif

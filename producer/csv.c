@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "error.h"
+#include "json.h"
+#include "text.h"
 #include "utf8.h"
+#include "value.h"
 
-enum { NAMES_MAX = 1024, LITERAL_BYTES = 40 };
+enum { NAMES_MAX = 1024 };
 
 struct csv {
     char delimiter;
@@ -121,15 +124,17 @@ static bool read_field(struct csv *csv, struct rest *rest, struct field *field, 
 
 static bool add_name(struct csv *csv, const struct field *field, struct error *err)
 {
-    if (field->length == 0)
-        return error_set(err, ERROR_REJECT, "the header's name %zu is empty", csv->name_count + 1);
+    const char *fault = text_fault(csv->field, field->length);
+    if (fault != NULL)
+        return error_set(err, ERROR_REJECT, "the header's name %zu %s", csv->name_count + 1, fault);
     for (size_t i = 0; i < csv->name_count; i++)
-        if (strcmp(csv->names[i], csv->field) == 0)
+        if (field->length > 0 && csv->names[i] != NULL && strcmp(csv->names[i], csv->field) == 0)
             return error_set(err, ERROR_REJECT, "the header has '%.*s' twice", UTF8_CUT(csv->field, 60));
     if (csv->name_count == NAMES_MAX)
         return error_set(err, ERROR_REJECT, "the header has more than %d names", NAMES_MAX);
-    csv->names[csv->name_count] = strdup(csv->field);
-    return csv->names[csv->name_count++] != NULL || error_set(err, ERROR_RETRY, "no memory");
+    char *name = field->length == 0 ? NULL : strdup(csv->field);
+    csv->names[csv->name_count++] = name;
+    return name != NULL || field->length == 0 || error_set(err, ERROR_RETRY, "no memory");
 }
 
 bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err)
@@ -144,9 +149,10 @@ bool csv_header(struct csv *csv, const char *record, size_t length, struct error
         struct field field;
         ok = read_field(csv, &rest, &field, err) && add_name(csv, &field, err);
     }
-    if (!ok)
-        forget_names(csv);
-    return ok;
+    if (ok)
+        return true;
+    forget_names(csv);
+    return false;
 }
 
 bool csv_has_header(const struct csv *csv)
@@ -154,44 +160,63 @@ bool csv_has_header(const struct csv *csv)
     return csv->name_count > 0;
 }
 
-static json_t *value_of(const struct csv *csv, const struct field *field)
+size_t csv_columns(const struct csv *csv)
+{
+    return csv->name_count;
+}
+
+const char *csv_name(const struct csv *csv, size_t column)
+{
+    return csv->names[column];
+}
+
+static bool is_word(const struct csv *csv, const char *word, const char *other)
+{
+    return strcmp(csv->field, word) == 0 || strcmp(csv->field, other) == 0;
+}
+
+/* A number, true or false; NULL: a text. */
+static struct value *typed_value(const struct csv *csv, struct value_pool *pool, const struct field *field, struct error *err)
 {
     char first = csv->field[0];
-    json_t *value = NULL;
-    if (csv->is_typed && !field->is_quoted && field->length < LITERAL_BYTES &&
-        (first == '-' || (first >= '0' && first <= '9') || first == 't' || first == 'f'))
-        value = json_loadb(csv->field, field->length, JSON_DECODE_ANY, NULL);
-    return value != NULL ? value : json_stringn(csv->field, field->length);
+    if (first == '-' || (first >= '0' && first <= '9'))
+        return json_number(pool, csv->field, field->length);
+    if (is_word(csv, "true", "True") || is_word(csv, "false", "False"))
+        return value_new(pool, (first | 0x20) == 't' ? VALUE_TRUE : VALUE_FALSE, err);
+    return NULL;
 }
 
-static bool put_field(struct csv *csv, json_t *object, const char *name, const struct field *field, struct error *err)
+static bool put_field(struct csv *csv, struct value_pool *pool, struct value *object, const char *name, const struct field *field,
+                      struct error *err)
 {
-    if (field->length == 0 && !field->is_quoted)
+    if (name == NULL || (field->length == 0 && !field->is_quoted))
         return true;
-    json_t *value = value_of(csv, field);
-    if (value == NULL)
-        return error_set(err, ERROR_REJECT, "the field '%.*s' is not UTF-8", UTF8_CUT(name, 60));
-    return json_object_set_new(object, name, value) == 0 || error_set(err, ERROR_REJECT, "the header's name is not UTF-8");
+    struct value *value = csv->is_typed && !field->is_quoted ? typed_value(csv, pool, field, err) : NULL;
+    if (value == NULL) {
+        if (text_fault(csv->field, field->length) != NULL)
+            return error_set(err, ERROR_REJECT, "the field '%.*s' is not UTF-8", UTF8_CUT(name, 60));
+        if ((value = value_text(pool, csv->field, field->length, err)) == NULL)
+            return false;
+        value->is_nan = !field->is_quoted && is_word(csv, "NaN", "nan");
+        value->is_number_nan = value->is_nan && csv->is_typed;
+    }
+    value_add(object, name, strlen(name), value);
+    return true;
 }
 
-json_t *csv_object(struct csv *csv, const char *record, size_t length, struct error *err)
+struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *record, size_t length, struct error *err)
 {
-    json_t *object = json_object();
-    if (object == NULL)
-        error_set(err, ERROR_RETRY, "no memory");
+    struct value *object = value_new(pool, VALUE_OBJECT, err);
     struct rest rest = {record, record + length, false};
     bool ok = object != NULL && make_room(csv, length, err);
     size_t count = 0;
     for (; ok && !rest.is_done; count++) {
         struct field field;
         ok = read_field(csv, &rest, &field, err) &&
-             (count >= csv->name_count || put_field(csv, object, csv->names[count], &field, err));
+             (count >= csv->name_count || put_field(csv, pool, object, csv->names[count], &field, err));
     }
     if (ok && count != csv->name_count)
         ok = error_set(err, ERROR_REJECT, "the record has %zu field%s, the header %zu", count, count == 1 ? "" : "s",
                        csv->name_count);
-    if (ok)
-        return object;
-    json_decref(object);
-    return NULL;
+    return ok ? object : NULL;
 }

@@ -7,52 +7,62 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base64.h"
 #include "catalogue.h"
 #include "clock.h"
 #include "error.h"
 #include "event.h"
-#include "msgpack_json.h"
+#include "json.h"
+#include "msgpack_value.h"
 #include "service.h"
 #include "settings.h"
 #include "uuid.h"
+#include "value.h"
 
 bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err)
 {
     *dry_run = (struct dry_run){.is_unknown_event_refused = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0};
     dry_run->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err);
-    return dry_run->catalogue != NULL;
+    dry_run->pool = value_pool_new();
+    return dry_run->catalogue != NULL && (dry_run->pool != NULL || error_set(err, ERROR_RETRY, "no memory"));
 }
 
 void dry_run_close(struct dry_run *dry_run)
 {
     catalogue_free(dry_run->catalogue);
+    value_pool_free(dry_run->pool);
     *dry_run = (struct dry_run){0};
 }
 
 /* The id and the time as people write them. */
-static void make_readable(json_t *value)
+static void make_readable(struct value *value, char uuid[UUID_TEXT_BYTES], char time[CLOCK_TIME_BYTES])
 {
-    const json_t *id = json_object_get(value, "id"), *created = json_object_get(value, "created_at");
+    struct value *id = value_find(value, "id", 2), *created = value_find(value, "created_at", 10);
     uint8_t bytes[UUID_BYTES];
-    char uuid[UUID_TEXT_BYTES], time[CLOCK_TIME_BYTES];
-    if (base64_decode(json_string_value(id), json_string_length(id), bytes, sizeof bytes))
-        json_object_set_new(value, "id", json_string(uuid_format(uuid, bytes)));
-    json_object_set_new(value, "created_at", json_stringn(time, clock_format_time(time, json_integer_value(created))));
+    if (id != NULL && id->type == VALUE_TEXT && base64_decode(id->text, id->length, bytes, sizeof bytes)) {
+        id->text = uuid_format(uuid, bytes);
+        id->length = UUID_TEXT_BYTES - 1;
+    }
+    if (created != NULL && created->type == VALUE_INTEGER) {
+        created->length = clock_format_time(time, created->integer);
+        created->type = VALUE_TEXT;
+        created->text = time;
+    }
 }
 
-static bool show(const struct event_message *message, struct error *err)
+static bool show(struct dry_run *dry_run, const struct event_message *message, struct error *err)
 {
-    json_t *value = msgpack_json(message->value, message->value_length, err);
-    if (value == NULL)
+    char uuid[UUID_TEXT_BYTES], time[CLOCK_TIME_BYTES];
+    value_pool_reset(dry_run->pool);
+    struct value *value = msgpack_value(dry_run->pool, message->value, message->value_length, err);
+    struct value *key = value_text(dry_run->pool, message->key, message->key_length, err);
+    struct value *shown = value_new(dry_run->pool, VALUE_OBJECT, err);
+    if (value == NULL || key == NULL || shown == NULL)
         return error_wrap(err, "the message cannot be read back");
-    make_readable(value);
-    json_t *shown = json_pack("{s:s%, s:o}", "key", message->key, message->key_length, "value", value);
-    bool ok = shown != NULL && json_dumpf(shown, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(shown);
-    return ok || error_set(err, ERROR_RETRY, "cannot write to stdout");
+    make_readable(value, uuid, time);
+    value_add(shown, "key", 3, key);
+    value_add(shown, "value", 5, value);
+    return json_write(shown, stdout, err) && (putchar('\n') != EOF || error_set(err, ERROR_RETRY, "cannot write to stdout"));
 }
 
 static enum outlet_answer send_nowhere(void *context, struct tally_event *event, int64_t done, struct error *err)
@@ -70,7 +80,7 @@ static enum outlet_answer send_nowhere(void *context, struct tally_event *event,
         error_set(err, reason.code == TALLY_INVALID ? ERROR_REJECT : ERROR_RETRY, "%s", reason.text);
         return reason.code == TALLY_INVALID ? OUTLET_INVALID : OUTLET_FAILED;
     }
-    if (dry_run->sent++ < DRY_RUN_SHOWN && !show(&message, err))
+    if (dry_run->sent++ < DRY_RUN_SHOWN && !show(dry_run, &message, err))
         return OUTLET_FAILED;
     return OUTLET_SENT;
 }

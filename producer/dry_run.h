@@ -11,11 +11,13 @@
 struct catalogue;
 struct error;
 struct settings;
+struct value_pool;
 
 enum { DRY_RUN_SHOWN = 10 };
 
 struct dry_run {
     struct catalogue *catalogue; /* owned */
+    struct value_pool *pool;     /* owned; of what is shown */
     bool is_unknown_event_refused;
     uint64_t sent;
 };

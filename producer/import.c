@@ -6,12 +6,14 @@
  */
 #include "import.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <tallymill/producer.h>
 
 #include "clock.h"
 #include "columns.h"
+#include "csv.h"
 #include "error.h"
 #include "event.h"
 #include "input.h"
@@ -54,6 +56,13 @@ static void reject(struct import *import, const struct input *input, const char 
     rejects_add(import->rejects, input_name(input), input_line(input), reason, record, length);
 }
 
+/* A line of talk on stderr: what a user should know, and no reason to stop. */
+static void tell(const struct import *import, const struct input *input, const char *text)
+{
+    import->outlet->clear(import->outlet->context);
+    fprintf(stderr, "%s: %s: %s\n", import->plan->program, input_name(input), text);
+}
+
 /* What makes a line that is sent twice the same event. */
 static void give_identity(const struct import *import, uint64_t line)
 {
@@ -69,6 +78,24 @@ static void give_identity(const struct import *import, uint64_t line)
         tally_event_created(import->event, resume_begun_us(resume));
 }
 
+/* The header was read: columns without a name. */
+static void tell_header(const struct import *import, const struct input *input)
+{
+    const struct csv *header = reader_header(import->reader);
+    size_t nameless = 0, first = 0;
+    for (size_t i = 0; header != NULL && i < csv_columns(header); i++)
+        if (csv_name(header, i) == NULL && nameless++ == 0)
+            first = i + 1;
+    char text[128];
+    if (nameless == 0)
+        return;
+    if (nameless == 1)
+        snprintf(text, sizeof text, "column %zu has no name in the header, and is dropped", first);
+    else
+        snprintf(text, sizeof text, "%zu columns have no name in the header, and are dropped (the first is column %zu)", nameless, first);
+    tell(import, input, text);
+}
+
 static bool is_done_already(const struct import *import, const struct input *input)
 {
     return import->plan->resume != NULL && input_line(input) <= resume_line(import->plan->resume, import->number);
@@ -77,13 +104,18 @@ static bool is_done_already(const struct import *import, const struct input *inp
 /* False: stop. */
 static bool send_record(struct import *import, const struct input *input, const char *record, size_t length, struct error *err)
 {
-    json_t *object;
+    struct value *object;
+    bool is_header = reader_is_at_header(import->reader);
     enum reader_answer answer = reader_read(import->reader, record, length, &object, err);
     bool is_bad = answer == READER_BAD, goes_on = answer != READER_FAILED;
+    if (answer == READER_NOTHING && is_header)
+        tell_header(import, input);
     if (answer == READER_FAILED)
         error_wrap(err, "%s, line %llu", input_name(input), (unsigned long long)input_line(input));
     if (answer == READER_OBJECT) {
         is_bad = !columns_fill(import->plan->columns, object, import->event, err);
+        for (const char *notice; (notice = columns_take_notice(import->plan->columns)) != NULL;)
+            tell(import, input, notice);
         if (!is_bad) {
             give_identity(import, input_line(input));
             enum outlet_answer sent =
@@ -92,7 +124,6 @@ static bool send_record(struct import *import, const struct input *input, const 
             is_bad = sent == OUTLET_INVALID;
             goes_on = sent != OUTLET_FAILED;
         }
-        json_decref(object);
     }
     if (is_bad)
         reject(import, input, err->text, record, length);

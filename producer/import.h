@@ -15,6 +15,7 @@ struct rejects;
 struct resume;
 
 struct import_plan {
+    const char *program; /* its name, for what is told */
     char **paths; /* "-" is stdin */
     int path_count;
     struct reader_kind kind;

@@ -10,6 +10,7 @@
 #include "civil.h"
 #include "error.h"
 #include "time_format.h"
+#include "value.h"
 #include "zone.h"
 
 static const char not_a_time[] = "is no time such as 2026-01-15T09:30:00Z, 2026-01-15 09:30:00+01 or 15/Jan/2026:09:30:00 +0100, and no "
@@ -136,14 +137,16 @@ static const char *from_text(const struct instant_rules *rules, const char *text
     return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_real(real, rules->unit, wall_us);
 }
 
-const char *instant_read(const struct instant_rules *rules, const json_t *value, int64_t *wall_us)
+const char *instant_read(const struct instant_rules *rules, const struct value *value, int64_t *wall_us)
 {
-    if (json_is_string(value))
-        return from_text(rules, json_string_value(value), json_string_length(value), wall_us);
-    if (!json_is_number(value))
+    if (value->type == VALUE_TEXT)
+        return from_text(rules, value->text, value->length, wall_us);
+    if (value->type == VALUE_UNSIGNED || value->type == VALUE_BIG)
+        return beyond;
+    if (value->type != VALUE_INTEGER && value->type != VALUE_REAL)
         return not_a_time;
     if (rules->unit == TIME_UNIT_UNSTATED)
         return unstated;
-    return json_is_integer(value) ? from_integer(json_integer_value(value), rules->unit, wall_us)
-                                  : from_real(json_real_value(value), rules->unit, wall_us);
+    return value->type == VALUE_INTEGER ? from_integer(value->integer, rules->unit, wall_us)
+                                        : from_real(value->real, rules->unit, wall_us);
 }

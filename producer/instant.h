@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 struct error;
+struct value;
 struct zone;
 
 /* How many of the unit make a second; UNSTATED refuses numbers: a guess between s, ms and us would be wrong by years in silence. */
@@ -33,7 +32,7 @@ bool instant_add_format(struct instant_rules *rules, const char *format, struct 
 bool instant_set_zone(struct instant_rules *rules, const char *name, struct error *err);
 void instant_reset(struct instant_rules *rules);
 
-/* *wall_us from a JSON text or number; below a microsecond it is cut downwards. NULL, or why not, as a constant. */
-const char *instant_read(const struct instant_rules *rules, const json_t *value, int64_t *wall_us);
+/* *wall_us from a text or number; below a microsecond it is cut downwards. NULL, or why not, as a constant. */
+const char *instant_read(const struct instant_rules *rules, const struct value *value, int64_t *wall_us);
 
 #endif

@@ -202,6 +202,7 @@ static bool read_files(struct produce *produce, struct error *err)
 
 static bool read_import(struct produce *produce, const struct words *words, struct error *err)
 {
+    produce->import.program = produce_cli.program;
     produce->import.columns = produce->columns;
     produce->import.is_followed = words->is_followed;
     return read_format(produce, words, err) && read_unit(produce, words, err) && columns_check(produce->columns, err) &&

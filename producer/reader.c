@@ -2,15 +2,18 @@
 #include "reader.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "csv.h"
 #include "error.h"
-#include "msgpack_json.h"
+#include "json.h"
+#include "msgpack_value.h"
+#include "value.h"
 
 struct reader {
     enum record_format format;
-    struct csv *csv; /* of CSV */
+    struct csv *csv;   /* of CSV */
+    struct json *json; /* of NDJSON */
+    struct value_pool *pool;
     bool is_header_next;
 };
 
@@ -20,8 +23,12 @@ struct reader *reader_new(const struct reader_kind *kind)
     if (reader == NULL)
         return NULL;
     reader->format = kind->format;
-    if (kind->format == RECORD_CSV && (reader->csv = csv_new(kind->delimiter, kind->is_typed)) == NULL) {
-        free(reader);
+    reader->pool = value_pool_new();
+    reader->csv = kind->format == RECORD_CSV ? csv_new(kind->delimiter, kind->is_typed) : NULL;
+    reader->json = kind->format == RECORD_NDJSON ? json_new() : NULL;
+    if (reader->pool == NULL || (kind->format == RECORD_CSV && reader->csv == NULL) ||
+        (kind->format == RECORD_NDJSON && reader->json == NULL)) {
+        reader_free(reader);
         return NULL;
     }
     reader_begin(reader);
@@ -33,6 +40,8 @@ void reader_free(struct reader *reader)
     if (reader == NULL)
         return;
     csv_free(reader->csv);
+    json_free(reader->json);
+    value_pool_free(reader->pool);
     free(reader);
 }
 
@@ -46,21 +55,9 @@ bool reader_is_at_header(const struct reader *reader)
     return reader->is_header_next;
 }
 
-/* jansson's own text quotes the line, which does not belong into anybody's log. */
-static json_t *read_json(const char *line, size_t length, struct error *err)
+const struct csv *reader_header(const struct reader *reader)
 {
-    json_error_t where;
-    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, &where);
-    if (object != NULL)
-        return object;
-    char *quote = strstr(where.text, " near '");
-    if (quote != NULL)
-        *quote = '\0';
-    if (json_error_code(&where) == json_error_null_character || json_error_code(&where) == json_error_null_byte_in_key)
-        error_set(err, ERROR_REJECT, "a text holds a NUL, which Postgres does not take (byte %d)", where.position);
-    else
-        error_set(err, ERROR_REJECT, "no JSON: %s (byte %d)", where.text, where.position);
-    return NULL;
+    return reader->csv != NULL && csv_has_header(reader->csv) ? reader->csv : NULL;
 }
 
 static bool is_blank(const struct reader *reader, const char *record, size_t length)
@@ -71,7 +68,7 @@ static bool is_blank(const struct reader *reader, const char *record, size_t len
     return blank == length && reader->format != RECORD_MSGPACK;
 }
 
-enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, json_t **object, struct error *err)
+enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err)
 {
     *object = NULL;
     if (is_blank(reader, record, length))
@@ -80,14 +77,14 @@ enum reader_answer reader_read(struct reader *reader, const char *record, size_t
         reader->is_header_next = false;
         return csv_header(reader->csv, record, length, err) ? READER_NOTHING : READER_FAILED;
     }
+    value_pool_reset(reader->pool);
     switch (reader->format) {
-    case RECORD_NDJSON: *object = read_json(record, length, err); break;
-    case RECORD_CSV: *object = csv_object(reader->csv, record, length, err); break;
-    case RECORD_MSGPACK: *object = msgpack_json(record, length, err); break;
+    case RECORD_NDJSON: *object = json_read(reader->json, reader->pool, record, length, err); break;
+    case RECORD_CSV: *object = csv_object(reader->csv, reader->pool, record, length, err); break;
+    case RECORD_MSGPACK: *object = msgpack_value(reader->pool, record, length, err); break;
     }
-    if (*object != NULL && !json_is_object(*object)) {
+    if (*object != NULL && (*object)->type != VALUE_OBJECT) {
         error_set(err, ERROR_REJECT, reader->format == RECORD_MSGPACK ? "the record is no map" : "the line is no JSON object");
-        json_decref(*object);
         *object = NULL;
     }
     return *object != NULL ? READER_OBJECT : READER_BAD;

@@ -1,16 +1,16 @@
-/* reader.h - a record of any of the formats as one JSON object, which columns.h then maps. No I/O; one thread. */
+/* reader.h - a record of any of the formats as one object, which columns.h then maps. No I/O; one thread. */
 #ifndef TALLYMILL_READER_H
 #define TALLYMILL_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <jansson.h>
-
 #include "record.h"
 
 struct error;
+struct csv;
 struct reader;
+struct value;
 
 struct reader_kind {
     enum record_format format;
@@ -26,10 +26,12 @@ void reader_free(struct reader *reader);
 void reader_begin(struct reader *reader);
 /* The next record is not data yet. */
 bool reader_is_at_header(const struct reader *reader);
+/* Its header was read; else NULL. */
+const struct csv *reader_header(const struct reader *reader);
 
 enum reader_answer { READER_OBJECT, READER_NOTHING /* a blank line, a header */, READER_BAD, READER_FAILED };
 
-/* *object is the caller's. BAD: ERROR_REJECT, this record only. FAILED: nothing behind it can be read either. */
-enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, json_t **object, struct error *err);
+/* *object is valid until the next call. BAD: ERROR_REJECT, this record only. FAILED: nothing behind it can be read either. */
+enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err);
 
 #endif

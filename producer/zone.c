@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "error.h"
 #include "nearest.h"
+#include "utf8.h"
 
 #define ZONE_FOLDER "/usr/share/zoneinfo"
 
@@ -72,7 +73,7 @@ static void refuse(const char *name, struct error *err)
     if (count == 0)
         error_set(err, ERROR_USAGE, "no time zones are installed (" ZONE_FOLDER "): install the package tzdata, or say UTC");
     else
-        error_set(err, ERROR_USAGE, "'%.60s' is no time zone%s%s: say UTC or a name such as Europe/Berlin (" ZONE_FOLDER ")", name,
+        error_set(err, ERROR_USAGE, "'%.*s' is no time zone%s%s: say UTC or a name such as Europe/Berlin (" ZONE_FOLDER ")", UTF8_CUT(name, 60),
                   nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
     while (count > 0)
         free(names[--count]);

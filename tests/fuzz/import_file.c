@@ -14,8 +14,10 @@
 #include "event.h"
 #include "input.h"
 #include "memory_file.h"
-#include "msgpack_json.h"
+#include "msgpack_value.h"
 #include "reader.h"
+#include "value.h"
+#include "value_match.h"
 
 enum { RECORDS_MAX = 4096 };
 
@@ -48,21 +50,23 @@ static struct columns *as_sent(void)
     return columns;
 }
 
-static void read_back(const struct event_message *message, const json_t *rest)
+static void read_back(const struct event_message *message, const struct value *rest)
 {
+    static struct value_pool *pool;
     struct error err;
-    json_t *value = msgpack_json(message->value, message->value_length, &err);
+    if (pool == NULL)
+        pool = value_pool_new();
+    value_pool_reset(pool);
+    struct value *value = msgpack_value(pool, message->value, message->value_length, &err);
     if (value == NULL)
         fail("the message cannot be read back", err.text);
-    const json_t *data = json_object_get(value, "event_data");
-    if (rest != NULL &&
-        !(data == NULL ? json_object_size(rest) == 0 : json_equal((json_t *)(uintptr_t)data, (json_t *)(uintptr_t)rest)))
-        fail("the attributes are not those of the object", json_dumps(value, 0));
-    json_decref(value);
+    const struct value *data = value_find(value, "event_data", 10);
+    if (rest != NULL && !(data == NULL ? !value_has_rest(rest) : value_match(data, rest)))
+        fail("the attributes are not those of the object", "");
 }
 
 /* What columns_fill leaves of the object is the rest. */
-static void make_event(struct columns *columns, json_t *object, bool has_rest, struct tally_event *event)
+static void make_event(struct columns *columns, struct value *object, bool has_rest, struct tally_event *event)
 {
     struct error err = {0};
     struct event_message message;
@@ -78,18 +82,22 @@ static void make_event(struct columns *columns, json_t *object, bool has_rest, s
     }
 }
 
-static void make_both(json_t *object, struct tally_event *event)
+static void make_both(struct value *object, struct tally_event *event)
 {
     static struct columns *rest, *wire;
+    static struct value_pool *pool;
+    struct error err;
     if (rest == NULL) {
         rest = with_rest();
         wire = as_sent();
+        pool = value_pool_new();
     }
-    json_t *copy = json_deep_copy(object);
-    if (copy == NULL)
+    value_pool_reset(pool);
+    struct value *copy = value_copy(pool, object, &err);
+    if (copy == NULL && err.kind == ERROR_RETRY)
         fail("no memory", "");
-    make_event(wire, copy, false, event);
-    json_decref(copy);
+    if (copy != NULL)
+        make_event(wire, copy, false, event);
     make_event(rest, object, true, event);
 }
 
@@ -114,13 +122,12 @@ static void read_records(struct input *input, struct reader *reader, struct tall
         if (input_line(input) <= line)
             fail("line numbers", "do not go up");
         line = input_line(input);
-        json_t *object = NULL;
+        struct value *object = NULL;
         enum reader_answer read = answer == INPUT_BAD ? READER_BAD : reader_read(reader, record, length, &object, &err);
         if (read == READER_OBJECT)
             make_both(object, event);
         else if (read != READER_NOTHING && err.text[0] == '\0')
             fail("refused without a reason", "by the reader");
-        json_decref(object);
         if (read == READER_FAILED)
             return;
     }
@@ -146,7 +153,7 @@ static void read_from_memory(const struct input_kind *kind, const char *bytes, s
     for (size_t at = 0; is_whole && at < size;) {
         record_begin(&record);
         size_t length = record_scan(&record, bytes + at, size - at, &is_whole);
-        json_t *object = NULL;
+        struct value *object = NULL;
         struct error err = {0};
         size_t line = kind->format != RECORD_MSGPACK && length > 0 && bytes[at + length - 1] == '\n' ? length - 1 : length;
         enum reader_answer read = reader_read(reader, bytes + at, line, &object, &err);
@@ -154,7 +161,6 @@ static void read_from_memory(const struct input_kind *kind, const char *bytes, s
             make_both(object, event);
         else if (read != READER_NOTHING && err.text[0] == '\0')
             fail("refused without a reason", "by the reader");
-        json_decref(object);
         at += length;
         is_whole = is_whole && read != READER_FAILED;
     }

@@ -1,26 +1,35 @@
 /* producer_columns.c - columns.c: which field becomes which column. Each case is a mapping, a line, and the event or the reason. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "columns.h"
 #include "error.h"
 #include "event.h"
+#include "json.h"
+#include "value.h"
 
 static struct columns *columns;
 static struct tally_event *event;
+static struct json *json;
+static struct value_pool *pool;
 
 static void open_all(void)
 {
     columns = columns_new();
     event = tally_event_new();
+    json = json_new();
+    pool = value_pool_new();
 }
 
 static void close_all(void)
 {
     columns_free(columns);
     tally_event_free(event);
+    json_free(json);
+    value_pool_free(pool);
 }
 
 TestSuite(columns, .init = open_all, .fini = close_all);
@@ -45,11 +54,10 @@ static void rest(const char *text)
 
 static bool fill(const char *line, struct error *err)
 {
-    json_t *object = json_loads(line, 0, NULL);
-    cr_assert_not_null(object, "%s", line);
-    bool ok = columns_fill(columns, object, event, err);
-    json_decref(object);
-    return ok;
+    value_pool_reset(pool);
+    struct value *object = json_read(json, pool, line, strlen(line), err);
+    cr_assert_not_null(object, "%s: %s", line, err->text);
+    return columns_fill(columns, object, event, err);
 }
 
 static void must_fill(const char *line)
@@ -172,12 +180,20 @@ Test(columns, takes_integers_and_texts_of_digits_for_each_other_and_nothing_else
     cr_assert_eq(event->user_id, INT64_MAX);
     cr_assert_arr_eq(event->session_id, "12345", 5);
     must_reject("{\"event_name\": \"login\", \"session_id\": 1.5}", "session_id is no text");
-    must_reject("{\"event_name\": \"login\", \"user_id\": 1.0}", "user_id is no integer");
+    must_fill("{\"event_name\": \"login\", \"user_id\": 1001.0}");
+    cr_assert_eq(event->user_id, 1001);
+    must_fill("{\"event_name\": \"login\", \"user_id\": \"1001.00\"}");
+    cr_assert_eq(event->user_id, 1001);
+    must_reject("{\"event_name\": \"login\", \"user_id\": 1.5}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": 1e17}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": \"1.\"}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": \"1001.5\"}", "user_id is no integer");
+    must_reject("{\"event_name\": \"login\", \"user_id\": 18446744073709551615}", "user_id is above 2^63 - 1");
     must_reject("{\"event_name\": \"login\", \"user_id\": \"9223372036854775808\"}", "user_id is no integer");
     must_reject("{\"event_name\": \"login\", \"user_id\": \"-\"}", "user_id is no integer");
     must_reject("{\"event_name\": \"login\", \"is_internal\": 1}", "is_internal is neither");
     must_reject("{\"event_name\": \"login\", \"id\": \"5\"}", "id is no UUID");
-    must_reject("{\"event_name\": \"login\", \"event_data\": []}", "event_data is no object");
+    must_reject("{\"event_name\": \"login\", \"event_data\": [1]}", "event_data is no object");
     must_reject("{\"event_name\": {}}", "event_name is no text");
 }
 
@@ -279,4 +295,96 @@ Test(columns, the_fingerprint_tells_mappings_apart)
     cr_assert(columns_map(other, "event_name=a", &err));
     cr_assert_eq(columns_fingerprint(other), one);
     columns_free(other);
+}
+
+Test(columns, whole_numbers_are_exact_to_64_bits_and_beyond_that_refused_where_they_are_wanted)
+{
+    rest("event_data");
+    map("event_name=kind");
+    check_ok();
+    must_fill("{\"kind\": 18446744073709551615, \"a\": 18446744073709551615, \"b\": -9223372036854775808, \"c\": 9223372036854775808}");
+    cr_assert_arr_eq(event->event_name, "18446744073709551615", 20);
+    cr_assert(HAS_DATA("\xa1"
+                       "a\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1"
+                       "b\xd3\x80\0\0\0\0\0\0\0\xa1"
+                       "c\xcf\x80\0\0\0\0\0\0\0"));
+    static const struct {
+        const char *line, *reason;
+    } beyond[] = {
+        {"{\"kind\": \"x\", \"wei\": 18446744073709551616}", "wei is beyond 64 bits: quote it to keep it as text"},
+        {"{\"kind\": \"x\", \"wei\": {\"list\": [1, -9223372036854775809]}}", "list is beyond 64 bits: quote it to keep it as text"},
+        {"{\"kind\": \"x\", \"wei\": 1e400}", "wei is no number that a double can hold"},
+    };
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        struct error err;
+        struct event_message message;
+        struct tally_error reason;
+        cr_assert(fill(beyond[i].line, &err), "%s", err.text);
+        cr_assert(!event_encode(event, &message, &reason), "%s", beyond[i].line);
+        cr_assert_not_null(strstr(reason.text, beyond[i].reason), "%s", reason.text);
+    }
+    must_reject("{\"kind\": 18446744073709551616}", "event_name is beyond 64 bits");
+}
+
+Test(columns, what_goes_nowhere_may_be_beyond_64_bits)
+{
+    constant("event_name=login");
+    rest("none");
+    check_ok();
+    must_fill("{\"wei\": 1000000000000000000000}");
+}
+
+Test(columns, event_data_may_be_json_text_or_an_empty_array)
+{
+    check_ok();
+    must_fill("{\"event_name\": \"login\", \"event_data\": \"{\\\"action\\\": \\\"copy\\\"}\"}");
+    cr_assert(HAS_DATA("\xa6"
+                       "action\xa4"
+                       "copy"));
+    static const char *const empty[] = {"[]", "{}", "\"{}\"", "\"[]\"", "\"\"", "null", "\"null\""};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        char line[100];
+        snprintf(line, sizeof line, "{\"event_name\": \"login\", \"event_data\": %s}", empty[i]);
+        must_fill(line);
+        cr_assert(HAS_DATA(""));
+    }
+    must_reject("{\"event_name\": \"login\", \"event_data\": \"{x\"}", "event_data is no object: as text it is no JSON");
+    must_reject("{\"event_name\": \"login\", \"event_data\": \"[1]\"}", "event_data is no object");
+    must_reject("{\"event_name\": \"login\", \"event_data\": \"5\"}", "event_data is no object");
+}
+
+Test(columns, what_postgres_and_pandas_write_for_true_and_false)
+{
+    check_ok();
+    static const char *const truths[][2] = {{"t", "f"}, {"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}};
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
+        for (int is_false = 0; is_false < 2; is_false++) {
+            char line[100];
+            snprintf(line, sizeof line, "{\"event_name\": \"login\", \"is_internal\": \"%s\"}", truths[i][is_false]);
+            must_fill(line);
+            cr_assert_eq(event->is_internal, !is_false);
+        }
+    must_reject("{\"event_name\": \"login\", \"is_internal\": \"1\"}", "is_internal is neither");
+    must_reject("{\"event_name\": \"login\", \"is_internal\": \"T\"}", "is_internal is neither");
+}
+
+Test(columns, what_our_own_table_has_besides_is_dropped_unless_it_is_wanted)
+{
+    check_ok();
+    must_fill("{\"event_name\": \"login\", \"batch_id\": 5, \"ip_address\": \"::1\"}");
+    cr_assert_not_null(strstr(columns_take_notice(columns), "batch_id"));
+    cr_assert_not_null(strstr(columns_take_notice(columns), "ip_address"));
+    cr_assert_null(columns_take_notice(columns));
+    must_fill("{\"event_name\": \"login\", \"batch_id\": 5}");
+    cr_assert_null(columns_take_notice(columns), "told once");
+}
+
+Test(columns, an_address_that_is_mapped_is_kept)
+{
+    map("event_name=event_name");
+    map("event_data.ip=ip_address");
+    check_ok();
+    must_fill("{\"event_name\": \"login\", \"batch_id\": 5, \"ip_address\": \"::1\"}");
+    cr_assert(HAS_DATA("\xa2"
+                       "ip\xa3::1"));
 }

@@ -8,7 +8,9 @@
 #include "clock.h"
 #include "error.h"
 #include "instant.h"
+#include "json.h"
 #include "time_format.h"
+#include "value.h"
 
 static struct instant_rules rules;
 
@@ -19,13 +21,17 @@ static void forget_rules(void)
 
 TestSuite(instant, .fini = forget_rules);
 
-static const char *read_text(const char *json, enum time_unit unit, int64_t *wall_us)
+static const char *read_text(const char *text, enum time_unit unit, int64_t *wall_us)
 {
     rules.unit = unit;
-    json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
-    cr_assert_not_null(value, "%s", json);
+    struct error err;
+    struct json *json = json_new();
+    struct value_pool *pool = value_pool_new();
+    struct value *value = json_read(json, pool, text, strlen(text), &err);
+    cr_assert_not_null(value, "%s", text);
     const char *fault = instant_read(&rules, value, wall_us);
-    json_decref(value);
+    json_free(json);
+    value_pool_free(pool);
     return fault;
 }
 

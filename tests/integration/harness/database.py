@@ -36,3 +36,8 @@ class Database:
         """A script of statements without parameters, as psql -f would run it."""
         with self.session() as connection, connection.cursor() as cursor:
             cursor.execute(script)
+
+    def copy_out(self, statement, file):
+        """COPY ... TO STDOUT into a file."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.copy_expert(statement, file)

@@ -1,30 +1,32 @@
-/* msgpack_json.c - see msgpack_json.h.
+/* msgpack_value.c - see msgpack_value.h.
  *
  * Depth is bounded and every length is compared with the bytes that are left before anything is reserved. msgpack-c's unpacker was
  * rejected here: it makes a tree of its own first, and reserves 6.4 GB for five bytes that declare a large array.
  */
-#include "msgpack_json.h"
+#include "msgpack_value.h"
 
+#include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base64.h"
 #include "clock.h"
 #include "error.h"
-#include "utf8.h"
-
-enum { DEPTH_MAX = 32 };
+#include "text.h"
+#include "value.h"
 
 struct cursor {
     const uint8_t *at, *end;
     unsigned depth;
+    struct value_pool *pool;
     struct error *err;
 };
 
-static json_t *read_value(struct cursor *cursor);
+static struct value *read_value(struct cursor *cursor);
 
-static json_t *refuse(struct cursor *cursor, const char *reason)
+static struct value *refuse(struct cursor *cursor, const char *reason)
 {
     error_set(cursor->err, ERROR_REJECT, "%s", reason);
     return NULL;
@@ -51,30 +53,35 @@ static bool take_number(struct cursor *cursor, unsigned bytes, uint64_t *number)
     return at != NULL;
 }
 
-static json_t *read_text(struct cursor *cursor, uint64_t length)
+static struct value *read_text(struct cursor *cursor, uint64_t length)
 {
     const uint8_t *text = take(cursor, length);
     if (text == NULL)
         return NULL;
     if (memchr(text, 0, length) != NULL)
         return refuse(cursor, "a text holds a NUL, which Postgres does not take");
-    json_t *value = json_stringn((const char *)text, length);
-    return value != NULL ? value : refuse(cursor, "a text is not UTF-8");
+    if (text_fault((const char *)text, length) != NULL)
+        return refuse(cursor, "a text is not UTF-8");
+    return value_text(cursor->pool, (const char *)text, length, cursor->err);
 }
 
-static json_t *read_bytes(struct cursor *cursor, uint64_t length)
+static struct value *read_bytes(struct cursor *cursor, uint64_t length)
 {
     const uint8_t *bytes = take(cursor, length);
     if (bytes == NULL)
         return NULL;
-    char *text = malloc(BASE64_LENGTH(length) + 1);
-    json_t *value = text == NULL ? NULL : json_stringn(text, base64_encode(text, bytes, length));
-    free(text);
-    return value != NULL ? value : refuse(cursor, "no memory");
+    char *text = value_room(cursor->pool, BASE64_LENGTH(length), cursor->err);
+    struct value *value = text == NULL ? NULL : value_new(cursor->pool, VALUE_TEXT, cursor->err);
+    if (value == NULL)
+        return NULL;
+    value->length = base64_encode(text, bytes, length);
+    text[value->length] = '\0';
+    value->text = text;
+    return value;
 }
 
 /* Type -1: seconds in 4 bytes; nanoseconds and seconds in 8; in 12. */
-static json_t *read_extension(struct cursor *cursor, uint64_t length)
+static struct value *read_extension(struct cursor *cursor, uint64_t length)
 {
     const uint8_t *type = take(cursor, 1);
     if (type == NULL)
@@ -93,16 +100,20 @@ static json_t *read_extension(struct cursor *cursor, uint64_t length)
         __builtin_add_overflow(wall_us, (int64_t)(nanoseconds / 1000), &wall_us))
         return refuse(cursor, "a timestamp is out of range");
     char text[CLOCK_TIME_BYTES];
-    return json_stringn(text, clock_format_time(text, wall_us));
+    return value_text(cursor->pool, text, clock_format_time(text, wall_us), cursor->err);
 }
 
-static json_t *real(struct cursor *cursor, double number)
+static struct value *real(struct cursor *cursor, double number)
 {
-    json_t *value = json_real(number); /* NULL for NaN and infinities */
-    return value != NULL ? value : refuse(cursor, "a number is not finite");
+    if (!isfinite(number))
+        return refuse(cursor, "a number is not finite");
+    struct value *value = value_new(cursor->pool, VALUE_REAL, cursor->err);
+    if (value != NULL)
+        value->real = number;
+    return value;
 }
 
-static json_t *read_float32(struct cursor *cursor)
+static struct value *read_float32(struct cursor *cursor)
 {
     uint64_t number;
     if (!take_number(cursor, 4, &number))
@@ -119,7 +130,7 @@ static json_t *read_float32(struct cursor *cursor)
     return real(cursor, (double)single);
 }
 
-static json_t *read_float64(struct cursor *cursor)
+static struct value *read_float64(struct cursor *cursor)
 {
     uint64_t bits;
     if (!take_number(cursor, 8, &bits))
@@ -129,45 +140,60 @@ static json_t *read_float64(struct cursor *cursor)
     return real(cursor, number);
 }
 
-static json_t *read_unsigned(struct cursor *cursor, unsigned bytes)
+static struct value *integer(struct cursor *cursor, int64_t number)
+{
+    struct value *value = value_new(cursor->pool, VALUE_INTEGER, cursor->err);
+    if (value != NULL)
+        value->integer = number;
+    return value;
+}
+
+static struct value *read_unsigned(struct cursor *cursor, unsigned bytes)
 {
     uint64_t number;
     if (!take_number(cursor, bytes, &number))
         return NULL;
-    if (number > INT64_MAX)
-        return refuse(cursor, "an integer is above 2^63 - 1");
-    return json_integer((json_int_t)number);
+    if (number <= INT64_MAX)
+        return integer(cursor, (int64_t)number);
+    struct value *value = value_new(cursor->pool, VALUE_UNSIGNED, cursor->err);
+    if (value != NULL)
+        value->whole = number;
+    return value;
 }
 
-static json_t *read_signed(struct cursor *cursor, unsigned bytes)
+static struct value *read_signed(struct cursor *cursor, unsigned bytes)
 {
     uint64_t number;
     if (!take_number(cursor, bytes, &number))
         return NULL;
     unsigned shift = 64 - 8 * bytes;
-    return json_integer((json_int_t)(number << shift) >> shift);
+    return integer(cursor, (int64_t)(number << shift) >> shift);
 }
 
-static json_t *read_array(struct cursor *cursor, uint64_t count)
+/* False: more levels than may be. */
+static bool enter(struct cursor *cursor)
 {
-    if (cursor->depth == DEPTH_MAX)
-        return refuse(cursor, "the object has more than 32 levels");
+    if (cursor->depth == VALUE_DEPTH_MAX)
+        return refuse(cursor, "the object has more than 32 levels") != NULL;
     cursor->depth++;
-    json_t *array = json_array();
-    bool ok = array != NULL;
-    for (uint64_t i = 0; ok && i < count; i++) { /* ends with the bytes: each value takes one at least */
-        json_t *value = read_value(cursor);
-        ok = value != NULL && json_array_append_new(array, value) == 0;
+    return true;
+}
+
+static struct value *read_array(struct cursor *cursor, uint64_t count)
+{
+    struct value *array = enter(cursor) ? value_new(cursor->pool, VALUE_ARRAY, cursor->err) : NULL;
+    for (uint64_t i = 0; array != NULL && i < count; i++) { /* ends with the bytes: each value takes one at least */
+        struct value *value = read_value(cursor);
+        if (value == NULL)
+            return NULL;
+        value_add(array, NULL, 0, value);
     }
     cursor->depth--;
-    if (ok)
-        return array;
-    json_decref(array);
-    return NULL;
+    return array;
 }
 
-/* A key as text, owned; NULL: refused. */
-static json_t *read_key(struct cursor *cursor)
+/* A key as text; NULL: refused. */
+static struct value *read_key(struct cursor *cursor)
 {
     uint8_t type = cursor->at < cursor->end ? *cursor->at : 0;
     if ((type < 0xa0 || type > 0xbf) && (type < 0xd9 || type > 0xdb))
@@ -175,46 +201,35 @@ static json_t *read_key(struct cursor *cursor)
     return read_value(cursor);
 }
 
-static json_t *read_map(struct cursor *cursor, uint64_t count)
+static struct value *read_map(struct cursor *cursor, uint64_t count)
 {
-    if (cursor->depth == DEPTH_MAX)
-        return refuse(cursor, "the object has more than 32 levels");
-    cursor->depth++;
-    json_t *map = json_object();
-    bool ok = map != NULL;
-    for (uint64_t i = 0; ok && i < count; i++) {
-        json_t *key = read_key(cursor);
-        json_t *value = key == NULL ? NULL : read_value(cursor);
-        ok = value != NULL;
-        if (ok && json_object_get(map, json_string_value(key)) != NULL)
-            ok = error_set(cursor->err, ERROR_REJECT, "the key '%.*s' stands twice in one map", UTF8_CUT(json_string_value(key), 60));
-        if (ok)
-            ok = json_object_set(map, json_string_value(key), value) == 0;
-        json_decref(key);
-        json_decref(value);
+    struct value *map = enter(cursor) ? value_new(cursor->pool, VALUE_OBJECT, cursor->err) : NULL;
+    for (uint64_t i = 0; map != NULL && i < count; i++) {
+        struct value *key = read_key(cursor);
+        struct value *value = key == NULL ? NULL : read_value(cursor);
+        if (value == NULL)
+            return NULL;
+        value_add(map, key->text, key->length, value);
     }
     cursor->depth--;
-    if (ok)
-        return map;
-    json_decref(map);
-    return NULL;
+    return map != NULL && value_keys_are_unique(cursor->pool, map, cursor->err) ? map : NULL;
 }
 
 /* A count of 1, 2 or 4 bytes, then what it counts. */
-static json_t *read_counted(struct cursor *cursor, unsigned bytes, json_t *read(struct cursor *, uint64_t))
+static struct value *read_counted(struct cursor *cursor, unsigned bytes, struct value *read(struct cursor *, uint64_t))
 {
     uint64_t count;
     return take_number(cursor, bytes, &count) ? read(cursor, count) : NULL;
 }
 
-static json_t *read_value(struct cursor *cursor)
+static struct value *read_value(struct cursor *cursor)
 {
     const uint8_t *at = take(cursor, 1);
     if (at == NULL)
         return NULL;
     uint8_t type = *at;
     if (type <= 0x7f || type >= 0xe0)
-        return json_integer((int8_t)type);
+        return integer(cursor, (int8_t)type);
     if (type <= 0x8f)
         return read_map(cursor, type & 15U);
     if (type <= 0x9f)
@@ -222,9 +237,9 @@ static json_t *read_value(struct cursor *cursor)
     if (type <= 0xbf)
         return read_text(cursor, type & 31U);
     switch (type) {
-    case 0xc0: return json_null();
-    case 0xc2: return json_false();
-    case 0xc3: return json_true();
+    case 0xc0: return value_new(cursor->pool, VALUE_NULL, cursor->err);
+    case 0xc2: return value_new(cursor->pool, VALUE_FALSE, cursor->err);
+    case 0xc3: return value_new(cursor->pool, VALUE_TRUE, cursor->err);
     case 0xc4:
     case 0xc5:
     case 0xc6: return read_counted(cursor, 1U << (type - 0xc4), read_bytes);
@@ -257,13 +272,9 @@ static json_t *read_value(struct cursor *cursor)
     }
 }
 
-json_t *msgpack_json(const void *bytes, size_t length, struct error *err)
+struct value *msgpack_value(struct value_pool *pool, const void *bytes, size_t length, struct error *err)
 {
-    struct cursor cursor = {.at = bytes, .end = (const uint8_t *)bytes + length, .err = err};
-    error_set(err, ERROR_REJECT, "no memory");
-    json_t *value = read_value(&cursor);
-    if (value == NULL || cursor.at == cursor.end)
-        return value;
-    json_decref(value);
-    return refuse(&cursor, "bytes stand behind the msgpack object");
+    struct cursor cursor = {.at = bytes, .end = (const uint8_t *)bytes + length, .pool = pool, .err = err};
+    struct value *value = read_value(&cursor);
+    return value == NULL || cursor.at == cursor.end ? value : refuse(&cursor, "bytes stand behind the msgpack object");
 }
