@@ -21,7 +21,9 @@
 #include <librdkafka/rdkafka.h>
 #include <tallymill/producer.h>
 
-enum { SAMPLES = 4096, SAMPLE_BYTES = 1024, THREADS_MAX = 64, DEADLINE_MS = 600000 };
+#include "bench_event.h"
+
+enum { THREADS_MAX = 64, DEADLINE_MS = 600000 };
 
 /* -- Allocations of this thread -------------------------------------------------------------------------------------------------
  */
@@ -54,9 +56,6 @@ void *realloc(void *old, size_t size)
 }
 #endif
 
-/* -- The event ------------------------------------------------------------------------------------------------------------------
- */
-
 static int64_t now_ns(void)
 {
     struct timespec now;
@@ -64,80 +63,10 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* A finished generation, like the reference event of the other benches: sixteen attributes on three levels. */
-static void build(struct tally_event *event, unsigned number)
-{
-    char session[40];
-    memcpy(session, "b7e23ec2-9af4-4d8a-8a1c-000000000000", 37);
-    for (unsigned i = 0, rest = number / 20; i < 8; i++, rest /= 10)
-        session[35 - i] = (char)('0' + rest % 10);
-    tally_event_begin(event, "doc_generation");
-    tally_event_session(event, session);
-    tally_event_user(event, 100000 + number % 5000);
-    tally_event_text(event, "doc_type", number % 3 == 0 ? "README" : "API reference");
-    tally_event_text(event, "language", number % 2 == 0 ? "python" : "typescript");
-    tally_event_bool(event, "success", number % 17 != 0);
-    tally_event_int(event, "duration", 900 + number % 3000);
-    tally_event_map(event, "llm");
-    tally_event_text(event, "model", "large-2026-01");
-    tally_event_map(event, "latency");
-    tally_event_number(event, "ttft", 300 + number % 700 * 0.37);
-    tally_event_number(event, "tpot", 12 + number % 40 * 0.61);
-    tally_event_number(event, "total", 2000 + number % 4000 * 0.77);
-    tally_event_end(event);
-    tally_event_map(event, "throughput");
-    tally_event_number(event, "tokens_per_second", 20 + number % 50 * 0.9);
-    tally_event_end(event);
-    tally_event_map(event, "cache");
-    tally_event_int(event, "read_tokens", number % 4096);
-    tally_event_int(event, "input_tokens", 1000 + number % 1000);
-    tally_event_end(event);
-    tally_event_end(event);
-}
-
-struct sample {
-    uint8_t value[SAMPLE_BYTES];
-    char key[64];
-    size_t value_length, key_length;
-};
-static struct sample samples[SAMPLES];
-
-/* The hook of a producer without brokers: what it gives up comes back with its bytes. */
-static void keep_sample(void *context, const struct tally_delivery *delivery)
-{
-    unsigned *count = context;
-    if (*count == SAMPLES || delivery->value_length > SAMPLE_BYTES || delivery->key_length > sizeof samples->key)
-        return;
-    struct sample *sample = &samples[(*count)++];
-    memcpy(sample->value, delivery->value, sample->value_length = delivery->value_length);
-    memcpy(sample->key, delivery->key, sample->key_length = delivery->key_length);
-}
-
 static void fail(const char *what, const char *why)
 {
     fprintf(stderr, "publish-driver: %s: %s\n", what, why);
     exit(1);
-}
-
-static void make_samples(void)
-{
-    unsigned count = 0;
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"}, {NULL, NULL}};
-    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = keep_sample, .context = &count};
-    struct tally_error err;
-    struct tally_producer *producer = tally_open(settings, &hooks, &err);
-    struct tally_event *event = tally_event_new();
-    if (producer == NULL)
-        fail("samples", err.text);
-    for (unsigned i = 0; i < SAMPLES; i++) {
-        build(event, i);
-        if (tally_publish(producer, event, &err) != TALLY_OK)
-            fail("samples", err.text);
-    }
-    tally_close(producer, 0, NULL);
-    tally_event_free(event);
-    if (count != SAMPLES)
-        fail("samples", "not all came back");
 }
 
 /* -- Two ways to send -----------------------------------------------------------------------------------------------------------
@@ -221,7 +150,7 @@ static bool send_one(struct tally_event *event, unsigned number)
             fail("publish", err.text);
         return code == TALLY_OK;
     }
-    const struct sample *sample = &samples[number % SAMPLES];
+    const struct bench_sample *sample = &bench_samples[number % BENCH_SAMPLES];
     if (rd_kafka_produce(bare_topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)sample->value,
                          sample->value_length, sample->key, sample->key_length, NULL) == 0)
         return true;
@@ -282,7 +211,7 @@ static void *publish_share(void *context)
     unsigned long before = 0;
     for (unsigned i = 0; i < share->events; i++) {
         if (is_ours)
-            build(event, share->first + i);
+            bench_event_build(event, share->first + i);
         while (!send_one(event, share->first + i))
             if (!is_ours)
                 nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -349,7 +278,7 @@ static void measure_latency(unsigned events, unsigned per_second)
     for (unsigned i = 0; i < events; i++) {
         int64_t due_ns = begin_ns + (int64_t)i * 1000000000 / per_second, now = now_ns();
         if (is_ours)
-            build(event, i);
+            bench_event_build(event, i);
         while ((now = now_ns()) < due_ns) { /* spinning: a sleep's own lateness is not what is measured */
         }
         if (!send_one(event, i))
@@ -372,8 +301,8 @@ static void measure_latency(unsigned events, unsigned per_second)
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[2], "size") == 0) {
-        make_samples();
-        printf("{\"value\": %zu, \"key\": %zu}\n", samples[0].value_length, samples[0].key_length);
+        bench_samples_make();
+        printf("{\"value\": %zu, \"key\": %zu}\n", bench_samples[0].value_length, bench_samples[0].key_length);
         return 0;
     }
     if (argc != 8)
@@ -385,7 +314,7 @@ int main(int argc, char **argv)
     if (is_ours) {
         open_ours(argv[3], argv[4], argv[7]);
     } else {
-        make_samples();
+        bench_samples_make();
         open_bare(argv[3], argv[4], argv[7]);
     }
     if (strcmp(argv[2], "rate") == 0)
