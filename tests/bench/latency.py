@@ -92,9 +92,6 @@ def ours(servers, options):
     servers.sql("TRUNCATE analytics_events")
     events = options.rate * options.seconds
     with worker_of(servers, options) as worker:
-        before = cpu_seconds(worker.pid), cpu_seconds(servers.broker)
-        time.sleep(IDLE_S)
-        idle = {name: round((cpu_seconds(pid) - was) / IDLE_S * 100, 2) for name, pid, was in (("worker", worker.pid, before[0]), ("broker", servers.broker, before[1]))}
         stop, answers = multiprocessing.Event(), multiprocessing.Queue()
         watcher = multiprocessing.Process(target=watch, args=(servers.dsn, stop, answers))
         watcher.start()
@@ -105,6 +102,10 @@ def ours(servers, options):
         stop.set()
         seen, look = answers.get(timeout=60)
         watcher.join(60)
+        processes = (("worker", worker.pid), ("broker", servers.broker), ("postgres", servers.postmaster))
+        before = [family_cpu_seconds(pid) for _, pid in processes]
+        time.sleep(IDLE_S)
+        idle = {name: round((family_cpu_seconds(pid) - was) / IDLE_S * 100, 2) for (name, pid), was in zip(processes, before)}
     rows = servers.sql("SELECT batch_id, (extract(epoch FROM created_at) * 1000000)::bigint FROM analytics_events", fetch=True)
     first = min(created for _, created in rows) + WARM_UP_S * 1_000_000
     latencies = quantiles(((seen[batch] * 1e6 - created) / 1000, 1) for batch, created in rows if created >= first)
