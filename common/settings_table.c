@@ -20,7 +20,7 @@ const struct setting settings_table[] = {
     {"consumer.group", SETTING_TEXT, "tallymill", 1, 0, NULL, FOR_CONSUMER | FOR_OPERATOR, "the consumer group that all workers of a topic share"},
     {"consumer.instance", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER, "static member name, unique in the group; empty: a dynamic member"},
     {"batch.max_rows", SETTING_COUNT, "10000", 1, 100000, NULL, FOR_CONSUMER, "the most events in one transaction; fewer where they fill its share of memory.max"},
-    {"batch.min_age", SETTING_DURATION, "5 ms", 0, 60 * CLOCK_SECOND_US, NULL, FOR_CONSUMER, "a batch that is not full waits this long after the last commit"},
+    {"batch.min_age", SETTING_DURATION, "2 ms", 0, 60 * CLOCK_SECOND_US, NULL, FOR_CONSUMER, "a batch that is not full waits this long after the last commit"},
     {"memory.max", SETTING_BYTES, "64 MiB", 32 * MIB, 64 * GIB, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "what a process may hold in memory; prefetch, batches and sets derive from it"},
     {"window.oldest", SETTING_AGE, "13 months", 0, 0, NULL, FOR_CONSUMER, "events before this are dead letters: an age or a date"},
     {"window.ahead", SETTING_DURATION, "1 day", 0, 3650 * CLOCK_DAY_US, NULL, FOR_CONSUMER, "events dated later than this from now are dead letters"},

@@ -50,7 +50,7 @@ Test(settings, have_the_defaults_of_the_table)
     cr_expect_str_eq(settings_text(settings, "postgres.dsn"), "");
     cr_expect_str_eq(settings_text(settings, "catalogue.unknown"), "accept");
     cr_expect_eq(settings_int(settings, "batch.max_rows"), 10000);
-    cr_expect_eq(settings_int(settings, "batch.min_age"), 5000);
+    cr_expect_eq(settings_int(settings, "batch.min_age"), 2000);
     cr_expect_eq(settings_int(settings, "memory.max"), 64 << 20);
     cr_expect_eq(settings_int(settings, "window.ahead"), CLOCK_DAY_US);
     cr_expect_str_eq(settings_origin(settings, "topics.events"), "default");
