@@ -72,9 +72,11 @@ static struct month *get(struct months *months, int32_t first_day, struct error 
 
 bool months_make_ahead(struct months *months, struct session *session, int ahead, int64_t now_us, struct error *err)
 {
-    if (months->made_at_us != 0 && now_us - months->made_at_us < HOUR_US)
+    const bool is_recent = months->made_at_us != 0 && now_us - months->made_at_us < HOUR_US;
+    if (is_recent && ahead <= months->made_ahead) /* more may be asked for meanwhile: SIGHUP */
         return true;
     months->made_at_us = now_us;
+    months->made_ahead = ahead;
     for (int i = 0; i <= ahead; i++) {
         int32_t month = clock_month_add(clock_month_of(clock_day_of(clock_wall_us())), i);
         char date[CLOCK_DAY_BYTES];

@@ -34,6 +34,7 @@ struct months {
     struct month *months;
     size_t count, capacity;
     int64_t made_at_us; /* when the months ahead were last looked at; 0: never */
+    int made_ahead;     /* how many months ahead that was */
 };
 
 void months_free(struct months *months);

@@ -23,6 +23,7 @@ from servers import ROOT, stack
 
 EXAMPLE = pathlib.Path("/usr/share/doc/librdkafka-dev/examples/rdkafka_performance.c")
 DRIVER = ROOT / "build/bin/publish-driver"
+DRIVERS = (DRIVER.name,)    # what run builds beside the programs
 
 
 def arguments(words):

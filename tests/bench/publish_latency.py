@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import topic
-from publish import DRIVER
+from publish import DRIVER, DRIVERS  # DRIVERS: run builds them
 from servers import stack
 
 BURN = "while True: pass"

@@ -41,3 +41,13 @@ def test_an_aggregator_takes_its_pace_and_names_what_waits_for_a_restart(site):
     assert "key=aggregator.interval" in log and "key=log.level" in log and "at the next start only\" key=memory.max" in log
     reload(site, aggregator, "[aggregator]\ninterval = 50 ms\n", "those before stay in force")  # set twice
     assert aggregator.stop() == 0
+
+
+def test_an_aggregator_makes_the_months_ahead_that_are_asked_for_meanwhile(site):
+    aggregator = site.aggregator()
+    months = "SELECT count(*) FROM tallymill.months WHERE month > now()"
+    wait_until(lambda: "connected to Postgres" in aggregator.log() and site.database.value(months) == 3, 30, "the aggregator to be there")
+    log = reload(site, aggregator, "[aggregator]\nmonths_ahead = 9\n", "settings read again")
+    assert "key=aggregator.months_ahead" in log
+    wait_until(lambda: site.database.value(months) == 9, 30, "the months to be made")
+    assert aggregator.stop() == 0

@@ -1,11 +1,12 @@
 """The units in deploy/systemd are accepted by systemd, and the sample settings by every program."""
 
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-from integration.harness.program import ROOT, binary, run
+from integration.harness.program import BUILDS, ROOT, binary, environment, run
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 
@@ -20,6 +21,29 @@ def test_systemd_accepts_the_unit(unit, tmp_path):
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.name)],
                           capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def install(prefix, stage=""):
+    """The programs and units installed below a prefix, in a stage as packages are made."""
+    done = run(["cmake", "--install", str(BUILDS["release"]), "--prefix", prefix], 120, env=environment(DESTDIR=stage))
+    assert done.code == 0, done
+    return {path.name: path for path in pathlib.Path(f"{stage}{prefix}/lib/systemd/system").iterdir()}
+
+
+def test_an_installed_unit_starts_the_programs_of_its_prefix(tmp_path):
+    for folder in ("plain", "with space"):
+        prefix = str(tmp_path / folder)
+        units = install(prefix)
+        assert sorted(units) == [unit.name for unit in UNITS]
+        for unit in UNITS:
+            text = units[unit.name].read_text()
+            assert "/usr/local/bin" not in text and f"{prefix}/bin/tallymill-" in text, text
+            assert text.count("\n") == unit.read_text().count("\n") and text.count(";") == unit.read_text().count(";")
+            if shutil.which("systemd-analyze"):
+                done = run(["systemd-analyze", "verify", "--man=no", str(units[unit.name])])
+                assert (done.code, done.err) == (0, ""), done
+    staged = install("/usr", str(tmp_path / "stage"))
+    assert "ExecStart=/usr/bin/tallymill-aggregator " in staged["tallymill-aggregator.service"].read_text()
 
 
 def test_units_do_not_restart_what_needs_a_person():

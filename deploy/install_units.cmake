@@ -1,0 +1,21 @@
+# Installs the systemd units of units_from, with the directory that the programs are installed to (units_bindir, below the prefix).
+if(IS_ABSOLUTE "${units_bindir}")
+  set(bindir "${units_bindir}")
+else()
+  get_filename_component(bindir "${CMAKE_INSTALL_PREFIX}/${units_bindir}" ABSOLUTE)
+endif()
+string(REPLACE "%" "%%" bindir "${bindir}") # a specifier, to systemd
+file(GLOB units RELATIVE "${units_from}" "${units_from}/*.service" "${units_from}/*.timer")
+foreach(unit ${units})
+  set(installed "${CMAKE_INSTALL_PREFIX}/lib/systemd/system/${unit}")
+  message(STATUS "Installing: $ENV{DESTDIR}${installed}")
+  configure_file("${units_from}/${unit}" "$ENV{DESTDIR}${installed}" COPYONLY) # makes the folder, keeps the mode
+  file(READ "${units_from}/${unit}" text)
+  if(bindir MATCHES "[ \t]")
+    string(REGEX REPLACE "=/usr/local/bin/([^ \n]+)" "=\"${bindir}/\\1\"" text "${text}")
+  else()
+    string(REPLACE "/usr/local/bin/" "${bindir}/" text "${text}")
+  endif()
+  file(WRITE "$ENV{DESTDIR}${installed}" "${text}")
+  list(APPEND CMAKE_INSTALL_MANIFEST_FILES "${installed}")
+endforeach()
