@@ -4,6 +4,7 @@
 
 #include "aggregator.h"
 #include "cli.h"
+#include "descriptors.h"
 #include "error.h"
 #include "log.h"
 #include "service.h"
@@ -21,6 +22,7 @@ static const struct cli cli = {
 
 int main(int argc, char **argv)
 {
+    descriptors_fill();
     bool once = false;
     const struct cli_option options[] = {
         {.name = "once", .help = "take in what is committed, close what is due, and stop", .flag = &once},

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "descriptors.h"
 #include "error.h"
 #include "heap.h"
 #include "log.h"
@@ -40,6 +41,7 @@ static void start_guard(struct guard *guard)
 
 int main(int argc, char **argv)
 {
+    descriptors_fill();
     heap_settle();
     bool until_end = false, leave = false;
     const struct cli_option options[] = {

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "command.h"
+#include "descriptors.h"
 #include "error.h"
 #include "settings.h"
 
@@ -46,6 +47,7 @@ static int run_without_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    descriptors_fill();
     int place = command_place(argc, argv);
     if (place == 0) {
         return run_without_command(argc, argv);

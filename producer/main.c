@@ -6,6 +6,7 @@
 
 #include "ack_log.h"
 #include "columns.h"
+#include "descriptors.h"
 #include "dry_run.h"
 #include "error.h"
 #include "import.h"
@@ -178,6 +179,7 @@ int main(int argc, char **argv)
 {
     struct produce produce;
     int exit_code;
+    descriptors_fill();
     if (produce_read(&produce, argc, argv, &exit_code))
         exit_code = serve(&produce);
     produce_reset(&produce);
