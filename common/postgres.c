@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "utf8.h"
 
 enum { SHOWN_SQL_BYTES = 60 };
@@ -24,6 +25,22 @@ __attribute__((constructor)) static void fix_session_environment(void)
 {
     setenv("PGTZ", "UTC", 1);
     setenv("PGDATESTYLE", "ISO, YMD", 1);
+}
+
+static const char *field_of(const PGresult *result, int field)
+{
+    const char *value = PQresultErrorField(result, field);
+    return value ? value : "";
+}
+
+/* What a server says beside its answers (NOTICE, WARNING). libpq would print it on stderr as it stands, and it may quote an event: which could so write lines of our log. */
+static void log_notice(void *context, const PGresult *result)
+{
+    char text[LOG_TEXT_BYTES], severity[LOG_TEXT_BYTES], sqlstate[LOG_TEXT_BYTES];
+    (void)context;
+    log_debug("Postgres says", "severity=\"%s\" sqlstate=\"%s\" text=\"%s\"",
+              log_text(severity, field_of(result, PG_DIAG_SEVERITY_NONLOCALIZED)), log_text(sqlstate, field_of(result, PG_DIAG_SQLSTATE)),
+              log_text(text, field_of(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
 PGconn *postgres_start(const char *dsn, const char *application_name, struct error *err)
@@ -43,6 +60,7 @@ PGconn *postgres_start(const char *dsn, const char *application_name, struct err
     /* A refused connection has no PGresult to ask for the SQLSTATE; in verbose texts it is spelled out (see connection_sqlstate).
      */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+    PQsetNoticeReceiver(conn, log_notice, NULL);
     if (PQstatus(conn) != CONNECTION_BAD)
         return conn;
     const char *host = PQhost(conn);

@@ -1,7 +1,7 @@
 /* postgres.h - connections to Postgres with deadlines, and what its errors ask for.
  *
  * Plain libpq underneath: callers use PGconn and PGresult. Every wait has a deadline, because a server that vanished without a FIN
- * would otherwise hold us for two hours. A connection belongs to one thread.
+ * would otherwise hold us for two hours. What the server says beside its answers goes to the log, at level debug. A connection belongs to one thread.
  */
 #ifndef TALLYMILL_POSTGRES_H
 #define TALLYMILL_POSTGRES_H

@@ -214,6 +214,31 @@ def test_a_refusal_that_no_search_repeats_is_waited_out_loudly_and_not_at_full_s
     assert_refused(site, 500, 0)
 
 
+def test_what_the_server_says_in_passing_goes_through_the_log(make_site):
+    """An event that reaches a trigger's NOTICE writes no line of its own; at level debug the words are there, on one line."""
+    site = make_site(partitions=1)
+    site.database.run("""
+        CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'seen %', coalesce(to_jsonb(NEW)->>'session_id', to_jsonb(NEW)->>'event_name'); RETURN NEW; END $$;
+        CREATE TRIGGER say BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION say();
+        CREATE TRIGGER say BEFORE INSERT OR UPDATE ON analytics_daily_stats FOR EACH ROW EXECUTE FUNCTION say();
+        CREATE TRIGGER say BEFORE INSERT ON tallymill.gaps FOR EACH ROW EXECUTE FUNCTION say();""")
+    forged = 'x"\nts=2026-01-01T00:00:00.000Z level=error msg="forged" a="'
+    site.send([event(session_id=forged), *events(50)])
+    worker = site.drain()
+    assert "forged" not in worker.log() and "WARNING" not in worker.log(), worker.log()
+    aggregator = site.aggregator("--once")
+    assert aggregator.wait(60) == 0 and "WARNING" not in aggregator.log(), aggregator.log()
+    site.send([event(session_id=forged)])
+    talking = site.worker("--until-end", "--set", "log.level=debug", name="debug")
+    assert talking.wait(60) == 0
+    (line,) = [line for line in talking.log().splitlines() if "forged" in line]
+    assert line.startswith("ts=20") and "level=debug" in line and 'msg="Postgres says"' in line and "sqlstate=\"01000\"" in line
+    site.send([event() for _ in range(5)])
+    end = site.end_offsets()[0]
+    reset = site.must("tallymill", "reset", "--at", f"0:{end}", "--yes")
+    assert "WARNING" not in reset.err + reset.out
+
+
 # ---- dead letters ----
 
 def test_a_detail_is_cut_at_a_character(make_site):
