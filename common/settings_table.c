@@ -24,7 +24,7 @@ const struct setting settings_table[] = {
     {"memory.max", SETTING_BYTES, "64 MiB", 32 * MIB, 64 * GIB, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "what a process may hold in memory; prefetch, batches and sets derive from it"},
     {"window.oldest", SETTING_AGE, "13 months", 0, 0, NULL, FOR_CONSUMER, "events before this are dead letters: an age or a date"},
     {"window.ahead", SETTING_DURATION, "1 day", 0, 3650 * CLOCK_DAY_US, NULL, FOR_CONSUMER, "events dated later than this from now are dead letters"},
-    {"window.policy", SETTING_CHOICE, "reject", 0, 0, "reject|clamp", FOR_CONSUMER, "events outside the window: dead letters, or stored at Kafka's time with the original kept"},
+    {"window.policy", SETTING_CHOICE, "reject", 0, 0, "reject|clamp", FOR_CONSUMER, "events outside the window: dead letters, or stored at Kafka's time with the original kept, each id once in the window"},
     {"wire.unknown_key", SETTING_CHOICE, "keep", 0, 0, "keep|reject", FOR_CONSUMER, "unknown top-level keys: kept under event_data._extra, or dead letters"},
     {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
     {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER | FOR_PRODUCE, "events that the catalogue does not know: stored and counted, or dead letters"},

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "batch_seen.h"
+#include "clamped.h"
 #include "error.h"
 #include "transcode.h"
 #include "tuple_delta.h"
@@ -80,7 +81,7 @@ void batch_reset(struct batch *batch)
             rd_kafka_message_destroy(batch->dead[i].message);
     if (batch->row_count > 0)
         memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
-    batch->row_count = batch->dead_count = batch->range_count = 0;
+    batch->row_count = batch->dead_count = batch->range_count = batch->clamped_count = 0;
     batch->used = COPY_HEADER_BYTES;
     delta_reset(&batch->delta);
     batch->kept_used = batch->message_bytes = batch->held_bytes = 0;
@@ -260,13 +261,14 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
         return false;
     }
     batch->rows[batch->row_count] =
-        (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length, kept, range_number, event->day};
+        (struct batch_row){(uint32_t)batch->used, (uint32_t)event->length, kept, range_number, event->is_clamped, event->day};
     tuple_delta_add(&batch->delta, tuple, event->day);
     *slot = batch_seen_value(hash, batch->row_count++);
     range->anchor_value = batch->kept + batch->kept_used - message->len;
     range->anchor_length = message->len;
     batch->used += event->length;
     range->stored++;
+    batch->clamped_count += event->is_clamped;
     batch->unknown_events += event->is_unknown_event;
     batch->unknown_keys += event->has_unknown_key;
     batch->broken_attributes += event->breaks_attributes;
@@ -303,6 +305,8 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
     } else {
         if (!add_row(batch, range_number, message, original.message_ms, &event, err))
             return false;
+        if (event.is_clamped)
+            transcoder_window(transcoder, &batch->oldest_us, &batch->newest_us);
         rd_kafka_message_destroy(message);
     }
     batch->message_bytes += size;
@@ -328,6 +332,7 @@ void batch_compact(struct batch *batch)
 {
     size_t used = COPY_HEADER_BYTES;
     int kept = 0;
+    batch->clamped_count = 0;
     delta_reset(&batch->delta);
     for (int i = 0; i < batch->row_count; i++) {
         struct batch_row row = batch->rows[i];
@@ -337,6 +342,7 @@ void batch_compact(struct batch *batch)
         row.start = (uint32_t)used;
         tuple_delta_add(&batch->delta, batch->bytes + used, row.day);
         used += row.length;
+        batch->clamped_count += row.is_clamped;
         batch->rows[kept++] = row;
     }
     batch->row_count = kept;
@@ -392,6 +398,14 @@ bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char
     return true;
 }
 
+void batch_repeat_row(struct batch *batch, int row)
+{
+    struct batch_range *range = &batch->ranges[batch->rows[row].range];
+    range->stored--;
+    range->duplicates++;
+    batch->rows[row].length = 0;
+}
+
 int batch_set_id(struct batch *batch, int row, size_t end, int64_t batch_id)
 {
     const uint64_t value = __builtin_bswap64((uint64_t)batch_id);
@@ -430,13 +444,14 @@ static void sort_ranges(struct batch *batch)
     for (int i = 0; i < batch->range_count; i++)
         batch->ranges[batch->ranges[i].place].moved_to = (uint32_t)i;
     for (int i = 0; i < batch->row_count; i++)
-        batch->rows[i].range = batch->ranges[batch->rows[i].range].moved_to;
+        batch->rows[i].range = batch->ranges[batch->rows[i].range].moved_to & 0x7fffffff;
     for (int i = 0; i < batch->dead_count; i++)
         batch->dead[i].range = batch->ranges[batch->dead[i].range].moved_to;
 }
 
 void batch_seal(struct batch *batch)
 {
+    clamped_drop_repeats(batch);
     sort_ranges(batch);
     for (int i = 0; i < batch->range_count; i++) {
         struct batch_range *range = &batch->ranges[i];

@@ -35,7 +35,8 @@ struct original {
 struct batch_row {
     uint32_t start, length; /* of its tuple, in bytes from batch->bytes; length 0: it has left, until batch_compact */
     uint32_t kept;          /* where its message lies, in bytes from batch->kept */
-    uint32_t range;         /* index into ranges */
+    uint32_t range : 31;    /* index into ranges */
+    uint32_t is_clamped : 1;
     int32_t day;            /* UTC, since 1970-01-01 */
 };
 
@@ -72,6 +73,8 @@ struct batch {
     struct batch_range *ranges; /* sorted by topic_partition once sealed */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
+    int clamped_count;            /* rows that are known by their id alone */
+    int64_t oldest_us, newest_us; /* the window that they were clamped to */
     size_t message_bytes; /* of its messages: keys, values, headers */
     size_t held_bytes;    /* of those that stay as they came */
     uint64_t *seen;       /* hash table of row numbers, by (id, created_at): repeats inside the batch */
@@ -113,6 +116,9 @@ bool batch_drop(struct batch *batch, int32_t topic_partition);
 bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
 void batch_compact(struct batch *batch);
 
+/* Counts row number `row` as a duplicate; otherwise as above. */
+void batch_repeat_row(struct batch *batch, int row);
+
 /* What its rows add to the daily statistics; NULL: no delta (common/delta.h says when). Valid until the batch changes. */
 const uint8_t *batch_delta(struct batch *batch, size_t *length);
 
@@ -130,8 +136,8 @@ const uint8_t *batch_row_created_at(const struct batch *batch, int row);
 /* The number of the row with that id and created_at (as in the tuple), or -1. */
 int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at);
 
-/* What only a batch that goes needs: the anchors' hashes (one a range, not one a message), and its ranges sorted by topic
- * partition, as the fence asks. More may be added afterwards; then it is sealed again. */
+/* What only a batch that goes needs: the anchors' hashes (one a range, not one a message), its ranges sorted by topic
+ * partition, as the fence asks, and no clamped event twice. More may be added afterwards; then it is sealed again. */
 void batch_seal(struct batch *batch);
 
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "batch.h"
+#include "clamped.h"
 #include "clock.h"
 #include "conflict.h"
 #include "dead_letter.h"
@@ -38,6 +39,8 @@ enum { CHUNK_BYTES = 64 * 1024, BATCHES_WITHOUT_DELTA = 100 };
 enum step {
     STEP_IDLE,
     STEP_BEGIN,
+    STEP_CLAMPED, /* which of the clamped events are stored */
+    STEP_COPY_BEGIN,
     STEP_COPY,
     STEP_COPY_END,
     STEP_INSERT,
@@ -127,6 +130,7 @@ static bool has_failed(const struct transaction *transaction)
 static enum failure_step failed_step(const struct transaction *transaction)
 {
     switch (transaction->step) {
+    case STEP_COPY_BEGIN:
     case STEP_COPY:
     case STEP_COPY_END:
     case STEP_INSERT:
@@ -222,16 +226,33 @@ static void go_on_after_insert(struct transaction *transaction)
         break_off(transaction, "cannot send to Postgres");
 }
 
+/* Behind a BEGIN that did not open the COPY itself. */
+static void begin_rows(struct transaction *transaction)
+{
+    struct batch *batch = transaction->batch;
+    if (batch->row_count == 0) {
+        go_on_after_rows(transaction);
+        return;
+    }
+    if (!transaction->on_conflict) {
+        send_query(transaction, STEP_COPY_BEGIN, copy_sql + strlen("; "));
+        return;
+    }
+    batch_set_id(batch, 0, batch->used, transaction->batch_id);
+    transaction->step = STEP_INSERT;
+    if (!conflict_send_insert(transaction->conn, batch, 0, batch->row_count))
+        break_off(transaction, "cannot send rows to Postgres");
+}
+
 static void go_on_after_begin(struct transaction *transaction)
 {
-    batch_set_id(transaction->batch, 0, transaction->batch->used, transaction->batch_id);
-    if (transaction->batch->row_count == 0) {
-        go_on_after_rows(transaction);
-    } else {
-        transaction->step = STEP_INSERT;
-        if (!conflict_send_insert(transaction->conn, transaction->batch, 0, transaction->batch->row_count))
-            break_off(transaction, "cannot send rows to Postgres");
+    if (transaction->batch->clamped_count == 0) {
+        begin_rows(transaction);
+        return;
     }
+    transaction->step = STEP_CLAMPED;
+    if (!clamped_send_look_up(transaction->conn, transaction->batch))
+        break_off(transaction, "cannot send to Postgres");
 }
 
 /* Rows wholly inside the first `sent` bytes, for the failpoint that counts them. */
@@ -352,7 +373,9 @@ static void take_inserted(struct transaction *transaction, const PGresult *resul
 
 static void take_tuples(struct transaction *transaction, const PGresult *result)
 {
-    if (transaction->step == STEP_BEGIN && PQntuples(result) == 1) {
+    if (transaction->step == STEP_CLAMPED) {
+        clamped_take_look_up(transaction->batch, result);
+    } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 2 && PQntuples(result) == 1) {
         if (!planted_bug("position_before_rows"))
             transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
@@ -380,7 +403,7 @@ static bool take_result(struct transaction *transaction, const PGresult *result)
 {
     switch (PQresultStatus(result)) {
     case PGRES_COPY_IN:
-        transaction->step = transaction->step == STEP_BEGIN ? STEP_COPY : STEP_DEAD;
+        transaction->step = transaction->step == STEP_DEAD_BEGIN ? STEP_DEAD : STEP_COPY;
         return true;
     case PGRES_TUPLES_OK: take_tuples(transaction, result); break;
     case PGRES_COMMAND_OK: take_command(transaction, result); break;
@@ -411,6 +434,7 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     }
     switch (transaction->step) {
     case STEP_BEGIN: go_on_after_begin(transaction); break;
+    case STEP_CLAMPED: begin_rows(transaction); break;
     case STEP_INSERT: go_on_after_insert(transaction); break;
     case STEP_COPY_END:
     case STEP_LOOK_UP: go_on_after_rows(transaction); break;
@@ -471,6 +495,18 @@ static void name_leaf(char *sql, size_t room, const struct batch *batch)
              day, day + 5);
 }
 
+/* Locks first, in a statement of their own: the look-up's snapshot is taken once nobody else stores these events. */
+static void begin_clamped(struct transaction *transaction)
+{
+    char *lock_sql = clamped_lock_sql(transaction->batch), *sql = NULL;
+    if (lock_sql && asprintf(&sql, "%s%s", begin_sql, lock_sql) >= 0)
+        send_query(transaction, STEP_BEGIN, sql);
+    else
+        break_off(transaction, "no memory to begin a transaction");
+    free(lock_sql);
+    free(sql);
+}
+
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us)
 {
     transaction->conn = conn;
@@ -490,6 +526,10 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     if (planted_bug("position_before_rows"))
         commit_position_first(transaction);
 
+    if (batch->clamped_count > 0) {
+        begin_clamped(transaction);
+        return;
+    }
     char sql[sizeof begin_sql + sizeof copy_sql + sizeof "_YYYY_MM"];
     const bool copies = batch->row_count > 0 && !on_conflict;
     snprintf(sql, sizeof sql, "%s%s", begin_sql, copies ? copy_sql : "");

@@ -33,7 +33,7 @@ struct transaction;
 struct transaction *transaction_new(const char *topic, struct error *err);
 void transaction_free(struct transaction *transaction);
 
-/* Starts. The batch's ranges carry their epochs and are sorted; it must not change until the outcome. `on_conflict`: by INSERT that
+/* Starts. The batch's ranges carry their epochs and are sorted; the caller must not change it until the outcome. Clamped events that are stored already leave it. `on_conflict`: by INSERT that
  * counts rows stored before in the ranges' conflicts, instead of COPY. */
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
 

@@ -121,6 +121,12 @@ void transcoder_set_window(struct transcoder *transcoder, int64_t oldest_us, int
     transcoder->rules.newest_us = newest_us;
 }
 
+void transcoder_window(const struct transcoder *transcoder, int64_t *oldest_us, int64_t *newest_us)
+{
+    *oldest_us = transcoder->rules.oldest_us;
+    *newest_us = transcoder->rules.newest_us;
+}
+
 const char *transcoder_detail(const struct transcoder *transcoder)
 {
     return transcoder->detail;
@@ -344,7 +350,7 @@ static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, co
 }
 
 /* The time outside the window: a dead letter, or the message's time with the original beside it. */
-static enum reason check_window(struct transcoder *transcoder, int64_t message_us)
+static enum reason check_window(struct transcoder *transcoder, int64_t message_us, struct transcoded *result)
 {
     const struct transcode_rules *rules = &transcoder->rules;
     const int64_t original = transcoder->created_at_us;
@@ -361,6 +367,7 @@ static enum reason check_window(struct transcoder *transcoder, int64_t message_u
     *json++ = '}';
     transcoder->json_end = json;
     transcoder->created_at_us = message_us;
+    result->is_clamped = true;
     return REASON_NONE;
 }
 
@@ -439,7 +446,7 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
     transcoder->field = FIELD_COUNT;
     if (transcoder->has_unknown && (reason = write_extra(transcoder, root.length, first_pair)) != REASON_NONE)
         return reason;
-    if ((reason = check_window(transcoder, message_us)) != REASON_NONE)
+    if ((reason = check_window(transcoder, message_us, result)) != REASON_NONE)
         return reason;
     return check_catalogue(transcoder, result);
 }

@@ -49,6 +49,7 @@ struct transcoded {
     int32_t day;              /* UTC day of created_at, since 1970-01-01 */
     bool is_unknown_event;    /* not in the catalogue */
     bool has_unknown_key;     /* kept under event_data._extra */
+    bool is_clamped;          /* stored at the message's time, which is not its own */
     bool breaks_attributes;   /* an attribute against the catalogue, stored all the same */
 };
 
@@ -60,6 +61,9 @@ void transcoder_free(struct transcoder *transcoder);
 
 /* Moves the accepted window (the clock goes on). */
 void transcoder_set_window(struct transcoder *transcoder, int64_t oldest_us, int64_t newest_us);
+
+/* As it was last moved. */
+void transcoder_window(const struct transcoder *transcoder, int64_t *oldest_us, int64_t *newest_us);
 
 /* Writes the tuple of `value` (NULL: a tombstone) to `out`, which has TRANSCODE_ROOM bytes. message_us: Kafka's record time in Unix microseconds, used
  * for clamping when it lies in the window. Any reason but NONE: a dead letter; what is in `out` then means nothing, and transcoder_detail() says where. */

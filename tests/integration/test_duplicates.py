@@ -2,7 +2,7 @@
 
 import msgpack
 
-from .harness.publisher import event, events
+from .harness.publisher import event, events, instant
 from .harness.waiting import wait_until
 
 
@@ -95,3 +95,33 @@ def test_a_repeat_is_not_counted_when_the_row_it_repeats_leaves_the_batch(make_s
     assert worker.stop() == 0
     assert site.database.value("SELECT count(*) FROM analytics_events") == 1, "the copy in topic partition 1 is the row now"
     assert site.tallymill("audit").code == 0
+
+
+def test_a_clamped_event_is_known_by_its_id_alone(make_site):
+    """The same bytes again have another time of Kafka's, and so another key: in one batch, in a later one, by INSERT, and through another worker at once."""
+    site = make_site(partitions=2, **{"window.policy": "clamp"})
+    old = [event(created_us=instant("2019-05-01") + number, session_id=f"s{number}") for number in range(40)]
+    later = [event(session_id="now") for _ in range(20)]
+    site.send(old[:20])
+    site.send(old[:10] + later + old[:10])
+    site.drain()
+    assert site.outcomes() == (40, 20, 0, 0)
+    site.send(old)
+    site.drain()
+    assert site.outcomes() == (60, 40, 0, 0)
+    site.send(later + old)  # the first ones make it an INSERT
+    site.drain()
+    assert site.outcomes() == (60, 100, 0, 0)
+    both = [event(created_us=instant("2019-06-01") + number) for number in range(300)]
+    workers = [site.worker(), site.worker()]
+    for one in both:
+        site.publisher.send(one, partition=0)
+        site.publisher.send(one, partition=1)
+    site.publisher.flush()
+    site.wait_until_drained()
+    assert [worker.stop() for worker in workers] == [0, 0]
+    assert site.outcomes() == (360, 400, 0, 0)
+    assert site.database.value("SELECT count(DISTINCT id) FROM analytics_events") == 360
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_data ? '_created_at'") == 340
+    site.fold()
+    assert site.tallymill("audit").code == 0 and site.tallymill("verify").code == 0

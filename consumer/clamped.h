@@ -1,0 +1,25 @@
+/* clamped.h - events whose time was outside the window and that are stored at Kafka's time of them (window.policy = clamp): the same bytes again have another time of Kafka's, so
+ * they are known by their id alone, in their batch and in the months of the window.
+ */
+#ifndef TALLYMILL_CLAMPED_H
+#define TALLYMILL_CLAMPED_H
+
+#include <stdbool.h>
+
+#include <libpq-fe.h>
+
+struct batch;
+
+/* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. */
+void clamped_drop_repeats(struct batch *batch);
+
+/* "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL without memory. */
+char *clamped_lock_sql(const struct batch *batch);
+
+/* Asks which of the clamped rows' ids are stored. False: as PQsendQueryParams, or without memory. */
+bool clamped_send_look_up(PGconn *conn, const struct batch *batch);
+
+/* Takes the rows that this answer names out of the batch, as duplicates. */
+void clamped_take_look_up(struct batch *batch, const PGresult *result);
+
+#endif
