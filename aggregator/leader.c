@@ -21,6 +21,7 @@
 #include "error.h"
 #include "failpoint.h"
 #include "log.h"
+#include "postgres_begin.h"
 #include "session.h"
 
 extern const char sql_leader_look[];
@@ -63,7 +64,7 @@ static bool claim(struct leader *leader, struct session *session, const char *se
     char pid[16];
     snprintf(pid, sizeof pid, "%d", session_backend_pid(session));
     PGresult *result = session_ask_all(session,
-                                       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; "
+                                       POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL lock_timeout = '2s'; "
                                        "SELECT 1 WHERE " LEADER_LOCK_SQL,
                                        err);
     if (!result)

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "failpoint.h"
 #include "log.h"
+#include "postgres_begin.h"
 #include "session.h"
 
 /* Ledger rows a step: a tenth of a second of Postgres. */
@@ -31,8 +32,7 @@ static bool step(struct merge *merge, struct session *session, int64_t epoch, in
     snprintf(values_text[1], NUMBER_BYTES, "%" PRId64, merge->next_id);
     snprintf(values_text[2], NUMBER_BYTES, "%d", STEP_ROWS);
     const char *const values[] = {values_text[0], values_text[1], values_text[2]};
-    PGresult *result = session_ask_all(
-        session, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0", err);
+    PGresult *result = session_ask_all(session, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL lock_timeout = '2s'", err);
     PQclear(result);
     if (!result)
         return false;

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "postgres_begin.h"
 #include "session.h"
 #include "settings.h"
 
@@ -26,13 +27,13 @@ static const int64_t FAILED_US = 10 * CLOCK_SECOND_US;
 static const int64_t VIEWS_US = 60 * CLOCK_SECOND_US;
 static const int64_t QUERY_US = 3600 * CLOCK_SECOND_US;
 
-enum { REST = 4, PASSES_MAX = 100000, CONFLICTS_MAX = 3, SQL_BYTES = 1024 };
+enum { REST = 4, PASSES_MAX = 100000, CONFLICTS_MAX = 3, SQL_BYTES = 4096 };
 enum { COLUMN_ROLLUP, COLUMN_DAY, COLUMN_ROWS, COLUMN_TOOK, COLUMN_ERROR };
 
-static const char begin_sql[] =
-    "BEGIN ISOLATION LEVEL %s; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; "
-    "SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; "
-    "SET LOCAL timezone = 'UTC'; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; ";
+/* Behind POSTGRES_BEGIN(). */
+#define THRIFTY \
+    "; SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; " \
+    "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; "
 
 void rollups_set_views(struct rollups *rollups, const struct settings *settings)
 {
@@ -76,18 +77,17 @@ static bool connect(struct rollups *rollups, struct error *err)
  * again is set aside like any that fails, or nothing else would ever be computed. */
 static void write_rollups_sql(const struct rollups *rollups, char sql[SQL_BYTES], int64_t epoch, bool is_newest_first, const char *since)
 {
-    size_t used = (size_t)snprintf(sql, SQL_BYTES, begin_sql, "REPEATABLE READ");
-    if (rollups->conflicts >= CONFLICTS_MAX)
-        used += (size_t)snprintf(sql + used, SQL_BYTES - used, "SET LOCAL tallymill.conflicts = 'aside'; ");
-    snprintf(sql + used, SQL_BYTES - used, "SELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT",
+    snprintf(sql, SQL_BYTES,
+             POSTGRES_BEGIN("REPEATABLE READ") THRIFTY "%sSELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT",
+             rollups->conflicts >= CONFLICTS_MAX ? "SET LOCAL tallymill.conflicts = 'aside'; " : "",
              epoch, is_newest_first ? "true" : "false", since ? "'" : "", since ? since : "NULL", since ? "'" : "");
 }
 
 static void write_view_sql(char sql[SQL_BYTES], int64_t epoch, const char *unit)
 {
-    size_t used = (size_t)snprintf(sql, SQL_BYTES, begin_sql, "READ COMMITTED");
     snprintf(
-        sql + used, SQL_BYTES - used,
+        sql, SQL_BYTES,
+        POSTGRES_BEGIN("READ COMMITTED") THRIFTY
         "SELECT v.view, now()::date, 0, tallymill.refresh_view(v.view), NULL FROM (SELECT tallymill.view_due('%s') AS view OFFSET "
         "0) v WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
         unit, epoch);

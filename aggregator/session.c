@@ -18,6 +18,7 @@
 #include "copy_reader.h"
 #include "error.h"
 #include "postgres.h"
+#include "postgres_begin.h"
 #include "service.h"
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
@@ -38,7 +39,8 @@ struct session *session_open(const char *dsn, struct error *err)
         return NULL;
     }
     session->conn = postgres_open(dsn, "tallymill-aggregator", CONNECT_TIMEOUT_US, err);
-    if (!session->conn || !postgres_check_schema(session->conn, err)) {
+    if (!session->conn || !postgres_check_schema(session->conn, err) ||
+        !postgres_exec(session->conn, POSTGRES_SESSION, CONNECT_TIMEOUT_US, err)) {
         session_close(session);
         return NULL;
     }
@@ -157,15 +159,42 @@ static PGresult *last_result(struct session *session, int64_t deadline_us, struc
     return NULL;
 }
 
-PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
-                      struct error *err)
+/* One message; values NULL: it may hold several statements. */
+static PGresult *ask(struct session *session, int64_t deadline_us, const char *sql, int count, const char *const *values, struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + timeout_us;
-    if (!PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0)) {
+    const bool is_sent =
+        values ? PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0) : PQsendQuery(session->conn, sql);
+    if (!is_sent) {
         broken(session, err);
         return NULL;
     }
     return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
+}
+
+static bool order(struct session *session, int64_t deadline_us, const char *sql, struct error *err)
+{
+    PGresult *result = ask(session, deadline_us, sql, 0, NULL, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
+                      struct error *err)
+{
+    int64_t deadline_us = clock_now_us() + timeout_us;
+    if (!postgres_is_wrapped(session->conn, sql))
+        return ask(session, deadline_us, sql, count, values, err);
+    if (!order(session, deadline_us, POSTGRES_BEGIN("READ COMMITTED"), err))
+        return NULL;
+    PGresult *result = ask(session, deadline_us, sql, count, values, err);
+    struct error rolled = {0};
+    if (!result && PQtransactionStatus(session->conn) == PQTRANS_INERROR)
+        order(session, deadline_us, "ROLLBACK", &rolled);
+    if (result && !order(session, deadline_us, "COMMIT", err)) {
+        PQclear(result);
+        return NULL;
+    }
+    return result;
 }
 
 bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err)
@@ -177,12 +206,7 @@ bool session_do(struct session *session, const char *sql, int count, const char 
 
 PGresult *session_ask_all(struct session *session, const char *sql, struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + SESSION_TIMEOUT_S * CLOCK_SECOND_US;
-    if (!PQsendQuery(session->conn, sql)) {
-        broken(session, err);
-        return NULL;
-    }
-    return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
+    return ask(session, clock_now_us() + SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, 0, NULL, err);
 }
 
 bool session_send(struct session *session, const char *sql, struct error *err)
@@ -238,10 +262,14 @@ static bool begin_copy(struct session *session, const char *sql, int64_t deadlin
         return broken(session, err);
     if (!flush(session, deadline_us, err))
         return false;
-    do { /* ends: with the COPY, an error, or at the deadline */
+    for (;;) { /* ends: with the COPY, an error, or at the deadline */
         if (!next_result(session, deadline_us, &result, err))
             return false;
-    } while (PQresultStatus(result) == PGRES_COMMAND_OK && (PQclear(result), true));
+        ExecStatusType status = PQresultStatus(result);
+        if (!result || (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK))
+            break;
+        PQclear(result);
+    }
     bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
     if (!has_begun)
         postgres_error(err, session->conn, result);

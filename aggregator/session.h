@@ -26,14 +26,15 @@ void session_close(struct session *session);
 /* The server process as the connection's start named it: behind a pooler not the one that works for us. */
 int session_backend_pid(const struct session *session);
 
-/* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. */
+/* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. Outside of a transaction
+ * it gets one of its own (common/postgres_begin.h). */
 PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
                       struct error *err);
 
 /* The same with the usual timeout, for a statement whose rows are not wanted. */
 bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err);
 
-/* Several statements without parameters, separated by ';', in one round trip. Returns the last one's result. */
+/* Several statements without parameters, separated by ';', in one round trip; they begin a transaction (POSTGRES_BEGIN()) or run in one. Returns the last one's result. */
 PGresult *session_ask_all(struct session *session, const char *sql, struct error *err);
 
 /* A statement without parameters (several, separated by ';') that is not waited for: send it, then look now and then, or when the
@@ -44,7 +45,7 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
 bool session_wait(struct session *session, int64_t deadline_us, struct error *err); /* until there is something to look at */
 int session_socket(const struct session *session);
 
-/* Runs COPY ... TO STDOUT (FORMAT binary), perhaps behind statements that give no rows ("BEGIN; COPY ..."), and hands over tuple by
+/* Runs COPY ... TO STDOUT (FORMAT binary), perhaps behind statements whose rows are not wanted ("BEGIN; SELECT ...; COPY ..."), and hands over tuple by
  * tuple (valid for the call). `take` returns false with err set to stop. The timeout is for the wait for each next tuple. */
 bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
                       bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "postgres_begin.h"
 #include "utf8.h"
 
 enum { SHOWN_SQL_BYTES = 60 };
@@ -214,23 +215,59 @@ broken:
     return NULL;
 }
 
-PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err)
+/* Sends one message and waits for its answers. */
+static PGresult *ask(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, int64_t deadline_us,
+                     struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + timeout_us;
-    if (PQsendQuery(conn, sql) == 1)
+    const bool is_sent = values != NULL ? PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 1 : PQsendQuery(conn, sql) == 1;
+    if (is_sent)
         return collect(conn, sql, timeout_us, deadline_us, err);
     postgres_error(err, conn, NULL);
     return NULL;
 }
 
+static bool order(PGconn *conn, const char *sql, int64_t timeout_us, int64_t deadline_us, struct error *err)
+{
+    PGresult *result = ask(conn, sql, 0, NULL, timeout_us, deadline_us, err);
+    PQclear(result);
+    return result != NULL;
+}
+
+bool postgres_is_wrapped(const PGconn *conn, const char *sql)
+{
+    const bool is_begin = strncmp(sql, "BEGIN", 5) == 0, is_end = strncmp(sql, "COMMIT", 6) == 0 || strncmp(sql, "ROLLBACK", 8) == 0;
+    assert(!is_begin || strstr(sql, POSTGRES_PINS) != NULL); /* POSTGRES_BEGIN(), or a setting of the login decides */
+    return PQtransactionStatus(conn) == PQTRANS_IDLE && !is_begin && !is_end;
+}
+
+/* As it is inside a transaction, or when it begins one; else in a transaction of its own, with the settings that all have. */
+static PGresult *run(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + timeout_us;
+    if (!postgres_is_wrapped(conn, sql))
+        return ask(conn, sql, count, values, timeout_us, deadline_us, err);
+    if (!order(conn, POSTGRES_BEGIN("READ COMMITTED"), timeout_us, deadline_us, err))
+        return NULL;
+    PGresult *result = ask(conn, sql, count, values, timeout_us, deadline_us, err);
+    struct error rolled = {0};
+    if (result == NULL && PQtransactionStatus(conn) == PQTRANS_INERROR)
+        order(conn, "ROLLBACK", timeout_us, deadline_us, &rolled);
+    if (result != NULL && !order(conn, "COMMIT", timeout_us, deadline_us, err)) {
+        PQclear(result);
+        return NULL;
+    }
+    return result;
+}
+
+PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err)
+{
+    return run(conn, sql, 0, NULL, timeout_us, err);
+}
+
 PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
                                 struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + timeout_us;
-    if (PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 1)
-        return collect(conn, sql, timeout_us, deadline_us, err);
-    postgres_error(err, conn, NULL);
-    return NULL;
+    return run(conn, sql, count, values, timeout_us, err);
 }
 
 bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err)

@@ -26,12 +26,16 @@ PGconn *postgres_start(const char *dsn, const char *application_name, struct err
 PGconn *postgres_open(const char *dsn, const char *application_name, int64_t timeout_us, struct error *err);
 
 /* Runs one command (several, separated by ';', without parameters: the last result comes back) and waits up to timeout_us; past it
- * the query is cancelled and the connection must be closed (ERROR_RETRY). Text results. NULL on any failure, with kind and sqlstate
+ * the query is cancelled and the connection must be closed (ERROR_RETRY). Outside of a transaction it gets one of its own, begun as
+ * postgres_begin.h says; a text that begins one itself uses POSTGRES_BEGIN(). Text results. NULL on any failure, with kind and sqlstate
  * set. The caller frees the result with PQclear. */
 PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
 PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
                                 struct error *err);
 bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err); /* result not wanted */
+
+/* Whether the text is to be put between POSTGRES_BEGIN() and COMMIT: no transaction is open, and it neither begins nor ends one. */
+bool postgres_is_wrapped(const PGconn *conn, const char *sql);
 
 /* Waits until the connection's socket is readable, or with for_write also writable. False once the deadline (of clock_now_us) has
  * passed. */

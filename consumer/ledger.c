@@ -15,6 +15,7 @@
 #include "error.h"
 #include "failpoint.h"
 #include "postgres.h"
+#include "postgres_begin.h"
 #include "tuple.h"
 
 static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(const struct batch_range *), const char *type)
@@ -176,9 +177,7 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
     if (!partitions)
         return error_set(err, ERROR_RETRY, "no memory for a claim");
     const char *values[] = {claimant->topic, claimant->cluster_id, claimant->group, claimant->owner, partitions};
-    if (!postgres_exec(conn,
-                       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0",
-                       LEDGER_TIMEOUT_US, err))
+    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
         goto out;
     result = postgres_query_params(conn, claim_sql, 5, values, LEDGER_TIMEOUT_US, err);
     if (!result) {

@@ -22,14 +22,15 @@
 #include "error.h"
 #include "failure.h"
 #include "postgres.h"
+#include "postgres_begin.h"
 #include "service.h"
 #include "utf8.h"
 
 #define PART_TIMEOUT_US   INT64_C(25000000)
 #define SEARCH_TIMEOUT_US INT64_C(120000000)
 
-static const char begin_sql[] = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '10s'; "
-                                "SET LOCAL idle_in_transaction_session_timeout = 0; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part";
+static const char begin_sql[] =
+    POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL statement_timeout = '20s'; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part";
 
 struct suspect {
     int row;

@@ -22,14 +22,13 @@
 #include "failpoint.h"
 #include "failure.h"
 #include "ledger.h"
+#include "postgres_begin.h"
 #include "transcode.h"
 
-/* lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no batch living
- * longer. */
+/* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no
+ * batch living longer. */
 static const char begin_sql[] =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; "
-    "SET LOCAL idle_in_transaction_session_timeout = 0; "
-    "SELECT nextval('tallymill.batch_ids'), pg_backend_pid()";
+    POSTGRES_BEGIN("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";
 static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
@@ -375,7 +374,7 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
 {
     if (transaction->step == STEP_CLAMPED) {
         clamped_take_look_up(transaction->batch, result);
-    } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 2 && PQntuples(result) == 1) {
+    } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 2 && PQntuples(result) == 1) { /* the pins are one column */
         if (!planted_bug("position_before_rows"))
             transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);

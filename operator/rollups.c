@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "postgres.h"
+#include "postgres_begin.h"
 #include "rollup_file.h"
 #include "settings.h"
 
@@ -158,8 +159,7 @@ static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_
 static bool begin(PGconn *conn, struct error *err)
 {
     return postgres_exec(conn,
-                         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL client_min_messages = warning; SET LOCAL "
-                         "statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT "
+                         POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = 0; SELECT "
                          "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0)); SET LOCAL lock_timeout = '5s'; "
                          "SET LOCAL ROLE tallymill_admin; SET LOCAL search_path = pg_catalog, public",
                          LOCK_US, err);

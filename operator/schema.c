@@ -17,6 +17,7 @@
 
 #include "answer.h"
 #include "clock.h"
+#include "postgres_begin.h"
 
 extern const char migrate_ground_sql[];
 
@@ -218,11 +219,11 @@ static bool apply_next(PGconn *conn, bool *is_done, struct error *err)
     size_t applied = 0, count = 0;
     const struct migration *migrations = postgres_migrations(&count);
     *is_done = false;
-    if (!postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL client_min_messages = warning", SHORT_US, err)) {
+    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err)) {
         return false;
     }
     if (!postgres_exec(conn,
-                       "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT "
+                       "SET LOCAL lock_timeout = 0; SELECT "
                        "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))",
                        LOCK_US, err)) {
         return error_wrap(err, "waiting for another tallymill migrate");
@@ -284,7 +285,7 @@ bool schema_make_months(PGconn *conn, int ahead, int *made, struct error *err)
     for (int failures = 0;; failures++) {
         error_clear(err);
         PGresult *result = NULL;
-        if (postgres_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
+        if (postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
             result = postgres_query_params(
                 conn,
                 "SELECT count(*) FILTER (WHERE made) AS made FROM (SELECT tallymill.make_month((date_trunc('month', now() AT TIME "

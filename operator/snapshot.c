@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "postgres.h"
+#include "postgres_begin.h"
 #include "settings.h"
 
 #define OPEN_US  (10 * CLOCK_SECOND_US)
@@ -23,16 +24,14 @@ struct snapshot {
 /* Partition by partition, an aggregate over all events sorts a month at a time; compiling queries that run once costs more than it
  * saves. */
 static const char session_sql[] =
-    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; "
     "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
 
 static bool begin(PGconn *conn, struct error *err)
 {
     return postgres_check_schema(conn, err) &&
-           postgres_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", SHORT_US, err) &&
-           postgres_exec(conn, session_sql, SHORT_US, err) &&
-           /* SET takes no snapshot; the first query does. */
-           postgres_exec(conn, "SELECT count(*) FROM tallymill.schema_version", SHORT_US, err);
+           /* The first query, which pins the settings, takes the snapshot. */
+           postgres_exec(conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY"), SHORT_US, err) &&
+           postgres_exec(conn, session_sql, SHORT_US, err);
 }
 
 struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err)

@@ -31,7 +31,7 @@ server_login_retry = 1
 class Pooler:
     """pgbouncer in front of the stack's Postgres, run by its account (it refuses to run as root)."""
 
-    def __init__(self, stack, folder):
+    def __init__(self, stack, folder, users=("postgres",)):
         status = os.stat(f"/proc/{stack.pid('postgres')}")
         self.identity = {} if status.st_uid == os.geteuid() else {"user": status.st_uid, "group": status.st_gid, "extra_groups": []}
         self.folder = folder / "pooler"
@@ -39,7 +39,7 @@ class Pooler:
         os.chown(self.folder, status.st_uid, status.st_gid)
         self.port = free_port()
         server = extensions.parse_dsn(stack.dsn)["port"]
-        (self.folder / "users").write_text('"postgres" ""\n')
+        (self.folder / "users").write_text("".join(f'"{user}" ""\n' for user in users))
         (self.folder / "pgbouncer.ini").write_text(SETTINGS.format(server=server, port=self.port, folder=self.folder))
         self.process = None
 

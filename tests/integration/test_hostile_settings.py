@@ -1,0 +1,140 @@
+"""Settings of a database, a login or a pooled connection that others chose: what we read and write does not depend on them."""
+
+import contextlib
+import datetime
+import pathlib
+import tempfile
+
+import pytest
+from psycopg2 import extensions
+
+from faults.rows.pooler import Pooler
+
+from .harness.publisher import event, events, now_us
+from .harness.waiting import wait_until
+from .test_rollups import COUNTED
+
+# Each changes how a text is read or written, whose objects are meant, or how long a statement may take.
+VALUES = {
+    "array_nulls": "off", "backslash_quote": "off", "bytea_output": "escape", "client_min_messages": "debug1",
+    "datestyle": "German, DMY", "default_transaction_isolation": "serializable", "default_transaction_deferrable": "on",
+    "escape_string_warning": "off", "exit_on_error": "on", "extra_float_digits": "-10", "intervalstyle": "sql_standard",
+    "lc_numeric": "C", "lc_time": "C", "quote_all_identifiers": "on", "search_path": "hostile, public",
+    "standard_conforming_strings": "off", "timezone": "Pacific/Kiritimati", "transform_null_equals": "on", "xmlbinary": "hex",
+    "enable_indexscan": "off", "enable_partition_pruning": "off", "plan_cache_mode": "force_custom_plan",
+}
+TIMES = {"statement_timeout": "60ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "40ms", "idle_session_timeout": "300ms"}
+NEWER = {"transaction_timeout": "100ms", "restrict_nonsystem_relation_kind": "view"}
+
+
+def hostile_login(site, rights, **settings):
+    """A login of this site's database alone for which all of them are set; the programs use it from now on."""
+    login = f"hostile_{site.topic.replace('-', '_')}"
+    known = {name for (name,) in site.database.rows("SELECT name FROM pg_settings")}
+    name = extensions.parse_dsn(site.database.dsn)["dbname"]
+    site.database.run(f"CREATE ROLE {login} LOGIN {rights}")
+    for setting, value in {**VALUES, **settings}.items():
+        if setting in known:
+            site.database.run(f'ALTER ROLE {login} IN DATABASE "{name}" SET {setting} = {value if setting == "search_path" else repr(value)}')
+    return extensions.make_dsn(site.database.dsn, user=login)
+
+
+def live(site):
+    """Everything that the programs do: rows, duplicates, dead letters, claims with anchors, statistics, rollups, proofs, replay."""
+    made = list(events(300, seed=3, days=2))
+    stale = event(created_us=now_us() - 86_400_000_000 * 3000)    # outside of the window: a dead letter with its bytes
+    site.send([*made, stale])
+    site.drain()
+    site.send([*made[:40], *events(50, seed=4, days=40)])
+    site.drain()
+    site.fold()
+    assert site.outcomes() == (350, 40, 1, 0)
+    for command in (("verify",), ("audit", "--deep"), ("status",), ("dlq",), ("migrate",)):
+        done = site.tallymill(*command)
+        assert done.code == 0, done
+    day = datetime.datetime.now(datetime.timezone.utc).date() - datetime.timedelta(days=1)
+    done = site.tallymill("dlq", "replay")
+    assert (done.code, "1" in done.out) == (0, True), done
+    site.drain()
+    with_aggregator = site.aggregator()
+    done = site.tallymill("rebuild", day)
+    assert done.code == 0, done
+    assert with_aggregator.stop() == 0
+    assert site.outcomes() == (350, 40, 2, 0)
+    assert site.database.value("SELECT count(DISTINCT message_value) FROM tallymill.dead_letters") == 1
+    site.assert_holds()
+
+
+def anchors_are_compared(site):
+    """Another message where the last stored one was: the worker that claims next says so, and stores nothing."""
+    site.database.run("UPDATE tallymill.batches SET anchor_hash = substr(sha256(anchor_hash), 1, octet_length(anchor_hash))")
+    site.send([event() for _ in range(50)])
+    worker = site.worker()
+    wait_until(lambda: "another message stands where the last stored one was" in worker.log(), 30, lambda: f"the anchor to be compared:\n{worker.log()}")
+    worker.stop()
+
+
+@contextlib.contextmanager
+def reachable_folder():
+    """One that the pooler's account gets into, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="tallymill-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def add_rollup(site):
+    folder = site.folder / "rollups"
+    folder.mkdir()
+    (folder / "counted.sql").write_text(COUNTED)
+    return folder
+
+
+def test_no_setting_of_the_login_changes_what_is_read_or_written(make_site):
+    site = make_site()
+    site.settings.write_text(site.settings.read_text().replace(str(site.folder / "no-rollups"), str(add_rollup(site))))
+    known = {name for (name,) in site.database.rows("SELECT name FROM pg_settings")}
+    newer = {name: value for name, value in NEWER.items() if name in known}
+    site.connect_programs_by(hostile_login(site, "IN ROLE tallymill_admin, tallymill_ingest, tallymill_aggregate", **TIMES, **newer))
+    live(site)
+    anchors_are_compared(site)
+
+
+def test_the_schema_that_is_made_under_hostile_settings_is_the_same(make_site):
+    plain = make_site()
+    site = make_site(migrate=False)
+    site.connect_programs_by(hostile_login(site, "SUPERUSER"))
+    done = site.tallymill("migrate")
+    assert done.code == 0, done
+
+    def shape(database):
+        return database.rows("""
+            SELECT p.proname, p.prosrc, p.proconfig::text, p.prosqlbody::text IS NULL FROM pg_proc p WHERE pronamespace = 'tallymill'::regnamespace
+            UNION ALL SELECT viewname, definition, NULL, NULL FROM pg_views WHERE schemaname = 'tallymill'
+            UNION ALL SELECT conname, pg_get_constraintdef(oid), NULL, NULL FROM pg_constraint WHERE connamespace = 'tallymill'::regnamespace
+            UNION ALL SELECT table_name, column_name, data_type || ' ' || coalesce(column_default, ''), NULL FROM information_schema.columns
+                      WHERE table_schema IN ('tallymill', 'public')
+            ORDER BY 1, 2, 3""")
+
+    assert shape(site.database) == shape(plain.database)
+    live(site)
+
+
+@pytest.mark.parametrize("setting, value", [("bytea_output", "escape"), ("standard_conforming_strings", "off")])
+def test_a_setting_of_the_database_does_not_switch_the_anchor_off(make_site, setting, value):
+    site = make_site(partitions=1)
+    name = extensions.parse_dsn(site.database.dsn)["dbname"]
+    site.database.run(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
+    site.send(events(50))
+    site.drain()
+    assert site.database.value("SELECT count(*) FROM tallymill.anchors WHERE octet_length(anchor_hash) = 16") == 1
+    anchors_are_compared(site)
+
+
+def test_behind_a_pooler_no_client_inherits_what_another_set(make_site, stack):
+    site = make_site()
+    dsn = hostile_login(site, "SUPERUSER", **TIMES)
+    with reachable_folder() as folder, Pooler(stack, folder, users=("postgres", extensions.parse_dsn(dsn)["user"])) as between:
+        site.connect_programs_by(extensions.make_dsn(dsn, port=between.port))
+        live(site)
+        anchors_are_compared(site)
