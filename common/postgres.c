@@ -236,7 +236,7 @@ static bool order(PGconn *conn, const char *sql, int64_t timeout_us, int64_t dea
 bool postgres_is_wrapped(const PGconn *conn, const char *sql)
 {
     const bool is_begin = strncmp(sql, "BEGIN", 5) == 0, is_end = strncmp(sql, "COMMIT", 6) == 0 || strncmp(sql, "ROLLBACK", 8) == 0;
-    assert(!is_begin || strstr(sql, POSTGRES_PINS) != NULL); /* POSTGRES_BEGIN(), or a setting of the login decides */
+    assert(!is_begin || strstr(sql, "pg_catalog.num_nulls(") != NULL); /* POSTGRES_BEGIN(), or a setting of the login decides */
     return PQtransactionStatus(conn) == PQTRANS_IDLE && !is_begin && !is_end;
 }
 

@@ -22,11 +22,21 @@
 #define POSTGRES_PIN_KNOWN(name, value) \
     "CASE WHEN pg_catalog.current_setting('" name "', true) IS NOT NULL THEN " POSTGRES_PIN(name, value) " END"
 
+/* Whose functions, operators and tables are meant: Postgres's own, and those whose schema we name. */
+#define POSTGRES_PIN_NAMES POSTGRES_PIN("search_path", "pg_catalog, pg_temp")
+
+/* Where a batch is stored, triggers of the database's owner run, and they may rely on the search_path that he has set: it comes behind
+ * pg_catalog. So all that these transactions send names schemas, and calls with exactly the types that a function has. */
+#define POSTGRES_PIN_NAMES_FIRST \
+    "CASE WHEN pg_catalog.length(pg_catalog.current_setting('search_path')) OPERATOR(pg_catalog.>) 0 " \
+    "THEN pg_catalog.set_config('search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path')), true) " \
+    "ELSE " POSTGRES_PIN_NAMES " END"
+
 /* Answers with one row of one integer. */
-#define POSTGRES_PINS \
-    "SELECT pg_catalog.num_nulls(" \
-    /* whose functions, operators and tables are meant; and rows that a policy hides are an error, never left out in silence */ \
-    POSTGRES_PIN("search_path", "pg_catalog, pg_temp") ", " POSTGRES_PIN("row_security", "off") ", " \
+#define POSTGRES_PINS(names) \
+    "SELECT pg_catalog.num_nulls(" names ", " \
+    /* rows that a policy hides are an error, never left out in silence */ \
+    POSTGRES_PIN("row_security", "off") ", " \
     /* how what we send is read */ \
     POSTGRES_PIN("client_encoding", "UTF8") ", " POSTGRES_PIN("standard_conforming_strings", "on") ", " \
     POSTGRES_PIN("backslash_quote", "safe_encoding") ", " POSTGRES_PIN("escape_string_warning", "on") ", " \
@@ -44,7 +54,8 @@
     POSTGRES_PIN_KNOWN("restrict_nonsystem_relation_kind", "") ")"
 
 /* mode: "READ COMMITTED", "REPEATABLE READ", ... */
-#define POSTGRES_BEGIN(mode) "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS
+#define POSTGRES_BEGIN(mode)       "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES)
+#define POSTGRES_BEGIN_BATCH(mode) "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES_FIRST)
 
 /* For a session that stays: what ends it while it waits for work. In a transaction of its own, so that a pooler may get it. */
 #define POSTGRES_SESSION "SET idle_session_timeout = 0"

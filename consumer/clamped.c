@@ -18,7 +18,7 @@
 
 enum { LOCKS = 64, LOCK_CLASS = 1952541811 }; /* the class is "tals" in ASCII: nothing else of ours takes two numbers */
 
-static const char look_up_sql[] = "SELECT k.number FROM unnest($1) WITH ORDINALITY AS k (id, number) CROSS JOIN LATERAL "
+static const char look_up_sql[] = "SELECT k.number FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (id, number) CROSS JOIN LATERAL "
                                   "(SELECT FROM public.analytics_events e WHERE e.id = k.id AND e.created_at >= $2 AND e.created_at < $3 LIMIT 1) AS found";
 
 static int by_id_and_place(const void *left, const void *right, void *context)
@@ -61,7 +61,7 @@ char *clamped_lock_sql(const struct batch *batch)
     for (int row = 0; row < batch->row_count; row++)
         if (batch->rows[row].is_clamped)
             is_taken[batch_row_id(batch, row)[UUID_BYTES - 1] % LOCKS] = true; /* random in every version that is in use */
-    fprintf(out, "; SELECT pg_advisory_xact_lock(%d, b) FROM unnest('{", LOCK_CLASS);
+    fprintf(out, "; SELECT pg_catalog.pg_advisory_xact_lock(%d, b) FROM pg_catalog.unnest('{", LOCK_CLASS);
     for (int lock = 0, count = 0; lock < LOCKS; lock++)
         if (is_taken[lock])
             fprintf(out, "%s%d", count++ ? "," : "", lock); /* all in one order: no deadlock */

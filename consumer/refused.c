@@ -30,7 +30,7 @@
 #define SEARCH_TIMEOUT_US INT64_C(120000000)
 
 static const char begin_sql[] =
-    POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL statement_timeout = '20s'; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part";
+    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SET LOCAL statement_timeout = '20s'; SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part";
 
 struct suspect {
     int row;

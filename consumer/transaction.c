@@ -28,7 +28,7 @@
 /* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no
  * batch living longer. */
 static const char begin_sql[] =
-    POSTGRES_BEGIN("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";
+    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";
 static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 

@@ -39,7 +39,7 @@ def hostile_login(site, rights, **settings):
     return extensions.make_dsn(site.database.dsn, user=login)
 
 
-def live(site):
+def live(site, is_checked=True):
     """Everything that the programs do: rows, duplicates, dead letters, claims with anchors, statistics, rollups, proofs, replay."""
     made = list(events(300, seed=3, days=2))
     stale = event(created_us=now_us() - 86_400_000_000 * 3000)    # outside of the window: a dead letter with its bytes
@@ -62,7 +62,8 @@ def live(site):
     assert with_aggregator.stop() == 0
     assert site.outcomes() == (350, 40, 2, 0)
     assert site.database.value("SELECT count(DISTINCT message_value) FROM tallymill.dead_letters") == 1
-    site.assert_holds()
+    if is_checked:
+        site.assert_holds()
 
 
 def anchors_are_compared(site):

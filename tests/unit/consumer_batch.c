@@ -250,6 +250,6 @@ Test(batch, tells_the_fence_what_it_holds)
                "'{1,0}'::bigint[], '{0,0}'::bigint[], '{1,0}'::bigint[], '{0,10}'::bigint[], "
                "'{\"{2026-01-15}\",\"{}\"}'::text[], '{1,NULL}'::bigint[], '{\"\\\\x"),
         "%s", sql);
-    cr_assert_not_null(strstr(sql, ",NULL}'::bytea[]); COMMIT"), "%s", sql);
+    cr_assert_not_null(strstr(sql, ",NULL}'::bytea[]), pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT"), "%s", sql);
     free(sql);
 }
