@@ -2,7 +2,8 @@
 
     builds        what each group needs, each log in build/logs/; the jars of the private Kafka meanwhile
     unit          ctest in the release and the asan build; Criterion's own count of tests, not of programs
-    others        pytest in the folder of that name, or a variant (variants.py): both groups again, built otherwise
+    others        pytest in the folder of that name, or a variant (variants.py): both groups again, built otherwise;
+                  a bare machine (bare.py): both commands of the README on another release of Debian
 
 The run has a folder of its own in the temporary directory, handed to the tests as TALLYMILL_TEST_DIR, in which they
 keep their stacks. We hold a lock in it while we live. Where an earlier run's folder is without its owner, that run was
@@ -22,6 +23,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as xml
 
+import bare
 import reaper
 from variants import VARIANTS
 
@@ -210,18 +212,18 @@ def parse(words):
         words = words[:words.index("--")]
     groups = words or ["unit", "integration"]
     for group in groups:
-        if group != "unit" and group not in VARIANTS and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
+        if group != "unit" and group not in VARIANTS and group not in bare.SUITES and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
             known = sorted({os.path.basename(os.path.dirname(p)) for p in glob.glob(os.path.join(TESTS, "*", "test_*.py"))})
-            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known + sorted(VARIANTS))), file=sys.stderr)
+            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known + sorted([*VARIANTS, *bare.SUITES]))), file=sys.stderr)
             sys.exit(2)
     return groups, arguments
 
 
 def run(groups, arguments, run_folder, count):
     servers = None
-    if any(group not in BUILDS_OF for group in groups):
+    if any(group not in BUILDS_OF and group not in bare.SUITES for group in groups):
         servers = subprocess.Popen([STACK, "fetch"], stdin=subprocess.DEVNULL)
-    wanted = [preset for group in groups if group not in VARIANTS for preset in BUILDS_OF.get(group, ["release", "asan", "check"])]
+    wanted = [preset for group in groups if group not in VARIANTS and group not in bare.SUITES for preset in BUILDS_OF.get(group, ["release", "asan", "check"])]
     for preset in BUILDS:
         if preset in wanted:
             build(preset)
@@ -231,6 +233,11 @@ def run(groups, arguments, run_folder, count):
         say(group)
         if group in VARIANTS:
             run_variant(VARIANTS[group], arguments, run_folder, count)
+        elif group in bare.SUITES:
+            if bare.missing():
+                raise Failed(bare.missing())
+            tell = bare.timed(say, logged, lambda name: os.path.join(LOGS, name + ".log"))
+            count.add(*bare.run(group, ROOT, arguments, tell))
         elif group == "unit":
             unit(count, [FOLDERS["release"], FOLDERS["asan"]])
         else:
