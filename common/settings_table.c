@@ -32,6 +32,7 @@ const struct setting settings_table[] = {
     {"spool.dir", SETTING_TEXT, "", 0, 4000, NULL, FOR_PRODUCE, "directory in which events outlive Kafka's absence and a kill of the program, for one program at a time; empty: none"},
     {"spool.size", SETTING_BYTES, "1 GiB", MIB, 1024 * GIB, NULL, FOR_PRODUCE, "all files of the spool together"},
     {"spool.sync", SETTING_CHOICE, "interval", 0, 0, "each|interval|never", FOR_PRODUCE, "when a spooled event is on the disk: before the next is read, within 200 ms, when the kernel likes"},
+    {"spool.wait.ms", SETTING_COUNT, "0", 0, 3600000, NULL, FOR_PRODUCE, "how long to wait for another process that still uses spool.dir"},
     {"spool.full", SETTING_CHOICE, "refuse", 0, 0, "refuse|drop_oldest", FOR_PRODUCE, "a full spool: reading waits for room, or the oldest events are given up"},
     {"dead_letters.max_share", SETTING_COUNT, "10", 1, 100, NULL, FOR_CONSUMER, "percent of events: more dead letters than this (and 100) in a window are a flood"},
     {"dead_letters.window", SETTING_DURATION, "1 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_CONSUMER, "the time over which the share of dead letters is taken"},

@@ -63,6 +63,8 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key)
  * moves `end`. */
 static uint8_t *begin_value(struct tally_event *event, const char *key, size_t need)
 {
+    if (!event_may_change(event))
+        return NULL;
     if (event->depth == 0)
         event_fail(event, TALLY_INVALID, "the event was never begun");
     if (event->error.code != TALLY_OK)
@@ -79,6 +81,12 @@ static uint8_t *begin_value(struct tally_event *event, const char *key, size_t n
     return NULL;
 }
 
+/* For a message. */
+static const char *name_of(const char *key)
+{
+    return key == NULL ? "an array" : key;
+}
+
 static void end_value(struct tally_event *event, const uint8_t *end)
 {
     event->end = (size_t)(end - event->bytes);
@@ -86,14 +94,20 @@ static void end_value(struct tally_event *event, const uint8_t *end)
 
 void tally_event_text_n(struct tally_event *event, const char *key, const char *text, size_t length)
 {
+    if (!event_may_change(event))
+        return;
+    if (text == NULL && length > 0) {
+        event_fail(event, TALLY_INVALID, "the text of '%.*s' is NULL, with a length", UTF8_CUT(name_of(key), 100));
+        return;
+    }
     const char *fault = length > WIRE_DATA_BYTES ? "is longer than event_data may be" : text_fault(text, length);
     if (fault != NULL) {
-        event_fail(event, TALLY_INVALID, "the text of '%.*s' %s", UTF8_CUT(key == NULL ? "an array" : key, 100), fault);
+        event_fail(event, TALLY_INVALID, "the text of '%.*s' %s", UTF8_CUT(name_of(key), 100), fault);
         return;
     }
     uint8_t *to = begin_value(event, key, length + PACK_MAX);
     if (to != NULL)
-        end_value(event, pack_str(to, text, (uint32_t)length));
+        end_value(event, pack_str(to, text == NULL ? "" : text, (uint32_t)length));
 }
 
 void tally_event_text(struct tally_event *event, const char *key, const char *text)
@@ -120,8 +134,8 @@ void tally_event_uint(struct tally_event *event, const char *key, uint64_t value
 
 void tally_event_number(struct tally_event *event, const char *key, double value)
 {
-    if (!isfinite(value))
-        event_fail(event, TALLY_INVALID, "the number of '%.*s' is not finite", UTF8_CUT(key == NULL ? "an array" : key, 100));
+    if (event_may_change(event) && !isfinite(value))
+        event_fail(event, TALLY_INVALID, "the number of '%.*s' is not finite", UTF8_CUT(name_of(key), 100));
     uint8_t *to = begin_value(event, key, PACK_MAX);
     if (to != NULL)
         end_value(event, pack_double(to, value));
@@ -143,8 +157,11 @@ void tally_event_null(struct tally_event *event, const char *key)
 
 void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length)
 {
-    if (length > WIRE_DATA_BYTES) {
-        event_fail(event, TALLY_INVALID, "the bytes of '%.*s' are more than event_data may hold", UTF8_CUT(key == NULL ? "an array" : key, 100));
+    if (!event_may_change(event))
+        return;
+    if (length > WIRE_DATA_BYTES || (bytes == NULL && length > 0)) {
+        event_fail(event, TALLY_INVALID, "the bytes of '%.*s' are %s", UTF8_CUT(name_of(key), 100),
+                   bytes == NULL ? "NULL, with a length" : "more than event_data may hold");
         return;
     }
     uint8_t *to = begin_value(event, key, length + PACK_MAX);
@@ -158,6 +175,9 @@ void tally_event_bytes(struct tally_event *event, const char *key, const void *b
 
 void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us)
 {
+    if (event_may_change(event) && !event_time_is_sound(wall_us))
+        event_fail(event, TALLY_INVALID, "the time of '%.*s' is %lld us since 1970: it takes the years 0001 to 9999",
+                   UTF8_CUT(name_of(key), 100), (long long)wall_us);
     uint8_t *to = begin_value(event, key, PACK_MAX);
     if (to != NULL)
         end_value(event, pack_timestamp(to, wall_us));
@@ -165,6 +185,8 @@ void tally_event_time(struct tally_event *event, const char *key, int64_t wall_u
 
 static void open_container(struct tally_event *event, const char *key, bool is_map)
 {
+    if (!event_may_change(event))
+        return;
     if (event->depth == WIRE_DATA_DEPTH) {
         event_fail(event, TALLY_INVALID, "event_data has more than %d levels", WIRE_DATA_DEPTH);
         return;
@@ -189,6 +211,8 @@ void tally_event_array(struct tally_event *event, const char *key)
 
 void tally_event_end(struct tally_event *event)
 {
+    if (!event_may_change(event))
+        return;
     if (event->depth <= 1)
         event_fail(event, TALLY_INVALID, "tally_event_end without an open map or array");
     if (event->error.code != TALLY_OK)

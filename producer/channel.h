@@ -1,6 +1,8 @@
-/* channel.h - messages to one topic through librdkafka, over the death of its idempotent producer.
+/* channel.h - messages to one topic through librdkafka: over the death of its idempotent producer, while rights are missing, and in
+ * batches that the topic takes; and what is known of why they do not arrive.
  *
- * One thread (the courier's) sends and serves; every callback comes in its calls. channel_check may come from any thread.
+ * One thread (the courier's) sends and serves; every callback comes in its calls. channel_check, channel_is_up and channel_reason
+ * may come from any thread.
  */
 #ifndef TALLYMILL_CHANNEL_H
 #define TALLYMILL_CHANNEL_H
@@ -17,9 +19,10 @@
 
 struct channel;
 
-/* Each message that was sent comes back once, acknowledged or given up, with the tag that it was sent with. Called inside
- * channel_send (a message that librdkafka refuses), channel_serve and channel_close. */
-typedef void channel_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag);
+/* Each message that was sent comes back once, with the tag that it was sent with: acknowledged (error NULL), or given up, for the
+ * reason in `error` (valid during the call). Called inside channel_send (a message that librdkafka refuses), channel_serve and
+ * channel_close. */
+typedef void channel_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag, const char *error);
 /* May come from threads of librdkafka. */
 typedef void channel_log(void *context, int level, const char *text);
 
@@ -28,20 +31,26 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
                              void *context, struct tally_error *err);
 
 /* A tag is any number below 2^56. */
-enum { CHANNEL_BATCH = 1024 };
+enum { CHANNEL_BATCH = 1024, CHANNEL_REASON_BYTES = 384 };
 
 /* Queues copies of the first messages, in order, and returns how many; fewer than `count` (at most CHANNEL_BATCH) when there is no
- * room now, or while a dead handle is being replaced. tags may be NULL: all 0. Never waits. */
+ * room now, or while what came back waits to be sent again. tags may be NULL: all 0. Never waits. */
 size_t channel_send(struct channel *channel, const struct event_message *messages, const uint64_t *tags, size_t count);
 
 /* Messages that have not come back yet. */
 size_t channel_pending(const struct channel *channel);
 
-/* Waits up to timeout_ms for deliveries, and replaces a handle that librdkafka declared dead. */
+/* Waits up to timeout_ms for deliveries, replaces a handle that is of no use any more, and asks Kafka what is wrong when nothing
+ * arrives. */
 void channel_serve(struct channel *channel, int timeout_ms);
 
 /* The number of the topic's topic partitions; see tally_check. */
 enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err);
+
+/* Does Kafka take messages, as far as is known? */
+bool channel_is_up(struct channel *channel);
+/* Why messages do not arrive, as one line ("" when nothing is known to be wrong). Returns `text`. */
+const char *channel_reason(struct channel *channel, char text[CHANNEL_REASON_BYTES]);
 
 /* Gives up what is still queued or in flight, tells it to the callback, and frees. */
 void channel_close(struct channel *channel);

@@ -35,7 +35,9 @@ enum {
     DOZE_PENDING_US = 20000, /* deliveries are on their way and are looked for */
     DOZE_US = 500000,        /* librdkafka's logs and its death are looked for */
     FULL_MS = 10,            /* librdkafka's queue is full: deliveries make room */
-    SEND_AGAIN_US = 1000000, /* after Kafka refused something from the spool */
+    SEND_AGAIN_US = 1000000, /* after Kafka refused something from the spool, for the first time, and at most */
+    SEND_AGAIN_MAX_US = 5000000,
+    TELL_AGAIN_US = 10000000, /* of the disk's trouble */
     COMMIT_WAIT_US = 1000000,
 };
 
@@ -50,45 +52,77 @@ static bool is_refused_for_good(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
 }
 
-static void on_log(void *context, int level, const char *text)
+/* The courier whose hook this thread is in. */
+static _Thread_local const struct courier *inside;
+
+bool courier_is_inside(const struct courier *courier)
 {
-    const struct courier *courier = context;
-    if (courier->hooks.log != NULL)
-        courier->hooks.log(courier->hooks.context, level, text);
+    return inside == courier;
 }
 
-static void tell_refusal(struct courier *courier, rd_kafka_resp_err_t code)
+static void on_log(void *context, int level, const char *text)
 {
-    char text[256];
-    snprintf(text, sizeof text, "Kafka refused an event of the spool, which is sent again: %s", rd_kafka_err2str(code));
-    on_log(courier, 4, text);
+    const struct courier *courier = context, *before = inside;
+    if (courier->hooks.log == NULL)
+        return;
+    inside = courier;
+    courier->hooks.log(courier->hooks.context, level, text);
+    inside = before;
+}
+
+static bool is_purge(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
+/* Kafka did not take a message of the spool: it stays there, and all is sent again, with growing pauses. */
+static void rewind_later(struct courier *courier, rd_kafka_resp_err_t code, const char *error)
+{
+    if (!courier->must_rewind) {
+        char text[2 * CHANNEL_REASON_BYTES];
+        snprintf(text, sizeof text, "Kafka refused an event of the spool, which is sent again: %s", error);
+        if (!is_purge(code))
+            on_log(courier, 4, text);
+        courier->rewind_pause_us = courier->rewind_pause_us == 0 ? SEND_AGAIN_US : courier->rewind_pause_us * 2;
+        if (courier->rewind_pause_us > SEND_AGAIN_MAX_US)
+            courier->rewind_pause_us = SEND_AGAIN_MAX_US;
+    }
+    courier->must_rewind = true;
+    courier->rewind_us = clock_now_us() + courier->rewind_pause_us;
 }
 
 static void tell_fate(struct courier *courier, const struct tally_delivery *delivery)
 {
-    if (courier->hooks.delivered != NULL)
+    if (courier->hooks.delivered != NULL) {
+        const struct courier *before = inside;
+        inside = courier;
         courier->hooks.delivered(courier->hooks.context, delivery);
+        inside = before;
+    }
     /* Counted last: when a flush sees the number, the hook has seen the event. */
     atomic_fetch_add(delivery->error == NULL ? &courier->acknowledged : &courier->failed, 1);
 }
 
-static void on_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag)
+static void on_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag, const char *error)
 {
     struct courier *courier = context;
     bool is_acknowledged = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (tag != 0) {
-        if (!is_acknowledged && !is_refused_for_good(message->err)) {
-            if (!courier->must_rewind)
-                tell_refusal(courier, message->err);
-            courier->must_rewind = true;
-            courier->rewind_us = clock_now_us() + SEND_AGAIN_US;
+    bool is_final = is_acknowledged || is_refused_for_good(message->err);
+    if (is_acknowledged)
+        courier->rewind_pause_us = 0;
+    if ((tag & COURIER_DIRECT_TAG) != 0) {
+        if (!courier_direct_done(courier, tag, is_final || atomic_load(&courier->is_stopping)))
+            return;
+    } else if (tag != 0) {
+        if (!is_final) {
+            rewind_later(courier, message->err, error);
             return; /* it stays in the spool */
         }
         if (!spool_done(courier->spool, tag - 1))
             return; /* dropped meanwhile, and counted as that */
     }
     tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->payload + EVENT_ID_POSITION,
-                                                .error = is_acknowledged ? NULL : rd_kafka_err2str(message->err),
+                                                .error = error,
                                                 .topic_partition = is_acknowledged ? message->partition : -1,
                                                 .offset = is_acknowledged ? message->offset : -1,
                                                 .key = message->key,
@@ -110,10 +144,10 @@ static void on_lost(void *context, uint64_t count, bool is_dropped)
     atomic_fetch_add(&courier->failed, count);
 }
 
-static void give_up(struct courier *courier, const struct event_message *message)
+void courier_give_up(struct courier *courier, const struct event_message *message)
 {
     tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->value + EVENT_ID_POSITION,
-                                                .error = "the producer was closed before Kafka took it",
+                                                .error = courier->last_words,
                                                 .topic_partition = -1,
                                                 .offset = -1,
                                                 .key = message->key,
@@ -138,26 +172,48 @@ static bool carry_from_ring(struct courier *courier, int64_t now_us)
     return taken == CHANNEL_BATCH;
 }
 
-static void tell_trouble(struct courier *courier)
+static void tell_trouble(struct courier *courier, int64_t now_us)
 {
     const char *trouble = spool_trouble(courier->spool);
-    if (trouble != NULL && !courier->has_told_trouble)
-        on_log(courier, 3, trouble);
-    courier->has_told_trouble = trouble != NULL;
+    if (trouble == NULL || (courier->told_trouble_us != 0 && now_us - courier->told_trouble_us < TELL_AGAIN_US))
+        return;
+    on_log(courier, 3, trouble);
+    courier->told_trouble_us = now_us;
+}
+
+/* Only so much is accepted as has a place: in the spool, whose record of a message is at most 8/5 of that in the ring (which has at
+ * least 36 bytes of key and value), or, while the spool's disk refuses, in Kafka. */
+static void grant_room(struct courier *courier, int64_t now_us)
+{
+    size_t room = 0;
+    if (courier->direct.count == 0)
+        room = spool_reserve(courier->spool, ring_capacity(courier->ring) / 5 * 8, now_us) / 8 * 5;
+    int refusal = spool_refusal(courier->spool);
+    atomic_store(&courier->refusal, refusal);
+    if (refusal > 0 || courier->direct.count > 0) {
+        size_t direct = courier_direct_room(courier, now_us);
+        room = room > direct ? room : direct;
+    }
+    ring_grant(courier->ring, ring_freed(courier->ring) + room);
 }
 
 static bool carry_into_spool(struct courier *courier, int64_t now_us)
 {
-    size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
-    size_t kept = spool_append(courier->spool, courier->messages, taken);
-    ring_free_taken(courier->ring, courier->messages, kept);
-    courier->appended = ring_freed(courier->ring);
-    atomic_store(&courier->is_refusing, kept < taken);
+    size_t taken = 0, kept = 0;
+    if (courier->direct.count == 0 || !courier_direct_carry(courier, now_us)) {
+        taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
+        kept = spool_append(courier->spool, courier->messages, taken);
+        ring_free_taken(courier->ring, courier->messages, kept);
+        courier->appended = ring_freed(courier->ring);
+        bool is_refused = kept < taken && !courier_direct_carry(courier, now_us);
+        atomic_store(&courier->is_refusing, is_refused);
+    }
     if (kept > 0)
         courier->moved_us = now_us;
-    if (spool_flush(courier->spool, now_us))
-        atomic_store(&courier->synced, courier->appended);
-    tell_trouble(courier);
+    if (spool_flush(courier->spool, now_us) && courier->direct.count == 0)
+        atomic_store(&courier->synced, ring_freed(courier->ring));
+    tell_trouble(courier, now_us);
+    grant_room(courier, now_us);
     return taken == CHANNEL_BATCH && kept == taken;
 }
 
@@ -273,6 +329,7 @@ static struct courier *new_courier(const struct options *options, const struct t
         memcpy(&courier->hooks, hooks, hooks->size < sizeof courier->hooks ? hooks->size : sizeof courier->hooks);
     courier->publish_timeout_ms = options->publish_timeout_ms;
     courier->message_bytes = options->message_bytes;
+    courier->has_spool = options->spool.directory != NULL;
     courier->is_synced_each = options->spool.directory != NULL && options->spool.sync == SPOOL_SYNC_EACH;
     courier->moved_us = clock_now_us();
     courier->pending_when_full = SIZE_MAX;
@@ -304,8 +361,12 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
     options->conf = NULL; /* the channel has it */
     if (courier->channel == NULL)
         goto out;
-    if (start_thread(courier))
+    if (courier->spool != NULL)
+        grant_room(courier, clock_now_us());
+    if (start_thread(courier)) {
+        courier_exit_watch(courier);
         return courier;
+    }
     tally_error_set(err, TALLY_FAILED, "no thread can be started");
 out:
     if (courier != NULL)
@@ -321,17 +382,35 @@ static void empty_ring(struct courier *courier)
         size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
         size_t kept = courier->spool == NULL ? 0 : spool_append(courier->spool, courier->messages, taken);
         for (size_t i = kept; i < taken; i++)
-            give_up(courier, &courier->messages[i]);
+            courier_give_up(courier, &courier->messages[i]);
         ring_free_taken(courier->ring, courier->messages, taken);
         if (taken == 0)
             nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
     }
 }
 
+/* What is not acknowledged, and why, once. */
+static void tell_rest(struct courier *courier)
+{
+    char reason[CHANNEL_REASON_BYTES], text[2 * CHANNEL_REASON_BYTES];
+    struct tally_counts counts;
+    courier_count(courier, &counts);
+    uint64_t rest = counts.accepted + counts.recovered - counts.acknowledged - counts.failed;
+    if (rest == 0)
+        return;
+    channel_reason(courier->channel, reason);
+    snprintf(courier->last_words, sizeof courier->last_words, "the producer was closed before Kafka took the event%s%s",
+             reason[0] == '\0' ? "" : ": ", reason);
+    snprintf(text, sizeof text, "closed with %llu events that Kafka had not acknowledged, which %s%s%s", (unsigned long long)rest,
+             courier->spool == NULL ? "are given up" : "stay in the spool", reason[0] == '\0' ? "" : ": ", reason);
+    on_log(courier, courier->spool == NULL ? 3 : 4, text);
+}
+
 void courier_stop(struct courier *courier, int timeout_ms)
 {
     if (courier->ring == NULL || courier->channel == NULL || atomic_exchange(&courier->is_stopped, true))
         return;
+    courier_exit_forget(courier);
     ring_shut(courier->ring);
     if (courier->is_started) {
         courier_flush(courier, timeout_ms);
@@ -339,11 +418,19 @@ void courier_stop(struct courier *courier, int timeout_ms)
         sem_post(&courier->bell);
         pthread_join(courier->thread, NULL);
     }
+    if (courier->spool != NULL)
+        courier_direct_end(courier);
+    tell_rest(courier);
+    struct channel *channel = courier->channel;
+    pthread_mutex_lock(&courier->mutex);
+    courier->channel = NULL; /* nobody asks it for a reason any more */
+    pthread_mutex_unlock(&courier->mutex);
+    channel_close(channel); /* what comes back now is done in the spool: room for what is in the ring */
+    courier_direct_give_up(courier);
     empty_ring(courier);
-    channel_close(courier->channel);
-    courier->channel = NULL;
     if (courier->spool != NULL) {
-        atomic_store(&courier->synced, spool_flush(courier->spool, INT64_MAX) ? ring_freed(courier->ring) : courier->synced);
+        if (spool_flush(courier->spool, INT64_MAX))
+            atomic_store(&courier->synced, ring_freed(courier->ring));
         spool_close(courier->spool);
         courier->spool = NULL;
     }

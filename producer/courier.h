@@ -22,11 +22,15 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
 /* Hands a message over; see tally_publish. */
 enum tally_code courier_put(struct courier *courier, const struct event_message *message, struct tally_error *err);
 
+/* Is this a call from one of its hooks? There nothing waits. */
+bool courier_is_inside(const struct courier *courier);
+
 void courier_count(const struct courier *courier, struct tally_counts *counts);
 bool courier_flush(struct courier *courier, int timeout_ms);
 enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err);
 
-/* Refuses new messages, flushes for up to timeout_ms, and gives up what is left (without a spool). Once; later calls do nothing. */
+/* Refuses new messages, flushes for up to timeout_ms, and gives up what is left (without a spool). Once; later calls do nothing. Not
+ * from a hook. */
 void courier_stop(struct courier *courier, int timeout_ms);
 
 /* Frees it, stopped or not. */

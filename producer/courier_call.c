@@ -3,6 +3,9 @@
  * Only those who wait (for room, for the disk, for a flush) take the mutex; nothing else here takes a lock or makes a system call,
  * but for the one that wakes a dozing courier.
  */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "clock.h"
@@ -33,17 +36,38 @@ static void wake(struct courier *courier)
 }
 
 /* Once full, a quarter has to be free before it is worth trying again: not one place, and then one switch of threads an event. */
-static enum ring_answer put_with_patience(struct courier *courier, const struct event_message *message, uint64_t *position)
+static enum ring_answer put_with_patience(struct courier *courier, const struct event_message *message, uint64_t *position,
+                                          enum ring_answer answer)
 {
     int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * courier->publish_timeout_ms;
-    enum ring_answer answer = RING_FULL;
-    while (answer == RING_FULL && now_us < deadline_us) {
+    while ((answer == RING_FULL || answer == RING_REFUSED) && now_us < deadline_us) {
         wait_progress(courier, now_us, deadline_us);
         now_us = clock_now_us();
         if (now_us >= deadline_us || ring_used(courier->ring) <= ring_capacity(courier->ring) / 4 * 3)
             answer = ring_put(courier->ring, message, position);
     }
     return answer;
+}
+
+/* Why there is no place for an event now. */
+static enum tally_code refuse(struct courier *courier, struct tally_error *err)
+{
+    int refusal = courier->has_spool ? atomic_load(&courier->refusal) : 0;
+    char reason[CHANNEL_REASON_BYTES] = "";
+    if (err == NULL)
+        return TALLY_FULL;
+    pthread_mutex_lock(&courier->mutex); /* the channel may be about to be closed */
+    if (courier->channel != NULL)
+        channel_reason(courier->channel, reason);
+    pthread_mutex_unlock(&courier->mutex);
+    if (refusal == ENOSPC || refusal == EDQUOT)
+        return tally_error_set(err, TALLY_FULL, "the spool takes no more, its disk is full: %s", strerror(refusal));
+    if (refusal > 0)
+        return tally_error_set(err, TALLY_FULL, "the spool takes no more: %s", strerror(refusal));
+    if (reason[0] == '\0')
+        snprintf(reason, sizeof reason, "Kafka takes events more slowly than they come, or not at all");
+    return tally_error_set(err, TALLY_FULL, refusal == SPOOL_AT_ITS_SIZE ? "the spool is full (spool.size): %s" : "the queue is full: %s",
+                           reason);
 }
 
 static enum tally_code wait_until_synced(struct courier *courier, uint64_t position, struct tally_error *err)
@@ -62,17 +86,22 @@ enum tally_code courier_put(struct courier *courier, const struct event_message 
 {
     if (message->key_length + message->value_length > courier->message_bytes)
         return tally_error_set(err, TALLY_INVALID, "the event is larger than kafka.message.max.bytes");
-    if (courier->is_synced_each && atomic_load_explicit(&courier->is_refusing, memory_order_relaxed))
-        return tally_error_set(err, TALLY_FULL, "the spool is full, or its disk");
+    bool may_wait = !courier_is_inside(courier);
+    if (courier->is_synced_each) {
+        if (!may_wait)
+            return tally_error_set(err, TALLY_FULL, "spool.sync = each would have to wait for the disk, and a hook never waits");
+        if (atomic_load_explicit(&courier->is_refusing, memory_order_relaxed))
+            return refuse(courier, err);
+    }
     uint64_t position;
     enum ring_answer answer = ring_put(courier->ring, message, &position);
-    if (answer == RING_FULL && courier->publish_timeout_ms > 0)
-        answer = put_with_patience(courier, message, &position);
+    if ((answer == RING_FULL || answer == RING_REFUSED) && courier->publish_timeout_ms > 0 && may_wait)
+        answer = put_with_patience(courier, message, &position, answer);
     wake(courier);
     switch (answer) {
     case RING_PUT: return courier->is_synced_each ? wait_until_synced(courier, position, err) : TALLY_OK;
     case RING_FULL:
-        return tally_error_set(err, TALLY_FULL, "the queue is full: Kafka takes events more slowly than they come, or not at all");
+    case RING_REFUSED: return refuse(courier, err);
     default: return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
     }
 }
@@ -95,7 +124,7 @@ bool courier_flush(struct courier *courier, int timeout_ms)
         courier_count(courier, &counts);
         if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed)
             return true;
-        if (now_us >= deadline_us || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
+        if (now_us >= deadline_us || courier_is_inside(courier) || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
             return false;
         wait_progress(courier, now_us, deadline_us);
         now_us = clock_now_us();
@@ -106,5 +135,7 @@ enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topi
 {
     if (atomic_load(&courier->is_stopped))
         return tally_error_set(err, TALLY_FAILED, "the producer is stopped");
+    if (courier_is_inside(courier))
+        return tally_error_set(err, TALLY_FAILED, "a hook never waits, and a check does: call it from another thread");
     return channel_check(courier->channel, timeout_ms, topic_partitions, err);
 }

@@ -18,9 +18,10 @@ struct courier {
     struct ring *ring;
     size_t message_bytes;
     int publish_timeout_ms;
-    bool is_synced_each;
+    bool has_spool, is_synced_each;
     atomic_bool is_dozing;
-    atomic_bool is_refusing; /* the spool is full, or its disk */
+    atomic_bool is_refusing; /* the spool did not take what is in the ring */
+    atomic_int refusal;      /* why nothing more is granted: spool_refusal */
     atomic_bool is_stopping, is_stopped;
 
     /* What only the courier's thread looks at, or changes for each event. */
@@ -33,8 +34,18 @@ struct courier {
     bool must_rewind;         /* something from the spool was refused and will be sent again */
     int64_t rewind_us;        /* not before */
     size_t pending_when_full; /* librdkafka took no more with so many; SIZE_MAX: it did */
-    int64_t moved_us;         /* when a message last moved */
-    bool has_told_trouble;
+    int64_t rewind_pause_us;
+    int64_t moved_us; /* when a message last moved */
+    int64_t told_trouble_us;
+    char last_words[2 * CHANNEL_REASON_BYTES]; /* why the rest is given up at the end */
+    struct direct {
+        struct event_message messages[CHANNEL_BATCH];
+        enum direct_state { DIRECT_SENT, DIRECT_DONE, DIRECT_AGAIN } states[CHANNEL_BATCH];
+        size_t count, out; /* at the ring's front; of them, not come back yet */
+        uint64_t turn;     /* of the batches */
+        int64_t sent_us;
+        uint64_t tags[CHANNEL_BATCH];
+    } direct; /* past a spool that takes nothing: courier_direct.c */
 
     /* For those who wait. */
     sem_t bell;
@@ -44,8 +55,35 @@ struct courier {
     pthread_t thread;
     bool is_started;
 
+    struct courier *next; /* of those that exit() looks after */
+
     struct event_message messages[CHANNEL_BATCH];
     uint64_t tags[CHANNEL_BATCH]; /* of the spool's messages: sequence + 1 */
 };
+
+/* -- courier_direct.c -- */
+
+enum { COURIER_DIRECT_TAG_BITS = 10 };
+#define COURIER_DIRECT_TAG (UINT64_C(1) << 55)
+
+/* Carries what is in the ring straight to Kafka. True: the ring's front is in use, and nothing else takes from it. */
+bool courier_direct_carry(struct courier *courier, int64_t now_us);
+/* A message with that tag came back. False: its fate is none of ours any more. */
+bool courier_direct_done(struct courier *courier, uint64_t tag, bool is_final);
+/* How much may be put into the ring while the spool takes nothing. */
+size_t courier_direct_room(const struct courier *courier, int64_t now_us);
+/* At the end: the spool takes what it can; the rest is given up by the channel when that is closed, or then by us. */
+void courier_direct_end(struct courier *courier);
+void courier_direct_give_up(struct courier *courier);
+
+/* -- courier.c -- */
+
+void courier_give_up(struct courier *courier, const struct event_message *message);
+
+/* -- courier_exit.c -- */
+
+/* exit() without tally_close leaves what is in the ring in the spool. */
+void courier_exit_watch(struct courier *courier);
+void courier_exit_forget(struct courier *courier);
 
 #endif

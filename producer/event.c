@@ -73,8 +73,21 @@ bool event_fail(struct tally_event *event, enum tally_code code, const char *for
     return false;
 }
 
+bool event_time_is_sound(int64_t wall_us)
+{
+    return wall_us >= INT64_C(-62135596800000000) && wall_us < INT64_C(253402300800000000);
+}
+
+bool event_refuse_change(struct tally_event *event)
+{
+    return event_fail(event, TALLY_INVALID, "the event is already published: begin a new event (what is changed now would be lost)");
+}
+
 void tally_event_begin(struct tally_event *event, const char *event_name)
 {
+    if (event == NULL)
+        return;
+    event->is_published = false;
     event->end = EVENT_HEAD_BYTES;
     event->open[0] = (struct event_container){.is_map = true};
     event->depth = 1;
@@ -97,6 +110,8 @@ void tally_event_begin(struct tally_event *event, const char *event_name)
 
 static void set_text(struct tally_event *event, const char *column, const char *text, char *buffer, size_t *used, size_t limit)
 {
+    if (!event_may_change(event))
+        return;
     size_t length = text == NULL ? 0 : strlen(text);
     const char *fault = text_fault(text, length);
     if (length == 0 || length > limit)
@@ -109,16 +124,24 @@ static void set_text(struct tally_event *event, const char *column, const char *
 
 void tally_event_category(struct tally_event *event, const char *event_category)
 {
-    set_text(event, "event_category", event_category, event->event_category, &event->event_category_length, WIRE_CATEGORY_BYTES);
+    if (event != NULL)
+        set_text(event, "event_category", event_category, event->event_category, &event->event_category_length, WIRE_CATEGORY_BYTES);
 }
 
 void tally_event_session(struct tally_event *event, const char *session_id)
 {
-    set_text(event, "session_id", session_id, event->session_id, &event->session_id_length, WIRE_SESSION_ID_BYTES);
+    if (event == NULL)
+        return;
+    if (session_id != NULL)
+        set_text(event, "session_id", session_id, event->session_id, &event->session_id_length, WIRE_SESSION_ID_BYTES);
+    else if (event_may_change(event))
+        event->session_id_length = 0;
 }
 
 void tally_event_user(struct tally_event *event, int64_t user_id)
 {
+    if (!event_may_change(event))
+        return;
     if (user_id < 0)
         event_fail(event, TALLY_INVALID, "user_id is negative");
     event->has_user = true;
@@ -127,11 +150,16 @@ void tally_event_user(struct tally_event *event, int64_t user_id)
 
 void tally_event_internal(struct tally_event *event, bool is_internal)
 {
-    event->is_internal = is_internal;
+    if (event_may_change(event))
+        event->is_internal = is_internal;
 }
 
 void tally_event_created(struct tally_event *event, int64_t created_at_us)
 {
+    if (!event_may_change(event))
+        return;
+    if (!event_time_is_sound(created_at_us))
+        event_fail(event, TALLY_INVALID, "created_at is %lld us since 1970: it takes the years 0001 to 9999", (long long)created_at_us);
     event->has_created = true;
     event->created_at_us = created_at_us;
 }
@@ -139,6 +167,12 @@ void tally_event_created(struct tally_event *event, int64_t created_at_us)
 void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES])
 {
     static const uint8_t zero[TALLY_ID_BYTES];
+    if (!event_may_change(event))
+        return;
+    if (id == NULL) {
+        event_fail(event, TALLY_INVALID, "id is NULL");
+        return;
+    }
     if (memcmp(id, zero, TALLY_ID_BYTES) == 0)
         event_fail(event, TALLY_INVALID, "id is all zero");
     memcpy(event->id, id, TALLY_ID_BYTES);
@@ -168,14 +202,19 @@ static void need_id_and_time(struct tally_event *event)
 
 void tally_event_id(struct tally_event *event, uint8_t id[TALLY_ID_BYTES])
 {
+    if (event == NULL) {
+        memset(id, 0, TALLY_ID_BYTES);
+        return;
+    }
     need_id(event);
     memcpy(id, event->id, TALLY_ID_BYTES);
 }
 
 const char *tally_event_id_text(struct tally_event *event, char text[TALLY_ID_TEXT_BYTES])
 {
-    need_id(event);
-    return uuid_format(text, event->id);
+    uint8_t id[TALLY_ID_BYTES];
+    tally_event_id(event, id);
+    return uuid_format(text, id);
 }
 
 #define KEY(to, name) pack_str(to, name, sizeof name - 1)

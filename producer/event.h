@@ -43,6 +43,7 @@ struct tally_event {
     struct keys keys;
 
     bool has_id, has_user, has_created, is_internal;
+    bool is_published; /* a tally_publish said TALLY_OK: what is changed now would be taken for a duplicate, and lost */
     uint8_t id[TALLY_ID_BYTES];
     char id_text[TALLY_ID_TEXT_BYTES]; /* the message's key where there is no session */
     int64_t user_id, created_at_us;
@@ -69,6 +70,16 @@ bool event_is_allowed(const struct tally_event *event, const struct catalogue *c
 
 /* Where the id lies in each value that event_encode makes: behind the map's header, the key "id" and the header of a bin of 16. */
 enum { EVENT_ID_POSITION = 6 };
+
+/* May it be changed? Not once it was published: remembered as a mistake. NULL may not, and nothing is remembered. */
+bool event_refuse_change(struct tally_event *event);
+static inline bool event_may_change(struct tally_event *event)
+{
+    return event != NULL && (!event->is_published || event_refuse_change(event));
+}
+
+/* The years 0001 to 9999 (UTC), which Postgres and RFC 3339 both have. */
+bool event_time_is_sound(int64_t wall_us);
 
 /* Remembers the first mistake. Returns false. */
 bool event_fail(struct tally_event *event, enum tally_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -26,6 +26,7 @@ static const struct property defaults[] = {
     {"compression.codec", "lz4"},
     {"linger.ms", "5"},                          /* a batch fills long before under load; alone, an event waits 5 ms for company */
     {"message.timeout.ms", "300000"},            /* five minutes: longer than a broker's restart */
+    {"topic.metadata.propagation.max.ms", "300000"}, /* a topic that is missing may come back for as long */
     {"queue.buffering.max.messages", "100000"},
     {"queue.buffering.max.kbytes", "61440"},     /* with our own queue 64 MiB; librdkafka's own default is 1 GiB */
     {"message.max.bytes", "4194304"},            /* as the topic's max.message.bytes: a value of 1 MiB always fits */
@@ -55,7 +56,8 @@ static bool set_property(rd_kafka_conf_t *conf, const char *name, const char *va
     return false;
 }
 
-static bool set_kafka(struct options *options, const char *name, const char *value, bool *has_servers, struct tally_error *err)
+static bool set_kafka(struct options *options, const char *name, const char *value, bool *has_servers, bool *has_timeout,
+                      struct tally_error *err)
 {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strcmp(name, refused[i]) == 0) {
@@ -63,7 +65,9 @@ static bool set_kafka(struct options *options, const char *name, const char *val
             return false;
         }
     if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
-        *has_servers = true;
+        *has_servers = value[strspn(value, " \t,")] != '\0';
+    if (strcmp(name, "message.timeout.ms") == 0 || strcmp(name, "delivery.timeout.ms") == 0)
+        *has_timeout = true;
     return set_property(options->conf, name, value, err);
 }
 
@@ -81,6 +85,7 @@ static const struct setting own[] = {
     {"spool.dir", SETTING_TEXT, "", 0, 4000, NULL, 0, NULL},
     {"spool.size", SETTING_BYTES, "1 GiB", MIB, 1024 * GIB, NULL, 0, NULL},
     {"spool.sync", SETTING_CHOICE, "interval", 0, 0, "each|interval|never", 0, NULL},
+    {"spool.wait.ms", SETTING_COUNT, "0", 0, 3600000, NULL, 0, NULL},
     {"spool.full", SETTING_CHOICE, "refuse", 0, 0, "refuse|drop_oldest", 0, NULL},
 };
 /* clang-format on */
@@ -101,6 +106,8 @@ static void take_own(struct options *options, const char *key, const char *value
         options->spool.directory = *value == '\0' ? NULL : value;
     else if (strcmp(key, "spool.size") == 0)
         options->spool.bytes = (uint64_t)number;
+    else if (strcmp(key, "spool.wait.ms") == 0)
+        options->spool.wait_ms = (int)number;
     else if (strcmp(key, "spool.sync") == 0)
         options->spool.sync = *value == 'e' ? SPOOL_SYNC_EACH : *value == 'i' ? SPOOL_SYNC_INTERVAL : SPOOL_SYNC_NEVER;
     else
@@ -122,9 +129,15 @@ static bool set_own(struct options *options, const char *key, const char *value,
     return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'", key) == TALLY_OK;
 }
 
+static bool is_topic_name(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return length > 0 && length <= 249 && name[length] == '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static bool set_all(struct options *options, const struct tally_setting *settings, struct tally_error *err)
 {
-    bool has_servers = false;
+    bool has_servers = false, has_timeout = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!set_own(options, own[i].key, own[i].fallback, err))
             return false;
@@ -134,7 +147,7 @@ static bool set_all(struct options *options, const struct tally_setting *setting
     for (const struct tally_setting *setting = settings; setting != NULL && setting->key != NULL; setting++) {
         if (setting->value == NULL)
             return tally_error_set(err, TALLY_INVALID, "the setting '%s' has no value", setting->key) == TALLY_OK;
-        if (strncmp(setting->key, "kafka.", 6) == 0 ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, err)
+        if (strncmp(setting->key, "kafka.", 6) == 0 ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, &has_timeout, err)
                                                     : !set_own(options, setting->key, setting->value, err))
             return false;
     }
@@ -142,14 +155,25 @@ static bool set_all(struct options *options, const struct tally_setting *setting
         if (!set_property(options->conf, forced[i].name, forced[i].value, err))
             return false;
     /* What is in the spool is never given up: it would only be sent again. 0 is for ever. */
-    if (options->spool.directory != NULL && !set_property(options->conf, "message.timeout.ms", "0", err))
-        return false;
+    if (options->spool.directory != NULL) {
+        if (has_timeout)
+            return tally_error_set(err, TALLY_INVALID,
+                                   "kafka.message.timeout.ms cannot be set with spool.dir: what is in the spool is never given up") ==
+                   TALLY_OK;
+        if (!set_property(options->conf, "message.timeout.ms", "0", err))
+            return false;
+    }
+    if (!is_topic_name(options->topic))
+        return tally_error_set(err, TALLY_INVALID,
+                               "topics.events = %s: no topic can have this name (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not '.' or "
+                               "'..')",
+                               options->topic) == TALLY_OK;
     char text[32];
     size_t size = sizeof text;
     if (rd_kafka_conf_get(options->conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
         options->message_bytes = strtoul(text, NULL, 10);
     if (!has_servers)
-        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set: it says where Kafka is (HOST:PORT)") ==
+        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set, or empty: it says where Kafka is (HOST:PORT)") ==
                TALLY_OK;
     return true;
 }

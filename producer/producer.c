@@ -2,12 +2,12 @@
  *
  * After fork() the child has a copy of the memory but none of the threads, and of librdkafka's locks whatever state they were in.
  * So a producer remembers in which generation of processes it was opened, and does nothing in any other: not even freeing, which
- * would touch those locks. getpid() would tell the same, for a system call an event.
+ * would touch those locks.
+ *
+ * NULL is a producer that was never opened (a service without analytics): it accepts nothing, says so, and is harmless.
  */
 #include <tallymill/producer.h>
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +15,7 @@
 #include "courier.h"
 #include "error.h"
 #include "event.h"
+#include "generation.h"
 #include "options.h"
 
 struct tally_producer {
@@ -24,22 +25,9 @@ struct tally_producer {
     unsigned generation;
 };
 
-static atomic_uint fork_generation;
-static pthread_once_t watch_fork_once = PTHREAD_ONCE_INIT;
-
-static void note_fork(void)
-{
-    atomic_fetch_add_explicit(&fork_generation, 1, memory_order_relaxed);
-}
-
-static void watch_fork(void)
-{
-    pthread_atfork(NULL, NULL, note_fork);
-}
-
 static bool is_ours(const struct tally_producer *producer)
 {
-    return producer->generation == atomic_load_explicit(&fork_generation, memory_order_relaxed);
+    return producer->generation == generation_now();
 }
 
 static enum tally_code refuse_child(struct tally_error *err)
@@ -55,6 +43,10 @@ const char *tally_version(void)
 struct tally_producer *tally_open(const struct tally_setting *settings, const struct tally_hooks *hooks, struct tally_error *err)
 {
     struct options options;
+    if (hooks != NULL && hooks->size < offsetof(struct tally_hooks, context) + sizeof hooks->context) {
+        tally_error_set(err, TALLY_INVALID, "hooks.size is %zu: set it to sizeof(struct tally_hooks)", hooks->size);
+        return NULL;
+    }
     if (!options_read(&options, settings, err))
         return NULL;
     struct tally_producer *producer = calloc(1, sizeof *producer);
@@ -62,8 +54,8 @@ struct tally_producer *tally_open(const struct tally_setting *settings, const st
         tally_error_set(err, TALLY_FAILED, "no memory");
         goto out;
     }
-    pthread_once(&watch_fork_once, watch_fork);
-    producer->generation = atomic_load(&fork_generation);
+    generation_watch();
+    producer->generation = generation_now();
     producer->is_unknown_event_refused = options.is_unknown_event_refused;
     struct error reason;
     producer->catalogue = catalogue_load(options.catalogue_file, &reason);
@@ -83,50 +75,70 @@ out:
     return NULL;
 }
 
+/* May this producer be used, here? */
+static enum tally_code usable(const struct tally_producer *producer, struct tally_error *err)
+{
+    if (producer == NULL)
+        return tally_error_set(err, TALLY_FAILED, "there is no producer");
+    return is_ours(producer) ? TALLY_OK : refuse_child(err);
+}
+
 enum tally_code tally_check(struct tally_producer *producer, int timeout_ms, int *topic_partitions, struct tally_error *err)
 {
-    return is_ours(producer) ? courier_check(producer->courier, timeout_ms, topic_partitions, err) : refuse_child(err);
+    enum tally_code code = usable(producer, err);
+    return code == TALLY_OK ? courier_check(producer->courier, timeout_ms, topic_partitions, err) : code;
 }
 
 enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err)
 {
-    if (!is_ours(producer))
-        return refuse_child(err);
+    enum tally_code code = usable(producer, err);
+    if (code != TALLY_OK)
+        return code;
+    if (event == NULL)
+        return tally_error_set(err, TALLY_INVALID, "there is no event");
     struct event_message message;
     if (!event_encode(event, &message, err))
         return event->error.code;
     if (!event_is_allowed(event, producer->catalogue, producer->is_unknown_event_refused, err))
         return TALLY_INVALID;
-    return courier_put(producer->courier, &message, err);
+    code = courier_put(producer->courier, &message, err);
+    event->is_published = event->is_published || code == TALLY_OK;
+    return code;
 }
 
 void tally_count(const struct tally_producer *producer, struct tally_counts *counts)
 {
-    courier_count(producer->courier, counts);
+    if (counts == NULL)
+        return;
+    *counts = (struct tally_counts){0};
+    if (producer != NULL)
+        courier_count(producer->courier, counts);
 }
 
 bool tally_flush(struct tally_producer *producer, int timeout_ms)
 {
-    return is_ours(producer) && courier_flush(producer->courier, timeout_ms);
+    return producer == NULL || (is_ours(producer) && courier_flush(producer->courier, timeout_ms));
 }
 
 bool tally_stop(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts)
 {
+    tally_count(producer, counts);
     if (producer == NULL)
         return true;
-    if (is_ours(producer))
-        courier_stop(producer->courier, timeout_ms);
+    if (!is_ours(producer) || courier_is_inside(producer->courier))
+        return false;
+    courier_stop(producer->courier, timeout_ms);
     struct tally_counts last;
-    courier_count(producer->courier, &last);
+    tally_count(producer, &last);
     if (counts != NULL)
         *counts = last;
-    return is_ours(producer) && last.accepted + last.recovered == last.acknowledged;
+    return last.accepted + last.recovered == last.acknowledged;
 }
 
 bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts)
 {
     bool is_done = tally_stop(producer, timeout_ms, counts);
-    if (producer == NULL || !is_ours(producer)) /* a child's copy: see above */
+    if (producer == NULL || !is_ours(producer) || courier_is_inside(producer->courier)) /* a child's copy: see above */
         return is_done;
     courier_close(producer->courier);
     catalogue_free(producer->catalogue);

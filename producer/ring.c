@@ -33,7 +33,8 @@ struct ring {
     _Alignas(LINE) _Atomic uint64_t tail; /* what is reserved ends here; with SHUT set, for good */
     _Atomic uint64_t count;               /* on the same line, which ring_put has anyhow */
     _Alignas(LINE) _Atomic uint64_t freed;
-    uint64_t taken; /* the taker's own */
+    _Atomic uint64_t granted; /* what is put must end before it; beside `freed`, which ring_put reads anyhow */
+    uint64_t taken;           /* the taker's own */
     _Alignas(LINE) uint8_t *bytes;
     size_t capacity;
     uint64_t secret;
@@ -49,6 +50,7 @@ struct ring *ring_new(size_t bytes)
         capacity *= 2;
     memset(ring, 0, sizeof *ring);
     ring->capacity = capacity;
+    ring->granted = SHUT;
     if (getentropy(&ring->secret, sizeof ring->secret) != 0)
         ring->secret = (uint64_t)(uintptr_t)ring * UINT64_C(0x9E3779B97F4A7C15);
     /* Populated now: each page's first touch would cost some publisher a page fault. */
@@ -106,6 +108,8 @@ enum ring_answer ring_put(struct ring *ring, const struct event_message *message
         pad = left < need ? left : 0;
         if (tail + pad + need - atomic_load_explicit(&ring->freed, memory_order_acquire) > ring->capacity)
             return RING_FULL;
+        if (tail + pad + need > atomic_load_explicit(&ring->granted, memory_order_relaxed))
+            return RING_REFUSED;
     } while (!atomic_compare_exchange_weak(&ring->tail, &tail, tail + pad + need)); /* in the one order of all: see courier.c */
     atomic_fetch_add_explicit(&ring->count, 1, memory_order_relaxed);
     if (pad != 0)
@@ -152,6 +156,11 @@ void ring_free_taken(struct ring *ring, const struct event_message *messages, si
     }
     ring->taken = freed;
     atomic_store_explicit(&ring->freed, freed, memory_order_release);
+}
+
+void ring_grant(struct ring *ring, uint64_t position)
+{
+    atomic_store(&ring->granted, position);
 }
 
 uint64_t ring_freed(const struct ring *ring)

@@ -4,7 +4,7 @@
  * store that commits them; it takes no lock, makes no system call and never waits. The taker sees messages in the order in which
  * their bytes were reserved, so what one thread puts (or two threads put that agree on an order) comes out in that order.
  *
- * ring_put, ring_is_empty, ring_used and ring_shut: any thread. ring_take and ring_free_taken: one thread.
+ * ring_put, ring_is_empty, ring_used and ring_shut: any thread. ring_take, ring_free_taken and ring_grant: one thread.
  */
 #ifndef TALLYMILL_RING_H
 #define TALLYMILL_RING_H
@@ -21,7 +21,7 @@ struct ring;
 struct ring *ring_new(size_t bytes);
 void ring_delete(struct ring *ring);
 
-enum ring_answer { RING_PUT, RING_FULL, RING_SHUT };
+enum ring_answer { RING_PUT, RING_FULL, RING_REFUSED /* beyond what was granted */, RING_SHUT };
 
 /* RING_PUT: *position (may be NULL) is where the message ends; RING_FULL also when it never fits. */
 enum ring_answer ring_put(struct ring *ring, const struct event_message *message, uint64_t *position);
@@ -32,6 +32,10 @@ size_t ring_take(struct ring *ring, struct event_message *messages, size_t limit
 
 /* Gives the bytes of the first `count` messages of the last ring_take back; the others will be taken again. */
 void ring_free_taken(struct ring *ring, const struct event_message *messages, size_t count);
+
+/* From now on messages are put only up to this position; before the first call, wherever there is room. So a ring accepts no more
+ * than its taker knows a place for. */
+void ring_grant(struct ring *ring, uint64_t position);
 
 /* Up to which position everything was freed; compare with that of ring_put. */
 uint64_t ring_freed(const struct ring *ring);

@@ -103,21 +103,23 @@ static bool say_where(const struct settings *settings, const char *text, struct 
     return false;
 }
 
-static size_t add_spool(const struct settings *settings, struct tally_setting *list, char size[32])
+static size_t add_spool(const struct settings *settings, struct tally_setting *list, char size[32], char wait_ms[32])
 {
+    snprintf(wait_ms, 32, "%lld", (long long)settings_int(settings, "spool.wait.ms"));
     snprintf(size, 32, "%lld", (long long)settings_int(settings, "spool.size"));
     list[0] = (struct tally_setting){"spool.dir", settings_text(settings, "spool.dir")};
     list[1] = (struct tally_setting){"spool.size", size};
     list[2] = (struct tally_setting){"spool.sync", settings_text(settings, "spool.sync")};
     list[3] = (struct tally_setting){"spool.full", settings_text(settings, "spool.full")};
-    return 4;
+    list[4] = (struct tally_setting){"spool.wait.ms", wait_ms};
+    return 5;
 }
 
 /* The library's settings from the operator's: kafka.* and what concerns publishing. */
 static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
 {
-    struct tally_setting list[SETTINGS_MAX + 10];
-    char names[SETTINGS_MAX][128], size[32];
+    struct tally_setting list[SETTINGS_MAX + 12];
+    char names[SETTINGS_MAX][128], size[32], wait_ms[32];
     size_t count, used = 0;
     const struct kafka_setting *kafka = settings_kafka(settings, &count);
     if (count > SETTINGS_MAX)
@@ -134,7 +136,7 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
     list[used++] = (struct tally_setting){"publish.timeout.ms", "100"}; /* our patience is in sender_send */
     if (sender->has_spool)
-        used += add_spool(settings, &list[used], size);
+        used += add_spool(settings, &list[used], size, wait_ms);
     list[used] = (struct tally_setting){NULL, NULL};
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
     struct tally_error reason;

@@ -31,6 +31,7 @@ enum {
     SEGMENTS = 64, /* that a spool is divided into, within these limits */
     SEGMENT_MIN = 256 * 1024,
     SEGMENT_MAX = 16 * 1024 * 1024,
+    PAGE_BYTES = 4096,
     SYNC_INTERVAL_US = 200000,
     STATE_INTERVAL_US = 100000,
 };
@@ -75,6 +76,7 @@ uint64_t spool_step_done(struct spool *spool, uint64_t least)
 /* The disk refused. One line, kept until it works again. */
 static void note_trouble(struct spool *spool, const char *what)
 {
+    spool->trouble_errno = errno;
     snprintf(spool->trouble, sizeof spool->trouble, "the spool cannot %s: %s", what, strerror(errno));
 }
 
@@ -84,12 +86,29 @@ static bool write_state(struct spool *spool, bool is_durable)
     return spool_place_write_state(&spool->place, &state, is_durable);
 }
 
-/* The first `count` segments go. The state must say first that their messages are done, or the next process would miss them. */
+/* After a failed fsync the kernel may have thrown the pages away and call the next one a success. So there is no next one. */
+static bool sync_now(struct spool *spool, int64_t now_us)
+{
+    if (spool->is_broken || (spool->is_place_dirty && !spool_place_sync(&spool->place)) ||
+        (spool->file >= 0 && fdatasync(spool->file) != 0)) {
+        if (!spool->is_broken)
+            note_trouble(spool, "bring events to the disk, and takes no more until it is opened again");
+        spool->is_broken = true;
+        return false;
+    }
+    spool->is_place_dirty = spool->is_dirty = false;
+    spool->synced_us = now_us;
+    return true;
+}
+
+/* The first `count` segments go. The state must say first that their messages are done, or the next process would miss them; where
+ * a full disk does not even take that, they make room for it. */
 static void remove_segments(struct spool *spool, size_t count)
 {
     if (count == 0)
         return;
-    if (!write_state(spool, spool->options.sync != SPOOL_SYNC_NEVER)) {
+    bool is_noted = write_state(spool, spool->options.sync != SPOOL_SYNC_NEVER);
+    if (!is_noted && errno != ENOSPC && errno != EDQUOT) {
         note_trouble(spool, "write its state");
         return;
     }
@@ -97,6 +116,8 @@ static void remove_segments(struct spool *spool, size_t count)
         spool_place_remove_segment(&spool->place, spool->segments[i].first_sequence);
         spool->bytes -= spool->segments[i].bytes;
     }
+    if (!is_noted)
+        write_state(spool, spool->options.sync != SPOOL_SYNC_NEVER);
     spool->segment_count -= count;
     memmove(spool->segments, spool->segments + count, spool->segment_count * sizeof *spool->segments);
     spool_reader_forget(spool, count);
@@ -109,6 +130,11 @@ static void remove_done(struct spool *spool)
     while (count + 1 < spool->segment_count && spool->segments[count + 1].first_sequence <= spool->done_before)
         count++;
     remove_segments(spool, count);
+}
+
+static struct spool_segment *last_segment(const struct spool *spool)
+{
+    return &spool->segments[spool->segment_count - 1];
 }
 
 static bool add_segment(struct spool *spool, uint64_t first_sequence, uint64_t bytes)
@@ -126,41 +152,88 @@ static bool add_segment(struct spool *spool, uint64_t first_sequence, uint64_t b
     return true;
 }
 
-/* The one being written is finished: what of it is not on the disk goes there now. */
+/* The one being written is finished: what of it is not on the disk goes there now, and what was reserved is given back. */
 static bool finish_segment(struct spool *spool)
 {
     if (spool->file < 0)
         return true;
-    if (spool->is_dirty && spool->options.sync != SPOOL_SYNC_NEVER && fdatasync(spool->file) != 0) {
-        note_trouble(spool, "bring a segment to the disk");
+    if (spool->is_dirty && spool->options.sync != SPOOL_SYNC_NEVER && !sync_now(spool, spool->synced_us))
         return false;
-    }
+    spool_place_trim(spool->file, last_segment(spool)->bytes);
     close(spool->file);
     spool->file = -1;
     return true;
 }
 
-static bool begin_segment(struct spool *spool)
+/* All segments go, the one that is written to as well, if everything in them is done: the last means against a full disk. */
+static bool release_all(struct spool *spool)
 {
-    if (!finish_segment(spool))
+    if (!spool_is_idle(spool) || spool->segment_count == 0 || spool->gathered_bytes != 0)
         return false;
+    if (spool->file >= 0)
+        close(spool->file);
+    spool->file = -1;
+    remove_segments(spool, spool->segment_count);
+    return spool->segment_count == 0;
+}
+
+/* Blocks for `wanted` more bytes of a segment, or for as many as the disk has; at least `least` and one page. */
+static bool reserve_blocks(struct spool *spool, int file, uint64_t bytes, size_t least, size_t wanted, uint64_t *end)
+{
+    if (wanted == 0) {
+        *end = bytes;
+        return true;
+    }
+    for (size_t part = wanted; part >= PAGE_BYTES && part > least; part /= 2)
+        if (spool_place_reserve(file, bytes, part)) {
+            *end = bytes + part;
+            return true;
+        } else if (errno != ENOSPC && errno != EDQUOT) {
+            break;
+        }
+    note_trouble(spool, "reserve room");
+    return false;
+}
+
+/* Begins the next segment with blocks for more than `least` bytes, up to `wanted`; else all is as it was. */
+static bool begin_segment(struct spool *spool, size_t least, size_t wanted)
+{
     uint8_t header[SPOOL_HEADER_BYTES];
-    if (getentropy(&spool->seed, sizeof spool->seed) != 0)
-        spool->seed ^= (uint64_t)clock_wall_us();
-    spool_format_header(header, spool->end, spool->seed);
-    spool->file = spool_place_open_segment(&spool->place, spool->end, true);
-    if (spool->file >= 0 && pwrite(spool->file, header, sizeof header, 0) == sizeof header &&
-        add_segment(spool, spool->end, sizeof header)) {
+    uint64_t seed, end;
+    if (getentropy(&seed, sizeof seed) != 0)
+        seed = spool->seed ^ (uint64_t)clock_wall_us();
+    spool_format_header(header, spool->end, seed);
+    int file = spool_place_open_segment(&spool->place, spool->end, true);
+    if (file < 0) {
+        note_trouble(spool, "begin a segment");
+        return false;
+    }
+    if (pwrite(file, header, sizeof header, 0) != sizeof header)
+        note_trouble(spool, "begin a segment");
+    else if (reserve_blocks(spool, file, sizeof header, least, wanted, &end) && finish_segment(spool) &&
+             add_segment(spool, spool->end, sizeof header)) {
+        spool->file = file;
+        spool->seed = seed;
+        spool->reserved_end = end;
         spool->is_place_dirty = spool->is_dirty = true;
         return true;
     }
-    note_trouble(spool, "begin a segment");
-    if (spool->file >= 0) {
-        close(spool->file);
-        spool->file = -1;
-        spool_place_remove_segment(&spool->place, spool->end);
-    }
+    close(file);
+    spool_place_remove_segment(&spool->place, spool->end);
     return false;
+}
+
+/* If that is the policy, and there is another segment than the one that is written to. */
+static bool drop_oldest(struct spool *spool)
+{
+    if (!spool->options.is_oldest_dropped || spool->segment_count < 2)
+        return false;
+    size_t before = spool->segment_count;
+    uint64_t dropped = spool_step_done(spool, spool->segments[1].first_sequence);
+    if (dropped > 0)
+        spool->lost(spool->context, dropped, true);
+    remove_done(spool);
+    return spool->segment_count < before;
 }
 
 /* Room for `need` bytes by the spool's limit, dropping the oldest segment if that is the policy. */
@@ -169,16 +242,72 @@ static bool make_room(struct spool *spool, size_t need)
     if (spool->bytes + need <= spool->options.bytes)
         return true;
     remove_done(spool);
-    while (spool->bytes + need > spool->options.bytes && spool->options.is_oldest_dropped && spool->segment_count > 1) {
-        size_t before = spool->segment_count;
-        uint64_t dropped = spool_step_done(spool, spool->segments[1].first_sequence);
-        if (dropped > 0)
-            spool->lost(spool->context, dropped, true);
-        remove_done(spool);
-        if (spool->segment_count == before)
-            return false;
+    while (spool->bytes + need > spool->options.bytes && drop_oldest(spool)) {
     }
     return spool->bytes + need <= spool->options.bytes;
+}
+
+/* -- Room -----------------------------------------------------------------------------------------------------------------------
+ */
+
+static size_t room_promised(const struct spool *spool)
+{
+    return spool->file < 0 ? 0 : (size_t)(spool->reserved_end - last_segment(spool)->bytes);
+}
+
+static bool is_long(const struct spool *spool)
+{
+    return spool->file < 0 || last_segment(spool)->bytes >= spool->segment_bytes;
+}
+
+/* On the disk. What was promised stays promised: the next segment must hold as much. */
+static bool extend_room(struct spool *spool, size_t wanted)
+{
+    size_t promised = room_promised(spool);
+    if (is_long(spool) && begin_segment(spool, promised, wanted))
+        return true;
+    uint64_t bytes = spool->file < 0 ? 0 : last_segment(spool)->bytes;
+    if (spool->file >= 0 && reserve_blocks(spool, spool->file, bytes, promised, wanted, &spool->reserved_end))
+        return true;
+    if (promised >= SPOOL_RECORD_MAX)
+        return false;
+    do
+        if (release_all(spool) && begin_segment(spool, 0, wanted))
+            return true;
+    while (drop_oldest(spool));
+    return false;
+}
+
+size_t spool_reserve(struct spool *spool, size_t wanted, int64_t now_us)
+{
+    enum { ASK_AGAIN_US = 10000 };
+    wanted = wanted < spool->segment_bytes ? wanted : spool->segment_bytes;
+    size_t promised = room_promised(spool);
+    if (spool->is_broken || (promised >= wanted / 2 && !is_long(spool)) || now_us - spool->refused_us < ASK_AGAIN_US)
+        return spool->is_broken ? 0 : promised;
+    bool has_room = make_room(spool, SPOOL_RECORD_MAX + SPOOL_HEADER_BYTES);
+    uint64_t limit = spool->options.bytes - (spool->bytes < spool->options.bytes ? spool->bytes : spool->options.bytes);
+    limit = limit < SPOOL_HEADER_BYTES ? 0 : limit - SPOOL_HEADER_BYTES;
+    wanted = wanted < limit ? wanted : (size_t)limit;
+    spool->refusal = has_room ? 0 : SPOOL_AT_ITS_SIZE;
+    if (wanted > promised && !extend_room(spool, wanted)) {
+        spool->refused_us = now_us;
+        if (has_room && !spool->is_broken && room_promised(spool) < SPOOL_RECORD_MAX)
+            spool->refusal = spool->trouble_errno;
+    } else if (has_room) {
+        spool->trouble[0] = '\0';
+    }
+    return spool->is_broken ? 0 : room_promised(spool);
+}
+
+int spool_refusal(const struct spool *spool)
+{
+    return spool->is_broken ? spool->trouble_errno : spool->refusal;
+}
+
+bool spool_is_idle(const struct spool *spool)
+{
+    return spool->done_before == spool->end;
 }
 
 /* -- Writing --------------------------------------------------------------------------------------------------------------------
@@ -187,7 +316,7 @@ static bool make_room(struct spool *spool, size_t need)
 /* Writes what was gathered: all of it, or the segment is as it was. */
 static bool write_gathered(struct spool *spool, size_t count)
 {
-    struct spool_segment *segment = &spool->segments[spool->segment_count - 1];
+    struct spool_segment *segment = last_segment(spool);
     size_t written = 0;
     while (written < spool->gathered_bytes) {
         size_t part = spool->gathered_bytes - written;
@@ -199,6 +328,9 @@ static bool write_gathered(struct spool *spool, size_t count)
             continue;
         if (done <= 0) {
             note_trouble(spool, "write");
+            spool->refusal = spool->trouble_errno;
+            spool->reserved_end = segment->bytes; /* a promise that the disk has broken */
+            spool->refused_us = clock_now_us();
             if (ftruncate(spool->file, (off_t)segment->bytes) != 0)
                 finish_segment(spool); /* what was torn stays behind, and the next messages go elsewhere */
             spool->gathered_bytes = 0;
@@ -208,6 +340,8 @@ static bool write_gathered(struct spool *spool, size_t count)
         FAILPOINT("spool_mid_write");
     }
     segment->bytes += spool->gathered_bytes;
+    if (spool->reserved_end < segment->bytes)
+        spool->reserved_end = segment->bytes;
     spool->bytes += spool->gathered_bytes;
     spool->gathered_bytes = 0;
     spool->end += count;
@@ -218,10 +352,18 @@ static bool write_gathered(struct spool *spool, size_t count)
 /* Is there a segment to put `need` more bytes into, within the limit? */
 static bool have_segment(struct spool *spool, size_t need)
 {
-    if (!make_room(spool, need + SPOOL_HEADER_BYTES))
+    if (room_promised(spool) >= need)
+        return true;
+    if (!make_room(spool, need + SPOOL_HEADER_BYTES)) {
+        spool->refusal = SPOOL_AT_ITS_SIZE;
         return false;
-    bool is_fresh = spool->file < 0 || spool->segments[spool->segment_count - 1].bytes + need > spool->segment_bytes;
-    return !is_fresh || begin_segment(spool);
+    }
+    bool is_new = spool->file < 0 || (last_segment(spool)->bytes + need > spool->segment_bytes &&
+                                      last_segment(spool)->bytes > SPOOL_HEADER_BYTES);
+    if (!is_new || begin_segment(spool, 0, 0))
+        return true;
+    spool->refusal = spool->trouble_errno;
+    return false;
 }
 
 size_t spool_append(struct spool *spool, const struct event_message *messages, size_t count)
@@ -243,27 +385,14 @@ size_t spool_append(struct spool *spool, const struct event_message *messages, s
             spool_format_record(spool->gathered + spool->gathered_bytes, message, spool->end + i, spool->seed);
             spool->gathered_bytes += spool_format_size(message->key_length, message->value_length);
         }
-        if (!write_gathered(spool, gathered))
+        if (!write_gathered(spool, gathered)) {
+            release_all(spool);
             break;
+        }
         taken += gathered;
         spool->trouble[0] = '\0';
     }
     return taken;
-}
-
-/* After a failed fsync the kernel may have thrown the pages away and call the next one a success. So there is no next one. */
-static bool sync_now(struct spool *spool, int64_t now_us)
-{
-    if (spool->is_broken || (spool->is_place_dirty && !spool_place_sync(&spool->place)) ||
-        (spool->file >= 0 && fdatasync(spool->file) != 0)) {
-        if (!spool->is_broken)
-            note_trouble(spool, "bring events to the disk, and takes no more until it is opened again");
-        spool->is_broken = true;
-        return false;
-    }
-    spool->is_place_dirty = spool->is_dirty = false;
-    spool->synced_us = now_us;
-    return true;
 }
 
 bool spool_flush(struct spool *spool, int64_t now_us)
@@ -311,6 +440,8 @@ static bool find_segments(struct spool *spool)
         is_good = file >= 0 && fstat(file, &status) == 0 && add_segment(spool, sequences[i], (uint64_t)status.st_size);
         if (file >= 0)
             close(file);
+        if (is_good && status.st_blocks * INT64_C(512) > status.st_size + PAGE_BYTES) /* reserved by a process that was killed */
+            spool_place_trim_segment(&spool->place, sequences[i], (uint64_t)status.st_size);
     }
     free(sequences);
     if (is_good && count > 0) {
@@ -340,7 +471,7 @@ struct spool *spool_open(const struct spool_options *options, spool_lost *lost, 
     spool->file = spool->reader.file = -1;
     uint64_t part = options->bytes / SEGMENTS;
     spool->segment_bytes = part < SEGMENT_MIN ? SEGMENT_MIN : part > SEGMENT_MAX ? SEGMENT_MAX : part;
-    if (!spool_place_open(&spool->place, options->directory, err)) {
+    if (!spool_place_open(&spool->place, options->directory, options->wait_ms, err)) {
         free(spool);
         return NULL;
     }
@@ -369,8 +500,10 @@ void spool_close(struct spool *spool)
         remove_segments(spool, spool->segment_count);
     }
     write_state(spool, spool->options.sync != SPOOL_SYNC_NEVER);
-    if (spool->file >= 0)
+    if (spool->file >= 0) {
+        spool_place_trim(spool->file, last_segment(spool)->bytes);
         close(spool->file);
+    }
     spool_reader_reset(spool);
     spool_place_close(&spool->place);
     free(spool->segments);

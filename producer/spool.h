@@ -25,6 +25,7 @@ struct spool_options {
     uint64_t bytes; /* of all segments together */
     enum spool_sync sync;
     bool is_oldest_dropped; /* when full; else it refuses */
+    int wait_ms;            /* for another process that still has the directory */
 };
 
 /* What was lost, told when it is noticed: `count` messages because they could not be read (is_dropped false) or because the spool
@@ -33,12 +34,24 @@ typedef void spool_lost(void *context, uint64_t count, bool is_dropped);
 
 /* Makes the directory if it is missing, takes its lock and finds what earlier processes left: *recovered is the number of their
  * messages that are not done yet (some may prove unreadable and are then told to `lost`). NULL: TALLY_INVALID (the directory cannot
- * be used, or is in use) or TALLY_FAILED. */
+ * be used) or TALLY_FAILED (it is in use, or the machine lacks something now). */
 struct spool *spool_open(const struct spool_options *options, spool_lost *lost, void *context, uint64_t *recovered,
                          struct tally_error *err);
 
 /* Flushes, and keeps what is not done. */
 void spool_close(struct spool *spool);
+
+/* Makes sure of room for records: on the disk (blocks are allocated ahead), and by the spool's limit. Returns for how many bytes,
+ * near `wanted` where there is nothing in the way; spool_append will take that much. Removes what is done, or drops the oldest if
+ * that is the policy. */
+size_t spool_reserve(struct spool *spool, size_t wanted, int64_t now_us);
+
+/* Why spool_reserve gave less than any message may need, or spool_append took less than all: 0 while there is room. */
+enum { SPOOL_AT_ITS_SIZE = -1 /* else a positive errno of the disk */ };
+int spool_refusal(const struct spool *spool);
+
+/* Is everything done that was ever appended? */
+bool spool_is_idle(const struct spool *spool);
 
 /* Appends the first messages and returns how many; fewer than `count` when the spool is full and refuses, or the disk does
  * (spool_trouble). They are in the file's pages at once, on the disk after spool_flush. */

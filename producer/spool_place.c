@@ -2,7 +2,7 @@
  *
  * The lock is a POSIX record lock: the kernel gives it up when the process ends in whatever way, and a child does not inherit it,
  * so that a forked child that lives on does not keep a restarted parent out. It does not keep the same process out, so that has a
- * list.
+ * list; a child of fork() has none of its parent's places, and forgets the list.
  *
  * The state is a hint. When it is lost or old, messages are sent once more, with the ids they had; it is never ahead of the truth,
  * because it only says what Kafka has acknowledged. Its slots lie in different sectors: a write that is cut off leaves the other.
@@ -18,15 +18,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "clock.h"
 #include "event.h"
 #include "utf8.h"
 
-enum { SLOT_BYTES = 4096, NAME_BYTES = 32, SEQUENCE_DIGITS = 16, DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
+enum { SLOT_BYTES = 4096, NAME_BYTES = 32, SEQUENCE_DIGITS = 16, LOCK_LOOK_US = 10000, DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
 
 struct slot {
     char magic[8];
@@ -37,6 +39,19 @@ static const char magic[8] = "TALLYST1";
 
 static pthread_mutex_t places_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct spool_place *places;
+static pthread_once_t watch_fork_once = PTHREAD_ONCE_INIT;
+
+/* In a child of fork(), where another thread of the parent may have held the mutex. */
+static void forget_parents(void)
+{
+    places = NULL;
+    pthread_mutex_init(&places_mutex, NULL);
+}
+
+static void watch_fork(void)
+{
+    pthread_atfork(NULL, NULL, forget_parents);
+}
 
 static bool enlist(struct spool_place *place)
 {
@@ -69,28 +84,44 @@ static bool fail(struct tally_error *err, enum tally_code code, const char *dire
     return false;
 }
 
-static bool take_lock(struct spool_place *place, const char *directory, struct tally_error *err)
+/* What will not be otherwise at the next try, unless somebody changes the setting or the directory. */
+static bool fail_by_errno(struct tally_error *err, const char *directory)
+{
+    bool is_wrong = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EPERM || errno == EROFS || errno == EISDIR ||
+                    errno == ENAMETOOLONG || errno == ELOOP || errno == EINVAL;
+    return fail(err, is_wrong ? TALLY_INVALID : TALLY_FAILED, directory, strerror(errno));
+}
+
+/* Tried again and again rather than F_SETLKW, which knows no deadline. */
+static bool take_lock(struct spool_place *place, const char *directory, int wait_ms, struct tally_error *err)
 {
     place->lock = openat(place->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (place->lock < 0)
-        return fail(err, TALLY_INVALID, directory, strerror(errno));
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(place->lock, F_SETLK, &all) == 0)
-        return true;
-    bool is_taken = errno == EAGAIN || errno == EACCES;
-    return fail(err, is_taken ? TALLY_INVALID : TALLY_FAILED, directory,
-                is_taken ? "another process uses it: each takes a directory of its own" : strerror(errno));
+        return fail_by_errno(err, directory);
+    int64_t deadline_us = clock_now_us() + INT64_C(1000) * wait_ms;
+    for (;;) {
+        struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (fcntl(place->lock, F_SETLK, &all) == 0)
+            return true;
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return fail(err, TALLY_FAILED, directory, strerror(errno));
+        if (clock_now_us() >= deadline_us)
+            return fail(err, TALLY_FAILED, directory,
+                        "another process uses it: each takes a directory of its own, or waits (spool.wait.ms) for the one before");
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_LOOK_US * 1000}, NULL);
+    }
 }
 
-bool spool_place_open(struct spool_place *place, const char *directory, struct tally_error *err)
+bool spool_place_open(struct spool_place *place, const char *directory, int wait_ms, struct tally_error *err)
 {
+    pthread_once(&watch_fork_once, watch_fork);
     *place = (struct spool_place){.directory = -1, .lock = -1, .state = -1};
     if (mkdir(directory, DIRECTORY_MODE) != 0 && errno != EEXIST)
-        return fail(err, TALLY_INVALID, directory, strerror(errno));
+        return fail_by_errno(err, directory);
     place->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
     if (place->directory < 0 || fstat(place->directory, &status) != 0) {
-        fail(err, TALLY_INVALID, directory, strerror(errno));
+        fail_by_errno(err, directory);
         goto out;
     }
     place->device = status.st_dev;
@@ -99,12 +130,14 @@ bool spool_place_open(struct spool_place *place, const char *directory, struct t
         fail(err, TALLY_INVALID, directory, "another producer of this process uses it");
         goto out;
     }
-    if (!take_lock(place, directory, err))
+    if (!take_lock(place, directory, wait_ms, err))
         goto out;
     place->state = openat(place->directory, "state", O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-    if (place->state >= 0)
+    if (place->state >= 0) {
+        spool_place_reserve(place->state, 0, 2 * SLOT_BYTES); /* so that a full disk keeps nothing from being noted as done */
         return true;
-    fail(err, TALLY_INVALID, directory, strerror(errno));
+    }
+    fail_by_errno(err, directory);
 out:
     spool_place_close(place);
     return false;
@@ -203,6 +236,30 @@ int spool_place_open_segment(const struct spool_place *place, uint64_t sequence,
     char name[NAME_BYTES];
     return openat(place->directory, name_of(name, sequence), O_CLOEXEC | (is_new ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY),
                   FILE_MODE);
+}
+
+bool spool_place_reserve(int file, uint64_t from, size_t bytes)
+{
+    int answer;
+    do
+        answer = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)bytes);
+    while (answer != 0 && errno == EINTR);
+    return answer == 0 || errno == EOPNOTSUPP || errno == ENOSYS;
+}
+
+void spool_place_trim(int file, uint64_t bytes)
+{
+    (void)!ftruncate(file, (off_t)bytes); /* else the blocks go with the file */
+}
+
+void spool_place_trim_segment(const struct spool_place *place, uint64_t sequence, uint64_t bytes)
+{
+    char name[NAME_BYTES];
+    int file = openat(place->directory, name_of(name, sequence), O_CLOEXEC | O_WRONLY);
+    if (file < 0)
+        return;
+    spool_place_trim(file, bytes);
+    close(file);
 }
 
 void spool_place_remove_segment(const struct spool_place *place, uint64_t sequence)

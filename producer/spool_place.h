@@ -27,8 +27,9 @@ struct spool_state {
     uint64_t end;         /* at least the messages with a smaller sequence were written */
 };
 
-/* Makes the directory if it is missing, and locks it. False: TALLY_INVALID or TALLY_FAILED; nothing is left to close. */
-bool spool_place_open(struct spool_place *place, const char *directory, struct tally_error *err);
+/* Makes the directory if it is missing, and locks it, waiting up to wait_ms for a process that has it. False: TALLY_INVALID what
+ * always will be wrong, or TALLY_FAILED what may be cured; nothing is left to close. */
+bool spool_place_open(struct spool_place *place, const char *directory, int wait_ms, struct tally_error *err);
 void spool_place_close(struct spool_place *place);
 
 /* All zero when there is none, or none that is sound. */
@@ -41,6 +42,12 @@ size_t spool_place_list(const struct spool_place *place, uint64_t **sequences);
 
 /* A segment's file descriptor, or -1 with errno; a new one must not exist. */
 int spool_place_open_segment(const struct spool_place *place, uint64_t sequence, bool is_new);
+/* Allocates blocks for `bytes` from `from` on without making the file longer. Where the filesystem cannot do that it is true, and
+ * promises nothing. False: errno. */
+bool spool_place_reserve(int file, uint64_t from, size_t bytes);
+/* Gives back what was reserved behind `bytes`, the file's length. */
+void spool_place_trim(int file, uint64_t bytes);
+void spool_place_trim_segment(const struct spool_place *place, uint64_t sequence, uint64_t bytes);
 void spool_place_remove_segment(const struct spool_place *place, uint64_t sequence);
 /* The names of new segments are on the disk after this. False: errno. */
 bool spool_place_sync(const struct spool_place *place);

@@ -42,7 +42,11 @@ struct spool {
     size_t segment_count, segment_capacity;
     uint64_t bytes, segment_bytes;
     int file;
+    uint64_t reserved_end; /* of the file: the disk has blocks up to here */
     uint64_t seed;
+    int refusal;           /* see spool_refusal */
+    int trouble_errno;
+    int64_t refused_us;    /* by the disk, which is not asked again at once */
     bool is_dirty, is_place_dirty; /* something is not on the disk yet */
     bool is_broken;                /* an fsync failed: nothing is taken any more */
 

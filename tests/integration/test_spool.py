@@ -170,5 +170,5 @@ def test_two_programs_do_not_share_a_spool(site, proxy):
     holder = site.start("tallymill-produce", *words, "--follow", site.settings)
     wait_until((site.folder / "spool" / "lock").exists, 30, "the spool to be in use")
     refused = site.run("tallymill-produce", *words, stdin=b"")
-    assert refused.code == 2 and "spool.dir" in refused.err, refused
+    assert refused.code == 1 and "spool.dir" in refused.err, refused  # a retry may help: not the settings are wrong
     holder.stop()

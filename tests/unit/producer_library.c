@@ -295,8 +295,9 @@ struct seen {
     int acknowledged, failed;
 };
 
-static void on_message(void *context, const rd_kafka_message_t *message, uint64_t tag)
+static void on_message(void *context, const rd_kafka_message_t *message, uint64_t tag, const char *error)
 {
+    cr_assert_eq(error == NULL, message->err == RD_KAFKA_RESP_ERR_NO_ERROR);
     cr_assert_eq(tag, 77);
     struct seen *seen = context;
     message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? seen->acknowledged++ : seen->failed++;

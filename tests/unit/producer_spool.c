@@ -244,7 +244,7 @@ Test(spool, lets_only_one_producer_use_a_directory)
         snprintf(lock, sizeof lock, "%s/lock", path);
         int file = open(lock, O_RDWR);
         struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        _exit(file >= 0 && fcntl(file, F_SETLK, &all) != 0 && !spool_place_open(&place, path, &err) ? 0 : 1);
+        _exit(file >= 0 && fcntl(file, F_SETLK, &all) != 0 && !spool_place_open(&place, path, 0, &err) ? 0 : 1);
     }
     int ended;
     waitpid(child, &ended, 0);

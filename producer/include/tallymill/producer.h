@@ -21,8 +21,14 @@
  * wire.md.
  *
  * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
- * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing. Texts are
- * UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing: it opens its
+ * own. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ *
+ * A NULL producer (a service without analytics) and a NULL event are harmless in every call: tally_publish and tally_check answer
+ * TALLY_FAILED, the others do nothing.
+ *
+ * Why events do not arrive (no broker answers, the topic does not exist, a right is missing) is told to the log hook within two
+ * seconds, once, and again in TALLY_FULL and in what is given up.
  */
 #ifndef TALLYMILL_PRODUCER_H
 #define TALLYMILL_PRODUCER_H
@@ -43,9 +49,9 @@ extern "C" {
 
 enum tally_code {
     TALLY_OK = 0,
-    TALLY_FULL,    /* the queue stayed full (Kafka is slow or away): publish the same event again, later */
+    TALLY_FULL,    /* no place now: the queue is full (Kafka is slow or away), or the spool, or its disk. Again, later */
     TALLY_INVALID, /* this event, setting or argument is wrong and always will be: the text says what */
-    TALLY_FAILED,  /* something around us failed: no broker answers, no memory, producer closed */
+    TALLY_FAILED,  /* something around us failed: no broker answers, no memory, spool.dir in use, producer closed. Again may help */
 };
 
 enum { TALLY_ERROR_BYTES = 512, TALLY_ID_BYTES = 16, TALLY_ID_TEXT_BYTES = 37 };
@@ -63,7 +69,7 @@ struct tally_event;
 /* clang-format off */
 /* A list of settings ends with a NULL key.
  *   kafka.*             goes to librdkafka as it stands. kafka.bootstrap.servers is required; enable.idempotence, acks and partitioner
- *                       are ours and refused
+ *                       are ours and refused, with a spool kafka.message.timeout.ms as well
  *   topics.events       the topic (analytics-events)
  *   publish.timeout.ms  the longest that tally_publish waits for room in a full queue (0: never waits)
  *   queue.size          what the queue between tally_publish and librdkafka holds (4 MiB; librdkafka holds kafka.queue.buffering.max.*)
@@ -73,6 +79,7 @@ struct tally_event;
  *                       disk within 200 ms, where they survive the machine; never: the latter is left to the kernel; each: tally_publish
  *                       returns once the event is on the disk, which takes as long as the disk takes (interval)
  *   spool.full          refuse: tally_publish answers TALLY_FULL; drop_oldest: the oldest events go, and count as failed (refuse)
+ *   spool.wait.ms       how long tally_open waits for another process that still uses spool.dir (0)
  *   catalogue.file      the known events as JSON (the copy built in)
  *   catalogue.unknown   accept or reject events that the catalogue does not name (accept) */
 /* clang-format on */
@@ -90,8 +97,10 @@ struct tally_delivery {
     size_t key_length, value_length;
 };
 
-/* Both are called from threads of the library, `delivered` never from two at once; they must not call tally_flush or tally_close.
- * Set size to sizeof(struct tally_hooks) and what is not wanted to NULL. */
+/* Both are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once. Inside
+ * them nothing waits: tally_publish answers TALLY_FULL at once where there is no room, and always with spool.sync = each;
+ * tally_flush, tally_stop and tally_close answer false and do nothing. They must not throw. Set size to sizeof(struct tally_hooks)
+ * (else TALLY_INVALID) and what is not wanted to NULL. */
 struct tally_hooks {
     size_t size;
     void (*delivered)(void *context, const struct tally_delivery *delivery);
@@ -112,8 +121,9 @@ TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeo
                                       struct tally_error *err);
 
 /* Hands an event over. TALLY_OK: the producer has its own copy and goes on trying to deliver it. Else it promises nothing and err
- * (may be NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once. Waits only
- * while the queue is full, and no longer than publish.timeout.ms; with spool.sync = each also for the disk. */
+ * (may be NULL) says why. The event stays as it is: publishing it again sends the same bytes, which are stored once; changing it
+ * after TALLY_OK is a mistake, which the next tally_publish names. Waits only while there is no room, and no longer than
+ * publish.timeout.ms; with spool.sync = each also for the disk. */
 TALLY_API enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err);
 
 /* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next
@@ -155,13 +165,13 @@ TALLY_API void tally_event_begin(struct tally_event *event, const char *event_na
 /* All optional, in any order; without them: no session, no user, not internal, the category of the catalogue. */
 /* 1 to 50 bytes; must agree with the catalogue. */
 TALLY_API void tally_event_category(struct tally_event *event, const char *event_category);
-/* 1 to 255 bytes. The events of a session stay in order. */
+/* 1 to 255 bytes; NULL: none. The events of a session stay in order. */
 TALLY_API void tally_event_session(struct tally_event *event, const char *session_id);
 /* 0 or more. */
 TALLY_API void tally_event_user(struct tally_event *event, int64_t user_id);
 /* Staff and tests: stored, but not in the statistics. */
 TALLY_API void tally_event_internal(struct tally_event *event, bool is_internal);
-/* When it happened: microseconds since 1970 UTC. Else the time of the first tally_publish. */
+/* When it happened: microseconds since 1970 UTC, in the years 0001 to 9999. Else the time of the first tally_publish. */
 TALLY_API void tally_event_created(struct tally_event *event, int64_t created_at_us);
 /* Who already has an id, such as from a queue of their own. Else a new UUIDv7. */
 TALLY_API void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES]);
@@ -183,7 +193,7 @@ TALLY_API void tally_event_bool(struct tally_event *event, const char *key, bool
 TALLY_API void tally_event_null(struct tally_event *event, const char *key);
 /* Becomes base64 text in the row. */
 TALLY_API void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length);
-/* Becomes RFC 3339 text in the row: "2026-01-15T09:30:00.25Z". */
+/* Becomes RFC 3339 text in the row: "2026-01-15T09:30:00.25Z". The years 0001 to 9999. */
 TALLY_API void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us);
 TALLY_API void tally_event_map(struct tally_event *event, const char *key);
 TALLY_API void tally_event_array(struct tally_event *event, const char *key);

@@ -4,12 +4,14 @@
     spool_publisher.py LIBRARY BROKERS TOPIC IDS_FILE COUNT [KEY=VALUE ...]
 
 The id of each event that tally_publish accepted is appended to IDS_FILE at once; KEY=VALUE are settings of the library. After COUNT events it
-waits for up to a minute until everything has its fate, and prints the counts as JSON. Exit code 0: it has.
+waits for up to a minute until everything has its fate, and prints the counts as JSON. Exit code 0: it has. What the library says (syslog's
+levels 0 to 5) and why events were given up goes to stderr. SIGTERM: no more events. text=N (not a setting): each event has a text of N characters.
 """
 
 import ctypes
 import json
 import os
+import signal
 import sys
 import time
 
@@ -24,6 +26,39 @@ class Error(ctypes.Structure):
     _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 512)]
 
 
+Delivered = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+Log = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
+
+
+class Delivery(ctypes.Structure):
+    _fields_ = [("id", ctypes.c_void_p), ("error", ctypes.c_char_p)]
+
+
+class Hooks(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("delivered", Delivered), ("log", Log), ("context", ctypes.c_void_p)]
+
+
+def say(text):
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+@Delivered
+def delivered(_, delivery):
+    error = Delivery.from_address(delivery).error
+    if error:
+        say("given up: " + error.decode())
+
+
+@Log
+def log(_, level, text):
+    if level <= 5:
+        say(text.decode(errors="replace"))
+
+
+HOOKS = Hooks(ctypes.sizeof(Hooks), delivered, log, None)
+
+
 class Counts(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("accepted", "acknowledged", "failed", "recovered", "dropped", "damaged")]
 
@@ -33,7 +68,7 @@ def load(path):
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     for name, result, arguments in (
             ("tally_open", pointer, [pointer, pointer, pointer]), ("tally_event_new", pointer, []), ("tally_event_begin", None, [pointer, text]),
-            ("tally_event_session", None, [pointer, text]), ("tally_event_int", None, [pointer, text, ctypes.c_int64]),
+            ("tally_event_text", None, [pointer, text, text]), ("tally_event_session", None, [pointer, text]), ("tally_event_int", None, [pointer, text, ctypes.c_int64]),
             ("tally_publish", ctypes.c_int, [pointer, pointer, pointer]), ("tally_event_id_text", text, [pointer, pointer]),
             ("tally_close", ctypes.c_bool, [pointer, ctypes.c_int, pointer])):
         function = getattr(library, name)
@@ -44,18 +79,25 @@ def load(path):
 def main():
     path, brokers, topic, ids_path, count, *more = sys.argv[1:]
     library = load(path)
-    pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *(word.split("=", 1) for word in more)]
+    pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *(word.split("=", 1) for word in more if not word.startswith("text="))]
+    filler = b"x" * sum(int(word[5:]) for word in more if word.startswith("text="))
     settings = (Setting * (len(pairs) + 1))(*((key.encode(), value.encode()) for key, value in pairs), (None, None))
     error, identity, counts = Error(), ctypes.create_string_buffer(37), Counts()
-    producer = library.tally_open(settings, None, ctypes.byref(error))
+    producer = library.tally_open(settings, ctypes.byref(HOOKS), ctypes.byref(error))
     if not producer:
         sys.exit(error.text.decode())
     event = library.tally_event_new()
+    stopped = []
     ids = os.open(ids_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     for number in range(int(count)):
+        if stopped:
+            break
         library.tally_event_begin(event, b"code_input")
         library.tally_event_session(event, b"session-%d" % (number % 50))
         library.tally_event_int(event, b"number", number)
+        if filler:
+            library.tally_event_text(event, b"filler", filler)
         while (code := library.tally_publish(producer, event, ctypes.byref(error))) == FULL:
             time.sleep(0.005)
         if code != OK:
