@@ -458,6 +458,9 @@ static void describe(struct transcoder *transcoder, enum reason reason)
                                                          : fields[transcoder->field].packed + 1;
     if (reason == REASON_MISSING)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
+    else if (reason == REASON_TS_RANGE && transcoder->field != FIELD_CREATED_AT)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s: a time outside the years 0001 to 9999",
+                 (size_t)(transcoder->cursor.at - transcoder->value), key);
     else if (reason == REASON_TS_RANGE)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s, outside window.oldest to window.ahead", key);
     else

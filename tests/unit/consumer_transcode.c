@@ -134,3 +134,20 @@ Test(transcode, stores_or_refuses_an_event_that_the_catalogue_does_not_know)
     transcoder_free(counting);
     transcoder_free(refusing);
 }
+
+Test(transcode, names_the_key_of_a_time_that_nobody_can_store)
+{
+    static const uint8_t never[] = {0xc7, 12, 0xff, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0};
+    uint8_t event[512];
+    size_t length = event_pack(event);
+    uint8_t *text = memmem(event, length, "\xa5" "email", 6);
+    cr_assert_not_null(text);
+    memmove(text + sizeof never, text + 6, length - (size_t)(text + 6 - event));
+    memcpy(text, never, sizeof never);
+    length += sizeof never - 6;
+    struct transcoder *reader = reader_make((struct transcode_rules){0});
+    struct transcoded result;
+    cr_assert_eq(transcode(reader, event, length, 0, out, &result), REASON_TS_RANGE);
+    cr_assert_not_null(strstr(transcoder_detail(reader), "key event_data: a time outside the years"), "%s", transcoder_detail(reader));
+    transcoder_free(reader);
+}
