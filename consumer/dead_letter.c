@@ -1,4 +1,5 @@
-/* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. */
+/* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. One of 300 MiB, which
+ * a few KB of a compressed batch may become, could not be sent again, and would be hundreds of megabytes here, in libpq and in the server: it keeps its place. */
 #include "dead_letter.h"
 
 #include <stdlib.h>
@@ -7,30 +8,42 @@
 #include "batch.h"
 #include "clock.h"
 #include "tuple.h"
+#include "wire.h"
+
+static bool is_kept(const struct batch_dead *dead)
+{
+    return dead->original.key_length + dead->original.value_length <= WIRE_KEPT_BYTES;
+}
 
 size_t dead_letter_room(const struct batch_dead *dead, const char *topic)
 {
-    return 256 + strlen(topic) + DEAD_DETAIL_BYTES + dead->original.key_length + dead->original.value_length;
+    return 256 + strlen(topic) + DEAD_DETAIL_BYTES + (is_kept(dead) ? dead->original.key_length + dead->original.value_length : 0);
 }
 
-size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const char *topic, int64_t batch_id)
+static uint8_t *put_moment(uint8_t *end, int64_t unix_us)
+{
+    return put_64(put_32(end, 8), (uint64_t)(unix_us - CLOCK_POSTGRES_EPOCH_US));
+}
+
+size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const char *topic, int64_t batch_id, int64_t now_us)
 {
     const struct original *original = &dead->original;
     const char *reason = reason_name(dead->reason);
-    uint8_t *end = put_16(out, 9);
+    uint8_t *end = put_16(out, 10);
     end = put_64(put_32(end, 8), (uint64_t)batch_id);
     end = put_column(end, topic, (uint32_t)strlen(topic));
     end = put_32(put_32(end, 4), (uint32_t)original->topic_partition);
     end = put_64(put_32(end, 8), (uint64_t)original->offset);
     end = put_column(end, reason, (uint32_t)strlen(reason));
     end = put_column(end, dead->detail, (uint32_t)strlen(dead->detail));
-    end = put_column(end, original->key, (uint32_t)original->key_length);
-    end = put_column(end, original->value, (uint32_t)original->value_length);
+    end = put_column(end, is_kept(dead) ? original->key : NULL, (uint32_t)original->key_length);
+    end = put_column(end, is_kept(dead) ? original->value : NULL, (uint32_t)original->value_length);
     /* A clock gone wild: beyond what a timestamptz can hold is kept as unknown. */
     if (original->message_ms < 0 || original->message_ms > INT64_C(253402300799999))
         end = put_32(end, UINT32_MAX);
     else
-        end = put_64(put_32(end, 8), (uint64_t)(original->message_ms * 1000 - CLOCK_POSTGRES_EPOCH_US));
+        end = put_moment(end, original->message_ms * 1000);
+    end = is_kept(dead) ? put_32(end, UINT32_MAX) : put_moment(end, now_us);
     return (size_t)(end - out);
 }
 
@@ -44,6 +57,6 @@ bool dead_letter_send(struct dead_letter_buffer *buffer, PGconn *conn, const str
             return false;
         *buffer = (struct dead_letter_buffer){bytes, room};
     }
-    const size_t length = dead_letter_encode(buffer->bytes, dead, topic, batch_id);
+    const size_t length = dead_letter_encode(buffer->bytes, dead, topic, batch_id, clock_wall_us());
     return PQputCopyData(conn, (const char *)buffer->bytes, (int)length) == 1;
 }

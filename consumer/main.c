@@ -12,6 +12,7 @@
 #include "log.h"
 #include "service.h"
 #include "settings.h"
+#include "spill.h"
 #include "worker.h"
 
 enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
@@ -73,6 +74,8 @@ int main(int argc, char **argv)
     }
     if (!service_open(&err))
         return cli_fail(&cli, &err);
+    if (!spill_open(settings_int(command.settings, "memory.max"), ""))
+        log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory", NULL);
     if (command.check) {
         static struct guard guard = {CHECK_SECONDS, &exit_code};
         exit_code = 1; /* what the guard says */

@@ -9,6 +9,7 @@
 #include "source.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -385,6 +386,16 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
             source_stop(source, *partition);
         log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
                   source->topic, (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
+        return SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+    case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED: /* a codec that this librdkafka was built without */
+        /* librdkafka would fetch the same batch for ever. Its first offset is told; where it ends is not. */
+        if (*partition)
+            source_stop(source, *partition);
+        log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; tallymill reset "
+                  "--at TOPIC_PARTITION:OFFSET goes on behind it",
+                  "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source->topic, (int)message->partition, message->offset,
+                  log_text(text, rd_kafka_message_errstr(message)));
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:

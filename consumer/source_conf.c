@@ -53,6 +53,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
         {"queued.max.messages.kbytes", prefetch.queue_kib},
         {"fetch.message.max.bytes", prefetch.fetch_bytes},
         {"fetch.max.bytes", prefetch.answer_bytes},
+        {"receive.message.max.bytes", "2147483647"}, /* for zstd also the most that a batch may unpack to: what is beyond memory lies in a file (spill.h) */
         {"queued.min.messages", "100000"},
         {"fetch.min.bytes", FETCH_BYTES},
         {"fetch.wait.max.ms", FETCH_WAIT_MS},

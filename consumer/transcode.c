@@ -456,7 +456,10 @@ static void describe(struct transcoder *transcoder, enum reason reason)
     const char *key = transcoder->field < 0              ? "none"
                       : transcoder->field == FIELD_COUNT ? "(unknown)"
                                                          : fields[transcoder->field].packed + 1;
-    if (reason == REASON_MISSING)
+    if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "the message's value is %zu bytes long, the most is %d",
+                 (size_t)(transcoder->cursor.end - transcoder->value), WIRE_VALUE_BYTES);
+    else if (reason == REASON_MISSING)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
     else if (reason == REASON_TS_RANGE && transcoder->field != FIELD_CREATED_AT)
         snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s: a time outside the years 0001 to 9999",

@@ -21,6 +21,7 @@
 #include "postgres_begin.h"
 #include "service.h"
 #include "settings.h"
+#include "spill.h"
 #include "start.h"
 #include "transcode.h"
 #include "worker_state.h"
@@ -325,6 +326,11 @@ static void summarize(struct worker *worker, int64_t now_us)
         log_info("stored, but not as the catalogue says", "unknown_events=%" PRId64 " unknown_keys=%" PRId64 " attributes=%" PRId64,
                  worker->unknown_events, worker->unknown_keys, worker->broken_attributes);
     worker->odd_reported = odd;
+    const int64_t spilled = spill_total_bytes();
+    if (spilled != worker->spilled_reported)
+        log_warn("Kafka's batches unpacked to more than memory.max holds: what was too much lay in a file meanwhile", "bytes=%" PRId64,
+                 spilled - worker->spilled_reported);
+    worker->spilled_reported = spilled;
     int count;
     source_partitions(worker->source, &count);
     service_status(

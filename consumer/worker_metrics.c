@@ -14,6 +14,7 @@
 #include "log.h"
 #include "settings.h"
 #include "source_statistics.h"
+#include "spill.h"
 #include "worker_state.h"
 
 enum { MOST_TOPIC_PARTITIONS = 10000 };
@@ -91,6 +92,9 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
     [WORKER_BROKERS_UP] = {.name = "kafka_brokers_up", .help = "brokers that are connected", .kind = METRIC_GAUGE},
     [WORKER_QUEUE_MESSAGES] = {.name = "queue_messages", .help = "messages fetched and not yet taken", .kind = METRIC_GAUGE},
     [WORKER_QUEUE_BYTES] = {.name = "queue_bytes", .help = "their bytes", .kind = METRIC_GAUGE},
+    [WORKER_SPILLED] = {.name = "spilled_bytes_total",
+                        .help = "bytes that Kafka's batches unpacked to beyond memory.max and that lay in a file meanwhile",
+                        .kind = METRIC_COUNTER},
     [WORKER_BUFFER_BYTES] = {.name = "buffer_bytes",
                              .help = "bytes of the two batches: tuples and the messages they hold",
                              .kind = METRIC_GAUGE},
@@ -239,6 +243,7 @@ static void sample_memory(struct worker *worker)
     metrics_set(metrics, WORKER_BUFFER_BYTES, 0,
                 (int64_t)(worker->filling->capacity + worker->sending->capacity + worker->filling->kept_used +
                           worker->filling->held_bytes + worker->sending->kept_used + worker->sending->held_bytes));
+    metrics_set(metrics, WORKER_SPILLED, 0, spill_total_bytes());
     metrics_set(metrics, WORKER_RESIDENT_BYTES, 0, metrics_resident_bytes());
     metrics_set(metrics, WORKER_PAUSED, 0, source_is_paused(worker->source));
     metrics_set(metrics, WORKER_CONNECTED, 0, worker->conn != NULL);

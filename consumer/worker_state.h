@@ -75,6 +75,7 @@ struct worker {
     int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
     int64_t unknown_events, unknown_keys,
         broken_attributes; /* likewise: stored, but not as the catalogue or the wire format says */
+    int64_t spilled_reported; /* bytes, as at the last log line about them */
     int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
 

@@ -29,6 +29,10 @@ class Cgroup:
         """Between fork and exec of the program that is to live in it."""
         (self.folder / "cgroup.procs").write_text(str(os.getpid()))
 
+    def take(self, pid):
+        """A process that runs already; what it holds by now stays charged to where it came from."""
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
     def peak_bytes(self):
         """The most that was charged, page cache included; None where the kernel does not tell (version 2 before 5.19)."""
         return int(self.peak.read_text()) if self.peak.exists() else None

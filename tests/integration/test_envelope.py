@@ -1,10 +1,17 @@
 """Kafka's envelope around an event: keys, headers, times, codecs, transactions and offsets without a message."""
 
+import contextlib
+import os
+import re
+
 import msgpack
 import pytest
 from confluent_kafka import Producer
 
+from bench.cgroup import memory_cgroup
+
 from .harness.publisher import Publisher, event, events
+from .harness.waiting import wait_until
 
 
 def test_a_tombstone_and_an_empty_value_are_told_apart(site):
@@ -96,3 +103,52 @@ def test_topic_partitions_added_later_are_read_from_their_beginning(make_site):
     assert worker.stop() == 0
     site.fold()
     site.assert_holds(acknowledged=site.publisher.acknowledged + publisher.acknowledged)
+
+
+BOMBS = [("zstd", 300), ("lz4", 300), ("gzip", 300), ("zstd", 90), ("lz4", 40)]  # MiB; between 10 KB and 1.3 MB of Kafka
+
+
+def test_an_event_that_unpacks_beyond_all_memory_costs_one_event(make_site):
+    """In a memory cgroup of four times memory.max, where the test may make one. What stands behind it in the same topic partition is stored."""
+    site = make_site(partitions=len(BOMBS))
+    with contextlib.ExitStack() as stack:
+        worker = site.worker()
+        group = stack.enter_context(memory_cgroup(256 << 20)) if os.geteuid() == 0 else None
+        if group:
+            group.take(worker.pid)
+        for number, (codec, mebibytes) in enumerate(BOMBS):
+            publisher = Publisher(site.stack.bootstrap, site.topic, **{
+                "compression.type": codec, "message.max.bytes": 1_000_000_000, "queue.buffering.max.kbytes": 1 << 20, "batch.size": 1})
+            publisher.send_bytes(msgpack.packb(event()), b"before", partition=number)
+            publisher.send_bytes(b"\x81\xa1x" + b"a" * (mebibytes << 20), b"bomb", partition=number)
+            publisher.send_bytes(msgpack.packb(event()), b"behind", partition=number)
+            publisher.flush()
+        site.wait_until_drained()
+        assert worker.stop() == 0
+        assert group is None or group.oom_kills() == 0
+    assert site.outcomes() == (2 * len(BOMBS), 0, len(BOMBS), 0)
+    letters = site.database.rows("SELECT topic_partition, kafka_offset, reason, detail, message_value, emptied_at IS NOT NULL FROM tallymill.dead_letters ORDER BY 1")
+    assert letters == [(number, 1, "size", f"the message's value is {(mebibytes << 20) + 3} bytes long, the most is 1048576", None, True)
+                       for number, (_, mebibytes) in enumerate(BOMBS)]
+    site.fold()
+    audit = site.tallymill("audit")
+    assert audit.code == 0, audit
+
+
+def test_a_batch_that_cannot_be_unpacked_stops_its_topic_partition_with_the_offset_and_the_remedy(make_site):
+    """As far as zstd may unpack is librdkafka's receive.message.max.bytes."""
+    site = make_site(partitions=2, **{"kafka.receive.message.max.bytes": 2 << 20})
+    publisher = Publisher(site.stack.bootstrap, site.topic, **{"compression.type": "zstd", "message.max.bytes": 1_000_000_000, "batch.size": 1})
+    publisher.send_bytes(msgpack.packb(event()), b"before", partition=0)
+    publisher.send_bytes(b"a" * (30 << 20), b"bomb", partition=0)
+    publisher.flush()
+    worker = site.worker()
+    said = re.compile(r'level=error msg="a batch in Kafka cannot be unpacked.*tallymill reset.*topic_partition=0 offset=1 ')
+    wait_until(lambda: said.search(worker.log()), 30, "the worker to name the place")
+    publisher.send_bytes(msgpack.packb(event()), b"other", partition=1)
+    publisher.flush()
+    wait_until(lambda: site.positions() == {0: 1, 1: 1}, 30, "the other topic partition to go on")
+    assert len(said.findall(worker.log())) == 1
+    must = site.must("tallymill", "reset", "--at", "0:2", "--yes")
+    assert must.code == 0
+    assert worker.stop() == 0
