@@ -129,6 +129,52 @@ static bool connection_error(struct error *err, const PGconn *conn)
     return false;
 }
 
+/* The first thing in quotes, whichever the server's language uses; false: there is none that fits. */
+static bool first_quoted(const char *text, char *name, size_t size)
+{
+    static const char *const quotes[] = {"\"", "»", "«", "„", "“", "”", "‘", "’"};
+    const char *begin = NULL, *end = NULL;
+    for (const char *at = text; *at != '\0' && !end; at++) {
+        for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++) {
+            const size_t length = strlen(quotes[i]);
+            if (strncmp(at, quotes[i], length) != 0)
+                continue;
+            if (begin)
+                end = at;
+            else
+                begin = at + length;
+            at += length - 1;
+            break;
+        }
+    }
+    while (end && begin < end && *begin == ' ')
+        begin++;
+    while (end && end > begin && end[-1] == ' ')
+        end--;
+    if (!end || begin == end || (size_t)(end - begin) >= size)
+        return false;
+    memcpy(name, begin, (size_t)(end - begin));
+    name[end - begin] = '\0';
+    return true;
+}
+
+/* Row security on one of our tables, which row_security = off makes an error (postgres_begin.h). The server's own name of the place that
+ * refuses tells it from a right that is missing, in every language. */
+static bool row_security_error(struct error *err, const PGconn *conn, const PGresult *result, const char *message)
+{
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    char table[128];
+    if (!function || strcmp(function, "check_enable_rls") != 0 || !message || !first_quoted(message, table, sizeof table))
+        return false;
+    const char *login = conn != NULL ? PQuser(conn) : NULL;
+    error_set(err, ERROR_USAGE,
+              "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it runs: ALTER TABLE "
+              "%s.%s DISABLE ROW LEVEL SECURITY; or, to keep it for others, a superuser: ALTER ROLE \"%s\" BYPASSRLS;",
+              table, login ? login : "of ours", strncmp(table, "analytics_", 10) == 0 ? "public" : "tallymill", table, login ? login : "");
+    memcpy(err->sqlstate, "42501", 6);
+    return true;
+}
+
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -141,6 +187,8 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
         kind = ERROR_RETRY;
 
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (strcmp(sqlstate, "42501") == 0 && row_security_error(err, conn, result, message))
+        return false;
     /* The detail of a refused row quotes the row, which belongs into no log. */
     const char *detail =
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
