@@ -86,6 +86,8 @@ void cycle_free(struct cycle *cycle)
     worklist_free(&cycle->list);
     intake_free(&cycle->intake);
     months_free(&cycle->months);
+    free(cycle->folded);
+    cycle->folded = NULL;
 }
 
 void cycle_forget(struct cycle *cycle)
@@ -97,6 +99,44 @@ void cycle_forget(struct cycle *cycle)
     cycle->foreign = (struct foreign){0};
     cycle->filled_to = 0;
     cycle->is_busy = false;
+    cycle->knows_folded = false;
+}
+
+/* The cycle has committed: what `folded` is now, the memory holds. Without memory for it nothing is known, and nothing held. */
+static void note_folded(struct cycle *cycle)
+{
+    const struct worklist *list = &cycle->list;
+    cycle->knows_folded = false;
+    if (cycle->has_left_folded) /* planted bug */
+        return;
+    if (cycle->folded_room < list->place_count) {
+        int64_t *wider = realloc(cycle->folded, list->place_count * sizeof *wider);
+        if (!wider) {
+            shelf_forget(&cycle->shelf);
+            return;
+        }
+        cycle->folded = wider;
+        cycle->folded_room = list->place_count;
+    }
+    for (uint32_t i = 0; i < list->place_count; i++)
+        cycle->folded[i] = list->places[i].next_offset;
+    cycle->folded_count = list->place_count;
+    cycle->knows_folded = true;
+}
+
+/* Whether `folded` is what this program left: else another server answers behind a pooler, one that lagged when it took over, and what
+ * the memory holds was never committed there. Topic partitions that came meanwhile stand at 0 and move the numbers of others. */
+static bool is_folded_known(const struct cycle *cycle)
+{
+    const struct worklist *list = &cycle->list;
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < list->place_count; i++) {
+        if (known < cycle->folded_count && list->places[i].start_offset == cycle->folded[known])
+            known++;
+        else if (list->places[i].start_offset != 0 || list->place_count == cycle->folded_count)
+            return false;
+    }
+    return known == cycle->folded_count;
 }
 
 /* Begins the transaction, reads the books, and makes sure that we lead. *is_ours false: nothing is left begun. */
@@ -219,7 +259,7 @@ static bool read_rows(struct run *run, struct error *err)
     for (size_t i = 0; i < cycle->months.count; i++) {
         struct month *month = &cycle->months.months[i];
         if (month->is_attached && !intake_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, month->first_day,
-                                               months_read_from(month, run->start_us), err))
+                                               month->is_by_parent, months_read_from(month, run->start_us), err))
             return false;
     }
     return true;
@@ -233,6 +273,7 @@ static void settle_batch(struct run *run, struct work_batch *batch)
         return;
     if (!worklist_each_day(&cycle->list, batch, is_attached, &cycle->months)) {
         batch->is_broken = true;
+        cycle->months.noted_at_us = 0; /* somebody may have made it a moment ago */
         log_warn("batch in a month that is not attached: its days there stay as they are", "batch_id=%" PRId64, batch->first_id);
     } else if (batch->counted_rows == batch->expected_rows) {
         held_forget(&cycle->held, batch->first_id);
@@ -368,6 +409,12 @@ static bool run_transaction(struct run *run, bool is_prepared, bool *is_unprepar
     if (!is_ours)
         return true;
     FAILPOINT("cycle_begin");
+    if (cycle->knows_folded && !is_folded_known(cycle)) {
+        log_warn("the statistics stand elsewhere than this aggregator left them: another server has taken over, all is read anew", NULL);
+        cycle_forget(cycle);
+        run->report->has_more = true;
+        return session_do(run->session, "ROLLBACK", 0, NULL, err);
+    }
     *is_unprepared = !is_prepared && !is_overflowing && !are_months_ready(run);
     if (*is_unprepared)
         return session_do(run->session, "ROLLBACK", 0, NULL, err);
@@ -381,6 +428,10 @@ static bool run_transaction(struct run *run, bool is_prepared, bool *is_unprepar
         return false;
     end_step(run, STEP_COMMIT);
     months_advance(&cycle->months, cycle->list.taken_count == cycle->list.batch_count);
+    if (cycle->list.place_count > 0) /* a leap leaves nothing in memory that could be wrong */
+        note_folded(cycle);
+    else
+        cycle->knows_folded = false;
     run->report->did_run = true;
     return true;
 }

@@ -21,7 +21,8 @@ static const int64_t PERIOD_US = 15 * CLOCK_SECOND_US;
 static const int64_t TIMEOUT_US = 600 * CLOCK_SECOND_US;
 
 /* At most a twentieth of the time goes into looking. */
-enum { REST = 20 };
+enum { REST = 20, CLOSED_DAYS = 2 };
+static const int64_t CLOSED_PERIOD_US = 3600 * CLOCK_SECOND_US;
 
 bool foreign_is_due(const struct foreign *foreign, int64_t now_us)
 {
@@ -34,7 +35,8 @@ bool foreign_look(struct foreign *foreign, struct session *session, struct shelf
 {
     int64_t start_us = clock_now_us();
     char date[CLOCK_DAY_BYTES];
-    clock_format_day(date, first_open_day);
+    const bool is_with_closed = foreign->closed_looked_at_us == 0 || start_us - foreign->closed_looked_at_us >= CLOSED_PERIOD_US;
+    clock_format_day(date, first_open_day - (is_with_closed ? CLOSED_DAYS : 0));
     const char *const values[] = {date};
     PGresult *result = session_ask(session, TIMEOUT_US, sql_foreign_changes, 1, values, err);
     if (!result)
@@ -51,6 +53,7 @@ bool foreign_look(struct foreign *foreign, struct session *session, struct shelf
     }
     PQclear(result);
     foreign->looked_at_us = clock_now_us();
+    foreign->closed_looked_at_us = is_with_closed ? start_us : foreign->closed_looked_at_us;
     foreign->took_us = foreign->looked_at_us - start_us;
     return succeeded;
 }

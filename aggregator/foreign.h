@@ -1,7 +1,8 @@
-/* foreign.h - the rows that other programs INSERT, which no ledger announces.
+/* foreign.h - the rows of other programs, INSERTed, UPDATEd or DELETEd, which no ledger announces.
  *
- * Every 15 s (less often where the look itself takes long) the open days' rows without a batch are compared, by number and hash,
- * with what the last rebuild of each day saw. A day that differs waits for a rebuild. Closed days are not looked at. One thread.
+ * Every 15 s (less often where the look itself takes long) the open days' rows without a batch are compared, by number and a hash over
+ * all their columns, with what the last rebuild of each day saw; hourly those of the last two closed days. A day that differs waits
+ * for a rebuild, and its rollups with it. Days closed before are not looked at. One thread.
  */
 #ifndef TALLYMILL_FOREIGN_H
 #define TALLYMILL_FOREIGN_H
@@ -15,7 +16,8 @@ struct session;
 struct shelf;
 
 struct foreign {
-    int64_t looked_at_us; /* monotonic; 0: never */
+    int64_t looked_at_us;        /* monotonic; 0: never */
+    int64_t closed_looked_at_us; /* the same of the last closed days */
     int64_t took_us;
 };
 
