@@ -98,22 +98,33 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
     return row.is_internal || take_external(reading, &row, (uint32_t)(batch - reading->list->batches), err);
 }
 
+/* Where a month's rows are read from, and the begin of what they must be. */
+static void write_place(char *place, size_t size, int32_t month, bool is_by_parent)
+{
+    char first[CLOCK_DAY_BYTES], next[CLOCK_DAY_BYTES];
+    clock_format_day(first, month);
+    clock_format_day(next, clock_month_add(month, 1));
+    if (is_by_parent)
+        snprintf(place, size, "analytics_events WHERE created_at >= '%s' AND created_at < '%s' AND", first, next);
+    else
+        snprintf(place, size, "analytics_events_%.4s_%.2s WHERE", first, first + 5);
+}
+
 bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
-                 int64_t from_page, struct error *err)
+                 bool is_by_parent, int64_t from_page, struct error *err)
 {
     struct work_range ranges[MAX_RANGES];
     size_t count = worklist_ranges(list, month, ranges, from_page < 0 ? MAX_RANGES : 1);
     if (count == 0)
         return true;
-    int year, month_number, day;
-    clock_date_from_days(month, &year, &month_number, &day);
+    char place[128];
+    write_place(place, sizeof place, month, is_by_parent);
     struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
     reading.shape.is_of_one_batch = count == 1 && ranges[0].first_id == ranges[0].last_id;
     reading.shape.batch_id = ranges[0].first_id;
     reading.shape.is_of_one_day = worklist_only_day(list, month, &reading.shape.day);
-    char sql[256 + MAX_RANGES * RANGE_BYTES];
-    int used = snprintf(sql, sizeof sql, "COPY (SELECT %s FROM public.analytics_events_%04d_%02d WHERE",
-                        row_columns(&reading.shape), year, month_number);
+    char sql[384 + MAX_RANGES * RANGE_BYTES];
+    int used = snprintf(sql, sizeof sql, "COPY (SELECT %s FROM public.%s", row_columns(&reading.shape), place);
     if (from_page >= 0)
         used += snprintf(sql + used, sizeof sql - (size_t)used, " ctid >= '(%" PRId64 ",0)' AND", from_page);
     for (size_t i = 0; i < count; i++)

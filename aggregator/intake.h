@@ -43,7 +43,7 @@ bool intake_put_note(struct intake *intake, const struct intake_row *row, struct
  * that page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory
  * leave only a note. */
 bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
-                 int64_t from_page, struct error *err);
+                 bool is_by_parent, int64_t from_page, struct error *err);
 
 /* Adds the rows of the taken batches to their days, and empties the intake. A day that is not in memory, or does not fit any more,
  * waits for a rebuild. Returns events added. */

@@ -181,7 +181,7 @@ static bool take_work(void *context, const struct copy_tuple *tuple, struct erro
     int32_t number = copy_field_int32(&fields[COLUMN_NUMBER]);
     int64_t next_offset = has_next_offset ? copy_field_int64(&fields[COLUMN_NEXT_OFFSET]) : -1;
     switch (kind) {
-    case KIND_MONTH: return months_attach(reading->months, number, next_offset, err);
+    case KIND_MONTH: return months_attach(reading->months, number, next_offset, fields[COLUMN_STORED].bytes != NULL, err);
     case KIND_DAY: return take_day(reading, number, fields, err);
     case KIND_PLACE: return worklist_add_place(reading->list, next_offset, err);
     case KIND_BATCH: return take_batch(reading, fields, err);

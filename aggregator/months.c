@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "array_text.h"
 #include "clock.h"
@@ -21,6 +22,7 @@
 
 static const int64_t HOUR_US = 3600 * CLOCK_SECOND_US;
 static const int64_t MINUTE_US = 60 * CLOCK_SECOND_US;
+static const int64_t NOTE_US = 15 * CLOCK_SECOND_US;
 static const int64_t VACUUM_PAUSE_US = 5 * CLOCK_SECOND_US;
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
@@ -103,12 +105,32 @@ void months_detach(struct months *months)
         months->months[i].is_attached = false;
 }
 
-bool months_attach(struct months *months, int32_t first_day, int64_t pages, struct error *err)
+bool months_note_others(struct months *months, struct session *session, int64_t now_us, struct error *err)
+{
+    if (months->noted_at_us != 0 && now_us - months->noted_at_us < NOTE_US)
+        return true;
+    months->noted_at_us = now_us;
+    PGresult *result = session_ask(session, TIMEOUT_US, "SELECT to_char(month, 'YYYY-MM'), leaf FROM tallymill.register_months()", 0, NULL, err);
+    for (int i = 0; result && i < PQntuples(result); i++) {
+        char name[LOG_TEXT_BYTES];
+        log_info("a month that was made by hand is read and counted from now on", "month=%s table=\"%s\"", PQgetvalue(result, i, 0),
+                 log_text(name, PQgetvalue(result, i, 1)));
+    }
+    PQclear(result);
+    if (result || err->sqlstate[0] == '\0' || strncmp(err->sqlstate, "57P", 3) == 0)
+        return result != NULL;
+    log_warn_because(err, "months that were made by hand were not looked for, next try in 15 s", NULL);
+    error_clear(err);
+    return true;
+}
+
+bool months_attach(struct months *months, int32_t first_day, int64_t pages, bool is_by_parent, struct error *err)
 {
     struct month *month = get(months, first_day, err);
     if (!month)
         return false;
     month->is_attached = true;
+    month->is_by_parent = is_by_parent;
     if (pages >= 0)
         month->look_pages = pages;
     return true;

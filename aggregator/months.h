@@ -22,6 +22,7 @@ struct session;
 struct month {
     int32_t first_day;  /* since 1970 */
     bool is_attached;   /* in this cycle's snapshot */
+    bool is_by_parent;  /* made by hand: read by way of analytics_events, for its name and rights are another's */
     int64_t pages;      /* as far as its batch index is summarised; -1: not by us yet */
     int64_t look_pages; /* its pages at this cycle's look, before the snapshot; -1: not looked at */
     int64_t tail_page;  /* whatever is not folded was written at or behind this page, or SLACK before; -1: not known */
@@ -34,6 +35,7 @@ struct months {
     struct month *months;
     size_t count, capacity;
     int64_t made_at_us; /* when the months ahead were last looked at; 0: never */
+    int64_t noted_at_us; /* when months that others made were last looked for; 0: at once */
     int made_ahead;     /* how many months ahead that was */
 };
 
@@ -46,10 +48,13 @@ void months_forget(struct months *months);
  * False: the session failed. */
 bool months_make_ahead(struct months *months, struct session *session, int ahead, int64_t now_us, struct error *err);
 
+/* Every 15 s: takes note of months that somebody made by hand. False: the session failed. */
+bool months_note_others(struct months *months, struct session *session, int64_t now_us, struct error *err);
+
 /* A cycle reads which months are attached in its snapshot: none, then one after the other. pages: what a followed month has, read
  * with that snapshot; -1: it is none. */
 void months_detach(struct months *months);
-bool months_attach(struct months *months, int32_t first_day, int64_t pages, struct error *err);
+bool months_attach(struct months *months, int32_t first_day, int64_t pages, bool is_by_parent, struct error *err);
 
 /* The first days of the months whose pages the next cycle should read with its snapshot: those whose tail is known, the newest
  * MONTHS_FOLLOWED of them. */

@@ -146,7 +146,7 @@ static bool is_still_attached(struct session *session, const char *date, struct 
     const char *const values[] = {date};
     PGresult *result =
         session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
-                    "SELECT pg_partition_root(to_regclass('public.analytics_events_' || to_char($1::date, 'YYYY_MM')))"
+                    "SELECT pg_partition_root(tallymill.month_table(date_trunc('month', $1::date::timestamp)::date))"
                     " = 'public.analytics_events'::regclass",
                     1, values, err);
     if (!result)

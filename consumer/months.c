@@ -16,12 +16,10 @@
 
 #define MONTH_TIMEOUT_US INT64_C(10000000)
 
-static bool kill_month(struct batch *batch, int32_t month, const char *text, struct error *err)
+static bool kill_month(struct batch *batch, int32_t month, enum reason reason, const char *detail, struct error *err)
 {
-    char detail[DEAD_DETAIL_BYTES];
-    snprintf(detail, sizeof detail, "month %.7s is archived; tallymill restore brings it back", text);
     for (int row = batch->row_count; row-- > 0;)
-        if (clock_month_of(batch->rows[row].day) == month && !batch_kill_row(batch, row, REASON_ARCHIVED_MONTH, detail, err))
+        if (clock_month_of(batch->rows[row].day) == month && !batch_kill_row(batch, row, reason, detail, err))
             return false;
     batch_compact(batch);
     return true;
@@ -40,10 +38,16 @@ static bool prepare(PGconn *conn, struct batch *batch, int32_t month, struct err
         PQclear(result);
         return true;
     }
-    if (strcmp(err->sqlstate, "TM005") != 0)
+    const bool is_archived = strcmp(err->sqlstate, "TM005") == 0;
+    if (!is_archived && strcmp(err->sqlstate, "TM004") != 0)
         return false;
     error_clear(err);
-    return kill_month(batch, month, text, err);
+    char detail[DEAD_DETAIL_BYTES];
+    snprintf(detail, sizeof detail,
+             is_archived ? "month %.7s is archived; tallymill restore brings it back"
+                         : "no month is made for %.7s: from 1970-01 to 3650 days ahead of Postgres's clock",
+             text);
+    return kill_month(batch, month, is_archived ? REASON_ARCHIVED_MONTH : REASON_TS_RANGE, detail, err);
 }
 
 static int by_value(const void *left, const void *right)

@@ -60,7 +60,7 @@ void audit_damage(struct audit *audit, const struct finding *finding)
 
 void audit_note(struct audit *audit, const char *format, ...)
 {
-    char text[512];
+    char text[2048];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -100,6 +100,8 @@ static bool run_check(struct audit *audit, const struct check *check, struct err
         struct finding finding = finding_of_row(result, row);
         if (strcmp(finding.kind, "counted") == 0) {
             audit->rows_counted = answer_int(result, row, "damage");
+        } else if (strcmp(finding.kind, "note") == 0) {
+            audit_note(audit, "%s", answer_text(result, row, "damage"));
         } else {
             audit_damage(audit, &finding);
         }

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "command.h"
 #include "kafka.h"
+#include "months.h"
 #include "postgres.h"
 #include "rollups.h"
 #include "schema.h"
@@ -39,7 +40,8 @@ static const struct kafka_forced topic_settings[] = {
 struct migrate_report {
     struct schema_ground ground;
     struct rollups_report rollups;
-    int applied, months_made, months_ahead;
+    int applied;
+    struct months_report months;
     const char *topic;
     bool topic_asked, topic_made;
     int topic_partitions;
@@ -131,7 +133,7 @@ static void print_report(const struct migrate_report *report)
     } else {
         printf("topic   %s, left alone (--no-topic)\n", report->topic);
     }
-    printf("months  this one and the next %d, %d of them made\n", report->months_ahead, report->months_made);
+    printf("months  this one and the next %d, %d of them made\n", report->months.ahead, report->months.made);
     if (report->topic_warning[0] != '\0') {
         fprintf(stderr, "tallymill migrate: topic %s was not made by migrate: %s\n", report->topic, report->topic_warning);
     }
@@ -143,7 +145,7 @@ static int print_json(const struct migrate_report *report)
                              "schema", "database", report->ground.database, "version", report->ground.known, "applied",
                              report->applied, "topic", "name", report->topic, "asked", report->topic_asked, "made",
                              report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning,
-                             "months", "ahead", report->months_ahead, "made", report->months_made, "rollups", "directory",
+                             "months", "ahead", report->months.ahead, "made", report->months.made, "rollups", "directory",
                              report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
                              report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused);
     bool is_written = answer_print(json);
@@ -185,7 +187,7 @@ static bool migrate(const struct settings *settings, PGconn *conn, struct migrat
 {
     return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
            rollups_define(conn, settings, &report->rollups, err) && (no_topic || make_topic(settings, report, err)) &&
-           schema_make_months(conn, report->months_ahead, &report->months_made, err);
+           months_make(conn, &report->months, err);
 }
 
 int migrate_run(int argc, char **argv)
@@ -216,7 +218,7 @@ int migrate_run(int argc, char **argv)
         return exit_code;
     }
     struct migrate_report report = {.topic = settings_text(result.settings, "topics.events"),
-                                    .months_ahead = (int)settings_int(result.settings, "aggregator.months_ahead")};
+                                    .months.ahead = (int)settings_int(result.settings, "aggregator.months_ahead")};
     PGconn *conn = NULL;
     if (result.argument_count > 0) {
         error_set(&err, ERROR_USAGE, "%s: migrate takes no arguments", result.arguments[0]);
@@ -228,12 +230,14 @@ int migrate_run(int argc, char **argv)
         }
     }
     print_refused(&report);
+    const bool has_damage = months_print(&report.months);
     if (err.kind != ERROR_NONE) {
         exit_code = cli_fail(&cli, &err);
-    } else if (exit_code == 0 && json_array_size(report.rollups.refused) > 0) {
+    } else if (exit_code == 0 && (has_damage || json_array_size(report.rollups.refused) > 0)) {
         exit_code = 2;
     }
     rollups_report_free(&report.rollups);
+    months_report_free(&report.months);
     PQfinish(conn);
     settings_free(result.settings);
     return cli_end_output(&cli, exit_code);

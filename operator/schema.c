@@ -275,33 +275,3 @@ bool schema_apply(PGconn *conn, int *done, struct error *err)
     }
     return true;
 }
-
-bool schema_make_months(PGconn *conn, int ahead, int *made, struct error *err)
-{
-    char last[16];
-    const char *const values[] = {last};
-    *made = 0;
-    snprintf(last, sizeof last, "%d", ahead);
-    for (int failures = 0;; failures++) {
-        error_clear(err);
-        PGresult *result = NULL;
-        if (postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
-            result = postgres_query_params(
-                conn,
-                "SELECT count(*) FILTER (WHERE made) AS made FROM (SELECT tallymill.make_month((date_trunc('month', now() AT TIME "
-                "ZONE 'UTC') + n * interval '1 month')::date) AS made FROM generate_series(0, $1::integer) AS n) AS months",
-                1, values, LOCK_US, err);
-        }
-        *made = result ? (int)answer_int(result, 0, "made") : 0;
-        bool is_done = result && postgres_exec(conn, "COMMIT", SHORT_US, err);
-        PQclear(result);
-        if (is_done) {
-            return true;
-        }
-        roll_back(conn);
-        if (failures + 1 == ATTEMPTS || !may_pass(conn, err)) {
-            return error_wrap(err, "making the months ahead");
-        }
-        poll(NULL, 0, PAUSE_MS * (failures + 1));
-    }
-}

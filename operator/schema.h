@@ -46,7 +46,4 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err);
  * the migrations that this call applied. */
 bool schema_apply(PGconn *conn, int *done, struct error *err);
 
-/* Makes the months from this one to `ahead` months later; *made counts those that were missing. */
-bool schema_make_months(PGconn *conn, int ahead, int *made, struct error *err);
-
 #endif

@@ -1,0 +1,101 @@
+/* months.c - see months.h. The knowledge is in SQL (make_month, register_months, month_troubles: schemas/sql/0022), which the aggregator and `audit` use too. */
+#include "months.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "clock.h"
+#include "error.h"
+#include "postgres.h"
+#include "postgres_begin.h"
+#include "terminal.h"
+
+enum { ATTEMPTS = 5, PAUSE_MS = 300 };
+
+#define SHORT_US (30 * CLOCK_SECOND_US)
+#define LOCK_US  (120 * CLOCK_SECOND_US)
+
+static const char make_sql[] =
+    "SELECT tallymill.make_month((date_trunc('month', now() AT TIME ZONE 'UTC') + $1::integer * interval '1 month')::date) AS made";
+
+static bool may_pass(const PGconn *conn, const struct error *err)
+{
+    return PQstatus(conn) == CONNECTION_OK && err->kind == ERROR_RETRY && strcmp(err->sqlstate, "TM007") != 0;
+}
+
+/* One statement as tallymill_admin, in a transaction of its own. */
+static PGresult *ask(PGconn *conn, const char *sql, int count, const char *const *values, struct error *err)
+{
+    for (int failures = 0;; failures++) {
+        error_clear(err);
+        PGresult *result = NULL;
+        if (postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err))
+            result = count > 0 ? postgres_query_params(conn, sql, count, values, LOCK_US, err) : postgres_query(conn, sql, LOCK_US, err);
+        if (result && postgres_exec(conn, "COMMIT", SHORT_US, err))
+            return result;
+        PQclear(result);
+        struct error ignored = {0};
+        postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored);
+        if (failures + 1 == ATTEMPTS || !may_pass(conn, err))
+            return NULL;
+        poll(NULL, 0, PAUSE_MS * (failures + 1));
+    }
+}
+
+static bool list_troubles(PGconn *conn, struct months_report *report, struct error *err)
+{
+    PGresult *result = ask(conn, "SELECT is_damage, trouble FROM tallymill.month_troubles()", 0, NULL, err);
+    for (int row = 0; result && row < PQntuples(result); row++)
+        json_array_append_new(answer_bool(result, row, "is_damage") ? report->damages : report->notes,
+                              json_string(answer_text(result, row, "trouble")));
+    PQclear(result);
+    return result != NULL;
+}
+
+bool months_make(PGconn *conn, struct months_report *report, struct error *err)
+{
+    report->damages = json_array();
+    report->notes = json_array();
+    if (!report->damages || !report->notes)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    for (int month = 0; month <= report->ahead; month++) {
+        char number[16];
+        const char *const values[] = {number};
+        snprintf(number, sizeof number, "%d", month);
+        PGresult *result = ask(conn, make_sql, 1, values, err);
+        report->made += result && answer_bool(result, 0, "made");
+        PQclear(result);
+        if (!result && strcmp(err->sqlstate, "TM007") != 0)
+            return error_wrap(err, "making the months ahead");
+        if (!result) /* somebody's table is in its place */
+            json_array_append_new(report->damages, json_string(err->text));
+    }
+    error_clear(err);
+    PGresult *noted = ask(conn, "SELECT count(*) FROM tallymill.register_months()", 0, NULL, err);
+    PQclear(noted);
+    return noted && list_troubles(conn, report, err);
+}
+
+static void print(const char *kind, const json_t *texts)
+{
+    for (size_t i = 0; i < json_array_size(texts); i++) {
+        fprintf(stderr, "tallymill migrate: %s", kind);
+        terminal_text(stderr, json_string_value(json_array_get(texts, i)));
+        fputc('\n', stderr);
+    }
+}
+
+bool months_print(const struct months_report *report)
+{
+    print("DAMAGE: ", report->damages);
+    print("", report->notes);
+    return json_array_size(report->damages) > 0;
+}
+
+void months_report_free(struct months_report *report)
+{
+    json_decref(report->damages);
+    json_decref(report->notes);
+}

@@ -1,0 +1,167 @@
+"""Months that somebody made by hand, a DEFAULT partition, a parent that somebody changed: each is counted, followed, or named with its remedy."""
+
+import datetime
+import re
+
+import psycopg2
+import pytest
+from psycopg2 import extensions
+
+from .harness.publisher import event, events, instant
+from .harness.waiting import wait_until
+from .test_rights import as_worker, refused
+
+COUNTS = "SELECT sum(event_count) FROM analytics_daily_stats WHERE date >= %s AND date < %s"
+
+
+def next_month(ahead=14):
+    """The first day of a month that no program has made, and of the one behind it."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    number = today.year * 12 + today.month - 1 + ahead
+    return tuple(datetime.date(n // 12, n % 12 + 1, 1) for n in (number, number + 1))
+
+
+def in_month(first, count=40):
+    return [event("made_by_hand", instant(f"{first}T12:00:00") + number, session_id=f"s-{number % 7}") for number in range(count)]
+
+
+def by_another_owner(site):
+    """A login that owns tables and has granted nobody anything: only a superuser makes it one of the parent's, so tables are made and handed over."""
+    owner = f"owner_{site.topic.replace('-', '_')}"
+    site.database.run(f"CREATE ROLE {owner} LOGIN")
+    return owner
+
+
+@pytest.mark.parametrize("name, way", [("analytics_events_%Y_%m", "part of"), ("july_of_marketing", "part of"), ("Odd \"name\"", "attach"),
+                                       ("analytics_events_%Y_%m", "attach")])
+def test_a_month_made_by_hand_is_counted_whatever_its_name_and_owner(make_site, name, way):
+    site = make_site(partitions=2, **{"window.ahead": "3000 days"})
+    site.log_in_as("hand_made_reader")
+    first, after = next_month()
+    table = '"' + first.strftime(name).replace('"', '""') + '"'
+    owner = by_another_owner(site)
+    bounds = f"FOR VALUES FROM ('{first}') TO ('{after}')"
+    if way == "part of":
+        site.database.run(f"CREATE TABLE public.{table} PARTITION OF analytics_events {bounds}")
+    else:
+        site.database.run(f"CREATE TABLE public.{table} (LIKE analytics_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
+                          f"ALTER TABLE analytics_events ATTACH PARTITION public.{table} {bounds}")
+    site.database.run(f"ALTER TABLE public.{table} OWNER TO {owner}")
+    aggregator = site.aggregator()
+    site.send([*in_month(first), *events(100)])
+    site.drain()
+    wait_until(lambda: site.database.value(COUNTS, first, after) == 40, 60, lambda: f"the month to be counted:\n{aggregator.log()[-2000:]}")
+    site.send(in_month(first))
+    site.drain()
+    wait_until(lambda: site.database.value(COUNTS, first, after) == 80, 60, "the month to be counted on")
+    site.database.run(f"INSERT INTO analytics_events (event_name, created_at) VALUES ('foreign', '{first}')")
+    wait_until(lambda: site.database.value(COUNTS, first, after) == 81, 60, "rows of others in it to be counted")
+    assert aggregator.stop() == 0, aggregator.log()
+    assert site.database.value("SELECT state FROM tallymill.months WHERE month = %s", first) == "open"
+    assert site.database.value("SELECT tallymill.make_month(%s)", first) is False
+    for command in (("audit", "--deep"), ("verify",)):
+        done = site.tallymill(*command)
+        assert done.code == 0, done
+    done = site.tallymill("audit")
+    assert "GRANT SELECT ON" in done.out and owner in done.out, done
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("bounds", ["DEFAULT", "FOR VALUES FROM ('{first} 02:00+02') TO ('{after} 02:00+02')", "FOR VALUES FROM ('{first}') TO ('{far}')"])
+def test_rows_outside_of_months_are_damage_until_the_statements_that_are_given_have_moved_them(make_site, bounds):
+    site = make_site(partitions=2, **{"window.ahead": "3000 days"})
+    first, after = next_month()
+    _, far = next_month(ahead=15)
+    site.database.run(f"SET timezone = 'UTC'; CREATE TABLE public.odd PARTITION OF analytics_events {bounds.format(first=f'{first}', after=after, far=far)}"
+                      if "02:00" not in bounds else
+                      f"SET timezone = 'Europe/Berlin'; CREATE TABLE public.odd PARTITION OF analytics_events FOR VALUES FROM ('{first}') TO ('{after}')")
+    site.send([*in_month(first), *events(100)])
+    site.drain()
+    site.must("tallymill-aggregator", "--once", deadline=60)
+    assert site.database.value("SELECT count(*) FROM odd") == 40
+    assert site.database.value(COUNTS, "2000-01-01", first) > 50    # the other months go on
+    done = site.tallymill("audit")
+    assert done.code == 1 and "odd" in done.out, done
+    migrated = site.tallymill("migrate")
+    assert migrated.code == 2 and "odd" in migrated.err, migrated
+    statements = re.search(r"(BEGIN; .* COMMIT;)", done.out).group(1)
+    site.database.run(statements)
+    site.fold()
+    assert site.database.value(COUNTS, first, far) == 40
+    for command in ("audit", "verify", "migrate"):
+        done = site.tallymill(command)
+        assert done.code == 0, done
+    site.assert_holds()
+
+
+def test_months_follow_a_parent_that_somebody_changed(make_site):
+    site = make_site(partitions=1, **{"window.oldest": "2019-01-01"})
+    # Before 17 an identity is the parent's alone, and cannot be added with its column.
+    only = "ONLY" if site.database.value("SELECT current_setting('server_version_num')::integer < 170000") else ""
+    site.database.run(f"""
+        ALTER TABLE analytics_events ADD COLUMN number bigint NOT NULL, ADD COLUMN always integer NOT NULL,
+          ADD COLUMN site text NOT NULL DEFAULT 'main' CHECK (site <> ''), ADD COLUMN name_length integer GENERATED ALWAYS AS (length(event_name)) STORED;
+        ALTER TABLE {only} analytics_events ALTER COLUMN number ADD GENERATED BY DEFAULT AS IDENTITY, ALTER COLUMN always ADD GENERATED ALWAYS AS IDENTITY;
+        ALTER TABLE analytics_events ALTER COLUMN event_data SET STORAGE EXTERNAL, ALTER COLUMN event_data SET COMPRESSION lz4,
+          ALTER COLUMN session_id SET STATISTICS 500, ALTER COLUMN user_id SET (n_distinct = -0.5);
+        CREATE STATISTICS public.names_and_categories (dependencies) ON event_name, event_category FROM analytics_events;
+        CREATE INDEX site_and_time ON analytics_events (site, created_at)""") if lz4_is_there(site) else pytest.skip("this server has no lz4")
+    site.send([event(created_us=instant(f"20{year}-{month:02}-10")) for year in (19, 20, 21) for month in (1, 5, 12)])
+    site.drain()
+    assert site.outcomes() == (9, 0, 0, 0)
+    made = "analytics_events_2020_05"
+    assert site.database.rows("SELECT attname, attstorage::text, attcompression::text, attstattarget, attoptions::text FROM pg_attribute"
+                              f" WHERE attrelid = '{made}'::regclass AND attname IN ('event_data', 'session_id', 'user_id') ORDER BY 1") == \
+        site.database.rows("SELECT attname, attstorage::text, attcompression::text, attstattarget, attoptions::text FROM pg_attribute"
+                           " WHERE attrelid = 'analytics_events'::regclass AND attname IN ('event_data', 'session_id', 'user_id') ORDER BY 1")
+    assert site.database.value(f"SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = '{made}'::regclass") == 1
+    assert site.database.value(f"SELECT count(*) FROM pg_indexes WHERE tablename = '{made}' AND indexdef LIKE '%%(site, created_at)%%'") == 1
+    assert site.database.rows("SELECT count(DISTINCT number), count(DISTINCT always), min(site), min(name_length) FROM analytics_events") == [(9, 9, "main", 16)]
+    site.fold()
+    site.assert_holds()
+
+
+def lz4_is_there(site):
+    try:
+        site.database.run("CREATE TABLE public.probe (t text COMPRESSION lz4); DROP TABLE public.probe")
+    except psycopg2.errors.FeatureNotSupported:
+        return False
+    return True
+
+
+def test_months_are_made_from_1970_to_ten_years_ahead_and_no_others(site):
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    with as_worker(site).cursor() as cursor:
+        make = "SELECT tallymill.make_month(%s)"
+        for day in ("1969-12-31", today + datetime.timedelta(days=3651), "9999-12-31", "0001-01-01 BC", "infinity", "-infinity", None):
+            assert refused(cursor, make, day) == "TM004"
+        for day in ("1970-01-01", today + datetime.timedelta(days=3650)):
+            cursor.execute(make, (day,))
+
+
+def test_an_event_of_no_month_is_a_dead_letter_and_its_neighbours_are_stored(make_site):
+    site = make_site(partitions=1, **{"window.oldest": "1950-01-01"})
+    site.send([*events(50), event(created_us=instant("1965-05-05")), *events(50, seed=2)])
+    site.drain()
+    assert (site.outcomes(), site.reasons()) == ((100, 0, 1, 0), {"ts_range": 1})
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_login_that_reads_only_the_parent_is_enough(make_site):
+    """Not even the tables of our own months need a right of their own to be counted."""
+    site = make_site(partitions=1)
+    site.log_in_as("parent_reader")
+    leaf = site.database.value("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass LIMIT 1")
+    site.database.run("""
+        DO $$ DECLARE leaf regclass; BEGIN
+          FOR leaf IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM tallymill_read', leaf);
+          END LOOP; END $$""")
+    site.send(events(200))
+    site.drain()
+    site.fold()
+    done = site.tallymill("audit")
+    assert done.code == 0 and f"GRANT SELECT ON public.{leaf} TO tallymill_read" in done.out, done
+    site.assert_holds()
+    assert extensions.parse_dsn(site.database.dsn)["user"] == "postgres"
