@@ -98,6 +98,13 @@ static int say_checked(struct produce *produce, struct sender *sender, int topic
     return 0;
 }
 
+/* Tells one more failure; the first one's exit code stays. */
+static int also_failed(int exit_code, const struct error *err)
+{
+    int code = cli_fail(&produce_cli, err);
+    return exit_code != 0 ? exit_code : code;
+}
+
 /* Where an interrupted import was left, if one is to be resumed; and the files that this run writes. */
 static bool open_files(struct produce *produce, struct ack_log **ack_log, struct rejects **rejects, struct error *err)
 {
@@ -136,10 +143,10 @@ static int open_and_run(struct produce *produce)
         sender.ack_log = ack_log;
         exit_code = run(produce, &sender, rejects);
     }
-    if (!rejects_close(rejects, &err) && exit_code == 0)
-        exit_code = cli_fail(&produce_cli, &err);
-    if (!ack_log_close(ack_log, &err) && exit_code == 0)
-        exit_code = cli_fail(&produce_cli, &err);
+    if (!rejects_close(rejects, &err))
+        exit_code = also_failed(exit_code, &err);
+    if (!ack_log_close(ack_log, &err))
+        exit_code = also_failed(exit_code, &err);
     resume_free(produce->import.resume);
     return exit_code;
 }
@@ -157,8 +164,8 @@ static int show(struct produce *produce)
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
     char numbers[2][32];
     uint64_t rejected = rejects == NULL ? 0 : rejects_count(rejects);
-    if (!rejects_close(rejects, &err) && exit_code == 0)
-        exit_code = cli_fail(&produce_cli, &err);
+    if (!rejects_close(rejects, &err))
+        exit_code = also_failed(exit_code, &err);
     fprintf(stderr, "nothing was sent: %s events would be, %s lines would be rejected\n", progress_number(numbers[0], dry_run.sent),
             progress_number(numbers[1], rejected));
     dry_run_close(&dry_run);

@@ -236,12 +236,18 @@ def main():
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
     try:
-        return run(parse(sys.argv[1:]))
+        code = run(parse(sys.argv[1:]))
+        sys.stdout.flush()
+        return code
     except Trouble as trouble:
         say(str(trouble))
         return trouble.code
     except (PermissionError, subprocess.TimeoutExpired) as error:
         say("%s (started by another user?)" % error if isinstance(error, PermissionError) else str(error))
+        return 1
+    except OSError as error:    # stdout on a full disk, a closed pipe
+        say(str(error))
+        sys.stdout = None   # or Python tries again at its end
         return 1
     except KeyboardInterrupt:
         return 130

@@ -132,6 +132,11 @@ def test_an_answer_that_cannot_be_written_is_exit_1(full_site, program, words):
     assert done.returncode == 1 and b"cannot write to stdout" in done.stderr, (words, done)
 
 
+def test_a_file_of_rejects_that_cannot_be_written_is_told_beside_the_rejected_lines(full_site):
+    done = full_site.produce("--dry-run", "--reject-file", "/dev/full", stdin=b"not json\n")
+    assert done.code == 1 and "the --reject-file /dev/full is not complete: No space left" in done.err, done
+
+
 @pytest.fixture(scope="module", name="full_site")
 def fixture_full_site(stack, tmp_path_factory):
     """A site with one dead letter and something unread, so that every command has an answer."""
