@@ -1,11 +1,11 @@
 #!/bin/bash
 # The libraries show tally_* and nothing else: an application may have functions of its own by any other name.
-# What a sanitizer adds by itself (clang: __odr_asan_gen_NAME beside each variable) is in no release, and its names are reserved.
+# What a sanitizer adds by itself (clang: ___asan_globals_registered, __odr_asan_gen_NAME) is in no release, and its names are reserved.
 # Usage: producer_symbols.sh LIBTALLYMILL.SO LIBTALLYMILL.A
 set -euo pipefail
 
-shared=$(nm --dynamic --defined-only "$1" | awk '$2 != "A" && $3 !~ /^(tally_|__odr_asan_gen_)/ { print $3 }')
-static=$(nm --extern-only --defined-only "$2" | awk 'NF == 3 && $3 !~ /^(tally_|__odr_asan_gen_)/ { print $3 }')
+shared=$(nm --dynamic --defined-only "$1" | awk '$2 != "A" && $3 !~ /^(tally_|_+(odr_)?asan_)/ { print $3 }')
+static=$(nm --extern-only --defined-only "$2" | awk 'NF == 3 && $3 !~ /^(tally_|_+(odr_)?asan_)/ { print $3 }')
 public=$(nm --dynamic --defined-only "$1" | awk '$3 ~ /^tally_/' | wc -l)
 
 if [[ -n "$shared$static" ]]; then
