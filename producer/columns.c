@@ -50,6 +50,7 @@ void columns_free(struct columns *columns)
         free(columns->attributes[i].name);
     }
     instant_reset(&columns->times);
+    fields_reset(&columns->fields);
     value_pool_free(columns->constants);
     value_pool_free(columns->scratch);
     json_free(columns->json);
@@ -212,6 +213,79 @@ uint64_t columns_fingerprint(const struct columns *columns)
 bool columns_is_mapped(const struct columns *columns)
 {
     return columns->is_mapped;
+}
+
+static void see_source(struct source *source, const char *name)
+{
+    if (source->field != NULL && strcmp(source->field, name) == 0)
+        source->is_seen = true;
+}
+
+void columns_see_field(struct columns *columns, const char *name)
+{
+    for (size_t i = 0; i < COLUMNS; i++)
+        see_source(&columns->columns[i], name);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        see_source(&columns->attributes[i].source, name);
+    fields_add(&columns->fields, name, strlen(name));
+}
+
+/* Names of the inner objects' fields too, as --map takes them. */
+void columns_see_record(struct columns *columns, const struct value *object)
+{
+    for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next) {
+        fields_add(&columns->fields, entry->key, entry->key_length);
+        if (entry->type != VALUE_OBJECT)
+            continue;
+        for (const struct value *inner = entry->entries.first; inner != NULL; inner = inner->next) {
+            char name[2 * FIELD_PART_BYTES];
+            int length = snprintf(name, sizeof name, "%s.%s", entry->key, inner->key);
+            if (length < (int)sizeof name)
+                fields_add(&columns->fields, name, (size_t)length);
+        }
+    }
+}
+
+static bool refuse_field(const struct columns *columns, const char *field, const char *who, struct error *err)
+{
+    const char *nearest = fields_nearest(&columns->fields, field), *only = columns->fields.count == 1 ? columns->fields.names[0] : NULL;
+    const char *delimiter = only == NULL ? NULL : strpbrk(only, ";\t|,");
+    if (nearest != NULL)
+        return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped: did you mean '%.*s'?", who, UTF8_CUT(field, 100),
+                         UTF8_CUT(nearest, 100));
+    if (delimiter != NULL)
+        return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped; the header is one field with '%s' in it: say --delimiter '%s'",
+                         who, UTF8_CUT(field, 100), *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'},
+                         *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'});
+    return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped; there is '%.*s'%s", who, UTF8_CUT(field, 100),
+                     UTF8_CUT(columns->fields.count == 0 ? "" : columns->fields.names[0], 100), columns->fields.count > 1 ? " and others" : "");
+}
+
+static bool has_name(const struct columns *columns)
+{
+    const struct source *name = &columns->columns[EVENT_NAME];
+    return name->is_seen || name->value != NULL || name->fallback != NULL;
+}
+
+static bool refuse_nameless(const struct columns *columns, const char *who, struct error *err)
+{
+    const char *nearest = fields_nearest(&columns->fields, "event_name");
+    if (nearest == NULL)
+        return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name=FIELD or --const event_name=NAME, or --guess", who);
+    return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name='%.*s', and --map each other field, or --guess", who, UTF8_CUT(nearest, 100));
+}
+
+bool columns_check_fields(const struct columns *columns, const char *who, struct error *err)
+{
+    if (!columns->is_mapped)
+        return has_name(columns) || refuse_nameless(columns, who, err);
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (columns->columns[i].field != NULL && !columns->columns[i].is_seen)
+            return refuse_field(columns, columns->columns[i].field, who, err);
+    for (size_t i = 0; i < columns->attribute_count; i++)
+        if (columns->attributes[i].source.field != NULL && !columns->attributes[i].source.is_seen)
+            return refuse_field(columns, columns->attributes[i].source.field, who, err);
+    return true;
 }
 
 const char *columns_take_notice(struct columns *columns)

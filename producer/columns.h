@@ -41,6 +41,13 @@ bool columns_is_mapped(const struct columns *columns);
 /* Does the mapping make sense as a whole? ERROR_USAGE. To be called once, before the first columns_fill. */
 bool columns_check(struct columns *columns, struct error *err);
 
+/* A field of a CSV's header, or of one of the first records. */
+void columns_see_field(struct columns *columns, const char *name);
+void columns_see_record(struct columns *columns, const struct value *object);
+/* Every field that was mapped has been seen, or without a mapping event_name. False: ERROR_USAGE, such as "no CSV header has (`who` says it) 'x' ...", with the nearest that was
+ * seen. */
+bool columns_check_fields(const struct columns *columns, const char *who, struct error *err);
+
 /* Something that was dropped from the records so far, as a text to be told once; NULL: nothing new. */
 const char *columns_take_notice(struct columns *columns);
 

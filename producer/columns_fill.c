@@ -33,6 +33,7 @@ static void find_field(struct source *source, const struct value *object)
         const char *dot = entry == NULL ? strchr(name, '.') : NULL;
         if (entry != NULL) {
             source->entry = entry;
+            source->is_seen = true;
             if (entry->type != VALUE_NULL) /* as in the wire format: null is absent */
                 source->found = entry;
         }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fields.h"
 #include "instant.h"
 
 enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, IS_INTERNAL, CREATED_AT, COLUMNS };
@@ -16,6 +17,7 @@ struct source {
     char *field;      /* owned; NULL: none */
     const struct value *value;    /* a constant, or NULL */
     const struct value *fallback; /* where the field is absent, or NULL */
+    bool is_seen;                 /* some header or record has the field */
     struct value *entry;          /* while an object is filled in: the field, or NULL */
     const struct value *found;    /* its value, or what stands for it */
 };
@@ -33,6 +35,7 @@ struct columns {
     bool takes_rest, drops_rest;
     struct instant_rules times;
     uint64_t fingerprint;
+    struct fields fields; /* that were seen */
     unsigned dropped, told; /* columns of our own table that a record had, by bits; of these, told */
     struct value_pool *constants; /* `value` and `fallback` of all */
     struct value_pool *scratch;   /* of one event */

@@ -47,6 +47,11 @@ struct csv *csv_new(char delimiter, bool is_typed)
     return csv;
 }
 
+void csv_set_delimiter(struct csv *csv, char delimiter)
+{
+    csv->delimiter = delimiter;
+}
+
 static void forget_names(struct csv *csv)
 {
     for (size_t i = 0; i < csv->name_count; i++)

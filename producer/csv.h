@@ -15,6 +15,9 @@ struct value_pool;
 struct csv *csv_new(char delimiter, bool is_typed);
 void csv_free(struct csv *csv);
 
+/* For the next file. */
+void csv_set_delimiter(struct csv *csv, char delimiter);
+
 /* The first record: the names, each once. A column without a name is dropped. False: ERROR_REJECT. */
 bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err);
 bool csv_has_header(const struct csv *csv);

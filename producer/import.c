@@ -23,7 +23,7 @@
 #include "resume.h"
 #include "service.h"
 
-enum { SAVE_US = 2000000 };
+enum { SAVE_US = 2000000, SEEN_MAX = 1000, NAMES_SEEN_MAX = 50 };
 
 struct import {
     const struct import_plan *plan;
@@ -34,6 +34,10 @@ struct import {
     int number;           /* of the file in hand */
     int64_t done;         /* bytes of the files before it */
     uint64_t line;        /* the last one of the file that was sent or rejected */
+    uint64_t objects;     /* of all files so far */
+    bool has_begun;       /* the file in hand has given a record */
+    bool is_barren;       /* it has given no event and no bad line, nor has an earlier run */
+    bool has_barren;      /* a file was barren */
     uint64_t sent, turns; /* since the last save; since the beginning */
     int64_t saved_us;
 };
@@ -78,27 +82,60 @@ static void give_identity(const struct import *import, uint64_t line)
         tally_event_created(import->event, resume_begun_us(resume));
 }
 
-/* The header was read: columns without a name. */
-static void tell_header(const struct import *import, const struct input *input)
+static void tell_nameless(const struct import *import, const struct input *input, size_t count, size_t first)
+{
+    char text[128];
+    if (count == 1)
+        snprintf(text, sizeof text, "column %zu has no name in the header, and is dropped", first);
+    else
+        snprintf(text, sizeof text, "%zu columns have no name in the header, and are dropped (the first is column %zu)", count, first);
+    tell(import, input, text);
+}
+
+/* The header was read. False: of a file that could not be looked at before (preview.h), it misses a field that was mapped. */
+static bool see_header(struct import *import, const struct input *input, struct error *err)
 {
     const struct csv *header = reader_header(import->reader);
     size_t nameless = 0, first = 0;
     for (size_t i = 0; header != NULL && i < csv_columns(header); i++)
-        if (csv_name(header, i) == NULL && nameless++ == 0)
+        if (csv_name(header, i) != NULL)
+            columns_see_field(import->plan->columns, csv_name(header, i));
+        else if (nameless++ == 0)
             first = i + 1;
-    char text[128];
-    if (nameless == 0)
-        return;
-    if (nameless == 1)
-        snprintf(text, sizeof text, "column %zu has no name in the header, and is dropped", first);
-    else
-        snprintf(text, sizeof text, "%zu columns have no name in the header, and are dropped (the first is column %zu)", nameless, first);
-    tell(import, input, text);
+    if (nameless > 0)
+        tell_nameless(import, input, nameless, first);
+    if (import->number < import->plan->path_count - 1 || columns_check_fields(import->plan->columns, "no CSV header has", err))
+        return true;
+    if (!columns_is_mapped(import->plan->columns)) { /* each of its lines will be a bad one, and say so */
+        tell(import, input, err->text);
+        return true;
+    }
+    return error_wrap(err, "%s", input_name(input));
 }
 
 static bool is_done_already(const struct import *import, const struct input *input)
 {
     return import->plan->resume != NULL && input_line(input) <= resume_line(import->plan->resume, import->number);
+}
+
+/* NDJSON has no header: after so many objects, or at the end, a field that none of them has is told. */
+static void tell_unseen(struct import *import, const struct input *input)
+{
+    struct error reason;
+    char who[64];
+    snprintf(who, sizeof who, "none of the first %llu records has", (unsigned long long)import->objects);
+    if (import->objects > 0 && !columns_check_fields(import->plan->columns, who, &reason))
+        tell(import, input, reason.text);
+}
+
+static void see_object(struct import *import, const struct input *input, const struct value *object)
+{
+    if (import->objects >= SEEN_MAX || import->plan->kind.format == RECORD_CSV)
+        return;
+    if (import->objects < NAMES_SEEN_MAX)
+        columns_see_record(import->plan->columns, object);
+    if (++import->objects == SEEN_MAX)
+        tell_unseen(import, input);
 }
 
 /* False: stop. */
@@ -108,12 +145,14 @@ static bool send_record(struct import *import, const struct input *input, const 
     bool is_header = reader_is_at_header(import->reader);
     enum reader_answer answer = reader_read(import->reader, record, length, &object, err);
     bool is_bad = answer == READER_BAD, goes_on = answer != READER_FAILED;
-    if (answer == READER_NOTHING && is_header)
-        tell_header(import, input);
+    if (answer == READER_NOTHING && is_header && !reader_is_at_header(import->reader))
+        goes_on = see_header(import, input, err);
     if (answer == READER_FAILED)
         error_wrap(err, "%s, line %llu", input_name(input), (unsigned long long)input_line(input));
     if (answer == READER_OBJECT) {
         is_bad = !columns_fill(import->plan->columns, object, import->event, err);
+        import->is_barren = false;
+        see_object(import, input, object);
         for (const char *notice; (notice = columns_take_notice(import->plan->columns)) != NULL;)
             tell(import, input, notice);
         if (!is_bad) {
@@ -125,8 +164,10 @@ static bool send_record(struct import *import, const struct input *input, const 
             goes_on = sent != OUTLET_FAILED;
         }
     }
-    if (is_bad)
+    if (is_bad) {
+        import->is_barren = false;
         reject(import, input, err->text, record, length);
+    }
     return goes_on;
 }
 
@@ -157,6 +198,28 @@ static bool save_now_and_then(struct import *import, const struct input *input, 
     return save(import, input, err);
 }
 
+/* The first record of a file: what it is, is known now. False: ERROR_USAGE, not what it was when the import began. */
+static bool begin_records(struct import *import, const struct input *input, struct error *err)
+{
+    import->has_begun = true;
+    reader_begin(import->reader, input_delimiter(input));
+    return import->plan->resume == NULL || resume_check_form(import->plan->resume, import->number, input_form(input), err);
+}
+
+/* Nothing came of a file that is not empty: never without a word. */
+static void tell_barren(struct import *import, const struct input *input)
+{
+    const struct csv *header = reader_header(import->reader);
+    char text[256];
+    import->has_barren = true;
+    if (import->plan->kind.format == RECORD_CSV && import->has_begun && header != NULL)
+        snprintf(text, sizeof text, "it holds only a header, of %zu name%s, and no record behind it", csv_columns(header),
+                 csv_columns(header) == 1 ? "" : "s");
+    else
+        snprintf(text, sizeof text, "it holds no record, only blanks%s", import->plan->kind.format == RECORD_NDJSON ? " or empty arrays" : "");
+    tell(import, input, text);
+}
+
 /* One turn. False: stop; *ok tells whether that is the end. */
 static bool step(struct import *import, struct input *input, bool *ok, struct error *err)
 {
@@ -167,6 +230,11 @@ static bool step(struct import *import, struct input *input, bool *ok, struct er
     switch (answer) {
     case INPUT_RECORD:
     case INPUT_BAD:
+        if (!import->has_begun)
+            goes_on = begin_records(import, input, err);
+        if (!goes_on)
+            break;
+        import->is_barren = import->is_barren && answer != INPUT_BAD && !is_done_already(import, input);
         if (is_done_already(import, input) && (answer == INPUT_BAD || !reader_is_at_header(import->reader)))
             break;
         if (answer == INPUT_BAD)
@@ -197,11 +265,16 @@ static bool import_file(struct import *import, struct error *err)
     if (input == NULL)
         return false;
     bool ok = false;
-    reader_begin(import->reader);
+    import->has_begun = false;
+    import->is_barren = true;
     import->line = 0;
     while (step(import, input, &ok, err))
         ;
     bool is_stopped = service_is_stopping();
+    if (ok && !is_stopped && import->objects < SEEN_MAX && import->number == plan->path_count - 1)
+        tell_unseen(import, input);
+    if (ok && !is_stopped && import->is_barren && input_bytes(input) > 0)
+        tell_barren(import, input);
     if (is_followed && is_stopped)
         ok = true; /* the only end that a followed file has */
     struct error reason;
@@ -226,5 +299,7 @@ bool import_files(const struct import_plan *plan, const struct outlet *outlet, s
         ok = import_file(&import, err);
     tally_event_free(import.event);
     reader_free(import.reader);
+    if (ok && import.has_barren)
+        ok = error_set(err, ERROR_REJECT, "a file that is not empty gave no event (see above)");
     return ok;
 }

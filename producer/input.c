@@ -1,43 +1,31 @@
 /* input.c - see input.h.
  *
- * A file that is followed is looked at four times a second: inotify would be quicker, but is silent about what another machine
- * appends to a shared file.
- *
- * Invariant: text[begin, end) was unpacked and not yet given out; `searched` of it went through `record`. A record is either whole
+ * Invariant: text[begin, end) was read and not yet given out; `searched` of it went through `record`. A record is either whole
  * in the buffer or being passed over.
  */
 #include "input.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "service.h"
-#include "unpack.h"
+#include "form.h"
+#include "textfile.h"
 
 enum {
-    RAW_BYTES = 64 * 1024,
     FIRST_TEXT_BYTES = 128 * 1024,
-    LOOK_MS = 250,
     UNCLOSED_MAX = 100, /* each costs a look through a whole buffer */
 };
 
 struct input {
-    char *name, *path; /* path: NULL for stdin */
-    int fd;
-    int64_t bytes;
-    bool is_followed, is_ended;
-    bool is_replaced;  /* another file has taken the followed one's name */
+    struct textfile *file;
+    bool is_ended;
     bool is_mark_read; /* the byte order mark, or that there is none */
-
-    struct unpack unpack; /* kind UNPACK_UNKNOWN until the first bytes were seen */
-    size_t raw_length;    /* of the first bytes, while they do not tell what they are */
-    uint8_t raw[RAW_BYTES];
+    char delimiter;    /* as asked for */
+    struct form form;
+    bool has_form;
 
     char *text;
     size_t capacity, begin, end;
@@ -57,72 +45,36 @@ int64_t input_size(const char *path)
     return status.st_size;
 }
 
-static struct input *new_input(const char *path, const struct input_kind *kind)
-{
-    bool is_stdin = strcmp(path, "-") == 0;
-    struct input *input = calloc(1, sizeof *input);
-    if (input == NULL)
-        return NULL;
-    input->fd = -1;
-    input->capacity = FIRST_TEXT_BYTES;
-    input->text = malloc(input->capacity);
-    input->name = strdup(is_stdin ? "stdin" : path);
-    input->path = is_stdin ? NULL : strdup(path);
-    input->is_followed = kind->is_followed;
-    input->record = (struct record){.format = kind->format, .delimiter = kind->delimiter};
-    record_begin(&input->record);
-    input->next_line = 1;
-    if (input->text != NULL && input->name != NULL && (is_stdin || input->path != NULL))
-        return input;
-    input_close(input);
-    return NULL;
-}
-
 struct input *input_open(const char *path, const struct input_kind *kind, struct error *err)
 {
-    struct input *input = new_input(path, kind);
-    if (input == NULL) {
+    struct input *input = calloc(1, sizeof *input);
+    char *text = malloc(FIRST_TEXT_BYTES);
+    if (input == NULL || text == NULL) {
+        free(input);
+        free(text);
         error_set(err, ERROR_RETRY, "no memory to read %s", path);
         return NULL;
     }
-    struct stat status;
-    input->fd = input->path == NULL ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    if (input->fd < 0 || fstat(input->fd, &status) != 0 || (S_ISDIR(status.st_mode) && (errno = EISDIR))) {
-        error_set(err, ERROR_USAGE, "cannot read %s: %s", input->name, strerror(errno));
-        input_close(input);
-        return NULL;
-    }
-    return input;
+    input->text = text;
+    input->capacity = FIRST_TEXT_BYTES;
+    input->delimiter = kind->delimiter;
+    input->record = (struct record){.format = kind->format, .delimiter = ',', .line_end = '\n'};
+    record_begin(&input->record);
+    input->next_line = 1;
+    input->file = textfile_open(path, kind->is_followed, kind->format == RECORD_MSGPACK, err);
+    if (input->file != NULL)
+        return input;
+    input_close(input);
+    return NULL;
 }
 
 void input_close(struct input *input)
 {
     if (input == NULL)
         return;
-    unpack_reset(&input->unpack);
-    if (input->fd >= 0)
-        close(input->fd);
+    textfile_close(input->file);
     free(input->text);
-    free(input->name);
-    free(input->path);
     free(input);
-}
-
-/* Waits for bytes or a signal, up to timeout_ms (-1: whoever pipes into us decides how long to think). A hangup is a stop here:
- * there is nothing to reload. INPUT_RECORD: bytes may be there. */
-static enum input_answer wait_bytes(struct input *input, bool is_at_end, struct error *err)
-{
-    struct pollfd wanted[2] = {{.fd = service_fd(), .events = POLLIN}, {.fd = input->fd, .events = POLLIN}};
-    for (;;) {
-        if (poll(wanted, is_at_end ? 1 : 2, is_at_end ? LOOK_MS : -1) < 0 && errno != EINTR) {
-            error_set(err, ERROR_RETRY, "%s: cannot wait for data: %s", input->name, strerror(errno));
-            return INPUT_FAILED;
-        }
-        if (service_is_stopping() || service_take_reload())
-            return INPUT_STOPPED;
-        if (is_at_end || wanted[1].revents != 0)
-            return is_at_end ? INPUT_IDLE : INPUT_RECORD;
-    }
 }
 
 /* Room for at least half of the buffer behind `end`. */
@@ -143,97 +95,33 @@ static bool make_room(struct input *input)
     return true;
 }
 
-/* The end of a file that is followed: is it still the one that grows? */
-static enum input_answer look_again(struct input *input, struct error *err)
-{
-    struct stat open_one, named;
-    if (fstat(input->fd, &open_one) != 0 || !S_ISREG(open_one.st_mode)) {
-        input->is_followed = false; /* the end of a pipe is one */
-        return INPUT_RECORD;
-    }
-    if (open_one.st_size < input->bytes) {
-        error_set(err, ERROR_RETRY, "%s was cut to %lld bytes after %lld were read: start again to read it anew", input->name,
-                  (long long)open_one.st_size, (long long)input->bytes);
-        return INPUT_FAILED;
-    }
-    if (input->path == NULL || stat(input->path, &named) != 0 ||
-        (named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev))
-        return wait_bytes(input, true, err);
-    input->is_replaced = true;
-    input->is_followed = false; /* what the old one still holds, and its last line, also without an end */
-    return INPUT_RECORD;
-}
-
-/* The first bytes that tell what the file is. */
-static bool start(struct input *input, struct error *err)
-{
-    enum unpack_kind kind = unpack_look(input->raw, input->raw_length);
-    if (kind == UNPACK_UNKNOWN && !input->is_ended)
-        return true;
-    if (!unpack_init(&input->unpack, kind == UNPACK_UNKNOWN ? UNPACK_PLAIN : kind, err))
-        return error_wrap(err, "%s", input->name);
-    if (input->unpack.kind == UNPACK_PLAIN) {
-        memcpy(input->text + input->end, input->raw, input->raw_length);
-        input->end += input->raw_length;
-    } else {
-        unpack_feed(&input->unpack, input->raw, input->raw_length);
-    }
-    return true;
-}
-
-static enum input_answer read_bytes(struct input *input, struct error *err)
-{
-    bool is_plain = input->unpack.kind == UNPACK_PLAIN, is_new = input->unpack.kind == UNPACK_UNKNOWN;
-    uint8_t *to = is_plain ? (uint8_t *)input->text + input->end : input->raw + (is_new ? input->raw_length : 0);
-    size_t room = is_plain ? input->capacity - input->end - 1 : RAW_BYTES - (is_new ? input->raw_length : 0);
-    ssize_t got = read(input->fd, to, room);
-    if (got < 0) {
-        if (errno == EINTR || errno == EAGAIN)
-            return INPUT_RECORD;
-        error_set(err, ERROR_RETRY, "%s: cannot be read: %s", input->name, strerror(errno));
-        return INPUT_FAILED;
-    }
-    if (got == 0 && input->is_followed)
-        return look_again(input, err);
-    input->bytes += got;
-    input->is_ended = got == 0;
-    if (got == 0 && input->unpack.is_inside) {
-        error_set(err, ERROR_REJECT, "%s: the packed data ends too early, behind line %llu", input->name,
-                  (unsigned long long)input->next_line - 1);
-        return INPUT_FAILED;
-    }
-    if (is_plain) {
-        input->end += (size_t)got;
-    } else if (is_new) {
-        input->raw_length += (size_t)got;
-        return start(input, err) ? INPUT_RECORD : INPUT_FAILED;
-    } else {
-        unpack_feed(&input->unpack, input->raw, (size_t)got);
-    }
-    return INPUT_RECORD;
-}
-
 /* More text behind `end`, or is_ended, or not yet. INPUT_RECORD: go on. */
 static enum input_answer fill(struct input *input, struct error *err)
 {
-    if (input->unpack.kind > UNPACK_PLAIN && !unpack_is_dry(&input->unpack)) {
-        size_t got;
-        if (!unpack_run(&input->unpack, input->text + input->end, input->capacity - input->end - 1, &got, err)) {
-            error_wrap(err, "%s, behind line %llu", input->name, (unsigned long long)input->next_line - 1);
-            return INPUT_FAILED;
-        }
-        input->end += got;
-        return INPUT_RECORD;
+    size_t got;
+    enum textfile_answer answer = textfile_read(input->file, input->text + input->end, input->capacity - input->end - 1, &got, err);
+    input->end += got;
+    switch (answer) {
+    case TEXTFILE_IDLE: return INPUT_IDLE;
+    case TEXTFILE_STOPPED: return INPUT_STOPPED;
+    case TEXTFILE_FAILED:
+        if (input->next_line > 1)
+            error_wrap(err, "%s, behind line %llu", input_name(input), (unsigned long long)input->next_line - 1);
+        else
+            error_wrap(err, "%s", input_name(input));
+        return INPUT_FAILED;
+    case TEXTFILE_END: input->is_ended = true; break;
+    case TEXTFILE_BYTES: break;
     }
-    enum input_answer answer = wait_bytes(input, false, err);
-    return answer == INPUT_RECORD ? read_bytes(input, err) : answer;
+    return INPUT_RECORD;
 }
 
 /* text[begin, begin + used) was a record: the next one begins behind it. */
 static void pass(struct input *input, size_t used)
 {
+    bool is_numbered = input->record.is_stream || input->record.newlines == 0;
     input->line = input->next_line;
-    input->next_line += input->record.newlines > 0 ? input->record.newlines : 1;
+    input->next_line += is_numbered ? 1 : input->record.newlines;
     input->begin += used;
     input->searched = 0;
     input->is_passing_over = false;
@@ -244,21 +132,31 @@ static enum input_answer give(struct input *input, const char **record, size_t *
 {
     char *text = input->text + input->begin;
     size_t used = input->searched;
-    bool is_line = input->record.format != RECORD_MSGPACK, is_too_long = input->is_passing_over;
+    bool is_line = input->record.format != RECORD_MSGPACK && !input->record.is_stream, is_too_long = input->is_passing_over;
     pass(input, used);
     if (is_line && used > 0 && text[used - 1] == '\n')
         used--;
     if (is_line && used > 0 && text[used - 1] == '\r')
         used--;
     if (is_too_long || used > INPUT_RECORD_BYTES) {
-        error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB", input->record.format == RECORD_NDJSON ? "line" : "record");
+        error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB", is_line && input->record.format != RECORD_CSV ? "line" : "record");
         return INPUT_BAD;
     }
-    if (is_line) /* behind a msgpack object the next one begins */
-        text[used] = '\0';
-    *record = text;
-    *length = used;
+    size_t between = input->record.is_stream ? record_skip_between(text, used) : 0;
+    *record = text + between;
+    *length = used - between;
     return INPUT_RECORD;
+}
+
+/* Nothing that is wrong so often is what it was taken for. */
+static enum input_answer count_unclosed(struct input *input, const char *what, struct error *err)
+{
+    error_set(err, ERROR_REJECT, "%s is opened and never closed", what);
+    if (++input->unclosed < UNCLOSED_MAX)
+        return INPUT_BAD;
+    error_set(err, ERROR_REJECT, "%s: %u times %s is opened and never closed, at last in %llu: this is another kind of file", input_name(input),
+              input->unclosed, what, (unsigned long long)input->line);
+    return INPUT_FAILED;
 }
 
 /* A quote that is never closed would swallow all good lines behind it: only the line in which it stands is given up. */
@@ -266,31 +164,74 @@ static enum input_answer give_up_quote(struct input *input, const char **record,
 {
     char *text = input->text + input->begin;
     size_t left = input->end - input->begin;
-    const char *end = memchr(text, '\n', left);
+    const char *end = memchr(text, input->record.line_end, left);
     *record = text;
     *length = end == NULL ? left : (size_t)(end - text);
-    text[*length] = '\0';
     input->record.newlines = end != NULL;
     pass(input, end == NULL ? left : *length + 1);
-    error_set(err, ERROR_REJECT, "a quote is opened and never closed");
-    if (++input->unclosed < UNCLOSED_MAX)
+    return count_unclosed(input, "a quote", err);
+}
+
+/* The same of an object in a stream: the next line that begins one in the same column begins the next. NULL: there is none. */
+static const char *find_next_object(const char *text, size_t length)
+{
+    size_t first = record_skip_between(text, length), column = 0;
+    const char *end = text + length;
+    while (column < first && (text[first - column - 1] == ' ' || text[first - column - 1] == '\t'))
+        column++;
+    for (const char *line = text + first; (line = memchr(line, '\n', (size_t)(end - line))) != NULL;) {
+        line++;
+        if ((size_t)(end - line) > column && strspn(line, " \t") == column && line[column] == '{')
+            return line;
+    }
+    return NULL;
+}
+
+static enum input_answer give_up_object(struct input *input, const char **record, size_t *length, struct error *err)
+{
+    char *text = input->text + input->begin;
+    size_t left = input->end - input->begin, between = record_skip_between(text, left);
+    text[left] = '\0'; /* there is room for it; strspn() ends there */
+    const char *next = find_next_object(text, left);
+    if (next == NULL && !input->is_ended)
+        return INPUT_IDLE;
+    size_t used = next == NULL ? left : (size_t)(next - text);
+    *record = text + between;
+    *length = used - between;
+    pass(input, used);
+    if (*length > INPUT_RECORD_BYTES)
+        *record = NULL;
+    return count_unclosed(input, "an object", err);
+}
+
+/* The end of a file that nothing is left of. */
+static enum input_answer end_file(struct input *input, struct error *err)
+{
+    if (input->record.arrays > 0) {
+        input->record.arrays = 0;
+        pass(input, 0);
+        error_set(err, ERROR_REJECT, "the array around the objects is never closed: was the file cut?");
         return INPUT_BAD;
-    error_set(err, ERROR_REJECT, "%s: %u lines with a quote that is never closed, the last is %llu: this is another kind of CSV",
-              input->name, input->unclosed, (unsigned long long)input->line);
+    }
+    if (!textfile_is_replaced(input->file))
+        return INPUT_END;
+    error_set(err, ERROR_RETRY, "%s was read to its end, and another file has taken its place: start again to follow that",
+              input_name(input));
     return INPUT_FAILED;
 }
 
 /* What is left at the end of the file is a last record without its end. */
 static enum input_answer give_last(struct input *input, const char **record, size_t *length, struct error *err)
 {
-    if (input->begin == input->end && !input->is_passing_over) {
-        if (input->is_replaced)
-            error_set(err, ERROR_RETRY, "%s was read to its end, and another file has taken its place: start again to follow that",
-                      input->name);
-        return input->is_replaced ? INPUT_FAILED : INPUT_END;
-    }
+    size_t left = input->end - input->begin;
+    if (input->record.is_stream && record_skip_between(input->text + input->begin, left) == left)
+        left = 0;
+    if (left == 0 && !input->is_passing_over)
+        return end_file(input, err);
     if (record_is_quoted(&input->record) && !input->is_passing_over)
         return give_up_quote(input, record, length, err);
+    if (record_is_open(&input->record) && !input->is_passing_over)
+        return give_up_object(input, record, length, err);
     input->searched = input->end - input->begin;
     enum input_answer answer = give(input, record, length, err);
     if (input->record.format != RECORD_MSGPACK || answer == INPUT_BAD)
@@ -313,35 +254,67 @@ static bool pass_mark(struct input *input)
     return true;
 }
 
+/* What kind of file it is. False: not known yet, or (INPUT_FAILED) none that is read. */
+static bool find_form(struct input *input, enum input_answer *answer, struct error *err)
+{
+    *answer = INPUT_RECORD;
+    if (!input->is_mark_read && !pass_mark(input))
+        return false;
+    switch (form_look(input->record.format, input->delimiter, input->text + input->begin, input->end - input->begin, input->is_ended,
+                      &input->form, err)) {
+    case FORM_MORE: return false;
+    case FORM_FOREIGN:
+        error_wrap(err, "%s", input_name(input));
+        *answer = INPUT_FAILED;
+        return false;
+    case FORM_KNOWN: break;
+    }
+    input->has_form = true;
+    input->record.line_end = input->form.line_end;
+    input->record.delimiter = input->form.delimiter;
+    input->record.is_stream = input->form.is_stream;
+    input->begin += input->form.skip;
+    input->next_line += input->form.skip > 0;
+    return true;
+}
+
 /* Looks through what is new. *answer is set when true. */
 static bool find_record(struct input *input, enum input_answer *answer, const char **record, size_t *length, struct error *err)
 {
-    if (!input->is_mark_read && !pass_mark(input))
-        return false;
+    if (!input->has_form && !find_form(input, answer, err))
+        return *answer == INPUT_FAILED;
     size_t left = input->end - input->begin;
     bool is_whole = false;
     if (left > input->searched)
         input->searched +=
             record_scan(&input->record, input->text + input->begin + input->searched, left - input->searched, &is_whole);
+    bool is_over = input->searched > INPUT_RECORD_BYTES && !input->is_passing_over;
     if (is_whole) {
         *answer = give(input, record, length, err);
-    } else if (input->record.is_broken) {
-        error_set(err, ERROR_REJECT, "%s: record %llu is no msgpack (byte c1), and where the next begins cannot be known",
-                  input->name, (unsigned long long)input->next_line);
-        *answer = INPUT_FAILED;
-    } else if (input->is_ended) {
-        *answer = give_last(input, record, length, err);
-    } else if (input->searched > INPUT_RECORD_BYTES && record_is_quoted(&input->record) && !input->is_passing_over) {
-        *answer = give_up_quote(input, record, length, err);
-    } else {
-        if (input->searched > INPUT_RECORD_BYTES + 1) { /* drop what is there and go on to the record's end */
-            input->is_passing_over = true;
-            input->begin += input->searched;
-            input->searched = 0;
-        }
-        return false;
+        return true;
     }
-    return true;
+    if (input->record.is_broken) {
+        error_set(err, ERROR_REJECT, "%s: record %llu is no msgpack (byte c1), and where the next begins cannot be known",
+                  input_name(input), (unsigned long long)input->next_line);
+        *answer = INPUT_FAILED;
+        return true;
+    }
+    if (input->is_ended) {
+        *answer = give_last(input, record, length, err);
+        return true;
+    }
+    if (is_over && record_is_quoted(&input->record)) {
+        *answer = give_up_quote(input, record, length, err);
+        return true;
+    }
+    if (is_over && record_is_open(&input->record) && (*answer = give_up_object(input, record, length, err)) != INPUT_IDLE)
+        return true;
+    if (input->searched > INPUT_RECORD_BYTES + 1) { /* drop what is there and go on to the record's end */
+        input->is_passing_over = true;
+        input->begin += input->searched;
+        input->searched = 0;
+    }
+    return false;
 }
 
 enum input_answer input_next(struct input *input, const char **record, size_t *length, struct error *err)
@@ -351,7 +324,7 @@ enum input_answer input_next(struct input *input, const char **record, size_t *l
     *length = 0;
     while (!find_record(input, &answer, record, length, err)) {
         if (!make_room(input)) {
-            error_set(err, ERROR_RETRY, "%s: no memory for line %llu", input->name, (unsigned long long)input->next_line);
+            error_set(err, ERROR_RETRY, "%s: no memory for line %llu", input_name(input), (unsigned long long)input->next_line);
             return INPUT_FAILED;
         }
         answer = fill(input, err);
@@ -363,7 +336,7 @@ enum input_answer input_next(struct input *input, const char **record, size_t *l
 
 const char *input_name(const struct input *input)
 {
-    return input->name;
+    return textfile_name(input->file);
 }
 
 uint64_t input_line(const struct input *input)
@@ -373,5 +346,15 @@ uint64_t input_line(const struct input *input)
 
 int64_t input_bytes(const struct input *input)
 {
-    return input->bytes;
+    return textfile_bytes(input->file);
+}
+
+char input_delimiter(const struct input *input)
+{
+    return input->form.delimiter;
+}
+
+const char *input_form(const struct input *input)
+{
+    return input->has_form ? form_name(&input->form, input->record.format) : NULL;
 }

@@ -1,4 +1,4 @@
-/* input.h - the records of a file or of stdin, plain, gzip or zstd, with memory bounded whatever they hold. One thread. */
+/* input.h - the records of a file or of stdin, packed or not, with memory bounded whatever they hold. One thread. */
 #ifndef TALLYMILL_INPUT_H
 #define TALLYMILL_INPUT_H
 
@@ -25,7 +25,7 @@ enum input_answer {
 
 struct input_kind {
     enum record_format format;
-    char delimiter;   /* of CSV */
+    char delimiter;   /* of CSV; 0: a comma, or what a line sep= says */
     bool is_followed; /* its end is not the end: more will be written to it */
 };
 
@@ -33,12 +33,16 @@ struct input_kind {
 struct input *input_open(const char *path, const struct input_kind *kind, struct error *err);
 void input_close(struct input *input);
 
-/* The next record; a line without its LF or CR LF (and the first without a byte order mark) and NUL-terminated; valid until the
- * next call. */
+/* The next record; a line without its end (and the first without a byte order mark), a value of a stream without what stands before it;
+ * valid until the next call. */
 enum input_answer input_next(struct input *input, const char **record, size_t *length, struct error *err);
 
 const char *input_name(const struct input *input); /* the path, or "stdin" */
-uint64_t input_line(const struct input *input);    /* where the last record began, from 1; of msgpack: its number */
+uint64_t input_line(const struct input *input); /* where the last record began, from 1; of msgpack and streams of JSON: its number */
+/* Known with the first record: what stands between the fields of CSV; the form (form.h), as a word, or NULL while it is not known. */
+char input_delimiter(const struct input *input);
+const char *input_form(const struct input *input);
+
 int64_t input_bytes(const struct input *input);    /* read so far, as they lie in the file */
 
 /* The size of a file, or -1 where it has none (stdin, a pipe). */

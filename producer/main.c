@@ -112,7 +112,7 @@ static bool open_files(struct produce *produce, struct ack_log **ack_log, struct
     if (produce->resume_file != NULL) {
         struct import_plan *import = &produce->import;
         uint64_t options = columns_fingerprint(import->columns) + (uint64_t)import->kind.format +
-                           (import->kind.is_typed ? 16U : 0U) + ((uint64_t)(uint8_t)import->kind.delimiter << 8);
+                           (import->kind.is_typed ? 16U : 0U) + ((uint64_t)(uint8_t)(import->kind.delimiter != 0 ? import->kind.delimiter : ',') << 8);
         import->resume = resume_open(produce->resume_file, import->paths, import->path_count, options, err);
         if (import->resume == NULL)
             return false;

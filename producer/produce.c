@@ -10,11 +10,11 @@
 #include "clock.h"
 #include "columns.h"
 #include "error.h"
-#include "input.h"
+#include "preview.h"
 #include "settings.h"
 
 static const char summary[] =
-    "Publishes events to Kafka: from files or stdin (NDJSON, CSV with a header, msgpack; plain, gzip or zstd), or made up.\n"
+    "Publishes events to Kafka: from files or stdin (NDJSON or other JSON, CSV with a header, msgpack, logs; packed or not), or made up.\n"
     "Without --map and --rest a line's fields are the columns: id, event_name, event_category, session_id, user_id, event_data,\n"
     "is_internal, created_at. Bad lines are told, counted and skipped; the exit code is then 1.";
 
@@ -127,9 +127,9 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
 static bool read_format(struct produce *produce, const struct words *words, struct error *err)
 {
     struct reader_kind *kind = &produce->import.kind;
-    *kind = (struct reader_kind){.format = RECORD_NDJSON, .delimiter = ','};
+    *kind = (struct reader_kind){.format = RECORD_NDJSON};
     if (words->format != NULL && !record_parse_format(words->format, &kind->format))
-        return error_set(err, ERROR_USAGE, "--format is ndjson, csv or msgpack, not '%s'", words->format);
+        return error_set(err, ERROR_USAGE, "--format is ndjson, csv, msgpack or combined, not '%s'", words->format);
     for (int i = 0; words->format == NULL && i < produce->import.path_count; i++) {
         enum record_format told = record_format_of(produce->import.paths[i]);
         if (i > 0 && told != kind->format)
@@ -174,7 +174,7 @@ static bool is_stdin_named(const struct import_plan *import)
     return false;
 }
 
-/* Files that are missing are told before the first event is sent. */
+/* Files that are missing or cannot be read are told before the first event is sent. */
 static bool read_files(struct produce *produce, struct error *err)
 {
     static char stdin_path[] = "-";
@@ -190,14 +190,7 @@ static bool read_files(struct produce *produce, struct error *err)
         return error_set(err, ERROR_USAGE, "--resume reads files by name: stdin cannot be read a second time");
     if (produce->resume_file != NULL && produce->ack_log != NULL)
         return error_set(err, ERROR_USAGE, "--ack-log is of one run: it goes without --resume");
-    for (int i = 0; i < import->path_count; i++) {
-        struct input_kind kind = {.format = import->kind.format};
-        struct input *input = input_open(import->paths[i], &kind, err);
-        if (input == NULL)
-            return false;
-        input_close(input);
-    }
-    return true;
+    return preview_files(import, err);
 }
 
 static bool read_import(struct produce *produce, const struct words *words, struct error *err)
@@ -237,8 +230,8 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
         {"time-format", "FORMAT", "how created_at is written, by strptime's letters and %f; repeatable, tried in order", .each = on_time_format, .context = produce->columns},
         {"time-zone", "ZONE", "where times without an offset are from, such as UTC or Europe/Berlin", .each = on_time_zone, .context = produce->columns},
-        {"format", "FORMAT", "of the files: ndjson, csv or msgpack (told by their names, else ndjson)", .value = &words.format},
-        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (,)", .value = &words.delimiter},
+        {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words.format},
+        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (a comma, or what a line sep= says)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
         {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},
         {"resume", "FILE", "keep there how far the import is; the same command goes on from there, without duplicates", .value = &produce->resume_file},

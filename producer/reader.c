@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "combined.h"
 #include "csv.h"
 #include "error.h"
 #include "json.h"
@@ -31,7 +32,7 @@ struct reader *reader_new(const struct reader_kind *kind)
         reader_free(reader);
         return NULL;
     }
-    reader_begin(reader);
+    reader_begin(reader, kind->delimiter != 0 ? kind->delimiter : ',');
     return reader;
 }
 
@@ -45,8 +46,10 @@ void reader_free(struct reader *reader)
     free(reader);
 }
 
-void reader_begin(struct reader *reader)
+void reader_begin(struct reader *reader, char delimiter)
 {
+    if (reader->csv != NULL)
+        csv_set_delimiter(reader->csv, delimiter);
     reader->is_header_next = reader->format == RECORD_CSV;
 }
 
@@ -82,6 +85,7 @@ enum reader_answer reader_read(struct reader *reader, const char *record, size_t
     case RECORD_NDJSON: *object = json_read(reader->json, reader->pool, record, length, err); break;
     case RECORD_CSV: *object = csv_object(reader->csv, reader->pool, record, length, err); break;
     case RECORD_MSGPACK: *object = msgpack_value(reader->pool, record, length, err); break;
+    case RECORD_COMBINED: *object = combined_object(reader->pool, record, length, err); break;
     }
     if (*object != NULL && (*object)->type != VALUE_OBJECT) {
         error_set(err, ERROR_REJECT, reader->format == RECORD_MSGPACK ? "the record is no map" : "the line is no JSON object");

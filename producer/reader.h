@@ -14,7 +14,7 @@ struct value;
 
 struct reader_kind {
     enum record_format format;
-    char delimiter; /* of CSV */
+    char delimiter; /* of CSV; 0: not said */
     bool is_typed;  /* of CSV: see csv.h */
 };
 
@@ -22,8 +22,8 @@ struct reader_kind {
 struct reader *reader_new(const struct reader_kind *kind);
 void reader_free(struct reader *reader);
 
-/* At the beginning of each file: CSV has its header there. */
-void reader_begin(struct reader *reader);
+/* At the beginning of each file: CSV has its header there, and what its fields are parted by. */
+void reader_begin(struct reader *reader, char delimiter);
 /* The next record is not data yet. */
 bool reader_is_at_header(const struct reader *reader);
 /* Its header was read; else NULL. */

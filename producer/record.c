@@ -4,17 +4,23 @@
  * the lines behind it. The reader that finds records and takes them apart in one go was rejected: how far a record reaches must be
  * known before it may be held in memory, and this half is small enough to be tried with every cut.
  *
+ * A stream of JSON is cut by its brackets alone, whatever is between them; what is wrong inside, json.c tells. Arrays around the values
+ * are passed over as if they were blanks: a file that holds one array is its elements.
+ *
  * msgpack needs no stack to be passed over: a map of n adds 2n to the values still to come. */
 #include "record.h"
 
 #include <string.h>
 #include <strings.h>
 
+#define RS 0x1e /* of RFC 7464 */
+
+enum { VALUE_BETWEEN, VALUE_SCALAR, VALUE_INSIDE, VALUE_TEXT, VALUE_ESCAPE };
 enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE /* in a quoted one: its end, or the first of two */ };
 
 bool record_parse_format(const char *text, enum record_format *format)
 {
-    static const char *const names[] = {"ndjson", "csv", "msgpack"};
+    static const char *const names[] = {"ndjson", "csv", "msgpack", "combined"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(text, names[i]) == 0) {
             *format = (enum record_format)i;
@@ -31,7 +37,7 @@ static bool ends_with(const char *text, size_t length, const char *end)
 
 enum record_format record_format_of(const char *path)
 {
-    static const char *const packed[] = {".gz", ".zst", ".zstd"};
+    static const char *const packed[] = {".gz", ".zst", ".zstd", ".xz", ".bz2"};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
         if (ends_with(path, length, packed[i])) {
@@ -43,7 +49,8 @@ enum record_format record_format_of(const char *path)
 
 void record_begin(struct record *record)
 {
-    record->state = FIELD_START;
+    record->state = 0; /* FIELD_START, VALUE_BETWEEN */
+    record->depth = 0;
     record->pending = 1;
     record->skip = record->newlines = 0;
     record->is_broken = false;
@@ -56,7 +63,7 @@ bool record_is_quoted(const struct record *record)
 
 static size_t scan_line(struct record *record, const char *bytes, size_t length, bool *is_whole)
 {
-    const char *end = memchr(bytes, '\n', length);
+    const char *end = memchr(bytes, record->line_end, length);
     *is_whole = end != NULL;
     record->newlines += end != NULL;
     return end != NULL ? (size_t)(end - bytes) + 1 : length;
@@ -66,11 +73,11 @@ static size_t scan_csv(struct record *record, const char *bytes, size_t length, 
 {
     for (size_t i = 0; i < length; i++) {
         char byte = bytes[i];
-        record->newlines += byte == '\n';
+        record->newlines += byte == record->line_end;
         if (record->state == FIELD_QUOTED) {
             if (byte == '"')
                 record->state = FIELD_QUOTE;
-        } else if (byte == '\n') {
+        } else if (byte == record->line_end) {
             *is_whole = true;
             return i + 1;
         } else if (byte == '"' && record->state != FIELD_PLAIN) {
@@ -78,6 +85,80 @@ static size_t scan_csv(struct record *record, const char *bytes, size_t length, 
         } else {
             record->state = byte == record->delimiter ? FIELD_START : FIELD_PLAIN;
         }
+    }
+    return length;
+}
+
+bool record_is_open(const struct record *record)
+{
+    return record->is_stream && record->state > VALUE_SCALAR;
+}
+
+static bool is_between(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n' || byte == ',' || byte == '[' || byte == ']' || byte == RS;
+}
+
+size_t record_skip_between(const char *bytes, size_t length)
+{
+    size_t skipped = 0;
+    while (skipped < length && is_between(bytes[skipped]))
+        skipped++;
+    return skipped;
+}
+
+/* The first byte of a value, or one before it. True: a value that is whole with it. */
+static bool begin_value(struct record *record, char byte)
+{
+    if (byte == '[')
+        record->arrays++;
+    else if (byte == ']' && record->arrays > 0)
+        record->arrays--;
+    if (is_between(byte))
+        return false;
+    record->depth = byte == '{';
+    record->state = byte == '{' ? VALUE_INSIDE : byte == '"' ? VALUE_TEXT : VALUE_SCALAR;
+    return byte == '}';
+}
+
+/* A byte inside a text or between the brackets of a value. True: the value is whole with it. */
+static bool go_on_value(struct record *record, char byte)
+{
+    switch (record->state) {
+    case VALUE_ESCAPE: record->state = VALUE_TEXT; break;
+    case VALUE_TEXT:
+        if (byte == '\\')
+            record->state = VALUE_ESCAPE;
+        else if (byte == '"' || byte == '\n') /* a text has no line end: a quote that is missing costs one value */
+            record->state = VALUE_INSIDE;
+        return record->state == VALUE_INSIDE && record->depth == 0;
+    default:
+        if (byte == '"')
+            record->state = VALUE_TEXT;
+        else if (byte == '{' || byte == '[')
+            record->depth++;
+        else if (byte == '}' || byte == ']')
+            return --record->depth == 0;
+    }
+    return false;
+}
+
+/* Separators that come before a value count to its record. */
+static size_t scan_stream(struct record *record, const char *bytes, size_t length, bool *is_whole)
+{
+    for (size_t i = 0; i < length; i++) {
+        char byte = bytes[i];
+        bool is_scalar_end = record->state == VALUE_SCALAR && (is_between(byte) || byte == '{' || byte == '}' || byte == '"');
+        if (is_scalar_end || (byte == RS && record->state > VALUE_SCALAR)) { /* RS is in no text: what it cuts is over */
+            *is_whole = true;
+            return i;
+        }
+        record->newlines += byte == '\n';
+        if (record->state == VALUE_SCALAR)
+            continue;
+        *is_whole = record->state == VALUE_BETWEEN ? begin_value(record, byte) : go_on_value(record, byte);
+        if (*is_whole)
+            return i + 1;
     }
     return length;
 }
@@ -161,6 +242,8 @@ static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t l
 size_t record_scan(struct record *record, const char *bytes, size_t length, bool *is_whole)
 {
     *is_whole = false;
+    if (record->is_stream)
+        return scan_stream(record, bytes, length, is_whole);
     switch (record->format) {
     case RECORD_CSV: return scan_csv(record, bytes, length, is_whole);
     case RECORD_MSGPACK: return scan_msgpack(record, (const uint8_t *)bytes, length, is_whole);

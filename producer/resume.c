@@ -25,7 +25,7 @@
 #include "line_id.h"
 #include "uuid.h"
 
-enum { VERSION = 1, HEAD_BYTES = 4096, HASH_TEXT_BYTES = 33 };
+enum { VERSION = 1, HEAD_BYTES = 4096, HASH_TEXT_BYTES = 33, FORM_BYTES = 32 };
 
 struct file {
     char *path; /* owned */
@@ -33,6 +33,7 @@ struct file {
     int64_t size, head_bytes;
     char head[HASH_TEXT_BYTES];
     uint64_t line;
+    char form[FORM_BYTES]; /* "": not known yet, or written before there were any */
 };
 
 struct resume {
@@ -100,16 +101,18 @@ static bool read_id(const char *text, uint8_t id[UUID_BYTES])
 
 static bool read_file(struct file *file, const json_t *object)
 {
-    const char *path, *id, *head;
+    const char *path, *id, *head, *form = "";
     json_int_t size, head_bytes, line;
-    if (json_unpack((json_t *)(uintptr_t)object, "{s:s, s:s, s:I, s:I, s:s, s:I}", "path", &path, "id", &id, "size", &size,
-                    "head_bytes", &head_bytes, "head", &head, "line", &line) != 0 ||
+    if (json_unpack((json_t *)(uintptr_t)object, "{s:s, s:s, s:I, s:I, s:s, s:I, s?s}", "path", &path, "id", &id, "size", &size,
+                    "head_bytes", &head_bytes, "head", &head, "line", &line, "form", &form) != 0 ||
+        strlen(form) >= FORM_BYTES ||
         !read_id(id, file->id) || strlen(head) != HASH_TEXT_BYTES - 1 || head_bytes < 0 || head_bytes > HEAD_BYTES || line < 0)
         return false;
     file->size = size;
     file->head_bytes = head_bytes;
     file->line = (uint64_t)line;
     memcpy(file->head, head, HASH_TEXT_BYTES);
+    strcpy(file->form, form);
     file->path = strdup(path);
     return file->path != NULL;
 }
@@ -220,6 +223,17 @@ uint64_t resume_line(const struct resume *resume, int input)
     return resume->files[input].line;
 }
 
+bool resume_check_form(struct resume *resume, int input, const char *form, struct error *err)
+{
+    struct file *file = &resume->files[input];
+    const char *before = file->form[0] != '\0' ? file->form : "lines";
+    if (file->line > 0 && strcmp(before, form) != 0 && strcmp(form, "objects") != 0)
+        return error_set(err, ERROR_USAGE, "%s was read as %s until line %llu, and is %s now: --resume %s cannot go on", file->path, before,
+                         (unsigned long long)file->line, form, resume->path);
+    snprintf(file->form, sizeof file->form, "%s", form);
+    return true;
+}
+
 const struct resume_totals *resume_totals(const struct resume *resume)
 {
     return &resume->totals;
@@ -232,9 +246,10 @@ static json_t *as_object(const struct resume *resume)
     json_t *files = json_array();
     for (int i = 0; files != NULL && i < resume->count; i++) {
         const struct file *file = &resume->files[i];
-        json_array_append_new(files, json_pack("{s:s, s:s, s:I, s:I, s:s, s:I}", "path", file->path, "id",
+        json_array_append_new(files, json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:s}", "path", file->path, "id",
                                                uuid_format(id, file->id), "size", (json_int_t)file->size, "head_bytes",
-                                               (json_int_t)file->head_bytes, "head", file->head, "line", (json_int_t)file->line));
+                                               (json_int_t)file->head_bytes, "head", file->head, "line", (json_int_t)file->line,
+                                               "form", file->form));
     }
     return json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "tallymill_resume", VERSION, "import",
                      uuid_format(id, resume->import), "begun", begun, "options", resume->options, "sent",

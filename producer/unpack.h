@@ -1,4 +1,4 @@
-/* unpack.h - gzip and zstd, or neither, told by a file's first bytes and not by its name. No I/O; one thread. */
+/* unpack.h - gzip, zstd, xz and bzip2, or none of them, told by a file's first bytes and not by its name. No I/O; one thread. */
 #ifndef TALLYMILL_UNPACK_H
 #define TALLYMILL_UNPACK_H
 
@@ -6,20 +6,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <bzlib.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
 struct error;
 
-enum unpack_kind { UNPACK_UNKNOWN, UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD };
+enum unpack_kind { UNPACK_UNKNOWN, UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD, UNPACK_XZ, UNPACK_BZIP2 };
 
 struct unpack {
     enum unpack_kind kind;
-    bool is_inside; /* a gzip member or zstd frame: a file that ends here was cut */
+    bool is_inside; /* a gzip member, a zstd frame, ...: a file that ends here was cut */
     bool is_full;   /* the last call filled its room: there may be more without new bytes */
+    const uint8_t *at;
+    size_t left; /* bytes that were fed and not used yet, from `at` */
     z_stream gzip;
     ZSTD_DStream *zstd;
-    ZSTD_inBuffer zstd_in;
+    lzma_stream xz;
+    bz_stream bzip2;
 };
 
 /* What begins with these bytes; UNPACK_UNKNOWN while more are needed to tell. */

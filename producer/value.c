@@ -197,7 +197,7 @@ bool value_has_rest(const struct value *object)
 
 static bool refuse(const struct value *entry, struct error *err)
 {
-    return error_set(err, ERROR_REJECT, "the key '%.*s' stands twice in one object", UTF8_CUT(entry->key, 60));
+    return error_set(err, ERROR_REJECT, "the key '%.*s' is a duplicate: it stands twice in one object", UTF8_CUT(entry->key, 60));
 }
 
 /* Open addressing in a table that is at most half full. */

@@ -148,7 +148,7 @@ static void read_from_file(const struct input_kind *kind, const uint8_t *bytes, 
 static void read_from_memory(const struct input_kind *kind, const char *bytes, size_t size, struct reader *reader,
                              struct tally_event *event)
 {
-    struct record record = {.format = kind->format, .delimiter = kind->delimiter};
+    struct record record = {.format = kind->format, .delimiter = kind->delimiter, .line_end = '\n'};
     bool is_whole = true;
     for (size_t at = 0; is_whole && at < size;) {
         record_begin(&record);
@@ -185,7 +185,7 @@ void import_file(enum record_format format, const uint8_t *bytes, size_t size)
 /* Where records end; the count. */
 static size_t find_ends(enum record_format format, const char *bytes, size_t size, size_t step, size_t ends[RECORDS_MAX])
 {
-    struct record record = {.format = format, .delimiter = ','};
+    struct record record = {.format = format, .delimiter = ',', .line_end = '\n'};
     size_t begin = 0, known = 0, count = 0;
     record_begin(&record);
     while (known < size && !record.is_broken && count < RECORDS_MAX) {

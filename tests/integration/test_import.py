@@ -1,11 +1,13 @@
 """Imports by tallymill-produce: every format becomes rows, and a killed import that is resumed becomes exactly its lines."""
 
+import bz2
 import contextlib
 import csv
 import ctypes
 import ctypes.util
 import gzip
 import json
+import lzma
 import os
 import random
 import uuid
@@ -175,6 +177,33 @@ def test_an_import_stopped_by_a_signal_goes_on_without_sending_a_line_twice(site
     site.must("tallymill-produce", "--resume", resume, source)
     site.drain()
     assert site.outcomes() == (790, 0, 0, 0)
+
+
+def test_packed_streams_and_utf16_are_resumed_object_by_object(site, tmp_path):
+    objects = [{"event_name": "login", "session_id": f"s{number % 7}", "event_data": {"n": number}} for number in range(600)]
+    array, stream, wide, resume = (tmp_path / name for name in ("array.json.xz", "stream.json.bz2", "wide.ndjson", "resume"))
+    array.write_bytes(lzma.compress(json.dumps(objects[:200], indent=1).encode()))
+    stream.write_bytes(bz2.compress(b"".join(b"\x1e" + json.dumps(one).encode() + b"\n" for one in objects[200:400])))
+    wide.write_bytes("\r".join(map(json.dumps, objects[400:])).encode("utf-16"))
+    words = ("--resume", resume, array, stream, wide)
+    for least in (100, 300, 500):  # a stop in each of the files
+        importing = site.start("tallymill-produce", "--rate", 300, *words)
+        wait_until(lambda least=least: sum(site.end_offsets().values()) > least, 30, "the import to be under way")
+        assert importing.stop() == 1, importing.log()
+    site.must("tallymill-produce", *words)
+    site.drain()
+    assert site.outcomes() == (600, 0, 0, 0)
+    assert site.database.rows("SELECT count(DISTINCT event_data->'n'), count(DISTINCT id) FROM analytics_events") == [(600, 600)]
+
+
+def test_a_file_that_grows_into_another_form_is_not_resumed(site, tmp_path):
+    growing, resume = tmp_path / "growing.ndjson", tmp_path / "resume"
+    growing.write_bytes(b'{"event_name": "login"}')
+    site.must("tallymill-produce", "--resume", resume, growing)
+    growing.write_bytes(b'{"event_name": "login"}, {"event_name": "error"}')
+    refused = site.run("tallymill-produce", "--resume", resume, growing)
+    assert refused.code == 2 and "was read as lines" in refused.err and "is stream now" in refused.err, refused
+    assert sum(site.end_offsets().values()) == 1
 
 
 def test_a_resume_file_of_another_import_is_refused_and_nothing_sent(site, tmp_path):

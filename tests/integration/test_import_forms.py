@@ -1,10 +1,19 @@
 """What people export gets in: times, numbers and files in the forms in which they come, each as a user would import it."""
 
+import bz2
+import ctypes
+import ctypes.util
+import gzip
+import io
 import json
+import lzma
+import tarfile
+import zipfile
 
 import msgpack
 
 from .harness.publisher import event
+from .test_import import zstd
 
 
 def dry_run(site, *words, stdin=b""):
@@ -85,3 +94,147 @@ def test_whole_numbers_are_exact_to_64_bits_in_every_format(site, tmp_path):
     site.must("tallymill-produce", "--map", "event_name=event_name", "--rest", "event_data", made[2])
     site.drain()
     assert site.database.rows("SELECT event_data->>'n' FROM analytics_events ORDER BY (event_data->>'n')::numeric") == [(str(number),) for number in numbers]
+
+
+LINES = b'{"event_name":"login","session_id":"s1"}\n{"event_name":"error","session_id":"s2","event_data":{"a":["{",{"b":"]"}]}}\n'
+CSV = b'event_name,session_id\nlogin,s1\nerror,s2\n'
+OBJECTS = [json.loads(line) for line in LINES.splitlines()]
+PAIRS = [("login", "s1"), ("error", "s2")]
+
+
+def zstd_long(data, window_log):
+    """As zstd --long=N packs it."""
+    library = ctypes.CDLL(ctypes.util.find_library("zstd"))
+    library.ZSTD_createCCtx.restype = ctypes.c_void_p
+    library.ZSTD_compress2.restype = ctypes.c_size_t
+    context = ctypes.c_void_p(library.ZSTD_createCCtx())
+    for parameter, value in ((101, window_log), (160, 1)):  # ZSTD_c_windowLog, ZSTD_c_enableLongDistanceMatching
+        library.ZSTD_CCtx_setParameter(context, parameter, value)
+    library.ZSTD_CCtx_setPledgedSrcSize(context, ctypes.c_ulonglong(2**64 - 1))  # unknown, or the window would be as small as the data
+    room = ctypes.create_string_buffer(len(data) + 1000)
+    size = library.ZSTD_compress2(context, room, ctypes.c_size_t(len(room)), data, ctypes.c_size_t(len(data)))
+    library.ZSTD_freeCCtx(context)
+    return room.raw[:size]
+
+
+def zip_file(data):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.ndjson", data)
+    return made.getvalue()
+
+
+def tar_file(data):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("a.ndjson")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return made.getvalue()
+
+
+def gets_in(site, path, *words):
+    events, answer = dry_run(site, *words, path)
+    assert answer.code == 0 and "2 events would be, 0 lines would be rejected" in answer.err, (path, answer)
+    assert [(one["event_name"], one["session_id"]) for one in events] == PAIRS, (path, answer)
+
+
+def test_files_get_in_in_the_forms_in_which_they_are_exported(site, tmp_path):
+    pretty = json.dumps(OBJECTS, indent=2).encode()
+    forms = {
+        "cr.csv": CSV.replace(b"\n", b"\r"), "crlf.csv": CSV.replace(b"\n", b"\r\n"), "no-end.csv": CSV.rstrip(b"\n"),
+        "cr-quotes.csv": b'"event_name","session_id"\r"login","s1"\r"error","s2"',
+        "sep.csv": b"sep=;\r\n" + CSV.replace(b",", b";").replace(b"\n", b"\r\n"), "sep-tab.csv": b"\xef\xbb\xbfsep=\t\n" + CSV.replace(b",", b"\t"),
+        "sep-quoted.csv": b'"sep=|"\r' + CSV.replace(b",", b"|").replace(b"\n", b"\r"),
+        "cr.ndjson": LINES.replace(b"\n", b"\r"),
+        "array.json": json.dumps(OBJECTS).encode(), "array-of-lines.json": b"[\n" + LINES.replace(b"\n", b",\n")[:-2] + b"\n]\n", "pretty.json": pretty,
+        "pretty-stream.json": b"\n".join(json.dumps(one, indent="\t").encode() for one in OBJECTS),
+        "concatenated.json": LINES.replace(b"\n", b""), "commas.json": LINES.replace(b"\n", b",\n"),
+        "two-arrays.json": b"[" + LINES.splitlines()[0] + b"][" + LINES.splitlines()[1] + b"]",
+        "rs.json-seq": b"".join(b"\x1e" + json.dumps(one).encode() + b"\n" for one in OBJECTS), "rs-pretty.json-seq": b"".join(b"\x1e" + json.dumps(one, indent=1).encode() for one in OBJECTS),
+        "indent-0.json": json.dumps(OBJECTS, indent=0).encode(), "blanks.ndjson": b"\n \n" + LINES,
+        "utf16.csv": CSV.decode().encode("utf-16"), "utf16be.csv": b"\xfe\xff" + CSV.decode().encode("utf-16-be"), "utf16.ndjson": LINES.decode().encode("utf-16"),
+        "padded.ndjson.gz": gzip.compress(LINES) + bytes(70_000), "members.ndjson.gz": gzip.compress(LINES.splitlines()[0] + b"\n") + bytes(3) + gzip.compress(LINES.splitlines()[1]),
+        "a.ndjson.xz": lzma.compress(LINES, preset=9), "streams.csv.xz": lzma.compress(CSV[:30]) + bytes(8) + lzma.compress(CSV[30:]),
+        "a.csv.bz2": bz2.compress(CSV), "streams.ndjson.bz2": bz2.compress(LINES[:50]) + bz2.compress(LINES[50:]),
+        "utf16.csv.xz": lzma.compress(CSV.decode().encode("utf-16")), "pretty.json.zst": zstd(pretty), "long.ndjson.zst": zstd_long(LINES + b"\n" * (9 << 20), 27),
+    }
+    for name, data in forms.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        gets_in(site, path)
+        events, answer = dry_run(site, "--format", "csv" if ".csv" in name else "ndjson", stdin=data)
+        assert answer.code == 0 and len(events) == 2, (name, answer)
+    semicolons = tmp_path / "sep-other.csv"
+    semicolons.write_bytes(b"sep=;\n" + CSV)
+    gets_in(site, semicolons, "--delimiter", ",")
+
+
+def test_a_bad_object_in_a_stream_costs_one(site, tmp_path):
+    good, other = (json.dumps(one, indent=2).encode() for one in OBJECTS)
+    for bad in (b'{\n  "event_name": "login",,\n}', b'{\n  "event_name": "login,\n  "a": 1\n}', b'{\n  "event_name": "login",\n  "event_data": {\n', b"nonsense", b"5", b'"text"', b"}",
+                b'{\n  "event_name": {"a": [\n  ]\n'):
+        events, answer = dry_run(site, stdin=good + b"\n" + bad + b"\n" + other + b"\n")
+        assert [(one["event_name"], one["session_id"]) for one in events] == PAIRS, (bad, answer)
+        assert answer.code == 1 and "2 events would be, 1 lines" in answer.err and "stdin:2:" in answer.err, (bad, answer)
+    events, answer = dry_run(site, stdin=b"[" + good + b",\n" + other)
+    assert len(events) == 2 and answer.code == 1 and "the array around the objects is never closed" in answer.err, answer
+    events, answer = dry_run(site, stdin=b'{"event_name": "login"\n' + LINES)
+    assert len(events) == 2 and answer.code == 1 and "stdin:1: no JSON" in answer.err, answer
+
+
+def test_what_is_not_read_is_refused_before_the_first_event_with_what_unpacks_it(site, tmp_path):
+    good = tmp_path / "good.ndjson"
+    good.write_bytes(LINES)
+    for name, data, said in (("a.zip", zip_file(LINES), "unzip -p"), ("a.tar", tar_file(LINES), "tar -xO"), ("a.tar.gz", gzip.compress(tar_file(LINES)), "tar -xO"),
+                             ("a.parquet", b"PAR1\x15\x04\x15\x10" + bytes(30) + b"PAR1", "duckdb"), ("a.csv.zip", zip_file(CSV), "unzip -p"),
+                             ("a.lz4", b"\x04\x22\x4d\x18\x64\x40", "lz4"), ("utf32.csv", CSV.decode().encode("utf-32"), "iconv")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        refused = site.run("tallymill-produce", *(() if ".csv" in name else ("--format", "ndjson")), *(() if ".csv" in name else (good,)), path)
+        assert refused.code == 2 and said in refused.err and str(path) in refused.err, refused
+        events, answer = dry_run(site, stdin=data)
+        assert (answer.code, events) == (2, []) and said in answer.err, (name, answer)
+    assert sum(site.end_offsets().values()) == 0
+
+
+def test_a_mapped_field_that_is_nowhere_is_told_with_the_nearest(site, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("Event Name,Session ID\nlogin,s1\n")
+    for stdin in (False, True):
+        words = ("--map", "event_name=Event Name", "--map", "session_id=Sesion ID")
+        refused = site.run("tallymill-produce", *words, *(("--format", "csv") if stdin else (table,)), stdin=table.read_bytes() if stdin else b"")
+        assert refused.code == 2 and "no CSV header has the field 'Sesion ID' that was mapped: did you mean 'Session ID'?" in refused.err, refused
+    refused = site.run("tallymill-produce", "--map", "event_name=event_name", "--rest", "none", table)
+    assert refused.code == 2 and "did you mean 'Event Name'?" in refused.err, refused
+    events, answer = dry_run(site, table)
+    assert answer.code == 1 and "no CSV header has event_name: say --map event_name='Event Name'" in answer.err, answer
+    table.write_text("event_name;session_id\nlogin;s1\n")
+    refused = site.run("tallymill-produce", "--map", "event_name=event_name", table)
+    assert refused.code == 2 and "--delimiter ';'" in refused.err, refused
+    assert sum(site.end_offsets().values()) == 0
+    lines = b'{"event_name": "login", "user": {"session_id": "s"}}\n' * 1500
+    for some in (lines, lines[:53 * 2]):
+        events, answer = dry_run(site, "--map", "event_name=event_name", "--map", "session_id=user.sesion_id", "--rest", "none", stdin=some)
+        assert answer.code == 0 and answer.err.count("has the field 'user.sesion_id' that was mapped: did you mean 'user.session_id'?") == 1, answer
+
+
+def test_nothing_comes_of_a_file_that_is_not_empty_without_a_word(site):
+    for words, data, said in ((("--format", "csv"), b"event_name,session_id\n", "only a header, of 2 names"), ((), b"\n \n", "no record"), ((), b"[]", "no record"),
+                              (("--format", "csv"), b"\n\n", "no record"), ((), b"\x1e", "no record")):
+        events, answer = dry_run(site, *words, stdin=data)
+        assert answer.code == 1 and events == [] and said in answer.err, (data, answer)
+    assert dry_run(site)[1].code == 0
+
+
+def test_a_web_servers_log_gets_in(site):
+    log = (b'83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a?b=\\"c\\" HTTP/1.1" 200 203023 "http://x/" "Mozilla/5.0 (Macintosh)"\n'
+           b'example.org:443 ::1 - frank [17/May/2015:12:05:43 +0200] "-" 408 - "-" "-" "10.0.0.1"\n' b"no log\n"
+           b'10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.0" 304 0\n')
+    events, answer = dry_run(site, "--format", "combined", "--const", "event_name=page_view", "--map", "session_id=client", "--map", "created_at=time", "--rest", "event_data", stdin=log)
+    assert answer.code == 1 and "stdin:3: no line of a combined log: no [time]" in answer.err, answer
+    assert [(one["session_id"], one["created_at"]) for one in events] == [("83.149.9.216", "2015-05-17T10:05:03Z"), ("::1", "2015-05-17T10:05:43Z"), ("10.0.0.1", "2015-05-17T10:05:03Z")]
+    assert [one["event_data"] for one in events] == [
+        {"method": "GET", "path": '/a?b="c"', "protocol": "HTTP/1.1", "status": 200, "bytes": 203023, "referrer": "http://x/", "agent": "Mozilla/5.0 (Macintosh)"},
+        {"host": "example.org:443", "user": "frank", "status": 408, "extra": '"10.0.0.1"'},
+        {"method": "GET", "path": "/", "protocol": "HTTP/1.0", "status": 304, "bytes": 0}]

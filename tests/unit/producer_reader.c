@@ -87,7 +87,7 @@ Test(reader, csv_is_read_by_its_header)
     is_refused("1,\"x\"y,3", "text stands behind a closing quote");
     is_refused("1,\"x,3", "never closed");
     is_refused("1,\xc3\x28,3", "is not UTF-8");
-    reader_begin(reader);
+    reader_begin(reader, ',');
     is_nothing("e");
     becomes("5", "{\"e\":\"5\"}");
 }
@@ -145,7 +145,7 @@ Test(reader, ndjson_takes_objects_only)
     becomes("{\"a\": [1, 2.5, null]}", "{\"a\":[1,2.5,null]}");
     is_nothing(" \t ");
     is_refused("[1]", "no JSON object");
-    is_refused("{\"a\": 1, \"a\": 2}", "the key 'a' stands twice");
+    is_refused("{\"a\": 1, \"a\": 2}", "the key 'a' is a duplicate");
     is_refused("{\"a\": 1} x", "unexpected content after document");
     is_refused("{\"a\": \"\\u0000\"}", "NUL");
     is_refused("{\"a\": \"secret", "no JSON");

@@ -9,7 +9,7 @@
 /* Where records end, with the bytes given in pieces of up to `step`. Returns how many. */
 static size_t ends_of(enum record_format format, const char *bytes, size_t length, size_t step, size_t *ends, size_t max)
 {
-    struct record record = {.format = format, .delimiter = ','};
+    struct record record = {.format = format, .delimiter = ',', .line_end = '\n'};
     size_t count = 0, begin = 0, known = 0;
     record_begin(&record);
     while (begin < length && count < max) {
