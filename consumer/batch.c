@@ -85,7 +85,7 @@ void batch_reset(struct batch *batch)
     batch->used = COPY_HEADER_BYTES;
     delta_reset(&batch->delta);
     batch->kept_used = batch->message_bytes = batch->held_bytes = 0;
-    batch->unknown_events = batch->unknown_keys = batch->broken_attributes = 0;
+    batch->unknown_events = batch->unknown_keys = batch->broken_attributes = batch->newest_append_ms = 0;
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -178,10 +178,9 @@ static size_t message_size(const rd_kafka_message_t *message)
     return size;
 }
 
-static struct original original_of(const rd_kafka_message_t *message)
+static struct original original_of(const rd_kafka_message_t *message, rd_kafka_timestamp_type_t *kind)
 {
-    rd_kafka_timestamp_type_t kind;
-    return (struct original){message->partition, message->offset,  rd_kafka_message_timestamp(message, &kind),
+    return (struct original){message->partition, message->offset,  rd_kafka_message_timestamp(message, kind),
                              message->key,       message->payload, message->key_len,
                              message->len};
 }
@@ -284,7 +283,10 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
         return false;
     assert(message->offset >= range->next_offset);
     const uint32_t range_number = (uint32_t)(range - batch->ranges);
-    const struct original original = original_of(message);
+    rd_kafka_timestamp_type_t kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    const struct original original = original_of(message, &kind);
+    if (kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME && original.message_ms > batch->newest_append_ms)
+        batch->newest_append_ms = original.message_ms;
     struct transcoded event;
     enum reason reason = REASON_NONE;
     const char *detail = "";

@@ -73,6 +73,7 @@ struct batch {
     struct batch_range *ranges; /* sorted by topic_partition once sealed */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
+    int64_t newest_append_ms;     /* of its messages that a broker has dated; 0: none */
     int clamped_count;            /* rows that are known by their id alone */
     int64_t oldest_us, newest_us; /* the window that they were clamped to */
     size_t message_bytes; /* of its messages: keys, values, headers */

@@ -34,18 +34,6 @@ enum { MESSAGES_A_TURN = 1000 };
 #define FORGOTTEN_AFTER_US INT64_C(60000000)
 #define FINISH_LIMIT_US  INT64_C(3000000)
 
-/* ---- the window of time ---- */
-
-void worker_move_window(struct worker *worker, int64_t now_us)
-{
-    if (worker->last_window_us != 0 && now_us - worker->last_window_us < CLOCK_SECOND_US)
-        return;
-    worker->last_window_us = now_us;
-    const int64_t wall_us = clock_wall_us();
-    transcoder_set_window(worker->transcoder, settings_oldest_us(worker->settings, "window.oldest", wall_us),
-                          wall_us + settings_int(worker->settings, "window.ahead"));
-}
-
 /* ---- Postgres comes and goes ---- */
 
 void worker_back_off(struct worker *worker, int64_t now_us)
@@ -104,6 +92,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
         worker->has_connected = true;
         metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
         worker->last_sample_us = 0; /* it is told at once */
+        worker->clock_is_due = true;
         worker->resync = !(planted_bug("commit_unknown_retried") && worker->retry_sending);
         log_info("connected to Postgres", NULL);
         return true;
@@ -250,7 +239,7 @@ static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
         worker->full_since_us = now_us;
     if (is_full && now_us - worker->full_since_us < PAUSE_AFTER_US)
         return true;
-    source_pause(worker->source, is_full || !worker->conn);
+    source_pause(worker->source, is_full || !worker->conn || worker->clock_is_wrong);
     source_clear_wakeup(worker->source);
     worker->queue_is_dry = false;
     for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {
@@ -355,6 +344,10 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return true;
     if (!worker->conn && !worker->revoke_wanted)
         return connect_database(worker, now_us, err);
+    if (worker->conn && !worker_check_clock(worker, now_us, err))
+        return false;
+    if (!worker->conn || ((worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted))
+        return true;
     bool alive;
     if (answer_group(worker, now_us, err, &alive))
         return alive;
@@ -384,7 +377,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
-        if (worker->retry_sending || worker->resync || worker->assign_wanted || worker->revoke_wanted || (!is_reading && !is_slowed))
+        const bool has_work = worker->retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed);
+        if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
             wait_us = worker->slow_until_us - now_us < wait_us ? worker->slow_until_us - now_us : wait_us;

@@ -48,6 +48,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     const bool is_retry = worker->retry_sending;
     if (!is_retry) {
         worker->failures = 0;
+        worker_note_record_time(worker, worker->filling, now_us);
         struct batch *batch = worker->filling;
         worker->filling = worker->sending;
         worker->sending = batch;

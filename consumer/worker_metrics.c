@@ -98,6 +98,10 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
     [WORKER_BUFFER_BYTES] = {.name = "buffer_bytes",
                              .help = "bytes of the two batches: tuples and the messages they hold",
                              .kind = METRIC_GAUGE},
+    [WORKER_CLOCK_OFFSET] = {.name = "clock_offset_seconds",
+                             .help = "how far the clock of this host is ahead of Postgres's, below 0 behind it",
+                             .kind = METRIC_GAUGE,
+                             .unit = METRIC_SECONDS},
     [WORKER_RESIDENT_BYTES] = {.name = "resident_bytes", .help = "memory of the process", .kind = METRIC_GAUGE},
     [WORKER_MEMORY_MAX] = {.name = "memory_max_bytes", .help = "the setting memory.max", .kind = METRIC_GAUGE},
 };
@@ -256,6 +260,8 @@ static const char *what_is_wrong(const struct worker *worker)
     const struct source_statistics *statistics = source_statistics(worker->source);
     if (!worker->conn)
         return "Postgres is away";
+    if (worker->clock_is_wrong)
+        return "the clock of this host is wrong: see the log";
     if (statistics->is_known && statistics->brokers_up == 0)
         return "Kafka is away";
     for (int i = 0; i < count; i++)

@@ -55,6 +55,13 @@ struct worker {
     int64_t backoff_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
+    int64_t clock_base_us;    /* wall clock less monotonic clock, at the last comparison with Postgres's that was good */
+    int64_t clock_checked_us; /* 0: never */
+    bool clock_is_due;        /* compared before anything else */
+    bool clock_is_wrong;      /* nothing is read */
+    int64_t clock_wrong_since_us, clock_told_us;
+    int64_t record_us, record_at_us; /* the newest time that a broker gave to a record of the last batch, and when it was met; 0: none */
+
     bool has_trouble;        /* batches fail one after the other, and it is told */
     int64_t trouble_told_us; /* to the database; 0: not */
 
@@ -93,6 +100,11 @@ void worker_judge_fence(struct worker *worker, struct error *err);
 bool worker_begin(struct worker *worker, int64_t now_us);
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
+/* worker_clock.c: the window moves; the clock is compared with Postgres's when that is due (waits, on an idle connection). False: it was wrong for too long. */
+void worker_move_window(struct worker *worker, int64_t now_us);
+void worker_note_record_time(struct worker *worker, const struct batch *batch, int64_t now_us);
+bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err);
+
 /* worker_trouble.c: a batch was not stored, or one was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, const struct error *why, int64_t now_us);
 void worker_trouble_over(struct worker *worker);
@@ -108,7 +120,6 @@ void worker_resize_filling(struct worker *worker); /* when it is empty */
 struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue);
 
 /* worker.c */
-void worker_move_window(struct worker *worker, int64_t now_us);
 bool worker_connection_is_idle(const struct worker *worker); /* neither lost nor with a query that ran out of time */
 void worker_drop_connection(struct worker *worker, int64_t now_us);
 void worker_drop_batches(struct worker *worker);
