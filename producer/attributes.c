@@ -183,6 +183,25 @@ void tally_event_time(struct tally_event *event, const char *key, int64_t wall_u
         end_value(event, pack_timestamp(to, wall_us));
 }
 
+void event_add_entries(struct tally_event *event, const uint8_t *entries, size_t length, uint32_t count)
+{
+    if (event->depth == 0)
+        event_fail(event, TALLY_INVALID, "the event was never begun");
+    if (event->error.code != TALLY_OK)
+        return;
+    if (!event->open[event->depth - 1].is_map) {
+        event_fail(event, TALLY_INVALID, "a map's entries do not go into an array");
+        return;
+    }
+    uint8_t *to = length == 0 ? NULL : room(event, length);
+    if (to == NULL)
+        return;
+    memcpy(to, entries, length);
+    end_value(event, to + length);
+    event->open[event->depth - 1].entries += count;
+    event->has_bytes = true;
+}
+
 static void open_container(struct tally_event *event, const char *key, bool is_map)
 {
     if (!event_may_change(event))

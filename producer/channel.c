@@ -21,6 +21,7 @@
 
 #include "channel_struct.h"
 #include "clock.h"
+#include "extra.h"
 
 enum {
     PURGE_MS = 5000, /* after a purge everything comes back at once; in case it does not, closing goes on */
@@ -122,6 +123,9 @@ static bool hold(struct channel *channel, const rd_kafka_message_t *message)
     if (message->key_len != 0)
         memcpy(held->bytes, message->key, message->key_len);
     memcpy(held->bytes + message->key_len, message->payload, message->len);
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        held->headers = rd_kafka_headers_copy(headers);
     *channel->held_end = held;
     channel->held_end = &held->next;
     channel->held_count++;
@@ -135,6 +139,8 @@ static void let_go(struct channel *channel)
     if (channel->held == NULL)
         channel->held_end = &channel->held;
     channel->held_count--;
+    if (held->headers != NULL)
+        rd_kafka_headers_destroy(held->headers);
     free(held);
 }
 
@@ -297,6 +303,19 @@ static bool is_no_room(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR__QUEUE_FULL || code == RD_KAFKA_RESP_ERR__FATAL;
 }
 
+/* headers: librdkafka takes them when it takes the message. */
+static rd_kafka_resp_err_t produce_one(struct channel *channel, void *key, size_t key_length, void *value, size_t value_length,
+                                       rd_kafka_headers_t *headers, void *opaque)
+{
+    if (headers == NULL)
+        return rd_kafka_producev(channel->handle, RD_KAFKA_V_RKT(channel->topic_handle), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                 RD_KAFKA_V_KEY(key, key_length), RD_KAFKA_V_VALUE(value, value_length), RD_KAFKA_V_OPAQUE(opaque),
+                                 RD_KAFKA_V_END);
+    return rd_kafka_producev(channel->handle, RD_KAFKA_V_RKT(channel->topic_handle), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                             RD_KAFKA_V_KEY(key, key_length), RD_KAFKA_V_VALUE(value, value_length), RD_KAFKA_V_OPAQUE(opaque),
+                             RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+}
+
 static void send_held(struct channel *channel)
 {
     while (channel->held != NULL && !channel->is_sick) {
@@ -304,10 +323,7 @@ static void send_held(struct channel *channel)
         void *value = held->bytes + held->key_length;
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
         if (is_in_time(channel, held->accepted_us))
-            code = rd_kafka_producev(channel->handle, RD_KAFKA_V_RKT(channel->topic_handle), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                     RD_KAFKA_V_KEY(held->bytes, held->key_length),
-                                     RD_KAFKA_V_VALUE(value, held->value_length),
-                                     RD_KAFKA_V_OPAQUE(opaque_of(channel, held)), RD_KAFKA_V_END);
+            code = produce_one(channel, held->bytes, held->key_length, value, held->value_length, held->headers, opaque_of(channel, held));
         if (is_no_room(code))
             return;
         if (channel_is_right_missing(code)) {
@@ -317,6 +333,8 @@ static void send_held(struct channel *channel)
         }
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             give_up(channel, held, code);
+        else
+            held->headers = NULL; /* librdkafka has them */
         let_go(channel);
     }
 }
@@ -339,6 +357,39 @@ void channel_serve(struct channel *channel, int timeout_ms)
 /* -- Sending --------------------------------------------------------------------------------------------------------------------
  */
 
+static rd_kafka_headers_t *headers_of(const struct event_message *message)
+{
+    struct extra_header header;
+    size_t at = EXTRA_TAG_BYTES;
+    rd_kafka_headers_t *headers = NULL;
+    while (extra_next(message->extra, message->extra_length, &at, &header)) {
+        if (headers == NULL)
+            headers = rd_kafka_headers_new(2);
+        rd_kafka_header_add(headers, header.name, -1, header.value, (ssize_t)header.value_length);
+    }
+    return headers;
+}
+
+/* Messages with headers go one by one: librdkafka's batches have none. The outcome of each is in channel->batch, as a batch leaves it:
+ * after one that finds no room the others are refused as well. */
+static size_t produce_singly(struct channel *channel, const struct event_message *messages, size_t count)
+{
+    size_t good = 0;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_message_t *message = &channel->batch[i];
+        if (!is_no_room(code)) {
+            rd_kafka_headers_t *headers = headers_of(&messages[i]);
+            code = produce_one(channel, message->key, message->key_len, message->payload, message->len, headers, message->_private);
+            if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
+                rd_kafka_headers_destroy(headers);
+        }
+        message->err = code;
+        good += code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    return good;
+}
+
 size_t channel_send(struct channel *channel, const struct event_message *messages, const uint64_t *tags, size_t count)
 {
     assert(count <= CHANNEL_BATCH);
@@ -346,15 +397,19 @@ size_t channel_send(struct channel *channel, const struct event_message *message
         return 0;
     if (rd_kafka_outq_len(channel->handle) == 0)
         channel->waiting_us = clock_now_us();
-    for (size_t i = 0; i < count; i++)
+    bool has_headers = false;
+    for (size_t i = 0; i < count; i++) {
+        has_headers = has_headers || messages[i].extra_length > EXTRA_TAG_BYTES;
         channel->batch[i] = (rd_kafka_message_t){.payload = (void *)(uintptr_t)messages[i].value,
                                                  .len = messages[i].value_length,
                                                  .key = (void *)(uintptr_t)messages[i].key,
                                                  .key_len = messages[i].key_length,
                                                  .partition = -1,
                                                  ._private = (void *)(uintptr_t)(tags == NULL ? 0 : tags[i] << AGE_BITS)};
-    size_t good = (size_t)rd_kafka_produce_batch(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, channel->batch,
-                                                 (int)count);
+    }
+    size_t good = has_headers ? produce_singly(channel, messages, count)
+                              : (size_t)rd_kafka_produce_batch(channel->topic_handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                                                               channel->batch, (int)count);
     if (good == count)
         return count;
     for (size_t i = 0; i < count; i++) {

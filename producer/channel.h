@@ -30,7 +30,7 @@ typedef void channel_log(void *context, int level, const char *text);
 struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
                              void *context, struct tally_error *err);
 
-/* A tag is any number below 2^56. */
+/* A tag is any number below 2^56. Headers travel as the message's extra says; its tag does not. */
 enum { CHANNEL_BATCH = 1024, CHANNEL_REASON_BYTES = 384 };
 
 /* Queues copies of the first messages, in order, and returns how many; fewer than `count` (at most CHANNEL_BATCH) when there is no

@@ -15,6 +15,7 @@ struct channel_held {
     struct channel_held *next;
     uint64_t tag;
     int64_t accepted_us; /* monotonic: when librdkafka took it for the first time */
+    rd_kafka_headers_t *headers; /* owned; NULL: none */
     size_t key_length, value_length;
     uint8_t bytes[]; /* key, value */
 };

@@ -28,6 +28,7 @@
 
 #include "clock.h"
 #include "courier_struct.h"
+#include "extra.h"
 
 enum {
     LOOK_US = 1000,          /* between two looks at the ring while events come: beside linger.ms nobody sees it */
@@ -91,16 +92,47 @@ static void rewind_later(struct courier *courier, rd_kafka_resp_err_t code, cons
     courier->rewind_us = clock_now_us() + courier->rewind_pause_us;
 }
 
+static void call_hook(struct courier *courier, const struct tally_delivery *delivery)
+{
+    if (courier->hooks.delivered == NULL)
+        return;
+    const struct courier *before = inside;
+    inside = courier;
+    courier->hooks.delivered(courier->hooks.context, delivery);
+    inside = before;
+}
+
 static void tell_fate(struct courier *courier, const struct tally_delivery *delivery)
 {
-    if (courier->hooks.delivered != NULL) {
-        const struct courier *before = inside;
-        inside = courier;
-        courier->hooks.delivered(courier->hooks.context, delivery);
-        inside = before;
-    }
+    call_hook(courier, delivery);
     /* Counted last: when a flush sees the number, the hook has seen the event. */
     atomic_fetch_add(delivery->error == NULL ? &courier->acknowledged : &courier->failed, 1);
+}
+
+static enum tally_fate fate_of(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return TALLY_ACKNOWLEDGED;
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT: return TALLY_TIMED_OUT;
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT: return TALLY_CLOSED;
+    default: return TALLY_REFUSED;
+    }
+}
+
+/* The caller's tag of a message that comes from the spool. A former process's mean nothing. */
+static uint64_t own_tag(const struct courier *courier, uint64_t sequence)
+{
+    return courier->own_tags == NULL || sequence < spool_own_from(courier->spool) ? 0 : courier->own_tags[sequence % SPOOL_WINDOW];
+}
+
+static void keep_own_tag(struct courier *courier, const struct event_message *message, uint64_t sequence)
+{
+    uint64_t tag = extra_tag(message->extra, message->extra_length);
+    if (tag != 0 && courier->own_tags == NULL)
+        courier->own_tags = calloc(SPOOL_WINDOW, sizeof *courier->own_tags);
+    if (courier->own_tags != NULL)
+        courier->own_tags[sequence % SPOOL_WINDOW] = tag;
 }
 
 static void on_delivered(void *context, const rd_kafka_message_t *message, uint64_t tag, const char *error)
@@ -110,25 +142,54 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
     bool is_final = is_acknowledged || is_refused_for_good(message->err);
     if (is_acknowledged)
         courier->rewind_pause_us = 0;
-    if ((tag & COURIER_DIRECT_TAG) != 0) {
+    if (!courier->has_spool) {
+        /* the tag is the caller's own */
+    } else if ((tag & COURIER_DIRECT_TAG) != 0) {
         if (!courier_direct_done(courier, tag, is_final || atomic_load(&courier->is_stopping)))
             return;
-    } else if (tag != 0) {
+        tag = courier_direct_own_tag(courier, tag);
+    } else {
         if (!is_final) {
             rewind_later(courier, message->err, error);
             return; /* it stays in the spool */
         }
         if (!spool_done(courier->spool, tag - 1))
             return; /* dropped meanwhile, and counted as that */
+        tag = own_tag(courier, tag - 1);
     }
-    tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->payload + EVENT_ID_POSITION,
+    tell_fate(courier, &(struct tally_delivery){.id = event_find_id(message->payload, message->len),
                                                 .error = error,
                                                 .topic_partition = is_acknowledged ? message->partition : -1,
                                                 .offset = is_acknowledged ? message->offset : -1,
                                                 .key = message->key,
                                                 .value = message->payload,
                                                 .key_length = message->key_len,
-                                                .value_length = message->len});
+                                                .value_length = message->len,
+                                                .fate = fate_of(message->err),
+                                                .tag = tag});
+}
+
+static struct tally_delivery given_up(const struct event_message *message, const char *error, enum tally_fate fate, uint64_t tag)
+{
+    return (struct tally_delivery){.id = event_find_id(message->value, message->value_length),
+                                   .error = error,
+                                   .topic_partition = -1,
+                                   .offset = -1,
+                                   .key = message->key,
+                                   .value = message->value,
+                                   .key_length = message->key_length,
+                                   .value_length = message->value_length,
+                                   .fate = fate,
+                                   .tag = tag};
+}
+
+/* Counted all together in on_lost, which also has those that could not be read. */
+static void on_dropped(void *context, const struct event_message *message, uint64_t sequence)
+{
+    struct courier *courier = context;
+    uint64_t tag = sequence < spool_own_from(courier->spool) ? 0 : extra_tag(message->extra, message->extra_length);
+    struct tally_delivery delivery = given_up(message, "the spool was full, and this was its oldest file", TALLY_DROPPED, tag);
+    call_hook(courier, &delivery);
 }
 
 static void on_lost(void *context, uint64_t count, bool is_dropped)
@@ -146,14 +207,9 @@ static void on_lost(void *context, uint64_t count, bool is_dropped)
 
 void courier_give_up(struct courier *courier, const struct event_message *message)
 {
-    tell_fate(courier, &(struct tally_delivery){.id = (const uint8_t *)message->value + EVENT_ID_POSITION,
-                                                .error = courier->last_words,
-                                                .topic_partition = -1,
-                                                .offset = -1,
-                                                .key = message->key,
-                                                .value = message->value,
-                                                .key_length = message->key_length,
-                                                .value_length = message->value_length});
+    struct tally_delivery delivery =
+        given_up(message, courier->last_words, TALLY_CLOSED, extra_tag(message->extra, message->extra_length));
+    tell_fate(courier, &delivery);
 }
 
 /* -- The way of a message -------------------------------------------------------------------------------------------------------
@@ -163,7 +219,9 @@ void courier_give_up(struct courier *courier, const struct event_message *messag
 static bool carry_from_ring(struct courier *courier, int64_t now_us)
 {
     size_t taken = ring_take(courier->ring, courier->messages, CHANNEL_BATCH);
-    size_t sent = channel_send(courier->channel, courier->messages, NULL, taken);
+    for (size_t i = 0; i < taken; i++)
+        courier->tags[i] = extra_tag(courier->messages[i].extra, courier->messages[i].extra_length);
+    size_t sent = channel_send(courier->channel, courier->messages, courier->tags, taken);
     ring_free_taken(courier->ring, courier->messages, sent);
     if (sent > 0)
         courier->moved_us = now_us;
@@ -238,7 +296,7 @@ static bool carry_from_spool(struct courier *courier, int64_t now_us)
     courier->pending_when_full = SIZE_MAX;
     size_t read = spool_read(courier->spool, courier->messages, courier->tags, CHANNEL_BATCH);
     for (size_t i = 0; i < read; i++)
-        courier->tags[i]++;
+        keep_own_tag(courier, &courier->messages[i], courier->tags[i]++);
     size_t sent = channel_send(courier->channel, courier->messages, courier->tags, read);
     if (sent < read) {
         spool_unread(courier->spool, &courier->messages[sent], courier->tags[sent] - 1);
@@ -355,6 +413,8 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
         courier->spool = spool_open(&options->spool, on_lost, courier, &recovered, err);
         if (courier->spool == NULL)
             goto out;
+        if (courier->hooks.delivered != NULL)
+            spool_tell_dropped(courier->spool, on_dropped);
         atomic_store(&courier->recovered, recovered);
     }
     courier->channel = channel_open(options->conf, options->topic, on_delivered, on_log, courier, err);
@@ -445,5 +505,6 @@ void courier_close(struct courier *courier)
     pthread_cond_destroy(&courier->progress);
     pthread_mutex_destroy(&courier->mutex);
     sem_destroy(&courier->bell);
+    free(courier->own_tags);
     free(courier);
 }

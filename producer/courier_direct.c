@@ -9,6 +9,7 @@
  */
 #include "clock.h"
 #include "courier_struct.h"
+#include "extra.h"
 
 enum {
     ROOM_BYTES = 256 * 1024,
@@ -101,6 +102,12 @@ bool courier_direct_done(struct courier *courier, uint64_t tag, bool is_final)
     direct->states[at] = is_final ? DIRECT_DONE : DIRECT_AGAIN;
     direct->out--;
     return is_final;
+}
+
+uint64_t courier_direct_own_tag(const struct courier *courier, uint64_t tag)
+{
+    const struct event_message *message = &courier->direct.messages[tag & ((1U << COURIER_DIRECT_TAG_BITS) - 1)];
+    return extra_tag(message->extra, message->extra_length);
 }
 
 size_t courier_direct_room(const struct courier *courier, int64_t now_us)

@@ -59,6 +59,7 @@ struct courier {
 
     struct event_message messages[CHANNEL_BATCH];
     uint64_t tags[CHANNEL_BATCH]; /* of the spool's messages: sequence + 1 */
+    uint64_t *own_tags;           /* the callers', of messages between spool and Kafka, by sequence; NULL until there is one */
 };
 
 /* -- courier_direct.c -- */
@@ -70,6 +71,8 @@ enum { COURIER_DIRECT_TAG_BITS = 10 };
 bool courier_direct_carry(struct courier *courier, int64_t now_us);
 /* A message with that tag came back. False: its fate is none of ours any more. */
 bool courier_direct_done(struct courier *courier, uint64_t tag, bool is_final);
+/* The caller's tag of that message. */
+uint64_t courier_direct_own_tag(const struct courier *courier, uint64_t tag);
 /* How much may be put into the ring while the spool takes nothing. */
 size_t courier_direct_room(const struct courier *courier, int64_t now_us);
 /* At the end: the spool takes what it can; the rest is given up by the channel when that is closed, or then by us. */

@@ -16,8 +16,10 @@
 
 #include "catalogue.h"
 #include "clock.h"
+#include "extra.h"
 #include "pack.h"
 #include "text.h"
+#include "utf8.h"
 #include "utf8.h"
 #include "uuid.h"
 
@@ -43,6 +45,7 @@ void tally_event_free(struct tally_event *event)
     if (event == NULL)
         return;
     keys_free(&event->keys);
+    free(event->extra);
     free(event->bytes);
     free(event);
 }
@@ -75,7 +78,7 @@ bool event_fail(struct tally_event *event, enum tally_code code, const char *for
 
 bool event_time_is_sound(int64_t wall_us)
 {
-    return wall_us >= INT64_C(-62135596800000000) && wall_us < INT64_C(253402300800000000);
+    return wall_us >= EVENT_TIME_FIRST_US && wall_us < EVENT_TIME_END_US;
 }
 
 bool event_refuse_change(struct tally_event *event)
@@ -87,7 +90,7 @@ void tally_event_begin(struct tally_event *event, const char *event_name)
 {
     if (event == NULL)
         return;
-    event->is_published = false;
+    event->is_published = event->has_bytes = false;
     event->end = EVENT_HEAD_BYTES;
     event->open[0] = (struct event_container){.is_map = true};
     event->depth = 1;
@@ -95,6 +98,7 @@ void tally_event_begin(struct tally_event *event, const char *event_name)
     keys_reset(&event->keys);
     event->has_id = event->has_user = event->has_created = event->is_internal = false;
     event->event_category_length = event->session_id_length = 0;
+    event->extra_length = 0;
     event->error.code = TALLY_OK;
 
     size_t length = event_name == NULL ? 0 : strlen(event_name);
@@ -263,11 +267,62 @@ bool event_encode(struct tally_event *event, struct event_message *message, stru
     if (event->is_internal)
         to = pack_bool(KEY(to, "is_internal"), true);
     to = pack_int(KEY(to, "created_at"), event->created_at_us);
+    message->extra = event->extra;
+    message->extra_length = event->extra_length;
     message->value = value;
     message->value_length = (size_t)(to - value);
     message->key = event->session_id_length != 0 ? event->session_id : uuid_format(event->id_text, event->id);
     message->key_length = event->session_id_length != 0 ? event->session_id_length : TALLY_ID_TEXT_BYTES - 1;
     return true;
+}
+
+/* Room behind what there is already, the tag's first. */
+static uint8_t *extra_room(struct tally_event *event, size_t need)
+{
+    if (event->extra == NULL && (event->extra = malloc(EXTRA_MAX)) == NULL) {
+        event_fail(event, TALLY_FAILED, "no memory for the event's headers");
+        return NULL;
+    }
+    if (event->extra_length == 0) {
+        memset(event->extra, 0, EXTRA_TAG_BYTES);
+        event->extra_length = EXTRA_TAG_BYTES;
+    }
+    if (event->extra_length + need <= EXTRA_MAX)
+        return event->extra + event->extra_length;
+    event_fail(event, TALLY_INVALID, "the event's headers are more than %d bytes together", EXTRA_MAX - EXTRA_TAG_BYTES);
+    return NULL;
+}
+
+void tally_event_tag(struct tally_event *event, uint64_t tag)
+{
+    if (!event_may_change(event))
+        return;
+    if (tag >> 55 != 0)
+        event_fail(event, TALLY_INVALID, "the tag is beyond 2^55 - 1");
+    else if ((tag != 0 || event->extra_length != 0) && extra_room(event, 0) != NULL)
+        memcpy(event->extra, &tag, sizeof tag);
+}
+
+void tally_event_header(struct tally_event *event, const char *name, const char *value)
+{
+    if (!event_may_change(event))
+        return;
+    size_t name_length = name == NULL ? 0 : strlen(name), value_length = value == NULL ? 0 : strlen(value);
+    if (name_length == 0 || name_length > EXTRA_NAME_MAX || text_fault(name, name_length) != NULL) {
+        event_fail(event, TALLY_INVALID, "a header's name takes 1 to %d bytes of UTF-8", EXTRA_NAME_MAX);
+        return;
+    }
+    size_t need = EXTRA_HEADER_BYTES + name_length + 1 + value_length;
+    uint8_t *to = value_length > EXTRA_MAX ? NULL : extra_room(event, need);
+    if (to == NULL) {
+        event_fail(event, TALLY_INVALID, "the value of the header '%.*s' is too long", UTF8_CUT(name, 100));
+        return;
+    }
+    memcpy(to, (uint16_t[2]){(uint16_t)name_length, (uint16_t)value_length}, EXTRA_HEADER_BYTES);
+    memcpy(to + EXTRA_HEADER_BYTES, name, name_length + 1);
+    if (value_length != 0)
+        memcpy(to + EXTRA_HEADER_BYTES + name_length + 1, value, value_length);
+    event->extra_length += need;
 }
 
 bool event_is_allowed(const struct tally_event *event, const struct catalogue *catalogue, bool is_unknown_refused,

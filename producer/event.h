@@ -43,6 +43,9 @@ struct tally_event {
     struct keys keys;
 
     bool has_id, has_user, has_created, is_internal;
+    uint8_t *extra; /* EXTRA_MAX bytes, from the first tag or header on; NULL before */
+    size_t extra_length;
+    bool has_bytes; /* from tally_event_data: not checked yet */
     bool is_published; /* a tally_publish said TALLY_OK: what is changed now would be taken for a duplicate, and lost */
     uint8_t id[TALLY_ID_BYTES];
     char id_text[TALLY_ID_TEXT_BYTES]; /* the message's key where there is no session */
@@ -57,6 +60,8 @@ struct tally_event {
 struct event_message {
     const void *key, *value;
     size_t key_length, value_length;
+    const uint8_t *extra; /* what travels beside the value: the caller's tag, then headers (extra.h); nothing: NULL, 0 */
+    size_t extra_length;
 };
 
 /* The message; gives the event its id and time if it has none, so that encoding again gives the same bytes. False: *err
@@ -70,6 +75,8 @@ bool event_is_allowed(const struct tally_event *event, const struct catalogue *c
 
 /* Where the id lies in each value that event_encode makes: behind the map's header, the key "id" and the header of a bin of 16. */
 enum { EVENT_ID_POSITION = 6 };
+/* The id in the value of any event, 16 bytes in it; all zero where it is not found. */
+const uint8_t *event_find_id(const void *value, size_t length);
 
 /* May it be changed? Not once it was published: remembered as a mistake. NULL may not, and nothing is remembered. */
 bool event_refuse_change(struct tally_event *event);
@@ -78,7 +85,12 @@ static inline bool event_may_change(struct tally_event *event)
     return event != NULL && (!event->is_published || event_refuse_change(event));
 }
 
+/* Entries of a map as msgpack, put into the open map as they are. They are checked when the event is published. */
+void event_add_entries(struct tally_event *event, const uint8_t *entries, size_t length, uint32_t count);
+
 /* The years 0001 to 9999 (UTC), which Postgres and RFC 3339 both have. */
+#define EVENT_TIME_FIRST_US INT64_C(-62135596800000000)
+#define EVENT_TIME_END_US   INT64_C(253402300800000000)
 bool event_time_is_sound(int64_t wall_us);
 
 /* Remembers the first mistake. Returns false. */

@@ -12,15 +12,19 @@
 #include <string.h>
 
 #include "catalogue.h"
+#include "checker.h"
 #include "courier.h"
 #include "error.h"
 #include "event.h"
+#include "event_bytes.h"
 #include "generation.h"
 #include "options.h"
+#include "spool_format.h"
 
 struct tally_producer {
     struct courier *courier;
     struct catalogue *catalogue;
+    struct checker *checker; /* of what comes as bytes */
     bool is_unknown_event_refused;
     unsigned generation;
 };
@@ -63,14 +67,21 @@ struct tally_producer *tally_open(const struct tally_setting *settings, const st
         tally_error_set(err, TALLY_INVALID, "%s", reason.text);
         goto out;
     }
+    producer->checker = checker_new(producer->catalogue, options.is_unknown_event_refused);
+    if (producer->checker == NULL) {
+        tally_error_set(err, TALLY_FAILED, "no memory");
+        goto out;
+    }
     producer->courier = courier_open(&options, hooks, err);
     if (producer->courier == NULL)
         goto out;
     return producer;
 out:
     options_reset(&options);
-    if (producer != NULL)
+    if (producer != NULL) {
+        checker_free(producer->checker);
         catalogue_free(producer->catalogue);
+    }
     free(producer);
     return NULL;
 }
@@ -101,9 +112,35 @@ enum tally_code tally_publish(struct tally_producer *producer, struct tally_even
         return event->error.code;
     if (!event_is_allowed(event, producer->catalogue, producer->is_unknown_event_refused, err))
         return TALLY_INVALID;
+    if (event->has_bytes && !event->is_published &&
+        (code = checker_check(producer->checker, message.value, message.value_length, err)) != TALLY_OK)
+        return code;
     code = courier_put(producer->courier, &message, err);
     event->is_published = event->is_published || code == TALLY_OK;
     return code;
+}
+
+enum tally_code tally_publish_bytes(struct tally_producer *producer, const void *key, size_t key_size, const void *value,
+                                    size_t value_size, uint64_t tag, struct tally_error *err)
+{
+    enum tally_code code = usable(producer, err);
+    if (code != TALLY_OK)
+        return code;
+    struct event_message message = {.key = key, .key_length = key_size, .value = value, .value_length = value_size};
+    if (value == NULL || value_size == 0 || value_size > SPOOL_VALUE_MAX)
+        return tally_error_set(err, TALLY_INVALID, "the value has %zu bytes; it takes 1 to %d", value_size, SPOOL_VALUE_MAX);
+    if (tag >> 55 != 0)
+        return tally_error_set(err, TALLY_INVALID, "the tag is beyond 2^55 - 1");
+    code = checker_check(producer->checker, value, value_size, err);
+    if (code != TALLY_OK)
+        return code;
+    if ((key == NULL || key_size == 0) && !event_find_key(value, value_size, &message))
+        return tally_error_set(err, TALLY_INVALID, "the event has neither key nor session_id nor id");
+    if (message.key_length > SPOOL_KEY_MAX)
+        return tally_error_set(err, TALLY_INVALID, "the key has %zu bytes; it takes 1 to %d", message.key_length, SPOOL_KEY_MAX);
+    message.extra = (const uint8_t *)&tag;
+    message.extra_length = tag == 0 ? 0 : sizeof tag;
+    return courier_put(producer->courier, &message, err);
 }
 
 void tally_count(const struct tally_producer *producer, struct tally_counts *counts)
@@ -141,6 +178,7 @@ bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_c
     if (producer == NULL || !is_ours(producer) || courier_is_inside(producer->courier)) /* a child's copy: see above */
         return is_done;
     courier_close(producer->courier);
+    checker_free(producer->checker);
     catalogue_free(producer->catalogue);
     free(producer);
     return is_done;

@@ -26,7 +26,8 @@ enum { LINE = 64, CAPACITY_MIN = 1 << 17 };
 
 struct header {
     _Atomic uint64_t stamp;
-    uint32_t key_length, value_length; /* key_length PAD: value_length bytes (this header included) are skipped */
+    uint32_t key_length;   /* below 2^8; above it the extra's. PAD: value_length bytes (this header included) are skipped */
+    uint32_t value_length;
 };
 
 struct ring {
@@ -89,15 +90,22 @@ static void commit(struct ring *ring, uint64_t position, uint32_t key_length, ui
     atomic_store_explicit(&header->stamp, stamp_of(ring, position), memory_order_release);
 }
 
-static size_t record_size(size_t key_length, size_t value_length)
+enum { KEY_BITS = 8 };
+
+static size_t record_size(size_t body_length)
 {
-    return (sizeof(struct header) + key_length + value_length + sizeof(struct header) - 1) & ~(sizeof(struct header) - 1);
+    return (sizeof(struct header) + body_length + sizeof(struct header) - 1) & ~(sizeof(struct header) - 1);
+}
+
+static size_t body_length(const struct event_message *message)
+{
+    return message->key_length + message->value_length + message->extra_length;
 }
 
 enum ring_answer ring_put(struct ring *ring, const struct event_message *message, uint64_t *position)
 {
-    size_t need = record_size(message->key_length, message->value_length);
-    if (need > ring->capacity / 2) /* beside a pad it might never fit */
+    size_t need = record_size(body_length(message));
+    if (need > ring->capacity / 2 || message->key_length >> KEY_BITS != 0) /* beside a pad it might never fit */
         return RING_FULL;
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     size_t pad;
@@ -117,7 +125,9 @@ enum ring_answer ring_put(struct ring *ring, const struct event_message *message
     uint8_t *to = ring->bytes + ((tail + pad) & (ring->capacity - 1)) + sizeof(struct header);
     memcpy(to, message->key, message->key_length);
     memcpy(to + message->key_length, message->value, message->value_length);
-    commit(ring, tail + pad, (uint32_t)message->key_length, (uint32_t)message->value_length);
+    if (message->extra_length != 0)
+        memcpy(to + message->key_length + message->value_length, message->extra, message->extra_length);
+    commit(ring, tail + pad, (uint32_t)(message->extra_length << KEY_BITS | message->key_length), (uint32_t)message->value_length);
     if (position != NULL)
         *position = tail + pad + need;
     return RING_PUT;
@@ -135,11 +145,15 @@ size_t ring_take(struct ring *ring, struct event_message *messages, size_t limit
             continue;
         }
         const uint8_t *bytes = (const uint8_t *)(header + 1);
-        messages[count++] = (struct event_message){.key = bytes,
-                                                   .value = bytes + header->key_length,
-                                                   .key_length = header->key_length,
-                                                   .value_length = header->value_length};
-        ring->taken += record_size(header->key_length, header->value_length);
+        size_t key_length = header->key_length & ((1U << KEY_BITS) - 1);
+        struct event_message *message = &messages[count++];
+        *message = (struct event_message){.key = bytes,
+                                          .value = bytes + key_length,
+                                          .key_length = key_length,
+                                          .value_length = header->value_length,
+                                          .extra = bytes + key_length + header->value_length,
+                                          .extra_length = header->key_length >> KEY_BITS};
+        ring->taken += record_size(body_length(message));
     }
     return count;
 }
@@ -152,7 +166,7 @@ void ring_free_taken(struct ring *ring, const struct event_message *messages, si
         const struct header *header = header_at(ring, freed);
         if (header->key_length == PAD)
             freed += header->value_length;
-        freed += record_size(messages[i].key_length, messages[i].value_length);
+        freed += record_size(body_length(&messages[i]));
     }
     ring->taken = freed;
     atomic_store_explicit(&ring->freed, freed, memory_order_release);

@@ -229,6 +229,8 @@ static bool drop_oldest(struct spool *spool)
     if (!spool->options.is_oldest_dropped || spool->segment_count < 2)
         return false;
     size_t before = spool->segment_count;
+    if (spool->dropped != NULL)
+        spool_reader_tell(spool);
     uint64_t dropped = spool_step_done(spool, spool->segments[1].first_sequence);
     if (dropped > 0)
         spool->lost(spool->context, dropped, true);
@@ -372,7 +374,7 @@ size_t spool_append(struct spool *spool, const struct event_message *messages, s
     while (taken < count && !spool->is_broken) {
         size_t gathered = 0, need = 0;
         while (taken + gathered < count) {
-            size_t size = spool_format_size(messages[taken + gathered].key_length, messages[taken + gathered].value_length);
+            size_t size = spool_format_size(&messages[taken + gathered]);
             if (need + size > sizeof spool->gathered)
                 break;
             need += size;
@@ -383,7 +385,7 @@ size_t spool_append(struct spool *spool, const struct event_message *messages, s
         for (size_t i = 0; i < gathered; i++) {
             const struct event_message *message = &messages[taken + i];
             spool_format_record(spool->gathered + spool->gathered_bytes, message, spool->end + i, spool->seed);
-            spool->gathered_bytes += spool_format_size(message->key_length, message->value_length);
+            spool->gathered_bytes += spool_format_size(message);
         }
         if (!write_gathered(spool, gathered)) {
             release_all(spool);
@@ -483,9 +485,20 @@ struct spool *spool_open(const struct spool_options *options, spool_lost *lost, 
         return NULL;
     }
     *recovered = spool->end - spool->done_before;
+    spool->own_from = spool->end;
     spool_rewind(spool);
     remove_done(spool);
     return spool;
+}
+
+uint64_t spool_own_from(const struct spool *spool)
+{
+    return spool->own_from;
+}
+
+void spool_tell_dropped(struct spool *spool, spool_dropped *dropped)
+{
+    spool->dropped = dropped;
 }
 
 void spool_close(struct spool *spool)

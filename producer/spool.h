@@ -18,6 +18,9 @@
 
 struct spool;
 
+/* Messages that may be read and not done: more than librdkafka's queue takes by default. */
+enum { SPOOL_WINDOW = 1 << 17 };
+
 enum spool_sync { SPOOL_SYNC_EACH, SPOOL_SYNC_INTERVAL, SPOOL_SYNC_NEVER };
 
 struct spool_options {
@@ -37,6 +40,13 @@ typedef void spool_lost(void *context, uint64_t count, bool is_dropped);
  * be used) or TALLY_FAILED (it is in use, or the machine lacks something now). */
 struct spool *spool_open(const struct spool_options *options, spool_lost *lost, void *context, uint64_t *recovered,
                          struct tally_error *err);
+
+/* The first sequence that this process appends. */
+uint64_t spool_own_from(const struct spool *spool);
+
+/* Each message that a full spool drops is told before it goes, as far as it can be read. */
+typedef void spool_dropped(void *context, const struct event_message *message, uint64_t sequence);
+void spool_tell_dropped(struct spool *spool, spool_dropped *dropped);
 
 /* Flushes, and keeps what is not done. */
 void spool_close(struct spool *spool);

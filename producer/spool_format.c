@@ -24,7 +24,7 @@ struct header {
 };
 
 struct record {
-    uint32_t magic, key_length, value_length, zero;
+    uint32_t magic, key_length, value_length, extra_length;
     uint64_t sequence, body_hash, hash;
 };
 
@@ -56,23 +56,31 @@ bool spool_format_read_header(const uint8_t *bytes, size_t length, uint64_t *fir
     return false;
 }
 
-size_t spool_format_size(size_t key_length, size_t value_length)
+static size_t body_length(const struct event_message *message)
 {
-    return sizeof(struct record) + ((key_length + value_length + 7) & ~(size_t)7);
+    return message->key_length + message->value_length + message->extra_length;
+}
+
+size_t spool_format_size(const struct event_message *message)
+{
+    return sizeof(struct record) + ((body_length(message) + 7) & ~(size_t)7);
 }
 
 void spool_format_record(uint8_t *bytes, const struct event_message *message, uint64_t sequence, uint64_t seed)
 {
-    size_t body_length = message->key_length + message->value_length;
+    size_t length = body_length(message);
     uint8_t *body = bytes + sizeof(struct record);
     memcpy(body, message->key, message->key_length);
     memcpy(body + message->key_length, message->value, message->value_length);
-    memset(body + body_length, 0, -body_length & 7);
+    if (message->extra_length != 0)
+        memcpy(body + message->key_length + message->value_length, message->extra, message->extra_length);
+    memset(body + length, 0, -length & 7);
     struct record record = {.magic = RECORD_MAGIC,
                             .key_length = (uint32_t)message->key_length,
                             .value_length = (uint32_t)message->value_length,
+                            .extra_length = (uint32_t)message->extra_length,
                             .sequence = sequence,
-                            .body_hash = XXH3_64bits_withSeed(body, body_length, seed)};
+                            .body_hash = XXH3_64bits_withSeed(body, length, seed)};
     record.hash = XXH3_64bits_withSeed(&record, RECORD_HASHED, seed);
     memcpy(bytes, &record, sizeof record);
 }
@@ -80,7 +88,8 @@ void spool_format_record(uint8_t *bytes, const struct event_message *message, ui
 static bool is_sound_header(const struct record *record, uint64_t seed)
 {
     return record->magic == RECORD_MAGIC && record->hash == XXH3_64bits_withSeed(record, RECORD_HASHED, seed) &&
-           record->key_length <= SPOOL_KEY_MAX && record->value_length <= SPOOL_VALUE_MAX;
+           record->key_length <= SPOOL_KEY_MAX && record->value_length <= SPOOL_VALUE_MAX &&
+           record->extra_length <= EXTRA_MAX;
 }
 
 enum spool_format_answer spool_format_next(const uint8_t *bytes, size_t length, size_t *at, uint64_t seed,
@@ -93,15 +102,19 @@ enum spool_format_answer spool_format_next(const uint8_t *bytes, size_t length, 
             *at += 8;
             continue;
         }
-        size_t size = spool_format_size(record.key_length, record.value_length);
+        const uint8_t *body = bytes + *at + sizeof record;
+        *message = (struct event_message){.key = body,
+                                          .value = body + record.key_length,
+                                          .key_length = record.key_length,
+                                          .value_length = record.value_length,
+                                          .extra = body + record.key_length + record.value_length,
+                                          .extra_length = record.extra_length};
+        size_t size = spool_format_size(message);
         if (*at + size > length)
             break;
-        const uint8_t *body = bytes + *at + sizeof record;
         *at += size;
-        if (XXH3_64bits_withSeed(body, record.key_length + record.value_length, seed) != record.body_hash)
+        if (XXH3_64bits_withSeed(body, body_length(message), seed) != record.body_hash)
             continue;
-        *message = (struct event_message){
-            .key = body, .value = body + record.key_length, .key_length = record.key_length, .value_length = record.value_length};
         *sequence = record.sequence;
         return SPOOL_FORMAT_FOUND;
     }

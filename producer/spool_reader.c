@@ -5,6 +5,7 @@
  * way that no test of a restart ever takes.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -173,6 +174,28 @@ void spool_unread(struct spool *spool, const struct event_message *first, uint64
     struct spool_reader *reader = &spool->reader;
     reader->at = (size_t)((const uint8_t *)first->key - reader->buffer) - SPOOL_RECORD_HEADER_BYTES;
     reader->next = sequence;
+}
+
+/* With a reader of its own: that of the spool is somewhere else, and stays there. */
+void spool_reader_tell(struct spool *spool)
+{
+    struct spool_reader *mine = malloc(sizeof *mine);
+    if (mine == NULL)
+        return;
+    uint64_t end = spool->segments[1].first_sequence, sequence;
+    *mine = spool->reader;
+    spool->reader.file = -1;
+    move_to(spool, 0);
+    struct event_message message;
+    do
+        while (spool_format_next(spool->reader.buffer, spool->reader.filled, &spool->reader.at, spool->reader.seed, &message, &sequence) ==
+               SPOOL_FORMAT_FOUND)
+            if (sequence < end && !spool_is_done(spool, sequence))
+                spool->dropped(spool->context, &message, sequence);
+    while (refill(spool));
+    spool_reader_reset(spool);
+    spool->reader = *mine;
+    free(mine);
 }
 
 uint64_t spool_reader_find_end(struct spool *spool)

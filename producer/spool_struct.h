@@ -9,7 +9,6 @@
 #include "spool_place.h"
 
 enum {
-    SPOOL_WINDOW = 1 << 17,          /* messages that may be read and not done: more than librdkafka's queue takes by default */
     SPOOL_GATHER_BYTES = 256 * 1024, /* written at once */
     SPOOL_READ_BYTES = 512 * 1024,
 };
@@ -36,6 +35,8 @@ struct spool {
     struct spool_options options;
     struct spool_place place;
     spool_lost *lost;
+    spool_dropped *dropped; /* may be NULL */
+    uint64_t own_from;
     void *context;
 
     struct spool_segment *segments; /* by sequence; the last is the one being written if file >= 0 */
@@ -67,6 +68,8 @@ uint64_t spool_step_done(struct spool *spool, uint64_t least);
 
 /* One behind the last message that the last segment holds. */
 uint64_t spool_reader_find_end(struct spool *spool);
+/* Tells the messages of the first segment that are not done to `dropped`. */
+void spool_reader_tell(struct spool *spool);
 /* The first `count` segments are gone. */
 void spool_reader_forget(struct spool *spool, size_t count);
 void spool_reader_reset(struct spool *spool);

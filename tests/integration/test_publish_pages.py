@@ -112,3 +112,11 @@ def test_a_program_that_reaches_no_kafka_says_so_and_does_not_end_well(tmp_path)
     (tmp_path / "publish.py").write_text(text, encoding="utf-8")
     done = run([*map(str, command), "127.0.0.1:1", "t", "s"], 60)
     assert done.code == 1, done
+
+
+def test_msgpack_from_msgpack_c_becomes_rows(site):
+    """producer/examples/publish_msgpack.c: event_data, and a whole event."""
+    must(BUILDS["release"] / "bin/example-publish-msgpack", site.stack.bootstrap, site.topic)
+    site.drain()
+    assert site.database.rows("SELECT session_id, event_data FROM analytics_events ORDER BY session_id") == [
+        ("s-42", {"action": "copy", "pages": 3}), ("s-43", {"action": "copy", "pages": 3})]

@@ -16,4 +16,9 @@ if ((public < 20)); then
     printf 'only %d public functions\n' "$public" >&2
     exit 1
 fi
+both() { nm "$@" | awk 'NF == 3 && $3 ~ /^tally_/ { sub(/@.*/, "", $3); print $3 }' | sort; }
+if ! diff <(both --dynamic --defined-only "$1") <(both --extern-only --defined-only "$2"); then
+    echo 'the static library exports other functions than the shared one' >&2
+    exit 1
+fi
 printf '%d public functions\n' "$public"

@@ -87,14 +87,25 @@ struct tally_setting {
     const char *key, *value;
 };
 
+/* What became of an event. */
+enum tally_fate {
+    TALLY_ACKNOWLEDGED = 0,
+    TALLY_TIMED_OUT, /* kafka.message.timeout.ms passed */
+    TALLY_REFUSED,   /* Kafka will never take it: it is too large for the topic, or unsound */
+    TALLY_CLOSED,    /* tally_close came first (without a spool) */
+    TALLY_DROPPED,   /* the spool was full: spool.full = drop_oldest */
+};
+
 /* The fate of one event. Everything is valid during the call only. */
 struct tally_delivery {
     const uint8_t *id;       /* TALLY_ID_BYTES */
     const char *error;       /* NULL: acknowledged; else why it was given up */
     int32_t topic_partition; /* where it lies, when acknowledged; else -1 */
     int64_t offset;
-    const void *key, *value; /* the message: keep the bytes of a failed one and send them again, and no event is lost or doubled */
+    const void *key, *value; /* the message: keep the bytes of a failed one and tally_publish_bytes them again: none is lost or doubled */
     size_t key_length, value_length;
+    enum tally_fate fate;
+    uint64_t tag; /* of tally_event_tag; 0: none, or the event is from the spool of a former process */
 };
 
 /* Both are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once. Inside
@@ -125,6 +136,12 @@ TALLY_API enum tally_code tally_check(struct tally_producer *producer, int timeo
  * after TALLY_OK is a mistake, which the next tally_publish names. Waits only while there is no room, and no longer than
  * publish.timeout.ms; with spool.sync = each also for the disk. */
 TALLY_API enum tally_code tally_publish(struct tally_producer *producer, struct tally_event *event, struct tally_error *err);
+
+/* A whole event as msgpack (wire.md), from another packer or as a delivery report gave it: taken as it is, once it was checked by
+ * the workers' own rules (TALLY_INVALID has the reason that a dead letter would have). key NULL: its session, else its id. tag: as
+ * tally_event_tag. The check takes a lock. */
+TALLY_API enum tally_code tally_publish_bytes(struct tally_producer *producer, const void *key, size_t key_size, const void *value,
+                                              size_t value_size, uint64_t tag, struct tally_error *err);
 
 /* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next
  * one). */
@@ -176,6 +193,12 @@ TALLY_API void tally_event_created(struct tally_event *event, int64_t created_at
 /* Who already has an id, such as from a queue of their own. Else a new UUIDv7. */
 TALLY_API void tally_event_set_id(struct tally_event *event, const uint8_t id[TALLY_ID_BYTES]);
 
+/* The caller's own: a number or (uintptr_t) a pointer, below 2^55, given back in the delivery report. 0: none. */
+TALLY_API void tally_event_tag(struct tally_event *event, uint64_t tag);
+/* A header of the Kafka message; all together up to 4 KiB. Of those the workers read `traceparent` (W3C Trace Context), where
+ * wire.trace is `keep`. */
+TALLY_API void tally_event_header(struct tally_event *event, const char *name, const char *value);
+
 /* The id that the event has or now gets, as bytes. */
 TALLY_API void tally_event_id(struct tally_event *event, uint8_t id[TALLY_ID_BYTES]);
 /* The same as text, NUL-terminated. Returns `text`. */
@@ -195,6 +218,9 @@ TALLY_API void tally_event_null(struct tally_event *event, const char *key);
 TALLY_API void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length);
 /* Becomes RFC 3339 text in the row: "2026-01-15T09:30:00.25Z". The years 0001 to 9999. */
 TALLY_API void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us);
+/* The entries of one msgpack map, from msgpack-c or any other packer, put into event_data (or into the map that is open) as they are.
+ * tally_publish then checks the event by the workers' own rules, which takes a lock. */
+TALLY_API void tally_event_data(struct tally_event *event, const void *bytes, size_t size);
 TALLY_API void tally_event_map(struct tally_event *event, const char *key);
 TALLY_API void tally_event_array(struct tally_event *event, const char *key);
 TALLY_API void tally_event_end(struct tally_event *event);
