@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "aggregator_metrics.h"
+#include "backlog.h"
 #include "clock.h"
 #include "cycle.h"
 #include "error.h"
@@ -29,6 +30,7 @@
 static const int64_t FIRST_PAUSE_US = 100000;
 static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;
 static const int64_t STANDBY_US = CLOCK_SECOND_US;
+static const int64_t STATISTICS_FIRST_US = 60 * CLOCK_SECOND_US;
 static const int64_t ONCE_PATIENCE_US = 30 * CLOCK_SECOND_US;
 
 enum { SAME_ERRORS = 5 };
@@ -48,6 +50,8 @@ struct aggregator {
     int hard_errors;     /* in a row, that are not ERROR_RETRY */
     bool was_ready;
     int64_t events;
+    struct backlog days;    /* that wait for a rebuild */
+    int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
 };
 
 /* What a SIGHUP changes: between two cycles all of it may. */
@@ -62,7 +66,7 @@ static void reload(struct aggregator *aggregator)
     settings_adopt(aggregator->settings, fresh, FOR_AGGREGATOR);
     settings_free(fresh);
     aggregator->cycle.close_after_us = settings_int(aggregator->settings, "aggregator.close_after");
-    rollups_set_views(&aggregator->rollups, aggregator->settings);
+    rollups_set(&aggregator->rollups, aggregator->settings);
     health_set_patience(&aggregator->shown.health, settings_int(aggregator->settings, "metrics.stalled_after"));
     log_info("settings read again", NULL);
 }
@@ -95,7 +99,7 @@ static void rest_us(struct aggregator *aggregator, int64_t duration_us)
             reload(aggregator);
         if (service_is_stopping() || now_us >= deadline_us)
             return;
-        rollups_turn(&aggregator->rollups, aggregator->leader.epoch, now_us);
+        rollups_turn(&aggregator->rollups, aggregator->leader.epoch, aggregator->rebuilding_us != 0, now_us);
         int64_t left_us = deadline_us - now_us, wait_us = rollups_wait_us(&aggregator->rollups, now_us);
         struct pollfd sources[] = {{.fd = service_fd(), .events = POLLIN},
                                    {.fd = rollups_socket(&aggregator->rollups), .events = POLLIN}};
@@ -166,6 +170,7 @@ static bool stand_by(struct aggregator *aggregator, struct error *err)
 static void tell(struct aggregator *aggregator, const struct cycle_report *report)
 {
     aggregator->events += (int64_t)report->events;
+    backlog_note(&aggregator->days, (int64_t)report->rebuilt, (int64_t)report->waiting_days, clock_now_us());
     if (report->did_run)
         log_debug(
             "cycle",
@@ -174,6 +179,21 @@ static void tell(struct aggregator *aggregator, const struct cycle_report *repor
             report->waiting_days, report->took_us / 1000);
     service_status("leading: %" PRId64 " events added, %zu days in memory, %zu waiting, last cycle %" PRId64 " ms",
                    aggregator->events, report->loaded_days, report->waiting_days, report->took_us / 1000);
+}
+
+/* Between two cycles. Statistics come before rollups: while days are rebuilt one after the other, no rollup is begun and nobody
+ * rests, for a minute; if that is not the end of it, rollups have a fifth of the time. */
+static void pass_time(struct aggregator *aggregator, const struct cycle_report *report)
+{
+    const int64_t now_us = clock_now_us();
+    if (report->rebuilt == 0 || report->waiting_days == 0)
+        aggregator->rebuilding_us = 0;
+    else if (aggregator->rebuilding_us == 0)
+        aggregator->rebuilding_us = now_us;
+    if (aggregator->rebuilding_us != 0 && now_us - aggregator->rebuilding_us < STATISTICS_FIRST_US)
+        rollups_look(&aggregator->rollups, now_us);
+    else
+        rest_us(aggregator, settings_int(aggregator->settings, "aggregator.interval"));
 }
 
 static bool lead(struct aggregator *aggregator, struct error *err)
@@ -213,7 +233,7 @@ static bool lead(struct aggregator *aggregator, struct error *err)
         return recover(aggregator, "computing rollups", err);
     aggregator->is_done = is_settled;
     if (!aggregator->is_done && !report.has_more)
-        rest_us(aggregator, settings_int(aggregator->settings, "aggregator.interval"));
+        pass_time(aggregator, &report);
     return true;
 }
 
@@ -247,7 +267,8 @@ bool aggregator_run(struct settings *settings, bool once, struct error *err)
         return false;
     }
     leader_init(&aggregator.leader);
-    rollups_init(&aggregator.rollups, settings);
+    rollups_init(&aggregator.rollups, settings, once);
+    backlog_init(&aggregator.days, "days of statistics", once);
     srandom((unsigned)clock_wall_us());
     bool succeeded = true;
     while (succeeded && !service_is_stopping() &&
@@ -259,6 +280,7 @@ bool aggregator_run(struct settings *settings, bool once, struct error *err)
         leader_release(&aggregator.leader, aggregator.session);
     }
     disconnect(&aggregator);
+    rollups_free(&aggregator.rollups);
     aggregator_metrics_close(&aggregator.shown);
     cycle_free(&aggregator.cycle);
     return succeeded;

@@ -8,6 +8,7 @@
  */
 #include "foreign.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -34,11 +35,12 @@ bool foreign_look(struct foreign *foreign, struct session *session, struct shelf
                   int32_t first_open_day, struct error *err)
 {
     int64_t start_us = clock_now_us();
-    char date[CLOCK_DAY_BYTES];
+    char date[CLOCK_DAY_BYTES], from[CLOCK_TIME_BYTES];
     const bool is_with_closed = foreign->closed_looked_at_us == 0 || start_us - foreign->closed_looked_at_us >= CLOSED_PERIOD_US;
     clock_format_day(date, first_open_day - (is_with_closed ? CLOSED_DAYS : 0));
-    const char *const values[] = {date};
-    PGresult *result = session_ask(session, TIMEOUT_US, sql_foreign_changes, 1, values, err);
+    snprintf(from, sizeof from, "%s 00:00:00Z", date);
+    const char *const values[] = {date, from};
+    PGresult *result = session_ask(session, TIMEOUT_US, sql_foreign_changes, 2, values, err);
     if (!result)
         return false;
     bool succeeded = true;

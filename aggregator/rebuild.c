@@ -98,26 +98,30 @@ static char *excluded_ids(const struct worklist *list)
     return text;
 }
 
-static bool count_in_postgres(struct session *session, struct worklist *list, const char *date, struct error *err)
+static bool count_in_postgres(struct session *session, struct worklist *list, const char *date, const char *next_date, struct error *err)
 {
     char *excluded = excluded_ids(list);
     if (!excluded)
         return error_set(err, ERROR_RETRY, "no memory for the ids of %u batches", list->batch_count - list->taken_count);
-    const char *const values[] = {date, excluded};
-    PGresult *result = session_ask(session, SLOW_TIMEOUT_US, sql_rebuild_big_day, 2, values, err);
+    char from[CLOCK_TIME_BYTES], to[CLOCK_TIME_BYTES];
+    snprintf(from, sizeof from, "%s 00:00:00Z", date);
+    snprintf(to, sizeof to, "%s 00:00:00Z", next_date);
+    const char *const values[] = {date, excluded, from, to};
+    PGresult *result = session_ask(session, SLOW_TIMEOUT_US, sql_rebuild_big_day, 4, values, err);
     free(excluded);
     PQclear(result);
     return result != NULL;
 }
 
-/* The rows of other programs in this day, as text for the row in tallymill.days. */
+/* The rows of other programs in this day, as text for the row in tallymill.days. The times are constants to the planner, which so looks at one
+ * month; as casts of a date they would be known only when the plan runs, and it would look at every month there is. */
 static bool look_at_foreign(struct session *session, const char *date, const char *next_date, char rows[NUMBER_BYTES],
                             char hash[NUMBER_BYTES], struct error *err)
 {
-    const char *const values[] = {date, next_date};
-    PGresult *result = session_ask(
-        session, SLOW_TIMEOUT_US, "SELECT rows, hash FROM tallymill.foreign_rows(($1::date)::timestamptz, ($2::date)::timestamptz)",
-        2, values, err);
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT rows, hash FROM tallymill.foreign_rows(timestamptz '%s 00:00:00Z', timestamptz '%s 00:00:00Z')", date,
+             next_date);
+    PGresult *result = session_ask(session, SLOW_TIMEOUT_US, sql, 0, NULL, err);
     if (!result)
         return false;
     bool is_any = PQntuples(result) > 0;
@@ -174,7 +178,7 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
         return false;
     if (!day->is_too_big && !load_day(&loading, session, date, next_date, err))
         return false;
-    if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, err)) ||
+    if (!(day->sets ? statistics_replace_day(session, day->sets, err) : count_in_postgres(session, list, date, next_date, err)) ||
         !is_still_attached(session, date, err) || !deltas_drop_waiting(session, list, day->number, err))
         return false;
 

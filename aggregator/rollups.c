@@ -1,9 +1,10 @@
-/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups() (schemas/sql/0007, 0017, 0019); here is when to
- * call it.
+/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups_between() (schemas/sql); here is when to call
+ * it, and what for.
  *
- * Budget: a transaction takes what is due for about a second, at least one query; then we rest four times as long as it took. So
- * rollups cost at most a fifth of one server process, whatever a day holds, and a day that is expensive is computed less often.
- * Turns alternate between the newest days and whatever waits longest: neither today nor a backfill starves.
+ * A list of what is due is asked for, newest days first or (every second list) longest waiting first, so that neither today nor a
+ * backfill starves; then piece by piece, each in a transaction of its own. The list costs more the longer the history is, so one
+ * serves for ten times as long as it took, and on a server with nothing due the next look comes after fifty times as long. A
+ * transaction of a piece need not wait for the disk: lost in a crash, its rows are gone together with the word that they are there.
  *
  * Rejected: rollups inside the cycle's transaction (statistics would be as late as the slowest query); a thread (a second
  * connection that nobody waits for does the same with nothing shared).
@@ -23,219 +24,314 @@
 #include "settings.h"
 
 static const int64_t IDLE_US = 2 * CLOCK_SECOND_US; /* nothing was due: look again then */
+static const int64_t LIST_US = 10 * CLOCK_SECOND_US;
 static const int64_t FAILED_US = 10 * CLOCK_SECOND_US;
 static const int64_t VIEWS_US = 60 * CLOCK_SECOND_US;
-static const int64_t QUERY_US = 3600 * CLOCK_SECOND_US;
+static const int64_t LIST_TIMEOUT_US = 600 * CLOCK_SECOND_US;
 
-enum { REST = 4, PASSES_MAX = 100000, CONFLICTS_MAX = 3, SQL_BYTES = 4096 };
-enum { COLUMN_ROLLUP, COLUMN_DAY, COLUMN_ROWS, COLUMN_TOOK, COLUMN_ERROR };
+/* How many events one query is given: about what fits into work_mem with the columns that queries read. */
+enum { PIECE_EVENTS = 500000, LIST_TIMES = 10, IDLE_TIMES = 50, ENDED_REST = 2, CONFLICTS_MAX = 3, SQL_BYTES = 4096 };
+enum { LIST_ROLLUP, LIST_FIRST_DAY, LIST_LAST_DAY, LIST_PERIOD_DAYS, LIST_PERIODS, LIST_PROBE };
+enum { RUN_PERIODS, RUN_CHANGED, RUN_TOOK, RUN_ERROR };
+enum { VIEW_NAME, VIEW_TOOK };
 
 /* Behind POSTGRES_BEGIN(). */
-#define THRIFTY \
-    "; SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; " \
+#define THRIFTY(timeout) \
+    "; SET LOCAL statement_timeout = " timeout "; SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; " \
     "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; "
 
-void rollups_set_views(struct rollups *rollups, const struct settings *settings)
+void rollups_set(struct rollups *rollups, const struct settings *settings)
 {
     const char *refresh = settings_text(settings, "views.refresh");
     rollups->view_unit = strcmp(refresh, "hourly") == 0 ? "hour" : strcmp(refresh, "daily") == 0 ? "day" : NULL;
+    rollups->timeout_us = settings_int(settings, "rollups.timeout");
+    rollups->pace.share = settings_int(settings, "rollups.share");
 }
 
-void rollups_init(struct rollups *rollups, const struct settings *settings)
+void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once)
 {
     *rollups = (struct rollups){.dsn = settings_text(settings, "postgres.dsn")};
-    rollups_set_views(rollups, settings);
+    backlog_init(&rollups->backlog, "days and weeks of rollups", is_once);
+    rollups_set(rollups, settings);
+}
+
+void rollups_free(struct rollups *rollups)
+{
+    rollups_stop(rollups);
+    rollup_list_free(&rollups->list);
 }
 
 void rollups_stop(struct rollups *rollups)
 {
     session_close(rollups->session);
     rollups->session = NULL;
-    rollups->is_running = false;
+    rollups->step = ROLLUPS_REST;
+    rollups->list.count = rollups->list.next = 0;
 }
 
 int rollups_socket(const struct rollups *rollups)
 {
-    return rollups->is_running ? session_socket(rollups->session) : -1;
+    return rollups->step != ROLLUPS_REST ? session_socket(rollups->session) : -1;
 }
 
 int64_t rollups_wait_us(const struct rollups *rollups, int64_t now_us)
 {
-    if (rollups->is_running)
+    if (rollups->step != ROLLUPS_REST)
         return CLOCK_SECOND_US;
     return rollups->not_before_us > now_us ? rollups->not_before_us - now_us : 0;
 }
 
-static bool connect(struct rollups *rollups, struct error *err)
+static bool send(struct rollups *rollups, enum rollups_step step, const char *sql, int64_t now_us, struct error *err)
 {
     if (!rollups->session)
         rollups->session = session_open(rollups->dsn, err);
-    return rollups->session != NULL;
+    if (!rollups->session || !session_send(rollups->session, sql, err))
+        return false;
+    rollups->step = step;
+    rollups->sent_us = now_us;
+    return true;
 }
 
-/* since: NULL, or the time (as SQL) before which a run does not count: then every cadence is over. A query that conflicts again and
- * again is set aside like any that fails, or nothing else would ever be computed. */
-static void write_rollups_sql(const struct rollups *rollups, char sql[SQL_BYTES], int64_t epoch, bool is_newest_first, const char *since)
+static bool send_list(struct rollups *rollups, int64_t now_us, struct error *err)
 {
-    snprintf(sql, SQL_BYTES,
-             POSTGRES_BEGIN("REPEATABLE READ") THRIFTY "%sSELECT * FROM tallymill.run_rollups(%" PRId64 ", '1 second', %s, %s%s%s); COMMIT",
-             rollups->conflicts >= CONFLICTS_MAX ? "SET LOCAL tallymill.conflicts = 'aside'; " : "",
-             epoch, is_newest_first ? "true" : "false", since ? "'" : "", since ? since : "NULL", since ? "'" : "");
+    char sql[SQL_BYTES];
+    const char *quote = rollups->is_finishing ? "'" : "";
+    snprintf(sql, sizeof sql, POSTGRES_BEGIN("REPEATABLE READ") THRIFTY("'600s'") "SELECT * FROM tallymill.due_rollups(%s, %s%s%s, %d, %d); COMMIT",
+             rollups->number++ % 2 == 0 ? "true" : "false", quote, rollups->is_finishing ? rollups->since : "NULL", quote, PIECE_EVENTS,
+             ROLLUP_LIST_MAX);
+    return send(rollups, ROLLUPS_LISTING, sql, now_us, err);
 }
 
-static void write_view_sql(char sql[SQL_BYTES], int64_t epoch, const char *unit)
+static bool send_piece(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
 {
-    snprintf(
-        sql, SQL_BYTES,
-        POSTGRES_BEGIN("READ COMMITTED") THRIFTY
-        "SELECT v.view, now()::date, 0, tallymill.refresh_view(v.view), NULL FROM (SELECT tallymill.view_due('%s') AS view OFFSET "
-        "0) v WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
-        unit, epoch);
+    char sql[SQL_BYTES], first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES];
+    const struct rollup_piece *piece = &rollups->piece;
+    clock_format_day(first, piece->first_day);
+    clock_format_day(last, piece->last_day - piece->period_days + 1);
+    snprintf(sql, sizeof sql,
+             POSTGRES_BEGIN("REPEATABLE READ") THRIFTY("%" PRId64)
+             "SET LOCAL synchronous_commit = off; SET LOCAL tallymill.conflicts = '%s'; SELECT * FROM tallymill.run_rollups_between(%" PRId64 ", '%s', '%s', '%s'); COMMIT",
+             rollups->timeout_us / 1000, rollups->conflicts >= CONFLICTS_MAX ? "aside" : "again", epoch, piece->rollup, first, last);
+    return send(rollups, ROLLUPS_RUNNING, sql, now_us, err);
 }
 
-/* Logs what was done, one row each. */
-static void tell(struct rollups *rollups, const PGresult *result, bool is_view)
+static bool send_view(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
 {
-    for (int i = 0; result && i < PQntuples(result); i++) {
-        const char *name = PQgetvalue(result, i, COLUMN_ROLLUP), *day = PQgetvalue(result, i, COLUMN_DAY);
-        int64_t took_ms = strtoll(PQgetvalue(result, i, COLUMN_TOOK), NULL, 10) / 1000;
-        char text[LOG_TEXT_BYTES];
-        rollups->runs++;
-        rollups->took_us += took_ms * 1000;
-        rollups->failures += !PQgetisnull(result, i, COLUMN_ERROR);
-        if (!PQgetisnull(result, i, COLUMN_ERROR))
-            log_warn("a rollup's query failed, next try in ten minutes or when its file has changed",
-                     "rollup=%s day=%s took_ms=%" PRId64 " error=\"%s\"", name, day, took_ms,
-                     log_text(text, PQgetvalue(result, i, COLUMN_ERROR)));
-        else if (is_view)
-            log_info("view refreshed", "view=%s took_ms=%" PRId64, name, took_ms);
-        else
-            log_debug("rollup computed", "rollup=%s day=%s changed_rows=%s took_ms=%" PRId64, name, day,
-                      PQgetvalue(result, i, COLUMN_ROWS), took_ms);
+    char sql[SQL_BYTES];
+    snprintf(sql, sizeof sql,
+             POSTGRES_BEGIN("READ COMMITTED") THRIFTY("0")
+             "SELECT v.view, tallymill.refresh_view(v.view) FROM (SELECT tallymill.view_due('%s') AS view OFFSET 0) v "
+             "WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
+             rollups->view_unit, epoch);
+    return send(rollups, ROLLUPS_VIEW, sql, now_us, err);
+}
+
+static int64_t number_of(const PGresult *result, int row, int column)
+{
+    return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+static void take_list(struct rollups *rollups, const PGresult *result, int64_t now_us)
+{
+    int64_t due = 0;
+    rollups->list_took_us = now_us - rollups->sent_us;
+    rollups->listed_us = now_us;
+    bool has_room = rollup_list_begin(&rollups->list);
+    for (int i = 0; result && has_room && i < PQntuples(result); i++) {
+        if (!PQgetisnull(result, i, LIST_ROLLUP)) {
+            struct rollup_piece piece = {.first_day = (int32_t)number_of(result, i, LIST_FIRST_DAY),
+                                         .last_day = (int32_t)number_of(result, i, LIST_LAST_DAY),
+                                         .period_days = (int32_t)number_of(result, i, LIST_PERIOD_DAYS)};
+            snprintf(piece.rollup, sizeof piece.rollup, "%s", PQgetvalue(result, i, LIST_ROLLUP));
+            rollup_list_add(&rollups->list, &piece);
+        } else if (PQgetisnull(result, i, LIST_PROBE)) {
+            due = number_of(result, i, LIST_PERIODS);
+        } else {
+            rollup_pace_probe(&rollups->pace, number_of(result, i, LIST_PROBE));
+        }
     }
+    backlog_note(&rollups->backlog, 0, due, now_us);
+    int64_t idle_us = IDLE_TIMES * rollups->list_took_us;
+    if (rollups->list.count == 0)
+        rollups->not_before_us = now_us + (idle_us > IDLE_US ? idle_us : IDLE_US);
 }
 
-/* Notes how a transaction with rollups ended. */
-static void note_conflict(struct rollups *rollups, const struct error *err)
+static void warn_of_failure(const struct rollups *rollups, const char *what, const char *because, int64_t took_ms)
 {
-    rollups->conflicts = strncmp(err->sqlstate, "40", 2) == 0 ? rollups->conflicts + 1 : 0;
+    char first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES], text[LOG_TEXT_BYTES];
+    clock_format_day(first, rollups->piece.first_day);
+    clock_format_day(last, rollups->piece.last_day);
+    log_warn(what, "rollup=%s day=%s last_day=%s took_ms=%" PRId64 " error=\"%s\"", rollups->piece.rollup, first, last, took_ms,
+             log_text(text, because));
+}
+
+static void take_piece(struct rollups *rollups, const PGresult *result, int64_t now_us)
+{
+    struct rollup_piece *piece = &rollups->piece;
+    int64_t took_us = now_us - rollups->sent_us;
+    rollups->conflicts = 0;
+    if (!result || PQntuples(result) == 0) { /* nothing was stale any more, or another one leads */
+        rollup_list_succeeded(&rollups->list, piece);
+        return;
+    }
+    int64_t periods = number_of(result, 0, RUN_PERIODS);
+    rollups->answers++;
+    rollups->took_us += took_us;
+    if (PQgetisnull(result, 0, RUN_ERROR)) {
+        rollups->runs += periods;
+        rollup_list_succeeded(&rollups->list, piece);
+        backlog_note(&rollups->backlog, periods, rollups->backlog.left > periods ? rollups->backlog.left - periods : 0, now_us);
+        log_debug("rollup computed", "rollup=%s periods=%" PRId64 " changed_rows=%s took_ms=%" PRId64, piece->rollup, periods,
+                  PQgetvalue(result, 0, RUN_CHANGED), took_us / 1000);
+        return;
+    }
+    const bool was_ended = took_us >= rollups->timeout_us;
+    rollup_list_failed(&rollups->list, piece, now_us, was_ended ? ENDED_REST * took_us : 0);
+    if (periods == 1 || was_ended) {
+        rollups->runs++;
+        rollups->failures++;
+        warn_of_failure(rollups,
+                        was_ended ? "a rollup's query took longer than rollups.timeout and was ended: the others go on"
+                                  : "a rollup's query failed, next try in ten minutes or when its file has changed",
+                        PQgetvalue(result, 0, RUN_ERROR), took_us / 1000);
+    }
+    if (!was_ended)
+        rollups->listed_us = 0; /* the rest of the piece is in the next list */
+}
+
+static void take_view(struct rollups *rollups, const PGresult *result, int64_t now_us)
+{
+    bool is_any = result && PQntuples(result) > 0;
+    rollups->views_at_us = is_any ? now_us : now_us + VIEWS_US; /* its rest is its unit */
+    if (!is_any)
+        return;
+    int64_t took_us = number_of(result, 0, VIEW_TOOK);
+    rollups->runs++;
+    rollups->took_us += took_us;
+    log_info("view refreshed", "view=%s took_ms=%" PRId64, PQgetvalue(result, 0, VIEW_NAME), took_us / 1000);
 }
 
 static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
 {
-    if (!rollups->is_view)
-        note_conflict(rollups, err);
-    log_warn_because(err, rollups->is_view ? "a view was not refreshed" : "rollups were not computed", "next_try_s=%d",
+    const bool is_view = rollups->step == ROLLUPS_VIEW;
+    if (rollups->step == ROLLUPS_RUNNING)
+        rollup_list_failed(&rollups->list, &rollups->piece, now_us, 2 * FAILED_US); /* the others are first when it goes on */
+    log_warn_because(err, is_view ? "a view was not refreshed" : "rollups were not computed", "next_try_s=%d",
                      (int)(FAILED_US / CLOCK_SECOND_US));
     error_clear(err);
     rollups->failures++;
-    rollups_stop(rollups);
+    rollups->views_at_us = is_view ? now_us + VIEWS_US : rollups->views_at_us;
     rollups->not_before_us = now_us + FAILED_US;
-    rollups->views_at_us = rollups->is_view ? now_us + VIEWS_US : rollups->views_at_us;
+    rollups_stop(rollups);
 }
 
-static void take_result(struct rollups *rollups, int64_t now_us)
+/* False: the session failed, with err set. */
+static bool look(struct rollups *rollups, bool is_behind, int64_t now_us, struct error *err)
 {
-    struct error err = {0};
     PGresult *result;
     bool is_done;
-    if (!session_look(rollups->session, &result, &is_done, &err)) {
-        failed(rollups, now_us, &err);
-        return;
+    if (!session_look(rollups->session, &result, &is_done, err)) {
+        rollups->conflicts = rollups->step == ROLLUPS_RUNNING && strncmp(err->sqlstate, "40", 2) == 0 ? rollups->conflicts + 1 : 0;
+        return false;
     }
     if (!is_done)
-        return;
-    bool is_any = result && PQntuples(result) > 0;
-    tell(rollups, result, rollups->is_view);
+        return true;
+    enum rollups_step step = rollups->step;
+    rollups->step = ROLLUPS_REST;
+    rollups->not_before_us = now_us + rollup_pace_rest_us(&rollups->pace, now_us - rollups->sent_us, is_behind);
+    if (step == ROLLUPS_LISTING)
+        take_list(rollups, result, now_us);
+    else if (step == ROLLUPS_RUNNING)
+        take_piece(rollups, result, now_us);
+    else if (step == ROLLUPS_VIEW)
+        take_view(rollups, result, now_us);
     PQclear(result);
-    if (!rollups->is_view)
-        rollups->conflicts = 0;
-    rollups->is_running = false;
-    if (rollups->is_view) /* its rest is its unit */
-        rollups->views_at_us = is_any ? now_us : now_us + VIEWS_US;
-    else
-        rollups->not_before_us = is_any ? now_us + REST * (now_us - rollups->sent_us) : now_us + IDLE_US;
+    return true;
 }
 
-void rollups_turn(struct rollups *rollups, int64_t epoch, int64_t now_us)
+/* Sends what comes next. */
+static bool go_on(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
 {
-    if (rollups->is_running) {
-        take_result(rollups, now_us);
-        return;
-    }
-    if (now_us < rollups->not_before_us)
-        return;
+    int64_t lasts_us = LIST_TIMES * rollups->list_took_us > LIST_US ? LIST_TIMES * rollups->list_took_us : LIST_US;
+    if (rollups->view_unit && !rollups->is_finishing && now_us >= rollups->views_at_us)
+        return send_view(rollups, epoch, now_us, err);
+    if (now_us - rollups->listed_us < lasts_us && rollup_list_take(&rollups->list, &rollups->piece, now_us, rollups->is_finishing))
+        return send_piece(rollups, epoch, now_us, err);
+    return send_list(rollups, now_us, err);
+}
+
+void rollups_look(struct rollups *rollups, int64_t now_us)
+{
     struct error err = {0};
-    char sql[SQL_BYTES];
-    rollups->is_view = rollups->view_unit && now_us >= rollups->views_at_us && rollups->number % 2 == 1;
-    if (rollups->is_view)
-        write_view_sql(sql, epoch, rollups->view_unit);
-    else
-        write_rollups_sql(rollups, sql, epoch, rollups->number % 4 < 2, NULL);
-    rollups->number++;
-    rollups->sent_us = now_us;
-    if (!connect(rollups, &err) || !session_send(rollups->session, sql, &err))
+    if (rollups->step != ROLLUPS_REST && !look(rollups, true, now_us, &err))
         failed(rollups, now_us, &err);
-    else
-        rollups->is_running = true;
+}
+
+void rollups_turn(struct rollups *rollups, int64_t epoch, bool is_behind, int64_t now_us)
+{
+    struct error err = {0};
+    bool succeeded = rollups->step == ROLLUPS_REST || look(rollups, is_behind, now_us, &err);
+    if (succeeded && rollups->step == ROLLUPS_REST && now_us >= rollups->not_before_us)
+        succeeded = go_on(rollups, epoch, now_us, &err);
+    if (!succeeded)
+        failed(rollups, now_us, &err);
 }
 
 /* The server's time, as text. */
-static bool read_time(struct session *session, char *text, size_t size, struct error *err)
+static bool read_time(struct rollups *rollups, struct error *err)
 {
-    PGresult *result = session_ask(session, 30 * CLOCK_SECOND_US, "SELECT clock_timestamp()", 0, NULL, err);
-    if (!result)
-        return false;
-    snprintf(text, size, "%s", PQgetvalue(result, 0, 0));
+    rollups->session = session_open(rollups->dsn, err);
+    PGresult *result =
+        rollups->session ? session_ask(rollups->session, 30 * CLOCK_SECOND_US, "SELECT clock_timestamp()", 0, NULL, err) : NULL;
+    if (result)
+        snprintf(rollups->since, sizeof rollups->since, "%s", PQgetvalue(result, 0, 0));
     PQclear(result);
-    return true;
+    return result != NULL;
 }
 
-/* Waits for what was sent. */
-static bool await(struct rollups *rollups, PGresult **result, struct error *err)
+/* Waits for what was sent. A query is ended by the server; the deadline is for a server that does not answer. */
+static bool await(struct rollups *rollups, struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + QUERY_US;
-    for (bool is_done = false; !is_done;) { /* ends: at the deadline, with a stop, or when it is done */
-        if (!session_wait(rollups->session, deadline_us, err) || !session_look(rollups->session, result, &is_done, err))
+    int64_t limit_us = (rollups->timeout_us > LIST_TIMEOUT_US ? rollups->timeout_us : LIST_TIMEOUT_US) + 60 * CLOCK_SECOND_US;
+    int64_t deadline_us = rollups->sent_us + limit_us;
+    while (rollups->step != ROLLUPS_REST) /* ends: at the deadline, with a stop, or when it is done */
+        if (!session_wait(rollups->session, deadline_us, err) || !look(rollups, false, clock_now_us(), err))
             return false;
-    }
     return true;
 }
 
-/* One transaction of rollups_finish(): how many periods it computed, in *count. A conflict is no failure until the last try. */
-static bool finish_some(struct rollups *rollups, const char *sql, int64_t *count, struct error *err)
+/* A conflict is no failure until the last try: the piece goes again with a newer snapshot. */
+static bool goes_again(struct rollups *rollups, struct error *err)
 {
-    PGresult *result = NULL;
-    if (connect(rollups, err) && session_send(rollups->session, sql, err) && await(rollups, &result, err)) {
-        *count = result ? PQntuples(result) : 0;
-        tell(rollups, result, false);
-        PQclear(result);
-        rollups->conflicts = 0;
-        return true;
-    }
-    note_conflict(rollups, err);
     if (rollups->conflicts == 0 || rollups->conflicts > CONFLICTS_MAX)
         return false;
     log_warn_because(err, "rollups go again with a newer snapshot", "try=%d", rollups->conflicts);
     error_clear(err);
+    rollups->answers++;
+    rollup_list_failed(&rollups->list, &rollups->piece, clock_now_us(), 0);
     rollups_stop(rollups);
-    *count = 0;
     return true;
 }
 
 bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
 {
-    char since[64], sql[SQL_BYTES];
-    int64_t computed = 0, count = 1, start_us = clock_now_us();
+    const int64_t start_us = clock_now_us(), runs = rollups->runs;
     rollups_stop(rollups);
-    if (!connect(rollups, err) || !read_time(rollups->session, since, sizeof since, err))
-        return false;
-    for (int pass = 0; (count > 0 || rollups->conflicts > 0) && pass < PASSES_MAX; pass++) { /* ends: each pass leaves fewer that were not run since */
-        write_rollups_sql(rollups, sql, epoch, true, since);
-        if (!finish_some(rollups, sql, &count, err))
-            return false;
-        computed += count;
+    rollups->listed_us = 0;
+    rollups->is_finishing = true;
+    bool succeeded = read_time(rollups, err), is_any = true;
+    uint64_t answers = 0;
+    while (succeeded && is_any) { /* ends: each list has fewer that were not run since, or smaller pieces; or nobody answers */
+        succeeded = go_on(rollups, epoch, clock_now_us(), err);
+        const bool is_list = rollups->step == ROLLUPS_LISTING;
+        succeeded = succeeded && (await(rollups, err) || goes_again(rollups, err));
+        is_any = !is_list || rollups->list.count > 0;
+        if (succeeded && is_list && is_any && answers == rollups->answers && answers > 0)
+            succeeded = error_set(err, ERROR_RETRY, "the rollups that are due do not become fewer: another aggregator leads");
+        answers = is_list ? rollups->answers : answers;
     }
-    log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, computed, (clock_now_us() - start_us) / 1000);
-    return true;
+    rollups->is_finishing = false;
+    if (succeeded)
+        log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, rollups->runs - runs, (clock_now_us() - start_us) / 1000);
+    return succeeded;
 }

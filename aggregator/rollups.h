@@ -9,30 +9,51 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backlog.h"
+#include "rollup_list.h"
+#include "rollup_pace.h"
+
 struct error;
 struct session;
 struct settings;
+
+enum rollups_step { ROLLUPS_REST, ROLLUPS_LISTING, ROLLUPS_RUNNING, ROLLUPS_VIEW };
 
 struct rollups {
     const char *dsn;       /* borrowed from the settings */
     const char *view_unit; /* "hour", "day", or NULL: the views are not ours to refresh */
     struct session *session;
-    bool is_running, is_view; /* something was sent, and whether that is a view's refresh */
-    int64_t sent_us;          /* monotonic */
-    int64_t not_before_us;    /* rest until then */
-    int64_t views_at_us;      /* when to look for a due view again */
-    uint64_t number;          /* of the next transaction */
-    int conflicts;            /* transactions in a row that ended with a conflict (class 40) */
+    enum rollups_step step; /* what was sent */
+    struct rollup_piece piece; /* ROLLUPS_RUNNING */
+    struct rollup_list list;
+    struct rollup_pace pace;
+    struct backlog backlog;
+    int64_t timeout_us;    /* a query is ended after it */
+    int64_t sent_us;       /* monotonic */
+    int64_t listed_us, list_took_us;
+    int64_t not_before_us; /* rest until then */
+    int64_t views_at_us;   /* when to look for a due view again */
+    int conflicts;         /* transactions in a row that ended with a conflict (class 40) */
+    uint64_t number;       /* of the next list */
+    bool is_finishing;     /* --once: whatever is stale, without a rest */
+    char since[64];        /* finishing: what ran before this time, by the server, does not count */
     int64_t runs, failures, took_us; /* for the metrics */
+    uint64_t answers; /* pieces that were answered for, well or not */
 };
 
-/* views.refresh, again. */
-void rollups_set_views(struct rollups *rollups, const struct settings *settings);
+/* views.refresh, rollups.share, rollups.timeout, again. */
+void rollups_set(struct rollups *rollups, const struct settings *settings);
 
-void rollups_init(struct rollups *rollups, const struct settings *settings);
+/* is_once: progress may be drawn on a terminal. */
+void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once);
+void rollups_free(struct rollups *rollups);
 
-/* While we lead, with `epoch`: sends what may be due, or looks whether what was sent is done. Never waits for a query. */
-void rollups_turn(struct rollups *rollups, int64_t epoch, int64_t now_us);
+/* While we lead, with `epoch`: sends what is due, or looks whether what was sent is done. Never waits for a query.
+ * is_behind: the daily statistics have work to do; rollups then take a fifth of the time. */
+void rollups_turn(struct rollups *rollups, int64_t epoch, bool is_behind, int64_t now_us);
+
+/* Only looks whether what was sent is done. */
+void rollups_look(struct rollups *rollups, int64_t now_us);
 
 /* A descriptor that becomes readable when rollups_turn() should be called, or -1. And how long until it should be called anyway. */
 int rollups_socket(const struct rollups *rollups);

@@ -33,6 +33,8 @@ static const struct {
     {"aggregator.close_after", FOR_AGGREGATOR},
     {"aggregator.months_ahead", FOR_AGGREGATOR},
     {"aggregator.merge_every", FOR_AGGREGATOR},
+    {"rollups.share", FOR_AGGREGATOR},
+    {"rollups.timeout", FOR_AGGREGATOR},
     {"views.refresh", FOR_AGGREGATOR},
     {"metrics.stalled_after", FOR_CONSUMER | FOR_AGGREGATOR},
     {"log.level", FOR_CONSUMER | FOR_AGGREGATOR},

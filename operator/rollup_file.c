@@ -19,8 +19,8 @@ enum { MAX_NAME = 50, VALUE_BYTES = 256 };
 
 static const struct setting cadence = {.key = "cadence", .type = SETTING_DURATION, .min = CLOCK_SECOND_US, .max = CLOCK_DAY_US};
 
-enum declaration { TARGET, KEY, CADENCE, LOOKS_BACK, DECLARATIONS };
-static const char *const words[DECLARATIONS] = {"target", "key", "cadence", "looks_back"};
+enum declaration { TARGET, KEY, CADENCE, LOOKS_BACK, RANGE, DECLARATIONS };
+static const char *const words[DECLARATIONS] = {"target", "key", "cadence", "looks_back", "range"};
 
 static bool is_name(const char *text, size_t length)
 {
@@ -74,6 +74,9 @@ static bool read_declaration(enum declaration which, const char *value, struct r
     case TARGET: return read_target(value, file, err);
     case KEY: return read_key(value, file, err);
     case CADENCE: return settings_value_parse(&cadence, value, &file->cadence_us, err) || error_wrap(err, "cadence");
+    case RANGE:
+        file->is_range = true;
+        return strcmp(value, "yes") == 0 || error_set(err, ERROR_USAGE, "range is yes or not there, not \"%s\"", value);
     default:
         file->looks_back = true;
         return strcmp(value, "all") == 0 || error_set(err, ERROR_USAGE, "looks_back is all or not there, not \"%s\"", value);

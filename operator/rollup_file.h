@@ -4,6 +4,7 @@
  *   -- key: date, stage                    its primary key: `date` (`week`), then columns of the query
  *   -- cadence: 1 min                      how often an open day is computed anew, at most
  *   -- looks_back: all                     optional: a change of any earlier day matters too
+ *   -- range: yes                          optional: the query is over tallymill.range_events, and gives its `date` (`week`) itself
  *
  * Each on a line of its own; every other comment is prose. The file's name is the rollup's. Pure: no I/O. Any thread.
  */
@@ -23,7 +24,7 @@ struct rollup_file {
     char keys[ROLLUP_KEY_BYTES]; /* as an array for Postgres: "{date,stage}" */
     int key_line;                /* where the key is declared: for what is wrong with the table as a whole */
     int64_t cadence_us;
-    bool looks_back;
+    bool looks_back, is_range;
     const char *query; /* the text without the semicolon at its end; borrowed */
 };
 

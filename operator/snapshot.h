@@ -21,6 +21,9 @@ struct snapshot *snapshot_open(const struct settings *settings, const char *appl
 /* Ends the transaction and disconnects. NULL is allowed. */
 void snapshot_close(struct snapshot *snapshot);
 
+/* What is compared by one query has about so many events: as much as sorts in memory or nearly. */
+enum { SNAPSHOT_SPAN_EVENTS = 500000 };
+
 /* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
 PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
 

@@ -191,8 +191,11 @@ static void print_statistics(const struct status *status)
                answer_text(facts, 0, "dirty_newest"));
         terminal_text(stdout, answer_text(facts, 0, "dirty_reasons"));
         printf("); the oldest waits for %s", terminal_age(age, answer_int(facts, 0, "dirty_oldest_us")));
-        printf("; their last rebuilds took %s together, and each cycle gives 2 s to rebuilds\n",
-               terminal_age(age, answer_int(facts, 0, "dirty_work_us")));
+        if (answer_is_null(facts, 0, "dirty_left_us")) {
+            puts("; none was rebuilt in the last minute");
+        } else {
+            printf("; at the pace of the last minute all are rebuilt in %s\n", terminal_age(age, answer_int(facts, 0, "dirty_left_us")));
+        }
     }
 }
 
@@ -205,6 +208,11 @@ static void print_rollups(const PGresult *facts)
     printf("rollups: %s days and weeks of %s rollups", terminal_number(number, answer_int(facts, 0, "periods")),
            answer_text(facts, 0, "rollups"));
     printf(", %s wait to be computed", terminal_number(number, answer_int(facts, 0, "waiting")));
+    if (answer_int(facts, 0, "waiting") > 0 && !answer_is_null(facts, 0, "left_us")) {
+        printf(" (%s in the last minute, so %s", terminal_number(number, answer_int(facts, 0, "done_last_minute")),
+               terminal_age(age, answer_int(facts, 0, "left_us")));
+        fputs(" are left)", stdout);
+    }
     if (!answer_is_null(facts, 0, "ran_age_us")) {
         printf("; the last %s ago", terminal_age(age, answer_int(facts, 0, "ran_age_us")));
         printf(", the slowest %s in %s", answer_text(facts, 0, "slowest"), terminal_age(age, answer_int(facts, 0, "slowest_us")));

@@ -4,7 +4,8 @@
  * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
  * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
  * marked for a rebuild, one whose month is archived, one with rows of another program that were not seen yet. The days are compared
- * one by one: a single query over all of them would sort the whole table three times at once.
+ * in spans of a month or half a million events: a query for each day would cost more than most days hold, and a single query over all of
+ * them would sort the whole table three times at once.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,24 +89,69 @@ static bool waits_for_foreign(struct verification *verification, const char *day
     return true;
 }
 
-static bool compare_day(struct verification *verification, const char *day, struct error *err)
+/* The differences of one day, rows from `row` on; returns the row behind them, or -1: err says why. */
+static int take_day(struct verification *verification, const PGresult *result, int row, struct error *err)
 {
+    const char *day = answer_text(result, row, "day");
     bool waits = false;
-    if (!snapshot_set(verification->snapshot, "day", day, err)) {
-        return false;
+    if (!snapshot_set(verification->snapshot, "day", day, err) || !waits_for_foreign(verification, day, &waits, err)) {
+        return -1;
     }
-    PGresult *result = snapshot_ask(verification->snapshot, verify_day_sql, err);
-    if (!result || (PQntuples(result) > 0 && !waits_for_foreign(verification, day, &waits, err))) {
-        PQclear(result);
-        return error_wrap(err, "comparing %s", day);
-    }
-    if (!waits) {
-        verification->days++;
-        for (int row = 0; row < PQntuples(result); row++) {
+    verification->days -= waits;
+    for (; row < PQntuples(result) && strcmp(answer_text(result, row, "day"), day) == 0; row++) {
+        if (!waits) {
             add_difference(verification, day, result, row);
         }
     }
+    return row;
+}
+
+/* The days of rows first to last, which are not set aside. */
+static bool compare_span(struct verification *verification, const PGresult *days, int first, int last, struct error *err)
+{
+    const char *first_day = answer_text(days, first, "day"), *last_day = answer_text(days, last, "day");
+    PGresult *result = NULL;
+    int row = 0;
+    if (!snapshot_set(verification->snapshot, "first_day", first_day, err) ||
+        !snapshot_set(verification->snapshot, "last_day", last_day, err) ||
+        !(result = snapshot_ask(verification->snapshot, verify_day_sql, err))) {
+        PQclear(result);
+        return error_wrap(err, "comparing %s to %s", first_day, last_day);
+    }
+    verification->days += last - first + 1;
+    while (row >= 0 && row < PQntuples(result)) {
+        row = take_day(verification, result, row, err);
+    }
     PQclear(result);
+    return row >= 0 || error_wrap(err, "comparing %s to %s", first_day, last_day);
+}
+
+/* The last row of the span that begins at row `first`: days of one month, about SNAPSHOT_SPAN_EVENTS events, none that is set aside. */
+static int end_of_span(const PGresult *days, int first)
+{
+    int64_t events = answer_int(days, first, "events");
+    int last = first;
+    while (last + 1 < PQntuples(days) && answer_is_null(days, last + 1, "set_aside") &&
+           strcmp(answer_text(days, last + 1, "month"), answer_text(days, first, "month")) == 0 &&
+           (events += answer_int(days, last + 1, "events")) <= SNAPSHOT_SPAN_EVENTS) {
+        last++;
+    }
+    return last;
+}
+
+static bool compare_days(struct verification *verification, const PGresult *days, struct error *err)
+{
+    for (int row = 0; row < PQntuples(days); row++) {
+        if (!answer_is_null(days, row, "set_aside")) {
+            set_aside(verification, answer_text(days, row, "day"), answer_text(days, row, "set_aside"));
+            continue;
+        }
+        int last = end_of_span(days, row);
+        if (!compare_span(verification, days, row, last, err)) {
+            return false;
+        }
+        row = last;
+    }
     return true;
 }
 
@@ -148,15 +194,8 @@ static bool compare(struct verification *verification, const struct day_range *r
         return false;
     }
     PGresult *days = snapshot_ask(verification->snapshot, verify_days_sql, err);
-    bool is_read = days != NULL;
-    for (int row = 0; is_read && row < PQntuples(days); row++) {
-        const char *day = answer_text(days, row, "day");
-        if (answer_is_null(days, row, "set_aside")) {
-            is_read = compare_day(verification, day, err);
-        } else {
-            set_aside(verification, day, answer_text(days, row, "set_aside"));
-        }
-    }
+    bool is_read = days && compare_days(verification, days, err) && snapshot_set(verification->snapshot, "first_day", range->first, err) &&
+                   snapshot_set(verification->snapshot, "last_day", range->last, err);
     PQclear(days);
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
                                         &verification->rollups, err);

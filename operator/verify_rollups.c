@@ -3,13 +3,15 @@
  * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot;
  * a period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
  * seen yet are looked for only where figures differ. A query that fails (it is an operator's own) is set aside too, and the others are
- * compared. The comparison itself is SQL (tallymill.rollup_differences), because only the
+ * compared. Periods of a month that one query gives are compared by one; the busiest of them by the query for itself too, so that a
+ * query that counts otherwise over many days than over one is found. The comparison itself is SQL (tallymill.rollup_differences), because only the
  * database knows the columns of an operator's own rollup.
  */
 #include "verify_rollups.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "answer.h"
@@ -62,6 +64,7 @@ static void add_difference(const char *rollup, const char *day, const PGresult *
 {
     if (json) {
         json_t *difference = answer_object(found, row);
+        json_object_del(difference, "first_day");
         json_object_set_new(difference, "rollup", json_string(rollup));
         json_object_set_new(difference, "day", json_string(day));
         json_array_append_new(json_object_get(json, "differences"), difference);
@@ -84,50 +87,147 @@ static bool waits_for_foreign(struct snapshot *snapshot, bool *waits, struct err
     return foreign != NULL;
 }
 
-/* One period that is said to be up to date. */
-static bool compare(struct snapshot *snapshot, const PGresult *periods, int row, struct aside *aside, json_t *json,
-                    struct rollups_verdict *verdict, struct error *err)
+/* Periods that one query gives: rows first to last of the list. */
+struct span {
+    const PGresult *periods;
+    int first, last;
+};
+
+struct comparing {
+    struct snapshot *snapshot;
+    struct aside *aside;
+    json_t *json;
+    struct rollups_verdict *verdict;
+};
+
+/* The differences of one period, rows from `row` on of what was found; returns the row behind them, or -1: err says why. */
+static int take_period(struct comparing *comparing, const struct span *span, const PGresult *found, int row, struct error *err)
 {
-    const char *rollup = answer_text(periods, row, "rollup"), *day = answer_text(periods, row, "first_day");
+    const char *rollup = answer_text(span->periods, span->first, "rollup"), *day = answer_text(found, row, "first_day");
+    int period = span->first;
     bool waits = false;
-    if (!snapshot_set(snapshot, "rollup", rollup, err) || !snapshot_set(snapshot, "day", day, err) ||
-        !snapshot_set(snapshot, "foreign_from", answer_text(periods, row, "foreign_from"), err) ||
-        !snapshot_set(snapshot, "foreign_to", answer_text(periods, row, "last_day"), err)) {
-        return false;
+    while (period < span->last && strcmp(answer_text(span->periods, period, "first_day"), day) != 0) {
+        period++;
     }
-    PGresult *found = snapshot_ask(snapshot, verify_rollup_sql, err);
-    if (!found && snapshot_back(snapshot)) {
-        char reason[sizeof aside->reason];
-        snprintf(reason, sizeof reason, "its query failed: %s", err->text);
-        error_clear(err);
-        set_aside(aside, periods, row, reason, json, verdict);
-        return true;
-    }
-    if (!found || (PQntuples(found) > 0 && !waits_for_foreign(snapshot, &waits, err))) {
-        PQclear(found);
-        return error_wrap(err, "comparing rollup %s of %s", rollup, day);
+    if (!snapshot_set(comparing->snapshot, "first_day", answer_text(span->periods, period, "foreign_from"), err) ||
+        !snapshot_set(comparing->snapshot, "last_day", answer_text(span->periods, period, "last_day"), err) ||
+        !waits_for_foreign(comparing->snapshot, &waits, err)) {
+        return -1;
     }
     if (waits) {
-        set_aside(aside, periods, row, "other programs have rows there that the statistics have not seen", json, verdict);
-    } else {
-        verdict->compared++;
-        verdict->differences += PQntuples(found);
-        for (int i = 0; i < PQntuples(found); i++) {
-            add_difference(rollup, day, found, i, json);
+        comparing->verdict->compared--;
+        set_aside(comparing->aside, span->periods, period, "other programs have rows there that the statistics have not seen", comparing->json,
+                  comparing->verdict);
+    }
+    for (; row < PQntuples(found) && strcmp(answer_text(found, row, "first_day"), day) == 0; row++) {
+        if (!waits) {
+            comparing->verdict->differences++;
+            add_difference(rollup, day, found, row, comparing->json);
         }
     }
+    return row;
+}
+
+/* "{2026-11-23,2026-11-24}", to be freed. */
+static char *list_periods(const struct span *span)
+{
+    enum { DATE_BYTES = 16 };
+    size_t size = 3 + (size_t)(span->last - span->first + 1) * DATE_BYTES, used = 0;
+    char *text = malloc(size);
+    for (int row = span->first; text && row <= span->last; row++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%s", row == span->first ? "{" : ",", answer_text(span->periods, row, "first_day"));
+    }
+    if (text) {
+        snprintf(text + used, size - used, "}");
+    }
+    return text;
+}
+
+static PGresult *find_differences(struct comparing *comparing, const struct span *span, struct error *err)
+{
+    char *list = list_periods(span);
+    PGresult *found = NULL;
+    if (!list) {
+        error_set(err, ERROR_RETRY, "out of memory");
+    } else if (snapshot_set(comparing->snapshot, "rollup", answer_text(span->periods, span->first, "rollup"), err) &&
+               snapshot_set(comparing->snapshot, "periods", list, err)) {
+        found = snapshot_ask(comparing->snapshot, verify_rollup_sql, err);
+    }
+    free(list);
+    return found;
+}
+
+/* The busiest of them. */
+static struct span busiest(const struct span *span)
+{
+    int row = span->last;
+    for (int other = span->first; other < span->last; other++) {
+        if (answer_int(span->periods, other, "events") > answer_int(span->periods, row, "events")) {
+            row = other;
+        }
+    }
+    return (struct span){span->periods, row, row};
+}
+
+/* Periods that are said to be up to date. Of several whose query fails each is asked for itself. */
+static bool compare_span(struct comparing *comparing, const struct span *span, struct error *err)
+{
+    PGresult *found = find_differences(comparing, span, err);
+    int row = 0;
+    if (!found && snapshot_back(comparing->snapshot)) {
+        char reason[sizeof comparing->aside->reason];
+        bool goes_on = true;
+        snprintf(reason, sizeof reason, "its query failed: %s", err->text);
+        error_clear(err);
+        if (span->first == span->last) {
+            set_aside(comparing->aside, span->periods, span->first, reason, comparing->json, comparing->verdict);
+        }
+        for (int one = span->first; goes_on && span->first < span->last && one <= span->last; one++) {
+            goes_on = compare_span(comparing, &(struct span){span->periods, one, one}, err);
+        }
+        return goes_on;
+    }
+    if (found && PQntuples(found) == 0 && span->first < span->last) {
+        const struct span one = busiest(span);
+        PQclear(found);
+        comparing->verdict->compared += span->last - span->first;
+        return compare_span(comparing, &one, err);
+    }
+    if (found) {
+        comparing->verdict->compared += span->last - span->first + 1;
+    }
+    while (found && row >= 0 && row < PQntuples(found)) {
+        row = take_period(comparing, span, found, row, err);
+    }
     PQclear(found);
-    return true;
+    return (found && row >= 0) || error_wrap(err, "comparing rollup %s of %s", answer_text(span->periods, span->first, "rollup"),
+                                             answer_text(span->periods, span->first, "first_day"));
+}
+
+static int end_of_span(const PGresult *periods, int first)
+{
+    int64_t events = answer_int(periods, first, "events");
+    int last = first;
+    while (answer_bool(periods, first, "is_range") && last + 1 < PQntuples(periods) && answer_is_null(periods, last + 1, "set_aside") &&
+           strcmp(answer_text(periods, last + 1, "rollup"), answer_text(periods, first, "rollup")) == 0 &&
+           strcmp(answer_text(periods, last + 1, "span"), answer_text(periods, first, "span")) == 0 &&
+           (events += answer_int(periods, last + 1, "events")) <= SNAPSHOT_SPAN_EVENTS) {
+        last++;
+    }
+    return last;
 }
 
 bool verify_rollups(struct snapshot *snapshot, json_t *json, struct rollups_verdict *verdict, struct error *err)
 {
     struct aside aside = {.count = 0};
+    struct comparing comparing = {.snapshot = snapshot, .aside = &aside, .json = json, .verdict = verdict};
     PGresult *periods = snapshot_ask(snapshot, verify_rollups_sql, err);
     bool is_read = periods != NULL && snapshot_mark(snapshot, err);
     for (int row = 0; is_read && row < PQntuples(periods); row++) {
         if (answer_is_null(periods, row, "set_aside")) {
-            is_read = compare(snapshot, periods, row, &aside, json, verdict, err);
+            struct span span = {periods, row, end_of_span(periods, row)};
+            is_read = compare_span(&comparing, &span, err);
+            row = span.last;
         } else {
             set_aside(&aside, periods, row, answer_text(periods, row, "set_aside"), json, verdict);
         }

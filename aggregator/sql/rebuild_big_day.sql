@@ -1,8 +1,9 @@
--- One day's statistics computed by Postgres: $1 date; $2 int8multirange, ids of batches that are left out.
+-- One day's statistics computed by Postgres: $1 date; $2 int8multirange, ids of batches that are left out; $3, $4 where the day begins and ends: as
+-- times of their own they are constants to the planner, which looks at no other month.
 WITH fresh AS MATERIALIZED (
   SELECT event_name, count(*) AS events, count(DISTINCT session_id) AS sessions, count(DISTINCT user_id) AS users
   FROM public.analytics_events
-  WHERE created_at >= ($1::date)::timestamptz AND created_at < ($1::date + 1)::timestamptz
+  WHERE created_at >= $3::timestamptz AND created_at < $4::timestamptz
     AND is_internal = false AND (batch_id IS NULL OR NOT batch_id <@ $2::int8multirange)
   GROUP BY event_name
 ), gone AS (

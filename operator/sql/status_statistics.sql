@@ -1,4 +1,5 @@
--- How fresh the daily statistics are: batches that are stored but not folded, days that wait for a rebuild, who leads.
+-- How fresh the daily statistics are: batches that are stored but not folded, days that wait for a rebuild, who leads. dirty_left_us: how long they
+-- take at the pace of the last minute, NULL: nobody knows.
 WITH pending AS (
   SELECT u.batch_id, u.stored, b.committed_at
   FROM tallymill.unfolded u JOIN tallymill.batches b USING (topic, topic_partition, first_offset)
@@ -6,6 +7,9 @@ WITH pending AS (
 SELECT count(DISTINCT batch_id) AS pending_batches, coalesce(sum(stored), 0)::bigint AS pending_rows,
        (extract(epoch FROM clock_timestamp() - min(committed_at)) * 1000000)::bigint AS behind_us,
        (SELECT count(*) FROM tallymill.days WHERE dirty_since IS NOT NULL) AS dirty_days,
+       (SELECT CASE WHEN count(dirty_since) = 0 THEN 0
+                    ELSE (60000000 * count(dirty_since) / nullif(count(*) FILTER (WHERE rebuilt_at > clock_timestamp() - interval '1 minute'), 0))::bigint END
+        FROM tallymill.days) AS dirty_left_us,
        (SELECT string_agg(day::text, ' ' ORDER BY day DESC)
         FROM (SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL ORDER BY day DESC LIMIT 10) newest) AS dirty_newest,
        (SELECT (extract(epoch FROM clock_timestamp() - min(dirty_since)) * 1000000)::bigint FROM tallymill.days) AS dirty_oldest_us,

@@ -4,7 +4,7 @@ WITH asked AS (
   SELECT current_setting('tallymill.day')::date AS day
 ), now_there AS (
   SELECT coalesce(sum(f.rows), 0)::bigint AS rows, coalesce(bit_xor(f.hash), 0) AS hash
-  FROM asked a CROSS JOIN LATERAL tallymill.foreign_rows(a.day::timestamp AT TIME ZONE 'UTC', (a.day + 1)::timestamp AT TIME ZONE 'UTC') f
+  FROM tallymill.foreign_rows(tallymill.asked_from('day'), tallymill.asked_to('day')) f
 )
 SELECT n.rows AS rows, coalesce(d.foreign_rows, 0) AS seen_rows, d.closed_at IS NOT NULL AS is_closed,
        (n.rows, n.hash) = (coalesce(d.foreign_rows, 0), coalesce(d.foreign_hash, 0)) AS is_seen

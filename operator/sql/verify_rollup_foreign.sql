@@ -1,11 +1,11 @@
--- The days from tallymill.foreign_from to tallymill.foreign_to on which other programs have rows that the statistics have not seen. In psql:
---   SET tallymill.foreign_from = '2026-11-01'; SET tallymill.foreign_to = '2026-11-24';
+-- The days from tallymill.first_day to tallymill.last_day on which other programs have rows that the statistics have not seen. In psql:
+--   SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-24';
 WITH asked AS (
-  SELECT nullif(current_setting('tallymill.foreign_from', true), '')::date AS first_day,
-         nullif(current_setting('tallymill.foreign_to', true), '')::date AS last_day
+  SELECT nullif(current_setting('tallymill.first_day', true), '')::date AS first_day,
+         nullif(current_setting('tallymill.last_day', true), '')::date AS last_day
 ), now_there AS (
   SELECT f.day, f.rows, f.hash
-  FROM asked a CROSS JOIN LATERAL tallymill.foreign_rows(a.first_day::timestamp AT TIME ZONE 'UTC', (a.last_day + 1)::timestamp AT TIME ZONE 'UTC') f
+  FROM tallymill.foreign_rows(tallymill.asked_from('range'), tallymill.asked_to('range')) f
 ), seen AS (
   SELECT d.day, d.foreign_rows, d.foreign_hash FROM asked a JOIN tallymill.days d ON d.day BETWEEN a.first_day AND a.last_day
 )

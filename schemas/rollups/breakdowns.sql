@@ -4,19 +4,20 @@
 -- target: analytics_daily_breakdowns
 -- key: date, event_name, attribute, value
 -- cadence: 5 min
+-- range: yes
 WITH valued AS MATERIALIZED (
-  SELECT e.event_name, a.key AS attribute, tallymill.label(a.value) AS value, e.session_id, e.user_id
-  FROM tallymill.day_events e
+  SELECT e.date, e.event_name, a.key AS attribute, tallymill.label(a.value) AS value, e.session_id, e.user_id
+  FROM tallymill.range_events e
   CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data) = 'object' THEN e.event_data ELSE '{}' END) AS a
   WHERE a.key IN ('doc_type', 'language', 'origin', 'format', 'action', 'method', 'tier', 'previous_tier', 'new_tier', 'source', 'reason', 'provider',
                   'grade', 'success', 'has_trial', 'landing_page')
     AND jsonb_typeof(a.value) IN ('string', 'number', 'boolean')
 ), ranked AS (
-  SELECT event_name, attribute, value,
-         CASE WHEN row_number() OVER (PARTITION BY event_name, attribute ORDER BY count(*) DESC, value COLLATE "C") <= 200 THEN value ELSE '(other)' END AS label
-  FROM valued GROUP BY 1, 2, 3
+  SELECT date, event_name, attribute, value,
+         CASE WHEN row_number() OVER (PARTITION BY date, event_name, attribute ORDER BY count(*) DESC, value COLLATE "C") <= 200 THEN value ELSE '(other)' END AS label
+  FROM valued GROUP BY 1, 2, 3, 4
 )
-SELECT v.event_name::text AS event_name, v.attribute, r.label AS value, count(*) AS events, count(DISTINCT v.session_id) AS sessions,
+SELECT v.date, v.event_name::text AS event_name, v.attribute, r.label AS value, count(*) AS events, count(DISTINCT v.session_id) AS sessions,
        count(DISTINCT v.user_id) AS users
-FROM valued v JOIN ranked r ON r.event_name = v.event_name AND r.attribute = v.attribute AND r.value = v.value
-GROUP BY 1, 2, 3
+FROM valued v JOIN ranked r ON r.date = v.date AND r.event_name = v.event_name AND r.attribute = v.attribute AND r.value = v.value
+GROUP BY 1, 2, 3, 4

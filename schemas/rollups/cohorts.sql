@@ -5,15 +5,15 @@
 -- key: week, cohort_week
 -- cadence: 6 h
 -- looks_back: all
+-- range: yes
 WITH active AS MATERIALIZED (
-  SELECT DISTINCT user_id FROM tallymill.week_events WHERE user_id IS NOT NULL
+  SELECT DISTINCT week, user_id FROM tallymill.range_events WHERE user_id IS NOT NULL
 ), first_seen AS (
   SELECT e.user_id, min(e.created_at) AS at
   FROM tallymill.settled_events e
-  WHERE e.user_id IN (SELECT user_id FROM active)
-    AND e.created_at < (date_trunc('week', current_setting('tallymill.day')::date::timestamp) + interval '7 days') AT TIME ZONE 'UTC'
+  WHERE e.user_id IN (SELECT user_id FROM active) AND e.created_at < tallymill.asked_to('range')
   GROUP BY e.user_id
 )
-SELECT date_trunc('week', at AT TIME ZONE 'UTC')::date AS cohort_week, count(*) AS active_users
-FROM first_seen
-GROUP BY 1
+SELECT a.week, date_trunc('week', f.at AT TIME ZONE 'UTC')::date AS cohort_week, count(*) AS active_users
+FROM active a JOIN first_seen f USING (user_id)
+GROUP BY 1, 2

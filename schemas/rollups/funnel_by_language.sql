@@ -4,31 +4,32 @@
 -- target: analytics_daily_funnel_by_language
 -- key: date, language, stage
 -- cadence: 5 min
+-- range: yes
 WITH seen AS MATERIALIZED (
-  SELECT DISTINCT session_id, event_name,
+  SELECT DISTINCT date, session_id, event_name,
          CASE WHEN event_name = 'doc_generation' THEN event_data -> 'success' = 'true' END AS is_success,
          CASE WHEN event_name IN ('code_input', 'doc_generation') THEN nullif(tallymill.label(event_data -> 'language'), '(none)') END AS language
-  FROM tallymill.day_events
+  FROM tallymill.range_events
   WHERE session_id IS NOT NULL
     AND event_name IN ('session_start', 'code_input', 'generation_started', 'generation_completed', 'doc_generation', 'doc_export')
 ), spoken AS (
-  SELECT DISTINCT session_id, language FROM seen WHERE language IS NOT NULL
+  SELECT DISTINCT date, session_id, language FROM seen WHERE language IS NOT NULL
 ), ranked AS (
-  SELECT language, CASE WHEN row_number() OVER (ORDER BY count(*) DESC, language COLLATE "C") <= 200 THEN language ELSE '(other)' END AS label
-  FROM spoken GROUP BY language
+  SELECT date, language, CASE WHEN row_number() OVER (PARTITION BY date ORDER BY count(*) DESC, language COLLATE "C") <= 200 THEN language ELSE '(other)' END AS label
+  FROM spoken GROUP BY date, language
 ), reached AS (
-  SELECT s.session_id, s.event_name, s.is_success, coalesce(r.label, '(none)') AS language
-  FROM seen s LEFT JOIN spoken p USING (session_id) LEFT JOIN ranked r ON r.language = p.language
+  SELECT s.date, s.session_id, s.event_name, s.is_success, coalesce(r.label, '(none)') AS language
+  FROM seen s LEFT JOIN spoken p USING (date, session_id) LEFT JOIN ranked r ON r.date = s.date AND r.language = p.language
 ), counted AS (
-  SELECT language,
+  SELECT date, language,
          count(DISTINCT session_id) FILTER (WHERE event_name = 'session_start') AS session_start,
          count(DISTINCT session_id) FILTER (WHERE event_name = 'code_input') AS code_input,
          count(DISTINCT session_id) FILTER (WHERE event_name IN ('generation_started', 'doc_generation')) AS generation_started,
          count(DISTINCT session_id) FILTER (WHERE event_name = 'generation_completed' OR is_success) AS generation_completed,
          count(DISTINCT session_id) FILTER (WHERE event_name = 'doc_export') AS doc_export
-  FROM reached GROUP BY language
+  FROM reached GROUP BY date, language
 )
-SELECT language, s.step, s.stage, s.sessions
+SELECT date, language, s.step, s.stage, s.sessions
 FROM counted
 CROSS JOIN LATERAL (VALUES (1, 'session_start', session_start), (2, 'code_input', code_input), (3, 'generation_started', generation_started),
                            (4, 'generation_completed', generation_completed), (5, 'doc_export', doc_export)) AS s (step, stage, sessions)

@@ -6,9 +6,10 @@
 -- target: analytics_daily_llm
 -- key: date, source, metric
 -- cadence: 1 min
+-- range: yes
 WITH measured AS (
-  SELECT e.event_name AS source, m.metric, m.value
-  FROM tallymill.day_events e
+  SELECT e.date, e.event_name AS source, m.metric, m.value
+  FROM tallymill.range_events e
   CROSS JOIN LATERAL (SELECT CASE WHEN e.event_name = 'performance' THEN e.event_data ELSE e.event_data -> 'llm' END AS data OFFSET 0) d
   CROSS JOIN LATERAL (VALUES ('ttft', tallymill.number(d.data #> '{latency,ttft}')),
                              ('tpot', tallymill.number(d.data #> '{latency,tpot}')),
@@ -16,13 +17,13 @@ WITH measured AS (
                              ('throughput', tallymill.number(d.data #> '{throughput,tokens_per_second}'))) AS m (metric, value)
   WHERE e.event_name IN ('performance', 'doc_generation') AND m.value IS NOT NULL
 ), classed AS (
-  SELECT source, metric, value,
+  SELECT date, source, metric, value,
          CASE metric WHEN 'ttft' THEN CASE WHEN value < 500 THEN 1 WHEN value < 1000 THEN 2 WHEN value <= 2000 THEN 3 ELSE 4 END
                      WHEN 'tpot' THEN CASE WHEN value < 20 THEN 1 WHEN value < 40 THEN 2 WHEN value <= 60 THEN 3 ELSE 4 END
                      WHEN 'throughput' THEN CASE WHEN value > 50 THEN 1 WHEN value >= 30 THEN 2 WHEN value >= 15 THEN 3 ELSE 4 END END AS class
   FROM measured
 )
-SELECT source::text AS source, metric, count(*) AS events, round(avg(value), 6) AS mean,
+SELECT date, source::text AS source, metric, count(*) AS events, round(avg(value), 6) AS mean,
        percentile_disc(0.5) WITHIN GROUP (ORDER BY value) AS p50,
        percentile_disc(0.95) WITHIN GROUP (ORDER BY value) AS p95,
        percentile_disc(0.99) WITHIN GROUP (ORDER BY value) AS p99,
@@ -30,4 +31,4 @@ SELECT source::text AS source, metric, count(*) AS events, round(avg(value), 6) 
        round(count(*) FILTER (WHERE class = 2) / nullif(count(class), 0)::numeric, 6) AS good_share,
        round(count(*) FILTER (WHERE class = 3) / nullif(count(class), 0)::numeric, 6) AS acceptable_share,
        round(count(*) FILTER (WHERE class = 4) / nullif(count(class), 0)::numeric, 6) AS slow_share
-FROM classed GROUP BY 1, 2
+FROM classed GROUP BY 1, 2, 3

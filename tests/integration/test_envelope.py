@@ -137,12 +137,12 @@ def test_an_event_that_unpacks_beyond_all_memory_costs_one_event(make_site):
 
 def test_a_batch_that_cannot_be_unpacked_stops_its_topic_partition_with_the_offset_and_the_remedy(make_site):
     """As far as zstd may unpack is librdkafka's receive.message.max.bytes."""
-    site = make_site(partitions=2, **{"kafka.receive.message.max.bytes": 2 << 20})
+    site = make_site(partitions=2)
     publisher = Publisher(site.stack.bootstrap, site.topic, **{"compression.type": "zstd", "message.max.bytes": 1_000_000_000, "batch.size": 1})
     publisher.send_bytes(msgpack.packb(event()), b"before", partition=0)
     publisher.send_bytes(b"a" * (30 << 20), b"bomb", partition=0)
     publisher.flush()
-    worker = site.worker()
+    worker = site.worker("--set", f"kafka.receive.message.max.bytes={2 << 20}")
     said = re.compile(r'level=error msg="a batch in Kafka cannot be unpacked.*tallymill reset.*topic_partition=0 offset=1 ')
     wait_until(lambda: said.search(worker.log()), 30, "the worker to name the place")
     publisher.send_bytes(msgpack.packb(event()), b"other", partition=1)

@@ -419,7 +419,7 @@ def test_rows_of_an_older_snapshot_never_replace_newer_ones(make_site, tmp_path)
     site.drain()
     site.fold()
     site.database.run("UPDATE tallymill.changes SET version = version + 1; UPDATE tallymill.rollup_runs SET ran_at = ran_at - interval '1 hour'")
-    run = "SELECT count(*) FROM tallymill.run_rollups((SELECT epoch FROM tallymill.leader), '1 minute', true)"
+    run = "SELECT count(*) FROM tallymill.run_rollups_between((SELECT epoch FROM tallymill.leader), 'counted', '-infinity', current_date)"
     with site.database.session() as older, older.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
         assert site.database.value(run) > 0

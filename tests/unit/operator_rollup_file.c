@@ -41,10 +41,14 @@ Test(rollup_file, declares_target_key_and_cadence_in_comments)
     cr_assert(parse("w.sql", "-- target: analytics_weekly_w\n-- key: week\n-- cadence: 1 h\n-- looks_back: all\nSELECT 1", &file,
                     &line, &err));
     cr_expect(file.looks_back);
+    cr_expect_not(file.is_range);
+    cr_assert(parse("w.sql", GOOD "-- range: yes\n", &file, &line, &err));
+    cr_expect(file.is_range);
 }
 
 Test(rollup_file, is_refused_with_the_line_of_what_is_wrong)
 {
+    is_refused("mine.sql", GOOD "-- range: month\n", 6, "range is yes or not there");
     is_refused("Mine.sql", GOOD, 1, "NAME.sql");
     is_refused("mine.sql", "SELECT 1", 1, "target: ...\" is missing");
     is_refused("mine.sql", "-- target: mine\n", 1, "analytics_daily_NAME");

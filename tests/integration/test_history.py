@@ -1,0 +1,162 @@
+"""A long history and a large ledger: what is asked for a day costs what the day holds. Shown by pages read and by locks, never by time.
+
+A statement that plans over a month has locked its table: so while another session holds every other month locked, only what
+names its days to the planner goes on.
+"""
+
+import contextlib
+import datetime
+import json
+
+import psycopg2
+import pytest
+
+from .harness.publisher import event, events
+from .test_rollups import COUNTED, DAY, DAY_US, TODAY, directory, one_day
+
+RANGED = COUNTED.replace("counted", "ranged").replace("-- cadence", "-- range: yes\n-- cadence").replace(
+    "count(*) AS events FROM tallymill.day_events", "date, count(*) AS events FROM tallymill.range_events GROUP BY 1")
+WEEKLY = COUNTED.replace("daily_counted", "weekly_counted").replace("date", "week").replace("day_events", "week_events")
+MONTHS = 24
+LEDGER_ROWS = 200_000
+BIG_LEDGER = f"""
+    INSERT INTO tallymill.owners (topic, topic_partition) VALUES ('much', 0);
+    INSERT INTO tallymill.batches (batch_id, last_batch_id, topic, topic_partition, first_offset, next_offset, stored, duplicates, dead_letters, skipped, days)
+    SELECT n + 1000000, n + 1000000, 'much', 0, n, n + 1, 0, 1, 0, 0, '{{}}' FROM generate_series(0, {LEDGER_ROWS - 1}) n;
+    INSERT INTO tallymill.folded (topic, topic_partition, next_offset) VALUES ('much', 0, {LEDGER_ROWS})"""
+
+
+def month_before(day, count):
+    index = day.year * 12 + day.month - 1 - count
+    return datetime.date(index // 12, index % 12 + 1, 1)
+
+
+@contextlib.contextmanager
+def every_other_month_locked(site, used):
+    """Every month's table but those that hold one of these days, and what lies ahead."""
+    names = {f"analytics_events_{day:%Y_%m}" for day in used}
+    tables = [name for (name,) in site.database.rows(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass AND inhrelid::regclass::text < %s",
+        f"analytics_events_{TODAY:%Y_%m}") if name not in names]
+    assert len(tables) >= MONTHS - 3
+    with psycopg2.connect(site.database.dsn) as other, other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        yield
+        other.rollback()
+
+
+def test_a_day_asks_for_no_month_but_its_own(make_site, tmp_path):
+    """Taking events in, rebuilding, closing, rollups of a day, a month and a week, verify and status."""
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED, ranged=RANGED, weekly=WEEKLY)})
+    for count in range(MONTHS):
+        site.database.run(f"SELECT tallymill.make_month('{month_before(TODAY, count)}')")
+    site.send(event("login", DAY_US + number) for number in range(10))
+    site.drain()
+    week = [DAY + datetime.timedelta(days=number - DAY.weekday()) for number in range(7)]
+    with every_other_month_locked(site, [DAY - datetime.timedelta(days=1), *week, TODAY]):
+        site.fold()
+        assert one_day(site, "analytics_daily_counted", "events") == one_day(site, "analytics_daily_ranged", "events") == [(10,)]
+        assert site.database.value("SELECT sum(events) FROM analytics_weekly_counted") == 10
+        site.database.run(f"UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = '{DAY}'")
+        site.must("tallymill-aggregator", "--once", "--set", "memory.max=32 MiB")
+        verified = site.tallymill("verify", f"{week[0]}..{TODAY}")
+        assert verified.code == 0 and " 0 of" not in verified.out, verified
+        site.database.run(f"UPDATE analytics_daily_stats SET event_count = 11 WHERE date = '{DAY}'; UPDATE analytics_daily_ranged SET events = 11")
+        damaged = site.tallymill("verify", DAY.isoformat())
+        assert damaged.code == 1 and damaged.out.count("DAMAGE ") == 2, damaged
+        assert site.tallymill("status").code == 0
+
+
+def pages(site, query):
+    """Pages that the query reads, of whatever table."""
+    with site.database.session() as session, session.cursor() as cursor:
+        cursor.execute(f"SET tallymill.day = '{DAY}'; SET tallymill.first_day = '{DAY}'; SET tallymill.last_day = '{DAY}'")
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}")
+        plan = cursor.fetchone()[0][0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+def test_what_is_asked_for_a_day_costs_the_same_however_large_the_ledger(make_site):
+    """Two hundred thousand rows that no merge has taken: every rollup within its bound, and no question reads the ledger."""
+    site = make_site(**{"rollups.dir": ""})
+    site.send(events(500, days=1))
+    site.drain()
+    site.fold()
+    site.send([event("login", DAY_US)])
+    site.drain()     # one batch is not folded
+    asked = {
+        "day_events": "SELECT count(*) FROM tallymill.day_events", "range_events": "SELECT count(*) FROM tallymill.range_events",
+        "week_events": "SELECT count(*) FROM tallymill.week_events", "look_for_work": "SELECT * FROM tallymill.look_for_work('6 h')",
+        "unfolded": "SELECT tallymill.unfolded_batches()"}
+    before = {name: pages(site, query) for name, query in asked.items()}
+    site.database.run(BIG_LEDGER)     # and no ANALYZE: statistics are as old as they like
+    ledger_pages = site.database.value("SELECT pg_relation_size('tallymill.batches') / 8192")
+    after = {name: pages(site, query) for name, query in asked.items()}
+    assert ledger_pages > 2000 and all(after[name] < before[name] + 200 for name in asked), (before, after)
+    site.must("tallymill-aggregator", "--once", "--set", "rollups.timeout=60 s")
+    assert site.database.rows("SELECT rollup, error FROM tallymill.rollup_runs WHERE error IS NOT NULL OR ran_at IS NULL") == []
+    assert site.tallymill("verify").code == 0
+
+
+def test_a_plan_that_was_made_for_another_day_is_refused(make_site):
+    site = make_site()
+    with site.database.session() as session, session.cursor() as cursor:
+        for view, name in (("day_events", "day"), ("week_events", "day"), ("range_events", "last_day")):
+            cursor.execute("SET plan_cache_mode = force_generic_plan; SET tallymill.day = '2026-11-01'; SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-01'")
+            cursor.execute(f"PREPARE asked_{view} AS SELECT count(*) FROM tallymill.{view}; EXECUTE asked_{view}")
+            assert cursor.fetchone() == (0,)
+            cursor.execute(f"SET tallymill.{name} = '2026-11-02'")
+            with pytest.raises(psycopg2.Error, match="this plan was made for"):
+                cursor.execute(f"EXECUTE asked_{view}")
+
+
+def spread(days, name="login", **how):
+    """Three events on each of so many days, from 40 days ago on."""
+    first_us = DAY_US - 40 * 86_400_000_000
+    return [event(name, first_us + day * 86_400_000_000 + number, **how) for day in range(days) for number in range(3)]
+
+
+def test_a_range_query_that_counts_otherwise_over_many_days_than_over_one_is_found(make_site, tmp_path):
+    """It compares each day with the smallest of the range: right for a day alone, wrong for a month."""
+    mixing = RANGED.replace("ranged", "mixing").replace("count(*) AS events", "count(*) - min(count(*)) OVER () AS above")
+    site = make_site(**{"rollups.dir": directory(tmp_path, mixing=mixing, ranged=RANGED)})
+    site.send(spread(30) + [event("login", DAY_US - 30 * 86_400_000_000)])
+    site.drain()
+    site.fold()
+    assert site.database.value("SELECT max(above) FROM analytics_daily_mixing") == 1
+    verified = site.tallymill("verify")
+    assert verified.code == 1 and "rollup mixing" in verified.out and "rollup ranged" not in verified.out, verified
+
+
+def test_a_range_whose_query_fails_or_takes_too_long_costs_the_one_day_that_is_to_blame(make_site, tmp_path):
+    fragile = RANGED.replace("ranged", "fragile").replace("count(*) AS events", "sum((event_data ->> 'n')::integer) AS events")
+    slow = RANGED.replace("ranged", "slow").replace("count(*) AS events", "count(*) AS events, count(pg_sleep(CASE WHEN event_name = 'slow' THEN 600 ELSE 0 END)) AS slept")
+    site = make_site(**{"rollups.dir": directory(tmp_path, aa_slow=slow.replace("daily_slow", "daily_aa_slow"), fragile=fragile, ranged=RANGED),
+                        "rollups.timeout": "1 s"})
+    bad_us = DAY_US - 29 * 86_400_000_000
+    bad_day = DAY - datetime.timedelta(days=29)
+    site.send([*spread(30, event_data={"n": 1}), event("login", bad_us, event_data={"n": "one"}), event("slow", bad_us)])
+    site.drain()
+    folded = site.fold()
+    failed = site.database.rows("SELECT rollup, first_day, left(error, 5) FROM tallymill.rollup_runs WHERE error IS NOT NULL ORDER BY 1")
+    assert failed == [("aa_slow", bad_day, "57014"), ("fragile", bad_day, "22P02")], folded
+    counted = {table: site.database.rows(f"SELECT count(*), sum(events) FROM analytics_daily_{table}")[0] for table in ("aa_slow", "fragile", "ranged")}
+    assert counted == {"aa_slow": (29, 87), "fragile": (29, 87), "ranged": (30, 92)}, counted
+    assert "took longer than rollups.timeout" in folded.err and "rollup=aa_slow" in folded.err, folded
+    verified = site.tallymill("verify")
+    assert verified.code == 0 and "its query failed" in verified.out, verified
+
+
+def test_status_says_what_is_left_and_for_how_long(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, ranged=RANGED)})
+    site.send(spread(20))
+    site.drain()
+    site.fold()
+    directory(tmp_path, counted=COUNTED)
+    assert site.tallymill("migrate").code == 0
+    status, answer = site.tallymill("status"), json.loads(site.tallymill("status", "--json").out)
+    assert "20 wait to be computed" in status.out, status
+    assert (answer["rollups"]["waiting"], answer["rollups"]["done_last_minute"]) == (20, 20) and answer["rollups"]["left_us"] > 0, answer
+    site.fold()
+    answer = json.loads(site.tallymill("status", "--json").out)
+    assert (answer["rollups"]["waiting"], answer["rollups"]["left_us"]) == (0, 0), answer
