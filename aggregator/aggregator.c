@@ -221,14 +221,14 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session, settings_int(aggregator->settings, "dead_letters.keep"),
                                          clock_now_us(), err))
         return recover(aggregator, "dropping the bytes of old dead letters", err);
+    if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err)) /* before it went well: else the pauses would not grow */
+        return recover(aggregator, "counting days", err);
     const bool is_settled = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
     if (!is_settled || !aggregator->was_settled) /* what is left of --once has one patience */
         went_well(aggregator);
     aggregator->was_settled = is_settled;
     tell(aggregator, &report);
     aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);
-    if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err))
-        return recover(aggregator, "counting days", err);
     if (is_settled && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
     aggregator->is_done = is_settled;

@@ -28,7 +28,7 @@ struct reaper {
     const char *dsn;
     int pid;
     pthread_t thread;
-    atomic_bool stop, done;
+    atomic_bool stop, done, failed;
     struct suspect suspects[MOST_SUSPECTS];
     int suspect_count;
 };
@@ -89,11 +89,13 @@ static void *run(void *argument)
     PGconn *conn = postgres_open(reaper->dsn, "tallymill-consumer reaper", QUERY_LIMIT_US, &err);
     if (!conn)
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);
-    while (conn && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && look(reaper, conn)) {
+    bool can_look = conn != NULL;
+    while (can_look && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && (can_look = look(reaper, conn))) {
         const struct timespec pause = {0, LOOK_EVERY_US * 1000};
         nanosleep(&pause, NULL);
     }
     PQfinish(conn);
+    atomic_store(&reaper->failed, !can_look);
     atomic_store(&reaper->done, true);
     return NULL;
 }
@@ -115,6 +117,11 @@ struct reaper *reaper_start(const char *dsn, int pid, struct error *err)
 bool reaper_is_done(const struct reaper *reaper)
 {
     return atomic_load(&reaper->done);
+}
+
+bool reaper_has_failed(const struct reaper *reaper)
+{
+    return atomic_load(&reaper->failed);
 }
 
 void reaper_stop(struct reaper *reaper)

@@ -20,6 +20,9 @@ struct reaper *reaper_start(const char *dsn, int pid, struct error *err);
 /* Whether its work is over (then reaper_stop does not wait). */
 bool reaper_is_done(const struct reaper *reaper);
 
+/* Then: because it could not look. Start the next one later, not at once. */
+bool reaper_has_failed(const struct reaper *reaper);
+
 /* Asks it to end, waits for it (at most a query's 2 s) and frees it. NULL is fine. */
 void reaper_stop(struct reaper *reaper);
 

@@ -272,8 +272,12 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     if (!worker->assign_wanted && !worker->resync)
         return false;
     error_clear(&local);
-    if (worker_assign(worker, &local))
+    if (worker_assign(worker, &local)) {
+        worker->claim_setbacks = 0;
+        if (worker->trouble == TROUBLE_OF_CLAIM)
+            worker_trouble_over(worker);
         return true;
+    }
     const bool is_migrating =
         strcmp(local.sqlstate, "42883") == 0 || strcmp(local.sqlstate, "42P01") == 0 || strcmp(local.sqlstate, "42703") == 0;
     if (local.kind != ERROR_RETRY && !is_migrating) {
@@ -283,6 +287,8 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     }
     worker_metrics_retry(worker, &local);
     log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
+    worker->claim_setbacks++;
+    worker_trouble(worker, TROUBLE_OF_CLAIM, &local, now_us);
     worker->resync = true;
     worker_back_off(worker, now_us);
     /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */

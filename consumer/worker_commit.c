@@ -22,7 +22,8 @@ enum {
     MOST_TAKEN_OFFSETS = 10,
     MOST_GUESSES = 3
 };
-#define STALL_US INT64_C(1000000)
+#define STALL_US       INT64_C(1000000)
+#define REAPER_PAUSE_US INT64_C(5000000)
 
 /* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
 static void stamp_ranges(struct worker *worker, struct batch *batch)
@@ -111,6 +112,7 @@ static void take_commit(struct worker *worker, int64_t now_us)
     worker->last_commit_us = now_us;
     worker->backoff_us = 0;
     worker->taken_offsets = worker->guesses = 0;
+    worker->setbacks = worker->claim_setbacks = 0;
     worker_trouble_over(worker);
     worker->reports_due = true;
 }
@@ -188,7 +190,7 @@ static void try_again_later(struct worker *worker, const struct failure *why, co
     log_warn_because(shown, "batch not stored, trying again", "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"",
                      source_topic(worker->source), worker->sending->row_count, worker->sending->dead_count, worker->failures,
                      log_text(table, why->table), log_text(constraint, why->constraint));
-    worker_trouble(worker, shown, now_us);
+    worker_trouble(worker, TROUBLE_OF_BATCH, shown, now_us);
     worker_back_off(worker, now_us);
     if (reconnect || !worker_connection_is_idle(worker))
         worker_drop_connection(worker, now_us);
@@ -201,12 +203,15 @@ static bool carry_out(struct worker *worker, const struct failure *why, enum fai
     failure_hide(why, err);
     switch (*plan) {
     case FAILURE_BY_INSERT:
-        log_debug("a row is stored already: by INSERT", "topic=%s", source_topic(worker->source));
+        log_info("events are stored already: this batch and the next go by INSERT ... ON CONFLICT", "topic=%s batches=%d",
+                 source_topic(worker->source), CONFLICT_BATCHES);
         worker->conflict_batches_left = CONFLICT_BATCHES;
         return true;
     case FAILURE_MAKE_MONTHS:
-        if (months_prepare(worker->conn, worker->sending, err))
+        if (months_prepare(worker->conn, worker->sending, err)) {
+            log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
             return true;
+        }
         break;
     case FAILURE_SEARCH:
         if (find_refused(worker, why, err))
@@ -235,6 +240,7 @@ static bool take_failure(struct worker *worker, int64_t now_us, struct error *er
     struct error shown;
     worker->retry_sending = true;
     worker->failures++;
+    worker->setbacks++;
     worker_metrics_retry(worker, &why->error);
     enum failure_plan plan = failure_decide(why, transaction_was_by_insert(worker->transaction), worker->failures);
     if (plan == FAILURE_FENCED) {
@@ -261,14 +267,18 @@ static void watch_stall(struct worker *worker, int64_t now_us)
     struct error err;
     const int pid = transaction_backend_pid(worker->transaction);
     if (worker->reaper && reaper_is_done(worker->reaper)) {
+        if (reaper_has_failed(worker->reaper))
+            worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
         reaper_stop(worker->reaper);
         worker->reaper = NULL;
     }
-    if (worker->reaper || pid == 0 || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
+    if (worker->reaper || pid == 0 || now_us < worker->reaper_not_before_us || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
         return;
     worker->reaper = reaper_start(worker->dsn, pid, &err);
-    if (!worker->reaper)
+    if (!worker->reaper) {
+        worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);
+    }
 }
 
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)

@@ -285,7 +285,7 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     source_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");
     const char *wrong = what_is_wrong(worker);
-    if (wrong || !worker->has_trouble)
+    if (wrong || worker->trouble == TROUBLE_OF_NOTHING)
         health_set_reason(&worker->health, wrong, now_us);
     health_set_work(&worker->health, lags || worker->is_open || worker->retry_sending || !batch_is_empty(worker->filling), false,
                     now_us);

@@ -17,6 +17,8 @@
 /* Connecting, with all that is asked once. */
 #define CONNECT_LIMIT_US INT64_C(3000000)
 
+enum worker_trouble { TROUBLE_OF_NOTHING, TROUBLE_OF_BATCH, TROUBLE_OF_CLAIM };
+
 struct worker {
     struct settings *settings;
     const char *dsn;
@@ -62,7 +64,9 @@ struct worker {
     int64_t clock_wrong_since_us, clock_told_us;
     int64_t record_us, record_at_us; /* the newest time that a broker gave to a record of the last batch, and when it was met; 0: none */
 
-    bool has_trouble;        /* batches fail one after the other, and it is told */
+    int setbacks, claim_setbacks; /* batches, claims that failed since a batch was stored (a claim held) */
+    int64_t reaper_not_before_us; /* the last one could not look */
+    enum worker_trouble trouble;  /* what is told */
     int64_t trouble_told_us; /* to the database; 0: not */
 
     struct metrics *metrics;
@@ -105,8 +109,8 @@ void worker_move_window(struct worker *worker, int64_t now_us);
 void worker_note_record_time(struct worker *worker, const struct batch *batch, int64_t now_us);
 bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err);
 
-/* worker_trouble.c: a batch was not stored, or one was: /health and `tallymill status` show it. */
-void worker_trouble(struct worker *worker, const struct error *why, int64_t now_us);
+/* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
+void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
 void worker_trouble_over(struct worker *worker);
 
 /* worker_flood.c: too many dead letters. A batch was committed; a second has passed; whether the worker may go on. */

