@@ -296,14 +296,15 @@ static int be_a_daemon(void *path)
         {"kafka.bootstrap.servers", "127.0.0.1:1"}, {"spool.dir", path}, {"spool.wait.ms", "20000"}, {NULL, NULL}};
     struct tally_error err;
     struct tally_producer *own = tally_open(settings, NULL, &err);
-    FILE *file = fopen("/tmp/tallymill-adopter-daemon", "w");
+    char written[96], done[96];
+    snprintf(written, sizeof written, "%s/daemon-writes", (char *)path);
+    FILE *file = fopen(written, "w");
     fprintf(file, "%s\n", own != NULL ? "opened" : err.text);
     fclose(file);
     if (own != NULL)
         tally_close(own, 0, NULL);
-    char done[96];
     snprintf(done, sizeof done, "%s/daemon-is-done", (char *)path);
-    rename("/tmp/tallymill-adopter-daemon", done);
+    rename(written, done);
     _exit(0);
 }
 
