@@ -166,7 +166,7 @@ static enum reason read_data(struct transcoder *transcoder)
     enum reason reason = cursor_next(&look, &item);
     if (reason != REASON_NONE)
         return reason;
-    if (item.type == ITEM_NIL) {
+    if (item.type == ITEM_NIL || (item.type == ITEM_ARRAY && item.length == 0)) { /* PHP and Lua pack an empty map as an array */
         cursor->at = look.at;
         return REASON_NONE;
     }

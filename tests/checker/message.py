@@ -200,7 +200,7 @@ def data(event):
         if version > 1:
             raise Malformed("version")
     value = event.get("event_data")
-    if value is None:
+    if value is None or value == []:  # what PHP and Lua make of an empty map
         value = {}
     if type(value) is not dict:
         raise Malformed("type")

@@ -35,6 +35,8 @@ Keys and shape
   a NUL in a key                                                        DL:nul                          nul-in-a-key*
   each required field missing or nil                                    DL:missing                      missing-*
   each other field nil                                                  OK                              ok-nil-*
+  event_data an empty array (PHP, Lua)                                  OK                              ok-empty-array-*
+  event_data a filled array                                             DL:type                         type-event_data-array*
   each field with each wrong type                                       DL:type                         type-[!tu]* type-user_id-*
   an unknown key                                                        OK                              ok-unknown-key* ok-extra-*
   an unknown key, wire.unknown_key=reject                               DL:unknown_key                  strict:ok-unknown-key*

@@ -208,6 +208,12 @@ def keys(c):
     for field in ("event_category", "session_id", "user_id", "event_data", "is_internal", "v"):
         made = c.fields(f"ok-nil-{field}")
         c.raw(f"ok-nil-{field}", "OK", pack(Pairs(made + [(field, None)])))
+    # PHP's and Lua's empty map, in each of its widths; what is in it makes it an array.
+    for width, made in {"fix": b"\x90", "16": b"\xdc\x00\x00", "32": b"\xdd\x00\x00\x00\x00"}.items():
+        c.event(f"ok-empty-array-as-event_data-{width}", "OK", event_data=Raw(made))
+    c.event("ok-empty-array-beside-an-unknown-key", "OK", "DL:unknown_key", event_data=[], colour="red")
+    c.event("type-event_data-array-of-nil", "DL:type", event_data=[None])
+    c.event("type-event_data-array-of-maps", "DL:type", event_data=[{"a": 1}])
 
 
 def types(c):

@@ -276,6 +276,8 @@ static void judge_pair(struct oracle_event *event, const msgpack_object_kv *pair
         if (value->type != MSGPACK_OBJECT_BOOLEAN)
             wrong_type(event, value);
     } else {
+        if (value->type == MSGPACK_OBJECT_ARRAY && value->via.array.size == 0)
+            return;
         event->data = value;
         if (value->type != MSGPACK_OBJECT_MAP)
             wrong_type(event, value);
