@@ -278,6 +278,12 @@ const char *settings_text(const struct settings *settings, const char *key)
     return value->text;
 }
 
+const char *settings_written(const struct settings *settings, const char *key)
+{
+    const struct setting *setting;
+    return known(settings, key, &setting)->text;
+}
+
 int64_t settings_int(const struct settings *settings, const char *key)
 {
     const struct setting *setting;

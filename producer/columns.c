@@ -10,6 +10,7 @@
 #include "columns_source.h"
 #include "error.h"
 #include "json.h"
+#include "line_id.h"
 #include "nearest.h"
 #include "text.h"
 #include "utf8.h"
@@ -203,6 +204,16 @@ bool columns_time_zone(struct columns *columns, const char *zone, struct error *
 {
     mark(columns, "time zone", zone);
     return instant_set_zone(&columns->times, zone, err);
+}
+
+void columns_id_from_text(struct columns *columns, const char *topic)
+{
+    static const uint8_t nil[LINE_ID_BYTES];
+    char name[300];
+    int length = snprintf(name, sizeof name, "tallymill:%s", topic); /* a topic's name has 249 bytes at most */
+    line_id_of_name(columns->id_space, nil, name, (size_t)length);
+    columns->takes_text_ids = true;
+    mark(columns, "id from text", topic);
 }
 
 uint64_t columns_fingerprint(const struct columns *columns)

@@ -32,6 +32,9 @@ void columns_time_unit(struct columns *columns, enum time_unit unit);
 bool columns_time_format(struct columns *columns, const char *format, struct error *err);
 bool columns_time_zone(struct columns *columns, const char *zone, struct error *err);
 
+/* An id that is no UUID becomes one, of version 5: its text in the namespace of the topic (wire.md). */
+void columns_id_from_text(struct columns *columns, const char *topic);
+
 /* The same options in the same order give the same number: a resumed import must be mapped as it was begun. */
 uint64_t columns_fingerprint(const struct columns *columns);
 

@@ -18,6 +18,7 @@
 #include "columns_source.h"
 #include "error.h"
 #include "json.h"
+#include "line_id.h"
 #include "utf8.h"
 #include "uuid.h"
 #include "value.h"
@@ -139,14 +140,22 @@ static bool fill_internal(const struct value *value, struct tally_event *event, 
     return true;
 }
 
-static bool fill_id(const struct value *value, struct tally_event *event, struct error *err)
+static bool fill_id(const struct columns *columns, const struct value *value, struct tally_event *event, struct error *err)
 {
     uint8_t id[UUID_BYTES];
     if (is_empty(value))
         return true;
     if (value->type != VALUE_TEXT ||
-        (!uuid_parse(value->text, value->length, id) && !base64_decode(value->text, value->length, id, UUID_BYTES)))
-        return error_set(err, ERROR_REJECT, "id is no UUID");
+        (!uuid_parse(value->text, value->length, id) && !base64_decode(value->text, value->length, id, UUID_BYTES))) {
+        char digits[24];
+        bool ok;
+        const char *text = as_text(value, digits, "id", &ok, err);
+        if (!ok)
+            return false;
+        if (!columns->takes_text_ids)
+            return error_set(err, ERROR_REJECT, "id is no UUID: --id-from-text makes one of it");
+        line_id_of_name(id, columns->id_space, text, strlen(text));
+    }
     tally_event_set_id(event, id);
     return true;
 }
@@ -297,7 +306,7 @@ static bool fill_columns(struct columns *columns, struct tally_event *event, str
         tally_event_category(event, text);
     if (ok && (text = as_text(from[SESSION_ID].found, digits, "session_id", &ok, err)) != NULL)
         tally_event_session(event, text);
-    return ok && fill_id(from[ID].found, event, err) && fill_user(from[USER_ID].found, event, err) &&
+    return ok && fill_id(columns, from[ID].found, event, err) && fill_user(from[USER_ID].found, event, err) &&
            fill_internal(from[IS_INTERNAL].found, event, err) && fill_created(columns, event, err);
 }
 

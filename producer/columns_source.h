@@ -34,6 +34,8 @@ struct columns {
     bool is_mapped; /* --map or --rest was given */
     bool takes_rest, drops_rest;
     struct instant_rules times;
+    bool takes_text_ids;
+    uint8_t id_space[16]; /* in which they become UUIDs */
     uint64_t fingerprint;
     struct fields fields; /* that were seen */
     unsigned dropped, told; /* columns of our own table that a record had, by bits; of these, told */

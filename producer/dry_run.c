@@ -24,6 +24,7 @@ bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, stru
     *dry_run = (struct dry_run){.is_unknown_event_refused = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0};
     dry_run->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err);
     dry_run->pool = value_pool_new();
+    outside_init(&dry_run->outside, settings, clock_wall_us());
     return dry_run->catalogue != NULL && (dry_run->pool != NULL || error_set(err, ERROR_RETRY, "no memory"));
 }
 
@@ -80,6 +81,7 @@ static enum outlet_answer send_nowhere(void *context, struct tally_event *event,
         error_set(err, reason.code == TALLY_INVALID ? ERROR_REJECT : ERROR_RETRY, "%s", reason.text);
         return reason.code == TALLY_INVALID ? OUTLET_INVALID : OUTLET_FAILED;
     }
+    outside_add(&dry_run->outside, event);
     if (dry_run->sent++ < DRY_RUN_SHOWN && !show(dry_run, &message, err))
         return OUTLET_FAILED;
     return OUTLET_SENT;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "outlet.h"
+#include "outside.h"
 
 struct catalogue;
 struct error;
@@ -20,6 +21,7 @@ struct dry_run {
     struct value_pool *pool;     /* owned; of what is shown */
     bool is_unknown_event_refused;
     uint64_t sent;
+    struct outside outside; /* of these */
 };
 
 /* False: ERROR_USAGE, the catalogue cannot be read. */

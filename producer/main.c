@@ -31,13 +31,14 @@ static bool generate(const struct produce *produce, struct sender *sender, struc
     return ok;
 }
 
-static void report_json(const struct sender_report *sent, uint64_t rejected, const struct latency *latency)
+static void report_json(const struct sender_report *sent, uint64_t rejected, const struct outside *outside, const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"recovered\": %llu, "
-           "\"waiting\": %llu, \"seconds\": %.3f, \"rate\": %.1f",
+           "\"waiting\": %llu, \"outside\": %llu, \"seconds\": %.3f, \"rate\": %.1f",
            (unsigned long long)sent->sent, (unsigned long long)sent->acknowledged, (unsigned long long)sent->failed,
-           (unsigned long long)rejected, (unsigned long long)sent->recovered, (unsigned long long)sent->waiting, seconds, rate);
+           (unsigned long long)rejected, (unsigned long long)sent->recovered, (unsigned long long)sent->waiting,
+           (unsigned long long)(outside->before + outside->behind), seconds, rate);
     if (latency != NULL)
         printf(", \"latency_us\": {\"p50\": %lld, \"p99\": %lld, \"p99.9\": %lld, \"max\": %lld}",
                (long long)latency_at(latency, 0.5), (long long)latency_at(latency, 0.99), (long long)latency_at(latency, 0.999),
@@ -45,7 +46,7 @@ static void report_json(const struct sender_report *sent, uint64_t rejected, con
     puts("}");
 }
 
-static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected,
+static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected, const struct outside *outside,
                    const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
@@ -57,6 +58,7 @@ static void report(const struct produce *produce, const struct sender_report *se
         fprintf(stderr, " (seed %llu)\n", (unsigned long long)produce->plan.seed);
     else
         fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
+    outside_report(outside, produce->settings, stderr);
     if (sent->recovered != 0)
         fprintf(stderr, "%s events of an earlier run were found in the spool\n", progress_number(numbers[0], sent->recovered));
     if (sent->waiting != 0)
@@ -66,7 +68,7 @@ static void report(const struct produce *produce, const struct sender_report *se
         fprintf(stderr, "acknowledged after they were due: half within %.1f ms, 99 %% within %.1f ms, all within %.1f ms\n",
                 (double)latency_at(latency, 0.5) / 1e3, (double)latency_at(latency, 0.99) / 1e3, (double)latency->max_us / 1e3);
     if (produce->wants_json)
-        report_json(sent, rejected, latency);
+        report_json(sent, rejected, outside, latency);
 }
 
 /* 0 when every event was acknowledged and every line was one. */
@@ -82,7 +84,7 @@ static int run(struct produce *produce, struct sender *sender, struct rejects *r
     struct sender_report sent;
     sender_close(sender, &sent);
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
-    report(produce, &sent, rejects_count(rejects), produce->pace.is_live ? &sender->latency : NULL);
+    report(produce, &sent, rejects_count(rejects), &sender->outside, produce->pace.is_live ? &sender->latency : NULL);
     if (exit_code == 0 && (sent.acknowledged != sent.sent + sent.recovered || rejects_count(rejects) != 0))
         exit_code = 1;
     return exit_code;
@@ -168,6 +170,7 @@ static int show(struct produce *produce)
         exit_code = also_failed(exit_code, &err);
     fprintf(stderr, "nothing was sent: %s events would be, %s lines would be rejected\n", progress_number(numbers[0], dry_run.sent),
             progress_number(numbers[1], rejected));
+    outside_report(&dry_run.outside, produce->settings, stderr);
     dry_run_close(&dry_run);
     return exit_code == 0 && rejected != 0 ? 1 : exit_code;
 }

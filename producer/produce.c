@@ -35,7 +35,7 @@ struct cli produce_cli = {.program = "tallymill-produce",
 /* The words as they stand on the command line. */
 struct words {
     const char *format, *delimiter, *csv_types, *time_unit, *generate, *seed, *rate, *days, *until;
-    bool is_live, is_followed;
+    bool is_live, is_followed, takes_text_ids;
 };
 
 static bool on_map(void *context, const char *value, struct error *err)
@@ -106,6 +106,7 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
                         : produce->resume_file != NULL ? "resume"
                         : words->is_followed           ? "follow"
                         : words->format != NULL        ? "format"
+                        : words->takes_text_ids        ? "id-from-text"
                                                        : NULL;
     if (stray != NULL)
         return error_set(err, ERROR_USAGE, "--%s goes with files, not with --generate", stray);
@@ -198,6 +199,8 @@ static bool read_import(struct produce *produce, const struct words *words, stru
     produce->import.program = produce_cli.program;
     produce->import.columns = produce->columns;
     produce->import.is_followed = words->is_followed;
+    if (words->takes_text_ids)
+        columns_id_from_text(produce->columns, settings_text(produce->settings, "topics.events"));
     return read_format(produce, words, err) && read_unit(produce, words, err) && columns_check(produce->columns, err) &&
            read_files(produce, err);
 }
@@ -230,6 +233,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
         {"time-format", "FORMAT", "how created_at is written, by strptime's letters and %f; repeatable, tried in order", .each = on_time_format, .context = produce->columns},
         {"time-zone", "ZONE", "where times without an offset are from, such as UTC or Europe/Berlin", .each = on_time_zone, .context = produce->columns},
+        {"id-from-text", NULL, "an id that is no UUID becomes one (version 5, of its text and the topic)", .flag = &words.takes_text_ids},
         {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words.format},
         {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (a comma, or what a line sep= says)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},

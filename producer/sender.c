@@ -149,6 +149,7 @@ static bool open_producer(struct sender *sender, const struct settings *settings
 bool sender_open(struct sender *sender, const struct settings *settings, bool is_check, int *topic_partitions, struct error *err)
 {
     *sender = (struct sender){.has_spool = !is_check && *settings_text(settings, "spool.dir") != '\0'};
+    outside_init(&sender->outside, settings, clock_wall_us());
     if (!open_producer(sender, settings, err))
         return false;
     struct tally_error reason;
@@ -251,6 +252,7 @@ enum outlet_answer sender_send(struct sender *sender, struct tally_event *event,
         error_set(err, ERROR_RETRY, "%s", reason.text);
         return OUTLET_FAILED;
     }
+    outside_add(&sender->outside, event);
     if (++sender->sent % 256 == 0)
         show(sender, done);
     return OUTLET_SENT;

@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import lzma
+import pathlib
 import tarfile
+import uuid
 import zipfile
 
 import msgpack
@@ -238,3 +240,45 @@ def test_a_web_servers_log_gets_in(site):
         {"method": "GET", "path": '/a?b="c"', "protocol": "HTTP/1.1", "status": 200, "bytes": 203023, "referrer": "http://x/", "agent": "Mozilla/5.0 (Macintosh)"},
         {"host": "example.org:443", "user": "frank", "status": 408, "extra": '"10.0.0.1"'},
         {"method": "GET", "path": "/", "protocol": "HTTP/1.0", "status": 304, "bytes": 0}]
+
+
+def test_events_outside_the_window_are_counted_before_and_after_they_are_sent(make_site):
+    old = events_at(*["2015-05-17T10:05:03Z"] * 3, "2999-01-01T00:00:00Z") + b'{"event_name": "login"}\n'
+    for policy, said in (("reject", "become dead letters"), ("clamp", "be stored at Kafka's time")):
+        site = make_site(**{"window.oldest": "13 months", "window.policy": policy})
+        for words in (("--dry-run",), ()):
+            answer = site.run("tallymill-produce", *words, stdin=old)
+            assert f"3 of 5 lie before window.oldest = 13 months (by this file's settings): they will {said}" in answer.err, answer
+            assert f"1 of 5 lie beyond window.ahead = 1 day (by this file's settings): they will {said}" in answer.err, answer
+        site.drain()
+        assert site.outcomes()[2] == (4 if policy == "reject" else 0)
+    answer = site.must("tallymill-produce", stdin=b'{"event_name": "login"}\n')
+    assert "window" not in answer.err, answer
+
+
+def test_ids_of_other_systems_become_uuids_of_their_text(make_site):
+    site = make_site()
+    lines = '{"id": "order-1001", "event_name": "login"}\n{"id": "täglich 5", "event_name": "login"}\n{"id": 17, "event_name": "login"}\n'.encode()
+    events, answer = dry_run(site, stdin=lines)
+    assert answer.code == 1 and events == [] and answer.err.count("id is no UUID: --id-from-text makes one of it") == 3, answer
+    topic = site.topic
+    space = uuid.uuid5(uuid.UUID(int=0), f"tallymill:{topic}")
+    events, answer = dry_run(site, "--id-from-text", stdin=lines)
+    assert [one["id"] for one in events] == [str(uuid.uuid5(space, text)) for text in ("order-1001", "täglich 5", "17")], answer
+    events, answer = dry_run(site, "--id-from-text", "--set", "topics.events=analytics-events", stdin=lines)
+    page = (pathlib.Path(__file__).parents[2] / "schemas" / "wire.md").read_text(encoding="utf-8")
+    for one, text in zip(events, ("order-1001", "täglich 5")):
+        assert f"`{text}` becomes `{one['id']}`" in page
+    site.must("tallymill-produce", "--id-from-text", "--const", "created_at=" + events[0]["created_at"], stdin=lines)
+    site.must("tallymill-produce", "--id-from-text", "--const", "created_at=" + events[0]["created_at"], stdin=lines)
+    site.drain()
+    assert site.outcomes() == (3, 3, 0, 0)
+
+
+def test_an_empty_map_as_php_and_lua_write_it_is_one(site):
+    site.send([event("login", session_id="wire", event_data=[])])
+    site.must("tallymill-produce", stdin=b'{"event_name": "login", "event_data": []}\n')
+    site.send([event("login", event_data=[1])])
+    site.drain()
+    assert site.outcomes()[:3] == (2, 0, 1)
+    assert site.database.rows("SELECT event_data FROM analytics_events") == [({},), ({},)]
