@@ -130,7 +130,9 @@ static bool check_query(PGconn *conn, const struct rollup_file *file, int *line,
     if (!is_good)
         return false;
     const char *const values[] = {file->query};
-    PGresult *faults = postgres_query_params(conn, rollup_faults_sql, 1, values, SHORT_US, err);
+    PGresult *set = postgres_query_params(conn, "SELECT set_config('tallymill.query', $1, true)", 1, values, SHORT_US, err);
+    PGresult *faults = set ? postgres_query(conn, rollup_faults_sql, SHORT_US, err) : NULL;
+    PQclear(set);
     if (faults && PQntuples(faults) > 0) {
         *line = rollup_file_line_with(file->query, PQgetvalue(faults, 0, 0));
         error_set(err, ERROR_USAGE, "%s", PQgetvalue(faults, 0, 1));

@@ -1,11 +1,11 @@
 -- What makes the query of view tallymill.rollup_query no rollup, a row for each fault: which word of the query shows it, and why. No row: none.
--- $1: the query as it stands in its file. The reading of `day_events` and what else depends on tallymill.day is fine: the aggregator sets it.
+-- tallymill.query is set to the query as it stands in its file. The reading of `day_events` and what else depends on tallymill.day is fine: the aggregator sets it.
 --
 -- A query must give the same rows whenever it is run over the same events. So it is looked at as Postgres has parsed it, and so are the views
 -- and the functions that it uses: for functions that tell the time (now() and its like), that are volatile (random()), and for who is asking.
 -- 'now'::timestamptz and its like are constants by then: they are those quoted words that did not become a text.
 WITH RECURSIVE used (kind, id, word) AS (
-  SELECT 'view', 'tallymill.rollup_query'::regclass::oid, NULL::text COLLATE "C"
+  SELECT 'view', to_regclass('tallymill.rollup_query')::oid, NULL::text COLLATE "C"
   UNION
   SELECT n.kind, n.id, coalesce(u.word, CASE n.kind WHEN 'view' THEN (SELECT relname FROM pg_class WHERE oid = n.id)
                                                     ELSE (SELECT proname FROM pg_proc WHERE oid = n.id) END)
@@ -14,9 +14,9 @@ WITH RECURSIVE used (kind, id, word) AS (
                                          ELSE (SELECT p.prosqlbody::text FROM pg_proc p WHERE p.oid = u.id) END AS tree) t
   CROSS JOIN LATERAL (SELECT CASE m[1] WHEN 'relid' THEN 'view' ELSE 'function' END AS kind, m[2]::oid AS id
                       FROM regexp_matches(t.tree, ':(relid|funcid|aggfnoid|winfnoid) (\d+)', 'g') AS m) n
-  WHERE n.id <> 'tallymill.rollup_query'::regclass -- every view names itself
+  WHERE n.id NOT IN (0, to_regclass('tallymill.rollup_query')) -- every view names itself
 ), trees AS (
-  SELECT u.word, CASE u.kind WHEN 'view' THEN (SELECT string_agg(w.ev_action::text, '') FROM pg_rewrite w WHERE w.ev_class = u.id AND w.ev_type = '1')
+  SELECT u.id, u.word, CASE u.kind WHEN 'view' THEN (SELECT string_agg(w.ev_action::text, '') FROM pg_rewrite w WHERE w.ev_class = u.id AND w.ev_type = '1')
                              ELSE (SELECT p.prosqlbody::text FROM pg_proc p WHERE p.oid = u.id) END AS tree
   FROM used u
 ), called AS (
@@ -24,7 +24,7 @@ WITH RECURSIVE used (kind, id, word) AS (
   FROM used u JOIN pg_proc p ON p.oid = u.id JOIN pg_language l ON l.oid = p.prolang
   WHERE u.kind = 'function'
 ), text_of_query AS (
-  SELECT regexp_replace(regexp_replace($1, '/\*.*?\*/', '', 'g'), '--[^\n]*', '', 'g') AS query
+  SELECT regexp_replace(regexp_replace(current_setting('tallymill.query', true), '/\*.*?\*/', '', 'g'), '--[^\n]*', '', 'g') AS query
 ), time_words AS (
   SELECT DISTINCT m[1] AS word FROM text_of_query, regexp_matches(query, '''(\s*(?:now|today|tomorrow|yesterday)\s*)''', 'gi') AS m
 ), faults (word, fault) AS (
@@ -45,12 +45,12 @@ WITH RECURSIVE used (kind, id, word) AS (
   UNION ALL
   SELECT trim(w.word), format('''%s'' is the time at which the query runs', trim(w.word))
   FROM time_words w, trees t
-  WHERE t.word IS NULL AND NOT EXISTS ( -- of a text's constant the tree shows the bytes
+  WHERE t.id = to_regclass('tallymill.rollup_query') AND NOT EXISTS ( -- of a text's constant the tree shows the bytes
       SELECT FROM regexp_matches(t.tree, ':consttype (?:25|1043|1042) [^{}]*?:constvalue \d+ \[ ([-\d ]+) \]', 'g') AS m
       WHERE m[1] LIKE '% ' || (SELECT string_agg(get_byte(convert_to(w.word, 'UTF8'), i)::text, ' ' ORDER BY i)
                                FROM generate_series(0, octet_length(w.word) - 1) AS i))
 ), parts (column_name, type) AS (
-  SELECT a.attname::text, a.atttypid FROM pg_attribute a WHERE a.attrelid = 'tallymill.rollup_query'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+  SELECT a.attname::text, a.atttypid FROM pg_attribute a WHERE a.attrelid = to_regclass('tallymill.rollup_query') AND a.attnum > 0 AND NOT a.attisdropped
   UNION
   SELECT p.column_name, n.type
   FROM parts p JOIN pg_type t ON t.oid = p.type
