@@ -42,6 +42,11 @@ bool kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *doing)
  * answers. */
 bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, int *count, struct error *err);
 
+enum { KAFKA_TOPIC_ID_BYTES = 32 };
+
+/* The topic's id (KIP-516) as text, as Kafka's own tools show it; "" where the broker gives none (before 2.8). */
+void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFKA_TOPIC_ID_BYTES]);
+
 /* The first offset of a topic partition, and the one that its next message will get. rd_kafka_query_watermark_offsets() would do, but its time-out bounds only
  * the look for the leader: where that has just died it waits until the broker is back (seen for four minutes, 2.0.2). */
 bool kafka_watermarks(rd_kafka_t *handle, const char *topic, int32_t topic_partition, int timeout_ms, int64_t *low, int64_t *high,

@@ -5,6 +5,7 @@
  */
 #include "kafka.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -137,6 +138,13 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
     ok = ok && create(handle, wanted, topic, timeout_ms, made, err) && await_topic(handle, topic, timeout_ms, count, err);
     rd_kafka_NewTopic_destroy(wanted);
     return ok;
+}
+
+void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFKA_TOPIC_ID_BYTES])
+{
+    const rd_kafka_Uuid_t *uuid = rd_kafka_TopicDescription_topic_id(description);
+    const bool is_given = uuid && (rd_kafka_Uuid_most_significant_bits(uuid) != 0 || rd_kafka_Uuid_least_significant_bits(uuid) != 0);
+    snprintf(id, KAFKA_TOPIC_ID_BYTES, "%s", is_given ? rd_kafka_Uuid_base64str(uuid) : "");
 }
 
 /* where: RD_KAFKA_OFFSET_BEGINNING or _END, which Kafka takes in the place of a time. */

@@ -170,17 +170,17 @@ static char *write_partitions(const struct claim *claims, int count)
 /* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. */
 bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
 {
-    static const char claim_sql[] = "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash "
-                                    "FROM tallymill.claim($1, $2, $3, $4, $5::integer[])";
+    static const char claim_sql[] = "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash, is_proven "
+                                    "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
     bool done = false;
     PGresult *result = NULL;
     char *partitions = write_partitions(claims, count);
     if (!partitions)
         return error_set(err, ERROR_RETRY, "no memory for a claim");
-    const char *values[] = {claimant->topic, claimant->cluster_id, claimant->group, claimant->owner, partitions};
+    const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id, claimant->group, claimant->owner, partitions};
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
         goto out;
-    result = postgres_query_params(conn, claim_sql, 5, values, LEDGER_TIMEOUT_US, err);
+    result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
     if (!result) {
         struct error ignored;
         postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored);
@@ -201,6 +201,7 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
             read_hash(claims[i].anchor_hash, PQgetvalue(result, i, 4));
         else
             claims[i].anchor_offset = -1;
+        claims[i].is_proven = strcmp(PQgetvalue(result, i, 5), "t") == 0;
         if (planted_bug("anchor_next_minus_one") && claims[i].anchor_offset >= 0)
             claims[i].anchor_offset = claims[i].next_offset - 1;
     }
@@ -209,6 +210,36 @@ out:
     PQclear(result);
     free(partitions);
     return done;
+}
+
+bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partition, int64_t low, struct anchor *anchors, int room,
+                          int *count, struct error *err)
+{
+    static const char sql[] = "SELECT anchor_offset, anchor_hash FROM tallymill.older_anchors($1, ARRAY[$2::integer], "
+                              "ARRAY[$3::bigint], $4) ORDER BY anchor_offset";
+    char partition[16], first[24], limit[16];
+    snprintf(partition, sizeof partition, "%" PRId32, topic_partition);
+    snprintf(first, sizeof first, "%" PRId64, low);
+    snprintf(limit, sizeof limit, "%d", room);
+    const char *values[] = {topic, partition, first, limit};
+    PGresult *result = postgres_query_params(conn, sql, 4, values, LEDGER_TIMEOUT_US, err);
+    *count = 0;
+    for (int i = 0; result && i < PQntuples(result) && *count < room; i++) {
+        if (PQgetlength(result, i, 1) != 2 + 2 * ANCHOR_HASH_BYTES)
+            continue;
+        anchors[*count].offset = strtoll(PQgetvalue(result, i, 0), NULL, 10);
+        read_hash(anchors[(*count)++].hash, PQgetvalue(result, i, 1));
+    }
+    PQclear(result);
+    return result != NULL;
+}
+
+bool ledger_name_topic(PGconn *conn, const char *topic, const char *topic_id, struct error *err)
+{
+    const char *values[] = {topic, topic_id};
+    PGresult *result = postgres_query_params(conn, "SELECT tallymill.name_topic($1, $2)", 2, values, LEDGER_TIMEOUT_US, err);
+    PQclear(result);
+    return result != NULL;
 }
 
 bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,

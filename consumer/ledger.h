@@ -25,15 +25,29 @@ struct claim {
     int64_t next_offset;
     int64_t anchor_offset; /* -1: none */
     uint8_t anchor_hash[ANCHOR_HASH_BYTES];
+    bool is_proven; /* the ledger knows this very topic by its id */
+};
+
+/* A message that the ledger knows. */
+struct anchor {
+    int64_t offset;
+    uint8_t hash[ANCHOR_HASH_BYTES];
 };
 
 struct claimant {
-    const char *topic, *cluster_id, *group, *owner;
+    const char *topic, *topic_id, *cluster_id, *group, *owner;
 };
 
-/* Claims claims[0..count).topic_partition (sorted) and fills in the rest. ERROR_USAGE: another group or cluster. ERROR_RETRY: a
- * lock, the connection. */
+/* Claims claims[0..count).topic_partition (sorted) and fills in the rest. ERROR_USAGE: another group or cluster, closed
+ * books. ERROR_FATAL with TM009: another topic of that name. ERROR_RETRY: a lock, the connection. */
 bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err);
+
+/* Up to `room` messages of a topic partition whose log begins at `low`, evenly spread up to the last, in order; *count of them. */
+bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partition, int64_t low, struct anchor *anchors, int room,
+                          int *count, struct error *err);
+
+/* Says what the id of the topic is whose log was found to be the ledger's. */
+bool ledger_name_topic(PGconn *conn, const char *topic, const char *topic_id, struct error *err);
 
 /* Notes [ledger's position, next_offset) of a claimed topic partition as gone. reason: "retention", "truncated". */
 bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,

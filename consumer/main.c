@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "descriptors.h"
 #include "error.h"
 #include "heap.h"
 #include "log.h"
 #include "service.h"
 #include "settings.h"
+#include "settings_value.h"
 #include "spill.h"
 #include "worker.h"
 
@@ -40,15 +42,32 @@ static void start_guard(struct guard *guard)
         pthread_detach(thread);
 }
 
+/* How long --until-end may take; 0 without it. */
+static bool read_deadline(bool until_end, const char *text, int64_t *until_end_us, struct error *err)
+{
+    static const struct setting deadline = {"--deadline", SETTING_DURATION, "20 min", CLOCK_SECOND_US, 365 * CLOCK_DAY_US, NULL, FOR_CONSUMER, ""};
+    if (text && !until_end)
+        return error_set(err, ERROR_USAGE, "--deadline is for --until-end");
+    if (!settings_value_parse(&deadline, text ? text : deadline.fallback, until_end_us, err))
+        return error_wrap(err, "--deadline");
+    *until_end_us = until_end ? *until_end_us : 0;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     descriptors_fill();
     heap_settle();
     bool until_end = false, leave = false;
+    const char *deadline = NULL;
     const struct cli_option options[] = {
         {.name = "until-end",
          .help = "stop once all that was in the topic at the start is in the ledger, whoever stored it",
          .flag = &until_end},
+        {.name = "deadline",
+         .argument = "DURATION",
+         .help = "of --until-end: give up after this time (20 min unless given), with exit code 1",
+         .value = &deadline},
         {.name = "leave", .help = "when stopping, give the topic partitions up at once (for scaling in)", .flag = &leave},
         {.name = NULL},
     };
@@ -72,6 +91,9 @@ int main(int argc, char **argv)
         error_set(&err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command.arguments[0]);
         return cli_fail(&cli, &err);
     }
+    int64_t until_end_us = 0;
+    if (!read_deadline(until_end, deadline, &until_end_us, &err))
+        return cli_fail(&cli, &err);
     if (!service_open(&err))
         return cli_fail(&cli, &err);
     if (!spill_open(settings_int(command.settings, "memory.max"), ""))
@@ -82,7 +104,7 @@ int main(int argc, char **argv)
         start_guard(&guard);
         exit_code = worker_check(command.settings, &err) ? 0 : cli_fail(&cli, &err);
     } else {
-        struct worker *worker = worker_open(command.settings, until_end, &err);
+        struct worker *worker = worker_open(command.settings, until_end_us, &err);
         exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(&cli, &err);
         static struct guard guard = {CLOSE_SECONDS, &exit_code};
         service_stopping();

@@ -24,19 +24,19 @@
 #include "source_statistics.h"
 #include "start.h"
 
-enum { ASK_TIMEOUT_MS = 5000, WATERMARK_TIMEOUT_MS = 2000 };
+enum { ASK_TIMEOUT_MS = 5000 };
 
 struct source {
     rd_kafka_t *handle;
     rd_kafka_queue_t *queue;
     int wakeup_fd;
     const char *topic;
-    char *cluster_id;
     struct source_partition *partitions;
     int partition_count;
     struct claim *wanted;
     int wanted_count;
     bool assign_pending, revoke_pending, is_closing, is_paused;
+    bool was_lost; /* every broker: whoever comes back may be another cluster */
     rd_kafka_resp_err_t callback_error;
     struct source_statistics statistics;
 };
@@ -54,6 +54,7 @@ static void note_error(rd_kafka_t *handle, int code, const char *reason, void *o
         source->callback_error = rd_kafka_fatal_error(handle, why, sizeof why);
         log_error("Kafka ended this member", "error=\"%s\"", log_text(text, why));
     } else {
+        source->was_lost |= code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
         log_warn("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
     }
 }
@@ -146,7 +147,6 @@ void source_close(struct source *source, bool leave)
         close_handle(source, leave);
     if (source->wakeup_fd >= 0)
         close(source->wakeup_fd);
-    free(source->cluster_id);
     free(source->wanted);
     free(source->partitions);
     free(source);
@@ -160,15 +160,6 @@ const char *source_topic(const struct source *source)
 int source_fd(const struct source *source)
 {
     return source->wakeup_fd;
-}
-
-const char *source_cluster_id(struct source *source, struct error *err)
-{
-    if (!source->cluster_id)
-        source->cluster_id = rd_kafka_clusterid(source->handle, ASK_TIMEOUT_MS);
-    if (!source->cluster_id)
-        error_set(err, ERROR_RETRY, "no Kafka broker has told its cluster id within 5 s");
-    return source->cluster_id;
 }
 
 /* ---- assignments ---- */
@@ -228,11 +219,6 @@ struct source_partition *source_find(struct source *source, int32_t topic_partit
     return NULL;
 }
 
-bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err)
-{
-    return kafka_watermarks(source->handle, source->topic, topic_partition, WATERMARK_TIMEOUT_MS, low, high, err);
-}
-
 int64_t source_last_high(const struct source *source, int32_t topic_partition)
 {
     int64_t low, high;
@@ -243,6 +229,13 @@ int64_t source_last_high(const struct source *source, int32_t topic_partition)
 const struct source_statistics *source_statistics(const struct source *source)
 {
     return &source->statistics;
+}
+
+bool source_take_lost(struct source *source)
+{
+    const bool was_lost = source->was_lost;
+    source->was_lost = false;
+    return was_lost;
 }
 
 bool source_was_fenced(const struct source *source)
@@ -256,9 +249,19 @@ rd_kafka_t *source_handle(const struct source *source)
     return source->handle;
 }
 
-bool source_partition_count(struct source *source, int *count, struct error *err)
+bool source_is_proving(const struct source_partition *partition)
 {
-    return kafka_topic_partitions(source->handle, source->topic, ASK_TIMEOUT_MS, count, err);
+    return partition->anchors_met < partition->anchor_count;
+}
+
+static int64_t reads_from(const struct source_partition *partition)
+{
+    return source_is_proving(partition) ? partition->anchors[partition->anchors_met].offset : partition->expected_offset;
+}
+
+static bool is_read(const struct source_partition *partition)
+{
+    return !partition->is_stopped && !partition->is_waiting;
 }
 
 bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err)
@@ -272,10 +275,9 @@ bool source_assign(struct source *source, const struct source_partition *partiti
     if (count > 0)
         memcpy(copy, partitions, (size_t)count * sizeof *copy);
     for (int i = 0; i < count; i++) {
-        if (copy[i].is_stopped)
-            continue;
-        const int64_t from = copy[i].verify_anchor ? copy[i].claim.anchor_offset : copy[i].expected_offset;
-        rd_kafka_topic_partition_list_add(list, source->topic, copy[i].claim.topic_partition)->offset = from;
+        copy[i].end_offset = -1;
+        if (is_read(&copy[i]))
+            rd_kafka_topic_partition_list_add(list, source->topic, copy[i].claim.topic_partition)->offset = reads_from(&copy[i]);
     }
     const rd_kafka_resp_err_t code = rd_kafka_assign(source->handle, list);
     rd_kafka_resume_partitions(source->handle, list); /* a pause by the application, of one or of all, outlives the assignment */
@@ -309,7 +311,7 @@ static rd_kafka_topic_partition_list_t *list_read(const struct source *source)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
     for (int i = 0; i < source->partition_count; i++)
-        if (!source->partitions[i].is_stopped)
+        if (is_read(&source->partitions[i]))
             rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition);
     return list;
 }
@@ -337,6 +339,14 @@ static void pause_one(struct source *source, int32_t topic_partition)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, source->topic, topic_partition);
     rd_kafka_pause_partitions(source->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void source_seek(struct source *source, const struct source_partition *partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, source->topic, partition->claim.topic_partition)->offset = reads_from(partition);
+    rd_kafka_error_destroy(rd_kafka_seek_partitions(source->handle, list, 0)); /* without waiting: what was fetched is stale at once */
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -377,7 +387,17 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
     switch (code) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         *end_offset = message->offset;
-        return *partition && !(*partition)->is_stopped ? SOURCE_END : SOURCE_NOTHING;
+        if (*partition)
+            (*partition)->end_offset = message->offset;
+        return *partition && is_read(*partition) ? SOURCE_END : SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_TOPIC_ID:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        log_warn("the topic, or a topic partition, is not there any more: looking which topic this is", "topic=%s topic_partition=%d code=%s",
+                 source->topic, (int)message->partition, rd_kafka_err2name(code));
+        return SOURCE_RESYNC;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
     case RD_KAFKA_RESP_ERR__BAD_MSG:
@@ -430,7 +450,7 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
     if (taken && taken->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         event = take_error(source, taken, partition, end_offset, err);
     else if (taken)
-        event = (*partition = source_find(source, taken->partition)) && !(*partition)->is_stopped ? SOURCE_MESSAGE : SOURCE_NOTHING;
+        event = (*partition = source_find(source, taken->partition)) && is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
     const bool again = taken && event == SOURCE_NOTHING;
     if (event == SOURCE_MESSAGE && !source->revoke_pending && !source->assign_pending) {
         *message = taken;

@@ -19,12 +19,21 @@ struct settings;
 struct source;
 struct source_statistics;
 
+enum { SOURCE_ANCHORS = 5 };
+
 /* One topic partition that is ours to read. */
 struct source_partition {
     struct claim claim;
     int64_t expected_offset; /* the next offset that may be delivered */
-    bool verify_anchor;      /* the first message must be the anchor */
+    struct anchor anchors[SOURCE_ANCHORS]; /* to be met before anything is stored, in order of offsets; the last is the claim's */
+    int anchor_count, anchors_met;         /* of these, met or given up so far: the next message must be anchors[anchors_met] */
+    bool has_matched;        /* one of them stood where it should */
+    bool is_waiting;         /* not read yet: without a leader, or its log's ends are not known yet */
     bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
+    int64_t end_offset;      /* the end of what can be read, where it was met; -1: not met yet */
+    int64_t held_since_us;   /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
+    int64_t held_offset;     /* where */
+    int64_t held_told_us;    /* when that was last logged */
     int64_t stored_time_us;  /* Unix time that Kafka gave the last event stored, as far as it was noted; for the metrics */
     int64_t caught_up_us;    /* Unix time at which nothing was left to store; for the metrics */
 };
@@ -35,7 +44,7 @@ enum source_event {
     SOURCE_END,     /* end of a topic partition: offsets below *end_offset are all read; *partition says which */
     SOURCE_ASSIGN,  /* source_wanted() has a new assignment: claim, then source_assign() */
     SOURCE_REVOKE,  /* source_unassign() as soon as no batch is under way */
-    SOURCE_RESYNC,  /* offset out of range or a broken sequence: claim again and assign anew */
+    SOURCE_RESYNC,  /* offset out of range, an unknown topic: claim again and assign anew */
     SOURCE_FATAL,   /* err is set: ends the worker */
 };
 
@@ -47,7 +56,6 @@ struct source *source_open(const struct settings *settings, struct error *err);
 void source_close(struct source *source, bool leave);
 
 const char *source_topic(const struct source *source);
-const char *source_cluster_id(struct source *source, struct error *err); /* waits up to 5 s; ERROR_RETRY */
 int source_fd(const struct source *source);                              /* readable when source_poll has something */
 
 /* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
@@ -64,23 +72,22 @@ const struct claim *source_wanted(const struct source *source, int *count);
 struct source_partition *source_partitions(struct source *source, int *count);
 struct source_partition *source_find(struct source *source, int32_t topic_partition);
 
-/* low and high watermark, asked of the broker: up to 2 s. */
-bool source_watermarks(struct source *source, int32_t topic_partition, int64_t *low, int64_t *high, struct error *err);
-bool source_partition_count(struct source *source, int *count, struct error *err);
-
 /* The high watermark that came with the last fetch, or -1: nothing is asked. */
 int64_t source_last_high(const struct source *source, int32_t topic_partition);
 
 /* What librdkafka last told of itself; is_known is false where metrics are not shown. */
 const struct source_statistics *source_statistics(const struct source *source);
 
+/* Whether every broker was lost since the last call. */
+bool source_take_lost(struct source *source);
+
 /* Whether Kafka has ended this static member because its name is known under another member id. */
 bool source_was_fenced(const struct source *source);
 
 rd_kafka_t *source_handle(const struct source *source);
 
-/* Answers SOURCE_ASSIGN (or starts over): reads these from their expected_offset, or from the anchor where verify_anchor is set.
- * Stopped ones are not read. */
+/* Answers SOURCE_ASSIGN (or starts over): reads these from the next anchor to be met, else from their expected_offset. Those that
+ * are stopped or wait are not read. */
 bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
 void source_unassign(struct source *source);
 
@@ -90,6 +97,12 @@ void source_rejoin(struct source *source);
 /* Pauses or resumes all that is read: only while Postgres keeps us waiting for long, so that polling can go on. */
 void source_pause(struct source *source, bool pause);
 bool source_is_paused(const struct source *source);
+
+/* Whether an anchor is still to be met. */
+bool source_is_proving(const struct source_partition *partition);
+
+/* Reads on at the next anchor, or at expected_offset: what was fetched before is dropped. */
+void source_seek(struct source *source, const struct source_partition *partition);
 
 /* Reads this one no more: its is_stopped is set, the others go on. */
 void source_stop(struct source *source, struct source_partition *partition);

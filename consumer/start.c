@@ -21,13 +21,13 @@ struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
     return (struct start){START_NEXT, claim->next_offset};
 }
 
-enum anchor_verdict anchor_judge(const struct claim *claim, int64_t offset, const uint8_t *hash)
+enum anchor_verdict anchor_judge(const struct anchor *anchor, int64_t offset, const uint8_t *hash)
 {
     if (planted_bug("anchor_next_minus_one"))
-        return memcmp(hash, claim->anchor_hash, ANCHOR_HASH_BYTES) == 0 ? ANCHOR_MATCHES : ANCHOR_DIFFERS;
-    if (offset > claim->anchor_offset)
+        return memcmp(hash, anchor->hash, ANCHOR_HASH_BYTES) == 0 ? ANCHOR_MATCHES : ANCHOR_DIFFERS;
+    if (offset > anchor->offset)
         return ANCHOR_UNVERIFIABLE;
-    if (offset == claim->anchor_offset && memcmp(hash, claim->anchor_hash, ANCHOR_HASH_BYTES) == 0)
+    if (offset == anchor->offset && memcmp(hash, anchor->hash, ANCHOR_HASH_BYTES) == 0)
         return ANCHOR_MATCHES;
     return ANCHOR_DIFFERS;
 }

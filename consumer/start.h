@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct anchor;
 struct claim;
 
 enum start_kind {
@@ -22,12 +23,12 @@ struct start {
 /* low: the first offset Kafka has; high: the one behind the last. */
 struct start start_decide(const struct claim *claim, int64_t low, int64_t high);
 
-/* What the first message of a topic partition that began at its anchor tells. */
+/* What the first message that is read from an anchor on tells. */
 enum anchor_verdict {
     ANCHOR_MATCHES,      /* it is the anchor: go on behind it */
     ANCHOR_UNVERIFIABLE, /* a later offset came first (compaction took the anchor): accept, say so */
     ANCHOR_DIFFERS,      /* another message stands there: the topic was truncated and written anew, or recreated */
 };
-enum anchor_verdict anchor_judge(const struct claim *claim, int64_t offset, const uint8_t *hash);
+enum anchor_verdict anchor_judge(const struct anchor *anchor, int64_t offset, const uint8_t *hash);
 
 #endif

@@ -48,6 +48,7 @@ enum step {
     STEP_DEAD_BEGIN,
     STEP_DEAD,
     STEP_DEAD_END,
+    STEP_HELD, /* all is in but the fence */
     STEP_COMMIT,
     STEP_ROLLBACK
 };
@@ -58,6 +59,7 @@ struct transaction {
     struct batch *batch;
     enum step step;
     bool on_conflict;
+    bool must_hold; /* before the fence, until it is released */
     bool wants_write;
     bool committed;    /* COMMIT was answered with COMMIT */
     bool broken;       /* the connection is lost or out of step */
@@ -170,6 +172,10 @@ static void send_query(struct transaction *transaction, enum step step, const ch
 
 static void send_commit(struct transaction *transaction)
 {
+    if (transaction->must_hold) {
+        transaction->step = STEP_HELD;
+        return;
+    }
     char *sql = planted_bug("position_before_rows")
                     ? strdup("COMMIT")
                     : ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
@@ -511,6 +517,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->conn = conn;
     transaction->batch = batch;
     transaction->on_conflict = on_conflict;
+    transaction->must_hold = false;
     transaction->committed = transaction->broken = transaction->wants_write = false;
     transaction->batch_id = 0;
     transaction->backend_pid = 0;
@@ -537,6 +544,29 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     send_query(transaction, STEP_BEGIN, sql);
 }
 
+void transaction_hold(struct transaction *transaction)
+{
+    transaction->must_hold = true;
+}
+
+bool transaction_is_held(const struct transaction *transaction)
+{
+    return transaction->step == STEP_HELD;
+}
+
+void transaction_release(struct transaction *transaction)
+{
+    transaction->must_hold = false;
+    if (transaction->step == STEP_HELD)
+        send_commit(transaction);
+}
+
+void transaction_give_up(struct transaction *transaction, const struct error *why)
+{
+    transaction->failure.error = *why;
+    send_query(transaction, STEP_ROLLBACK, "ROLLBACK");
+}
+
 enum transaction_outcome transaction_pump(struct transaction *transaction, int64_t now_us)
 {
     enum transaction_outcome outcome = TRANSACTION_BUSY;
@@ -548,7 +578,9 @@ enum transaction_outcome transaction_pump(struct transaction *transaction, int64
         const enum step step = transaction->step;
         if (transaction->broken || (transaction->wants_write && is_sending(transaction)))
             break;
-        if (step == STEP_COPY)
+        if (step == STEP_HELD)
+            transaction->moved_us = now_us; /* it waits for us, not for a lock */
+        else if (step == STEP_COPY)
             send_rows(transaction, now_us);
         else if (step == STEP_DEAD)
             send_dead_letters(transaction, now_us);

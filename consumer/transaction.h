@@ -37,6 +37,13 @@ void transaction_free(struct transaction *transaction);
  * counts rows stored before in the ranges' conflicts, instead of COPY. */
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
 
+/* To be called behind transaction_begin(): before its last message the transaction waits for transaction_release(), or for
+ * transaction_give_up(), which rolls it back for the reason that is given. */
+void transaction_hold(struct transaction *transaction);
+bool transaction_is_held(const struct transaction *transaction); /* all else is done, and it waits */
+void transaction_release(struct transaction *transaction);
+void transaction_give_up(struct transaction *transaction, const struct error *why);
+
 /* Goes on as far as the socket allows. */
 enum transaction_outcome transaction_pump(struct transaction *transaction, int64_t now_us);
 

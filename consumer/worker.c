@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "catalogue.h"
 #include "clock.h"
@@ -22,7 +23,6 @@
 #include "service.h"
 #include "settings.h"
 #include "spill.h"
-#include "start.h"
 #include "transcode.h"
 #include "worker_state.h"
 
@@ -70,6 +70,7 @@ void worker_drop_connection(struct worker *worker, int64_t now_us)
     PQfinish(worker->conn);
     worker->conn = NULL;
     worker->is_open = false;
+    worker->proof_since_us = 0;
     worker->resync = !retries_blindly;
     worker->retry_sending = retries_blindly;
     if (!retries_blindly)
@@ -124,37 +125,12 @@ static void look_at_idle_connection(struct worker *worker, int64_t now_us)
 
 /* ---- reading ---- */
 
-static void log_anchor_gone(const struct worker *worker, const struct source_partition *partition)
-{
-    log_warn("the last stored message is gone from Kafka: its place cannot be verified",
-             "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64, source_topic(worker->source),
-             partition->claim.topic_partition, partition->claim.anchor_offset);
-}
-
-static void judge_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message)
-{
-    uint8_t hash[ANCHOR_HASH_BYTES];
-    anchor_hash(hash, message->payload, message->len);
-    partition->verify_anchor = false;
-    switch (anchor_judge(&partition->claim, message->offset, hash)) {
-    case ANCHOR_MATCHES: break;
-    case ANCHOR_UNVERIFIABLE: log_anchor_gone(worker, partition); break;
-    case ANCHOR_DIFFERS:
-        log_error("another message stands where the last stored one was: the topic was truncated or recreated; not read until a "
-                  "person has looked",
-                  "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition,
-                  message->offset);
-        source_stop(worker->source, partition);
-    }
-}
-
 /* Takes the message over. False without memory. */
 static bool take_message(struct worker *worker, struct source_partition *partition, rd_kafka_message_t *message, struct error *err)
 {
-    if (partition->verify_anchor)
-        judge_anchor(worker, partition, message);
     const int64_t offset = message->offset;
-    if (partition->is_stopped || offset < partition->expected_offset) { /* the anchor itself, mostly */
+    if ((source_is_proving(partition) && worker_meet_anchor(worker, partition, message)) || partition->is_stopped ||
+        offset < partition->expected_offset) {
         rd_kafka_message_destroy(message);
         return true;
     }
@@ -166,10 +142,8 @@ static bool take_message(struct worker *worker, struct source_partition *partiti
 
 static bool take_end(struct worker *worker, struct source_partition *partition, int64_t end_offset, struct error *err)
 {
-    if (partition->verify_anchor) { /* read to the end and met no message */
-        partition->verify_anchor = false;
-        log_anchor_gone(worker, partition);
-    }
+    if (source_is_proving(partition)) /* read to the end and met no message */
+        worker_miss_anchors(worker, partition);
     if (end_offset <= partition->expected_offset)
         return true;
     if (!batch_skip(worker->filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
@@ -269,14 +243,15 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
         source_rejoin(worker->source);
     }
     worker->resync |= worker->resync_at_us != 0 && now_us >= worker->resync_at_us;
-    if (!worker->assign_wanted && !worker->resync)
-        return false;
     error_clear(&local);
-    if (worker_assign(worker, &local)) {
-        worker->claim_setbacks = 0;
-        if (worker->trouble == TROUBLE_OF_CLAIM)
+    const bool is_claiming = worker->assign_wanted || worker->resync;
+    if (is_claiming ? worker_assign(worker, now_us, &local)
+                    : worker_begin_waiting(worker, now_us, &local) && worker_name_topic(worker, &local)) {
+        const bool is_claimed = is_claiming && !worker->assign_wanted && !worker->resync; /* else it waits for Kafka */
+        worker->claim_setbacks = is_claimed ? 0 : worker->claim_setbacks;
+        if (is_claimed && worker->trouble == TROUBLE_OF_CLAIM)
             worker_trouble_over(worker);
-        return true;
+        return is_claiming;
     }
     const bool is_migrating =
         strcmp(local.sqlstate, "42883") == 0 || strcmp(local.sqlstate, "42P01") == 0 || strcmp(local.sqlstate, "42703") == 0;
@@ -354,6 +329,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return false;
     if (!worker->conn || ((worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted))
         return true;
+    worker_watch_topic(worker, now_us);
     bool alive;
     if (answer_group(worker, now_us, err, &alive))
         return alive;
@@ -363,6 +339,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         batch_reset(worker->sending); /* nothing follows at once: let the messages of the committed batch go */
     if (worker->until_end && worker->queue_is_dry && batch_is_empty(worker->filling)) {
         struct error local;
+        error_clear(&local);
         if (!worker_check_ends(worker, now_us, &local)) {
             if (local.kind == ERROR_FATAL) {
                 *err = local;
@@ -383,7 +360,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
-        const bool has_work = worker->retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed);
+        const bool waits_for_kafka = worker->identity.asked_us != 0 && (worker->resync || worker->assign_wanted);
+        const bool has_work = !waits_for_kafka && (worker->retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed));
         if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
@@ -395,14 +373,19 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     } else if (!worker->is_open && worker->not_before_us > now_us && worker->not_before_us - now_us < wait_us) {
         wait_us = worker->not_before_us - now_us;
     }
-    struct pollfd fds[3] = {
+    const bool is_held = worker->is_open && transaction_is_held(worker->transaction); /* for an answer from Kafka */
+    struct pollfd fds[4] = {
         {service_fd(), POLLIN, 0},
-        {worker->is_open ? PQsocket(worker->conn) : -1,
+        {worker->is_open && !is_held ? PQsocket(worker->conn) : -1,
          (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0},
         {is_reading ? source_fd(worker->source) : -1, POLLIN, 0},
+        {worker->answers_fd, POLLIN, 0},
     };
     const struct timespec timeout = {wait_us / CLOCK_SECOND_US, wait_us % CLOCK_SECOND_US * 1000};
-    ppoll(fds, 3, &timeout, NULL);
+    ppoll(fds, 4, &timeout, NULL);
+    uint64_t answers;
+    if (fds[3].revents && read(worker->answers_fd, &answers, sizeof answers) < 0)
+        return; /* nothing was in it */
 }
 
 static bool run(struct worker *worker, struct error *err)
@@ -419,6 +402,11 @@ static bool run(struct worker *worker, struct error *err)
         summarize(worker, now_us);
         look_at_idle_connection(worker, now_us);
         worker_metrics_sample(worker, now_us);
+        worker_look_for_held(worker, now_us);
+        if (!worker_learn_targets(worker, now_us, err))
+            return false;
+        if (worker_is_late(worker, now_us, err))
+            return false;
         wait_for_work(worker, clock_now_us());
     }
     if (worker->until_end && !worker->done)
@@ -469,13 +457,18 @@ void worker_close(struct worker *worker, bool leave)
     batch_free(worker->filling);
     batch_free(worker->sending);
     retention_reset(&worker->retention);
+    identity_reset(&worker->identity);
+    log_ends_reset(&worker->logs);
+    log_ends_reset(&worker->targets);
+    log_ends_reset(&worker->beyond);
     source_close(worker->source, leave);
+    if (worker->answers_fd >= 0)
+        close(worker->answers_fd);
     transaction_free(worker->transaction);
     transcoder_free(worker->transcoder);
     catalogue_free(worker->catalogue);
     metrics_free(worker->metrics);
     health_free(&worker->health);
-    free(worker->ends);
     free(worker->claimed);
     free(worker);
 }

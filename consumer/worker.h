@@ -6,13 +6,15 @@
 #define TALLYMILL_WORKER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 struct settings;
 struct worker;
 
-/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end: stop once all that is in the topic now is in the ledger. */
-struct worker *worker_open(struct settings *settings, bool until_end, struct error *err);
+/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end_us: stop once all that
+ * is in the topic now is in the ledger, whoever stored it, and give up after so long; 0: go on for ever. */
+struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err);
 
 /* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on; ERROR_RETRY where a new process may. */
 bool worker_run(struct worker *worker, struct error *err);

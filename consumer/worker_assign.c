@@ -1,7 +1,9 @@
 /* worker_assign.c - from an assignment of the group to reading at the right place.
  *
- * Order matters: claim first, so that whoever owned these topic partitions can commit no more and the positions read are final;
- * then compare with what Kafka has; only then read. Nothing is taken from the offsets that the group committed.
+ * Order matters: ask which topic this is, then claim, so that whoever owned these topic partitions can commit no more and the
+ * positions read are final; then compare with what Kafka has; only then read. Nothing is taken from the offsets that the group
+ * committed. Kafka is asked without waiting, and each topic partition is read as soon as its own leader has answered: one without a
+ * leader keeps no other from being read.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,98 +18,293 @@
 #include "start.h"
 #include "worker_state.h"
 
-#define RETRY_AFTER_US INT64_C(10000000)
+#define LOOK_AGAIN_US INT64_C(2000000)
+#define WARN_AGAIN_US INT64_C(60000000)
 
-static bool begin_partition(struct worker *worker, struct source_partition *partition, struct error *err)
+/* ---- which topic this is ---- */
+
+/* *told: an answer to a question that was sent since the claim is wanted. */
+static bool ask_identity(struct worker *worker, int64_t now_us, bool *told, struct error *err)
+{
+    struct identity *identity = &worker->identity;
+    identity_look(identity, source_handle(worker->source));
+    *told = false;
+    if (worker->claim_since_us == 0)
+        worker->claim_since_us = now_us;
+    if (identity->failed_us >= worker->claim_since_us) {
+        worker->claim_since_us = now_us + 1; /* the next try needs an answer of its own */
+        *err = identity->error;
+        return false;
+    }
+    if (identity->told_us < worker->claim_since_us) {
+        identity_ask(identity, source_handle(worker->source), source_topic(worker->source), worker->answers_fd, now_us);
+        return true;
+    }
+    if (identity->state == IDENTITY_GONE || identity->cluster_id[0] == '\0') {
+        worker->claim_since_us = now_us + 1;
+        return error_set(err, ERROR_RETRY,
+                         identity->state == IDENTITY_GONE ? "topic %s does not exist (any more) in this Kafka cluster"
+                                                          : "topic %s: no Kafka broker has told its cluster id",
+                         source_topic(worker->source));
+    }
+    *told = true;
+    return true;
+}
+
+/* The ledger is about another topic of that name: nothing of this one is read, each topic partition says so (stop_foreign). A person may begin
+ * new books meanwhile. */
+static bool note_foreign(struct worker *worker, struct source_partition *partitions, int count, const struct error *why, int64_t now_us,
+                         struct error *err)
+{
+    log_error_because(why, "the topic was deleted and recreated: nothing of it is stored", "topic=%s topic_partitions=%d",
+                      source_topic(worker->source), count);
+    const int positions_count = partitions[count - 1].claim.topic_partition + 1;
+    int64_t *positions = calloc((size_t)positions_count, sizeof *positions);
+    if (!positions)
+        return error_set(err, ERROR_RETRY, "no memory for %d positions", positions_count);
+    const bool is_read = ledger_positions(worker->conn, source_topic(worker->source), positions, positions_count, err);
+    for (int i = 0; i < count; i++)
+        partitions[i].claim.next_offset = partitions[i].expected_offset = positions[partitions[i].claim.topic_partition];
+    free(positions);
+    worker->is_foreign = true;
+    worker->name_wanted = false;
+    worker->resync_at_us = now_us + WARN_AGAIN_US;
+    return is_read;
+}
+
+/* Claims what the group gave us. Fills claims; partitions stop where it is another topic. */
+static bool claim_wanted(struct worker *worker, struct claim *claims, struct source_partition *partitions, int count, int64_t now_us,
+                         struct error *err)
+{
+    const struct identity *identity = &worker->identity;
+    const struct claimant claimant = {source_topic(worker->source), identity->topic_id, identity->cluster_id,
+                                      settings_text(worker->settings, "consumer.group"), worker->owner};
+    memcpy(worker->topic_id, identity->topic_id, sizeof worker->topic_id);
+    memcpy(worker->cluster_id, identity->cluster_id, sizeof worker->cluster_id);
+    worker->name_wanted = worker->is_foreign = false;
+    const bool is_ours = ledger_claim(worker->conn, &claimant, claims, count, err);
+    if (!is_ours && strcmp(err->sqlstate, "TM009") != 0)
+        return false;
+    for (int i = 0; i < count; i++) {
+        partitions[i].claim = claims[i];
+        partitions[i].expected_offset = claims[i].next_offset;
+        partitions[i].end_offset = -1;
+        partitions[i].is_waiting = true;
+        worker->name_wanted |= !claims[i].is_proven && worker->topic_id[0] != '\0';
+    }
+    if (is_ours)
+        return true;
+    const struct error why = *err;
+    error_clear(err);
+    return note_foreign(worker, partitions, count, &why, now_us, err);
+}
+
+/* ---- beginning at the right place ---- */
+
+static void note_truncated(const struct worker *worker, const struct claim *claim, int64_t high)
+{
+    log_error("topic partition ends before what is stored: truncated or recreated; not read until a person has looked",
+              "topic=%s topic_partition=%" PRId32 " next_offset=%" PRId64 " high=%" PRId64, source_topic(worker->source),
+              claim->topic_partition, claim->next_offset, high);
+}
+
+/* Its log is another one, as the topic's id tells; whether that shows by its offsets too is told beside it. */
+static void stop_foreign(struct worker *worker, struct source_partition *partition, const struct log_end *log)
+{
+    const struct claim *claim = &partition->claim;
+    partition->is_stopped = true;
+    if (claim->next_offset > log->high)
+        note_truncated(worker, claim, log->high);
+    else
+        log_error("the topic was deleted and recreated, another message stands where the last stored one was; not read until a person has looked",
+                  "topic=%s topic_partition=%" PRId32 " next_offset=%" PRId64 " high=%" PRId64, source_topic(worker->source),
+                  claim->topic_partition, claim->next_offset, log->high);
+}
+
+static bool note_gap(struct worker *worker, struct source_partition *partition, int64_t to_offset, struct error *err)
 {
     struct claim *claim = &partition->claim;
     const char *topic = source_topic(worker->source);
-    int64_t low, high;
-    service_watchdog(clock_now_us());
-    if (!source_watermarks(worker->source, claim->topic_partition, &low, &high, err)) {
-        /* No leader, say: the others must not wait for it. */
-        log_warn_because(err, "cannot begin this topic partition now", "topic=%s topic_partition=%" PRId32, topic,
-                         claim->topic_partition);
-        error_clear(err);
-        partition->is_stopped = true;
-        worker->resync_at_us = clock_now_us() + RETRY_AFTER_US;
-        return true;
-    }
-    const struct start start = start_decide(claim, low, high);
-    partition->expected_offset = claim->next_offset;
-    partition->verify_anchor = start.kind == START_ANCHOR;
-    partition->is_stopped = start.kind == START_TRUNCATED;
-    switch (start.kind) {
-    case START_TRUNCATED:
-        log_error("topic partition ends before what is stored: truncated or recreated; not read until a person has looked",
-                  "topic=%s topic_partition=%" PRId32 " next_offset=%" PRId64 " high=%" PRId64, topic, claim->topic_partition,
-                  claim->next_offset, high);
-        break;
-    case START_GAP:
-        if (!ledger_record_gap(worker->conn, topic, claim, start.offset, "retention", err))
-            return false;
-        log_error("events were gone before they were read",
-                  "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
-                  claim->topic_partition, claim->next_offset, start.offset);
-        metrics_add(worker->metrics, WORKER_GAPS, 0, start.offset - claim->next_offset);
-        claim->next_offset = partition->expected_offset = start.offset;
-        break;
-    case START_NEXT:
-        if (claim->anchor_offset >= 0)
-            log_warn("the last stored message is gone from Kafka: its place cannot be verified",
-                     "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64, topic,
-                     claim->topic_partition, claim->anchor_offset, claim->next_offset);
-        break;
-    case START_ANCHOR: break;
+    if (!ledger_record_gap(worker->conn, topic, claim, to_offset, "retention", err))
+        return false;
+    log_error("events were gone before they were read",
+              "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
+              claim->topic_partition, claim->next_offset, to_offset);
+    metrics_add(worker->metrics, WORKER_GAPS, 0, to_offset - claim->next_offset);
+    claim->next_offset = partition->expected_offset = to_offset;
+    return true;
+}
+
+/* The anchors to be met before anything is stored: older ones too where the topic's id does not tell. */
+static bool choose_anchors(struct worker *worker, struct source_partition *partition, const struct start *start, int64_t low,
+                           struct error *err)
+{
+    const struct claim *claim = &partition->claim;
+    partition->anchor_count = partition->anchors_met = 0;
+    partition->has_matched = false;
+    if (!claim->is_proven && claim->anchor_offset >= 0 &&
+        !ledger_older_anchors(worker->conn, source_topic(worker->source), claim->topic_partition, low, partition->anchors,
+                              SOURCE_ANCHORS - 1, &partition->anchor_count, err))
+        return false;
+    while (partition->anchor_count > 0 && partition->anchors[partition->anchor_count - 1].offset >= claim->anchor_offset)
+        partition->anchor_count--; /* the last of them is the claim's */
+    if (start->kind == START_ANCHOR) {
+        struct anchor *last = &partition->anchors[partition->anchor_count++];
+        last->offset = claim->anchor_offset;
+        memcpy(last->hash, claim->anchor_hash, sizeof last->hash);
     }
     return true;
 }
 
-bool worker_assign(struct worker *worker, struct error *err)
+static bool begin_partition(struct worker *worker, struct source_partition *partition, const struct log_end *log, struct error *err)
 {
-    int count;
-    bool done = false;
-    const struct claim *wanted = source_wanted(worker->source, &count);
-    if (count == 0 &&
-        !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
-        worker_drop_batches(worker);
-        worker->resync = false;
+    struct claim *claim = &partition->claim;
+    const struct start start = start_decide(claim, log->low, log->high);
+    partition->is_waiting = false;
+    if (worker->is_foreign) {
+        stop_foreign(worker, partition, log);
         return true;
     }
+    partition->is_stopped = start.kind == START_TRUNCATED;
+    if (start.kind == START_TRUNCATED)
+        note_truncated(worker, claim, log->high);
+    else if (start.kind == START_GAP && !note_gap(worker, partition, start.offset, err))
+        return false;
+    else if (start.kind == START_NEXT && claim->anchor_offset >= 0)
+        log_warn("the last stored message is gone from Kafka: its place cannot be verified",
+                 "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64, source_topic(worker->source),
+                 claim->topic_partition, claim->anchor_offset, claim->next_offset);
+    return partition->is_stopped || choose_anchors(worker, partition, &start, log->low, err);
+}
+
+/* ---- what waits ---- */
+
+static bool ask_ends(struct worker *worker, struct error *err)
+{
+    int count, wanted_count = 0;
+    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    struct log_end *wanted = calloc((size_t)count + 1, sizeof *wanted);
+    if (!wanted)
+        return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
+    for (int i = 0; i < count; i++) {
+        const int32_t number = partitions[i].claim.topic_partition;
+        if (partitions[i].is_waiting && !partitions[i].is_stopped)
+            wanted[wanted_count++] =
+                (struct log_end){number, number < worker->identity.count ? worker->identity.leaders[number] : -1, -1, -1};
+    }
+    const bool asked = log_ends_ask(&worker->logs, source_handle(worker->source), source_topic(worker->source), worker->answers_fd, wanted,
+                                    wanted_count, err);
+    free(wanted);
+    return asked;
+}
+
+/* Those that were answered for are begun; the others go on being read where they are. */
+static bool begin_answered(struct worker *worker, int *waiting, int32_t *first_waiting, struct error *err)
+{
+    int count, begun = 0;
+    struct source_partition *partitions = source_partitions(worker->source, &count);
+    *waiting = 0;
+    for (int i = 0; i < count; i++) {
+        const int32_t number = partitions[i].claim.topic_partition;
+        if (!partitions[i].is_waiting || partitions[i].is_stopped)
+            continue;
+        const struct log_end *log = log_ends_find(&worker->logs, number);
+        if (log && log->low >= 0 && log->high >= 0) {
+            service_watchdog(clock_now_us());
+            if (!begin_partition(worker, &partitions[i], log, err))
+                return false;
+            begun++;
+        } else if ((*waiting)++ == 0) {
+            *first_waiting = number;
+        }
+    }
+    return begun == 0 || source_assign(worker->source, partitions, count, err);
+}
+
+/* None of them has been answered for: they are asked about again, and a person is told now and then. */
+static void wait_on(struct worker *worker, int waiting, int32_t first_waiting, int64_t now_us)
+{
+    log_ends_reset(&worker->logs);
+    worker->look_at_us = now_us + LOOK_AGAIN_US;
+    if (worker->warned_waiting_us != 0 && now_us - worker->warned_waiting_us < WARN_AGAIN_US)
+        return;
+    worker->warned_waiting_us = now_us;
+    log_warn("cannot begin this topic partition now: it has no leader, or that does not answer; the others go on",
+             "topic=%s topic_partition=%" PRId32 " topic_partitions=%d", source_topic(worker->source), first_waiting, waiting);
+}
+
+static bool ask_again(struct worker *worker, int64_t now_us, struct error *err)
+{
+    struct identity *identity = &worker->identity;
+    identity_look(identity, source_handle(worker->source));
+    if (now_us < worker->look_at_us)
+        return true;
+    if (identity->told_us >= worker->look_at_us && identity->state == IDENTITY_KNOWN)
+        return ask_ends(worker, err);
+    if (identity->told_us >= worker->look_at_us || identity->failed_us >= worker->look_at_us)
+        worker->look_at_us = now_us + LOOK_AGAIN_US;
+    else
+        identity_ask(identity, source_handle(worker->source), source_topic(worker->source), worker->answers_fd, now_us);
+    return true;
+}
+
+bool worker_begin_waiting(struct worker *worker, int64_t now_us, struct error *err)
+{
+    int waiting;
+    int32_t first_waiting = -1;
+    if (worker->look_at_us == 0)
+        return true;
+    log_ends_look(&worker->logs);
+    if (!begin_answered(worker, &waiting, &first_waiting, err))
+        return false;
+    if (waiting == 0) {
+        worker->look_at_us = worker->warned_waiting_us = 0;
+        log_ends_reset(&worker->logs);
+        return true;
+    }
+    if (worker->logs.count == 0)
+        return ask_again(worker, now_us, err);
+    if (worker->logs.waiting == 0)
+        wait_on(worker, waiting, first_waiting, now_us);
+    return true;
+}
+
+/* ---- the answer to the group ---- */
+
+static void note_reading(struct worker *worker, int count)
+{
+    metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, 1);
+    if (count == 0)
+        return;
+    retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
+    log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
+}
+
+static bool take_assignment(struct worker *worker, const struct claim *wanted, int count, int64_t now_us, struct error *err)
+{
+    bool done = false;
     struct claim *claims = calloc((size_t)count + 1, sizeof *claims);
     struct source_partition *partitions = calloc((size_t)count + 1, sizeof *partitions);
     if (!claims || !partitions) {
         error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
         goto out;
     }
-    worker_drop_batches(worker);
-    worker->resync_at_us = 0;
-    if (count > 0) {
+    if (count > 0)
         memcpy(claims, wanted, (size_t)count * sizeof *claims);
-        const char *cluster_id = source_cluster_id(worker->source, err);
-        const struct claimant claimant = {source_topic(worker->source), cluster_id,
-                                          settings_text(worker->settings, "consumer.group"), worker->owner};
-        if (!cluster_id || !ledger_claim(worker->conn, &claimant, claims, count, err))
-            goto out;
+    if (count > 0 && !claim_wanted(worker, claims, partitions, count, now_us, err))
+        goto out;
+    if (count > 0)
         FAILPOINT("claimed");
-    }
-    for (int i = 0; i < count; i++) {
-        partitions[i].claim = claims[i];
-        if (!begin_partition(worker, &partitions[i], err))
-            goto out;
-    }
     if (!source_assign(worker->source, partitions, count, err))
         goto out;
     free(worker->claimed);
     worker->claimed = claims;
     worker->claimed_count = count;
     claims = NULL;
-    worker->resync = worker->assign_wanted = false;
-    metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, 1);
-    if (count > 0)
-        retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
-    if (count > 0)
-        log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
+    worker->look_at_us = now_us;
+    if (count > 0 && !ask_ends(worker, err))
+        goto out;
+    note_reading(worker, count);
     done = true;
 out:
     free(partitions);
@@ -115,66 +312,26 @@ out:
     return done;
 }
 
-bool worker_note_ends(struct worker *worker, struct error *err)
+bool worker_assign(struct worker *worker, int64_t now_us, struct error *err)
 {
-    if (!source_partition_count(worker->source, &worker->end_count, err))
-        return false;
-    worker->ends = calloc((size_t)worker->end_count, sizeof *worker->ends);
-    if (!worker->ends)
-        return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", worker->end_count);
-    for (int i = 0; i < worker->end_count; i++) {
-        int64_t low;
-        if (!source_watermarks(worker->source, i, &low, &worker->ends[i], err))
-            return false;
-    }
-    return true;
-}
-
-/* A ledger beyond the end of the log is no end reached: the topic was truncated or made anew. Looked up now, since others may store
- * what came after our start. */
-static bool find_beyond(struct worker *worker, const int64_t *positions, int *stopped, struct error *err)
-{
-    for (int i = 0; i < worker->end_count; i++) {
-        int64_t low, high;
-        if (positions[i] <= worker->ends[i])
-            continue;
-        if (!source_watermarks(worker->source, i, &low, &high, err))
-            return false;
-        if (positions[i] > high)
-            *stopped = i;
-    }
-    return true;
-}
-
-/* Whoever stored it: the ledger is asked, not our own progress. What was stopped is never read to its end: ERROR_FATAL once all
- * else is. */
-bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err)
-{
-    if (now_us < worker->next_end_check_us)
+    int count;
+    bool told = true;
+    const struct claim *wanted = source_wanted(worker->source, &count);
+    if (count == 0 &&
+        !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
+        worker_drop_batches(worker);
+        worker->resync = false;
         return true;
-    worker->next_end_check_us = now_us + 200000;
-    int64_t *positions = calloc((size_t)worker->end_count, sizeof *positions);
-    if (!positions)
-        return error_set(err, ERROR_RETRY, "no memory for %d positions", worker->end_count);
-    const bool known = ledger_positions(worker->conn, source_topic(worker->source), positions, worker->end_count, err);
-    bool reached = known;
-    int stopped = -1;
-    for (int i = 0; i < worker->end_count; i++) {
-        const struct source_partition *partition = source_find(worker->source, i);
-        if (partition && partition->is_stopped)
-            stopped = i;
-        else
-            reached = reached && positions[i] >= worker->ends[i];
     }
-    const bool looked = !reached || stopped >= 0 || find_beyond(worker, positions, &stopped, err);
-    free(positions);
-    if (!looked)
+    worker_drop_batches(worker);
+    worker->resync_at_us = 0;
+    if (count > 0 && !ask_identity(worker, now_us, &told, err))
         return false;
-    if (reached && stopped >= 0)
-        return error_set(
-            err, ERROR_FATAL,
-            "topic %s: topic partition %d is not read until a person has looked (see the log above); all others are stored",
-            source_topic(worker->source), stopped);
-    worker->done = reached;
-    return known;
+    if (!told)
+        return true;
+    if (!take_assignment(worker, wanted, count, now_us, err))
+        return false;
+    worker->claim_since_us = 0;
+    worker->resync = worker->assign_wanted = false;
+    return true;
 }

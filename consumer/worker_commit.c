@@ -60,6 +60,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
         transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
         worker->began_us = now_us;
         worker->is_open = true;
+        worker_hold(worker, now_us);
     }
     if (!is_retry) {
         batch_reset(worker->filling); /* the one that was committed: freed only now, so that the backend does not wait for it */
@@ -283,12 +284,14 @@ static void watch_stall(struct worker *worker, int64_t now_us)
 
 bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
 {
+    worker_prove(worker, now_us);
     const enum transaction_outcome outcome = transaction_pump(worker->transaction, now_us);
     if (outcome == TRANSACTION_BUSY) {
         watch_stall(worker, now_us);
         return true;
     }
     worker->is_open = false;
+    worker->proof_since_us = 0;
     if (worker->reaper) {
         reaper_stop(worker->reaper);
         worker->reaper = NULL;

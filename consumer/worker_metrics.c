@@ -216,7 +216,7 @@ static bool sample_lag(struct worker *worker, int64_t now_us)
     metrics_drop(worker->metrics, WORKER_LAG_SECONDS);
     for (int i = 0; i < count; i++) {
         struct source_partition *partition = &partitions[i];
-        stopped += partition->is_stopped;
+        stopped += partition->is_stopped || partition->is_waiting;
         const int64_t high = source_last_high(worker->source, partition->claim.topic_partition);
         if (high < 0)
             continue;
@@ -265,7 +265,7 @@ static const char *what_is_wrong(const struct worker *worker)
     if (statistics->is_known && statistics->brokers_up == 0)
         return "Kafka is away";
     for (int i = 0; i < count; i++)
-        if (partitions[i].is_stopped)
+        if (partitions[i].is_stopped || (partitions[i].is_waiting && worker->warned_waiting_us != 0))
             return "a topic partition is not read: see the log";
     return NULL;
 }

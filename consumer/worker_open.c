@@ -4,9 +4,11 @@
  */
 #include "worker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "catalogue.h"
@@ -27,7 +29,7 @@ static void name_owner(struct worker *worker)
 }
 
 static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
-                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, integer[])', 'EXECUTE')";
+                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, text, integer[])', 'EXECUTE')";
 
 static bool check_database(const char *dsn, struct error *err)
 {
@@ -57,7 +59,7 @@ static bool check_ground(struct worker *worker, bool is_check, struct error *err
     return true;
 }
 
-static struct worker *open_worker(struct settings *settings, bool until_end, bool is_check, struct error *err)
+static struct worker *open_worker(struct settings *settings, int64_t until_end_us, bool is_check, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (!worker) {
@@ -67,7 +69,10 @@ static struct worker *open_worker(struct settings *settings, bool until_end, boo
     worker->settings = settings;
     worker->dsn = settings_text(settings, "postgres.dsn");
     worker->min_age_us = settings_int(settings, "batch.min_age");
-    worker->until_end = until_end;
+    worker->until_end = until_end_us > 0;
+    worker->until_end_us = clock_now_us() + until_end_us;
+    worker->farthest = -1;
+    worker->answers_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     name_owner(worker);
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
@@ -81,8 +86,10 @@ static struct worker *open_worker(struct settings *settings, bool until_end, boo
         !(worker->sending = batch_new(worker->max_rows, worker->batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
-    if (until_end && !worker_note_ends(worker, err))
+    if (worker->answers_fd < 0) {
+        error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));
         goto out;
+    }
     worker_move_window(worker, clock_now_us());
     return worker;
 out:
@@ -90,14 +97,14 @@ out:
     return NULL;
 }
 
-struct worker *worker_open(struct settings *settings, bool until_end, struct error *err)
+struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err)
 {
-    return open_worker(settings, until_end, false, err);
+    return open_worker(settings, until_end_us, false, err);
 }
 
 bool worker_check(struct settings *settings, struct error *err)
 {
-    struct worker *worker = open_worker(settings, false, true, err);
+    struct worker *worker = open_worker(settings, 0, true, err);
     if (!worker)
         return false;
     printf("settings, topic %s and catalogue: good\n", source_topic(worker->source));

@@ -6,6 +6,8 @@
 #include "error.h"
 #include "flood.h"
 #include "health.h"
+#include "identity.h"
+#include "log_ends.h"
 #include "metrics.h"
 #include "reaper.h"
 #include "retention.h"
@@ -34,11 +36,25 @@ struct worker {
     struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
     rd_kafka_message_t *held;        /* met when the batch had no room */
 
+    int answers_fd;           /* readable when Kafka has answered a question of these: */
+    struct identity identity; /* which topic this is */
+    struct log_ends logs;     /* where the logs of those begin and end that are not read yet */
+    int64_t claim_since_us;   /* since when a claim is wanted: it needs an answer to a question sent later; 0: none is wanted */
+    int64_t look_at_us;       /* when those that wait are asked about again */
+    int64_t warned_waiting_us;
+    char topic_id[KAFKA_TOPIC_ID_BYTES]; /* of the last claim; "" where Kafka gives none */
+    char cluster_id[IDENTITY_CLUSTER_BYTES];
+    bool is_foreign;          /* the ledger is about another topic of that name */
+    bool name_wanted;         /* the ledger does not know topic_id yet; it is told once the anchors have shown that it is this one */
+    int64_t watched_us;       /* told_us of the last answer that was compared */
+    int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
+    int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names topic_id */
+
     bool has_connected;   /* to Postgres, once */
     bool is_open;         /* a transaction is under way, on `sending` */
     bool retry_sending;   /* `sending` was rolled back whole and goes again */
     bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
-    int64_t resync_at_us; /* 0: not needed; some topic partitions could not be begun, and are asked for again then */
+    int64_t resync_at_us; /* 0: not needed; what stopped all of the topic may be mended by then */
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
@@ -79,9 +95,13 @@ struct worker {
     int64_t last_sample_us, last_times_us, last_look_us, near_retention_at_us;
 
     bool until_end, done;
-    int64_t *ends; /* until_end: high watermark of each topic partition at the start */
-    int end_count;
-    int64_t next_end_check_us;
+    int64_t until_end_us;    /* the end must be reached by then */
+    struct log_ends targets; /* until_end: the ends to reach, as they were at the start */
+    bool targets_known;
+    struct log_ends beyond;  /* asked about when the ledger stands beyond a target */
+    int64_t next_end_check_us, next_ask_us, last_held_look_us;
+    int farthest; /* a topic partition that is not stored to its target, at the last look, and up to where it is; -1: none */
+    int64_t farthest_offset;
 
     int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
     int64_t unknown_events, unknown_keys,
@@ -90,11 +110,32 @@ struct worker {
     int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
 
-/* worker_assign.c: answers an assignment: claim, watermarks, gaps, anchors. False with ERROR_RETRY (again later) or what ends the
- * worker. */
-bool worker_assign(struct worker *worker, struct error *err);
-bool worker_note_ends(struct worker *worker, struct error *err);
+/* worker_assign.c: answers an assignment: which topic this is, claim, ends of the logs, gaps. Never waits for Kafka: returns true as
+ * long as there is nothing to do but wait. False with ERROR_RETRY (again later) or what ends the worker. */
+bool worker_assign(struct worker *worker, int64_t now_us, struct error *err);
+
+/* Begins what waits and has been answered for; asks again about the others. Needs an idle connection. As worker_assign. */
+bool worker_begin_waiting(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_prove.c: which log is read. A message that may be an anchor; takes no more of the topic partition when it is another one.
+ * True: the message was for that, and is dropped. */
+bool worker_meet_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message);
+void worker_miss_anchors(struct worker *worker, struct source_partition *partition); /* the end of the log came first */
+/* Has the batch under way wait for the proof that its log is the ledger's; lets it go once there is one. */
+void worker_hold(struct worker *worker, int64_t now_us);
+void worker_prove(struct worker *worker, int64_t now_us);
+/* Once a minute, and whenever nothing is stored: is it still the same topic? */
+void worker_watch_topic(struct worker *worker, int64_t now_us);
+bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
+
+/* worker_ends.c: what is to be read until_end, and whether it is (`done`). False: ERROR_FATAL ends the worker, else a retry. is_late: the
+ * deadline has passed, err says what is missing. */
+bool worker_learn_targets(struct worker *worker, int64_t now_us, struct error *err);
 bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);
+bool worker_is_late(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_held.c: one warning a minute for each topic partition that an open transaction keeps from being read. */
+void worker_look_for_held(struct worker *worker, int64_t now_us);
 
 /* worker_fenced.c: Kafka ended this member for its name. err becomes ERROR_RETRY when the ledger shows no
  * namesake. Waits up to 10 s for one, but not through a stop. */

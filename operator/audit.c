@@ -102,8 +102,8 @@ static bool run_check(struct audit *audit, const struct check *check, struct err
             audit->rows_counted = answer_int(result, row, "damage");
         } else if (strcmp(finding.kind, "note") == 0) {
             audit_note(audit, "%s", answer_text(result, row, "damage"));
-        } else {
-            audit_damage(audit, &finding);
+        } else if (!audit->is_one_topic || !finding.topic || strcmp(finding.topic, audit->own_topic) == 0) {
+            audit_damage(audit, &finding); /* what belongs to no topic is everybody's */
         }
     }
     PQclear(result);
@@ -121,7 +121,8 @@ static void print_topic(const PGresult *totals, int row)
 {
     fputs("topic ", stdout);
     terminal_text(stdout, answer_text(totals, row, "topic"));
-    printf(", %" PRId64 " topic partitions\n", answer_int(totals, row, "topic_partitions"));
+    printf(", %" PRId64 " topic partitions", answer_int(totals, row, "topic_partitions"));
+    printf(answer_is_null(totals, row, "retired_at") ? "\n" : ", retired: its books were closed at %s\n", answer_text(totals, row, "retired_at"));
     print_total("offsets consumed", answer_int(totals, row, "consumed"), "so many places in Kafka's log are dealt with, namely:");
     print_total("= stored", answer_int(totals, row, "stored"), "events that became rows");
     print_total("+ duplicates", answer_int(totals, row, "duplicates"), "sent again by their producer, stored once");
@@ -143,6 +144,12 @@ static bool show_totals(struct audit *audit, struct error *err)
         return error_wrap(err, "reading the ledger's totals");
     }
     for (int row = 0; row < PQntuples(totals); row++) {
+        const bool is_own = strcmp(answer_text(totals, row, "topic"), audit->own_topic) == 0;
+        audit->is_known = audit->is_known || is_own;
+        audit->is_retired = audit->is_retired || (is_own && !answer_is_null(totals, row, "retired_at"));
+        if (audit->is_one_topic && !is_own) {
+            continue;
+        }
         audit->consumed += answer_int(totals, row, "consumed");
         audit->gaps += answer_int(totals, row, "gaps");
         audit->skipped += answer_int(totals, row, "skipped");
@@ -156,7 +163,8 @@ static bool show_totals(struct audit *audit, struct error *err)
         printf("checks\n");
     }
     PQclear(totals);
-    return true;
+    return !audit->is_one_topic || audit->is_known ||
+           error_set(err, ERROR_USAGE, "--topic: the books know no topic %s", audit->own_topic);
 }
 
 /* Everything that can be looked at; false only when the looking failed. */
@@ -253,6 +261,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct audit *audit = context;
     int exit_code = 0;
     audit->settings = command->settings;
+    audit->is_one_topic = audit->own_topic != NULL;
+    audit->own_topic = audit->is_one_topic ? audit->own_topic : settings_text(command->settings, "topics.events");
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: audit takes no arguments", command->arguments[0]);
     } else if (!(audit->json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
@@ -278,7 +288,8 @@ static const struct cli audit_cli = {
     .summary = "Proves on the live system that no event is lost and none is stored twice:\n"
                "offsets consumed = stored + duplicates + dead letters + skipped + gaps, and the rows are there.\n"
                "Needs a login with tallymill_read.\n",
-    .examples = "  tallymill audit --config settings.ini\n  tallymill audit --config settings.ini --deep --json\n",
+    .examples = "  tallymill audit --config settings.ini\n  tallymill audit --config settings.ini --deep --json\n"
+                "  tallymill audit --config settings.ini --topic old-events\n",
     .exit_codes = "0 it holds; 1 damage, each named; 2 usage, settings or schema; 3 needs a person;\n"
                   "4 not proven: a server did not answer. --json says the same as verdict: ok, damaged, not proven.",
     .programs = FOR_OPERATOR,
@@ -291,6 +302,7 @@ int audit_run(int argc, char **argv)
         {.name = "deep",
          .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)",
          .flag = &audit.is_deep},
+        {.name = "topic", .argument = "NAME", .help = "one topic of the books only, that of topics.events or another", .value = &audit.own_topic},
         {.name = "no-kafka", .help = "check the database only", .flag = &audit.is_without_kafka},
         {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
         {.name = NULL},

@@ -17,6 +17,7 @@ const struct command commands[] = {
     {"rebuild", "make the statistics of days anew from their rows, beside live events", rebuild_run},
     {"dlq", "look at dead letters, send them again after a fix, or settle them for good", dlq_run},
     {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
+    {"topic", "close the books of a topic that is over, or begin new ones for a topic that was made anew", topic_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {NULL, NULL, NULL},
 };

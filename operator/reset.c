@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "command.h"
@@ -20,10 +21,16 @@ enum { KAFKA_MS = 10000 };
 #define CONNECT_US INT64_C(10000000)
 #define QUERY_US   INT64_C(30000000)
 
+/* A topic that was made anew is read on behind a reset, as a log that was truncated is: the books then do not know its id until messages have shown that the other topic
+ * partitions are of it too. */
+static const char reset_sql[] = "WITH anew AS (UPDATE tallymill.clusters SET topic_id = '' WHERE topic = $1 AND $4 NOT IN ('', topic_id)) "
+                                "SELECT tallymill.reset_position($1, $2, $3)";
+
 struct reset {
     const char *at;
     bool is_confirmed;
     long topic_partition;
+    char topic_id[KAFKA_TOPIC_ID_BYTES];
     bool is_to_end;
     int64_t offset; /* the end of the log, when is_to_end and the broker has told */
 };
@@ -59,6 +66,7 @@ static bool check_log(struct reset *reset, const struct settings *settings, cons
                   error_set(err, ERROR_USAGE, "topic partition %ld ends at offset %" PRId64 ": nothing beyond can be given up",
                             reset->topic_partition, high);
     }
+    memcpy(reset->topic_id, logs.id, sizeof reset->topic_id);
     topic_free(&logs);
     if (client) {
         rd_kafka_destroy(client);
@@ -85,8 +93,8 @@ static bool run(struct reset *reset, const struct settings *settings, bool is_ch
         char partition[24], offset[24], number[TERMINAL_NUMBER_BYTES];
         snprintf(partition, sizeof partition, "%ld", reset->topic_partition);
         snprintf(offset, sizeof offset, "%" PRId64, reset->offset);
-        const char *values[] = {topic, partition, offset};
-        PGresult *result = postgres_query_params(conn, "SELECT tallymill.reset_position($1, $2, $3)", 3, values, QUERY_US, err);
+        const char *values[] = {topic, partition, offset, reset->topic_id};
+        PGresult *result = postgres_query_params(conn, reset_sql, 4, values, QUERY_US, err);
         is_done = result != NULL;
         if (is_done) {
             const int64_t from = strtoll(PQgetvalue(result, 0, 0), NULL, 10);

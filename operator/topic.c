@@ -1,8 +1,8 @@
 /* topic.c - see topic.h.
  *
  * The high watermark is asked for uncommitted reads: with read_committed, librdkafka would answer with the last stable offset, and
- * offsets behind an open transaction would not show as unread. Offsets are asked for one topic partition at a time, because the
- * call for many at once (rd_kafka_ListOffsets) came with 2.3 and Debian 12 has 2.0.2; it is one round trip each.
+ * offsets behind an open transaction would not show as unread. All topic partitions are asked for at once: one round trip to each
+ * leader, where a thousand one after the other took as many.
  */
 #include "topic.h"
 
@@ -34,27 +34,128 @@ static int left_ms(int64_t deadline_us)
     return left_us < 1000 ? 1 : (int)(left_us / 1000);
 }
 
+void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLUSTER_BYTES])
+{
+    char *told = rd_kafka_clusterid(client, timeout_ms);
+    snprintf(cluster_id, TOPIC_CLUSTER_BYTES, "%s", told ? told : "");
+    if (told) {
+        rd_kafka_mem_free(client, told);
+    }
+}
+
+/* The next answer of the queue. NULL: it did not come in time, or is an error. */
+static rd_kafka_event_t *take_answer(rd_kafka_queue_t *queue, int timeout_ms, const char *doing, struct error *err)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000); /* the request's own time-out comes first */
+    if (!event) {
+        error_set(err, ERROR_RETRY, "%s: Kafka did not answer within %d ms", doing, timeout_ms);
+    } else if (rd_kafka_event_error(event)) {
+        kafka_error(err, rd_kafka_event_error(event), doing);
+        rd_kafka_event_destroy(event);
+        event = NULL;
+    }
+    return event;
+}
+
+static bool take_description(rd_kafka_event_t *event, const char *name, struct topic *topic, struct error *err)
+{
+    size_t count = 0, partitions = 0;
+    const rd_kafka_TopicDescription_t **described = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
+    const rd_kafka_resp_err_t code = count == 1 ? rd_kafka_error_code(rd_kafka_TopicDescription_error(described[0])) : RD_KAFKA_RESP_ERR__FAIL;
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
+        return error_set(err, ERROR_USAGE, "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", name);
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        kafka_error(err, code, "cannot look it up");
+        return error_wrap(err, "topic %s", name);
+    }
+    kafka_topic_id(described[0], topic->id);
+    rd_kafka_TopicDescription_partitions(described[0], &partitions);
+    topic->count = (int)partitions;
+    topic->logs = calloc(partitions + 1, sizeof *topic->logs);
+    return topic->logs || error_set(err, ERROR_RETRY, "out of memory");
+}
+
+static bool describe(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err)
+{
+    char reason[256];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason);
+    rd_kafka_DescribeTopics(client, topics, options, queue);
+    rd_kafka_event_t *event = take_answer(queue, timeout_ms, "no Kafka broker answers", err);
+    bool is_read = event && take_description(event, name, topic, err);
+    if (event) {
+        rd_kafka_event_destroy(event);
+    } else {
+        error_wrap(err, "topic %s", name);
+    }
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return is_read;
+}
+
+static void ask_ends(rd_kafka_t *client, const char *name, int timeout_ms, const struct topic *topic, rd_kafka_OffsetSpec_t where,
+                     rd_kafka_queue_t *queue)
+{
+    char reason[256];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(topic->count);
+    for (int i = 0; i < topic->count; i++) {
+        rd_kafka_topic_partition_list_add(list, name, i)->offset = where;
+    }
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason);
+    rd_kafka_AdminOptions_set_opaque(options, (void *)(intptr_t)where);
+    rd_kafka_ListOffsets(client, list, options, queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static bool take_ends(rd_kafka_event_t *event, struct topic *topic, struct error *err)
+{
+    const bool is_low = (intptr_t)rd_kafka_event_opaque(event) == RD_KAFKA_OFFSET_SPEC_EARLIEST;
+    size_t count = 0;
+    const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *told = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        if (told->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            kafka_error(err, told->err, "asking for the first and last offset");
+            return error_wrap(err, "topic partition %d", (int)told->partition);
+        }
+        if (told->partition >= 0 && told->partition < topic->count) {
+            *(is_low ? &topic->logs[told->partition].low : &topic->logs[told->partition].high) = told->offset;
+        }
+    }
+    return count == (size_t)topic->count ||
+           error_set(err, ERROR_RETRY, "Kafka told the offsets of %zu topic partitions of %d", count, topic->count);
+}
+
 bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
+    const int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
     *topic = (struct topic){0};
-    if (!kafka_topic_partitions(client, name, timeout_ms, &topic->count, err)) {
+    if (!describe(client, name, timeout_ms, topic, err)) {
+        topic_free(topic);
         return false;
     }
-    topic->logs = calloc((size_t)topic->count, sizeof *topic->logs);
-    if (!topic->logs) {
-        return error_set(err, ERROR_RETRY, "out of memory");
-    }
-    char *cluster_id = rd_kafka_clusterid(client, left_ms(deadline_us));
-    if (cluster_id) {
-        snprintf(topic->cluster_id, sizeof topic->cluster_id, "%s", cluster_id);
-        rd_kafka_mem_free(client, cluster_id);
-    }
-    for (int i = 0; i < topic->count; i++) {
-        if (!kafka_watermarks(client, name, i, left_ms(deadline_us), &topic->logs[i].low, &topic->logs[i].high, err)) {
-            topic_free(topic);
-            return error_wrap(err, "topic %s, topic partition %d", name, i);
+    topic_cluster(client, left_ms(deadline_us), topic->cluster_id);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    ask_ends(client, name, left_ms(deadline_us), topic, RD_KAFKA_OFFSET_SPEC_EARLIEST, queue);
+    ask_ends(client, name, left_ms(deadline_us), topic, RD_KAFKA_OFFSET_SPEC_LATEST, queue);
+    bool is_read = true;
+    for (int answer = 0; is_read && answer < 2; answer++) {
+        rd_kafka_event_t *event = take_answer(queue, left_ms(deadline_us), "asking for the first and last offsets", err);
+        is_read = event && take_ends(event, topic, err);
+        if (event) {
+            rd_kafka_event_destroy(event);
         }
+    }
+    rd_kafka_queue_destroy(queue);
+    if (!is_read) {
+        topic_free(topic);
+        return error_wrap(err, "topic %s", name);
     }
     return true;
 }

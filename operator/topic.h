@@ -18,8 +18,11 @@ struct topic_log {
     int64_t low, high;
 };
 
+enum { TOPIC_CLUSTER_BYTES = 64 };
+
 struct topic {
-    char cluster_id[64];    /* "" when the brokers do not say */
+    char cluster_id[TOPIC_CLUSTER_BYTES]; /* "" when the brokers do not say */
+    char id[KAFKA_TOPIC_ID_BYTES];        /* "" where brokers give none (before 2.8) */
     int count;              /* topic partitions 0 .. count - 1 */
     struct topic_log *logs; /* owned by the topic */
 };
@@ -28,7 +31,11 @@ struct topic {
  * ERROR_USAGE. */
 rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
 
-/* Reads the ends of all logs, within `timeout_ms` in all. False: ERROR_RETRY (no broker answers), ERROR_USAGE (no such topic). */
+/* Which cluster the client is connected to; "" when the brokers do not say within `timeout_ms`. */
+void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLUSTER_BYTES]);
+
+/* Reads which topic it is and the ends of all logs, within `timeout_ms` in all: three questions, whatever the number of topic partitions. False:
+ * ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (no such topic). */
 bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
 void topic_free(struct topic *topic);
 

@@ -15,7 +15,7 @@ WITH tiles AS (
 )
 SELECT k.topic, count(*) AS topic_partitions, coalesce(c.consumed, 0) AS consumed, coalesce(c.stored, 0) AS stored,
        coalesce(c.duplicates, 0) AS duplicates, coalesce(c.dead_letters, 0) AS dead_letters, coalesce(c.skipped, 0) AS skipped,
-       coalesce(c.gaps, 0) AS gaps, coalesce(r.rows, 0) AS removed
-FROM known k LEFT JOIN counted c USING (topic) LEFT JOIN removed r USING (topic)
-GROUP BY k.topic, c.consumed, c.stored, c.duplicates, c.dead_letters, c.skipped, c.gaps, r.rows
+       coalesce(c.gaps, 0) AS gaps, coalesce(r.rows, 0) AS removed, l.retired_at::timestamptz(0) AS retired_at
+FROM known k LEFT JOIN counted c USING (topic) LEFT JOIN removed r USING (topic) LEFT JOIN tallymill.clusters l USING (topic)
+GROUP BY k.topic, c.consumed, c.stored, c.duplicates, c.dead_letters, c.skipped, c.gaps, r.rows, l.retired_at
 ORDER BY k.topic;

@@ -160,8 +160,6 @@ def test_the_audit_answers_programs_in_json(books):
     ("UPDATE tallymill.batches SET anchor_offset = 59, anchor_hash = decode(repeat('00', 16), 'hex') WHERE batch_id = 2",
      ("topic partition 0, offset 59", "another message stands where the last stored one was")),
     ("UPDATE tallymill.clusters SET cluster_id = 'another'", ("another", "offsets of two clusters do not compare")),
-    ("UPDATE tallymill.owners SET topic = 'gone'; UPDATE tallymill.batches SET topic = 'gone'; UPDATE tallymill.gaps SET topic = 'gone';"
-     "UPDATE tallymill.dead_letters SET topic = 'gone'; UPDATE tallymill.clusters SET topic = 'gone'", ("topic gone",)),
 ])
 def test_the_audit_names(books, statement, pieces):
     damage(books, statement)

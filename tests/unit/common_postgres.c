@@ -37,13 +37,13 @@ Test(postgres_kind, is_reject_for_what_is_the_rows_fault)
 Test(postgres_kind, is_usage_for_settings_rights_and_schema)
 {
     expect_kinds(ERROR_USAGE, (const char *const[]){"28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703", "42704", "42883",
-                                                    "42P10", "TM002", "TM003", NULL});
+                                                    "42P10", "TM002", "TM003", "TM006", "TM008", NULL});
 }
 
 Test(postgres_kind, is_fatal_for_what_the_table_does_not_know)
 {
     expect_kinds(ERROR_FATAL, (const char *const[]){"XX000", "XX001", "XX002", "42601", "25P01", "25P02", "22P04", "22023", "58P01",
-                                                    "0A000", "P0002", "TM004", "TM999", "99999", NULL});
+                                                    "0A000", "P0002", "TM004", "TM009", "TM999", "99999", NULL});
 }
 
 Test(postgres_error, keeps_the_kind_of_a_connection_that_was_never_made)

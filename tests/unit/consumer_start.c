@@ -51,12 +51,12 @@ Test(start, a_log_that_ends_before_the_position_stops)
 
 Test(anchor, tells_the_same_message_from_another)
 {
-    const struct claim claim = claim_at(100, 99);
+    const struct anchor anchor = {99, "fifteen letters"};
     uint8_t other[ANCHOR_HASH_BYTES];
-    memcpy(other, claim.anchor_hash, sizeof other);
+    memcpy(other, anchor.hash, sizeof other);
     other[15] ^= 1;
-    cr_assert_eq(anchor_judge(&claim, 99, claim.anchor_hash), ANCHOR_MATCHES);
-    cr_assert_eq(anchor_judge(&claim, 99, other), ANCHOR_DIFFERS);
-    cr_assert_eq(anchor_judge(&claim, 100, other), ANCHOR_UNVERIFIABLE);
-    cr_assert_eq(anchor_judge(&claim, 98, claim.anchor_hash), ANCHOR_DIFFERS);
+    cr_assert_eq(anchor_judge(&anchor, 99, anchor.hash), ANCHOR_MATCHES);
+    cr_assert_eq(anchor_judge(&anchor, 99, other), ANCHOR_DIFFERS);
+    cr_assert_eq(anchor_judge(&anchor, 100, other), ANCHOR_UNVERIFIABLE);
+    cr_assert_eq(anchor_judge(&anchor, 98, anchor.hash), ANCHOR_DIFFERS);
 }

@@ -1,0 +1,167 @@
+"""The log is the log that is stored: a topic that was deleted and made anew under its name is another one, whatever its offsets say."""
+
+import time
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from .harness.publisher import Publisher, events
+from .harness.waiting import wait_until
+
+RECREATED = "the topic was deleted and recreated"
+
+
+def make_topic(site, partitions=1):
+    site.stack.admin.create_topics([NewTopic(site.topic, partitions, 1, config={"message.timestamp.type": "LogAppendTime"})])[site.topic].result(30)
+
+
+def make_anew(site, count, pause=0, seed=99, partitions=1):
+    """Deletes the topic, makes it again after a pause, and sends so many other events to it; their publisher."""
+    site.delete_topic()
+    if pause:
+        time.sleep(pause)  # the fault, not a wait for anything: how long the topic is away
+    make_topic(site, partitions)
+    publisher = Publisher(site.stack.bootstrap, site.topic)
+    for made in events(count, seed=seed):
+        publisher.send(made)
+    publisher.flush()
+    return publisher
+
+
+def stored(site):
+    return site.database.value("SELECT count(*) FROM analytics_events")
+
+
+@pytest.mark.parametrize("pause", (0, 2))
+def test_a_topic_made_anew_under_a_running_worker_stops_loudly(make_site, pause):
+    site = make_site(partitions=1)
+    worker = site.worker()
+    site.send(events(100, seed=1))
+    site.wait_until_drained()
+    make_anew(site, 150, pause)
+    wait_until(lambda: RECREATED in worker.log(), 100, lambda: f"the worker to say so:\n{worker.log()[-2000:]}")
+    assert worker.stop() == 0
+    assert stored(site) == 100 and site.positions() == {0: 100}
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and "made anew" in audited.out, audited
+
+
+def test_a_topic_made_anew_while_its_worker_is_frozen_stops_loudly(make_site):
+    site = make_site(partitions=1, **{"kafka.session.timeout.ms": 30_000})
+    worker = site.worker(instance="w")
+    site.send(events(100, seed=1))
+    site.wait_until_drained()
+    worker.freeze()
+    make_anew(site, 150)
+    worker.thaw()
+    wait_until(lambda: RECREATED in worker.log(), 100, lambda: f"the worker to say so:\n{worker.log()[-2000:]}")
+    assert worker.stop() == 0
+    assert stored(site) == 100 and site.positions() == {0: 100}
+
+
+@pytest.mark.parametrize("count", (40, 150))
+def test_a_topic_made_anew_is_known_without_its_id_by_any_message_that_kafka_still_has(make_site, count):
+    """As by brokers that give none: the last message alone would not tell, because it is of the new log already."""
+    site = make_site(partitions=1, **{"batch.max_rows": 10})
+    site.send(events(100, seed=1))
+    site.drain()
+    make_anew(site, count, seed=2)
+    site.database.run("UPDATE tallymill.clusters SET topic_id = ''")
+    if count > 100:  # what a release before this one did: a batch of the new log is stored, and the anchor moves into it
+        other = make_site(partitions=1, **{"batch.max_rows": 10})
+        new = site.database.rows("UPDATE tallymill.batches SET anchor_hash = %s WHERE next_offset = 100 RETURNING anchor_offset",
+                                 anchor_of(other, site.topic, 99))
+        assert new == [(99,)]
+    ended = site.run("tallymill-consumer", "--until-end")
+    assert ended.code == 3 and "recreated" in ended.err, ended
+    assert site.positions() == {0: 100}
+    assert site.database.value("SELECT topic_id FROM tallymill.clusters") == ""
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and "made anew" in audited.out, audited
+
+
+def anchor_of(other, topic, offset):
+    """The hash of the message that stands there now, as the books of another database keep it."""
+    other.settings.write_text(other.settings.read_text().replace(other.topic, topic))
+    other.drain()
+    return other.database.value("SELECT anchor_hash FROM tallymill.batches WHERE anchor_offset = %s", offset)
+
+
+def test_the_id_of_a_topic_is_learned_once_its_messages_have_shown_that_it_is_the_one(make_site):
+    site = make_site(partitions=2)
+    site.send(events(200, seed=1))
+    site.drain()
+    known = site.database.value("SELECT topic_id FROM tallymill.clusters")
+    assert known
+    site.database.run("UPDATE tallymill.clusters SET topic_id = ''")  # as a release before this one left it
+    site.send(events(50, seed=2))
+    site.drain()
+    assert site.database.value("SELECT topic_id FROM tallymill.clusters") == known
+    site.assert_holds()
+
+
+def test_a_topic_that_is_gone_is_damage_where_it_is_the_one_asked_about_and_else_a_note(make_site):
+    site = make_site(partitions=1)
+    site.send(events(10, seed=1))
+    site.drain()
+    site.fold()
+    site.delete_topic()
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and "does not exist in this Kafka cluster" in audited.out, audited
+    other = Publisher(site.stack.bootstrap, site.topic + "-b")
+    site.must("tallymill", "migrate", "--set", f"topics.events={site.topic}-b")
+    for made in events(20, seed=2):
+        other.send(made)
+    other.flush()
+    assert site.run("tallymill-consumer", "--until-end", "--set", f"topics.events={site.topic}-b").code == 0
+    audited = site.tallymill("audit", "--set", f"topics.events={site.topic}-b")
+    assert audited.code == 0 and f"topic {site.topic} was not compared with Kafka" in audited.out, audited
+    one = site.tallymill("audit", "--set", f"topics.events={site.topic}-b", "--topic", site.topic)
+    assert one.code == 1 and "does not exist" in one.out, one
+    assert site.tallymill("audit", "--topic", "nobody").code == 2
+    site.must("tallymill", "topic", "retire", site.topic, "--yes")
+    audited = site.tallymill("audit", "--set", f"topics.events={site.topic}-b")
+    assert audited.code == 0 and "retired" in audited.out and "30 offsets" in audited.out, audited
+    assert site.tallymill("audit").code == 0  # closed books are no damage, whoever asks
+
+
+def test_a_topic_made_anew_begins_with_new_books_once_they_are_renewed(make_site):
+    site = make_site(partitions=2)
+    site.send(events(100, seed=1))
+    site.drain()
+    for words in (("renew", site.topic), ("renew", "nobody"), ("retire", "nobody"), ("renew",), ("burn", site.topic)):
+        refused = site.tallymill("topic", *words, "--yes")
+        assert refused.code == 2, (words, refused)
+    anew = make_anew(site, 150, seed=2, partitions=2)
+    worker = site.worker()
+    wait_until(lambda: RECREATED in worker.log(), 60, "the worker to refuse the topic")
+    assert site.tallymill("topic", "renew", site.topic).code == 2  # not without --yes
+    renewed = site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    assert f"{site.topic}@1" in renewed.out
+    site.wait_until_drained(90)  # a worker that waits goes on by itself, within a minute
+    assert worker.stop() == 0
+    assert stored(site) == 250 and sum(site.positions().values()) == 150
+    site.fold()
+    audited = site.tallymill("audit")
+    assert audited.code == 0 and "250 offsets" in audited.out and "retired" in audited.out, audited
+    assert site.tallymill("verify").code == 0
+    assert site.tallymill("audit", "--topic", f"{site.topic}@1").code == 0
+    assert site.tallymill("topic", "renew", site.topic, "--yes").code == 2
+    site.assert_holds(acknowledged=anew.acknowledged)
+
+
+def test_a_topic_with_events_to_be_read_is_not_over(make_site):
+    site = make_site(partitions=1)
+    site.send(events(10, seed=1))
+    site.drain()
+    site.send(events(5, seed=2))
+    refused = site.tallymill("topic", "retire", site.topic, "--yes")
+    assert refused.code == 2 and "5 events" in refused.err, refused
+    worker = site.worker()
+    site.wait_until_drained()
+    site.must("tallymill", "topic", "retire", site.topic, "--yes")
+    site.send(events(5, seed=3))
+    assert worker.wait(60) == 2 and "books of topic" in worker.log()
+    assert stored(site) == 15
+    assert site.tallymill("topic", "retire", site.topic, "--yes").code == 2
+    assert site.tallymill("topic", "renew", site.topic, "--yes").code == 2
