@@ -1,7 +1,7 @@
 """Need: the programs that a stack stands on, found on this machine, or what is missing and how to install it.
 
-Looked for where distributions put them, no version manager asked: Java by JAVA_HOME, then PATH; Postgres as the
-newest under /usr/lib/postgresql (Debian's servers are not on the PATH), then beside a `postgres` on the PATH.
+Looked for where distributions put them, no version manager asked: Java by JAVA_HOME, then PATH; Postgres in
+TALLYMILL_POSTGRES_BIN (a directory that holds postgres, initdb and psql), else as the newest under /usr/lib/postgresql (Debian's servers are not on the PATH), then beside a `postgres` on the PATH.
 The one list of packages is in deploy/packages, which also words the command that installs them.
 """
 
@@ -73,16 +73,33 @@ class Need:
     def _find_postgres(self, wanted):
         """The major version and the directory of its programs: of `wanted`, or of the newest there is."""
         found = {}
+        named = os.environ.get("TALLYMILL_POSTGRES_BIN")
+        if named:
+            self._note_server(found, os.path.join(named, "postgres"))
+            return self._choose_server(found, wanted, named)
         for server in glob.glob("/usr/lib/postgresql/*/bin/postgres"):
             major = server.split("/")[4]
             if major.isdigit():
                 found[int(major)] = os.path.dirname(server)
         on_path = shutil.which("postgres")
         if on_path:
-            done = subprocess.run([on_path, "--version"], stdout=subprocess.PIPE, timeout=60, check=False)
-            number = re.search(rb"\) (\d+)", done.stdout)
-            if number:
-                found.setdefault(int(number.group(1)), os.path.dirname(os.path.realpath(on_path)))
+            self._note_server(found, on_path)
+        return self._choose_server(found, wanted, "")
+
+    @staticmethod
+    def _note_server(found, path):
+        """Asks a server's program for its version."""
+        if not os.access(path, os.X_OK):
+            return
+        done = subprocess.run([path, "--version"], stdout=subprocess.PIPE, timeout=60, check=False)
+        number = re.search(rb"\) (\d+)", done.stdout)
+        if number:
+            found.setdefault(int(number.group(1)), os.path.dirname(os.path.realpath(path)))
+
+    def _choose_server(self, found, wanted, named):
+        if named and not found:
+            self.lacks.append("a Postgres server in TALLYMILL_POSTGRES_BIN=%s" % named)
+            return None, None
         if wanted is not None:
             if wanted not in found:
                 self.lacks.append("postgresql %d (this stack's data was made by it; `deploy/stack reset` starts anew)"

@@ -245,11 +245,15 @@ def run(groups, arguments, run_folder, count):
 
 
 def run_variant(variant, arguments, run_folder, count):
-    """Unit and integration tests again, on builds of the variant's own."""
-    env = variant.environment(ROOT)
+    """Unit and integration tests again, on builds or a server of the variant's own (a server: without the unit tests, which have none)."""
+    try:
+        env = variant.environment(ROOT)
+    except (OSError, ValueError, subprocess.SubprocessError) as why:
+        raise Failed("%s: %s" % (variant.name, why)) from why
     for preset in variant.presets:
         build(preset, variant.folder(preset), env, variant.options)
-    unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
+    if not variant.postgres:
+        unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
     pytests("integration", arguments, run_folder, count, variant.words, env)
 
 

@@ -1,6 +1,7 @@
 """Variants of the suite, by name: unit and integration tests once more, on programs that are built otherwise.
 
     tests/run least-librdkafka     everything, on the least librdkafka that ours runs on (deploy/librdkafka --least)
+    tests/run postgres-16          the integration tests on another Postgres (postgres-17, postgres-18), with the programs of the daily run
     tests/run tsan                 unit tests, and the integration tests in which our threads meet, under the thread sanitizer
 
 They take long and find what changes rarely, so they are no part of the daily run. Their builds lie in build-NAME/.
@@ -8,17 +9,22 @@ They take long and find what changes rarely, so they are no part of the daily ru
 
 import os
 
+import postgres_servers
+
 
 class Variant:
-    def __init__(self, name, presets, options=None, words=None, build_of=None, **environment):
+    def __init__(self, name, presets, options=None, words=None, build_of=None, postgres=None, **environment):
         self.name = name
         self.presets = presets              # what is built, of CMakePresets.json
         self.options = options or []        # for CMake, with each
         self.words = words                  # the integration tests, as pytest is told; None: all
         self.build_of = build_of or {}      # the preset that stands in for another one
+        self.postgres = postgres            # the major version of the server (postgres_servers.py); then the builds are the daily run's
         self.more = environment             # {root} stands for the checkout
 
     def folder(self, preset):
+        if self.postgres:
+            return {"release": "build"}.get(preset, "build-" + preset)
         return "build-%s/%s" % (self.name, self.build_of.get(preset, preset))
 
     def environment(self, root):
@@ -26,11 +32,14 @@ class Variant:
         made = dict(os.environ, **{name: text.format(root=root) for name, text in self.more.items()})
         for preset in ("release", "asan", "check"):
             made["TALLYMILL_BUILD_" + preset.upper()] = os.path.join(root, self.folder(preset))
+        if self.postgres:
+            made["TALLYMILL_POSTGRES_BIN"] = postgres_servers.fetch(self.postgres)
         return made
 
 
 VARIANTS = {variant.name: variant for variant in (
     Variant("least-librdkafka", ("release", "asan", "check"), options=["-DTALLYMILL_LIBRDKAFKA=bundled", "-DTALLYMILL_LIBRDKAFKA_LEAST=ON"]),
+    *(Variant("postgres-%d" % major, ("release", "asan", "check"), postgres=major) for major in postgres_servers.PINS),
     Variant("tsan", ("tsan",),
             # Without those that promise seconds or bytes: a program is ten times slower and larger here. The spool's tests load the library into
             # Python, which the sanitizer does not allow; the program of test_installed_library does what they do.

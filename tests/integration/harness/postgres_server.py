@@ -34,6 +34,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def _copy_if_there(source, target):
+    """A live server drops files while they are copied; what they held comes from the WAL."""
+    try:
+        return shutil.copy2(source, target)
+    except FileNotFoundError:
+        return target
+
+
 def _end_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)  # the postmaster takes its backends along
 
@@ -169,14 +177,34 @@ class PostgresServer:
         standby = PostgresServer(self.stack, env=self.env, **self.settings)
         standby.port = port or standby.port
         standby._make_folder()
-        copied = self.run("pg_basebackup", "-D", standby.data, "-R", "-X", "stream", "-c", "fast", "-N", "-d", self.dsn)
-        assert copied.returncode == 0, copied.stdout
+        self._copy_to(standby)
         try:
             assert standby.launch(), standby.log()[-3000:]
         except BaseException:
             standby.__exit__()
             raise
         return standby
+
+    def _copy_to(self, standby):
+        """A base backup by the functions of SQL: pg_basebackup is not there for every version that the tests run on."""
+        with Database(self.dsn).session() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backup_start('standby', true)")
+            shutil.copytree(self.data, standby.data, symlinks=True, ignore=shutil.ignore_patterns("postmaster.pid", "postmaster.opts", "pg_internal.init"),
+                            copy_function=_copy_if_there)
+            cursor.execute("SELECT labelfile FROM pg_backup_stop(wait_for_archive => false)")
+            (label,) = cursor.fetchone()
+        for folder, folders, files in os.walk(standby.data):
+            for name in [".", *folders, *files]:
+                os.chown(os.path.join(folder, name), self.owner, self.group, follow_symlinks=False)
+        standby.write("backup_label", label)
+        standby.write("standby.signal", "")
+        with open(standby.data / "postgresql.auto.conf", "a") as conf:
+            conf.write(f"\nprimary_conninfo = '{self.dsn}'\n")
+        # What was written while the files were copied, up to the end of the backup: the rest is streamed.
+        for path in (self.data / "pg_wal").iterdir():
+            if path.is_file():
+                _copy_if_there(path, standby.data / "pg_wal" / path.name)
+                os.chown(standby.data / "pg_wal" / path.name, self.owner, self.group)
 
     def stop_following(self):
         """The standby receives nothing more: from now on it lags. (Replay that is only paused catches up when it is promoted.)"""
