@@ -33,7 +33,7 @@ static const int64_t LIST_TIMEOUT_US = 600 * CLOCK_SECOND_US;
 enum { PIECE_EVENTS = 500000, LIST_TIMES = 10, IDLE_TIMES = 50, ENDED_REST = 2, CONFLICTS_MAX = 3, SQL_BYTES = 4096 };
 enum { LIST_ROLLUP, LIST_FIRST_DAY, LIST_LAST_DAY, LIST_PERIOD_DAYS, LIST_PERIODS, LIST_PROBE };
 enum { RUN_PERIODS, RUN_CHANGED, RUN_TOOK, RUN_ERROR };
-enum { VIEW_NAME, VIEW_TOOK };
+enum { VIEW_NAME, VIEW_TOOK, VIEW_ERROR };
 
 /* Behind POSTGRES_BEGIN(). */
 #define THRIFTY(timeout) \
@@ -120,8 +120,9 @@ static bool send_view(struct rollups *rollups, int64_t epoch, int64_t now_us, st
     char sql[SQL_BYTES];
     snprintf(sql, sizeof sql,
              POSTGRES_BEGIN("READ COMMITTED") THRIFTY("0")
-             "SELECT v.view, tallymill.refresh_view(v.view) FROM (SELECT tallymill.view_due('%s') AS view OFFSET 0) v "
-             "WHERE v.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64 "; COMMIT",
+             "SELECT v.view, t.took_us, t.error FROM (SELECT d.view FROM (SELECT tallymill.view_due('%s') AS view OFFSET 0) d "
+             "WHERE d.view IS NOT NULL AND (SELECT epoch FROM tallymill.leader) = %" PRId64
+             " OFFSET 0) v CROSS JOIN LATERAL tallymill.try_refresh_view(v.view) t; COMMIT",
              rollups->view_unit, epoch);
     return send(rollups, ROLLUPS_VIEW, sql, now_us, err);
 }
@@ -208,7 +209,14 @@ static void take_view(struct rollups *rollups, const PGresult *result, int64_t n
     int64_t took_us = number_of(result, 0, VIEW_TOOK);
     rollups->runs++;
     rollups->took_us += took_us;
-    log_info("view refreshed", "view=%s took_ms=%" PRId64, PQgetvalue(result, 0, VIEW_NAME), took_us / 1000);
+    const bool is_refused = !PQgetisnull(result, 0, VIEW_ERROR);
+    char text[LOG_TEXT_BYTES];
+    rollups->failures += is_refused;
+    if (is_refused)
+        log_warn("a view was not refreshed, next try when it is due again", "view=%s took_ms=%" PRId64 " error=\"%s\"",
+                 PQgetvalue(result, 0, VIEW_NAME), took_us / 1000, log_text(text, PQgetvalue(result, 0, VIEW_ERROR)));
+    else
+        log_info("view refreshed", "view=%s took_ms=%" PRId64, PQgetvalue(result, 0, VIEW_NAME), took_us / 1000);
 }
 
 static void failed(struct rollups *rollups, int64_t now_us, struct error *err)

@@ -39,8 +39,7 @@ struct session *session_open(const char *dsn, struct error *err)
         return NULL;
     }
     session->conn = postgres_open(dsn, "tallymill-aggregator", CONNECT_TIMEOUT_US, err);
-    if (!session->conn || !postgres_check_schema(session->conn, err) ||
-        !postgres_exec(session->conn, POSTGRES_SESSION, CONNECT_TIMEOUT_US, err)) {
+    if (!session->conn || !postgres_check_schema(session->conn, err)) {
         session_close(session);
         return NULL;
     }

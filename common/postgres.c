@@ -99,6 +99,9 @@ bool postgres_wait(PGconn *conn, bool for_write, int64_t deadline_us)
     return wait_for(socket, for_write ? POLLIN | POLLOUT : POLLIN, deadline_us) >= 0;
 }
 
+static PGresult *ask(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, int64_t deadline_us,
+                     struct error *err);
+
 PGconn *postgres_open(const char *dsn, const char *application_name, int64_t timeout_us, struct error *err)
 {
     PGconn *conn = postgres_start(dsn, application_name, err);
@@ -117,7 +120,13 @@ PGconn *postgres_open(const char *dsn, const char *application_name, int64_t tim
     }
     if (status == PGRES_POLLING_OK && PQsetnonblocking(conn, 1) == 0) {
         PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
-        return conn;
+        PGresult *set = ask(conn, POSTGRES_SESSION, 0, NULL, timeout_us, deadline_us, err);
+        if (set != NULL) {
+            PQclear(set);
+            return conn;
+        }
+        error_wrap(err, "cannot connect to Postgres");
+        goto out;
     }
     postgres_error(err, conn, NULL);
     error_wrap(err, "cannot connect to Postgres");

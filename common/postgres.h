@@ -50,6 +50,11 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
  * = connection lost = RETRY. The one table of it. */
 enum error_kind postgres_kind(const char *sqlstate);
 
+/* A lock was waited for until the server's lock_timeout, and the transaction has been rolled back: puts into the error who holds locks on tables of ours
+ * (table, pid, application, age, remedy), where that can be found out. Returns false. */
+bool postgres_explain_lock(PGconn *conn, struct error *err);
+bool postgres_is_lock_timeout(const struct error *err);
+
 /* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older
  * than needed, or asks for a newer program. */
 bool postgres_check_schema(PGconn *conn, struct error *err);

@@ -57,7 +57,7 @@
 #define POSTGRES_BEGIN(mode)       "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES)
 #define POSTGRES_BEGIN_BATCH(mode) "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES_FIRST)
 
-/* For a session that stays: what ends it while it waits for work. In a transaction of its own, so that a pooler may get it. */
+/* What would end a session while it waits, set once when it is opened. (A pooler keeps what it is given; it does its clients no harm.) */
 #define POSTGRES_SESSION "SET idle_session_timeout = 0"
 
 #endif

@@ -19,7 +19,6 @@
 #include "log.h"
 #include "monitor.h"
 #include "postgres.h"
-#include "postgres_begin.h"
 #include "service.h"
 #include "settings.h"
 #include "spill.h"
@@ -81,7 +80,7 @@ void worker_drop_connection(struct worker *worker, int64_t now_us)
 
 /* The server's side of a vanished network: without these a worker's host that is cut off keeps its locks for two hours. */
 static const char session_sql[] =
-    POSTGRES_SESSION "; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
 
 static bool connect_database(struct worker *worker, int64_t now_us, struct error *err)
 {

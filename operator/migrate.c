@@ -40,7 +40,7 @@ static const struct kafka_forced topic_settings[] = {
 struct migrate_report {
     struct schema_ground ground;
     struct rollups_report rollups;
-    int applied;
+    int applied, given_back;
     struct months_report months;
     const char *topic;
     bool topic_asked, topic_made;
@@ -126,6 +126,9 @@ static void print_rollups(const struct rollups_report *rollups, bool is_check)
 static void print_report(const struct migrate_report *report)
 {
     print_schema(report, false);
+    if (report->given_back > 0) {
+        printf("owners  %d objects given back to tallymill_admin (a restore with --no-owner had taken them)\n", report->given_back);
+    }
     print_rollups(&report->rollups, false);
     if (report->topic_asked) {
         printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
@@ -185,7 +188,7 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
 
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
 {
-    return schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
+    return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
            rollups_define(conn, settings, &report->rollups, err) && (no_topic || make_topic(settings, report, err)) &&
            months_make(conn, &report->months, err);
 }

@@ -1,7 +1,8 @@
 /* refresh.c - `tallymill refresh`: the materialized views of the plan's Phase 2, refreshed beside their readers.
  *
  * tallymill.refresh_view() does it and notes the time it took, whoever calls: this command, or the aggregator by views.refresh.
- * The views are refreshed one after the other, each in its own transaction: what is done stays done when a later one fails.
+ * The views are refreshed one after the other, each in its own transaction: one that fails (a view that was dropped, a lock) is named, and the others
+ * are refreshed all the same.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "command.h"
 #include "postgres.h"
 #include "settings.h"
+#include "terminal.h"
 
 #define OPEN_US    (10 * CLOCK_SECOND_US)
 #define SHORT_US   (30 * CLOCK_SECOND_US)
@@ -30,6 +32,7 @@ static bool refresh(PGconn *conn, const char *view, bool as_json, json_t *json, 
     PGresult *result =
         postgres_query_params(conn, "SELECT tallymill.refresh_view('analytics_view_' || $1)", 1, values, REFRESH_US, err);
     if (!result) {
+        postgres_explain_lock(conn, err);
         return error_wrap(err, "refreshing analytics_view_%s", view);
     }
     int64_t took_us = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -76,12 +79,24 @@ static int work(void *context, const struct cli_result *command, struct error *e
     json_t *json = json_array();
     bool succeeded = check_words(command, err) &&
                      (conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill refresh", OPEN_US, err)) &&
-                     postgres_check_schema(conn, err) &&
-                     postgres_exec(conn, "SET statement_timeout = 0; SET lock_timeout = '60s'", SHORT_US, err);
+                     postgres_check_schema(conn, err);
     for (int v = 0; v < VIEWS && succeeded && !command->check; v++) {
-        succeeded = !is_wanted(views[v], command) || refresh(conn, views[v], as_json, json, err);
+        struct error failed = {.kind = ERROR_NONE};
+        if (!is_wanted(views[v], command) || refresh(conn, views[v], as_json, json, &failed)) {
+            continue;
+        }
+        succeeded = PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_IDLE;
+        if (!succeeded || failed.kind == ERROR_USAGE) {
+            *err = failed;
+            succeeded = false;
+            break;
+        }
+        exit_code = 1;
+        fputs("tallymill refresh: ", stderr);
+        terminal_text(stderr, failed.text);
+        fputc('\n', stderr);
     }
-    if (succeeded && command->check) {
+    if (succeeded && exit_code == 0 && command->check) {
         puts("settings, server and schema are in order");
     } else if (as_json && !answer_print(json)) {
         exit_code = 1;

@@ -169,13 +169,35 @@ static bool begin(PGconn *conn, struct error *err)
                          LOCK_US, err);
 }
 
+/* Tries the query with Postgres's own names alone. Where that will do, nothing that anybody plants in `public` is taken for what it calls, and the rest of the
+ * transaction goes on like that. */
+static bool choose_names(PGconn *conn, const char *query, bool *is_closed, struct error *err)
+{
+    int ignored = 0;
+    struct error refused = {.kind = ERROR_NONE};
+    if (!postgres_exec(conn, "SAVEPOINT names; SET LOCAL search_path = pg_catalog, pg_temp", SHORT_US, err))
+        return false;
+    *is_closed = parse_query(conn, query, &ignored, &refused);
+    return postgres_exec(conn, *is_closed ? "RELEASE SAVEPOINT names" : "ROLLBACK TO SAVEPOINT names", SHORT_US, err);
+}
+
+static bool note_names(PGconn *conn, const struct rollup_file *file, bool is_closed, struct error *err)
+{
+    const char *const values[] = {file->name, is_closed ? "pg_catalog, pg_temp" : "pg_catalog, public, pg_temp"};
+    PGresult *result =
+        postgres_query_params(conn, "UPDATE tallymill.rollups SET names = $2 WHERE rollup = $1 AND names <> $2", 2, values, SHORT_US, err);
+    PQclear(result);
+    return result != NULL;
+}
+
 /* One file, one transaction. False: the server, not the file. */
 static bool define_file(PGconn *conn, const char *path, const struct rollup_file *file, struct rollups_report *report,
                         struct error *err)
 {
     int line = 0;
-    if (begin(conn, err) && parse_query(conn, file->query, &line, err) && check_query(conn, file, &line, err) &&
-        define(conn, file, report, err))
+    bool is_closed = false;
+    if (begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && parse_query(conn, file->query, &line, err) &&
+        check_query(conn, file, &line, err) && define(conn, file, report, err) && note_names(conn, file, is_closed, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (PQstatus(conn) != CONNECTION_OK || err->sqlstate[0] == '\0' || err->kind == ERROR_RETRY)
         return error_wrap(err, "rollup %s", file->name);

@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "postgres_begin.h"
 
-extern const char migrate_ground_sql[];
+extern const char migrate_ground_sql[], migrate_owners_sql[];
 
 enum { OLDEST_SERVER = 150000, ATTEMPTS = 5, PAUSE_MS = 300 };
 
@@ -132,6 +132,12 @@ static bool check_rights(const PGresult *ground, struct error *err)
                error_set(err, ERROR_USAGE,
                          "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login,
                          login);
+    }
+    const char *grants = answer_text(ground, 0, "lacking_grants");
+    if (grants[0] != '\0') {
+        return error_set(err, ERROR_USAGE,
+                         "the roles of Tallymill are there already, made by somebody else, and login %s may not act as them: have a superuser%s%s run %s", login,
+                         answer_text(ground, 0, "grantors")[0] != '\0' ? " or " : "", answer_text(ground, 0, "grantors"), grants);
     }
     if (missing[0] != '\0' && !may_create_roles) {
         return error_set(
@@ -257,6 +263,49 @@ static void roll_back(PGconn *conn)
     postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored);
 }
 
+/* In one transaction: every statement of the list, or none. */
+static bool give_back(PGconn *conn, const PGresult *owners, struct error *err)
+{
+    bool is_given = postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err);
+    for (int row = 0; row < PQntuples(owners) && is_given; row++) {
+        is_given = postgres_exec(conn, answer_text(owners, row, "statement"), SHORT_US, err) ||
+                   error_wrap(err, "giving %s back to tallymill_admin", answer_text(owners, row, "what"));
+    }
+    is_given = is_given && postgres_exec(conn, "COMMIT", SHORT_US, err);
+    if (!is_given) {
+        roll_back(conn);
+        postgres_explain_lock(conn, err);
+    }
+    return is_given;
+}
+
+bool schema_claim_objects(PGconn *conn, int *given, struct error *err)
+{
+    *given = 0;
+    PGresult *there = postgres_query(conn, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                                           "WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema", SHORT_US, err);
+    const bool has_schema = there && answer_bool(there, 0, "has_schema"), is_asked = there != NULL;
+    PQclear(there);
+    if (!is_asked || !has_schema) {
+        return is_asked;
+    }
+    PGresult *owners = postgres_query(conn, migrate_owners_sql, SHORT_US, err);
+    bool is_fine = owners != NULL;
+    const int count = owners ? PQntuples(owners) : 0;
+    if (count > 0 && !answer_bool(owners, 0, "may_give")) {
+        const char *owner = answer_text(owners, 0, "owner");
+        is_fine = error_set(err, ERROR_USAGE,
+                            "%s belongs to %s, not to tallymill_admin, and so do %d other objects (a restore with --no-owner does that): run tallymill migrate "
+                            "once as a superuser, or as %s after GRANT tallymill_admin TO \"%s\": it gives them back",
+                            answer_text(owners, 0, "what"), owner, count - 1, owner, owner);
+    } else if (count > 0) {
+        is_fine = give_back(conn, owners, err);
+        *given = is_fine ? count : 0;
+    }
+    PQclear(owners);
+    return is_fine;
+}
+
 bool schema_apply(PGconn *conn, int *done, struct error *err)
 {
     bool is_done = false;
@@ -269,7 +318,7 @@ bool schema_apply(PGconn *conn, int *done, struct error *err)
         }
         roll_back(conn);
         if (++failures == ATTEMPTS || !may_pass(conn, err)) {
-            return false;
+            return postgres_explain_lock(conn, err);
         }
         poll(NULL, 0, PAUSE_MS * failures);
     }

@@ -46,4 +46,8 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err);
  * the migrations that this call applied. */
 bool schema_apply(PGconn *conn, int *done, struct error *err);
 
+/* Gives objects that another than tallymill_admin owns (a restore with --no-owner) back to it; *given counts them. ERROR_USAGE where this login may not: the
+ * message names an object, its owner and the remedy. */
+bool schema_claim_objects(PGconn *conn, int *given, struct error *err);
+
 #endif

@@ -76,7 +76,7 @@ static bool waits_for_foreign(struct verification *verification, const char *day
         return false;
     }
     const bool is_unseen = !answer_bool(foreign, 0, "is_seen");
-    *waits = is_unseen && !answer_bool(foreign, 0, "is_closed");
+    *waits = is_unseen && !answer_bool(foreign, 0, "is_closed") && answer_bool(foreign, 0, "may_wait");
     char reason[200];
     snprintf(reason, sizeof reason, "other programs have %" PRId64 " rows there, the statistics have seen %" PRId64,
              answer_int(foreign, 0, "rows"), answer_int(foreign, 0, "seen_rows"));

@@ -13,5 +13,16 @@ SELECT current_user AS login, current_database() AS database, current_setting('s
        (SELECT coalesce(string_agg(name, ', '), '') FROM unnest(ARRAY['tallymill_admin', 'tallymill_ingest', 'tallymill_aggregate',
           'tallymill_read']) AS name WHERE to_regrole(name) IS NULL) AS missing_roles,
        coalesce((SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'tallymill_admin'), false) AS is_admin,
+       -- From 16 on a login may act as a role, or hand it on, only as it was told: what the first migration needs and the login lacks, as statements; and who may run them.
+       (SELECT coalesce(string_agg(format('GRANT %I TO %I WITH ADMIN TRUE, SET TRUE;', r.rolname, current_user), ' ' ORDER BY r.rolname), '')
+        FROM pg_roles r
+        WHERE r.rolname IN ('tallymill_admin', 'tallymill_read') AND current_setting('server_version_num')::integer >= 160000
+          AND NOT CASE WHEN current_setting('server_version_num')::integer < 160000 THEN true
+                       WHEN r.rolname = 'tallymill_read' THEN pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION')
+                       ELSE pg_has_role(current_user, r.oid, 'SET') OR pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION') END) AS lacking_grants,
+       (SELECT coalesce(string_agg(DISTINCT quote_ident(pg_get_userbyid(m.member)), ', '), '')
+        FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+        WHERE r.rolname = 'tallymill_admin' AND m.admin_option AND pg_get_userbyid(m.member) <> current_user
+          AND NOT (SELECT o.rolsuper FROM pg_roles o WHERE o.oid = m.member)) AS grantors,
        (SELECT relkind FROM pg_class WHERE oid = to_regclass('public.analytics_events')) AS events_kind,
        to_regclass('public.analytics_daily_stats') IS NOT NULL AS has_daily_stats;

@@ -9,7 +9,8 @@ from psycopg2 import extensions
 
 from .harness.program import ROOT
 from .harness.publisher import events
-from .test_hostile_settings import live
+from .test_hostile_settings import add_rollup, live
+from .test_rollups import COUNTED
 
 # Types that a value of ours may be taken for, where no function fits it exactly.
 KINDS = [
@@ -84,6 +85,39 @@ def test_a_look_alike_of_anything_that_our_sql_calls_is_never_called(make_site):
         done = site.tallymill(*command)
         assert done.code == 0, done
     assert site.database.value("SELECT is_called FROM public.called") is False
+
+
+def test_a_rollup_whose_query_names_its_schemas_calls_no_look_alike_either(make_site):
+    site = make_site()
+    folder = add_rollup(site)
+    (folder / "own.sql").write_text(COUNTED.replace("counted", "own").replace("tallymill.day_events", "helper, tallymill.day_events"))
+    site.database.run("CREATE TABLE public.helper AS SELECT 1 AS one; GRANT SELECT ON public.helper TO tallymill_aggregate, tallymill_read, tallymill_admin")
+    site.settings.write_text(site.settings.read_text().replace(f"dir = {site.folder / 'no-rollups'}", f"dir = {folder}"))
+    assert site.tallymill("migrate").code == 0
+    assert dict(site.database.rows("SELECT rollup, names FROM tallymill.rollups")) == {
+        "counted": "pg_catalog, pg_temp", "own": "pg_catalog, public, pg_temp"}
+    site.send(events(100))
+    site.drain()
+    site.fold()
+    assert site.tallymill("verify").code == 0
+    assert site.database.value("SELECT sum(events) FROM analytics_daily_counted") == site.database.value("SELECT sum(events) FROM analytics_daily_own")
+
+
+def test_figures_of_a_rollup_are_compared_as_values(make_site):
+    """10 and 10.0 are one number: a run writes neither anew, so a proof must not call it damage."""
+    site = make_site()
+    folder = add_rollup(site)
+    (folder / "counted.sql").write_text(COUNTED.replace("count(*) AS events", "count(*)::numeric AS events"))
+    site.settings.write_text(site.settings.read_text().replace(f"dir = {site.folder / 'no-rollups'}", f"dir = {folder}"))
+    assert site.tallymill("migrate").code == 0
+    site.send(events(100, days=1))
+    site.drain()
+    site.fold()
+    site.database.run("UPDATE analytics_daily_counted SET events = events + 0.0")
+    done = site.tallymill("verify")
+    assert done.code == 0, done
+    site.database.run("UPDATE analytics_daily_counted SET events = events + 0.5")
+    assert site.tallymill("verify").code == 1
 
 
 def as_worker(site):
