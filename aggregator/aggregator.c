@@ -228,7 +228,7 @@ static bool lead(struct aggregator *aggregator, struct error *err)
         went_well(aggregator);
     aggregator->was_settled = is_settled;
     tell(aggregator, &report);
-    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, start_us);
+    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, &aggregator->days, start_us);
     if (is_settled && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
     aggregator->is_done = is_settled;

@@ -33,6 +33,10 @@ enum {
     ROLLUP_RUNS,
     ROLLUP_FAILURES,
     ROLLUP_SECONDS,
+    ROLLUPS_WAITING,
+    ROLLUPS_LEFT,
+    DAYS_LEFT,
+    LEDGER_ROWS,
     FAILURES,
     CONNECTED,
     SET_BYTES,
@@ -75,6 +79,16 @@ static const struct metric table[METRICS_COUNT] = {
                         .help = "time that their queries took",
                         .kind = METRIC_COUNTER,
                         .unit = METRIC_SECONDS},
+    [ROLLUPS_WAITING] = {.name = "rollup_periods_waiting",
+                         .help = "days and weeks of rollups that are due and not computed yet",
+                         .kind = METRIC_GAUGE},
+    [ROLLUPS_LEFT] = {.name = "rollup_left_seconds",
+                      .help = "how long they take at the pace so far; not there while nobody knows",
+                      .kind = METRIC_GAUGE},
+    [DAYS_LEFT] = {.name = "days_left_seconds",
+                   .help = "how long the days that wait for a rebuild take at the pace so far; not there while nobody knows",
+                   .kind = METRIC_GAUGE},
+    [LEDGER_ROWS] = {.name = "ledger_rows", .help = "rows of tallymill.batches, merged ones included", .kind = METRIC_GAUGE},
     [FAILURES] = {.name = "failures_total",
                   .help = "errors after which everything in memory was forgotten",
                   .kind = METRIC_COUNTER},
@@ -110,11 +124,12 @@ void aggregator_metrics_connected(struct aggregator_metrics *shown)
 /* What only a leader knows. */
 static void drop_leaders(struct aggregator_metrics *shown)
 {
-    static const int of_leader[] = {BATCHES_WAITING, DAYS_OPEN, DAYS_DIRTY, DAYS_IN_MEMORY, SET_BYTES};
+    static const int of_leader[] = {BATCHES_WAITING, DAYS_OPEN,    DAYS_DIRTY, DAYS_IN_MEMORY, SET_BYTES,
+                                    ROLLUPS_WAITING, ROLLUPS_LEFT, DAYS_LEFT,  LEDGER_ROWS};
     metrics_set(shown->metrics, LEADER, 0, 0);
     for (size_t i = 0; i < sizeof of_leader / sizeof *of_leader; i++)
         metrics_drop(shown->metrics, of_leader[i]);
-    shown->days_at_us = 0;
+    shown->days_at_us = shown->ledger_at_us = 0;
 }
 
 void aggregator_metrics_failed(struct aggregator_metrics *shown, int64_t now_us)
@@ -135,8 +150,18 @@ void aggregator_metrics_standby(struct aggregator_metrics *shown, int64_t now_us
     health_set_work(&shown->health, false, false, now_us);
 }
 
+/* How far something long has come. */
+static void show_left(struct metrics *metrics, int id, const struct backlog *backlog, int64_t now_us)
+{
+    int64_t left_s = backlog->left == 0 ? 0 : backlog_left_s(backlog, now_us);
+    if (left_s >= 0)
+        metrics_set(metrics, id, 0, left_s);
+    else
+        metrics_drop(metrics, id);
+}
+
 void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
-                              const struct rollups *rollups, int64_t start_us)
+                              const struct rollups *rollups, const struct backlog *days, int64_t start_us)
 {
     struct metrics *metrics = shown->metrics;
     const bool is_behind = report->has_more || report->waiting_batches > 0;
@@ -157,6 +182,9 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
     metrics_set(metrics, ROLLUP_RUNS, 0, rollups->runs);
     metrics_set(metrics, ROLLUP_FAILURES, 0, rollups->failures);
     metrics_set(metrics, ROLLUP_SECONDS, 0, rollups->took_us);
+    metrics_set(metrics, ROLLUPS_WAITING, 0, rollups->backlog.left);
+    show_left(metrics, ROLLUPS_LEFT, &rollups->backlog, start_us);
+    show_left(metrics, DAYS_LEFT, days, start_us);
     metrics_set(metrics, SET_BYTES, 0, (int64_t)cycle->shelf.budget.used_bytes);
     metrics_set(metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
     const int64_t now_us = clock_now_us();
@@ -165,15 +193,32 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
     health_set_work(&shown->health, is_behind, report->batches > 0 || report->rebuilt > 0, now_us);
 }
 
+/* The more it takes, the less often: a hundredth of the time at most. */
+static bool count_ledger(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err)
+{
+    if (now_us < shown->ledger_at_us)
+        return true;
+    PGresult *result = session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, "SELECT count(*) FROM tallymill.batches", 0, NULL, err);
+    if (!result)
+        return false;
+    int64_t rest_us = 100 * (clock_now_us() - now_us);
+    shown->ledger_at_us = now_us + (rest_us > COUNT_EVERY_US ? rest_us : COUNT_EVERY_US);
+    metrics_set(shown->metrics, LEDGER_ROWS, 0, strtoll(PQgetvalue(result, 0, 0), NULL, 10));
+    PQclear(result);
+    return true;
+}
+
 bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err)
 {
     if (!shown->monitor || now_us < shown->days_at_us)
         return true;
+    if (!count_ledger(shown, session, clock_now_us(), err))
+        return false;
     shown->days_at_us = now_us + COUNT_EVERY_US;
     PGresult *result =
         session_ask(session, COUNT_EVERY_US,
                     "SELECT count(*) FILTER (WHERE closed_at IS NULL), count(*) FILTER (WHERE dirty_since IS NOT NULL) "
-                    "FROM tallymill.days",
+                    "FROM tallymill.days WHERE closed_at IS NULL OR dirty_since IS NOT NULL",
                     0, NULL, err);
     if (!result)
         return false;

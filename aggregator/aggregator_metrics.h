@@ -9,6 +9,7 @@
 #include "health.h"
 #include "metrics.h"
 
+struct backlog;
 struct cycle;
 struct cycle_report;
 struct error;
@@ -21,7 +22,7 @@ struct aggregator_metrics {
     struct metrics *metrics;
     struct health health;
     struct monitor *monitor; /* NULL: nothing is shown */
-    int64_t days_at_us;      /* when the days are counted again */
+    int64_t days_at_us, ledger_at_us; /* when the days, the ledger's rows are counted again */
 };
 
 /* Shows them from now on, where metrics.listen says so. */
@@ -34,9 +35,9 @@ void aggregator_metrics_connected(struct aggregator_metrics *shown);
 void aggregator_metrics_failed(struct aggregator_metrics *shown, int64_t now_us);
 void aggregator_metrics_standby(struct aggregator_metrics *shown, int64_t now_us);
 void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
-                              const struct rollups *rollups, int64_t start_us);
+                              const struct rollups *rollups, const struct backlog *days, int64_t start_us);
 
-/* Counts open and waiting days, when it is time. False: the session failed. */
+/* Counts open and waiting days, and the ledger's rows, when it is time. False: the session failed. */
 bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err);
 
 #endif

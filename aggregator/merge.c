@@ -20,8 +20,10 @@
 #include "session.h"
 
 /* Ledger rows a step: a tenth of a second of Postgres. */
-enum { STEP_ROWS = 20000, NUMBER_BYTES = 24 };
+enum { STEP_ROWS = 20000, PASS_TIMES = 20, NUMBER_BYTES = 24 };
 
+/* A busy ledger is not left to grow until the next pass is due. */
+static const int64_t LOOK_US = 10 * CLOCK_SECOND_US;
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
 /* The step, and where the next one begins (0: that was the last). */
@@ -50,12 +52,32 @@ static bool step(struct merge *merge, struct session *session, int64_t epoch, in
     return session_do(session, "COMMIT", 0, NULL, err);
 }
 
+/* Whether a pass is to begin. Looked at every ten seconds, and less often where passes take long. */
+static bool is_due(struct merge *merge, struct session *session, int64_t every_us, int64_t now_us, bool *is_due, struct error *err)
+{
+    *is_due = merge->begun_us == 0 || now_us - merge->begun_us >= every_us;
+    int64_t rest_us = PASS_TIMES * merge->took_us > LOOK_US ? PASS_TIMES * merge->took_us : LOOK_US;
+    if (*is_due || now_us - merge->looked_us < rest_us || now_us - merge->ended_us < rest_us)
+        return true;
+    merge->looked_us = now_us;
+    char rows[NUMBER_BYTES];
+    snprintf(rows, sizeof rows, "%d", STEP_ROWS);
+    const char *const values[] = {rows};
+    PGresult *result = session_ask(session, TIMEOUT_US, "SELECT tallymill.is_worth_merging($1::integer)", 1, values, err);
+    *is_due = result && PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return result != NULL;
+}
+
 bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int64_t every_us, int64_t now_us, struct error *err)
 {
     if (merge->next_id == 0) {
-        if (merge->begun_us != 0 && now_us - merge->begun_us < every_us)
+        bool begins;
+        if (!is_due(merge, session, every_us, now_us, &begins, err))
+            return false;
+        if (!begins)
             return true;
-        *merge = (struct merge){.begun_us = now_us, .next_id = 1};
+        *merge = (struct merge){.begun_us = now_us, .ended_us = merge->ended_us, .took_us = merge->took_us, .looked_us = now_us, .next_id = 1};
     }
     int64_t next_id = 0;
     if (!step(merge, session, epoch, &next_id, err)) {
@@ -67,6 +89,10 @@ bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int
         return session_do(session, "ROLLBACK", 0, NULL, err);
     }
     merge->next_id = next_id;
+    if (next_id == 0) {
+        merge->ended_us = now_us;
+        merge->took_us = now_us - merge->begun_us;
+    }
     if (next_id == 0 && merge->widened > 0)
         log_info("ledger merged", "rows_saved=%" PRId64, merge->widened);
     return true;

@@ -41,7 +41,7 @@ const struct setting settings_table[] = {
     {"aggregator.interval", SETTING_DURATION, "1 s", 10000, 60 * CLOCK_SECOND_US, NULL, FOR_AGGREGATOR, "pause between two looks at the ledger"},
     {"aggregator.close_after", SETTING_DURATION, "6 h", 0, 30 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a UTC day is closed this long after its end"},
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR, "months made before they begin"},
-    {"aggregator.merge_every", SETTING_DURATION, "1 h", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "how often what is folded and an hour old is merged in the ledger"},
+    {"aggregator.merge_every", SETTING_DURATION, "1 h", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "how often what is folded and a quarter of an hour old is merged in the ledger, at the latest"},
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},
     {"rollups.share", SETTING_COUNT, "0", 0, 100, NULL, FOR_AGGREGATOR, "percent of the time that computing rollups may take; 0: a fifth while the server is busy, all of it while it is idle"},
     {"rollups.timeout", SETTING_DURATION, "5 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a rollup's query that takes longer is ended and named; the others go on"},

@@ -25,7 +25,7 @@
 #include "postgres_begin.h"
 #include "transcode.h"
 
-/* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of an hour ago and relies on no
+/* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of a quarter of an hour ago and relies on no
  * batch living longer. */
 static const char begin_sql[] =
     POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";

@@ -1,6 +1,6 @@
 """The ledger is merged into wider ranges, and still says the same: positions, anchors, outcomes, rows that can be counted against it.
 
-Only batches of an hour ago are merged, so a test sets the clock of the ledger rows back.
+Only batches of a quarter of an hour ago are merged, so a test sets the clock of the ledger rows back.
 """
 
 import random
@@ -8,6 +8,7 @@ import random
 import psycopg2
 import pytest
 
+from .harness.monitor import Monitor
 from .harness.publisher import events
 from .test_aggregator import Writer, assert_exact, make_place, random_rows  # noqa: F401 (a fixture)
 
@@ -52,7 +53,7 @@ def test_a_merged_ledger_says_the_same_and_workers_go_on_from_it(make_site):
     before, rows = said(site), site.database.value(ROWS)
     assert rows > 12
 
-    site.fold()     # nothing is an hour old
+    site.fold()     # nothing is old enough
     assert site.database.value(ROWS) == rows
     site.database.run(AGE)
     killed = site.aggregator("--once", failpoint="ledger_merged:exit:1", name="killed")
@@ -113,3 +114,42 @@ def test_step_by_step_an_interval_ends_before_a_gap_a_young_batch_and_ids_in_ano
     writer.connection.commit()
     site.fold()
     assert_exact(site)
+
+
+LEDGER_ROWS = "tallymill_aggregator_ledger_rows"
+BUSY_LEDGER = """
+    INSERT INTO tallymill.owners (topic, topic_partition) VALUES ('busy', 0);
+    INSERT INTO tallymill.batches (batch_id, last_batch_id, topic, topic_partition, first_offset, next_offset, stored, duplicates, dead_letters, skipped, days,
+                                   committed_at)
+    SELECT n + 1000, n + 1000, 'busy', 0, n, n + 1, 0, 1, 0, 0, '{}', clock_timestamp() - interval '1 hour' FROM generate_series(0, 99999) n;
+    INSERT INTO tallymill.folded (topic, topic_partition, next_offset) VALUES ('busy', 0, 100000)"""
+
+
+def test_a_step_of_the_merge_reads_what_it_merges_and_no_more(place):
+    """However long the ledger is: a thousand of its hundred thousand rows cost some hundred pages, not all of them each time."""
+    site = place()
+    site.fold()
+    epoch = site.database.value("SELECT epoch FROM tallymill.leader")
+    site.database.run(BUSY_LEDGER)
+    with site.database.session() as session, session.cursor() as cursor:
+        for _ in range(2):
+            cursor.execute("SELECT min(batch_id) FROM tallymill.batches WHERE batch_id = last_batch_id")
+            begin, = cursor.fetchone()
+            cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM tallymill.merge_ledger(%s, %s, 1000)", (epoch, begin))
+            plan = cursor.fetchone()[0][0]["Plan"]
+            read = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            assert read < 25_000, read    # each row is looked at some times, and leaves four indexes
+        assert site.database.value(ROWS) == 100_000 - 2 * 1000 + 2
+        cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT tallymill.is_worth_merging(20000)")
+        assert cursor.fetchone()[0][0]["Plan"]["Shared Hit Blocks"] < 2_000
+
+
+def test_a_busy_ledger_is_merged_before_the_hour_is_over_and_the_metric_falls(make_site):
+    site = make_site(**{"metrics.listen": "127.0.0.1:0"})
+    aggregator = site.aggregator()
+    monitor = Monitor(aggregator)
+    monitor.wait_for("the ledger's rows to be counted", lambda seen: seen.get(LEDGER_ROWS) == 0)     # and the pass of the hour is over
+    site.database.run(BUSY_LEDGER)
+    monitor.wait_for("the metric to see them", lambda seen: seen[LEDGER_ROWS] > 0)
+    monitor.wait_for("the merge to keep up", lambda seen: seen[LEDGER_ROWS] < 50_000, deadline=90)
+    assert aggregator.stop() == 0
