@@ -14,9 +14,11 @@
 #include <stdlib.h>
 
 #include "calendar.h"
+#include "clock.h"
+#include "random.h"
 #include "session.h"
 
-enum { OPEN_MAX = 4096 };
+enum { OPEN_MAX = 4096, SPREAD_DAYS = 15, SPARSE_EVENTS = 10 };
 
 struct generator {
     struct generator_plan plan;
@@ -98,15 +100,29 @@ static uint64_t walk_ahead(struct session session, int64_t until_us)
     return events;
 }
 
+/* A sparse history: the visit moves by up to SPREAD_DAYS either way, so days get as many as chance gives them, where there are few often none. */
+static int64_t strew(const struct generator *generator, int64_t start_us)
+{
+    struct random random = random_stream(generator->plan.seed ^ UINT64_C(0x737061727365), generator->sessions);
+    int64_t begin_us = generator->plan.until_us - generator->plan.days * CLOCK_DAY_US;
+    start_us += ((int64_t)random_below(&random, 2 * SPREAD_DAYS + 1) - SPREAD_DAYS) * CLOCK_DAY_US;
+    if (start_us < begin_us)
+        start_us += SPREAD_DAYS * CLOCK_DAY_US;
+    return start_us < generator->plan.until_us ? start_us : start_us - SPREAD_DAYS * CLOCK_DAY_US;
+}
+
 static int64_t next_start_us(const struct generator *generator)
 {
-    return calendar_at(generator->calendar, (double)generator->admitted / (double)generator->plan.events);
+    int64_t start_us = calendar_at(generator->calendar, (double)generator->admitted / (double)generator->plan.events);
+    return generator->plan.is_sparse && generator->plan.days > 2 * SPREAD_DAYS ? strew(generator, start_us) : start_us;
 }
 
 static void admit(struct generator *generator, int64_t start_us)
 {
     struct session *session = &generator->heap[generator->open];
     session_init(session, generator->plan.seed, generator->sessions++, start_us, generator->users);
+    if (generator->plan.is_sparse)
+        session->events_left = 1 + (unsigned)(generator->sessions % SPARSE_EVENTS);
     generator->admitted += walk_ahead(*session, generator->plan.until_us);
     sift_up(generator, generator->open++);
 }

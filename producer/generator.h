@@ -17,6 +17,7 @@ struct generator_plan {
     uint64_t events; /* how many, exactly */
     uint64_t seed;
     int days;         /* 1 or more: they end at until_us */
+    bool is_sparse;   /* short visits on random days: some days have many, others none */
     int64_t until_us; /* no event happens at it or later */
 };
 

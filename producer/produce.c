@@ -34,7 +34,7 @@ struct cli produce_cli = {.program = "tallymill-produce",
 
 /* The words as they stand on the command line. */
 struct words {
-    const char *format, *delimiter, *csv_types, *time_unit, *generate, *seed, *rate, *days, *until;
+    const char *format, *delimiter, *csv_types, *time_unit, *generate, *sparse, *seed, *rate, *days, *until;
     bool is_live, is_followed, takes_text_ids;
 };
 
@@ -91,17 +91,20 @@ static bool read_rate(const char *text, double *rate, struct error *err)
 static bool read_plan(struct produce *produce, const struct words *words, struct error *err)
 {
     uint64_t seed = (uint64_t)clock_wall_us() % 1000000, days = 14; /* a second run is another crowd; the report says the seed */
-    produce->is_generating = words->generate != NULL;
+    produce->is_generating = words->generate != NULL || words->sparse != NULL;
+    produce->plan.is_sparse = words->sparse != NULL;
+    if (words->generate != NULL && words->sparse != NULL)
+        return error_set(err, ERROR_USAGE, "--generate and --sparse say the same: how many events to make up");
     if (!produce->is_generating) {
         const char *stray = words->seed != NULL    ? "seed"
                             : words->days != NULL  ? "days"
                             : words->until != NULL ? "until"
                             : words->is_live       ? "live"
                                                    : NULL;
-        return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate", stray);
+        return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate or --sparse", stray);
     }
     if (produce->import.path_count > 0)
-        return error_set(err, ERROR_USAGE, "--generate makes events up; it takes no FILE (%s)", produce->import.paths[0]);
+        return error_set(err, ERROR_USAGE, "--%s makes events up; it takes no FILE (%s)", produce->plan.is_sparse ? "sparse" : "generate", produce->import.paths[0]);
     const char *stray = produce->is_dry_run            ? "dry-run"
                         : produce->resume_file != NULL ? "resume"
                         : words->is_followed           ? "follow"
@@ -109,13 +112,14 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
                         : words->takes_text_ids        ? "id-from-text"
                                                        : NULL;
     if (stray != NULL)
-        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --generate", stray);
+        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --%s", stray, produce->plan.is_sparse ? "sparse" : "generate");
     if (words->is_live && (words->rate == NULL || words->days != NULL || words->until != NULL))
         return error_set(err, ERROR_USAGE,
                          "--live goes with --rate, and without --days and --until: events happen when they are due");
-    if (!read_integer("generate", words->generate, 1, UINT64_C(1000000000000), &produce->plan.events, err) ||
+    const char *count = produce->plan.is_sparse ? words->sparse : words->generate;
+    if (!read_integer(produce->plan.is_sparse ? "sparse" : "generate", count, 1, UINT64_C(1000000000000), &produce->plan.events, err) ||
         (words->seed != NULL && !read_integer("seed", words->seed, 0, UINT64_MAX, &seed, err)) ||
-        (words->days != NULL && !read_integer("days", words->days, 1, 3650, &days, err)))
+        (words->days != NULL && !read_integer("days", words->days, 1, 36500, &days, err)))
         return false;
     produce->plan.seed = seed;
     produce->plan.days = (int)days;
@@ -242,6 +246,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"follow", NULL, "go on reading the last file as it grows, until a signal comes", .flag = &words.is_followed},
         {"reject-file", "FILE", "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
         {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words.generate},
+        {"sparse", "N", "make N events up, on random days of the last D: others have none", .value = &words.sparse},
         {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words.seed},
         {"days", "D", "over the last D days (14)", .value = &words.days},
         {"until", "TIME", "where those days end (now)", .value = &words.until},

@@ -174,6 +174,10 @@ void session_advance(struct session *session)
 {
     static const uint8_t doc_type_weights[DOC_TYPES] = {46, 28, 17, 9};
     enum step from = session->step;
+    if (session->events_left > 0 && --session->events_left == 0) {
+        session->step = STEP_OVER;
+        return;
+    }
     session->step = choose(session);
     if (session->step == STEP_GENERATE && session->generations == GENERATIONS_MAX)
         session->step = STEP_OVER;

@@ -50,6 +50,7 @@ enum step {
 struct session {
     int64_t at_us; /* when the event of `step` happens */
     enum step step;
+    unsigned events_left; /* it is over after so many, whatever its visitor had in mind; 0: nobody counts */
     struct random walk, detail;
     struct person person;
     int64_t new_user_id; /* who a stranger becomes by signing up */

@@ -72,7 +72,7 @@ static void keep(const struct event_message *message)
 
 static void make_samples(void)
 {
-    const struct generator_plan plan = {MADE, 1, 1, UNTIL_US};
+    const struct generator_plan plan = {.events = MADE, .seed = 1, .days = 1, .until_us = UNTIL_US};
     struct generator *generator = generator_new(&plan);
     struct tally_event *event = tally_event_new();
     struct event_message message;

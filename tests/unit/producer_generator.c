@@ -74,6 +74,34 @@ Test(generator, makes_exactly_as_many_as_asked_inside_the_days_asked)
     tally_event_free(event);
 }
 
+Test(generator, a_sparse_history_leaves_days_without_an_event_and_is_as_many_as_asked)
+{
+    enum { DAYS = 7820, EVENTS = 82000 };
+    static bool has_events[2][36500];
+    struct tally_event *event = tally_event_new();
+    int with_events[2] = {0, 0};
+    for (int is_sparse = 0; is_sparse < 2; is_sparse++) {
+        struct generator_plan plan = plan_of(EVENTS, 3, DAYS);
+        plan.is_sparse = is_sparse == 1;
+        struct generator *generator = generator_new(&plan);
+        int made = 0;
+        for (; generator_next(generator, event); made++) {
+            cr_assert_lt(event->created_at_us, UNTIL_US);
+            cr_assert_geq(event->created_at_us, UNTIL_US - DAYS * CLOCK_DAY_US);
+            bool *day = &has_events[is_sparse][(UNTIL_US - event->created_at_us) / CLOCK_DAY_US];
+            with_events[is_sparse] += !*day;
+            *day = true;
+        }
+        cr_assert_eq(made, EVENTS);
+        cr_assert(!generator_next(generator, event));
+        generator_free(generator);
+    }
+    cr_expect(with_events[1] > 6800 && with_events[1] < 7200, "%d of %d days", with_events[1], DAYS);
+    struct generator_plan plan = plan_of(100, 1, 36500);
+    cr_expect_eq(hash_of(plan), hash_of(plan));
+    tally_event_free(event);
+}
+
 Test(generator, goes_on_in_bounded_memory_where_more_sessions_overlap_than_it_holds)
 {
     /* Two million sessions a day would overlap by tens of thousands. Only the beginning is made. */
