@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "kafka_trouble.h"
 #include "log.h"
 #include "settings.h"
 
@@ -15,9 +16,16 @@ enum { VALUE_BYTES = 4096, REASON_BYTES = 512 };
 
 static void log_line(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
-    char escaped[LOG_TEXT_BYTES];
+    char escaped[LOG_TEXT_BYTES], told[ERROR_TEXT_BYTES];
     log_text(escaped, text);
-    (void)handle;
+    if (kafka_trouble_note((rd_kafka_t *)(uintptr_t)handle, text, told, sizeof told)) { /* several times a second, while it lasts */
+        log_debug("librdkafka", "facility=%s text=\"%s\"", facility, escaped);
+        if (told[0] != '\0')
+            log_warn("cannot reach Kafka, trying again", "reason=\"%s\"", log_text(escaped, told));
+        return;
+    }
+    if (strstr(text, "brokers are down") != NULL) /* twenty times a second while somebody waits for one */
+        level = 7;
     /* A broker that is away is level 3 there; what it means for us is said by the code that needs the broker. */
     if (level <= 2)
         log_error("librdkafka", "facility=%s text=\"%s\"", facility, escaped);
@@ -98,6 +106,7 @@ rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_
     char brokers[VALUE_BYTES];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, log_line);
+    kafka_trouble_watch(conf);
     if (!set_all(conf, base, err) || !set_all(conf, defaults, err) || !set_from_settings(conf, settings, forced, err) ||
         !set_all(conf, forced, err))
         goto failed;

@@ -7,22 +7,46 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
+#include "kafka_rights.h"
+#include "kafka_trouble.h"
 
-enum { REASON_BYTES = 512, REPLICATION_MAX = 3, PAUSE_MS = 100 };
+enum { REASON_BYTES = 512, REPLICATION_MAX = 3, PAUSE_MS = 100, SLICE_MS = 1000, REFUSED_MS = 2000 };
 
-/* The topic's part of the cluster's metadata: RETRY when no broker answers; *metadata is the caller's to destroy when true. */
+/* The topic's part of the cluster's metadata: RETRY when no broker answers, USAGE when none can before a setting changes; *metadata
+ * is the caller's to destroy when true. One that refuses us for good is not asked for as long as one that may be starting. */
 static bool ask(rd_kafka_t *handle, const char *topic, int timeout_ms, const struct rd_kafka_metadata **metadata, struct error *err)
 {
     rd_kafka_topic_t *named = rd_kafka_topic_new(handle, topic, NULL);
     if (named == NULL)
         return error_set(err, ERROR_USAGE, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
-    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 0, named, metadata, timeout_ms);
+    const int64_t begin_us = clock_now_us();
+    int64_t left_ms = timeout_ms;
+    rd_kafka_resp_err_t code;
+    bool is_refused = false, was_asked = false;
+    for (;;) { /* ends: at the time-out */
+        code = rd_kafka_metadata(handle, 0, named, metadata, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+        const int64_t passed_ms = (clock_now_us() - begin_us) / 1000;
+        left_ms = timeout_ms - passed_ms;
+        if ((code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT) || left_ms <= 0)
+            break;
+        if (!was_asked && passed_ms >= REFUSED_MS) {
+            kafka_error(err, code, "no Kafka broker answers");
+            is_refused = kafka_trouble_explain(handle, err) && err->kind == ERROR_USAGE;
+            was_asked = true;
+        }
+        if (is_refused)
+            break;
+        if (code == RD_KAFKA_RESP_ERR__TRANSPORT) /* said at once, or after a slice */
+            nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    }
     rd_kafka_topic_destroy(named);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return true;
     kafka_error(err, code, "no Kafka broker answers");
+    kafka_trouble_explain(handle, err);
     return error_wrap(err, "topic %s", topic);
 }
 
@@ -49,6 +73,8 @@ bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_m
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
         return error_set(err, ERROR_USAGE,
                          "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", topic);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        return kafka_rights_error(handle, "topic", topic, RD_KAFKA_ACL_OPERATION_DESCRIBE, err);
     kafka_error(err, code, "cannot look it up");
     return error_wrap(err, "topic %s", topic);
 }
@@ -83,7 +109,9 @@ static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *
     }
     *made = code == RD_KAFKA_RESP_ERR_NO_ERROR;
     ok = *made || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS; /* somebody else was quicker */
-    if (!ok)
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        kafka_rights_error(handle, "topic", topic, RD_KAFKA_ACL_OPERATION_CREATE, err);
+    else if (!ok)
         error_set(err, kafka_kind(code), "cannot make topic %s: %s (%s)", topic, text != NULL ? text : rd_kafka_err2str(code),
                   rd_kafka_err2name(code));
 out:
@@ -120,6 +148,8 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
     rd_kafka_metadata_destroy(metadata);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return true;
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        return kafka_rights_error(handle, "topic", topic, RD_KAFKA_ACL_OPERATION_DESCRIBE, err);
     if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && code != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
         kafka_error(err, code, "cannot look it up");
         return error_wrap(err, "topic %s", topic);

@@ -118,6 +118,39 @@ static void connection_text(const char *text, const char *sqlstate, struct error
     free(copy);
 }
 
+/* A connection that TLS keeps from being made has no SQLSTATE; libpq's words, which are English here (nobody calls setlocale), tell it. */
+static const struct {
+    const char *said, *advice;
+} tls_refusals[] = {
+    {"certificate has expired", "the server's certificate must be renewed, or this machine's clock is wrong"},
+    {"certificate is not yet valid", "this machine's clock is wrong, or the server's certificate"},
+    {"certificate verify failed", "sslrootcert in postgres.dsn names another authority than the server's certificate is of"},
+    {"does not match host name", "set host in postgres.dsn to the name in the server's certificate"},
+    {"does not match any of the names", "set host in postgres.dsn to the name in the server's certificate"},
+    {"server does not support SSL", "sslmode in postgres.dsn asks for TLS: switch it on at the server (ssl = on), or set sslmode=prefer"},
+    {"root certificate file", "sslrootcert in postgres.dsn names a file with the authority's certificate (PEM)"},
+    {"certificate required", "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn"},
+    {"alert unknown ca", "the server does not know the authority of sslcert in postgres.dsn"},
+    {"could not load private key file", "sslkey in postgres.dsn must be readable and belong to sslcert"},
+    {"could not read certificate file", "sslcert in postgres.dsn must be readable"},
+};
+
+static const char *tls_advice(const char *text)
+{
+    for (size_t i = 0; i < sizeof tls_refusals / sizeof tls_refusals[0]; i++)
+        if (strstr(text, tls_refusals[i].said) != NULL)
+            return tls_refusals[i].advice;
+    return NULL;
+}
+
+/* What to do about a login that the server refused. */
+static const char *login_advice(const char *sqlstate, const char *text)
+{
+    if (strstr(text, "no encryption") != NULL)
+        return "the server takes this login over TLS only: set sslmode=verify-full in postgres.dsn";
+    return strncmp(sqlstate, "28", 2) == 0 ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server" : NULL;
+}
+
 static bool connection_error(struct error *err, const PGconn *conn)
 {
     const char *text = conn != NULL ? PQerrorMessage(conn) : "out of memory";
@@ -126,7 +159,17 @@ static bool connection_error(struct error *err, const PGconn *conn)
     err->kind = postgres_kind(sqlstate);
     if (sqlstate[0] == '\0' && conn != NULL && PQconnectionNeedsPassword(conn))
         err->kind = ERROR_USAGE;
+    const char *advice = sqlstate[0] == '\0' ? tls_advice(text) : login_advice(sqlstate, text);
+    if (advice != NULL && sqlstate[0] == '\0') {
+        /* A login that is refused, whoever refuses it: a program that was connected before takes either for a change under way. */
+        err->kind = ERROR_USAGE;
+        memcpy(sqlstate, "28000", sizeof sqlstate);
+    }
     connection_text(text[0] != '\0' ? text : "the connection to Postgres was lost", sqlstate, err);
+    if (advice != NULL) {
+        const struct error said = *err;
+        error_set(err, said.kind, "%.*s; %s", (int)(sizeof said.text - strlen(advice) - 40), said.text, advice);
+    }
     memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
     return false;
 }

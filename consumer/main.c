@@ -102,7 +102,7 @@ int main(int argc, char **argv)
         static struct guard guard = {CHECK_SECONDS, &exit_code};
         exit_code = 1; /* what the guard says */
         start_guard(&guard);
-        exit_code = worker_check(command.settings, &err) ? 0 : cli_fail(&cli, &err);
+        exit_code = worker_check(command.settings);
     } else {
         struct worker *worker = worker_open(command.settings, until_end_us, &err);
         exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(&cli, &err);

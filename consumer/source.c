@@ -17,6 +17,7 @@
 
 #include "error.h"
 #include "kafka.h"
+#include "kafka_rights.h"
 #include "leave.h"
 #include "log.h"
 #include "settings.h"
@@ -116,12 +117,23 @@ struct source *source_open(const struct settings *settings, struct error *err)
         error_wrap(err, "kafka.bootstrap.servers = %s", source_conf_brokers(settings));
         goto out;
     }
-    if (!subscribe(source, err))
+    if (!source_may_read(source->handle, settings, err) || !subscribe(source, err))
         goto out;
     return source;
 out:
     source_close(source, false);
     return NULL;
+}
+
+bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err)
+{
+    const char *topic = settings_text(settings, "topics.events"), *group = settings_text(settings, "consumer.group");
+    if ((kafka_rights_topic(handle, topic, RD_KAFKA_ACL_OPERATION_READ, ASK_TIMEOUT_MS, err) || err->kind == ERROR_RETRY) &&
+        (kafka_rights_group(handle, group, RD_KAFKA_ACL_OPERATION_READ, ASK_TIMEOUT_MS, err) || err->kind == ERROR_RETRY)) {
+        error_clear(err); /* who does not answer now is waited for in the loop */
+        return true;
+    }
+    return false;
 }
 
 static void close_handle(struct source *source, bool leave)

@@ -51,6 +51,9 @@ enum source_event {
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
 struct source *source_open(const struct settings *settings, struct error *err);
 
+/* Whether our login may read the topic and use the group, as the brokers tell it; what they do not tell in time is taken for yes. Joins nothing. ERROR_USAGE. */
+bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err);
+
 /* Leaves the group, for at most 2.5 s; what librdkafka has not given up by then is left to the end of the process. With `leave` also gives a static member's share up at
  * once. */
 void source_close(struct source *source, bool leave);

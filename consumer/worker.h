@@ -22,7 +22,8 @@ bool worker_run(struct worker *worker, struct error *err);
 /* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member up. */
 void worker_close(struct worker *worker, bool leave);
 
-/* Tests settings, broker, topic, database and schema, and says so on stdout. */
-bool worker_check(struct settings *settings, struct error *err);
+/* --check: tests settings, brokers, topic, rights, database, schema, and whether the ledger is of this cluster and group; tells all that
+ * it finds on stderr, and what is good on stdout. Never joins the group, claims or stores anything. Returns the exit code. */
+int worker_check(const struct settings *settings);
 
 #endif

@@ -1,4 +1,4 @@
-/* worker_open.c - a worker from its settings, and what --check looks at.
+/* worker_open.c - a worker from its settings.
  *
  * A wrong setting, topic, schema or right is told at once and ends the program; a server that is away is waited for in the loop, as at any other time.
  */
@@ -31,7 +31,7 @@ static void name_owner(struct worker *worker)
 static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
                                  "AND has_function_privilege('tallymill.claim(text, text, text, text, text, integer[])', 'EXECUTE')";
 
-static bool check_database(const char *dsn, struct error *err)
+bool worker_check_database(const char *dsn, struct error *err)
 {
     PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, err);
     bool good = conn && postgres_check_schema(conn, err);
@@ -46,20 +46,19 @@ static bool check_database(const char *dsn, struct error *err)
 }
 
 /* What is wrong for good is told at once; a server that is away is waited for in the loop, as at any other time. */
-static bool check_ground(struct worker *worker, bool is_check, struct error *err)
+static bool check_ground(struct worker *worker, struct error *err)
 {
     const struct settings *settings = worker->settings;
-    if (is_check ? !monitor_check(settings, err)
-                 : !monitor_open(&worker->monitor, settings, worker->metrics, &worker->health, err))
+    if (!monitor_open(&worker->monitor, settings, worker->metrics, &worker->health, err))
         return false;
     worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err);
-    if (!worker->catalogue || (!check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
+    if (!worker->catalogue || (!worker_check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
         return false;
     error_clear(err);
     return true;
 }
 
-static struct worker *open_worker(struct settings *settings, int64_t until_end_us, bool is_check, struct error *err)
+struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (!worker) {
@@ -78,7 +77,7 @@ static struct worker *open_worker(struct settings *settings, int64_t until_end_u
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
     worker->max_rows = (int)settings_int(settings, "batch.max_rows");
     worker->batch_bytes = prefetch.batch_bytes;
-    if (!worker_metrics_init(worker, err) || !check_ground(worker, is_check, err))
+    if (!worker_metrics_init(worker, err) || !check_ground(worker, err))
         goto out;
     const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
@@ -95,22 +94,4 @@ static struct worker *open_worker(struct settings *settings, int64_t until_end_u
 out:
     worker_close(worker, false);
     return NULL;
-}
-
-struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err)
-{
-    return open_worker(settings, until_end_us, false, err);
-}
-
-bool worker_check(struct settings *settings, struct error *err)
-{
-    struct worker *worker = open_worker(settings, 0, true, err);
-    if (!worker)
-        return false;
-    printf("settings, topic %s and catalogue: good\n", source_topic(worker->source));
-    const bool good = check_database(worker->dsn, err);
-    if (good)
-        printf("database and schema: good\n");
-    worker_close(worker, false);
-    return good;
 }

@@ -110,6 +110,9 @@ struct worker {
     int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
 
+/* worker_open.c: whether the schema is one that we know and our login may store events. ERROR_USAGE, ERROR_RETRY. */
+bool worker_check_database(const char *dsn, struct error *err);
+
 /* worker_assign.c: answers an assignment: which topic this is, claim, ends of the logs, gaps. Never waits for Kafka: returns true as
  * long as there is nothing to do but wait. False with ERROR_RETRY (again later) or what ends the worker. */
 bool worker_assign(struct worker *worker, int64_t now_us, struct error *err);

@@ -22,6 +22,7 @@
 #include "channel_struct.h"
 #include "clock.h"
 #include "extra.h"
+#include "kafka_trouble.h"
 
 enum {
     PURGE_MS = 5000, /* after a purge everything comes back at once; in case it does not, closing goes on */
@@ -36,7 +37,7 @@ static_assert(sizeof(void *) == sizeof(uint64_t), "a tag and an age fit into a p
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     (void)facility;
-    channel_look_log(rd_kafka_opaque(handle), level, text);
+    channel_look_log(rd_kafka_opaque(handle), handle, level, text);
 }
 
 /* Without a callback librdkafka writes each error a second time into the log. What is fatal is asked for where it matters. */
@@ -243,6 +244,7 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    kafka_trouble_watch(conf);
     if (open_handle(channel, &channel->handle, &channel->topic_handle, err)) {
         channel_look_open(channel);
         return channel;
@@ -268,7 +270,7 @@ static void replace(struct channel *channel, int64_t now_us)
     if (channel_is_right_missing(code))
         channel_look_refused(channel, code);
     else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && channel->pause_us == 0)
-        channel_look_log(channel, 4, "the idempotent producer failed for good; what it held is sent again through a new one");
+        channel_look_log(channel, channel->handle, 4, "the idempotent producer failed for good; what it held is sent again through a new one");
     channel_look_close(channel);
     rd_kafka_topic_destroy(channel->topic_handle);
     channel->dead = channel->handle;

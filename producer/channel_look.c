@@ -15,12 +15,16 @@
 
 #include "channel_struct.h"
 #include "clock.h"
+#include "error.h"
+#include "kafka_rights.h"
+#include "kafka_trouble.h"
 #include "utf8.h"
 
 enum {
     QUIET_US = 500000, /* without anything coming back, while something waits */
     ASK_US = 1000000,
     ANSWER_MS = 1000,
+    CHECK_SLICE_MS = 2000,
     FRAMING_BYTES = 512, /* of a batch, generously */
 };
 
@@ -45,8 +49,10 @@ static void say(struct channel *channel, int level, const char *text)
 }
 
 /* What librdkafka says; below the surface while the reason is known and was told: it says the same again and again. */
-void channel_look_log(struct channel *channel, int level, const char *text)
+void channel_look_log(struct channel *channel, const rd_kafka_t *handle, int level, const char *text)
 {
+    char told[ERROR_TEXT_BYTES];
+    const bool is_known = kafka_trouble_note((rd_kafka_t *)(uintptr_t)handle, text, told, sizeof told);
     if (level <= 3) {
         pthread_mutex_lock(&channel->trouble_lock);
         utf8_copy(channel->trouble, sizeof channel->trouble, text);
@@ -54,7 +60,9 @@ void channel_look_log(struct channel *channel, int level, const char *text)
         if (atomic_load(&channel->finding) > CHANNEL_GOOD)
             level = 7;
     }
-    say(channel, level, text);
+    if (is_known && told[0] != '\0') /* the same with setting and remedy, twice a minute; librdkafka's words are on level debug */
+        say(channel, level < 7 ? 3 : 7, told);
+    say(channel, is_known ? 7 : level, text);
 }
 
 /* -- Findings -------------------------------------------------------------------------------------------------------------------
@@ -285,20 +293,43 @@ void channel_look(struct channel *channel, int64_t now_us)
             take_limit(channel, event);
 }
 
+/* Asks for the topic until somebody answers, the time is over, or it is known that nobody will. -1 with *code, and with `why` where that is
+ * known. */
+static int ask_until_known(struct channel *channel, int timeout_ms, rd_kafka_resp_err_t *code, struct error *why)
+{
+    const int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
+    int64_t left_ms = timeout_ms;
+    int count = -1;
+    rd_kafka_queue_t *answers = rd_kafka_queue_new(channel->handle);
+    do {
+        *code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+        ask_for_topic(channel->handle, channel->topic, left_ms < CHECK_SLICE_MS ? (int)left_ms : CHECK_SLICE_MS, answers);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(answers, (int)left_ms + ANSWER_MS);
+        count = event == NULL ? -1 : read_topic(event, code);
+        if (event != NULL)
+            rd_kafka_event_destroy(event);
+        left_ms = (deadline_us - clock_now_us()) / 1000;
+        *why = (struct error){.kind = ERROR_RETRY};
+    } while (*code == RD_KAFKA_RESP_ERR__TIMED_OUT && left_ms > 0 && !(kafka_trouble_explain(channel->handle, why) && why->kind == ERROR_USAGE));
+    rd_kafka_queue_destroy(answers);
+    return count;
+}
+
 enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err)
 {
     char text[CHANNEL_REASON_BYTES];
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    struct error why;
+    rd_kafka_resp_err_t code;
     timeout_ms = timeout_ms < 1 ? 1 : timeout_ms;
     pthread_rwlock_rdlock(&channel->lock);
-    rd_kafka_queue_t *answers = rd_kafka_queue_new(channel->handle);
-    ask_for_topic(channel->handle, channel->topic, timeout_ms, answers);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(answers, timeout_ms + ANSWER_MS);
+    int count = ask_until_known(channel, timeout_ms, &code, &why);
+    if (channel_is_right_missing(code))
+        kafka_rights_error(channel->handle, "topic", channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, &why);
+    else if (count > 0)
+        kafka_rights_topic(channel->handle, channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, timeout_ms, &why);
     pthread_rwlock_unlock(&channel->lock);
-    int count = event == NULL ? -1 : read_topic(event, &code);
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(answers);
+    if (why.kind == ERROR_USAGE)
+        return tally_error_set(err, TALLY_INVALID, "%s", why.text);
     if (count > 0) {
         if (topic_partitions != NULL)
             *topic_partitions = count;
@@ -306,8 +337,6 @@ enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topi
     }
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return tally_error_set(err, TALLY_INVALID, "the topic %s does not exist", channel->topic);
-    if (channel_is_right_missing(code))
-        return tally_error_set(err, TALLY_FAILED, "this login has not the right Describe on topic %s", channel->topic);
     pthread_mutex_lock(&channel->trouble_lock);
     snprintf(text, sizeof text, "%s", channel->trouble[0] != '\0' ? channel->trouble : rd_kafka_err2str(code));
     pthread_mutex_unlock(&channel->trouble_lock);

@@ -63,7 +63,7 @@ void channel_look(struct channel *channel, int64_t now_us);
 /* A message was acknowledged, or came back for want of a right (`code`). */
 void channel_look_good(struct channel *channel, int64_t now_us);
 void channel_look_refused(struct channel *channel, rd_kafka_resp_err_t code);
-void channel_look_log(struct channel *channel, int level, const char *text);
+void channel_look_log(struct channel *channel, const rd_kafka_t *handle, int level, const char *text);
 bool channel_is_right_missing(rd_kafka_resp_err_t code);
 /* Why a message was given up. */
 const char *channel_look_error(struct channel *channel, rd_kafka_resp_err_t code, char text[2 * CHANNEL_REASON_BYTES]);

@@ -163,7 +163,8 @@ bool sender_open(struct sender *sender, const struct settings *settings, bool is
         return true;
     tally_close(sender->producer, 0, NULL);
     sender->producer = NULL;
-    return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s; run: tallymill migrate (or set topics.events)", reason.text)
+    const bool is_missing = strstr(reason.text, "does not exist") != NULL;
+    return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s%s", reason.text, is_missing ? "; run: tallymill migrate (or set topics.events)" : "")
                                  : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 

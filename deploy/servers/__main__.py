@@ -29,11 +29,11 @@ import subprocess
 import sys
 import tempfile
 
+from authority import Secrets
 from jars import DEPLOY, Jars
 from kafka import Cluster, new_id
 from need import Need
 from postgres import MODES, NAME as POSTGRES, Postgres
-from secure import Secrets
 from state import State
 from trouble import Trouble
 

@@ -21,9 +21,9 @@ import signal
 import struct
 import uuid
 
+from authority import LOGIN, Secrets
 from kafka_admin import CLUSTER, KafkaAdmin
 from process import LAST_RESORT, wait_until
-from secure import LOGIN, Secrets
 from trouble import PortLost, Trouble, tail
 
 METADATA = 3            # keys of requests in Kafka's protocol

@@ -21,8 +21,8 @@ import shutil
 import signal
 import subprocess
 
+from authority import Secrets
 from process import LAST_RESORT, everyone, is_alive, wait_until, working_directory
-from secure import Secrets
 from trouble import PortLost, Trouble, tail
 
 NAME = "postgres"

@@ -3,7 +3,7 @@
     stack.json      what was made here: brokers, cluster id, ports, where Postgres's data lies. Its presence is
                     what makes a directory ours
     settings.ini    how to reach the servers; every program takes it with --config
-    secrets/        of a secured stack (secure.py)   kcat.conf   for kcat -F, likewise
+    secrets/        of a secured stack (authority.py)   kcat.conf   for kcat -F, likewise
     pids/           who runs (process.py)     logs/   what they say
     kafka-N/        a broker's data           postgres/   Postgres's data, or a link to it
 

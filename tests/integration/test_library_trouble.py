@@ -85,10 +85,10 @@ def kafka_admin(stack):
     """The stack's own way to logins and rights."""
     sys.path.insert(0, str(ROOT / "deploy/servers"))
     try:
-        admin, secure = importlib.import_module("kafka_admin"), importlib.import_module("secure")
+        admin, authority = importlib.import_module("kafka_admin"), importlib.import_module("authority")
     finally:
         sys.path.pop(0)
-    secrets = secure.Secrets(types.SimpleNamespace(path=lambda name: str(stack.state / name)))
+    secrets = authority.Secrets(types.SimpleNamespace(path=lambda name: str(stack.state / name)))
     port = json.loads((stack.state / "stack.json").read_text())["ports"]["kafka-1-mtls"]
     return admin.KafkaAdmin(port, secrets.context())
 

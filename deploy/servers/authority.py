@@ -1,4 +1,4 @@
-"""Secure: what a stack of `--secure` keeps secrets by: an authority of its own, certificates, passwords.
+"""Authority: what a stack of `--secure` keeps secrets by: an authority of its own, certificates, passwords.
 
     secrets/ca.pem, ca.key          the authority
     secrets/server.pem              key and certificate of Kafka's SASL_SSL listener

@@ -1,0 +1,152 @@
+/* kafka_rights.c - see kafka_rights.h.
+ *
+ * Trying the thing itself was rejected: a missing Read of the group shows only when one joins it, which makes the others rebalance, and
+ * a missing Write only with the first event.
+ */
+#include "kafka_rights.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "error.h"
+#include "kafka.h"
+
+enum { NAME_BYTES = 160 };
+
+/* As kafka-acls spells them. */
+static const char *spelled(rd_kafka_AclOperation_t operation)
+{
+    switch (operation) {
+    case RD_KAFKA_ACL_OPERATION_READ: return "Read";
+    case RD_KAFKA_ACL_OPERATION_WRITE: return "Write";
+    case RD_KAFKA_ACL_OPERATION_CREATE: return "Create";
+    case RD_KAFKA_ACL_OPERATION_DESCRIBE: return "Describe";
+    case RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS: return "DescribeConfigs";
+    default: return rd_kafka_AclOperation_name(operation);
+    }
+}
+
+/* Who we are to the broker, as far as our settings tell. */
+static void name_login(rd_kafka_t *handle, char name[NAME_BYTES])
+{
+    char protocol[32] = "";
+    size_t bytes = sizeof protocol;
+    rd_kafka_conf_get(rd_kafka_conf(handle), "security.protocol", protocol, &bytes);
+    bytes = NAME_BYTES;
+    if (protocol[0] == 's' && protocol[1] == 'a' && rd_kafka_conf_get(rd_kafka_conf(handle), "sasl.username", name, &bytes) == RD_KAFKA_CONF_OK &&
+        name[0] != '\0')
+        return;
+    snprintf(name, NAME_BYTES, "%s", protocol[0] == 's' && protocol[1] == 's' ? "<the subject of our certificate>" : "ANONYMOUS");
+}
+
+bool kafka_rights_error(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation,
+                        struct error *err)
+{
+    char login[NAME_BYTES], servers[4096] = "";
+    size_t bytes = sizeof servers;
+    name_login(handle, login);
+    rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", servers, &bytes);
+    return error_set(err, ERROR_USAGE,
+                     "Kafka at %.100s does not let %s (kafka.sasl.username) %s the %s %s: kafka-acls --add --allow-principal 'User:%s' --operation %s "
+                     "--%s %s",
+                     servers, login, spelled(operation), resource, name, login, spelled(operation), resource, name);
+}
+
+static bool has(const rd_kafka_AclOperation_t *operations, size_t count, rd_kafka_AclOperation_t wanted)
+{
+    if (operations == NULL || count == 0) /* it does not tell */
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (operations[i] == wanted || operations[i] == RD_KAFKA_ACL_OPERATION_ALL)
+            return true;
+    return false;
+}
+
+static bool judge(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation, const rd_kafka_error_t *error,
+                  const rd_kafka_AclOperation_t *operations, size_t count, struct error *err)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return has(operations, count, operation) || kafka_rights_error(handle, resource, name, operation, err);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: return kafka_rights_error(handle, resource, name, operation, err);
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: return true;
+    default:
+        kafka_error(err, code, "asking for our rights");
+        return error_wrap(err, "%s %s", resource, name);
+    }
+}
+
+static rd_kafka_AdminOptions_t *options_of(rd_kafka_t *handle, rd_kafka_admin_op_t kind, int timeout_ms)
+{
+    char reason[256];
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle, kind);
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason);
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
+    return options;
+}
+
+static bool unanswered(rd_kafka_event_t *event, const char *resource, const char *name, struct error *err)
+{
+    if (event == NULL)
+        return error_set(err, ERROR_RETRY, "%s %s: Kafka did not say what we may do", resource, name);
+    kafka_error(err, rd_kafka_event_error(event), "asking for our rights");
+    return error_wrap(err, "%s %s", resource, name);
+}
+
+bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err)
+{
+    const char *names[] = {topic};
+    bool good;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = options_of(handle, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_ms);
+    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
+    rd_kafka_DescribeTopics(handle, topics, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 500); /* the request's own time-out comes first */
+    const rd_kafka_DescribeTopics_result_t *result = event != NULL ? rd_kafka_event_DescribeTopics_result(event) : NULL;
+    size_t count = 0;
+    const rd_kafka_TopicDescription_t **found = result != NULL ? rd_kafka_DescribeTopics_result_topics(result, &count) : NULL;
+    if (count != 1 || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        good = unanswered(event, "topic", topic, err);
+    } else {
+        size_t operations_count = 0;
+        const rd_kafka_AclOperation_t *operations = rd_kafka_TopicDescription_authorized_operations(found[0], &operations_count);
+        good = judge(handle, "topic", topic, operation, rd_kafka_TopicDescription_error(found[0]), operations, operations_count, err);
+    }
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return good;
+}
+
+bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err)
+{
+    const char *names[] = {group};
+    bool good;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = options_of(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
+    rd_kafka_DescribeConsumerGroups(handle, names, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 500);
+    const rd_kafka_DescribeConsumerGroups_result_t *result = event != NULL ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
+    size_t count = 0;
+    const rd_kafka_ConsumerGroupDescription_t **found = result != NULL ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
+    if (count != 1 || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        good = unanswered(event, "group", group, err);
+    } else {
+        size_t operations_count = 0;
+        const rd_kafka_AclOperation_t *operations =
+            rd_kafka_ConsumerGroupDescription_authorized_operations(found[0], &operations_count);
+        good = judge(handle, "group", group, operation, rd_kafka_ConsumerGroupDescription_error(found[0]), operations, operations_count, err);
+    }
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return good;
+}

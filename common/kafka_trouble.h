@@ -1,0 +1,53 @@
+/* kafka_trouble.h - why a Kafka broker does not let us in, as an operator can mend it: setting, server and remedy.
+ *
+ * librdkafka tries again for ever and says "all brokers are down"; the reason is in its log only, and of a certificate not even
+ * there. What it says is kept here by server, for the whole process (all its handles have the same settings), and told when nobody
+ * answered. Any thread.
+ */
+#ifndef TALLYMILL_KAFKA_TROUBLE_H
+#define TALLYMILL_KAFKA_TROUBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <librdkafka/rdkafka.h>
+
+struct error;
+
+enum kafka_trouble {
+    KAFKA_TROUBLE_NONE,
+    KAFKA_TROUBLE_AUTHORITY,   /* its certificate is of an authority that we do not trust */
+    KAFKA_TROUBLE_NAME,        /* its certificate is for another name */
+    KAFKA_TROUBLE_EXPIRED,     /* its certificate has expired, or is not yet valid */
+    KAFKA_TROUBLE_CERTIFICATE, /* it asks for one of ours, or refuses it */
+    KAFKA_TROUBLE_LOGIN,       /* user or password */
+    KAFKA_TROUBLE_MECHANISM,   /* it knows no such SASL mechanism */
+    KAFKA_TROUBLE_NO_LOGIN,    /* it closes the connection as soon as it stands, and we have no login */
+    KAFKA_TROUBLE_NO_TLS,      /* it closes the connection when TLS begins */
+    KAFKA_TROUBLE_NO_PLAIN,    /* it closes the connection when nothing but Kafka's protocol begins */
+    KAFKA_TROUBLE_NO_HOST,     /* nobody knows this name */
+    KAFKA_TROUBLE_REFUSED,     /* nobody listens there */
+};
+
+/* Has the reasons noted for which a handle of this configuration refuses a certificate. It refuses what it refused before. */
+void kafka_trouble_watch(rd_kafka_conf_t *conf);
+
+/* What a line of librdkafka's log is about; server gets "HOST:PORT" ("" when it names none). */
+enum kafka_trouble kafka_trouble_judge(const char *line, char *server, size_t size);
+
+/* Notes a line of the log. True: it was one about a trouble, and `told` has the explanation, or "" when the same was explained within the last
+ * half minute. */
+bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size);
+
+/* Of the last half minute: the trouble with this server, or with any (NULL). */
+enum kafka_trouble kafka_trouble_of(const char *server);
+
+/* Puts the explanation of the latest trouble in place of err's text: ERROR_USAGE where our settings or rights must change, else the
+ * kind stays. It may ask the server what it speaks, which takes up to 2 s. False: there is none, and err is as it was. */
+bool kafka_trouble_explain(rd_kafka_t *handle, struct error *err);
+bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct error *err); /* of this server only */
+
+/* Whether this trouble ends only when a person changes something. */
+bool kafka_trouble_is_lasting(enum kafka_trouble trouble);
+
+#endif

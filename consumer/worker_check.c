@@ -1,0 +1,127 @@
+/* worker_check.c - `tallymill-consumer --check`: what the worker would meet, asked without doing it.
+ *
+ * Each question is put whatever became of the others, so that one run tells all that is wrong: Postgres is asked while Kafka is away, and
+ * the other way round. To open a worker and close it again was rejected: it joined the group, which made the others rebalance, and
+ * with the name of a running one it put an end to that.
+ */
+#include "worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "catalogue.h"
+#include "check.h"
+#include "clock.h"
+#include "kafka.h"
+#include "kafka_reach.h"
+#include "monitor.h"
+#include "postgres.h"
+#include "settings.h"
+#include "source_conf.h"
+#include "worker_state.h"
+
+enum { KAFKA_MS = 10000 };
+
+struct subject {
+    const struct settings *settings;
+    struct check check;
+    const char *topic;
+    char cluster_id[128]; /* "" while no broker has told it */
+};
+
+static void check_files(struct subject *subject)
+{
+    struct error err;
+    struct catalogue *catalogue = catalogue_load(settings_text(subject->settings, "catalogue.file"), &err);
+    if (catalogue == NULL)
+        check_found(&subject->check, &err);
+    catalogue_free(catalogue);
+    if (!monitor_check(subject->settings, &err))
+        check_found(&subject->check, &err);
+}
+
+static void found_by_reach(void *context, const struct error *err)
+{
+    struct subject *subject = context;
+    check_found(&subject->check, err);
+}
+
+static void ask_kafka(struct subject *subject, rd_kafka_t *handle)
+{
+    struct error err;
+    int count;
+    if (!kafka_topic_partitions(handle, subject->topic, KAFKA_MS, &count, &err)) {
+        error_wrap(&err, "kafka.bootstrap.servers = %s", source_conf_brokers(subject->settings));
+        check_found(&subject->check, &err);
+        return;
+    }
+    char *cluster_id = rd_kafka_clusterid(handle, KAFKA_MS / 2);
+    if (cluster_id != NULL) {
+        snprintf(subject->cluster_id, sizeof subject->cluster_id, "%s", cluster_id);
+        rd_kafka_mem_free(handle, cluster_id);
+    }
+    bool is_good = source_may_read(handle, subject->settings, &err) || check_found(&subject->check, &err);
+    is_good &= kafka_reach(handle, subject->topic, KAFKA_MS, found_by_reach, subject);
+    if (is_good)
+        printf("Kafka: topic %s, its %d topic partitions, their leaders and our rights: good\n", subject->topic, count);
+}
+
+static void check_kafka(struct subject *subject)
+{
+    struct error err;
+    rd_kafka_conf_t *conf = source_conf_check_topic(subject->topic, &err) ? source_conf(subject->settings, &err) : NULL;
+    rd_kafka_t *handle = conf != NULL ? kafka_open(RD_KAFKA_CONSUMER, conf, &err) : NULL; /* who never subscribes never joins */
+    if (handle == NULL) {
+        check_found(&subject->check, &err);
+        return;
+    }
+    ask_kafka(subject, handle);
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static const char ledger_sql[] = "SELECT cluster_id, consumer_group FROM tallymill.clusters WHERE topic = $1";
+
+/* What claim() would refuse, compared without claiming. A login that may not read the row is told nothing about it. */
+static void check_ledger(struct subject *subject, PGconn *conn)
+{
+    struct error err;
+    const char *group = settings_text(subject->settings, "consumer.group");
+    PGresult *result = postgres_query_params(conn, ledger_sql, 1, &subject->topic, CONNECT_LIMIT_US, &err);
+    const bool is_known = result != NULL && PQntuples(result) == 1;
+    if (is_known && subject->cluster_id[0] != '\0' && strcmp(PQgetvalue(result, 0, 0), subject->cluster_id) != 0) {
+        error_set(&err, ERROR_USAGE, "topic %s is stored from Kafka cluster %s, and kafka.bootstrap.servers leads to cluster %s", subject->topic,
+                  PQgetvalue(result, 0, 0), subject->cluster_id);
+        check_found(&subject->check, &err);
+    }
+    if (is_known && strcmp(PQgetvalue(result, 0, 1), group) != 0) {
+        error_set(&err, ERROR_USAGE, "topic %s is stored by consumer group %s, not %s: set consumer.group = %s, or use another database",
+                  subject->topic, PQgetvalue(result, 0, 1), group, PQgetvalue(result, 0, 1));
+        check_found(&subject->check, &err);
+    }
+    PQclear(result);
+}
+
+static void check_postgres(struct subject *subject)
+{
+    struct error err;
+    const char *dsn = settings_text(subject->settings, "postgres.dsn");
+    if (!worker_check_database(dsn, &err)) {
+        check_found(&subject->check, &err);
+        return;
+    }
+    printf("Postgres: login, schema and rights: good\n");
+    PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, &err);
+    if (conn != NULL)
+        check_ledger(subject, conn);
+    PQfinish(conn);
+}
+
+int worker_check(const struct settings *settings)
+{
+    struct subject subject = {
+        .settings = settings, .check = {.program = "tallymill-consumer"}, .topic = settings_text(settings, "topics.events")};
+    check_files(&subject);
+    check_kafka(&subject);
+    check_postgres(&subject);
+    return check_exit_code(&subject.check);
+}

@@ -1,0 +1,81 @@
+"""Logins, rights and certificates of a secured stack, as an administrator gives and takes them."""
+
+import contextlib
+import importlib.util
+import json
+import pathlib
+import sys
+
+from psycopg2 import extensions
+
+from .program import ROOT
+
+_SERVERS = ROOT / "deploy" / "servers"
+
+WORKER = ("topic:Read", "group:Read")
+PRODUCER = ("topic:Write",)
+ADMINISTRATOR = ("topic:Describe", "topic:DescribeConfigs", "topic:Create", "topic:Read")
+
+
+def _module(name):
+    """A module of deploy/servers, which is a program and no package."""
+    if str(_SERVERS) not in sys.path:
+        sys.path.insert(0, str(_SERVERS))
+    return importlib.import_module(name)
+
+
+class Secured:
+    """What the administrator of a site's servers can do; `site` is one of a secured stack."""
+
+    def __init__(self, site):
+        self.site = site
+        state = site.stack.state
+        self.secrets = _module("authority").Secrets(_module("state").State(str(state)))
+        self.ports = json.loads((state / "stack.json").read_text())["ports"]
+        self.kafka = _module("kafka_admin").KafkaAdmin(self.ports["kafka-1-mtls"], self.secrets.context())
+
+    @property
+    def open_port(self):
+        """Of the listener without TLS and login."""
+        return self.ports["kafka-1-open"]
+
+    def rights(self, words):
+        """("topic:Read", ...) for this site's topic and group, as KafkaAdmin takes them."""
+        group = self.site.topic.replace("events-", "group-")
+        return [(kind, self.site.topic if kind == "topic" else group, operation) for kind, operation in (word.split(":") for word in words)]
+
+    def login(self, name, words, password="a good one"):
+        """A Kafka login with exactly these rights. Returns the words by which a program takes it."""
+        name = f"{name}-{self.site.topic}"
+        self.kafka.set_password(name, password)
+        self.kafka.allow(name, self.rights(words))
+        secret = self.site.folder / f"{name}.password"
+        secret.write_text(password + "\n")
+        return Login(self, name, secret)
+
+
+class Login:
+    def __init__(self, secured, name, secret):
+        self.secured = secured
+        self.name = name
+        self.secret = secret
+        self.words = ("--set", f"kafka.sasl.username={name}", "--set", f"kafka.sasl.password=@{secret}")
+
+    def allow(self, *words):
+        self.secured.kafka.allow(self.name, self.secured.rights(words))
+
+    def forbid(self, *words):
+        self.secured.kafka.forbid(self.name, self.secured.rights(words))
+
+    def change_password(self, password):
+        """At the broker; `tell` writes it where the programs read it."""
+        self.secured.kafka.set_password(self.name, password)
+
+    def tell(self, password):
+        scratch = self.secret.with_suffix(".new")
+        scratch.write_text(password + "\n")
+        scratch.replace(self.secret)
+
+
+def dsn_with(dsn, **parts):
+    return extensions.make_dsn(dsn, **parts)
