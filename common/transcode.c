@@ -87,6 +87,7 @@ struct transcoder {
     int64_t user_id;
     bool has_user;
     int64_t created_at_us;
+    const char *trace;              /* of the message, TRACE_BYTES; NULL: none to keep */
     const uint8_t *data, *data_end; /* event_data in the message; NULL: absent */
     uint8_t *out, *json_end;        /* the tuple, and the first byte behind its event_data */
     size_t extra_bytes;             /* of unknown keys and their values */
@@ -312,6 +313,41 @@ static uint8_t *reopen_data(struct transcoder *transcoder)
     return json;
 }
 
+/* version-trace-parent-flags, in lower case: w3.org/TR/trace-context, 3.2. */
+enum { TRACE_BYTES = 55 };
+
+static bool is_trace(const char *text, size_t length)
+{
+    if (length != TRACE_BYTES)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (i == 2 || i == 35 || i == 52 ? text[i] != '-' : (text[i] < '0' || text[i] > '9') && (text[i] < 'a' || text[i] > 'f'))
+            return false;
+    return true;
+}
+
+void transcoder_set_trace(struct transcoder *transcoder, const void *text, size_t length)
+{
+    transcoder->trace = transcoder->rules.keep_trace && text != NULL && is_trace(text, length) ? text : NULL;
+}
+
+bool transcoder_keeps_trace(const struct transcoder *transcoder)
+{
+    return transcoder->rules.keep_trace;
+}
+
+/* Beside the attributes, unless the event has one of its own. */
+static void write_trace(struct transcoder *transcoder)
+{
+    if (transcoder->trace == NULL || cursor_map_has_key(transcoder->data, transcoder->data_end, "_trace"))
+        return;
+    uint8_t *json = reopen_data(transcoder);
+    memcpy(json, "\"_trace\":\"", 10);
+    memcpy(json + 10, transcoder->trace, TRACE_BYTES);
+    memcpy(json + 10 + TRACE_BYTES, "\"}", 2);
+    transcoder->json_end = json + 10 + TRACE_BYTES + 2;
+}
+
 /* The unknown top-level keys, in a second walk over the top level that few events need. */
 static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, const uint8_t *first_pair)
 {
@@ -448,6 +484,7 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
         return reason;
     if ((reason = check_window(transcoder, message_us, result)) != REASON_NONE)
         return reason;
+    write_trace(transcoder);
     return check_catalogue(transcoder, result);
 }
 

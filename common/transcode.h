@@ -41,6 +41,7 @@ struct transcode_rules {
     bool reject_unknown_keys;            /* wire.unknown_key */
     bool reject_unknown_events;          /* catalogue.unknown */
     bool reject_attributes;              /* catalogue.attributes */
+    bool keep_trace;                     /* wire.trace: the message's traceparent becomes event_data._trace */
     const struct catalogue *catalogue;   /* borrowed, outlives the transcoder */
 };
 
@@ -69,6 +70,11 @@ void transcoder_window(const struct transcoder *transcoder, int64_t *oldest_us, 
  * for clamping when it lies in the window. Any reason but NONE: a dead letter; what is in `out` then means nothing, and transcoder_detail() says where. */
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
                       struct transcoded *result);
+
+/* The message's header `traceparent` (NULL: none), borrowed until the next transcode, for which alone it holds. What is not one by W3C
+ * Trace Context ("00-", 32 hexadecimal digits, "-", 16, "-", 2) is left out: it says nothing about the event. Without keep_trace: nothing. */
+void transcoder_set_trace(struct transcoder *transcoder, const void *text, size_t length);
+bool transcoder_keeps_trace(const struct transcoder *transcoder);
 
 /* "byte 57, key event_data": where the last refused event went wrong. Valid until the next transcode. Never holds input bytes. */
 const char *transcoder_detail(const struct transcoder *transcoder);

@@ -163,6 +163,19 @@ const uint8_t *batch_row_created_at(const struct batch *batch, int row)
     return batch->bytes + batch->rows[row].start + TUPLE_CREATED_AT;
 }
 
+/* The header that wire.trace = keep is about. */
+static void take_trace(struct transcoder *transcoder, const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t length;
+    if (!transcoder_keeps_trace(transcoder))
+        return;
+    bool has_trace = rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                     rd_kafka_header_get_last(headers, "traceparent", &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    transcoder_set_trace(transcoder, has_trace ? value : NULL, has_trace ? length : 0);
+}
+
 /* Bytes of a message: value, key and headers, which are as long as a producer likes. */
 static size_t message_size(const rd_kafka_message_t *message)
 {
@@ -296,6 +309,7 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
         detail = "the message's key is longer than 65536 bytes, or its headers are";
     }
     if (reason == REASON_NONE) {
+        take_trace(transcoder, message);
         reason =
             transcode(transcoder, message->payload, message->len, original.message_ms * 1000, batch->bytes + batch->used, &event);
         detail = transcoder_detail(transcoder);

@@ -15,6 +15,7 @@ struct transcode_rules worker_rules(const struct settings *settings, const struc
     return (struct transcode_rules){
         .clamp = strcmp(settings_text(settings, "window.policy"), "clamp") == 0,
         .reject_unknown_keys = strcmp(settings_text(settings, "wire.unknown_key"), "reject") == 0,
+        .keep_trace = strcmp(settings_text(settings, "wire.trace"), "keep") == 0,
         .reject_unknown_events = strcmp(settings_text(settings, "catalogue.unknown"), "reject") == 0,
         .reject_attributes = strcmp(settings_text(settings, "catalogue.attributes"), "reject") == 0,
         .catalogue = catalogue,

@@ -5,9 +5,11 @@ import re
 import shutil
 import uuid
 
+import msgpack
 import pytest
 
 from .harness.program import BUILDS, ROOT, environment, run
+from .harness.publisher import events
 
 PAGES = ROOT / "docs" / "publish"
 FOREIGN = ROOT / "tests" / "foreign"
@@ -120,3 +122,15 @@ def test_msgpack_from_msgpack_c_becomes_rows(site):
     site.drain()
     assert site.database.rows("SELECT session_id, event_data FROM analytics_events ORDER BY session_id") == [
         ("s-42", {"action": "copy", "pages": 3}), ("s-43", {"action": "copy", "pages": 3})]
+
+
+def test_the_trace_of_a_message_is_kept_where_the_operator_wants_it(make_site):
+    """wire.trace; the header that the library sends is in unit/producer_api.c."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for kept in (False, True):
+        site = make_site(**({"wire.trace": "keep"} if kept else {}))
+        (made,) = events(1)
+        site.publisher.send_bytes(msgpack.packb(made), event_id=made["id"], headers={"traceparent": trace, "other": b"x"})
+        site.publisher.flush()
+        site.drain()
+        assert site.database.rows("SELECT event_data ->> '_trace' FROM analytics_events") == [(trace if kept else None,)]

@@ -151,3 +151,35 @@ Test(transcode, names_the_key_of_a_time_that_nobody_can_store)
     cr_assert_not_null(strstr(transcoder_detail(reader), "key event_data: a time outside the years"), "%s", transcoder_detail(reader));
     transcoder_free(reader);
 }
+
+/* The event_data of the event under this header. */
+static const char *data_with_trace(struct transcoder *reader, const char *trace, const uint8_t *event, size_t length)
+{
+    static struct row row;
+    struct transcoded result;
+    transcoder_set_trace(reader, trace, trace == NULL ? 0 : strlen(trace));
+    cr_assert_eq(transcode(reader, event, length, 0, out, &result), REASON_NONE);
+    row_read(&row, out, result.length);
+    return row.event_data.text;
+}
+
+Test(transcode, keeps_the_trace_of_the_message_where_it_shall_and_no_other_text)
+{
+    static const char trace[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    static const char kept[] = "{\"method\":\"email\",\"_trace\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}";
+    static const char plain[] = "{\"method\":\"email\"}";
+    uint8_t event[512];
+    const size_t length = event_pack(event);
+    struct transcoder *reader = reader_make((struct transcode_rules){.keep_trace = true}), *other = reader_make((struct transcode_rules){0});
+    cr_assert_str_eq(data_with_trace(reader, trace, event, length), kept);
+    cr_assert_str_eq(data_with_trace(reader, NULL, event, length), plain);
+    cr_assert_str_eq(data_with_trace(other, trace, event, length), plain, "wire.trace = drop");
+    cr_assert_str_eq(data_with_trace(reader, "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", event, length), plain);
+    cr_assert_str_eq(data_with_trace(reader, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", event, length), plain);
+    cr_assert_str_eq(data_with_trace(reader, "\"},{\"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", event, length), plain);
+    uint8_t *name = memmem(event, length, "\xa6method", 7);
+    memcpy(name, "\xa6_trace", 7);
+    cr_assert_str_eq(data_with_trace(reader, trace, event, length), "{\"_trace\":\"email\"}", "its own stays");
+    transcoder_free(reader);
+    transcoder_free(other);
+}
