@@ -40,9 +40,8 @@ static uint8_t *room(struct tally_event *event, size_t need)
     return event->bytes + event->end;
 }
 
-static bool add_key(struct tally_event *event, uint32_t map, const char *key)
+static bool add_key(struct tally_event *event, uint32_t map, const char *key, size_t length)
 {
-    size_t length = strlen(key);
     if (length == 0 || length > WIRE_MAP_KEY_BYTES)
         return event_fail(event, TALLY_INVALID, "a key of event_data has %zu bytes; it takes 1 to %d", length, WIRE_MAP_KEY_BYTES);
     const char *fault = text_fault(key, length);
@@ -54,7 +53,7 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key)
     event->end = (size_t)(pack_str(to, key, (uint32_t)length) - event->bytes);
     switch (keys_add(&event->keys, event->bytes, map, event->end - length, key, length)) {
     case KEYS_NEW: return true;
-    case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.*s' stands twice in one map", UTF8_CUT(key, 100));
+    case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.*s' stands twice in one map", (int)utf8_whole(key, length, 100), key);
     default: return event_fail(event, TALLY_FAILED, "no memory for the event's keys");
     }
 }
@@ -70,11 +69,19 @@ static uint8_t *begin_value(struct tally_event *event, const char *key, size_t n
     if (event->error.code != TALLY_OK)
         return NULL;
     struct event_container *container = &event->open[event->depth - 1];
+    size_t length = 0;
+    if (key != NULL) {
+        length = strlen(key);
+    } else if (event->next_key != NULL) {
+        key = event->next_key;
+        length = event->next_key_length;
+    }
+    event->next_key = NULL;
     if (container->is_map && key == NULL)
         event_fail(event, TALLY_INVALID, "a value in a map needs a key");
     else if (!container->is_map && key != NULL)
-        event_fail(event, TALLY_INVALID, "a value in an array takes no key ('%.*s')", UTF8_CUT(key, 100));
-    else if (key == NULL || add_key(event, container->number, key)) {
+        event_fail(event, TALLY_INVALID, "a value in an array takes no key ('%.*s')", (int)utf8_whole(key, length, 100), key);
+    else if (key == NULL || add_key(event, container->number, key, length)) {
         container->entries++;
         return room(event, need);
     }
@@ -90,6 +97,14 @@ static const char *name_of(const char *key)
 static void end_value(struct tally_event *event, const uint8_t *end)
 {
     event->end = (size_t)(end - event->bytes);
+}
+
+void tally_event_key_n(struct tally_event *event, const char *key, size_t length)
+{
+    if (!event_may_change(event))
+        return;
+    event->next_key = key == NULL ? "" : key;
+    event->next_key_length = key == NULL ? 0 : length;
 }
 
 void tally_event_text_n(struct tally_event *event, const char *key, const char *text, size_t length)

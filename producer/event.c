@@ -88,6 +88,11 @@ bool event_refuse_change(struct tally_event *event)
 
 void tally_event_begin(struct tally_event *event, const char *event_name)
 {
+    tally_event_begin_n(event, event_name, event_name == NULL ? 0 : strlen(event_name));
+}
+
+void tally_event_begin_n(struct tally_event *event, const char *event_name, size_t length)
+{
     if (event == NULL)
         return;
     event->is_published = event->has_bytes = false;
@@ -101,8 +106,9 @@ void tally_event_begin(struct tally_event *event, const char *event_name)
     event->extra_length = 0;
     event->error.code = TALLY_OK;
 
-    size_t length = event_name == NULL ? 0 : strlen(event_name);
-    const char *fault = text_fault(event_name, length);
+    event->next_key = NULL;
+    length = event_name == NULL ? 0 : length;
+    const char *fault = length > WIRE_EVENT_NAME_BYTES ? NULL : text_fault(event_name, length);
     event->event_name_length = 0;
     if (length == 0 || length > WIRE_EVENT_NAME_BYTES)
         event_fail(event, TALLY_INVALID, "event_name has %zu bytes; it takes 1 to %d", length, WIRE_EVENT_NAME_BYTES);
@@ -112,12 +118,12 @@ void tally_event_begin(struct tally_event *event, const char *event_name)
         memcpy(event->event_name, event_name, event->event_name_length = length);
 }
 
-static void set_text(struct tally_event *event, const char *column, const char *text, char *buffer, size_t *used, size_t limit)
+static void set_text(struct tally_event *event, const char *column, const char *text, size_t length, char *buffer, size_t *used,
+                     size_t limit)
 {
     if (!event_may_change(event))
         return;
-    size_t length = text == NULL ? 0 : strlen(text);
-    const char *fault = text_fault(text, length);
+    const char *fault = length > limit ? NULL : text_fault(text, length);
     if (length == 0 || length > limit)
         event_fail(event, TALLY_INVALID, "%s has %zu bytes; it takes 1 to %zu", column, length, limit);
     else if (fault != NULL)
@@ -128,16 +134,27 @@ static void set_text(struct tally_event *event, const char *column, const char *
 
 void tally_event_category(struct tally_event *event, const char *event_category)
 {
+    tally_event_category_n(event, event_category, event_category == NULL ? 0 : strlen(event_category));
+}
+
+void tally_event_category_n(struct tally_event *event, const char *event_category, size_t length)
+{
     if (event != NULL)
-        set_text(event, "event_category", event_category, event->event_category, &event->event_category_length, WIRE_CATEGORY_BYTES);
+        set_text(event, "event_category", event_category, event_category == NULL ? 0 : length, event->event_category,
+                 &event->event_category_length, WIRE_CATEGORY_BYTES);
 }
 
 void tally_event_session(struct tally_event *event, const char *session_id)
 {
+    tally_event_session_n(event, session_id, session_id == NULL ? 0 : strlen(session_id));
+}
+
+void tally_event_session_n(struct tally_event *event, const char *session_id, size_t length)
+{
     if (event == NULL)
         return;
     if (session_id != NULL)
-        set_text(event, "session_id", session_id, event->session_id, &event->session_id_length, WIRE_SESSION_ID_BYTES);
+        set_text(event, "session_id", session_id, length, event->session_id, &event->session_id_length, WIRE_SESSION_ID_BYTES);
     else if (event_may_change(event))
         event->session_id_length = 0;
 }
@@ -274,6 +291,42 @@ bool event_encode(struct tally_event *event, struct event_message *message, stru
     message->key = event->session_id_length != 0 ? event->session_id : uuid_format(event->id_text, event->id);
     message->key_length = event->session_id_length != 0 ? event->session_id_length : TALLY_ID_TEXT_BYTES - 1;
     return true;
+}
+
+void tally_event_copy(struct tally_event *to, const struct tally_event *from)
+{
+    if (to == NULL || from == NULL || to == from)
+        return;
+    uint8_t *bytes = to->bytes, *extra = to->extra;
+    size_t capacity = to->capacity;
+    struct keys keys = to->keys;
+    if (capacity < from->capacity) {
+        bytes = realloc(bytes, from->capacity);
+        if (bytes == NULL) {
+            event_fail(to, TALLY_FAILED, "no memory to copy an event");
+            return;
+        }
+        capacity = from->capacity;
+    }
+    if (from->extra_length != 0 && extra == NULL && (extra = malloc(EXTRA_MAX)) == NULL) {
+        to->bytes = bytes;
+        to->capacity = capacity;
+        event_fail(to, TALLY_FAILED, "no memory to copy an event");
+        return;
+    }
+    *to = *from;
+    to->bytes = bytes;
+    to->capacity = capacity;
+    to->extra = extra;
+    to->keys = keys;
+    to->is_published = false;
+    to->next_key = NULL;
+    if (from->depth > 0)
+        memcpy(bytes + EVENT_HEAD_BYTES, from->bytes + EVENT_HEAD_BYTES, from->end - EVENT_HEAD_BYTES);
+    if (from->extra_length != 0)
+        memcpy(extra, from->extra, from->extra_length);
+    if (!keys_copy(&to->keys, &from->keys))
+        event_fail(to, TALLY_FAILED, "no memory to copy an event");
 }
 
 /* Room behind what there is already, the tag's first. */

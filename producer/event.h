@@ -43,6 +43,8 @@ struct tally_event {
     struct keys keys;
 
     bool has_id, has_user, has_created, is_internal;
+    const char *next_key; /* of tally_event_key_n, for the next attribute; NULL: none */
+    size_t next_key_length;
     uint8_t *extra; /* EXTRA_MAX bytes, from the first tag or header on; NULL before */
     size_t extra_length;
     bool has_bytes; /* from tally_event_data: not checked yet */

@@ -32,6 +32,19 @@ void keys_free(struct keys *keys)
     *keys = (struct keys){0};
 }
 
+bool keys_copy(struct keys *to, const struct keys *from)
+{
+    struct keys_entry *entries = NULL;
+    if (from->capacity != 0 && (entries = malloc(from->capacity * sizeof *entries)) == NULL)
+        return false;
+    if (entries != NULL)
+        memcpy(entries, from->entries, from->capacity * sizeof *entries);
+    free(to->entries);
+    *to = *from;
+    to->entries = entries;
+    return true;
+}
+
 void keys_reset(struct keys *keys)
 {
     keys->count = 0;

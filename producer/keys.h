@@ -33,6 +33,9 @@ struct keys {
 enum keys_answer { KEYS_NEW, KEYS_USED, KEYS_NO_MEMORY };
 
 void keys_init(struct keys *keys);
+/* `to` was initialised and is brought to what `from` holds; both then stand for the same bytes. False: no memory. */
+bool keys_copy(struct keys *to, const struct keys *from);
+
 void keys_free(struct keys *keys);
 void keys_reset(struct keys *keys);
 

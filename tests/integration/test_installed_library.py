@@ -99,6 +99,30 @@ def test_nothing_but_ours_leaves_the_libraries(prefix):
         assert [name for name in names if not name.startswith(("tally_", "TALLYMILL_"))] == []
 
 
+@pytest.mark.parametrize("standard", ["c++17", "c++20", "c++23"])
+def test_the_wrapper_for_cpp_builds_without_a_warning_and_its_events_arrive(site, prefix, tmp_path, standard):
+    copy = tmp_path / "program.cpp"
+    shutil.copy(SOURCES / "publish_cpp.cpp", copy)
+    done = run(["c++", f"-std={standard}", *STRICT, "-Wconversion", "-Wsign-conversion", "-Wpedantic", str(copy), "-o", str(tmp_path / "program"),
+                *pkg_config(prefix, "--cflags"), *shared(prefix)], 120)
+    assert done.code == 0, done
+    done = run([str(tmp_path / "program"), site.stack.bootstrap, site.topic, "20"])
+    assert done.code == 0, done
+    site.drain()
+    assert site.database.rows("SELECT count(*), min(session_id), min(event_data ->> 'co'), min(event_data -> 'list' ->> 1) FROM analytics_events") == [
+        (20, "session-1", "copy", "two")]
+    assert {row[0] for row in site.database.rows("SELECT id::text FROM analytics_events")} == set(done.out.split())
+
+
+@pytest.mark.parametrize("compiler", ["c99", "c11", "c17", "c2x", "c++11", "c++14", "c++17", "c++20", "c++23"])
+def test_the_header_is_clean_in_every_standard(prefix, tmp_path, compiler):
+    source = tmp_path / ("use.cpp" if "+" in compiler else "use.c")
+    source.write_text("#include <tallymill/producer.h>\nint main(void) { return tally_version() == 0; }\n")
+    done = run(["c++" if "+" in compiler else "cc", f"-std={compiler}", *STRICT, "-Wconversion", "-Wpedantic", "-c", str(source), "-o",
+                str(tmp_path / "use.o"), *pkg_config(prefix, "--cflags")])
+    assert done.code == 0, done
+
+
 def test_valgrind_finds_no_leak_and_no_error(site, prefix, tmp_path):
     program = compile_few(prefix, tmp_path, ["cc"], "program.c", shared(prefix))
     for more in ([], [str(tmp_path / "spool")]):

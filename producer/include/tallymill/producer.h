@@ -165,6 +165,8 @@ TALLY_API bool tally_stop(struct tally_producer *producer, int timeout_ms, struc
 /* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. */
 TALLY_API bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
+/* The version of this header, and of the library that is linked (0.1.0: 0x000100). */
+#define TALLY_VERSION 0x000100
 /* The library's version, "0.1.0". */
 TALLY_API const char *tally_version(void);
 
@@ -178,6 +180,16 @@ TALLY_API void tally_event_free(struct tally_event *event);
 
 /* Forgets what the event held. Names: catalogue.json; 1 to 100 bytes. */
 TALLY_API void tally_event_begin(struct tally_event *event, const char *event_name);
+/* Makes `to` an event of its own that holds what `from` does, its id as well if it has one; not yet published. */
+TALLY_API void tally_event_copy(struct tally_event *to, const struct tally_event *from);
+
+/* Each call that takes a text or a key has a twin, _n, that takes its length instead of a NUL: a std::string_view needs no copy. NULL
+ * with length 0 is what NULL is there. */
+TALLY_API void tally_event_begin_n(struct tally_event *event, const char *event_name, size_t length);
+TALLY_API void tally_event_category_n(struct tally_event *event, const char *event_category, size_t length);
+TALLY_API void tally_event_session_n(struct tally_event *event, const char *session_id, size_t length);
+/* The key of the attribute that the next call below puts in, whose `key` is then NULL. Borrowed until that call. */
+TALLY_API void tally_event_key_n(struct tally_event *event, const char *key, size_t length);
 
 /* All optional, in any order; without them: no session, no user, not internal, the category of the catalogue. */
 /* 1 to 50 bytes; must agree with the catalogue. */
