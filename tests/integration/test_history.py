@@ -7,11 +7,13 @@ names its days to the planner goes on.
 import contextlib
 import datetime
 import json
+import os
 
 import psycopg2
 import pytest
 
 from .harness.publisher import event, events
+from .harness.waiting import wait_until
 from .test_rollups import COUNTED, DAY, DAY_US, TODAY, directory, one_day
 
 RANGED = COUNTED.replace("counted", "ranged").replace("-- cadence", "-- range: yes\n-- cadence").replace(
@@ -160,3 +162,52 @@ def test_status_says_what_is_left_and_for_how_long(make_site, tmp_path):
     site.fold()
     answer = json.loads(site.tallymill("status", "--json").out)
     assert (answer["rollups"]["waiting"], answer["rollups"]["left_us"]) == (0, 0), answer
+
+
+LIVE_SECONDS = int(os.environ.get("TALLYMILL_LIVE_SECONDS", "0"))
+OLDEST_ROLLUP = """SELECT coalesce(max(extract(epoch FROM clock_timestamp() - greatest(p.ran_at, r.defined_at))), 0)
+    FROM tallymill.rollup_periods p JOIN tallymill.rollups r USING (rollup) WHERE p.is_stale AND p.cadence < interval '10 minutes'"""
+
+
+@pytest.mark.skipif(LIVE_SECONDS == 0, reason="by name: TALLYMILL_LIVE_SECONDS=3600 tests/run integration -- -k live_load")
+def test_under_a_live_load_that_no_merge_relieves_every_rollup_stays_young_and_then_the_merge_takes_the_ledger_in(make_site):
+    """900 events a second, two workers, an hour: 1.1 million ledger rows. Then the merge is let in."""
+    site = make_site(**{"rollups.dir": "", "aggregator.merge_every": "1 day", "metrics.listen": "127.0.0.1:0"})
+    site.database.run("ALTER FUNCTION tallymill.is_worth_merging(integer) RENAME TO is_worth_merging_later;"
+                      " CREATE FUNCTION tallymill.is_worth_merging(p_rows integer) RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+    workers, aggregator = [site.worker(), site.worker()], site.aggregator()
+    live = site.start("tallymill-produce", "--generate", str(900 * LIVE_SECONDS), "--rate", "900", "--live")
+    oldest = []
+
+    def is_over():
+        oldest.append(site.database.value(OLDEST_ROLLUP))
+        return not live.is_running()
+
+    wait_until(is_over, LIVE_SECONDS + 300, "the load to end")
+    assert max(oldest) < 600, max(oldest)
+    rows = site.database.value("SELECT count(*) FROM tallymill.batches")
+    site.database.run("DROP FUNCTION tallymill.is_worth_merging(integer); ALTER FUNCTION tallymill.is_worth_merging_later(integer) RENAME TO is_worth_merging;"
+                      " UPDATE tallymill.batches SET committed_at = committed_at - interval '1 hour'")
+    wait_until(lambda: site.database.value("SELECT count(*) FROM tallymill.batches") < max(rows / 10, 21_000), 600, "the merge to take the ledger in")
+    site.wait_until_folded(300)
+    assert [program.stop() for program in (*workers, aggregator)] == [0, 0, 0]
+    verified = site.tallymill("verify", deadline=900)
+    assert verified.code == 0, verified
+
+
+def test_months_that_alternate_line_by_line_are_imported_and_counted_like_sorted_ones(make_site):
+    """Ten years of months in turn, so that every batch holds all of them: the same statistics as the same lines sorted, and no day is read more often."""
+    site = make_site(partitions=1, **{"window.oldest": "120 months"})
+    months = [month_before(TODAY, count) for count in range(1, 60)]
+    lines = [json.dumps({"event_name": "login", "session_id": f"s{number % 500}", "created_at": f"{months[number % len(months)]:%Y-%m}-15T12:00:{number % 60:02}Z"})
+             for number in range(12_000)]
+    figures, rebuilt = [], []
+    for order in (lines, sorted(lines, key=lambda line: json.loads(line)["created_at"])):
+        sent = site.produce(stdin="\n".join(order).encode())
+        assert sent.code == 0, sent
+        site.drain(deadline=180)
+        folded = site.fold()
+        rebuilt.append(folded.err.count('msg="day rebuilt"'))
+        figures.append(site.database.rows("SELECT date, event_count, unique_sessions FROM analytics_daily_stats ORDER BY 1"))
+    assert [(day, count * 2, sessions) for day, count, sessions in figures[0]] == figures[1] and len(figures[0]) == len(months)
+    assert rebuilt[0] <= len(months) + 2 and rebuilt[0] <= 2 * rebuilt[1], rebuilt
