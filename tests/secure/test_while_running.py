@@ -1,0 +1,64 @@
+"""What changes under a running worker: rights that are taken away and given back, and passwords. Nothing is lost, nothing is stored twice."""
+
+import pytest
+
+from integration.harness.publisher import events
+from integration.harness.secured import WORKER, dsn_with
+from integration.harness.waiting import wait_until
+
+
+@pytest.mark.parametrize("taken", [("topic:Read",), ("group:Read",), ("topic:Read", "group:Read")])
+def test_rights_that_are_taken_away_and_given_back(site, taken):
+    login = site.secured.login("worker", WORKER)
+    worker = site.worker(*login.words)
+    site.send(events(300))
+    site.wait_until_drained()
+    before = len(worker.log())
+    login.forbid(*taken)
+    wait_until(lambda: "uthorization failed" in worker.log()[before:], 60, lambda: f"the worker to say so:\n{worker.log()[before:]}")
+    site.send(events(300, seed=2))
+    assert worker.is_running()
+    login.allow(*taken)
+    site.wait_until_drained(deadline=120)
+    assert worker.is_running() and worker.stop() == 0
+    site.assert_holds()
+
+
+def test_a_password_of_kafka_is_changed_with_a_restart(site):
+    login = site.secured.login("worker", WORKER)
+    worker = site.worker(*login.words)
+    site.send(events(300))
+    site.wait_until_drained()
+    login.change_password("another one")
+    site.send(events(300, seed=2))  # what is connected goes on
+    site.wait_until_drained()
+    login.tell("another one")
+    assert worker.stop() == 0
+    site.send(events(300, seed=3))
+    worker = site.worker(*login.words)
+    site.wait_until_drained()
+    assert worker.stop() == 0 and "another one" not in worker.log()
+    site.assert_holds()
+
+
+def test_a_password_of_postgres_is_changed_in_its_file_without_a_restart(site):
+    login, passfile = f"w_{site.topic.replace('-', '_')}", site.folder / "pgpass"
+
+    def write(password):
+        passfile.write_text(f"*:*:*:*:{password}\n")
+        passfile.chmod(0o600)
+
+    site.database.run(f"CREATE ROLE {login} LOGIN PASSWORD 'first'; GRANT tallymill_ingest TO {login}")
+    write("first")
+    worker = site.worker("--set", f"postgres.dsn={dsn_with(site.database.dsn, user=login, passfile=passfile)}")
+    site.send(events(300))
+    site.wait_until_drained()
+    site.database.run(f"ALTER ROLE {login} PASSWORD 'second'")
+    site.database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'")
+    site.send(events(300, seed=2))
+    wait_until(lambda: "password authentication failed" in worker.log(), 60, "the worker to be refused")
+    write("second")
+    site.wait_until_drained()
+    assert worker.is_running() and worker.stop() == 0 and "second" not in worker.log().replace("seconds", "")
+    site.assert_holds()
+    site.database.run(f"REVOKE tallymill_ingest FROM {login}; DROP ROLE {login}")
