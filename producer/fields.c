@@ -38,10 +38,16 @@ static bool is_alike(const char *one, const char *other)
     }
 }
 
-const char *fields_nearest(const struct fields *fields, const char *name)
+const char *fields_alike(const struct fields *fields, const char *name)
 {
     for (size_t i = 0; i < fields->count; i++)
         if (is_alike(fields->names[i], name))
             return fields->names[i];
-    return nearest_word(name, (const char *const *)fields->names, fields->count);
+    return NULL;
+}
+
+const char *fields_nearest(const struct fields *fields, const char *name)
+{
+    const char *alike = fields_alike(fields, name);
+    return alike != NULL ? alike : nearest_word(name, (const char *const *)fields->names, fields->count);
 }

@@ -16,7 +16,10 @@ struct fields {
 void fields_add(struct fields *fields, const char *name, size_t length);
 void fields_reset(struct fields *fields);
 
-/* The name that was probably meant: the same letters and digits in whatever case, else the nearest. NULL: none is near. */
+/* The name with the same letters and digits, in whatever case ("Event Name" for event_name), or NULL. */
+const char *fields_alike(const struct fields *fields, const char *name);
+
+/* The name that was probably meant: one that is alike, else the nearest. NULL: none is near. */
 const char *fields_nearest(const struct fields *fields, const char *name);
 
 #endif

@@ -9,6 +9,7 @@
 #include "descriptors.h"
 #include "dry_run.h"
 #include "error.h"
+#include "guess.h"
 #include "import.h"
 #include "produce.h"
 #include "rejects.h"
@@ -180,7 +181,11 @@ static int serve(struct produce *produce)
     struct error err;
     if (!service_open(&err))
         return cli_fail(&produce_cli, &err);
-    int exit_code = produce->is_dry_run ? show(produce) : open_and_run(produce);
+    int exit_code = 0;
+    if (produce->is_guessing && !produce->is_generating)
+        exit_code = guess_print(&produce->import, produce->config, produce->has_format, &err) ? 0 : cli_fail(&produce_cli, &err);
+    else
+        exit_code = produce->is_dry_run ? show(produce) : open_and_run(produce);
     service_close();
     return exit_code;
 }

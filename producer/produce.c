@@ -198,6 +198,20 @@ static bool read_files(struct produce *produce, struct error *err)
     return preview_files(import, err);
 }
 
+/* The mapping is what is asked for. */
+static bool read_guess(struct produce *produce, const struct words *words, struct error *err)
+{
+    static char stdin_path[] = "-";
+    static char *only_stdin[] = {stdin_path};
+    produce->has_format = words->format != NULL;
+    if (produce->import.path_count == 0) {
+        produce->import.paths = only_stdin;
+        produce->import.path_count = 1;
+    }
+    return (!produce->is_dry_run && produce->resume_file == NULL && !words->is_followed) ||
+           error_set(err, ERROR_USAGE, "--guess only proposes a command: it goes without --dry-run, --resume and --follow");
+}
+
 static bool read_import(struct produce *produce, const struct words *words, struct error *err)
 {
     produce->import.program = produce_cli.program;
@@ -205,6 +219,8 @@ static bool read_import(struct produce *produce, const struct words *words, stru
     produce->import.is_followed = words->is_followed;
     if (words->takes_text_ids)
         columns_id_from_text(produce->columns, settings_text(produce->settings, "topics.events"));
+    if (produce->is_guessing)
+        return read_format(produce, words, err) && read_guess(produce, words, err);
     return read_format(produce, words, err) && read_unit(produce, words, err) && columns_check(produce->columns, err) &&
            read_files(produce, err);
 }
@@ -241,6 +257,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words.format},
         {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (a comma, or what a line sep= says)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
+        {"guess", NULL, "send nothing: propose the mapping of the file, as the command to run", .flag = &produce->is_guessing},
         {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},
         {"resume", "FILE", "keep there how far the import is; the same command goes on from there, without duplicates", .value = &produce->resume_file},
         {"follow", NULL, "go on reading the last file as it grows, until a signal comes", .flag = &words.is_followed},
@@ -257,6 +274,11 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {.name = NULL},
     };
     /* clang-format on */
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            produce->config = argv[i + 1];
+        else if (strncmp(argv[i], "--config=", 9) == 0)
+            produce->config = argv[i] + 9;
     produce_cli.options = options;
     struct cli_result result;
     bool goes_on = cli_start(&produce_cli, argc, argv, &result, exit_code);

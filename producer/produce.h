@@ -20,8 +20,9 @@ struct produce {
     bool is_generating;
     struct generator_plan plan;
     struct sender_pace pace;
+    const char *config; /* as it was named, for the command that --guess prints; or NULL */
     const char *ack_log, *reject_file, *resume_file;
-    bool wants_check, wants_json, is_dry_run;
+    bool wants_check, wants_json, is_dry_run, is_guessing, has_format;
 };
 
 /* The program's command line: name, usage and examples, for cli_fail. Its options are filled in by produce_read. */

@@ -10,6 +10,9 @@
 /* Through input.h in two of eight sizes, else without the file. Aborts where something that must hold does not. */
 void import_file(enum record_format format, const uint8_t *bytes, size_t size);
 
+/* The same always through input.h: packed, UTF-16, streams of JSON, logs. */
+void import_form(enum record_format format, const uint8_t *bytes, size_t size);
+
 /* Aborts when the bytes give other records in one piece than in pieces of 1 to 16 bytes. */
 void cut_file(enum record_format format, const uint8_t *bytes, size_t size);
 

@@ -23,6 +23,8 @@ FUZZERS = {
     "json": (1024, ["tests/fuzz/seeds/json"]),
     "ndjson": (1024, ["tests/fuzz/seeds/ndjson"]),
     "csv": (1024, ["tests/fuzz/seeds/csv"]),
+    "forms": (2048, ["tests/fuzz/seeds/forms"]),
+    "times": (128, ["tests/fuzz/seeds/times"]),
     "spool": (320, ["tests/fuzz/seeds/spool"]),
     "msgpack": (1024, ["tests/fuzz/seeds/msgpack", "schemas/golden", "tests/data/hostile"]),
 }

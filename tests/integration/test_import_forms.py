@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import pathlib
+import shlex
 import tarfile
 import uuid
 import zipfile
@@ -282,3 +283,33 @@ def test_an_empty_map_as_php_and_lua_write_it_is_one(site):
     site.drain()
     assert site.outcomes()[:3] == (2, 0, 1)
     assert site.database.rows("SELECT event_data FROM analytics_events") == [({},), ({},)]
+
+
+GUESSED = {
+    "segment.ndjson": ('{"messageId": "ajs-1", "type": "track", "event": "login", "anonymousId": "s1", "userId": "u", "timestamp": "2026-11-15T09:30:00.000Z", "properties": {"n": 1}}',
+                       "Segment", ("login", "s1", {"n": 1, "user": "u"})),
+    "posthog.ndjson": ('{"uuid": "019bc0fd-8aba-7a3c-9d4e-5f60718293a4", "event": "login", "distinct_id": "s1", "timestamp": "2026-11-15 09:30:00+00:00", "properties": {"n": 1}}',
+                       "PostHog", ("login", "s1", {"n": 1})),
+    "snowplow.ndjson": ('{"event_id": "019bc0fd-8aba-7a3c-9d4e-5f60718293a4", "event_name": "login", "collector_tstamp": "2026-11-15 09:30:00.000", "domain_sessionid": "s1", "n": 1}',
+                        "Snowplow", ("login", "s1", {"n": 1})),
+    "umami.csv": ("website_id,session_id,created_at,url_path,event_name\nw,s1,2026-11-15 09:30:00,/,\n", "Umami", ("page_view", "s1", {"website_id": "w", "url_path": "/"})),
+    "plausible.csv": ("timestamp,name,session_id,pathname\n2026-11-15 09:30:00,login,s1,/\n", "Plausible", ("login", "s1", {"pathname": "/"})),
+    "matomo.json": ('[{"idVisit": 5, "visitorId": "s1", "serverTimestamp": 1794735000, "n": 1}]', "Matomo", ("visit", "s1", {"idVisit": 5, "n": 1})),
+    "ga4.ndjson": ('{"event_timestamp": 1794735000000000, "event_name": "login", "user_pseudo_id": "s1", "n": 1}', "GA4", ("login", "s1", {"n": 1})),
+    "access.log": ('s1 - - [15/Nov/2026:10:30:00 +0100] "-" 408 -\n', "log", ("page_view", "s1", {"status": 408})),
+    "own.csv": ("Event Name,Session,When,n's\nlogin,s1,2026-11-15 09:30,1\n", "none of the known", ("login", "s1", {"n's": "1"})),
+}
+
+
+def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
+    for name, (text, said, (event_name, session_id, data)) in GUESSED.items():
+        path = tmp_path / name
+        path.write_text(text)
+        answer = site.run("tallymill-produce", "--guess", path)
+        assert answer.code == 0 and said in answer.err and answer.out.count("\n") == 1, (name, answer)
+        program, *words = shlex.split(answer.out)
+        assert program == "tallymill-produce" and words[:2] == ["--config", str(site.settings)], answer
+        events, answer = dry_run(site, *words)
+        assert [(one["event_name"], one["session_id"], one["event_data"], one["created_at"]) for one in events] == [(event_name, session_id, data, "2026-11-15T09:30:00Z")], (name, answer)
+        assert answer.code == 0, answer
+    assert sum(site.end_offsets().values()) == 0
