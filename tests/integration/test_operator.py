@@ -478,5 +478,5 @@ def test_the_queries_run_in_psql_as_they_stand(books):
     for query in sorted((pathlib.Path(__file__).parents[2] / "operator" / "sql").glob("*.sql")):
         text = query.read_text()
         how = ("-c", "PREPARE query AS " + text) if "$1" in text else ("-f", str(query))    # one with parameters is only parsed
-        done = psql(books.database.dsn, "-c", "SET tallymill.day = '2026-03-01'", *how)
+        done = psql(books.database.dsn, "-c", "SET tallymill.day = '2026-03-01'; SET tallymill.first_day = '2026-03-01'; SET tallymill.last_day = '2026-03-02'", *how)
         assert done.code == 0, (query, done)
