@@ -172,5 +172,13 @@ def test_a_refused_row_is_found_whatever_language_the_server_speaks(german_stack
         assert site.outcomes() == (999, 0, 1, 0) and site.reasons() == {"refused": 1}
         site.fold()
         site.assert_holds()
+        # What is read from the texts of other errors: the table that row security is on, whichever quotes stand around its name; who holds a lock.
+        site.log_in_as("german_reader")
+        site.database.run("ALTER TABLE analytics_events ENABLE ROW LEVEL SECURITY")
+        refused = site.tallymill("audit")
+        assert refused.code == 2 and "ALTER TABLE public.analytics_events DISABLE ROW LEVEL SECURITY;" in refused.err, refused
+        site.database.run("ALTER TABLE analytics_events DISABLE ROW LEVEL SECURITY; CREATE TABLE odd PARTITION OF analytics_events DEFAULT")
+        done = site.tallymill("audit")
+        assert done.code == 1 and "ALTER TABLE public.analytics_events DETACH PARTITION public.odd;" in done.out, done
     finally:
         site.close()
