@@ -209,7 +209,7 @@ static enum input_answer end_file(struct input *input, struct error *err)
 {
     if (input->record.arrays > 0) {
         input->record.arrays = 0;
-        pass(input, 0);
+        pass(input, input->end - input->begin);
         error_set(err, ERROR_REJECT, "the array around the objects is never closed: was the file cut?");
         return INPUT_BAD;
     }

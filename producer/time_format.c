@@ -103,6 +103,8 @@ static bool take_epoch(const char **at, const char *end, struct civil *civil)
     int32_t day = clock_day_of(wall_us);
     int of_day = (int)((wall_us - day * CLOCK_DAY_US) / CLOCK_SECOND_US);
     clock_date_from_days(day, &civil->year, &civil->month, &civil->day);
+    if (civil->year < 0 || civil->year > 9999)
+        return false;
     civil->hour = of_day / 3600;
     civil->minute = of_day / 60 % 60;
     civil->second = of_day % 60;

@@ -182,6 +182,9 @@ def test_a_bad_object_in_a_stream_costs_one(site, tmp_path):
         assert answer.code == 1 and "2 events would be, 1 lines" in answer.err and "stdin:2:" in answer.err, (bad, answer)
     events, answer = dry_run(site, stdin=b"[" + good + b",\n" + other)
     assert len(events) == 2 and answer.code == 1 and "the array around the objects is never closed" in answer.err, answer
+    for cut in (b"\x1e[", b"\x1e\x1e[\n", b"[]["):
+        events, answer = dry_run(site, stdin=cut)
+        assert events == [] and answer.code == 1 and answer.err.count("is never closed") == 1, (cut, answer)
     events, answer = dry_run(site, stdin=b'{"event_name": "login"\n' + LINES)
     assert len(events) == 2 and answer.code == 1 and "stdin:1: no JSON" in answer.err, answer
 

@@ -172,6 +172,7 @@ Test(instant, formats_are_tried_in_order_and_the_known_forms_behind_them)
     means("2028 366 10:00 UTC", "2028-12-31T10:00:00Z");
     means("@-1", "1969-12-31T23:59:59Z");
     means("2026-11-15 09:30", "2026-11-15T09:30:00Z");
+    is_refused("@266616054265", "--time-format");
     is_refused("31/02/2026 00:00:00.0", "--time-format");
     is_refused("2026 366 10:00 UTC", "--time-format");
     is_refused("02/03/2026 04:05:06.7 ", "--time-format");
