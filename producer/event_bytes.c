@@ -53,7 +53,7 @@ void tally_event_data(struct tally_event *event, const void *bytes, size_t size)
 {
     if (!event_may_change(event))
         return;
-    struct cursor cursor = {.at = bytes, .end = (const uint8_t *)bytes + size};
+    struct cursor cursor = {.at = bytes, .end = bytes == NULL ? NULL : (const uint8_t *)bytes + size};
     struct item map;
     if (bytes == NULL || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
         event_fail(event, TALLY_INVALID, "event_data is not a msgpack map");
