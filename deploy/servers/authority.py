@@ -79,15 +79,15 @@ class Secrets:
         if not self.has("pgpass"):
             self.write("pgpass", "*:*:*:*:%s\n" % secrets.token_urlsafe(24))
 
-    def issue(self, subject):
-        """A new key and its certificate, both PEM."""
+    def issue(self, subject, days=DAYS):
+        """A new key and its certificate, both PEM; with days below 0 one that has expired."""
         key = new_key()
         self.write("issued.key", key)
         self.write("issued.ext", NAMES)
         request = openssl("req", "-new", "-key", self.path("issued.key"), "-subj", "/CN=" + subject)
         self.write("issued.csr", request)
         certificate = openssl("x509", "-req", "-in", self.path("issued.csr"), "-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key"),
-                              "-set_serial", "0x" + secrets.token_hex(16), "-days", DAYS, "-extfile", self.path("issued.ext"))
+                              "-set_serial", "0x" + secrets.token_hex(16), "-days", str(days), "-extfile", self.path("issued.ext"))
         for name in ("issued.key", "issued.ext", "issued.csr"):
             os.unlink(self.path(name))
         return key, certificate
