@@ -56,6 +56,21 @@ static const char *get(const rd_kafka_conf_t *conf, const char *name, char value
     return value;
 }
 
+/* What a setting of ours decides, in every program: taken here it would be ignored, or be another group's. */
+static const struct kafka_forced ours[] = {
+    {"group.id", "consumer.group"},
+    {"group.instance.id", "consumer.instance"},
+    {NULL, NULL},
+};
+
+static const char *find_ours(const char *name)
+{
+    const struct kafka_forced *one = ours;
+    while (one->name != NULL && strcmp(one->name, name) != 0)
+        one++;
+    return one->value;
+}
+
 /* The forced property that this setting would change, or NULL. `held` is a configuration with nothing but the forced values. */
 static const char *find_forced(const rd_kafka_conf_t *held, const struct kafka_setting *setting, const struct kafka_forced *forced)
 {
@@ -83,7 +98,10 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
         char key[256], reason[REASON_BYTES];
         snprintf(key, sizeof key, "kafka.%s", list[i].name);
         const char *clash = find_forced(held, &list[i], forced);
-        if (clash != NULL && strcmp(clash, list[i].name) == 0)
+        if (find_ours(list[i].name) != NULL)
+            ok = error_set(err, ERROR_USAGE, "%s: %s: it is ignored here; set %s instead", settings_origin(settings, key), key,
+                           find_ours(list[i].name));
+        else if (clash != NULL && strcmp(clash, list[i].name) == 0)
             ok = error_set(err, ERROR_USAGE, "%s: %s: this program sets %s itself; remove the line", settings_origin(settings, key),
                            key, clash);
         else if (clash != NULL)

@@ -29,6 +29,7 @@ static const struct kafka_forced forced[] = {
     {"check.crcs", "true"},
     {"isolation.level", "read_committed"},
     {"partition.assignment.strategy", "range,roundrobin"},
+    {"group.protocol", "classic"},
     {NULL, NULL},
 };
 

@@ -22,6 +22,7 @@
 #include "settings.h"
 #include "terminal.h"
 #include "topic.h"
+#include "topic_compare.h"
 #include "utf8.h"
 
 enum { KAFKA_TIMEOUT_MS = 10000 };
@@ -45,7 +46,8 @@ struct migrate_report {
     const char *topic;
     bool topic_asked, topic_made;
     int topic_partitions;
-    char topic_warning[256];
+    char topic_warning[512];
+    char topic_refusal[512]; /* why it is not the ledger's topic: exit code 2 */
 };
 
 /* Says where a topic that was there already differs from one of ours; nothing is changed, because others may use it too. */
@@ -66,11 +68,50 @@ static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_r
     }
 }
 
-static bool make_topic(const struct settings *settings, struct migrate_report *report, struct error *err)
+/* Says where the topic is not the one that the books are about. True: it may be made, or is there. False with no error: another cluster, where
+ * nothing is made. */
+static bool compare_books(PGconn *conn, rd_kafka_t *client, struct migrate_report *report, struct error *err)
+{
+    struct topic_compare compared;
+    if (!topic_compare(conn, client, report->topic, KAFKA_TIMEOUT_MS, &compared, err)) {
+        return false;
+    }
+    if (compared.is_other_cluster) {
+        snprintf(report->topic_refusal, sizeof report->topic_refusal,
+                 "%s: offsets of two clusters do not compare, nothing was made there; give the topic another name, or, if it was made anew there for good: "
+                 "tallymill topic renew %s", compared.difference, report->topic);
+        return false;
+    }
+    if (compared.is_retired) {
+        snprintf(report->topic_refusal, sizeof report->topic_refusal, "its books are closed, nothing of it will be stored; if it was made anew: tallymill topic renew %s",
+                 report->topic);
+    } else if (compared.match == TOPIC_IS_ANOTHER) {
+        snprintf(report->topic_refusal, sizeof report->topic_refusal,
+                 "it is not the topic that the books are about: %s; nothing of it will be stored before: tallymill topic renew %s", compared.difference, report->topic);
+    }
+    return true;
+}
+
+/* Says where a topic that is there has not as many topic partitions as the settings say: nothing makes fewer of them, and more move keys. */
+static void compare_count(const struct settings *settings, struct migrate_report *report)
+{
+    const int wanted = (int)settings_int(settings, "topics.partitions");
+    const size_t used = strlen(report->topic_warning);
+    if (report->topic_partitions != wanted) {
+        snprintf(report->topic_warning + used, sizeof report->topic_warning - used, "%sit has %d topic partitions, topics.partitions says %d", used ? "; " : "",
+                 report->topic_partitions, wanted);
+    }
+}
+
+static bool make_topic(const struct settings *settings, PGconn *conn, struct migrate_report *report, struct error *err)
 {
     rd_kafka_t *client = topic_client(settings, err);
     if (!client) {
         return false;
+    }
+    if (!compare_books(conn, client, report, err)) {
+        rd_kafka_destroy(client);
+        return err->kind == ERROR_NONE;
     }
     report->topic_asked = true;
     bool is_there = kafka_topic_make(client, report->topic, (int)settings_int(settings, "topics.partitions"),
@@ -78,6 +119,10 @@ static bool make_topic(const struct settings *settings, struct migrate_report *r
                                      &report->topic_made, &report->topic_partitions, err);
     if (is_there && !report->topic_made) {
         compare_topic(client, report->topic, report);
+        compare_count(settings, report);
+    } else if (is_there && report->topic_refusal[0] == '\0') {
+        compare_books(conn, client, report, err); /* one that was gone is another now */
+        is_there = err->kind == ERROR_NONE;
     }
     rd_kafka_destroy(client);
     return is_there;
@@ -97,6 +142,22 @@ static void print_schema(const struct migrate_report *report, bool is_check)
     printf(" (database ");
     terminal_text(stdout, report->ground.database);
     printf(")\n");
+}
+
+/* What --check found out is its answer; what a person should know of a migration is talk. */
+static void print_lines(const struct migrate_report *report, bool is_check)
+{
+    for (size_t i = 0; i < json_array_size(report->rollups.lines); i++) {
+        fputs(is_check ? "        " : "tallymill migrate: ", is_check ? stdout : stderr);
+        terminal_text(is_check ? stdout : stderr, json_string_value(json_array_get(report->rollups.lines, i)));
+        fputc('\n', is_check ? stdout : stderr);
+    }
+    if (report->topic_warning[0] != '\0') {
+        fprintf(stderr, "tallymill migrate: topic %s was there and is left as it is: %s\n", report->topic, report->topic_warning);
+    }
+    if (report->topic_refusal[0] != '\0') {
+        fprintf(stderr, "tallymill migrate: topic %s: %s\n", report->topic, report->topic_refusal);
+    }
 }
 
 /* Refused files are talk, and go to stderr in every form of the report. */
@@ -137,9 +198,6 @@ static void print_report(const struct migrate_report *report)
         printf("topic   %s, left alone (--no-topic)\n", report->topic);
     }
     printf("months  this one and the next %d, %d of them made\n", report->months.ahead, report->months.made);
-    if (report->topic_warning[0] != '\0') {
-        fprintf(stderr, "tallymill migrate: topic %s was not made by migrate: %s\n", report->topic, report->topic_warning);
-    }
 }
 
 static int print_json(const struct migrate_report *report)
@@ -157,13 +215,13 @@ static int print_json(const struct migrate_report *report)
 }
 
 /* --check: what would be done, without doing it. */
-static bool check(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
+static bool check(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
 {
     if (!schema_look(conn, &report->ground, err)) {
         return false;
     }
     print_schema(report, true);
-    if (!rollups_check(settings, &report->rollups, err)) {
+    if (!rollups_check(conn, settings, retired, &report->rollups, err)) {
         return false;
     }
     print_rollups(&report->rollups, true);
@@ -174,9 +232,16 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
     if (!client) {
         return false;
     }
-    bool is_there = kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
+    bool is_there = compare_books(conn, client, report, err);
+    if (!is_there) {
+        rd_kafka_destroy(client);
+        return err->kind == ERROR_NONE;
+    }
+    is_there = kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
     if (is_there) {
         printf("topic   %s, there already, %d topic partitions\n", report->topic, report->topic_partitions);
+        compare_topic(client, report->topic, report);
+        compare_count(settings, report);
     } else if (err->kind == ERROR_USAGE) { /* Kafka answers, and has no such topic */
         printf("topic   %s, to be made\n", report->topic);
         error_clear(err);
@@ -186,17 +251,35 @@ static bool check(const struct settings *settings, PGconn *conn, struct migrate_
     return is_there;
 }
 
-static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, bool no_topic, struct error *err)
+static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
 {
     return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
-           rollups_define(conn, settings, &report->rollups, err) && (no_topic || make_topic(settings, report, err)) &&
+           rollups_define(conn, settings, retired, &report->rollups, err) && (no_topic || make_topic(settings, conn, report, err)) &&
            months_make(conn, &report->months, err);
+}
+
+/* The rollups of --retire, as an array for Postgres. */
+struct retired {
+    char names[4096];
+};
+
+static bool add_retired(void *context, const char *name, struct error *err)
+{
+    struct retired *retired = context;
+    const size_t used = strlen(retired->names) - 1; /* without the brace that closes it */
+    if (name[0] == '\0' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name)) {
+        return error_set(err, ERROR_USAGE, "--retire: a rollup has a name of small letters, digits and '_'");
+    }
+    const int added = snprintf(retired->names + used, sizeof retired->names - used, "%s%s}", used > 1 ? "," : "", name);
+    return added > 0 && (size_t)added < sizeof retired->names - used ? true : error_set(err, ERROR_USAGE, "--retire: too many of them");
 }
 
 int migrate_run(int argc, char **argv)
 {
     bool no_topic = false, as_json = false;
+    struct retired retired = {"{}"};
     const struct cli_option options[] = {
+        {.name = "retire", .argument = "ROLLUP", .help = "end a rollup whose file is gone: its table stays as it is", .each = add_retired, .context = &retired},
         {.name = "no-topic", .help = "leave Kafka alone: somebody else makes the topic", .flag = &no_topic},
         {.name = "json", .help = "report as one JSON object", .flag = &as_json},
         {.name = NULL},
@@ -227,16 +310,17 @@ int migrate_run(int argc, char **argv)
         error_set(&err, ERROR_USAGE, "%s: migrate takes no arguments", result.arguments[0]);
     } else if ((conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill migrate", OPEN_US, &err)) != NULL) {
         if (result.check) {
-            check(result.settings, conn, &report, no_topic, &err);
-        } else if (migrate(result.settings, conn, &report, no_topic, &err)) {
+            check(result.settings, conn, &report, retired.names, no_topic, &err);
+        } else if (migrate(result.settings, conn, &report, retired.names, no_topic, &err)) {
             exit_code = as_json ? print_json(&report) : (print_report(&report), 0);
         }
     }
     print_refused(&report);
+    print_lines(&report, result.check);
     const bool has_damage = months_print(&report.months);
     if (err.kind != ERROR_NONE) {
         exit_code = cli_fail(&cli, &err);
-    } else if (exit_code == 0 && (has_damage || json_array_size(report.rollups.refused) > 0)) {
+    } else if (exit_code == 0 && (has_damage || report.topic_refusal[0] != '\0' || json_array_size(report.rollups.refused) > 0)) {
         exit_code = 2;
     }
     rollups_report_free(&report.rollups);

@@ -1,8 +1,8 @@
 /* rollups.c - see rollups.h.
  *
  * The query is first given to Postgres to be parsed as it stands in the file, so that an error has the file's own line; then looked
- * through for what no two runs would agree on; then tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A directory without any
- * file retires nothing: it is more likely the wrong directory than an operator who wants no rollup. Rejected: building the
+ * through for what no two runs would agree on; then tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A rollup without a
+ * file goes on: the directory is more likely another one than last time than an operator wants it gone, and he can say so by its name. Rejected: building the
  * files into the program, as the migrations are; an operator's own query must not need a compiler.
  */
 #include "rollups.h"
@@ -48,7 +48,8 @@ void rollups_find(const struct settings *settings, struct rollups_report *report
 void rollups_report_free(struct rollups_report *report)
 {
     json_decref(report->refused);
-    report->refused = NULL;
+    json_decref(report->lines);
+    report->refused = report->lines = NULL;
 }
 
 static void refuse(struct rollups_report *report, const char *path, int line, struct error *err)
@@ -205,13 +206,78 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
     return postgres_exec(conn, "ROLLBACK", SHORT_US, err);
 }
 
-static bool retire(PGconn *conn, const char *names, struct rollups_report *report, struct error *err)
+static void add_line(struct rollups_report *report, const char *name, const char *what)
 {
-    const char *const values[] = {names};
+    char text[ROLLUPS_DIRECTORY_BYTES + 256];
+    snprintf(text, sizeof text, "rollup %s %s", name, what);
+    json_array_append_new(report->lines, json_string(text));
+}
+
+/* What a file would change. A database of before the rollups has none. */
+static bool compare_file(PGconn *conn, const struct rollup_file *file, struct rollups_report *report, struct error *err)
+{
+    char cadence[32];
+    snprintf(cadence, sizeof cadence, "%" PRId64 " microseconds", file->cadence_us);
+    const char *const values[] = {file->name, cadence, file->looks_back ? "t" : "f", file->query};
+    PGresult *known = postgres_query(conn, "SELECT to_regclass('tallymill.rollups') IS NOT NULL", SHORT_US, err);
+    if (known && PQgetvalue(known, 0, 0)[0] == 't') {
+        PQclear(known);
+        known = postgres_query_params(conn,
+                                      "SELECT r.query = $4 AND r.looks_back = $3::boolean AND r.cadence = $2::interval AND r.retired_at IS NULL "
+                                      "FROM tallymill.rollups r WHERE r.rollup = $1",
+                                      4, values, SHORT_US, err);
+        if (known && PQntuples(known) == 0)
+            add_line(report, file->name, "would be made");
+        else if (known && PQgetvalue(known, 0, 0)[0] != 't')
+            add_line(report, file->name, "would be changed");
+    } else if (known) {
+        add_line(report, file->name, "would be made");
+    }
+    PQclear(known);
+    return known != NULL;
+}
+
+static const char without_file_sql[] = "SELECT r.rollup, r.rollup = ANY ($2::text[]) FROM tallymill.rollups r "
+                                       "WHERE r.retired_at IS NULL AND r.rollup <> ALL ($1::text[]) ORDER BY 1";
+static const char wrong_sql[] = "SELECT n.name, n.name = ANY ($1::text[]) FROM unnest($2::text[]) AS n (name) "
+                                "WHERE n.name = ANY ($1::text[]) OR NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = n.name AND r.retired_at IS NULL)";
+
+/* Those that have no file go on, unless they are to be retired; who is to be and is not there, or has a file, is refused. names: those with a file. */
+static bool look_at_the_rest(PGconn *conn, const char *names, const char *retired, bool is_check, struct rollups_report *report, struct error *err)
+{
+    const char *const values[] = {names, retired};
+    PGresult *known = postgres_query(conn, "SELECT to_regclass('tallymill.rollups') IS NOT NULL", SHORT_US, err);
+    if (!known || PQgetvalue(known, 0, 0)[0] != 't') {
+        PQclear(known);
+        return known != NULL;
+    }
+    PQclear(known);
+    PGresult *wrong = postgres_query_params(conn, wrong_sql, 2, values, SHORT_US, err);
+    if (wrong && PQntuples(wrong) > 0)
+        error_set(err, ERROR_USAGE, "--retire %s: %s", PQgetvalue(wrong, 0, 0),
+                  PQgetvalue(wrong, 0, 1)[0] == 't' ? "it has a file in rollups.dir, which would define it again: take the file away first"
+                                                    : "there is no such rollup, or it was retired before");
+    const bool is_right = wrong && PQntuples(wrong) == 0;
+    PQclear(wrong);
+    PGresult *rest = is_right ? postgres_query_params(conn, without_file_sql, 2, values, SHORT_US, err) : NULL;
+    for (int row = 0; rest && row < PQntuples(rest); row++) {
+        const bool is_ending = PQgetvalue(rest, row, 1)[0] == 't';
+        if (is_ending && is_check)
+            add_line(report, PQgetvalue(rest, row, 0), "would be retired");
+        else if (!is_ending)
+            add_line(report, PQgetvalue(rest, row, 0), "has no file in rollups.dir and goes on as it was defined; to end it: tallymill migrate --retire ROLLUP");
+    }
+    PQclear(rest);
+    return rest != NULL;
+}
+
+static bool retire(PGconn *conn, const char *retired, struct rollups_report *report, struct error *err)
+{
+    const char *const values[] = {retired};
     if (!begin(conn, err))
         return false;
     PGresult *result = postgres_query_params(
-        conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup <> ALL ($1::text[])",
+        conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup = ANY ($1::text[])",
         1, values, SHORT_US, err);
     report->retired = result ? (int)strtol(PQcmdTuples(result), NULL, 10) : 0;
     PQclear(result);
@@ -224,8 +290,8 @@ static int is_sql(const struct dirent *entry)
     return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".sql") == 0;
 }
 
-/* Everything with each file; conn NULL: without a server. *names: the rollups that have a file, as an array for Postgres. */
-static bool take_files(PGconn *conn, struct dirent **entries, int count, struct rollups_report *report, char *names, size_t size,
+/* Everything with each file; is_check: changes nothing. *names: the rollups that have a file, as an array for Postgres. */
+static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int count, struct rollups_report *report, char *names, size_t size,
                        struct error *err)
 {
     size_t used = 0;
@@ -238,8 +304,8 @@ static bool take_files(PGconn *conn, struct dirent **entries, int count, struct 
         char *text = read_file(path, err);
         if (!text || !rollup_file_parse(entries[i]->d_name, text, &file, &line, err))
             refuse(report, path, line, err);
-        else if (conn)
-            succeeded = define_file(conn, path, &file, report, err);
+        else
+            succeeded = is_check ? compare_file(conn, &file, report, err) : define_file(conn, path, &file, report, err);
         if (file.name[0] != '\0')
             used += (size_t)snprintf(names + used, size - used, "%s%s", used == 0 ? "{" : ",", file.name);
         free(text);
@@ -248,25 +314,27 @@ static bool take_files(PGconn *conn, struct dirent **entries, int count, struct 
     return succeeded;
 }
 
-static bool take_directory(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err)
+static bool take_directory(PGconn *conn, bool is_check, const struct settings *settings, const char *retired, struct rollups_report *report,
+                           struct error *err)
 {
     struct dirent **entries = NULL;
     rollups_find(settings, report);
     report->refused = json_array();
+    report->lines = json_array();
     int count = scandir(report->directory, &entries, is_sql, alphasort);
     if (count < 0) {
         report->is_missing = settings_text(settings, "rollups.dir")[0] == '\0';
-        return report->is_missing ||
+        return report->is_missing ? look_at_the_rest(conn, "{}", retired, is_check, report, err) && (is_check || retire(conn, retired, report, err)) :
                error_set(err, ERROR_USAGE, "rollups.dir: %s cannot be read: %s", report->directory, strerror(errno));
     }
     report->files = count;
     size_t size = (size_t)(count + 1) * (ROLLUP_NAME_BYTES + 1);
     char *names = malloc(size);
-    bool succeeded = names && report->refused;
+    bool succeeded = names && report->refused && report->lines;
     if (!succeeded)
         error_set(err, ERROR_RETRY, "out of memory");
-    succeeded = succeeded && take_files(conn, entries, count, report, names, size, err) &&
-                (!conn || count == 0 || retire(conn, names, report, err));
+    succeeded = succeeded && take_files(conn, is_check, entries, count, report, names, size, err) &&
+                look_at_the_rest(conn, names, retired, is_check, report, err) && (is_check || retire(conn, retired, report, err));
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
@@ -274,12 +342,12 @@ static bool take_directory(PGconn *conn, const struct settings *settings, struct
     return succeeded;
 }
 
-bool rollups_define(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err)
+bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err)
 {
-    return take_directory(conn, settings, report, err);
+    return take_directory(conn, false, settings, retired, report, err);
 }
 
-bool rollups_check(const struct settings *settings, struct rollups_report *report, struct error *err)
+bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err)
 {
-    return take_directory(NULL, settings, report, err);
+    return take_directory(conn, true, settings, retired, report, err);
 }

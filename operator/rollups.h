@@ -20,18 +20,20 @@ struct rollups_report {
     char directory[ROLLUPS_DIRECTORY_BYTES];
     bool is_missing; /* the default directory is not there: nothing was changed */
     int files, made, changed, retired;
+    json_t *lines;   /* texts: with --check what would be made or changed, and what has no file any more; owned */
     json_t *refused; /* "FILE:LINE: what is wrong", texts; owned */
 };
 
 /* Sets where the files are: rollups.dir, or what was installed beside the program. */
 void rollups_find(const struct settings *settings, struct rollups_report *report);
 
-/* Defines what the files declare. A rollup whose file is gone is retired: its table stays as it is. False: ERROR_RETRY, or
+/* Defines what the files declare. A rollup whose file is gone goes on as it was defined, and is named: the directory may be another one than last
+ * time. `retired`: those that are to end (an array for Postgres, "{}": none), their tables stay as they are. False: ERROR_USAGE for one that is not there or has a file; ERROR_RETRY, or
  * ERROR_USAGE when rollups.dir cannot be read; a refused file is no failure here. */
-bool rollups_define(PGconn *conn, const struct settings *settings, struct rollups_report *report, struct error *err);
+bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err);
 
-/* Reads the files and checks what they declare, without a server. */
-bool rollups_check(const struct settings *settings, struct rollups_report *report, struct error *err);
+/* Reads the files and checks what they declare, and compares it with what is defined; changes nothing. */
+bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err);
 
 void rollups_report_free(struct rollups_report *report);
 

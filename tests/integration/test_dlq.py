@@ -222,7 +222,7 @@ def test_a_topic_made_anew_that_has_grown_past_the_old_position_is_named_and_goe
     site.drain()
     before = site.positions()[0]
     site.delete_topic()
-    assert site.tallymill("migrate").code == 0
+    assert site.tallymill("migrate").code == 2  # it makes the topic, and says that it is not the one that is stored
     for made in events(before + 100, seed=2):
         site.publisher.send(made, 0)
     site.publisher.flush()

@@ -220,6 +220,10 @@ def test_a_rollup_is_added_and_changed_by_a_file_alone(make_site, tmp_path):
     # A file that goes away takes nothing with it.
     (folder / "counted.sql").unlink()
     gone = site.tallymill("migrate")
+    assert gone.code == 0 and "0 retired" in gone.out and "rollup counted has no file" in gone.err, gone
+    assert "rollup counted would be retired" in site.must("tallymill", "migrate", "--check", "--retire", "counted").out
+    assert site.tallymill("migrate", "--retire", "nobody").code == 2
+    gone = site.tallymill("migrate", "--retire", "counted")
     assert gone.code == 0 and "1 retired" in gone.out, gone
     assert site.database.value("SELECT count(*) FROM analytics_daily_counted") == len(days)
     assert site.database.value("SELECT count(*) FROM tallymill.rollups WHERE retired_at IS NULL") == shipped

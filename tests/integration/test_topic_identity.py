@@ -165,3 +165,47 @@ def test_a_topic_with_events_to_be_read_is_not_over(make_site):
     assert stored(site) == 15
     assert site.tallymill("topic", "retire", site.topic, "--yes").code == 2
     assert site.tallymill("topic", "renew", site.topic, "--yes").code == 2
+
+
+def test_migrate_makes_nothing_on_another_cluster_and_names_what_is_not_the_books_topic(make_site):
+    site = make_site(partitions=2)
+    site.send(events(10, seed=1))
+    site.drain()
+    wider = site.must("tallymill", "migrate", "--set", "topics.partitions=6")
+    assert "it has 2 topic partitions, topics.partitions says 6" in wider.err, wider
+    assert "topic partitions" in site.must("tallymill", "migrate", "--check", "--set", "topics.partitions=6").err
+    site.delete_topic()
+    made = site.tallymill("migrate")
+    assert made.code == 2 and "made," in made.out and "not the topic that the books are about" in made.err, made
+    assert site.tallymill("migrate").code == 2
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    site.must("tallymill", "migrate")
+    site.delete_topic()
+    site.database.run("UPDATE tallymill.clusters SET cluster_id = 'another'")
+    refused = site.tallymill("migrate")
+    assert refused.code == 2 and "another" in refused.err, refused
+    assert site.topic not in site.stack.admin.list_topics(timeout=10).topics
+
+
+@pytest.mark.parametrize("name", ("group.id", "group.instance.id", "group.protocol"))
+def test_what_the_program_decides_of_its_group_is_refused(site, name):
+    refused = site.run("tallymill-consumer", "--until-end", "--set", f"kafka.{name}=classic")
+    assert refused.code == 2 and f"kafka.{name}" in refused.err, refused
+
+
+def test_an_open_transaction_is_waited_for_and_named(make_site):
+    site = make_site(partitions=1)
+    site.send(events(5, seed=1))
+    open_one = Publisher(site.stack.bootstrap, site.topic, **{"transactional.id": f"{site.topic}-open", "transaction.timeout.ms": 600_000})
+    open_one.producer.init_transactions(30)
+    open_one.producer.begin_transaction()
+    for made in events(7, seed=2):
+        open_one.send(made)
+    open_one.flush()
+    late = site.run("tallymill-consumer", "--until-end", "--deadline", "15s")
+    assert late.code == 1 and "an open transaction of a producer keeps" in late.err and "offset=5" in late.err, late
+    assert "stored up to offset 5" in late.err and site.positions() == {0: 5}
+    open_one.producer.commit_transaction(30)
+    site.drain()
+    assert stored(site) == 12
+    assert site.run("tallymill-consumer", "--deadline", "15s").code == 2
