@@ -1,8 +1,7 @@
 /* json.c - see json.h.
  *
- * yyjson by measurement: a line of 330 bytes, read and turned into values, in a third of a microsecond where jansson took seven. It
- * makes a tree of its own first; turning that into values is a quarter of the time, and lets CSV and msgpack be mapped by the same
- * code. Its tree and texts lie in one block of memory that is used again; a line longer than SHORT_BYTES gets its own.
+ * yyjson by measurement: a web server's line of 351 bytes is parsed in 0.17 to 0.3 us of CPU where jansson takes 5 to 7. It
+ * makes a tree of its own first; turning that into values lets CSV and msgpack be mapped by the same code. Its tree and texts lie in one block of memory that is used again; a line longer than SHORT_BYTES gets its own.
  *
  * jansson refused a key that stands twice; yyjson keeps both, so that is looked for here.
  */
