@@ -240,7 +240,8 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
             return error_set(err, ERROR_USAGE, "%s: dlq %s takes no arguments", dlq->places[0], action);
         }
         dlq->conn = postgres_open(settings_text(dlq->settings, "postgres.dsn"), "tallymill dlq", CONNECT_US, err);
-        if (!dlq->conn || !postgres_check_schema(dlq->conn, err)) {
+        /* A replay leaves the session idle while Kafka takes a page. */
+        if (!dlq->conn || !postgres_check_schema(dlq->conn, err) || !postgres_exec(dlq->conn, "SET idle_session_timeout = 0", DLQ_QUERY_US, err)) {
             return false;
         }
         if (command->check) {
