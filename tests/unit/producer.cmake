@@ -6,6 +6,7 @@ if(TARGET producer_core)
             LIBS producer_core)
   unit_test(producer-spool producer_spool.c producer_full_disk.c LIBS producer_core)
   unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_api.c LIBS producer_core PkgConfig::MSGPACK)
+  target_compile_definitions(test-producer-library PRIVATE $<$<BOOL:${TALLYMILL_RDKAFKA_IS_BUNDLED}>:RDKAFKA_IS_BUNDLED>)
   target_link_options(test-producer-library PRIVATE LINKER:--wrap=pipe LINKER:--undefined=__wrap_pipe) # as the library's own link: pipe_cloexec.c
   add_executable(test-producer-allocations producer_allocations.c)
   target_link_libraries(test-producer-allocations PRIVATE libtallymill tally_options)

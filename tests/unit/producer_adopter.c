@@ -673,6 +673,10 @@ Test(descriptors, all_that_the_library_opens_close_on_exec)
         (void)!readlink(link, target, sizeof target - 1);
         if (strncmp(target, "socket:", 7) == 0 && (flags & FD_CLOEXEC) == 0)
             continue; /* the mock broker's own end of a connection */
+#ifndef RDKAFKA_IS_BUNDLED
+        if (strncmp(target, "pipe:", 5) == 0)
+            continue; /* a librdkafka of the system's makes its pipes itself; ours is linked with pipe_cloexec.c */
+#endif
         found++;
         cr_assert(flags & FD_CLOEXEC, "%s stays open in what the application starts", target);
     }
