@@ -394,7 +394,7 @@ def test_the_owner_of_a_database_who_may_create_roles_can_migrate_it(make_site):
         assert done.code == 0, done
         assert site.tallymill("migrate", "--set", f"postgres.dsn={site.database.dsn} user=it_owner").code == 0
     finally:
-        site.database.run(f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER; REVOKE tallymill_admin FROM it_owner;'
+        site.database.run(f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER; REVOKE tallymill_admin FROM it_owner CASCADE;'
                           "DROP OWNED BY it_owner; DROP ROLE it_owner")
 
 
