@@ -107,7 +107,7 @@ static void note_folded(struct cycle *cycle)
 {
     const struct worklist *list = &cycle->list;
     cycle->knows_folded = false;
-    if (cycle->has_left_folded) /* planted bug */
+    if (cycle->has_left_folded || planted_bug("leader_by_lock_alone")) /* which take this guard away */
         return;
     if (cycle->folded_room < list->place_count) {
         int64_t *wider = realloc(cycle->folded, list->place_count * sizeof *wider);

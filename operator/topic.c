@@ -13,6 +13,8 @@
 #include "clock.h"
 #include "settings.h"
 
+#define UNKNOWN_US INT64_C(1500000) /* until a topic that no broker knows is none */
+
 static const struct kafka_forced client_defaults[] = {
     {"isolation.level", "read_uncommitted"},
     {"socket.connection.setup.timeout.ms", "5000"},
@@ -132,11 +134,10 @@ static bool take_ends(rd_kafka_event_t *event, struct topic *topic, struct error
            error_set(err, ERROR_RETRY, "Kafka told the offsets of %zu topic partitions of %d", count, topic->count);
 }
 
-bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err)
+static bool read_once(rd_kafka_t *client, const char *name, int64_t deadline_us, struct topic *topic, struct error *err)
 {
-    const int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
     *topic = (struct topic){0};
-    if (!describe(client, name, timeout_ms, topic, err)) {
+    if (!describe(client, name, left_ms(deadline_us), topic, err)) {
         topic_free(topic);
         return false;
     }
@@ -156,6 +157,22 @@ bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct top
     if (!is_read) {
         topic_free(topic);
         return error_wrap(err, "topic %s", name);
+    }
+    return true;
+}
+
+/* A topic that was just made may be unknown to the broker that is asked, and its leaders to themselves. */
+bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err)
+{
+    enum { PAUSE_MS = 100 };
+    const int64_t begin_us = clock_now_us(), deadline_us = begin_us + timeout_ms * INT64_C(1000);
+    const int64_t unknown_until_us = begin_us + UNKNOWN_US < deadline_us ? begin_us + UNKNOWN_US : deadline_us;
+    while (!read_once(client, name, deadline_us, topic, err)) {
+        if ((err->kind != ERROR_RETRY && err->kind != ERROR_USAGE) || clock_now_us() >= (err->kind == ERROR_RETRY ? deadline_us : unknown_until_us)) {
+            return false;
+        }
+        error_clear(err);
+        rd_kafka_poll(client, PAUSE_MS);
     }
     return true;
 }

@@ -158,7 +158,8 @@ def test_a_worker_that_was_fenced_stops_when_it_is_told_to(make_site):
     worker = site.worker(instance="twin")
     site.send(events(500, seed=1))
     site.wait_until_drained()
-    looks = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND strpos(query, 'tallymill.owners o JOIN unnest') > 0 AND pid <> pg_backend_pid()"
+    # On a connection of its own, beside the one for batches.
+    looks = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tallymill-consumer' HAVING count(*) > 1"
     with ghost(site, "twin") as other:
         wait_until(lambda: other.consume(1000, 0.1) is not None and site.database.rows(looks), 60, "the worker to look for its namesake")
         assert worker.stop() == 0, worker.log()[-3000:]
