@@ -326,8 +326,8 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return connect_database(worker, now_us, err);
     if (worker->conn && !worker_check_clock(worker, now_us, err))
         return false;
-    if (!worker->conn || ((worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted))
-        return true;
+    if ((!worker->conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted)
+        return true; /* a revocation is answered without a connection too: the group waits for it */
     worker_watch_topic(worker, now_us);
     bool alive;
     if (answer_group(worker, now_us, err, &alive))
