@@ -113,7 +113,7 @@ def test_events_wait_for_rights_that_are_taken_away_and_given_back(secured, tmp_
         admin.allow(LOGIN, taken)
         wait_until(lambda: "Kafka takes events again" in program.log()[before:], 60, program.log)
         told = [line for line in program.log()[before:].splitlines() if "has not the right" in line]
-        assert len(told) == 1, told
+        assert 1 <= len(told) <= 2, told  # what was acknowledged meanwhile may have looked like the end of it
         many.wait_for_more(500)
     program.stop()
     assert program.wait(120) == 0, program.log()[-3000:]
