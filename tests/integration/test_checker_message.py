@@ -48,6 +48,10 @@ def test_nil_and_absent_are_the_same():
     assert row == (str(uuid.UUID(int=5)), 1, "mine", None, None, None, False, {})
 
 
+def test_an_empty_array_is_the_empty_map():
+    assert expected_row(packed(event_data=[])).event_data == {}
+
+
 def test_an_id_may_be_text_and_a_time_an_extension():
     made = {"id": str(uuid.UUID(int=5)).upper(), "event_name": "x", "created_at": msgpack.Timestamp(-1, 999_999_999)}
     assert expected_row(msgpack.packb(made)).key() == (str(uuid.UUID(int=5)), -1)
@@ -62,7 +66,7 @@ def test_an_unknown_key_is_kept_under_extra():
     (b"\xdf\xff\xff\xff\xff", "truncated"), (packed() + b"\0", "trailing"), (packed(id=b"short"), "id"),
     (packed(id=bytes(16)), "id"), (packed(id=7), "type"), (packed(v=2), "version"), (packed(user_id=-1), "range"),
     (packed(user_id=2**63), "range"), (packed(user_id=1.0), "type"), (packed(user_id=True), "type"),
-    (packed(session_id="a\0"), "nul"), (packed(session_id=""), "len"), (packed(event_data=[]), "type"),
+    (packed(session_id="a\0"), "nul"), (packed(session_id=""), "len"), (packed(event_data=[0]), "type"),
     (packed(created_at="now"), "type"), (packed(event_data={"a": float("inf")}), "nonfinite"),
     (packed(event_data={1: 1}), "key_type"), (packed(event_data={"": 1}), "key"),
     (with_data(b"\xd4\x07\x00"), "ext"), (with_data(b"\xa1\xff"), "utf8"), (with_data(b"\x82\xa1a\x01\xa1a\x01"), "dup_key"),
