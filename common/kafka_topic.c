@@ -130,6 +130,7 @@ static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, i
         bool is_unknown_yet = err->kind == ERROR_USAGE || err->kind == ERROR_RETRY;
         if (!is_unknown_yet || clock_now_us() > deadline_us)
             return false;
+        error_clear(err);
         rd_kafka_poll(handle, PAUSE_MS);
     }
     return true;

@@ -109,6 +109,7 @@ static bool make_topic(const struct settings *settings, PGconn *conn, struct mig
     if (!client) {
         return false;
     }
+    error_clear(err); /* whether there is one decides below */
     if (!compare_books(conn, client, report, err)) {
         rd_kafka_destroy(client);
         return err->kind == ERROR_NONE;
