@@ -1,4 +1,4 @@
-/* cursor.c - the msgpack headers, one switch.
+/* cursor.c - the msgpack headers, one switch, compiled twice: with what follows a head compared with the bytes left, and without.
  *
  * Invariant: after REASON_NONE, `at` <= `end`, and a payload lies wholly inside the message. Lengths are compared with the bytes
  * left, never added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion
@@ -22,22 +22,23 @@ static uint64_t load(const uint8_t *at, unsigned bytes)
     }
 }
 
-static enum reason payload(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t length)
+static inline enum reason payload(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t length,
+                                  bool is_whole)
 {
-    if (length > (uint64_t)(cursor->end - at))
+    if (is_whole && length > (uint64_t)(cursor->end - at))
         return REASON_TRUNCATED;
     item->type = type;
     item->length = (uint32_t)length;
     item->bytes = at;
-    cursor->at = at + length;
+    cursor->at = is_whole ? at + length : at;
     return REASON_NONE;
 }
 
-static enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count,
-                             bool wide)
+static inline enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count,
+                                    bool wide, bool is_whole)
 {
     uint64_t least = type == ITEM_MAP ? count * 2 : count;
-    if (least > (uint64_t)(cursor->end - at))
+    if (is_whole && least > (uint64_t)(cursor->end - at))
         return wide ? REASON_COUNT : REASON_TRUNCATED;
     item->type = type;
     item->length = (uint32_t)count;
@@ -69,19 +70,19 @@ static enum reason simple(struct cursor *cursor, struct item *item, enum item_ty
     return REASON_NONE;
 }
 
-static enum reason extension(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t length)
+static inline enum reason extension(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t length, bool is_whole)
 {
     if (at == cursor->end)
         return REASON_TRUNCATED;
     item->ext_type = (int8_t)*at;
-    return payload(cursor, item, ITEM_EXT, at + 1, length);
+    return payload(cursor, item, ITEM_EXT, at + 1, length, is_whole);
 }
 
 /* How many bytes of length or number follow each first byte from 0xc0 to 0xdf. */
 static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
                                        1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
 
-enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
+__attribute__((always_inline)) static inline enum reason headed(struct cursor *cursor, struct item *item, bool is_whole)
 {
     const uint8_t first = *cursor->at;
     const unsigned bytes = head_bytes[first - 0xc0];
@@ -98,10 +99,10 @@ enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
     case 0xc3: return simple(cursor, item, ITEM_BOOL, 1);
     case 0xc4:
     case 0xc5:
-    case 0xc6: return payload(cursor, item, ITEM_BIN, at, value);
+    case 0xc6: return payload(cursor, item, ITEM_BIN, at, value, is_whole);
     case 0xc7:
     case 0xc8:
-    case 0xc9: return extension(cursor, item, at, value);
+    case 0xc9: return extension(cursor, item, at, value, is_whole);
     case 0xca: {
         const uint32_t bits = (uint32_t)value;
         memcpy(&item->float32, &bits, sizeof bits);
@@ -126,14 +127,36 @@ enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
     case 0xd5:
     case 0xd6:
     case 0xd7:
-    case 0xd8: return extension(cursor, item, at, UINT64_C(1) << (first - 0xd4));
+    case 0xd8: return extension(cursor, item, at, UINT64_C(1) << (first - 0xd4), is_whole);
     case 0xd9:
     case 0xda:
-    case 0xdb: return payload(cursor, item, ITEM_STR, at, value);
+    case 0xdb: return payload(cursor, item, ITEM_STR, at, value, is_whole);
     case 0xdc:
-    case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd);
-    default: return container(cursor, item, ITEM_MAP, at, value, first == 0xdf);
+    case 0xdd: return container(cursor, item, ITEM_ARRAY, at, value, first == 0xdd, is_whole);
+    default: return container(cursor, item, ITEM_MAP, at, value, first == 0xdf, is_whole);
     }
+}
+
+enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
+{
+    return headed(cursor, item, true);
+}
+
+enum reason cursor_head(struct cursor *cursor, struct item *item)
+{
+    if (cursor->at == cursor->end)
+        return REASON_TRUNCATED;
+    const uint8_t first = *cursor->at;
+    if (first >= 0xc0 && first < 0xe0)
+        return headed(cursor, item, false);
+    /* One byte is all of it. */
+    item->type = first >= 0xe0 ? ITEM_INT : first < 0x80 ? ITEM_UINT : first < 0x90 ? ITEM_MAP : first < 0xa0 ? ITEM_ARRAY : ITEM_STR;
+    if (item->type == ITEM_INT || item->type == ITEM_UINT)
+        item->sint = (int8_t)first;
+    else
+        item->length = first & (item->type == ITEM_STR ? 0x1fu : 0x0fu);
+    item->bytes = ++cursor->at;
+    return REASON_NONE;
 }
 
 enum reason cursor_skip(struct cursor *cursor, int depth)

@@ -75,6 +75,10 @@ static inline enum reason cursor_next(struct cursor *cursor, struct item *item)
     return REASON_NONE;
 }
 
+/* The head alone, of an item that may not be here whole (a file comes in pieces): `at` is moved behind it, and `length` bytes (of STR, BIN, EXT; none of them is
+ * looked at, `bytes` is where they would begin) or items follow. TRUNCATED: too little of the head is here; FORMAT. */
+enum reason cursor_head(struct cursor *cursor, struct item *item);
+
 /* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */
 enum reason cursor_skip(struct cursor *cursor, int depth);
 

@@ -16,6 +16,7 @@
 #include "cli.h"
 #include "command.h"
 #include "dlq.h"
+#include "packed.h"
 #include "place.h"
 #include "postgres.h"
 #include "reason.h"
@@ -120,7 +121,7 @@ static bool list(struct dlq *dlq, struct error *err)
 }
 
 /* 16 bytes a line, as hexdump -C: what was sent is often not text at all. */
-static void print_bytes(const char *name, const PGresult *result, int column)
+static void print_bytes(const char *name, const PGresult *result, int column, bool is_packed)
 {
     if (PQgetisnull(result, 0, column)) {
         printf("%s: none\n", name);
@@ -139,6 +140,10 @@ static void print_bytes(const char *name, const PGresult *result, int column)
             putchar(isprint(bytes[i]) ? bytes[i] : '.');
         }
         putchar('\n');
+    }
+    if (is_packed && bytes && length > 0) {
+        printf("%s as msgpack:\n", name);
+        packed_print(stdout, bytes, length);
     }
     PQfreemem(bytes);
 }
@@ -165,8 +170,8 @@ static bool show(struct dlq *dlq, struct error *err)
         putchar('\n');
     }
     if (is_there) {
-        print_bytes("message_key", result, BYTES_FROM);
-        print_bytes("message_value", result, BYTES_FROM + 1);
+        print_bytes("message_key", result, BYTES_FROM, false);
+        print_bytes("message_value", result, BYTES_FROM + 1, true);
     }
     PQclear(result);
     return is_there || error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s", dlq->choice.topic, dlq->at);
@@ -279,7 +284,7 @@ int dlq_run(int argc, char **argv)
         .usage = "[list | show | replay | discard PLACE ...] [OPTION ...]",
         .summary =
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
-            "list counts and names them (tallymill_read); show prints one with its bytes, and replay publishes the same bytes\n"
+            "list counts and names them (tallymill_read); show prints one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cursor.h"
+
 #define RS 0x1e /* of RFC 7464 */
 
 enum { VALUE_BETWEEN, VALUE_SCALAR, VALUE_INSIDE, VALUE_TEXT, VALUE_ESCAPE };
@@ -163,52 +165,6 @@ static size_t scan_stream(struct record *record, const char *bytes, size_t lengt
     return length;
 }
 
-static uint64_t big_endian(const uint8_t *bytes, unsigned count)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < count; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-/* The first byte of a value: how many bytes its header has, how many follow, how many values follow. False: no value begins so. */
-struct header {
-    unsigned bytes;
-    uint64_t skip, items;
-};
-
-static bool read_header(const uint8_t *at, size_t left, struct header *header)
-{
-    uint8_t type = at[0];
-    *header = (struct header){.bytes = 1};
-    if (type >= 0x80 && type <= 0x8f)
-        header->items = (type & 15U) * UINT64_C(2);
-    else if (type >= 0x90 && type <= 0x9f)
-        header->items = type & 15U;
-    else if (type >= 0xa0 && type <= 0xbf)
-        header->skip = type & 31U;
-    else if (type >= 0xca && type <= 0xd3) /* float and integers: 4 8, 1 2 4 8, 1 2 4 8 */
-        header->skip = type <= 0xcb ? 4U << (type - 0xca) : 1U << ((type - 0xcc) & 3);
-    else if (type >= 0xd4 && type <= 0xd8) /* fixext: its type and 1, 2, 4, 8, 16 */
-        header->skip = (1U << (type - 0xd4)) + 1;
-    else if (type == 0xc1)
-        return false;
-    else if (type >= 0xc4 && type <= 0xdf) {
-        /* bin 8 16 32, ext 8 16 32 | str 8 16 32, array 16 32, map 16 32 */
-        static const uint8_t widths[] = {1, 2, 4, 1, 2, 4}, more[] = {1, 2, 4, 2, 4, 2, 4};
-        unsigned width = type <= 0xc9 ? widths[type - 0xc4] : more[type - 0xd9];
-        header->bytes = 1 + width;
-        if (left < header->bytes)
-            return true;
-        uint64_t count = big_endian(at + 1, width);
-        if (type >= 0xdc)
-            header->items = type >= 0xde ? count * 2 : count;
-        else
-            header->skip = count + (type >= 0xc7 && type <= 0xc9);
-    }
-    return true;
-}
-
 static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t length, bool *is_whole)
 {
     size_t used = 0;
@@ -221,19 +177,19 @@ static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t l
                 return used;
             continue;
         }
-        struct header header;
-        if (used == length)
-            return used;
-        if (!read_header(bytes + used, length - used, &header)) {
-            record->is_broken = true;
+        struct cursor cursor = {bytes + used, bytes + length};
+        struct item item;
+        enum reason reason = cursor_head(&cursor, &item);
+        if (reason != REASON_NONE) {
+            record->is_broken = reason != REASON_TRUNCATED;
             return used;
         }
-        if (header.bytes > length - used)
-            return used;
-        used += header.bytes;
-        record->skip = header.skip;
+        used = (size_t)(cursor.at - bytes);
+        bool is_container = item.type == ITEM_ARRAY || item.type == ITEM_MAP;
+        record->skip = item.type == ITEM_STR || item.type == ITEM_BIN || item.type == ITEM_EXT ? item.length : 0;
+        uint64_t items = is_container ? (uint64_t)item.length * (item.type == ITEM_MAP ? 2 : 1) : 0;
         record->pending--;
-        record->pending = record->pending > UINT64_MAX - header.items ? UINT64_MAX : record->pending + header.items;
+        record->pending = record->pending > UINT64_MAX - items ? UINT64_MAX : record->pending + items;
     }
     *is_whole = true;
     return used;

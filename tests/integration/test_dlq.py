@@ -2,6 +2,7 @@
 
 import json
 
+import msgpack
 from confluent_kafka.admin import ConfigResource
 
 from .harness.publisher import event, events, instant
@@ -17,7 +18,11 @@ def test_dlq_says_what_died_and_shows_one_with_its_bytes(site):
     assert [(line["reason"], line["dead_letters"]) for line in answer["reasons"]] == [("format", 1)]
     shown = site.must("tallymill", "dlq", "show", "--at", "2:0").out
     assert "reason: format" in shown and "c1 20 61 6e 64" in shown and "the key" in shown
-    assert site.tallymill("dlq", "show", "--at", "2:1").code == 2
+    site.publisher.send_bytes(msgpack.packb({"event_name": "login", "created_at": "yesterday"}), b"the key", partition=2)
+    site.publisher.flush()
+    site.drain()
+    assert "no msgpack: byte c1" in shown and '"created_at" = "yesterday"' in site.must("tallymill", "dlq", "show", "--at", "2:1").out
+    assert site.tallymill("dlq", "show", "--at", "2:2").code == 2
     assert site.tallymill("dlq", "show", "--at", "two").code == 2
     assert site.tallymill("dlq", "burn").code == 2
 

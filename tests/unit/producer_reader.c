@@ -196,6 +196,8 @@ Test(reader, msgpack_becomes_what_the_workers_would_store)
     MSGPACK_REFUSED("\xca\x7f\xc0\0\0", "not finite");
     MSGPACK_REFUSED("\xd4\x05x", "no timestamp");
     MSGPACK_REFUSED("\xd7\xff\xff\xff\xff\xff\0\0\0\0", "out of range");
+    MSGPACK("\xc7\x0c\xff\0\0\0\0\0\0\0\x3a\xff\xf4\x41\x7f", "\"9999-12-31T23:59:59Z\"");
+    MSGPACK_REFUSED("\xc7\x0c\xff\0\0\0\0\0\0\0\x3a\xff\xf4\x41\x80", "out of range"); /* the year 10000 */
     MSGPACK_REFUSED("\x81\x01\x02", "key is no text");
     MSGPACK_REFUSED("\x82\xa1z\x01\xa1z\x02", "stands twice");
     MSGPACK_REFUSED("\xa2x\0", "NUL");
