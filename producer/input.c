@@ -133,6 +133,7 @@ static enum input_answer give(struct input *input, const char **record, size_t *
     char *text = input->text + input->begin;
     size_t used = input->searched;
     bool is_line = input->record.format != RECORD_MSGPACK && !input->record.is_stream, is_too_long = input->is_passing_over;
+    bool is_unclosed = input->record.is_unclosed;
     pass(input, used);
     if (is_line && used > 0 && text[used - 1] == '\n')
         used--;
@@ -145,7 +146,9 @@ static enum input_answer give(struct input *input, const char **record, size_t *
     size_t between = input->record.is_stream ? record_skip_between(text, used) : 0;
     *record = text + between;
     *length = used - between;
-    return INPUT_RECORD;
+    if (is_unclosed)
+        error_set(err, ERROR_REJECT, "an object is opened and never closed");
+    return is_unclosed ? INPUT_BAD : INPUT_RECORD;
 }
 
 /* Nothing that is wrong so often is what it was taken for. */
@@ -173,9 +176,9 @@ static enum input_answer give_up_quote(struct input *input, const char **record,
 }
 
 /* The same of an object in a stream: the next line that begins one in the same column begins the next. NULL: there is none. */
-static const char *find_next_object(const char *text, size_t length)
+static const char *find_object_in_column(const char *text, size_t length, size_t first)
 {
-    size_t first = record_skip_between(text, length), column = 0;
+    size_t column = 0;
     const char *end = text + length;
     while (column < first && (text[first - column - 1] == ' ' || text[first - column - 1] == '\t'))
         column++;
@@ -185,6 +188,34 @@ static const char *find_next_object(const char *text, size_t length)
             return line;
     }
     return NULL;
+}
+
+/* In a file of one line: the next object behind a comma that begins with the same key, byte for byte. NULL: there is none. */
+static const char *find_object_by_key(const char *text, size_t length, size_t first)
+{
+    enum { KEY_MAX = 100 };
+    size_t left = length - first < KEY_MAX ? length - first : KEY_MAX;
+    const char *open = memchr(text + first, '"', left);
+    const char *close = open == NULL ? NULL : memchr(open + 1, '"', left - (size_t)(open + 1 - text - first));
+    if (close == NULL || text[first] != '{')
+        return NULL;
+    const size_t begin = (size_t)(close + 1 - text) - first;
+    const char *end = text + length;
+    for (const char *at = close; (at = memmem(at, (size_t)(end - at), text + first, begin)) != NULL; at++) {
+        const char *before = at - 1;
+        while (before > close && strchr(" \t\r\n", *before) != NULL)
+            before--;
+        if (*before == ',')
+            return at;
+    }
+    return NULL;
+}
+
+static const char *find_next_object(const char *text, size_t length)
+{
+    size_t first = record_skip_between(text, length);
+    const char *next = find_object_in_column(text, length, first);
+    return next != NULL || first == length ? next : find_object_by_key(text, length, first);
 }
 
 static enum input_answer give_up_object(struct input *input, const char **record, size_t *length, struct error *err)

@@ -4,8 +4,10 @@
  * the lines behind it. The reader that finds records and takes them apart in one go was rejected: how far a record reaches must be
  * known before it may be held in memory, and this half is small enough to be tried with every cut.
  *
- * A stream of JSON is cut by its brackets alone, whatever is between them; what is wrong inside, json.c tells. Arrays around the values
- * are passed over as if they were blanks: a file that holds one array is its elements.
+ * A stream of JSON is cut by its brackets, whatever is between them; what is wrong inside, json.c tells. Arrays around the values
+ * are passed over as if they were blanks: a file that holds one array is its elements. What cannot stand in JSON says that something was left out before: a "{"
+ * in an object without a ":" begins the next value, a bracket of the other kind closes both, and a quote behind which a text cannot be over is not its end.
+ * By the line ends alone nothing could be told in a file of one line, and one missing bracket would cost all that follows.
  *
  * msgpack needs no stack to be passed over: a map of n adds 2n to the values still to come. */
 #include "record.h"
@@ -17,7 +19,7 @@
 
 #define RS 0x1e /* of RFC 7464 */
 
-enum { VALUE_BETWEEN, VALUE_SCALAR, VALUE_INSIDE, VALUE_TEXT, VALUE_ESCAPE };
+enum { VALUE_BETWEEN, VALUE_SCALAR, VALUE_INSIDE, VALUE_TEXT, VALUE_ESCAPE, VALUE_QUOTE /* a text's end, if what follows can follow one */ };
 enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE /* in a quoted one: its end, or the first of two */ };
 
 bool record_parse_format(const char *text, enum record_format *format)
@@ -55,7 +57,7 @@ void record_begin(struct record *record)
     record->depth = 0;
     record->pending = 1;
     record->skip = record->newlines = 0;
-    record->is_broken = false;
+    record->is_broken = record->is_unclosed = false;
 }
 
 bool record_is_quoted(const struct record *record)
@@ -118,30 +120,70 @@ static bool begin_value(struct record *record, char byte)
         record->arrays--;
     if (is_between(byte))
         return false;
-    record->depth = byte == '{';
+    record->depth = record->objects = byte == '{';
+    record->last = byte;
     record->state = byte == '{' ? VALUE_INSIDE : byte == '"' ? VALUE_TEXT : VALUE_SCALAR;
     return byte == '}';
+}
+
+static void open_bracket(struct record *record, bool is_object)
+{
+    record->depth++;
+    record->objects = record->objects << 1 | is_object;
+}
+
+/* The innermost bracket of that kind, and those inside it that were left open. True: the value is whole. */
+static bool close_bracket(struct record *record, bool is_object)
+{
+    const uint64_t seen = record->depth < 64 ? (UINT64_C(1) << record->depth) - 1 : UINT64_MAX;
+    uint64_t kind = (is_object ? record->objects : ~record->objects) & seen;
+    if (kind == 0 && record->depth <= 64)
+        return false; /* no such bracket is open */
+    unsigned count = kind == 0 ? 1 : (unsigned)__builtin_ctzll(kind) + 1;
+    record->objects = count < 64 ? record->objects >> count : 0;
+    record->depth -= count;
+    return record->depth == 0;
+}
+
+/* The byte cannot stand inside the value: it was left open, and with the byte begins what comes next. */
+static bool is_unclosed_before(const struct record *record, char byte)
+{
+    if (record->state != VALUE_INSIDE && record->state != VALUE_QUOTE)
+        return false;
+    if (byte == '{')
+        return record->objects & 1 && record->last != ':';
+    return byte == ']' && record->arrays > 0 && record->depth < 64 && record->objects == (UINT64_C(1) << record->depth) - 1;
 }
 
 /* A byte inside a text or between the brackets of a value. True: the value is whole with it. */
 static bool go_on_value(struct record *record, char byte)
 {
     switch (record->state) {
-    case VALUE_ESCAPE: record->state = VALUE_TEXT; break;
+    case VALUE_ESCAPE: record->state = VALUE_TEXT; return false;
     case VALUE_TEXT:
         if (byte == '\\')
             record->state = VALUE_ESCAPE;
         else if (byte == '"' || byte == '\n') /* a text has no line end: a quote that is missing costs one value */
-            record->state = VALUE_INSIDE;
-        return record->state == VALUE_INSIDE && record->depth == 0;
-    default:
-        if (byte == '"')
-            record->state = VALUE_TEXT;
-        else if (byte == '{' || byte == '[')
-            record->depth++;
-        else if (byte == '}' || byte == ']')
-            return --record->depth == 0;
+            record->state = byte == '"' ? VALUE_QUOTE : VALUE_INSIDE;
+        return record->state != VALUE_ESCAPE && record->state != VALUE_TEXT && record->depth == 0;
+    case VALUE_QUOTE:
+        if (byte == ' ' || byte == '\t' || byte == '\r')
+            return false;
+        record->state = strchr("\n\",:{}[]", byte) != NULL ? VALUE_INSIDE : VALUE_TEXT;
+        if (record->state == VALUE_TEXT)
+            return go_on_value(record, byte);
+        record->last = '"';
+        break;
+    default: break;
     }
+    if (byte == '"')
+        record->state = VALUE_TEXT;
+    else if (byte == '{' || byte == '[')
+        open_bracket(record, byte == '{');
+    else if ((byte == '}' || byte == ']') && close_bracket(record, byte == '}'))
+        return true;
+    if (byte != ' ' && byte != '\t' && byte != '\r' && byte != '\n')
+        record->last = byte;
     return false;
 }
 
@@ -150,8 +192,9 @@ static size_t scan_stream(struct record *record, const char *bytes, size_t lengt
 {
     for (size_t i = 0; i < length; i++) {
         char byte = bytes[i];
+        record->is_unclosed = is_unclosed_before(record, byte);
         bool is_scalar_end = record->state == VALUE_SCALAR && (is_between(byte) || byte == '{' || byte == '}' || byte == '"');
-        if (is_scalar_end || (byte == RS && record->state > VALUE_SCALAR)) { /* RS is in no text: what it cuts is over */
+        if (is_scalar_end || record->is_unclosed || (byte == RS && record->state > VALUE_SCALAR)) { /* RS is in no text: what it cuts is over */
             *is_whole = true;
             return i;
         }

@@ -20,6 +20,9 @@ struct record {
     bool is_stream;    /* JSON values one behind the other, not one a line */
     int state;         /* of CSV and a stream: inside what the last byte was */
     uint64_t depth;    /* of a stream: open objects and arrays of the value */
+    uint64_t objects;  /* of a stream: which of the innermost 64 of them are objects; bit 0 is the innermost */
+    char last;         /* of a stream: the last byte between texts that is no blank */
+    bool is_unclosed;  /* of a stream: the value ended because the next one began inside it */
     uint64_t arrays;   /* of a stream: open arrays around the values; kept from record to record */
     uint64_t pending;  /* msgpack: values still to come */
     uint64_t skip;     /* msgpack: bytes of the value that is being passed over */

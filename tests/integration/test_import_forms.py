@@ -189,6 +189,36 @@ def test_a_bad_object_in_a_stream_costs_one(site, tmp_path):
     assert len(events) == 2 and answer.code == 1 and "stdin:1: no JSON" in answer.err, answer
 
 
+def test_a_bad_object_in_a_file_of_one_line_costs_one(site):
+    """Nothing but the bytes themselves tells where the next one begins."""
+    each = [{"event_name": name, "session_id": f"s-{number}", "event_data": {"list": [{"x": 1}, {"y": [2, 3]}], "text": 'a "{[" b'}}
+            for number, name in enumerate(["login", "signup", "logout"] * 2)]
+    good = [json.dumps(one, separators=(",", ":")).encode() for one in each]
+    bad = good[2]
+    for broken, what in ((bad[:-1], "an object"), (bad[:-2], "two"), (bad.replace(b"[2,3]", b"[2,3"), "an array"), (bad.replace(b"[2,3]}]", b"[2,3]}"), "the outer array"),
+                         (bad.replace(b'{"x":1}', b'{"x":1'), "an inner object"), (bad.replace(b"[2,3]}]", b"[2,3"), "array, object and array"), (bad.replace(b":[{", b":{"), "an opening bracket"),
+                         (bad[:20], "cut before a quote"), (bad[:45], "cut before a quote"), (bad[:-4] + b"}}", "a quote"), (bad.replace(b'"s-2"', b'"s-2'), "a quote in the middle"),
+                         (bad.replace(b'"s-2"', b'"he said "s", then"'), "quotes that were not escaped"), (bad + b"}", "closed twice"), (bad + b"]}", "both closed twice")):
+        for array in (True, False):
+            text = b",".join([*good[:2], broken, *good[3:]])
+            events, answer = dry_run(site, stdin=b"[" + text + b"]" if array else text)
+            seen = [one["session_id"] for one in events]
+            lost = [one["session_id"] for one in each if one["session_id"] not in seen]
+            assert answer.code == 1 and set(lost) <= {"s-2", "s-3"} and lost[:1] in (["s-2"], []) and seen == sorted(seen), (what, array, lost, answer)
+            assert "quote" in what or "s-3" not in lost, (what, array, lost, answer)
+    whole, answer = dry_run(site, stdin=b"[" + b",".join(good) + b"]")
+    assert answer.code == 0 and len(whole) == 6
+
+
+def test_a_bad_object_at_the_begin_of_a_large_file_of_one_line_does_not_cost_the_file(site):
+    """What is left open may be an array in which objects may follow: found by the key that each object begins with."""
+    good = json.dumps({"event_name": "login", "event_data": {"list": [{"x": "y" * 1000}]}}, separators=(",", ":")).encode()
+    for broken in (good[:-3], good[:-2], good[:-1]):
+        for count in (10, 6000):
+            events, answer = dry_run(site, stdin=b"[" + b",".join([broken, *[good] * count]) + b"]")
+            assert f"{count:,} events would be, 1 lines" in answer.err, (broken[-4:], count, answer.err[-2000:])
+
+
 def test_what_is_not_read_is_refused_before_the_first_event_with_what_unpacks_it(site, tmp_path):
     good = tmp_path / "good.ndjson"
     good.write_bytes(LINES)
