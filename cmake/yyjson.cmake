@@ -22,6 +22,8 @@ else()
     message(FATAL_ERROR "deploy/yyjson could not provide yyjson (what it said stands above)")
   endif()
   add_library(tally_yyjson STATIC ${folder}/yyjson.c)
+  set_target_properties(tally_yyjson PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden) # it is in libtallymill, too
+  set(TALLYMILL_YYJSON_ARCHIVE $<TARGET_FILE:tally_yyjson>)
   target_include_directories(tally_yyjson SYSTEM PUBLIC ${folder})
   message(STATUS "yyjson, bundled (${folder})")
 endif()

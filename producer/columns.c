@@ -27,7 +27,7 @@ struct columns *columns_new(void)
         return NULL;
     columns->constants = value_pool_new();
     columns->scratch = value_pool_new();
-    columns->json = json_new();
+    columns->json = json_new(JSON_LINE_BYTES);
     if (columns->constants != NULL && columns->scratch != NULL && columns->json != NULL)
         return columns;
     columns_free(columns);

@@ -157,7 +157,8 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
             return; /* dropped meanwhile, and counted as that */
         tag = own_tag(courier, tag - 1);
     }
-    tell_fate(courier, &(struct tally_delivery){.id = event_find_id(message->payload, message->len),
+    tell_fate(courier, &(struct tally_delivery){.size = sizeof(struct tally_delivery),
+                                                .id = event_find_id(message->payload, message->len),
                                                 .error = error,
                                                 .topic_partition = is_acknowledged ? message->partition : -1,
                                                 .offset = is_acknowledged ? message->offset : -1,
@@ -171,7 +172,8 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
 
 static struct tally_delivery given_up(const struct event_message *message, const char *error, enum tally_fate fate, uint64_t tag)
 {
-    return (struct tally_delivery){.id = event_find_id(message->value, message->value_length),
+    return (struct tally_delivery){.size = sizeof(struct tally_delivery),
+                                   .id = event_find_id(message->value, message->value_length),
                                    .error = error,
                                    .topic_partition = -1,
                                    .offset = -1,

@@ -16,6 +16,7 @@
 
 #include "catalogue.h"
 #include "clock.h"
+#include "event_json.h"
 #include "extra.h"
 #include "pack.h"
 #include "text.h"
@@ -46,6 +47,7 @@ void tally_event_free(struct tally_event *event)
         return;
     keys_free(&event->keys);
     free(event->extra);
+    event_json_free(event->json);
     free(event->bytes);
     free(event);
 }
@@ -298,6 +300,7 @@ void tally_event_copy(struct tally_event *to, const struct tally_event *from)
     if (to == NULL || from == NULL || to == from)
         return;
     uint8_t *bytes = to->bytes, *extra = to->extra;
+    struct event_json *json = to->json;
     size_t capacity = to->capacity;
     struct keys keys = to->keys;
     if (capacity < from->capacity) {
@@ -318,6 +321,7 @@ void tally_event_copy(struct tally_event *to, const struct tally_event *from)
     to->bytes = bytes;
     to->capacity = capacity;
     to->extra = extra;
+    to->json = json;
     to->keys = keys;
     to->is_published = false;
     to->next_key = NULL;
@@ -358,9 +362,15 @@ void tally_event_tag(struct tally_event *event, uint64_t tag)
 
 void tally_event_header(struct tally_event *event, const char *name, const char *value)
 {
+    tally_event_header_n(event, name, name == NULL ? 0 : strlen(name), value, value == NULL ? 0 : strlen(value));
+}
+
+void tally_event_header_n(struct tally_event *event, const char *name, size_t name_length, const char *value, size_t value_length)
+{
     if (!event_may_change(event))
         return;
-    size_t name_length = name == NULL ? 0 : strlen(name), value_length = value == NULL ? 0 : strlen(value);
+    name_length = name == NULL ? 0 : name_length;
+    value_length = value == NULL ? 0 : value_length;
     if (name_length == 0 || name_length > EXTRA_NAME_MAX || text_fault(name, name_length) != NULL) {
         event_fail(event, TALLY_INVALID, "a header's name takes 1 to %d bytes of UTF-8", EXTRA_NAME_MAX);
         return;
@@ -368,11 +378,12 @@ void tally_event_header(struct tally_event *event, const char *name, const char 
     size_t need = EXTRA_HEADER_BYTES + name_length + 1 + value_length;
     uint8_t *to = value_length > EXTRA_MAX ? NULL : extra_room(event, need);
     if (to == NULL) {
-        event_fail(event, TALLY_INVALID, "the value of the header '%.*s' is too long", UTF8_CUT(name, 100));
+        event_fail(event, TALLY_INVALID, "the value of the header '%.*s' is too long", (int)utf8_whole(name, name_length, 100), name);
         return;
     }
     memcpy(to, (uint16_t[2]){(uint16_t)name_length, (uint16_t)value_length}, EXTRA_HEADER_BYTES);
-    memcpy(to + EXTRA_HEADER_BYTES, name, name_length + 1);
+    memcpy(to + EXTRA_HEADER_BYTES, name, name_length);
+    to[EXTRA_HEADER_BYTES + name_length] = '\0';
     if (value_length != 0)
         memcpy(to + EXTRA_HEADER_BYTES + name_length + 1, value, value_length);
     event->extra_length += need;

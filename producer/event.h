@@ -47,6 +47,7 @@ struct tally_event {
     size_t next_key_length;
     uint8_t *extra; /* EXTRA_MAX bytes, from the first tag or header on; NULL before */
     size_t extra_length;
+    struct event_json *json; /* the reader of tally_event_json, from the first on; NULL before */
     bool has_bytes; /* from tally_event_data: not checked yet */
     bool is_published; /* a tally_publish said TALLY_OK: what is changed now would be taken for a duplicate, and lost */
     uint8_t id[TALLY_ID_BYTES];

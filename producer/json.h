@@ -14,8 +14,9 @@ struct json;
 struct value;
 struct value_pool;
 
-/* NULL: no memory. */
-struct json *json_new(void);
+/* Memory for texts of up to short_bytes is kept and used again (twelve times as much). NULL: no memory. */
+enum { JSON_LINE_BYTES = 32 * 1024 };
+struct json *json_new(size_t short_bytes);
 void json_free(struct json *json);
 
 /* The value that the whole text is. It holds until the next call, or until the pool is reset. NULL: ERROR_REJECT, with the byte but

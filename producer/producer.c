@@ -143,13 +143,24 @@ enum tally_code tally_publish_bytes(struct tally_producer *producer, const void 
     return courier_put(producer->courier, &message, err);
 }
 
+/* What every caller's struct has: a later release's is longer, and an earlier one's never shorter. */
+#define COUNTS_FIRST (offsetof(struct tally_counts, damaged) + sizeof(uint64_t))
+
+/* As much as the caller's struct holds. */
+static void give_counts(const struct tally_counts *from, struct tally_counts *to)
+{
+    if (to == NULL)
+        return;
+    size_t size = to->size < COUNTS_FIRST ? COUNTS_FIRST : to->size < sizeof *from ? to->size : sizeof *from;
+    memcpy((char *)to + sizeof to->size, (const char *)from + sizeof from->size, size - sizeof to->size);
+}
+
 void tally_count(const struct tally_producer *producer, struct tally_counts *counts)
 {
-    if (counts == NULL)
-        return;
-    *counts = (struct tally_counts){0};
+    struct tally_counts now = {0};
     if (producer != NULL)
-        courier_count(producer->courier, counts);
+        courier_count(producer->courier, &now);
+    give_counts(&now, counts);
 }
 
 bool tally_flush(struct tally_producer *producer, int timeout_ms)
@@ -167,8 +178,7 @@ bool tally_stop(struct tally_producer *producer, int timeout_ms, struct tally_co
     courier_stop(producer->courier, timeout_ms);
     struct tally_counts last;
     tally_count(producer, &last);
-    if (counts != NULL)
-        *counts = last;
+    give_counts(&last, counts);
     return last.accepted + last.recovered == last.acknowledged;
 }
 

@@ -26,7 +26,7 @@ struct reader *reader_new(const struct reader_kind *kind)
     reader->format = kind->format;
     reader->pool = value_pool_new();
     reader->csv = kind->format == RECORD_CSV ? csv_new(kind->delimiter, kind->is_typed) : NULL;
-    reader->json = kind->format == RECORD_NDJSON ? json_new() : NULL;
+    reader->json = kind->format == RECORD_NDJSON ? json_new(JSON_LINE_BYTES) : NULL;
     if (reader->pool == NULL || (kind->format == RECORD_CSV && reader->csv == NULL) ||
         (kind->format == RECORD_NDJSON && reader->json == NULL)) {
         reader_free(reader);

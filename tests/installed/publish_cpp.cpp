@@ -23,6 +23,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < std::atoi(argv[3]); i++) {
         event.begin(all.substr(10, 10)).session(all.substr(0, 9)).user(7).text(all.substr(21, 2), all.substr(21)).integer("pages", i);
         event.array("list").integer(1).text("two").map().boolean(all.substr(0, 3), true).end().end();
+        event.json("more", R"({"big": 18446744073709551615})").json(R"({"alone": [null]})").header(all.substr(0, 7), all);
         tally::event copy = event;
         if (i % 2 == 1)
             event = copy;
@@ -32,6 +33,6 @@ int main(int argc, char **argv)
         }
         std::cout << event.id() << '\n';
     }
-    tally_counts counts{};
+    tally_counts counts = TALLY_COUNTS_INIT;
     return producer.close(30000, &counts) && producer.count().accepted == 0 ? 0 : 1;
 }

@@ -109,15 +109,18 @@ def test_the_wrapper_for_cpp_builds_without_a_warning_and_its_events_arrive(site
     done = run([str(tmp_path / "program"), site.stack.bootstrap, site.topic, "20"])
     assert done.code == 0, done
     site.drain()
-    assert site.database.rows("SELECT count(*), min(session_id), min(event_data ->> 'co'), min(event_data -> 'list' ->> 1) FROM analytics_events") == [
-        (20, "session-1", "copy", "two")]
+    assert site.database.rows("SELECT count(*), min(session_id), min(event_data ->> 'co'), min(event_data -> 'list' ->> 1), min(event_data -> 'more' ->> 'big'), "
+                              "min(event_data ->> 'alone') FROM analytics_events") == [(20, "session-1", "copy", "two", "18446744073709551615", "[null]")]
     assert {row[0] for row in site.database.rows("SELECT id::text FROM analytics_events")} == set(done.out.split())
 
 
 @pytest.mark.parametrize("compiler", ["c99", "c11", "c17", "c2x", "c++11", "c++14", "c++17", "c++20", "c++23"])
 def test_the_header_is_clean_in_every_standard(prefix, tmp_path, compiler):
     source = tmp_path / ("use.cpp" if "+" in compiler else "use.c")
-    source.write_text("#include <tallymill/producer.h>\nint main(void) { return tally_version() == 0; }\n")
+    source.write_text("#include <tallymill/producer.h>\n"
+                      "struct tally_error err = TALLY_ERROR_INIT;\nstruct tally_counts counts = TALLY_COUNTS_INIT;\n"
+                      "struct tally_hooks hooks = TALLY_HOOKS_INIT;\n#if TALLY_VERSION < 0x000100\n#error\n#endif\n"
+                      "int main(void) { return tally_version() == 0 || err.size + counts.size + hooks.size == 0; }\n")
     done = run(["c++" if "+" in compiler else "cc", f"-std={compiler}", *STRICT, "-Wconversion", "-Wpedantic", "-c", str(source), "-o",
                 str(tmp_path / "use.o"), *pkg_config(prefix, "--cflags")])
     assert done.code == 0, done

@@ -1,5 +1,5 @@
 if(TARGET producer_core)
-  unit_test(producer-event producer_text.c producer_keys.c producer_event.c producer_golden.c LIBS producer_core PkgConfig::MSGPACK)
+  unit_test(producer-event producer_text.c producer_keys.c producer_event.c producer_golden.c producer_json.c LIBS producer_core PkgConfig::MSGPACK)
   unit_test(producer-generator producer_generator.c LIBS producer_core PkgConfig::MSGPACK)
   unit_test(producer-import producer_columns.c producer_instant.c producer_input.c producer_rejects.c producer_pace.c producer_command.c
             producer_record.c producer_reader.c producer_resume.c

@@ -14,6 +14,7 @@
 #include <tallymill/producer.h>
 
 #include "clock.h"
+#include "event.h"
 
 enum { TOLD_MAX = 64 };
 
@@ -360,4 +361,98 @@ Test(header, that_cannot_be_is_a_mistake)
     }
     tally_close(producer, 0, NULL);
     tally_event_free(event);
+}
+
+Test(header, with_lengths_is_the_same_as_with_a_nul)
+{
+    struct tally_event *one = tally_event_new(), *other = tally_event_new();
+    struct event_message a, b;
+    tally_event_begin(one, "login");
+    tally_event_header_n(one, "traceparent and more", 11, "value and more", 5);
+    tally_event_header_n(one, "empty", 5, NULL, 0);
+    tally_event_begin(other, "login");
+    tally_event_header(other, "traceparent", "value");
+    tally_event_header(other, "empty", NULL);
+    cr_assert(event_encode(one, &a, NULL) && event_encode(other, &b, NULL));
+    cr_assert_eq(a.extra_length, b.extra_length);
+    cr_assert_arr_eq(a.extra, b.extra, a.extra_length);
+    tally_event_begin(one, "login");
+    tally_event_header_n(one, NULL, 3, "value", 5);
+    cr_assert_not(event_encode(one, &a, NULL));
+    tally_event_free(one);
+    tally_event_free(other);
+}
+
+/* -- Sizes ----------------------------------------------------------------------------------------------------------------------
+ */
+
+/* As an application has it that was built against a later release: its struct is longer. */
+struct longer_counts {
+    struct tally_counts counts;
+    uint64_t later;
+};
+
+Test(size, of_counts_says_how_much_is_filled_and_what_lies_behind_is_left_alone)
+{
+    struct tally_producer *producer = open_with(nobody, NULL, "queue.size", "4 MiB", NULL, NULL);
+    publish_tagged(producer, 1, 3);
+    struct longer_counts given[] = {{TALLY_COUNTS_INIT, 77}, {{0}, 77}, {{.size = 8, .failed = 5}, 77}, {{.size = SIZE_MAX}, 77}, {{.size = sizeof *given}, 77}};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        size_t size = given[i].counts.size;
+        tally_count(producer, &given[i].counts);
+        cr_assert_eq(given[i].counts.accepted, 3);
+        cr_assert_eq(given[i].counts.failed, 0);
+        cr_assert_eq(given[i].counts.size, size, "the caller's");
+        cr_assert_eq(given[i].later, 77);
+    }
+    struct longer_counts last = {TALLY_COUNTS_INIT, 77};
+    last.counts.size = sizeof last;
+    cr_assert_not(tally_close(producer, 0, &last.counts));
+    cr_assert_eq(last.counts.failed, 3);
+    cr_assert_eq(last.counts.size, sizeof last);
+    cr_assert_eq(last.later, 77);
+}
+
+Test(size, of_an_error_is_the_callers_and_stays)
+{
+    struct {
+        struct tally_error err;
+        uint64_t later;
+    } given = {TALLY_ERROR_INIT, 77};
+    given.err.size = sizeof given;
+    cr_assert_null(tally_open(NULL, NULL, &given.err));
+    cr_assert_eq(given.err.code, TALLY_INVALID);
+    cr_assert_neq(given.err.text[0], '\0');
+    cr_assert_eq(given.err.size, sizeof given);
+    cr_assert_eq(given.later, 77);
+}
+
+static void on_sized(void *context, const struct tally_delivery *delivery)
+{
+    *(size_t *)context = delivery->size;
+}
+
+Test(size, of_a_delivery_is_what_the_library_filled)
+{
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {NULL, NULL}};
+    size_t size = 0;
+    struct tally_hooks hooks = TALLY_HOOKS_INIT;
+    hooks.delivered = on_sized;
+    hooks.context = &size;
+    struct tally_producer *producer = tally_open(settings, &hooks, NULL);
+    publish_tagged(producer, 1, 1);
+    tally_close(producer, 0, NULL);
+    cr_assert_eq(size, sizeof(struct tally_delivery));
+}
+
+Test(size, of_hooks_that_is_none_is_refused)
+{
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {NULL, NULL}};
+    struct tally_error err = TALLY_ERROR_INIT;
+    for (size_t size = 0; size < offsetof(struct tally_hooks, context) + sizeof(void *); size += 8) {
+        struct tally_hooks hooks = {.size = size};
+        cr_assert_null(tally_open(settings, &hooks, &err));
+        cr_assert_eq(err.code, TALLY_INVALID);
+        cr_assert_not_null(strstr(err.text, "hooks.size"));
+    }
 }

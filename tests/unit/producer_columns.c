@@ -20,7 +20,7 @@ static void open_all(void)
 {
     columns = columns_new();
     event = tally_event_new();
-    json = json_new();
+    json = json_new(JSON_LINE_BYTES);
     pool = value_pool_new();
 }
 

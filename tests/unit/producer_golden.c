@@ -83,7 +83,7 @@ Test(golden, every_row_of_the_index_encodes_to_its_bytes)
             tally_event_category(event, json_string_value(json_object_get(row, "event_category")));
         const char *text = json_string_value(json_object_get(row, "event_data"));
         struct error err;
-        struct json *json = json_new();
+        struct json *json = json_new(JSON_LINE_BYTES);
         struct value_pool *pool = value_pool_new();
         struct value *data = json_read(json, pool, text, strlen(text), &err);
         cr_assert_not_null(data, "%s", name);

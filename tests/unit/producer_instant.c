@@ -25,7 +25,7 @@ static const char *read_text(const char *text, enum time_unit unit, int64_t *wal
 {
     rules.unit = unit;
     struct error err;
-    struct json *json = json_new();
+    struct json *json = json_new(JSON_LINE_BYTES);
     struct value_pool *pool = value_pool_new();
     struct value *value = json_read(json, pool, text, strlen(text), &err);
     cr_assert_not_null(value, "%s", text);

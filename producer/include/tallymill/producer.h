@@ -27,6 +27,10 @@
  * A NULL producer (a service without analytics) and a NULL event are harmless in every call: tally_publish and tally_check answer
  * TALLY_FAILED, the others do nothing.
  *
+ * Structs that a caller or the library fills begin with their size, so that a later release can add members at their end: write
+ * TALLY_ERROR_INIT, TALLY_COUNTS_INIT, TALLY_HOOKS_INIT, or sizeof. In an error or in counts, a size of 0 (or any that is smaller than the
+ * struct of 0.1.0) means that struct; what lies behind the library's own members is left alone.
+ *
  * Why events do not arrive (no broker answers, the topic does not exist, a right is missing) is told to the log hook within two
  * seconds, once, and again in TALLY_FULL and in what is given up.
  */
@@ -57,9 +61,11 @@ enum tally_code {
 enum { TALLY_ERROR_BYTES = 512, TALLY_ID_BYTES = 16, TALLY_ID_TEXT_BYTES = 37 };
 
 struct tally_error {
+    size_t size; /* the caller's: sizeof(struct tally_error) */
     enum tally_code code;
     char text[TALLY_ERROR_BYTES]; /* one line, NUL-terminated: what happened, to which object */
 };
+#define TALLY_ERROR_INIT {sizeof(struct tally_error), TALLY_OK, {0}}
 
 struct tally_producer;
 struct tally_event;
@@ -98,6 +104,7 @@ enum tally_fate {
 
 /* The fate of one event. Everything is valid during the call only. */
 struct tally_delivery {
+    size_t size;             /* what the library filled: a member behind it is not there */
     const uint8_t *id;       /* TALLY_ID_BYTES */
     const char *error;       /* NULL: acknowledged; else why it was given up */
     int32_t topic_partition; /* where it lies, when acknowledged; else -1 */
@@ -119,6 +126,7 @@ struct tally_hooks {
     void (*log)(void *context, int level, const char *text);
     void *context;
 };
+#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL}
 
 /* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED.
  */
@@ -146,11 +154,13 @@ TALLY_API enum tally_code tally_publish_bytes(struct tally_producer *producer, c
 /* Since tally_open. accepted + recovered - acknowledged - failed are on their way (after tally_close: in the spool, for the next
  * one). */
 struct tally_counts {
+    size_t size; /* the caller's: sizeof(struct tally_counts) */
     uint64_t accepted, acknowledged, failed;
     uint64_t recovered; /* found in the spool by tally_open */
     uint64_t dropped;   /* of failed: from a full spool, by spool.full = drop_oldest */
     uint64_t damaged;   /* of failed: the spool's files did not hold them any more, or not as they were written */
 };
+#define TALLY_COUNTS_INIT {sizeof(struct tally_counts), 0, 0, 0, 0, 0, 0}
 TALLY_API void tally_count(const struct tally_producer *producer, struct tally_counts *counts);
 
 /* Waits until nothing is on its way: all that was accepted was acknowledged or has failed. False when timeout_ms passed first. */
@@ -188,6 +198,8 @@ TALLY_API void tally_event_copy(struct tally_event *to, const struct tally_event
 TALLY_API void tally_event_begin_n(struct tally_event *event, const char *event_name, size_t length);
 TALLY_API void tally_event_category_n(struct tally_event *event, const char *event_category, size_t length);
 TALLY_API void tally_event_session_n(struct tally_event *event, const char *session_id, size_t length);
+TALLY_API void tally_event_header_n(struct tally_event *event, const char *name, size_t name_length, const char *value,
+                                    size_t value_length);
 /* The key of the attribute that the next call below puts in, whose `key` is then NULL. Borrowed until that call. */
 TALLY_API void tally_event_key_n(struct tally_event *event, const char *key, size_t length);
 
@@ -233,6 +245,11 @@ TALLY_API void tally_event_time(struct tally_event *event, const char *key, int6
 /* The entries of one msgpack map, from msgpack-c or any other packer, put into event_data (or into the map that is open) as they are.
  * tally_publish then checks the event by the workers' own rules, which takes a lock. */
 TALLY_API void tally_event_data(struct tally_event *event, const void *bytes, size_t size);
+/* One JSON text (RFC 8259, up to 1 MiB) as what it says: any value under a key or inside an array; without a key, in a map, an object whose
+ * entries go in one by one. Whole numbers from -2^63 to 2^64-1 stay exact, numbers with a point or an exponent become doubles; those beyond,
+ * a key that stands twice, a NUL, more than 16 levels, and what is no JSON are mistakes that tally_publish names. The event keeps the reader's
+ * memory (some 200 KiB) for the next one. */
+TALLY_API void tally_event_json(struct tally_event *event, const char *key, const char *text, size_t size);
 TALLY_API void tally_event_map(struct tally_event *event, const char *key);
 TALLY_API void tally_event_array(struct tally_event *event, const char *key);
 TALLY_API void tally_event_end(struct tally_event *event);

@@ -37,7 +37,7 @@ class result {
   private:
     friend class producer;
     tally_code code_ = TALLY_OK;
-    tally_error error_{};
+    tally_error error_ = TALLY_ERROR_INIT;
 };
 
 class error : public std::runtime_error {
@@ -73,7 +73,10 @@ class event {
     event &internal(bool is_internal = true) noexcept { return tally_event_internal(event_, is_internal), *this; }
     event &created(std::chrono::system_clock::time_point when) noexcept { return tally_event_created(event_, us(when)), *this; }
     event &tag(std::uint64_t tag) noexcept { return tally_event_tag(event_, tag), *this; }
-    event &header(const char *name, const char *value) noexcept { return tally_event_header(event_, name, value), *this; }
+    event &header(std::string_view name, std::string_view value) noexcept
+    {
+        return tally_event_header_n(event_, name.data(), name.size(), value.data(), value.size()), *this;
+    }
 
     /* Attributes of event_data, or of the map that is open. */
     event &text(std::string_view key, std::string_view value) noexcept
@@ -95,6 +98,12 @@ class event {
     event &map(std::string_view key) noexcept { return put(key), tally_event_map(event_, nullptr), *this; }
     event &array(std::string_view key) noexcept { return put(key), tally_event_array(event_, nullptr), *this; }
     event &end() noexcept { return tally_event_end(event_), *this; }
+    /* A JSON text: under a key, or the entries of an object. */
+    event &json(std::string_view key, std::string_view text) noexcept
+    {
+        return put(key), tally_event_json(event_, nullptr, text.data(), text.size()), *this;
+    }
+    event &json(std::string_view text) noexcept { return tally_event_json(event_, nullptr, text.data(), text.size()), *this; }
     /* The entries of one msgpack map. */
     event &data(const void *bytes, std::size_t size) noexcept { return tally_event_data(event_, bytes, size), *this; }
 
@@ -135,7 +144,7 @@ class producer {
         for (const auto &[key, value] : given)
             list.push_back({key.c_str(), value.c_str()});
         list.push_back({nullptr, nullptr});
-        tally_error reason{};
+        tally_error reason = TALLY_ERROR_INIT;
         producer_ = tally_open(list.data(), hooks, &reason);
         if (producer_ == nullptr)
             throw error(reason);
@@ -178,7 +187,7 @@ class producer {
     }
     tally_counts count() const noexcept
     {
-        tally_counts counts{};
+        tally_counts counts = TALLY_COUNTS_INIT;
         tally_count(producer_, &counts);
         return counts;
     }
