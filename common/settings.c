@@ -12,13 +12,14 @@
 #include <string.h>
 
 #include "error.h"
+#include "log.h"
 #include "nearest.h"
 #include "settings_file.h"
 #include "settings_secret.h"
 #include "settings_store.h"
 #include "settings_value.h"
 
-enum { KEYS_MAX = 128, ORIGIN_BYTES = 512, SECRET_FILE_BYTES = 64 * 1024 };
+enum { KEYS_MAX = 128, ORIGIN_BYTES = 512 };
 
 static const char kafka_prefix[] = "kafka.";
 
@@ -68,38 +69,6 @@ static char *copy(const char *text, struct error *err)
     return copied;
 }
 
-/* The value behind a text: itself, what its file holds when it begins with @, or itself without the first @ of two. */
-static char *resolve(const char *written, struct error *err)
-{
-    if (written[0] != '@' || written[1] == '@')
-        return copy(written[0] == '@' ? written + 1 : written, err);
-    char path[4096];
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    int length;
-    if (written[1] == '/') {
-        length = snprintf(path, sizeof path, "%s", written + 1);
-    } else if (directory != NULL) {
-        length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
-    } else {
-        error_set(err, ERROR_USAGE,
-                  "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
-                  written + 1);
-        return NULL;
-    }
-    if (length < 0 || (size_t)length >= sizeof path) {
-        error_set(err, ERROR_USAGE, "the name of the file behind @ is too long");
-        return NULL;
-    }
-    char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
-    if (text != NULL) {
-        size_t end = strlen(text);
-        while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
-            end--;
-        text[end] = '\0';
-    }
-    return text;
-}
-
 static void value_reset(struct settings_value *value)
 {
     free(value->text);
@@ -112,7 +81,7 @@ static void value_reset(struct settings_value *value)
 static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file, struct error *err)
 {
     value_reset(value);
-    if ((value->text = may_be_file ? resolve(written, err) : copy(written, err)) != NULL &&
+    if ((value->text = may_be_file ? settings_file_value(written, err) : copy(written, err)) != NULL &&
         (value->written = copy(written, err)) != NULL && (value->origin = copy(origin, err)) != NULL)
         return true;
     value_reset(value);
@@ -178,7 +147,16 @@ static bool set_from_file(void *context, const char *key, const char *text, int 
         error_set(err, ERROR_USAGE, "set twice, here and at %s", before);
     else if (set(file->settings, key, text, origin, err))
         return true;
-    return error_wrap(err, "%s: %s", origin, settings_secret_may_show_key(key) ? key : "what stands before the \"=\" is no key");
+    return error_wrap(err, "%s: %s", origin, settings_file_may_show_key(key) ? key : "what stands before the \"=\" is no key");
+}
+
+/* A comment behind a value is the likeliest mistake with this format, and in a text it would pass unseen. */
+static void warn_about_comment(void *context, const char *key, int line)
+{
+    const struct file_context *file = context;
+    char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
+    log_warn("what follows # or ; belongs to the value: comments stand on lines of their own", "file=\"%s\" line=%d key=\"%s\"",
+             log_text(path, file->path), line, log_text(name, key));
 }
 
 static bool set_from_command_line(struct settings *settings, const char *pair, struct error *err)
@@ -187,14 +165,14 @@ static bool set_from_command_line(struct settings *settings, const char *pair, s
     if (equals == NULL || equals == pair)
         return error_set(err, ERROR_USAGE, "--set %s: it wants KEY=VALUE",
                          equals == pair                       ? "=..."
-                         : settings_secret_may_show_key(pair) ? pair
+                         : settings_file_may_show_key(pair) ? pair
                                                               : "...");
     char *key = strndup(pair, (size_t)(equals - pair));
     if (key == NULL)
         return error_set(err, ERROR_RETRY, "out of memory");
     bool ok = set(settings, key, equals + 1, "--set", err);
     if (!ok)
-        error_wrap(err, "--set %s", settings_secret_may_show_key(key) ? key : "...");
+        error_wrap(err, "--set %s", settings_file_may_show_key(key) ? key : "...");
     free(key);
     return ok;
 }
@@ -205,7 +183,7 @@ static bool load(struct settings *settings, const char *path, const char *const 
         if (!set(settings, settings_table[i].key, settings_table[i].fallback, "default", err))
             return error_wrap(err, "default of %s", settings_table[i].key);
     struct file_context file = {settings, path};
-    if (path != NULL && !settings_file_read(path, set_from_file, &file, err))
+    if (path != NULL && !settings_file_read(path, set_from_file, warn_about_comment, &file, err))
         return false;
     for (size_t i = 0; i < set_count; i++)
         if (!set_from_command_line(settings, sets[i], err))

@@ -19,15 +19,15 @@
 #include <string.h>
 
 #include "error.h"
-#include "log.h"
 
-enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256 };
+enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256, SECRET_FILE_BYTES = 64 * 1024 };
 
 struct reader {
     const char *path;
     int line;
     char section[KEY_BYTES];
     settings_file_each *each;
+    settings_file_warn *warn;
     void *context;
 };
 
@@ -61,6 +61,51 @@ out:
     return text;
 }
 
+static char *copy(const char *text, struct error *err)
+{
+    char *copied = strdup(text);
+    if (copied == NULL)
+        error_set(err, ERROR_RETRY, "out of memory");
+    return copied;
+}
+
+char *settings_file_value(const char *written, struct error *err)
+{
+    if (written[0] != '@' || written[1] == '@')
+        return copy(written[0] == '@' ? written + 1 : written, err);
+    char path[4096];
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    int length;
+    if (written[1] == '/') {
+        length = snprintf(path, sizeof path, "%s", written + 1);
+    } else if (directory != NULL) {
+        length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
+    } else {
+        error_set(err, ERROR_USAGE,
+                  "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
+                  written + 1);
+        return NULL;
+    }
+    if (length < 0 || (size_t)length >= sizeof path) {
+        error_set(err, ERROR_USAGE, "the name of the file behind @ is too long");
+        return NULL;
+    }
+    char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
+    if (text != NULL) {
+        size_t end = strlen(text);
+        while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
+            end--;
+        text[end] = '\0';
+    }
+    return text;
+}
+
+bool settings_file_may_show_key(const char *key)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return strlen(key) <= 100 && key[strspn(key, alphabet)] == '\0';
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
@@ -92,14 +137,11 @@ static bool read_section(struct reader *reader, char *text, struct error *err)
     return true;
 }
 
-/* A comment behind a value is the likeliest mistake with this format, and in a text it would pass unseen. */
 static void warn_about_comment(const struct reader *reader, const char *key, const char *value)
 {
     for (const char *at = strpbrk(value, "#;"); at != NULL; at = strpbrk(at + 1, "#;")) {
         if (at > value && is_space(at[-1]) && is_space(at[1])) {
-            char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
-            log_warn("what follows # or ; belongs to the value: comments stand on lines of their own",
-                     "file=\"%s\" line=%d key=\"%s\"", log_text(path, reader->path), reader->line, log_text(name, key));
+            reader->warn(reader->context, key, reader->line);
             return;
         }
     }
@@ -124,12 +166,12 @@ static bool read_pair(struct reader *reader, char *text, struct error *err)
     return reader->each(reader->context, key, value, reader->line, err);
 }
 
-bool settings_file_read(const char *path, settings_file_each *each, void *context, struct error *err)
+bool settings_file_read(const char *path, settings_file_each *each, settings_file_warn *warn, void *context, struct error *err)
 {
     char *text = settings_file_text(path, FILE_BYTES, err);
     if (text == NULL)
         return false;
-    struct reader reader = {.path = path, .each = each, .context = context};
+    struct reader reader = {.path = path, .each = each, .warn = warn, .context = context};
     bool ok = true;
     char *rest = strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text;
     for (char *line; ok && (line = strsep(&rest, "\n")) != NULL;) {

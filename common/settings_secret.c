@@ -171,9 +171,3 @@ bool settings_secret_is_value(const char *value)
     const char *scheme = strstr(value, "://");
     return scheme != NULL && strchr(scheme, '@') != NULL;
 }
-
-bool settings_secret_may_show_key(const char *key)
-{
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    return strlen(key) <= 100 && key[strspn(key, alphabet)] == '\0';
-}

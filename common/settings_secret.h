@@ -21,7 +21,4 @@ bool settings_secret_is_name(const char *name);
 /* Whether a value seems to hold a secret, whatever it is called: other clients' properties, URIs with a user, keys. */
 bool settings_secret_is_value(const char *value);
 
-/* Whether a key that does not exist may be quoted: a connection string on a line of its own is none. */
-bool settings_secret_may_show_key(const char *key);
-
 #endif

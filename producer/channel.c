@@ -341,6 +341,11 @@ static void send_held(struct channel *channel)
     }
 }
 
+void channel_yield(struct channel *channel)
+{
+    rd_kafka_yield(channel->handle);
+}
+
 void channel_serve(struct channel *channel, int timeout_ms)
 {
     int64_t now_us = clock_now_us();

@@ -44,6 +44,9 @@ size_t channel_pending(const struct channel *channel);
  * arrives. */
 void channel_serve(struct channel *channel, int timeout_ms);
 
+/* From the delivery callback: leave what else came back for the next channel_serve. */
+void channel_yield(struct channel *channel);
+
 /* The number of the topic's topic partitions; see tally_check. */
 enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err);
 

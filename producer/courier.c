@@ -53,24 +53,6 @@ static bool is_refused_for_good(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
 }
 
-/* The courier whose hook this thread is in. */
-static _Thread_local const struct courier *inside;
-
-bool courier_is_inside(const struct courier *courier)
-{
-    return inside == courier;
-}
-
-static void on_log(void *context, int level, const char *text)
-{
-    const struct courier *courier = context, *before = inside;
-    if (courier->hooks.log == NULL)
-        return;
-    inside = courier;
-    courier->hooks.log(courier->hooks.context, level, text);
-    inside = before;
-}
-
 static bool is_purge(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
@@ -83,30 +65,13 @@ static void rewind_later(struct courier *courier, rd_kafka_resp_err_t code, cons
         char text[2 * CHANNEL_REASON_BYTES];
         snprintf(text, sizeof text, "Kafka refused an event of the spool, which is sent again: %s", error);
         if (!is_purge(code))
-            on_log(courier, 4, text);
+            courier_log(courier, 4, text);
         courier->rewind_pause_us = courier->rewind_pause_us == 0 ? SEND_AGAIN_US : courier->rewind_pause_us * 2;
         if (courier->rewind_pause_us > SEND_AGAIN_MAX_US)
             courier->rewind_pause_us = SEND_AGAIN_MAX_US;
     }
     courier->must_rewind = true;
     courier->rewind_us = clock_now_us() + courier->rewind_pause_us;
-}
-
-static void call_hook(struct courier *courier, const struct tally_delivery *delivery)
-{
-    if (courier->hooks.delivered == NULL)
-        return;
-    const struct courier *before = inside;
-    inside = courier;
-    courier->hooks.delivered(courier->hooks.context, delivery);
-    inside = before;
-}
-
-static void tell_fate(struct courier *courier, const struct tally_delivery *delivery)
-{
-    call_hook(courier, delivery);
-    /* Counted last: when a flush sees the number, the hook has seen the event. */
-    atomic_fetch_add(delivery->error == NULL ? &courier->acknowledged : &courier->failed, 1);
 }
 
 static enum tally_fate fate_of(rd_kafka_resp_err_t code)
@@ -157,7 +122,7 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
             return; /* dropped meanwhile, and counted as that */
         tag = own_tag(courier, tag - 1);
     }
-    tell_fate(courier, &(struct tally_delivery){.size = sizeof(struct tally_delivery),
+    courier_tell_fate(courier, &(struct tally_delivery){.size = sizeof(struct tally_delivery),
                                                 .id = event_find_id(message->payload, message->len),
                                                 .error = error,
                                                 .topic_partition = is_acknowledged ? message->partition : -1,
@@ -191,7 +156,9 @@ static void on_dropped(void *context, const struct event_message *message, uint6
     struct courier *courier = context;
     uint64_t tag = sequence < spool_own_from(courier->spool) ? 0 : extra_tag(message->extra, message->extra_length);
     struct tally_delivery delivery = given_up(message, "the spool was full, and this was its oldest file", TALLY_DROPPED, tag);
-    call_hook(courier, &delivery);
+    courier_tell_dropped(courier, &delivery);
+    if (courier_must_hold(courier))
+        spool_hold_drops(courier->spool, true);
 }
 
 static void on_lost(void *context, uint64_t count, bool is_dropped)
@@ -202,7 +169,7 @@ static void on_lost(void *context, uint64_t count, bool is_dropped)
              is_dropped ? "the spool is full: its oldest %llu events are given up"
                         : "%llu events of the spool cannot be read any more: they are lost",
              (unsigned long long)count);
-    on_log(courier, 3, text);
+    courier_log(courier, 3, text);
     atomic_fetch_add(is_dropped ? &courier->dropped : &courier->damaged, count);
     atomic_fetch_add(&courier->failed, count);
 }
@@ -211,7 +178,7 @@ void courier_give_up(struct courier *courier, const struct event_message *messag
 {
     struct tally_delivery delivery =
         given_up(message, courier->last_words, TALLY_CLOSED, extra_tag(message->extra, message->extra_length));
-    tell_fate(courier, &delivery);
+    courier_tell_fate(courier, &delivery);
 }
 
 /* -- The way of a message -------------------------------------------------------------------------------------------------------
@@ -237,7 +204,7 @@ static void tell_trouble(struct courier *courier, int64_t now_us)
     const char *trouble = spool_trouble(courier->spool);
     if (trouble == NULL || (courier->told_trouble_us != 0 && now_us - courier->told_trouble_us < TELL_AGAIN_US))
         return;
-    on_log(courier, 3, trouble);
+    courier_log(courier, 3, trouble);
     courier->told_trouble_us = now_us;
 }
 
@@ -311,10 +278,12 @@ static bool carry_from_spool(struct courier *courier, int64_t now_us)
 
 static bool carry(struct courier *courier, int64_t now_us)
 {
+    bool must_hold = courier_must_hold(courier);
     if (courier->spool == NULL)
-        return carry_from_ring(courier, now_us);
+        return !must_hold && carry_from_ring(courier, now_us);
+    spool_hold_drops(courier->spool, must_hold);
     bool has_more = carry_into_spool(courier, now_us);
-    return carry_from_spool(courier, now_us) || has_more;
+    return (!must_hold && carry_from_spool(courier, now_us)) || has_more;
 }
 
 static void rest(struct courier *courier, int64_t pause_us)
@@ -351,7 +320,8 @@ static void *run(void *context)
     while (!atomic_load(&courier->is_stopping)) {
         int64_t now_us = clock_now_us();
         bool has_more = carry(courier, now_us);
-        channel_serve(courier->channel, 0);
+        if (!courier_must_hold(courier))
+            channel_serve(courier->channel, 0);
         wake_waiters(courier);
         if (has_more)
             continue;
@@ -387,6 +357,7 @@ static struct courier *new_courier(const struct options *options, const struct t
     memset(courier, 0, sizeof *courier);
     if (hooks != NULL) /* a caller built against an earlier release has a shorter struct */
         memcpy(&courier->hooks, hooks, hooks->size < sizeof courier->hooks ? hooks->size : sizeof courier->hooks);
+    courier->hooks.size = sizeof courier->hooks;
     courier->publish_timeout_ms = options->publish_timeout_ms;
     courier->message_bytes = options->message_bytes;
     courier->has_spool = options->spool.directory != NULL;
@@ -410,6 +381,8 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
         tally_error_set(err, TALLY_FAILED, "no memory");
         goto out;
     }
+    if (courier->hooks.is_polled && (courier->reports = reports_new(options->poll_bytes, err)) == NULL)
+        goto out;
     if (options->spool.directory != NULL) {
         uint64_t recovered;
         courier->spool = spool_open(&options->spool, on_lost, courier, &recovered, err);
@@ -419,7 +392,7 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
             spool_tell_dropped(courier->spool, on_dropped);
         atomic_store(&courier->recovered, recovered);
     }
-    courier->channel = channel_open(options->conf, options->topic, on_delivered, on_log, courier, err);
+    courier->channel = channel_open(options->conf, options->topic, on_delivered, courier_log, courier, err);
     options->conf = NULL; /* the channel has it */
     if (courier->channel == NULL)
         goto out;
@@ -465,7 +438,7 @@ static void tell_rest(struct courier *courier)
              reason[0] == '\0' ? "" : ": ", reason);
     snprintf(text, sizeof text, "closed with %llu events that Kafka had not acknowledged, which %s%s%s", (unsigned long long)rest,
              courier->spool == NULL ? "are given up" : "stay in the spool", reason[0] == '\0' ? "" : ": ", reason);
-    on_log(courier, courier->spool == NULL ? 3 : 4, text);
+    courier_log(courier, courier->spool == NULL ? 3 : 4, text);
 }
 
 void courier_stop(struct courier *courier, int timeout_ms)
@@ -480,8 +453,10 @@ void courier_stop(struct courier *courier, int timeout_ms)
         sem_post(&courier->bell);
         pthread_join(courier->thread, NULL);
     }
-    if (courier->spool != NULL)
+    if (courier->spool != NULL) {
+        spool_hold_drops(courier->spool, false);
         courier_direct_end(courier);
+    }
     tell_rest(courier);
     struct channel *channel = courier->channel;
     pthread_mutex_lock(&courier->mutex);
@@ -496,6 +471,7 @@ void courier_stop(struct courier *courier, int timeout_ms)
         spool_close(courier->spool);
         courier->spool = NULL;
     }
+    courier_poll_all(courier);
     wake_waiters(courier);
 }
 
@@ -507,6 +483,7 @@ void courier_close(struct courier *courier)
     pthread_cond_destroy(&courier->progress);
     pthread_mutex_destroy(&courier->mutex);
     sem_destroy(&courier->bell);
+    reports_free(courier->reports);
     free(courier->own_tags);
     free(courier);
 }

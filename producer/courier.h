@@ -1,8 +1,9 @@
 /* courier.h - the thread between an application's calls and librdkafka: it carries messages from the ring to Kafka, by way of the
  * spool if there is one, and tells what became of each.
  *
- * courier_put, courier_count, courier_flush, courier_stop and courier_check: any thread. The hooks are called from the courier's
- * thread (in courier_stop: from the caller's, once that thread has ended).
+ * courier_put, courier_count, courier_flush, courier_stop, courier_poll and courier_check: any thread. The hooks are called from the
+ * courier's thread (in courier_stop: from the caller's, once that thread has ended); with hooks.is_polled inside courier_poll,
+ * courier_flush and courier_stop only.
  */
 #ifndef TALLYMILL_COURIER_H
 #define TALLYMILL_COURIER_H
@@ -26,6 +27,12 @@ enum tally_code courier_put(struct courier *courier, const struct event_message 
 bool courier_is_inside(const struct courier *courier);
 
 void courier_count(const struct courier *courier, struct tally_counts *counts);
+/* A line for the log hook. */
+void courier_warn(struct courier *courier, const char *text);
+
+/* See tally_poll and tally_poll_fd. */
+int courier_poll(struct courier *courier);
+int courier_poll_fd(const struct courier *courier);
 bool courier_flush(struct courier *courier, int timeout_ms);
 enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err);
 

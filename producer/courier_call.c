@@ -64,6 +64,8 @@ static enum tally_code refuse(struct courier *courier, struct tally_error *err)
         return tally_error_set(err, TALLY_FULL, "the spool takes no more, its disk is full: %s", strerror(refusal));
     if (refusal > 0)
         return tally_error_set(err, TALLY_FULL, "the spool takes no more: %s", strerror(refusal));
+    if (courier_must_hold(courier))
+        return tally_error_set(err, TALLY_FULL, "as many reports wait for tally_poll as may (poll.size): call it");
     if (reason[0] == '\0')
         snprintf(reason, sizeof reason, "Kafka takes events more slowly than they come, or not at all");
     return tally_error_set(err, TALLY_FULL, refusal == SPOOL_AT_ITS_SIZE ? "the spool is full (spool.size): %s" : "the queue is full: %s",
@@ -121,9 +123,12 @@ bool courier_flush(struct courier *courier, int timeout_ms)
     int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * timeout_ms;
     for (;;) {
         struct tally_counts counts;
+        courier_poll(courier);
         courier_count(courier, &counts);
-        if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed)
+        if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed) {
+            courier_poll(courier); /* what a full spool dropped is counted before it is told */
             return true;
+        }
         if (now_us >= deadline_us || courier_is_inside(courier) || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
             return false;
         wait_progress(courier, now_us, deadline_us);

@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "courier.h"
+#include "reports.h"
 #include "ring.h"
 #include "spool.h"
 
@@ -28,6 +29,7 @@ struct courier {
     _Alignas(COURIER_LINE) struct channel *channel;
     struct spool *spool; /* NULL: none */
     struct tally_hooks hooks;
+    struct reports *reports; /* what waits for tally_poll; NULL: hooks are called at once */
     atomic_uint_fast64_t acknowledged, failed, recovered, dropped, damaged;
     _Atomic uint64_t synced;  /* the ring's messages up to this position are on the disk */
     uint64_t appended;        /* ... in the spool */
@@ -82,6 +84,18 @@ void courier_direct_give_up(struct courier *courier);
 /* -- courier.c -- */
 
 void courier_give_up(struct courier *courier, const struct event_message *message);
+
+/* -- courier_report.c -- */
+
+/* The fate of an event, told and counted, now or when it is polled. */
+void courier_tell_fate(struct courier *courier, const struct tally_delivery *delivery);
+/* The same of one that is counted already. */
+void courier_tell_dropped(struct courier *courier, const struct tally_delivery *delivery);
+void courier_log(void *context, int level, const char *text);
+/* As many reports wait as may: nothing is done that makes more. */
+bool courier_must_hold(const struct courier *courier);
+/* At the end, in the thread that stops it. */
+void courier_poll_all(struct courier *courier);
 
 /* -- courier_exit.c -- */
 

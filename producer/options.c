@@ -11,7 +11,9 @@
 #include "error.h"
 #include "event.h"
 #include "kafka_version.h"
+#include "nearest.h"
 #include "settings.h"
+#include "settings_file.h"
 #include "settings_value.h"
 
 struct property {
@@ -82,6 +84,7 @@ static const struct setting own[] = {
     {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", 0, NULL},
     {"publish.timeout.ms", SETTING_COUNT, "0", 0, 3600000, NULL, 0, NULL},
     {"queue.size", SETTING_BYTES, "4 MiB", MIB / 4, GIB, NULL, 0, NULL},
+    {"poll.size", SETTING_BYTES, "4 MiB", MIB / 4, GIB, NULL, 0, NULL},
     {"spool.dir", SETTING_TEXT, "", 0, 4000, NULL, 0, NULL},
     {"spool.size", SETTING_BYTES, "1 GiB", MIB, 1024 * GIB, NULL, 0, NULL},
     {"spool.sync", SETTING_CHOICE, "interval", 0, 0, "each|interval|never", 0, NULL},
@@ -102,6 +105,8 @@ static void take_own(struct options *options, const char *key, const char *value
         options->publish_timeout_ms = (int)number;
     else if (strcmp(key, "queue.size") == 0)
         options->queue_bytes = (size_t)number;
+    else if (strcmp(key, "poll.size") == 0)
+        options->poll_bytes = (size_t)number;
     else if (strcmp(key, "spool.dir") == 0)
         options->spool.directory = *value == '\0' ? NULL : value;
     else if (strcmp(key, "spool.size") == 0)
@@ -112,6 +117,19 @@ static void take_own(struct options *options, const char *key, const char *value
         options->spool.sync = *value == 'e' ? SPOOL_SYNC_EACH : *value == 'i' ? SPOOL_SYNC_INTERVAL : SPOOL_SYNC_NEVER;
     else
         options->spool.is_oldest_dropped = *value == 'd';
+}
+
+static bool unknown_key(const char *key, struct tally_error *err)
+{
+    const char *keys[sizeof own / sizeof *own];
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        keys[i] = own[i].key;
+    const char *nearest = nearest_word(key, keys, sizeof own / sizeof *own);
+    if (!settings_file_may_show_key(key))
+        return tally_error_set(err, TALLY_INVALID, "unknown setting") == TALLY_OK;
+    if (nearest == NULL)
+        return tally_error_set(err, TALLY_INVALID, "unknown setting '%s': a producer has none of this name", key) == TALLY_OK;
+    return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'; did you mean %s?", key, nearest) == TALLY_OK;
 }
 
 static bool set_own(struct options *options, const char *key, const char *value, struct tally_error *err)
@@ -126,7 +144,7 @@ static bool set_own(struct options *options, const char *key, const char *value,
         take_own(options, key, value, number);
         return true;
     }
-    return tally_error_set(err, TALLY_INVALID, "unknown setting '%s'", key) == TALLY_OK;
+    return unknown_key(key, err);
 }
 
 static bool is_topic_name(const char *name)
@@ -176,6 +194,15 @@ static bool set_all(struct options *options, const struct tally_setting *setting
         return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set, or empty: it says where Kafka is (HOST:PORT)") ==
                TALLY_OK;
     return true;
+}
+
+bool options_try(const struct tally_setting *setting, struct tally_error *err)
+{
+    struct options scratch = {.conf = rd_kafka_conf_new()};
+    bool unused, ok = strncmp(setting->key, "kafka.", 6) == 0 ? set_kafka(&scratch, setting->key + 6, setting->value, &unused, &unused, err)
+                                                              : set_own(&scratch, setting->key, setting->value, err);
+    options_reset(&scratch);
+    return ok;
 }
 
 bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err)

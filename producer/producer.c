@@ -19,6 +19,7 @@
 #include "event_bytes.h"
 #include "generation.h"
 #include "options.h"
+#include "options_file.h"
 #include "spool_format.h"
 
 struct tally_producer {
@@ -84,6 +85,18 @@ out:
     }
     free(producer);
     return NULL;
+}
+
+struct tally_producer *tally_open_file(const char *path, const struct tally_setting *more, const struct tally_hooks *hooks,
+                                       struct tally_error *err)
+{
+    struct options_file *file = options_file_read(path, more, err);
+    struct tally_producer *producer = file == NULL ? NULL : tally_open(options_file_settings(file), hooks, err);
+    const char *warning = file == NULL ? NULL : options_file_warning(file);
+    if (producer != NULL && warning != NULL)
+        courier_warn(producer->courier, warning);
+    options_file_free(file);
+    return producer;
 }
 
 /* May this producer be used, here? */
@@ -161,6 +174,16 @@ void tally_count(const struct tally_producer *producer, struct tally_counts *cou
     if (producer != NULL)
         courier_count(producer->courier, &now);
     give_counts(&now, counts);
+}
+
+int tally_poll(struct tally_producer *producer)
+{
+    return producer != NULL && is_ours(producer) ? courier_poll(producer->courier) : 0;
+}
+
+int tally_poll_fd(const struct tally_producer *producer)
+{
+    return producer != NULL && is_ours(producer) ? courier_poll_fd(producer->courier) : -1;
 }
 
 bool tally_flush(struct tally_producer *producer, int timeout_ms)

@@ -226,7 +226,7 @@ static bool begin_segment(struct spool *spool, size_t least, size_t wanted)
 /* If that is the policy, and there is another segment than the one that is written to. */
 static bool drop_oldest(struct spool *spool)
 {
-    if (!spool->options.is_oldest_dropped || spool->segment_count < 2)
+    if (!spool->options.is_oldest_dropped || spool->is_drop_held || spool->segment_count < 2)
         return false;
     size_t before = spool->segment_count;
     if (spool->dropped != NULL)
@@ -494,6 +494,11 @@ struct spool *spool_open(const struct spool_options *options, spool_lost *lost, 
 uint64_t spool_own_from(const struct spool *spool)
 {
     return spool->own_from;
+}
+
+void spool_hold_drops(struct spool *spool, bool is_held)
+{
+    spool->is_drop_held = is_held;
 }
 
 void spool_tell_dropped(struct spool *spool, spool_dropped *dropped)

@@ -47,6 +47,8 @@ uint64_t spool_own_from(const struct spool *spool);
 /* Each message that a full spool drops is told before it goes, as far as it can be read. */
 typedef void spool_dropped(void *context, const struct event_message *message, uint64_t sequence);
 void spool_tell_dropped(struct spool *spool, spool_dropped *dropped);
+/* While held, a full spool refuses instead. May be called by spool_dropped. */
+void spool_hold_drops(struct spool *spool, bool is_held);
 
 /* Flushes, and keeps what is not done. */
 void spool_close(struct spool *spool);

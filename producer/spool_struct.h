@@ -36,6 +36,7 @@ struct spool {
     struct spool_place place;
     spool_lost *lost;
     spool_dropped *dropped; /* may be NULL */
+    bool is_drop_held;      /* a full spool refuses for now */
     uint64_t own_from;
     void *context;
 

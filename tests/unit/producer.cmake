@@ -5,7 +5,7 @@ if(TARGET producer_core)
             producer_record.c producer_reader.c producer_resume.c
             LIBS producer_core)
   unit_test(producer-spool producer_spool.c producer_full_disk.c LIBS producer_core)
-  unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_api.c LIBS producer_core PkgConfig::MSGPACK)
+  unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_api.c producer_poll.c LIBS producer_core PkgConfig::MSGPACK)
   target_compile_definitions(test-producer-library PRIVATE $<$<BOOL:${TALLYMILL_RDKAFKA_IS_BUNDLED}>:RDKAFKA_IS_BUNDLED>)
   target_link_options(test-producer-library PRIVATE LINKER:--wrap=pipe LINKER:--undefined=__wrap_pipe) # as the library's own link: pipe_cloexec.c
   add_executable(test-producer-allocations producer_allocations.c)

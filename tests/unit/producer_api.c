@@ -456,3 +456,96 @@ Test(size, of_hooks_that_is_none_is_refused)
         cr_assert_not_null(strstr(err.text, "hooks.size"));
     }
 }
+
+/* -- Settings of a file ---------------------------------------------------------------------------------------------------------
+ */
+
+static const char *write_file(const char *directory, const char *name, const char *text)
+{
+    static char path[2][128];
+    static int turn;
+    char *to = path[turn++ % 2];
+    snprintf(to, sizeof path[0], "%s/%s", directory, name);
+    FILE *file = fopen(to, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    return to;
+}
+
+Test(file, has_the_settings_that_tally_open_takes_with_secrets_in_files_of_their_own)
+{
+    const char *path = new_directory();
+    char text[512];
+    write_file(path, "id", "from-a-file\n");
+    snprintf(text, sizeof text, "# a producer's\n[kafka]\nbootstrap.servers = ignored:1\ntest.mock.num.brokers = 1\nclient.id = @%s/id\n"
+             "allow.auto.create.topics = true\n\n[queue]\nsize = 1 MiB\n[topics]\nevents = of no use\n", path);
+    const char *ini = write_file(path, "tallymill.ini", text);
+    struct tally_setting more[] = {{"topics.events", "analytics-events"}, {NULL, NULL}};
+    struct told told = {0};
+    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .context = &told};
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_producer *producer = tally_open_file(ini, more, &hooks, &err);
+    cr_assert_not_null(producer, "%s", err.text);
+    publish_tagged(producer, 1, 3);
+    cr_assert(tally_close(producer, 20000, NULL));
+    check_tags(&told, 1, 3);
+    cr_assert_null(tally_open_file(ini, NULL, NULL, &err), "the file's own name of the topic");
+    cr_assert_not_null(strstr(err.text, "of no use"), "%s", err.text);
+    remove_directory(path);
+}
+
+Test(file, that_is_wrong_is_named_with_its_line_and_key)
+{
+    const char *path = new_directory();
+    struct {
+        const char *text, *why;
+    } cases[] = {
+        {"[kafka]\nbootstrap.servers = a:1\n[spool]\ndri = /tmp\n", "tallymill.ini:4: spool.dri: unknown setting 'spool.dri'; did you mean spool.dir?"},
+        {"[kafka]\nbootstrap.servers = a:1\n[postgres]\ndsn = host=a password=secret\n", "tallymill.ini:4: postgres.dsn: unknown setting"},
+        {"[kafka]\nbootstrap.server = a:1\n", "tallymill.ini:2: kafka.bootstrap.server: "},
+        {"[kafka]\nacks = 1\n", "tallymill.ini:2: kafka.acks: "},
+        {"[kafka]\nbootstrap.servers = a:1\nbootstrap.servers = b:1\n", "tallymill.ini:3: kafka.bootstrap.servers: set twice, here and at line 2"},
+        {"[queue]\nsize = large\n", "tallymill.ini:2: queue.size: "},
+        {"[kafka]\nsasl.password = @/nowhere/at/all\n", "/nowhere/at/all: cannot open"},
+        {"[kafka]\nsasl.password = @name\n", "CREDENTIALS_DIRECTORY"},
+        {"[kafka\n", "tallymill.ini:1: "},
+        {"words\n", "tallymill.ini:1: "},
+        {"postgresql://me:secret@host/db = 1\n", "no key"},
+        {"", "kafka.bootstrap.servers is not set"},
+    };
+    unsetenv("CREDENTIALS_DIRECTORY");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        cr_assert_null(tally_open_file(write_file(path, "tallymill.ini", cases[i].text), NULL, NULL, &err), "case %zu", i);
+        cr_assert_eq(err.code, TALLY_INVALID);
+        cr_assert_not_null(strstr(err.text, cases[i].why), "case %zu: %s", i, err.text);
+        cr_assert_null(strstr(err.text, "secret"), "case %zu: %s", i, err.text);
+    }
+    struct tally_error err = TALLY_ERROR_INIT;
+    cr_assert_null(tally_open_file("/nowhere/at/all.ini", NULL, NULL, &err));
+    cr_assert_eq(err.code, TALLY_INVALID);
+    cr_assert_not_null(strstr(err.text, "/nowhere/at/all.ini: cannot open"), "%s", err.text);
+    cr_assert_null(tally_open_file(NULL, NULL, NULL, &err));
+    remove_directory(path);
+}
+
+static void on_comment_line(void *context, int level, const char *text)
+{
+    (void)level;
+    if (strstr(text, "comments stand on lines of their own") != NULL)
+        snprintf(context, 512, "%s", text);
+}
+
+Test(file, with_a_comment_behind_a_value_says_so_to_the_log_hook)
+{
+    const char *path = new_directory();
+    static char line[512];
+    struct tally_hooks hooks = {.size = sizeof hooks, .log = on_comment_line, .context = line};
+    const char *ini = write_file(path, "tallymill.ini", "[kafka]\nbootstrap.servers = 127.0.0.1:1\nclient.id = us # ours\n");
+    struct tally_producer *producer = tally_open_file(ini, NULL, &hooks, NULL);
+    cr_assert_not_null(producer);
+    tally_close(producer, 0, NULL);
+    cr_assert_not_null(strstr(line, "tallymill.ini:3: kafka.client.id: "), "%s", line);
+    remove_directory(path);
+}

@@ -22,7 +22,7 @@
  *
  * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
  * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing: it opens its
- * own. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ * own. A negative time-out is 0: whoever wants to wait for ever says so with INT_MAX. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
  *
  * A NULL producer (a service without analytics) and a NULL event are harmless in every call: tally_publish and tally_check answer
  * TALLY_FAILED, the others do nothing.
@@ -86,6 +86,7 @@ struct tally_event;
  *                       returns once the event is on the disk, which takes as long as the disk takes (interval)
  *   spool.full          refuse: tally_publish answers TALLY_FULL; drop_oldest: the oldest events go, and count as failed (refuse)
  *   spool.wait.ms       how long tally_open waits for another process that still uses spool.dir (0)
+ *   poll.size           what may wait for tally_poll, where hooks ask for that (4 MiB)
  *   catalogue.file      the known events as JSON (the copy built in)
  *   catalogue.unknown   accept or reject events that the catalogue does not name (accept) */
 /* clang-format on */
@@ -115,23 +116,41 @@ struct tally_delivery {
     uint64_t tag; /* of tally_event_tag; 0: none, or the event is from the spool of a former process */
 };
 
-/* Both are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once. Inside
- * them nothing waits: tally_publish answers TALLY_FULL at once where there is no room, and always with spool.sync = each;
- * tally_flush, tally_stop and tally_close answer false and do nothing. They must not throw. Set size to sizeof(struct tally_hooks)
- * (else TALLY_INVALID) and what is not wanted to NULL. */
+/* They are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once; or, where
+ * is_polled says so, from tally_poll. Inside them nothing waits: tally_publish answers TALLY_FULL at once where there is no room, and
+ * always with spool.sync = each; tally_flush, tally_stop and tally_close answer false and do nothing. They must not throw. Set size to
+ * sizeof(struct tally_hooks) (else TALLY_INVALID) and what is not wanted to NULL. */
 struct tally_hooks {
     size_t size;
     void (*delivered)(void *context, const struct tally_delivery *delivery);
     /* What librdkafka says, with syslog's levels; may come from several threads. Without it the library writes nothing anywhere. */
     void (*log)(void *context, int level, const char *text);
     void *context;
+    /* True: all hooks run inside tally_poll (and inside tally_flush, tally_stop and tally_close, which poll while they wait), nowhere else. */
+    bool is_polled;
 };
-#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL}
+#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL, false}
 
 /* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED.
  */
 TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings, const struct tally_hooks *hooks,
                                             struct tally_error *err);
+
+/* The same with the settings of an INI file, as Tallymill's programs read theirs: [kafka] and `bootstrap.servers = ...` under it is
+ * kafka.bootstrap.servers, a value @/PATH is what that file holds, @NAME a systemd credential, @@ an @. `more` (may be NULL) goes before
+ * what the file says. TALLY_INVALID names file, line and key of a setting that a producer does not know, or that stands there twice. */
+TALLY_API struct tally_producer *tally_open_file(const char *path, const struct tally_setting *more, const struct tally_hooks *hooks,
+                                                 struct tally_error *err);
+
+/* Calls the hooks of what has happened since the last call, and returns how many times; never waits. With hooks.is_polled only; else, and
+ * inside a hook, and while another thread is inside tally_poll, 0. Up to poll.size bytes of reports wait for it, and nothing is lost: beyond that
+ * the library leaves what Kafka answers with librdkafka, until its queue (kafka.queue.buffering.max.*) and then ours are full and
+ * tally_publish says TALLY_FULL. With spool.full = drop_oldest a file's worth of events can be above the limit. Of log lines 1,000 wait; of
+ * more it tells how many there were. */
+TALLY_API int tally_poll(struct tally_producer *producer);
+/* A descriptor that is readable (POLLIN, EPOLLIN, level triggered) while something waits for tally_poll. The producer's own until
+ * tally_close: to be waited for, not read. -1 without hooks.is_polled. */
+TALLY_API int tally_poll_fd(const struct tally_producer *producer);
 
 /* Asks the brokers, for up to timeout_ms, whether they answer and have the topic: TALLY_OK with the number of its topic partitions
  * in *topic_partitions (may be NULL), TALLY_FAILED when none answers, TALLY_INVALID when the topic is missing. Never makes a topic.

@@ -149,6 +149,15 @@ class producer {
         if (producer_ == nullptr)
             throw error(reason);
     }
+    /* With the settings of an INI file. */
+    static producer from_file(const std::string &path, const tally_hooks *hooks = nullptr)
+    {
+        tally_error reason = TALLY_ERROR_INIT;
+        tally_producer *opened = tally_open_file(path.c_str(), nullptr, hooks, &reason);
+        if (opened == nullptr)
+            throw error(reason);
+        return producer(opened);
+    }
     ~producer() { tally_close(producer_, close_ms, nullptr); }
     producer(const producer &) = delete;
     producer &operator=(const producer &) = delete;
@@ -179,6 +188,9 @@ class producer {
         answer.code_ = tally_check(producer_, timeout_ms, topic_partitions, &answer.error_);
         return answer;
     }
+    /* With hooks.is_polled. */
+    int poll() noexcept { return tally_poll(producer_); }
+    int poll_fd() const noexcept { return tally_poll_fd(producer_); }
     bool flush(int timeout_ms) noexcept { return tally_flush(producer_, timeout_ms); }
     /* True: everything was acknowledged. */
     bool close(int timeout_ms, tally_counts *counts = nullptr) noexcept
@@ -196,6 +208,8 @@ class producer {
     int close_ms = 10000;
 
   private:
+    explicit producer(tally_producer *opened) noexcept : producer_(opened) {}
+
     tally_producer *producer_ = nullptr;
 };
 
