@@ -86,8 +86,11 @@ def murmur2(data):
 def test_the_program_of_the_page_publishes_events_that_become_rows(make_site, tmp_path, client, expected_topic_partitions):
     if client == "go" and shutil.which("go") is None:
         pytest.skip("no Go here")
-    site = make_site(partitions=8)
-    command = CLIENTS[client](tmp_path)
+    becomes_rows(make_site(partitions=8), CLIENTS[client](tmp_path), expected_topic_partitions)
+
+
+def becomes_rows(site, command, expected_topic_partitions):
+    """What the program of a page publishes."""
     done = must(*command, site.stack.bootstrap, site.topic, *SESSIONS, deadline=60, NODE_NO_WARNINGS="1")
     sent = [(identity, int(number), int(offset)) for identity, number, offset in map(str.split, done.out.splitlines())]
     assert len(sent) == 2 * len(SESSIONS) and all(uuid.UUID(identity).version == 7 for identity, _, _ in sent), done
