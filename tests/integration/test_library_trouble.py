@@ -2,26 +2,22 @@
 away. What the broker really answers; the same against librdkafka's mock is in unit/producer_adopter.c.
 """
 
-import importlib
 import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
-import types
 
 import pytest
 from confluent_kafka.admin import ConfigResource
 
-from .harness.program import ROOT
+from .harness.publishing import MANY, Publishing
+from .harness.secured import kafka_admin
 from .harness.site import Site
 from .harness.stack import Stack
 from .harness.waiting import wait_until
-from .test_spool import Publishing
 
 SMALL = 2_000
-MANY = 10**9
 
 
 def publishing(site, *settings, bootstrap=None):
@@ -79,18 +75,6 @@ def secured():
 
 
 LOGIN, PASSWORD = "application", "a-password-of-the-test"
-
-
-def kafka_admin(stack):
-    """The stack's own way to logins and rights."""
-    sys.path.insert(0, str(ROOT / "deploy/servers"))
-    try:
-        admin, authority = importlib.import_module("kafka_admin"), importlib.import_module("authority")
-    finally:
-        sys.path.pop(0)
-    secrets = authority.Secrets(types.SimpleNamespace(path=lambda name: str(stack.state / name)))
-    port = json.loads((stack.state / "stack.json").read_text())["ports"]["kafka-1-mtls"]
-    return admin.KafkaAdmin(port, secrets.context())
 
 
 @pytest.mark.parametrize("has_spool", [False, True])

@@ -6,20 +6,15 @@ spool.sync = each that means: it is on the disk. TALLYMILL_AWAY_SECONDS makes Ka
 
 import json
 import os
-import sys
 import time
 
 import pytest
 
-from checker.check import read_acknowledged
-
 from .harness.kafka_proxy import KafkaProxy
-from .harness.program import BUILDS, ROOT, Program, environment
+from .harness.publishing import MANY, Publishing, spooled
 from .harness.waiting import wait_until
 
 AWAY_SECONDS = float(os.environ.get("TALLYMILL_AWAY_SECONDS", "60"))
-PUBLISHER = ROOT / "tests/integration/harness/spool_publisher.py"
-MANY = 10**9
 
 
 @pytest.fixture
@@ -27,40 +22,6 @@ def proxy(stack):
     between = KafkaProxy(stack.bootstrap)
     yield between
     between.close()
-
-
-class Publishing:
-    """The publisher on a site, started again and again; `ids` counts what it had accepted so far."""
-
-    def __init__(self, site, proxy, *settings, build="release"):
-        self.site = site
-        self.build = build
-        self.ids_file = site.folder / "ids"
-        self.ids_file.touch()
-        self.words = [str(BUILDS[build] / "lib/libtallymill.so"), proxy.bootstrap, site.topic, str(self.ids_file)]
-        self.settings = settings
-        self.starts = 0
-
-    def start(self, count, **how):
-        self.starts += 1
-        program = Program([sys.executable, "-B", str(PUBLISHER), *self.words, str(count), *self.settings],
-                          self.site.folder / f"publisher-{self.starts}.log", environment(**how))
-        self.site.programs.append(program)
-        return program
-
-    def ids(self):
-        return self.ids_file.read_bytes().count(b"\n")
-
-    def wait_for_more(self, more, deadline=60):
-        reached = self.ids() + more
-        wait_until(lambda: self.ids() >= reached, deadline, lambda: f"{reached} accepted events; there are {self.ids()}")
-
-    def acknowledged(self):
-        return read_acknowledged(self.ids_file)
-
-
-def spooled(site, proxy, **how):
-    return Publishing(site, proxy, f"spool.dir={site.folder / 'spool'}", "spool.sync=each", **how)
 
 
 def finish(publishing, **how):

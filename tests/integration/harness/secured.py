@@ -24,6 +24,13 @@ def _module(name):
     return importlib.import_module(name)
 
 
+def kafka_admin(stack):
+    """The stack's own way to logins and rights of its Kafka."""
+    secrets = _module("authority").Secrets(_module("state").State(str(stack.state)))
+    port = json.loads((stack.state / "stack.json").read_text())["ports"]["kafka-1-mtls"]
+    return _module("kafka_admin").KafkaAdmin(port, secrets.context())
+
+
 class Secured:
     """What the administrator of a site's servers can do; `site` is one of a secured stack."""
 
@@ -32,7 +39,7 @@ class Secured:
         state = site.stack.state
         self.secrets = _module("authority").Secrets(_module("state").State(str(state)))
         self.ports = json.loads((state / "stack.json").read_text())["ports"]
-        self.kafka = _module("kafka_admin").KafkaAdmin(self.ports["kafka-1-mtls"], self.secrets.context())
+        self.kafka = kafka_admin(site.stack)
 
     @property
     def open_port(self):

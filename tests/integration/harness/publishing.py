@@ -1,0 +1,48 @@
+"""The library in a process of its own (spool_publisher.py), which may be killed and started again.
+
+It notes the id of each event once tally_publish has accepted it. With spool.sync = each that means: it is on the disk, and must become one row.
+"""
+
+import sys
+
+from checker.check import read_acknowledged
+
+from .program import BUILDS, ROOT, Program, environment
+from .waiting import wait_until
+
+PUBLISHER = ROOT / "tests/integration/harness/spool_publisher.py"
+MANY = 10**9
+
+
+class Publishing:
+    """The publisher on a site, started again and again; `ids` counts what it had accepted so far."""
+
+    def __init__(self, site, proxy, *settings, build="release"):
+        self.site = site
+        self.build = build
+        self.ids_file = site.folder / "ids"
+        self.ids_file.touch()
+        self.words = [str(BUILDS[build] / "lib/libtallymill.so"), proxy.bootstrap, site.topic, str(self.ids_file)]
+        self.settings = settings
+        self.starts = 0
+
+    def start(self, count, **how):
+        self.starts += 1
+        program = Program([sys.executable, "-B", str(PUBLISHER), *self.words, str(count), *self.settings],
+                          self.site.folder / f"publisher-{self.starts}.log", environment(**how))
+        self.site.programs.append(program)
+        return program
+
+    def ids(self):
+        return self.ids_file.read_bytes().count(b"\n")
+
+    def wait_for_more(self, more, deadline=60):
+        reached = self.ids() + more
+        wait_until(lambda: self.ids() >= reached, deadline, lambda: f"{reached} accepted events; there are {self.ids()}")
+
+    def acknowledged(self):
+        return read_acknowledged(self.ids_file)
+
+
+def spooled(site, proxy, **how):
+    return Publishing(site, proxy, f"spool.dir={site.folder / 'spool'}", "spool.sync=each", **how)
