@@ -147,3 +147,13 @@ def test_the_thread_sanitizer_finds_nothing(tmp_path):
     for more in ([], [str(tmp_path / "spool")]):
         done = run([str(program), *more], 120, env=environment(TSAN_OPTIONS=f"suppressions={ROOT}/tests/tsan.supp"))
         assert done.code == 0 and "WARNING: ThreadSanitizer" not in done.err, done  # it also warns of a symbolizer that is not there
+
+
+def test_the_notices_of_what_is_linked_in_are_installed(prefix):
+    notices = {path.name: path.read_text(encoding="utf-8") for path in (prefix / "share/doc/tallymill").iterdir()}
+    assert "Apache License" in notices["LICENSE"] and "YaoYuan" in notices["THIRD-PARTY.md"] and "Magnus Edenhill" in notices["THIRD-PARTY.md"]
+    bundled = (BUILDS["release"] / "CMakeCache.txt").read_text(encoding="utf-8")
+    for name, author in (("librdkafka", "Magnus Edenhill"), ("yyjson", "YaoYuan")):
+        installed = [text for path, text in notices.items() if path.startswith(name + "-")]
+        assert f"TALLYMILL_{name.removeprefix('lib').upper()}:STRING=bundled" not in bundled or installed, name
+        assert all(author in text for text in installed)
