@@ -54,6 +54,22 @@ struct aggregator {
     int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
 };
 
+/* A connection string that has changed is tried before it is taken, for the connections to come. */
+static void try_dsn(struct settings *settings, struct settings *fresh)
+{
+    struct error err = {0};
+    if (settings_is_same_dsn(settings, fresh))
+        return;
+    struct session *session = session_open(settings_text(fresh, "postgres.dsn"), &err);
+    if (!session) {
+        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again", NULL);
+        return;
+    }
+    session_close(session);
+    settings_swap_dsn(settings, fresh);
+    log_info("the new postgres.dsn has logged in, and is taken from the next connection on", NULL);
+}
+
 /* What a SIGHUP changes: between two cycles all of it may. */
 static void reload(struct aggregator *aggregator)
 {
@@ -64,6 +80,7 @@ static void reload(struct aggregator *aggregator)
         return;
     }
     settings_adopt(aggregator->settings, fresh, FOR_AGGREGATOR);
+    try_dsn(aggregator->settings, fresh);
     settings_free(fresh);
     aggregator->cycle.close_after_us = settings_int(aggregator->settings, "aggregator.close_after");
     rollups_set(&aggregator->rollups, aggregator->settings);
@@ -242,6 +259,9 @@ static bool turn(struct aggregator *aggregator, struct error *err)
 {
     service_watchdog(clock_now_us());
     if (!aggregator->session) {
+        if (aggregator->was_ready && !settings_refresh_dsn(aggregator->settings, err))
+            log_warn_because(err, "postgres.dsn was not read again: what it was before is tried", NULL);
+        error_clear(err);
         aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);
         if (!aggregator->session)
             return recover(aggregator, NULL, err);

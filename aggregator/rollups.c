@@ -50,7 +50,7 @@ void rollups_set(struct rollups *rollups, const struct settings *settings)
 
 void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once)
 {
-    *rollups = (struct rollups){.dsn = settings_text(settings, "postgres.dsn")};
+    *rollups = (struct rollups){.settings = settings};
     backlog_init(&rollups->backlog, "days and weeks of rollups", is_once);
     rollups_set(rollups, settings);
 }
@@ -84,7 +84,7 @@ int64_t rollups_wait_us(const struct rollups *rollups, int64_t now_us)
 static bool send(struct rollups *rollups, enum rollups_step step, const char *sql, int64_t now_us, struct error *err)
 {
     if (!rollups->session)
-        rollups->session = session_open(rollups->dsn, err);
+        rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), err);
     if (!rollups->session || !session_send(rollups->session, sql, err))
         return false;
     rollups->step = step;
@@ -288,7 +288,7 @@ void rollups_turn(struct rollups *rollups, int64_t epoch, bool is_behind, int64_
 /* The server's time, as text. */
 static bool read_time(struct rollups *rollups, struct error *err)
 {
-    rollups->session = session_open(rollups->dsn, err);
+    rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), err);
     PGresult *result =
         rollups->session ? session_ask(rollups->session, 30 * CLOCK_SECOND_US, "SELECT clock_timestamp()", 0, NULL, err) : NULL;
     if (result)

@@ -20,7 +20,7 @@ struct settings;
 enum rollups_step { ROLLUPS_REST, ROLLUPS_LISTING, ROLLUPS_RUNNING, ROLLUPS_VIEW };
 
 struct rollups {
-    const char *dsn;       /* borrowed from the settings */
+    const struct settings *settings; /* borrowed */
     const char *view_unit; /* "hour", "day", or NULL: the views are not ours to refresh */
     struct session *session;
     enum rollups_step step; /* what was sent */

@@ -95,6 +95,13 @@ static bool is_kafka_name(const char *name)
     return name[strspn(name, alphabet)] == '\0';
 }
 
+/* Whether librdkafka reads a file of this name: certificates, keys. */
+static bool names_file(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end != NULL && (strcmp(end, ".location") == 0 || strcmp(end, ".keytab") == 0);
+}
+
 static bool set_kafka(struct settings *settings, const char *name, const char *text, const char *origin, struct error *err)
 {
     if (*name == '\0')
@@ -114,6 +121,8 @@ static bool set_kafka(struct settings *settings, const char *name, const char *t
     struct settings_value *value = &settings->kafka_values[i];
     bool ok = value_fill(value, text, origin, true, err);
     settings->kafka[i].value = value->text;
+    if (ok && names_file(name))
+        value->number = settings_file_mark(value->text);
     bool is_list = strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
     if (ok && is_list && strchr(value->text, '@') != NULL) /* librdkafka would put it into its errors as the name of a host */
         return error_set(err, ERROR_USAGE, "it wants HOST:PORT, with commas; a user is named by kafka.sasl.username");
@@ -190,6 +199,21 @@ static bool load(struct settings *settings, const char *path, const char *const 
             return false;
     if (!settings_secret_check_dsn(settings_text(settings, "postgres.dsn"), err))
         return error_wrap(err, "%s: postgres.dsn", settings_origin(settings, "postgres.dsn"));
+    return true;
+}
+
+bool settings_refresh_dsn(struct settings *settings, struct error *err)
+{
+    struct settings_value *value = &settings->values[table_find("postgres.dsn")];
+    if (value->written[0] != '@' || value->written[1] == '@')
+        return true;
+    char *text = settings_file_value(value->written, err);
+    if (text == NULL || !settings_secret_check_dsn(text, err)) {
+        free(text);
+        return error_wrap(err, "%s: postgres.dsn", value->origin);
+    }
+    free(value->text);
+    value->text = text;
     return true;
 }
 

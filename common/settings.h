@@ -58,6 +58,21 @@ struct settings *settings_load_again(const struct settings *settings, struct err
  * for before and have changed are gone once `fresh` is freed. */
 void settings_adopt(struct settings *settings, struct settings *fresh, unsigned program);
 
+/* Whether the two have the same postgres.dsn, and the same kafka.*, contents of the files included that they name. */
+bool settings_is_same_dsn(const struct settings *one, const struct settings *other);
+bool settings_is_same_kafka(const struct settings *one, const struct settings *other);
+
+/* Whether kafka.* is the same as an operator wrote it, whatever the files hold. */
+bool settings_is_written_same_kafka(const struct settings *one, const struct settings *other);
+
+/* What settings_adopt() leaves to the caller, who proves it first. Each of the two gets the other's. */
+void settings_swap_dsn(struct settings *one, struct settings *other);
+void settings_swap_kafka(struct settings *one, struct settings *other);
+
+/* Before a new connection: where postgres.dsn is @FILE, the file is read again (its text before is gone then). False: it cannot be, or holds no connection
+ * string; the text before stays. ERROR_USAGE. */
+bool settings_refresh_dsn(struct settings *settings, struct error *err);
+
 /* Whether a program takes a change of this key while it runs. */
 bool settings_is_live(const char *key, unsigned program);
 

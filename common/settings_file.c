@@ -31,6 +31,20 @@ struct reader {
     void *context;
 };
 
+int64_t settings_file_mark(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    uint64_t mark = UINT64_C(14695981039346656037); /* FNV-1a */
+    int byte;
+    if (file == NULL)
+        return 0;
+    for (long count = 0; count < FILE_BYTES && (byte = getc(file)) != EOF; count++)
+        mark = (mark ^ (unsigned)byte) * UINT64_C(1099511628211);
+    const bool is_read = ferror(file) == 0;
+    fclose(file);
+    return is_read ? (int64_t)mark : 0;
+}
+
 char *settings_file_text(const char *path, long max_bytes, struct error *err)
 {
     FILE *file = fopen(path, "re");

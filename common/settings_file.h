@@ -4,6 +4,7 @@
 #define TALLYMILL_SETTINGS_FILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 
@@ -26,5 +27,8 @@ bool settings_file_may_show_key(const char *key);
 /* Reads a small file whole (a secret, a list): NUL-terminated, freed by the caller. ERROR_USAGE when it cannot be read, is larger
  * than max_bytes, or holds a NUL byte. */
 char *settings_file_text(const char *path, long max_bytes, struct error *err);
+
+/* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. 0: it cannot be read. */
+int64_t settings_file_mark(const char *path);
 
 #endif

@@ -13,7 +13,7 @@ struct settings_value {
     char *text;     /* what the program uses */
     char *written;  /* what the operator wrote: differs from text when that names a file */
     char *origin;   /* "FILE:LINE", "--set", "default" */
-    int64_t number; /* COUNT, BYTES, DURATION */
+    int64_t number; /* COUNT, BYTES, DURATION; of a kafka.* that names a file: settings_file_mark() */
 };
 
 struct settings {

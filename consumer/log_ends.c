@@ -21,6 +21,14 @@ void log_ends_reset(struct log_ends *ends)
     *ends = (struct log_ends){0};
 }
 
+void log_ends_detach(struct log_ends *ends)
+{
+    if (ends->answers)
+        rd_kafka_queue_destroy(ends->answers);
+    ends->answers = NULL;
+    ends->waiting = 0;
+}
+
 const struct log_end *log_ends_find(const struct log_ends *ends, int32_t topic_partition)
 {
     for (int low = 0, high = ends->count; low < high;) {

@@ -37,4 +37,7 @@ const struct log_end *log_ends_find(const struct log_ends *ends, int32_t topic_p
 
 void log_ends_reset(struct log_ends *ends);
 
+/* Before the handle goes that was asked: answers still to come are not waited for, what was told stays. */
+void log_ends_detach(struct log_ends *ends);
+
 #endif

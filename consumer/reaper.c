@@ -25,7 +25,7 @@ struct suspect {
 };
 
 struct reaper {
-    const char *dsn;
+    char *dsn; /* its own: the worker's may change meanwhile */
     int pid;
     pthread_t thread;
     atomic_bool stop, done, failed;
@@ -103,12 +103,13 @@ static void *run(void *argument)
 struct reaper *reaper_start(const char *dsn, int pid, struct error *err)
 {
     struct reaper *reaper = calloc(1, sizeof *reaper);
-    if (reaper) {
-        reaper->dsn = dsn;
+    if (reaper && (reaper->dsn = strdup(dsn))) {
         reaper->pid = pid;
         if (pthread_create(&reaper->thread, NULL, run, reaper) == 0)
             return reaper;
     }
+    if (reaper)
+        free(reaper->dsn);
     free(reaper);
     error_set(err, ERROR_RETRY, "cannot start the thread that looks for blocking transactions");
     return NULL;
@@ -130,5 +131,6 @@ void reaper_stop(struct reaper *reaper)
         return;
     atomic_store(&reaper->stop, true);
     pthread_join(reaper->thread, NULL);
+    free(reaper->dsn);
     free(reaper);
 }

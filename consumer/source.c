@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -89,6 +90,20 @@ static bool subscribe(struct source *source, struct error *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "subscribing to the topic");
 }
 
+rd_kafka_t *source_make_handle(struct source *source, const struct settings *settings, struct error *err)
+{
+    rd_kafka_conf_t *conf = make_conf(source, settings, err);
+    return conf ? kafka_open(RD_KAFKA_CONSUMER, conf, err) : NULL;
+}
+
+static void listen_to(struct source *source)
+{
+    static const uint64_t one = 1;
+    rd_kafka_poll_set_consumer(source->handle);
+    source->queue = rd_kafka_queue_get_consumer(source->handle);
+    rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
+}
+
 struct source *source_open(const struct settings *settings, struct error *err)
 {
     struct source *source = calloc(1, sizeof *source);
@@ -104,14 +119,10 @@ struct source *source_open(const struct settings *settings, struct error *err)
     }
     if (!source_conf_check_topic(source->topic, err))
         goto out;
-    rd_kafka_conf_t *conf = make_conf(source, settings, err);
-    source->handle = conf ? kafka_open(RD_KAFKA_CONSUMER, conf, err) : NULL;
+    source->handle = source_make_handle(source, settings, err);
     if (!source->handle)
         goto out;
-    rd_kafka_poll_set_consumer(source->handle);
-    source->queue = rd_kafka_queue_get_consumer(source->handle);
-    static const uint64_t one = 1;
-    rd_kafka_queue_io_event_enable(source->queue, source->wakeup_fd, &one, sizeof one);
+    listen_to(source);
     int count;
     if (!kafka_topic_partitions(source->handle, source->topic, 2 * ASK_TIMEOUT_MS, &count, err)) {
         error_wrap(err, "kafka.bootstrap.servers = %s", source_conf_brokers(settings));
@@ -136,7 +147,8 @@ bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct
     return false;
 }
 
-static void close_handle(struct source *source, bool leave)
+/* False: it could not leave in time, and is still there. */
+static bool close_handle(struct source *source, bool leave)
 {
     if (leave)
         rd_kafka_unsubscribe(source->handle);
@@ -144,10 +156,40 @@ static void close_handle(struct source *source, bool leave)
         rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(source->queue);
     }
-    if (leave_group(source->handle))
+    if (leave_group(source->handle)) {
         rd_kafka_destroy_flags(source->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    else
-        log_warn("Kafka did not let this member leave in time: the group will notice by its session time-out", "topic=%s", source->topic);
+        return true;
+    }
+    log_warn("Kafka did not let this member leave in time: the group will notice by its session time-out", "topic=%s", source->topic);
+    return false;
+}
+
+static void *destroy_handle(void *handle)
+{
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/* What waits for a group that does not answer must not keep the worker waiting. Without a thread it is left to the end of the process. */
+static void destroy_aside(rd_kafka_t *handle)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, destroy_handle, handle) == 0)
+        pthread_detach(thread);
+}
+
+bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err)
+{
+    source->is_closing = true;
+    if (!close_handle(source, false))
+        destroy_aside(source->handle);
+    source->is_closing = false;
+    source->handle = handle;
+    listen_to(source);
+    source->partition_count = source->wanted_count = 0;
+    source->assign_pending = source->revoke_pending = source->is_paused = source->was_lost = false;
+    source->callback_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    return subscribe(source, err);
 }
 
 void source_close(struct source *source, bool leave)

@@ -51,6 +51,13 @@ enum source_event {
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
 struct source *source_open(const struct settings *settings, struct error *err);
 
+/* A second handle of these settings beside the one in use, for source_renew(): it is in no group, and belongs to the caller until then. ERROR_USAGE. */
+rd_kafka_t *source_make_handle(struct source *source, const struct settings *settings, struct error *err);
+
+/* Leaves the group by the handle in use, as source_close() does, and joins it by this one. Nothing is assigned then. All messages and queues of the handle
+ * before must be gone. False: joining failed, which source_rejoin() may try again. */
+bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err);
+
 /* Whether our login may read the topic and use the group, as the brokers tell it; what they do not tell in time is taken for yes. Joins nothing. ERROR_USAGE. */
 bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err);
 

@@ -86,6 +86,8 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
 {
     struct error local;
     error_clear(&local);
+    if (worker->has_connected)
+        worker_refresh_dsn(worker);
     worker->conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
     if (worker->conn && postgres_check_schema(worker->conn, &local) &&
         postgres_exec(worker->conn, session_sql, CONNECT_LIMIT_US, &local)) {
@@ -320,6 +322,8 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         }
         return true;
     }
+    if (worker_renew(worker))
+        return true;
     if (now_us < worker->not_before_us && !worker->revoke_wanted)
         return true;
     if (!worker->conn && !worker->revoke_wanted)
@@ -394,6 +398,7 @@ static bool run(struct worker *worker, struct error *err)
         service_watchdog(now_us);
         if (service_take_reload())
             worker_reload(worker, now_us);
+        worker_renew_look(worker, now_us);
         worker_move_window(worker, now_us);
         if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
             !worker_flood_allows(worker, err))
@@ -460,6 +465,7 @@ void worker_close(struct worker *worker, bool leave)
     log_ends_reset(&worker->logs);
     log_ends_reset(&worker->targets);
     log_ends_reset(&worker->beyond);
+    worker_renew_end(worker);
     source_close(worker->source, leave);
     if (worker->answers_fd >= 0)
         close(worker->answers_fd);

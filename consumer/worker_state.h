@@ -21,6 +21,16 @@
 
 enum worker_trouble { TROUBLE_OF_NOTHING, TROUBLE_OF_BATCH, TROUBLE_OF_CLAIM };
 
+/* A Kafka client that is to take the place of the one in use. */
+struct renewal {
+    struct settings *fresh; /* whose kafka.* it was made of; NULL: there is none */
+    rd_kafka_t *handle;
+    struct identity proof;
+    bool is_proven;     /* it takes over as soon as no batch is under way */
+    int64_t began_us;
+    int64_t looked_us;  /* when the files were last read without a SIGHUP */
+};
+
 struct worker {
     struct settings *settings;
     const char *dsn;
@@ -38,6 +48,7 @@ struct worker {
 
     int answers_fd;           /* readable when Kafka has answered a question of these: */
     struct identity identity; /* which topic this is */
+    struct renewal renewal;
     struct log_ends logs;     /* where the logs of those begin and end that are not read yet */
     int64_t claim_since_us;   /* since when a claim is wanted: it needs an answer to a question sent later; 0: none is wanted */
     int64_t look_at_us;       /* when those that wait are asked about again */
@@ -166,6 +177,16 @@ bool worker_flood_allows(const struct worker *worker, struct error *err);
 void worker_reload(struct worker *worker, int64_t now_us);
 void worker_resize_filling(struct worker *worker); /* when it is empty */
 struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue);
+
+/* worker_renew.c: a new Kafka client when kafka.* or the content of its files has changed. begin() takes `fresh` over; look() once a turn; renew() when no batch is
+ * under way, true: it took over, and the next assignment is waited for. */
+void worker_renew_begin(struct worker *worker, struct settings *fresh, int64_t now_us);
+void worker_renew_look(struct worker *worker, int64_t now_us);
+bool worker_renew(struct worker *worker);
+void worker_renew_end(struct worker *worker);
+/* A postgres.dsn that has changed, tried (for up to CONNECT_LIMIT_US) and taken for later connections; read again before a new connection. */
+void worker_try_dsn(struct worker *worker, struct settings *fresh);
+void worker_refresh_dsn(struct worker *worker);
 
 /* worker.c */
 bool worker_connection_is_idle(const struct worker *worker); /* neither lost nor with a query that ran out of time */

@@ -7,23 +7,31 @@ import tempfile
 
 import pytest
 
+from secure.rotation import PATIENT, hang_up, members, must_have_stored_all, under_load
+
 from .harness.secured import PRODUCER, WORKER, Secured
 from .harness.site import Site
 from .harness.stack import Stack
+from .harness.waiting import wait_until
 
 
-@pytest.fixture(name="site")
-def _site(tmp_path):
+@pytest.fixture(name="secured_stack", scope="module")
+def _secured_stack():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
     folder.chmod(0o755)  # the account that Postgres runs under must get through
     try:
         with Stack(folder / "stack", secure=True) as stack:
-            made = Site(stack, tmp_path)
-            made.secured = Secured(made)
-            yield made
-            made.close()
+            yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(name="site")
+def _site(secured_stack, tmp_path):
+    made = Site(secured_stack, tmp_path, **PATIENT)
+    made.secured = Secured(made)
+    yield made
+    made.close()
 
 
 def test_logins_with_exactly_their_rights_work_and_those_with_less_are_told_what_is_missing(site):
@@ -41,3 +49,19 @@ def test_logins_with_exactly_their_rights_work_and_those_with_less_are_told_what
     assert site.produce("--generate", "200", *producer.words).code == 0
     site.must("tallymill-consumer", "--until-end", *worker.words)
     assert site.outcomes() == (200, 0, 0, 0)
+
+
+def test_a_password_of_kafka_is_changed_by_a_signal_and_a_wrong_one_is_not_taken(site):
+    login = site.secured.login("worker", WORKER)
+    worker = site.worker(*login.words, instance="one")
+    with under_load(site):
+        site.wait_until_drained()
+        login.tell("hunter2")
+        said = hang_up(worker, "were not taken")
+        assert all(word in said for word in ("kafka.sasl.password", site.stack.kafka["bootstrap.servers"], login.name)), said
+        login.change_password("another one")
+        login.tell("another one")
+        hang_up(worker, "has logged in and takes over")
+        site.wait_until_drained()
+        wait_until(lambda: members(site) == 1, 60, lambda: f"one member in the group, not {members(site)}")
+    must_have_stored_all(site, worker, "another one", "hunter2")

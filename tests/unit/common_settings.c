@@ -1,6 +1,8 @@
 /* Settings: defaults, file, command line; every wrong one named with its place. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "common_temporary.h"
@@ -310,4 +312,60 @@ Test(settings_reload, knows_only_keys_that_the_program_reads)
             cr_expect(!settings_is_live(setting->key, program) || (setting->programs & program), "%s", setting->key);
     cr_expect(settings_is_live("log.level", FOR_CONSUMER));
     cr_expect_not(settings_is_live("postgres.dsn", FOR_CONSUMER));
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL);
+    fputs(text, file);
+    fclose(file);
+}
+
+Test(settings_reload, sees_what_a_file_holds_now_behind_the_same_name)
+{
+    char path[] = "/tmp/tallymill-secret-XXXXXX", location[128], password[128], dsn[128];
+    struct error err;
+    const int file = mkstemp(path);
+    cr_assert(file >= 0);
+    close(file);
+    write_file(path, "host=one\n");
+    snprintf(location, sizeof location, "kafka.ssl.ca.location=%s", path);
+    snprintf(password, sizeof password, "kafka.sasl.password=@%s", path);
+    snprintf(dsn, sizeof dsn, "postgres.dsn=@%s", path);
+    const char *const by_name[] = {location}, *const by_content[] = {password, dsn, "kafka.client.id=me"};
+    struct settings *authority = settings_load(NULL, by_name, 1, &err), *secrets = settings_load(NULL, by_content, 3, &err);
+    cr_assert(authority && secrets);
+    struct settings *same = settings_load_again(authority, &err);
+    cr_expect(settings_is_same_kafka(authority, same));
+    write_file(path, "host=two\n");
+    struct settings *other = settings_load_again(authority, &err), *fresh = settings_load_again(secrets, &err);
+    cr_assert(other && fresh);
+    cr_expect_not(settings_is_same_kafka(authority, other));
+    cr_expect(settings_is_written_same_kafka(authority, other));
+    cr_expect_not(settings_is_same_kafka(secrets, fresh));
+    cr_expect_not(settings_is_written_same_kafka(secrets, authority));
+    cr_expect_not(settings_is_same_dsn(secrets, fresh));
+
+    settings_adopt(secrets, fresh, FOR_CONSUMER); /* neither is its to take */
+    cr_expect_str_eq(settings_text(secrets, "postgres.dsn"), "host=one");
+    settings_swap_kafka(secrets, authority); /* of another length */
+    size_t count;
+    cr_expect_str_eq(settings_kafka(secrets, &count)[0].name, "ssl.ca.location");
+    cr_expect_eq(count, 1);
+    cr_expect_null(settings_kafka(secrets, &count)[1].name);
+    cr_expect_str_eq(settings_kafka(authority, &count)[1].value, "me");
+    cr_expect_eq(count, 2);
+
+    cr_expect(settings_refresh_dsn(secrets, &err));
+    cr_expect_str_eq(settings_text(secrets, "postgres.dsn"), "host=two");
+    write_file(path, "no connection string\n");
+    cr_expect_not(settings_refresh_dsn(secrets, &err));
+    cr_expect_str_eq(settings_text(secrets, "postgres.dsn"), "host=two");
+    remove(path);
+    settings_free(authority);
+    settings_free(secrets);
+    settings_free(same);
+    settings_free(other);
+    settings_free(fresh);
 }
