@@ -58,6 +58,14 @@ static void remember_pulse(struct leader *leader, const char *pulse, int64_t now
     leader->pulse_since_us = now_us;
 }
 
+/* Behind the UPDATE of a claim, in its transaction: a row that still has the epoch that was seen was kept from it (TM010). */
+static bool has_moved(struct session *session, const char *seen_epoch, struct error *err)
+{
+    const char *const values[] = {seen_epoch};
+    return session_do(session, "SELECT tallymill.kept_out('tallymill.leader', 1, 0) FROM tallymill.leader l WHERE l.epoch = $1::bigint", 1,
+                      values, err);
+}
+
 /* Raises the epoch if it is still the one that was seen and no cycle is under way. */
 static bool claim(struct leader *leader, struct session *session, const char *seen_epoch, int64_t now_us, struct error *err)
 {
@@ -84,6 +92,10 @@ static bool claim(struct leader *leader, struct session *session, const char *se
             3, values, err);
         if (!result)
             return false;
+    }
+    if (is_free && !has_moved(session, seen_epoch, err)) {
+        PQclear(result);
+        return false;
     }
     bool is_ours = result && PQntuples(result) == 1;
     int64_t epoch = is_ours ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;

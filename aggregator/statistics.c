@@ -92,7 +92,7 @@ bool statistics_replace_day(struct session *session, struct day *day, struct err
     const char *values[] = {date, array_text_end(&columns[COLUMN_NAME])};
     bool succeeded =
         values[1] ? session_do(session,
-                               "DELETE FROM public.analytics_daily_stats WHERE date = $1::date AND event_name <> ALL ($2::text[])",
+                               "SELECT tallymill.drop_statistics($1::date, $2::text[])",
                                2, values, err)
                   : error_set(err, ERROR_RETRY, "no memory for the names of a day");
     succeeded = succeeded && (count == 0 || write_columns(session, columns, err));

@@ -60,6 +60,7 @@ static const struct rule rules[] = {
     {"TM007", ERROR_RETRY},  /* a month was detached by hand: wait for a person, losing nothing */
     {"TM006", ERROR_USAGE},  /* what an operator asks for is not so: a reset that does not go forward, a topic that is none of the books */
     {"TM008", ERROR_USAGE},  /* the topic's books are closed: topics.events */
+    {"TM010", ERROR_RETRY},  /* somebody's trigger or rule keeps the books from being written: wait for whoever takes it away */
     {"TM009", ERROR_FATAL},  /* the topic was made anew: nothing of it is stored until a person has looked */
     {"TM005", ERROR_REJECT}, /* the month is archived: a dead letter until it is restored */
 };

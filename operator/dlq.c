@@ -27,7 +27,7 @@
 enum { LISTED = 20 };
 #define CONNECT_US INT64_C(10000000)
 
-extern const char dlq_counts_sql[], dlq_list_sql[];
+extern const char dlq_closed_sql[], dlq_counts_sql[], dlq_list_sql[];
 
 struct dlq {
     PGconn *conn;
@@ -40,6 +40,37 @@ struct dlq {
     bool as_json, is_confirmed;
     int exit_code; /* where there is no error */
 };
+
+/* Whether the books of a topic are closed; false for a topic that has none. */
+static bool read_closed(const struct dlq *dlq, const char *topic, bool *is_known, bool *is_closed, struct error *err)
+{
+    const char *values[] = {topic};
+    PGresult *result = postgres_query_params(dlq->conn, "SELECT c.retired_at IS NOT NULL FROM tallymill.clusters c WHERE c.topic = $1", 1, values,
+                                             DLQ_QUERY_US, err);
+    *is_known = result && PQntuples(result) == 1;
+    *is_closed = *is_known && PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return result != NULL;
+}
+
+/* Where a replay sends: to the topic whose books these are, or, where they are closed, to the one of the settings, whose events are stored. */
+static bool choose_target(struct dlq *dlq, struct error *err)
+{
+    struct dlq_choice *choice = &dlq->choice;
+    const char *own = settings_text(dlq->settings, "topics.events");
+    bool is_known, is_closed, is_own_known, is_own_closed;
+    if (!read_closed(dlq, choice->topic, &is_known, &is_closed, err) || !read_closed(dlq, own, &is_own_known, &is_own_closed, err)) {
+        return false;
+    }
+    choice->target = is_closed ? own : choice->topic;
+    if (is_closed && is_own_closed) {
+        return error_set(err, ERROR_USAGE,
+                         "the books of topic %s are closed: what is sent there is stored by nobody. Set topics.events to the topic whose events "
+                         "are stored, and name the old books: tallymill dlq replay --topic %s",
+                         own, choice->topic);
+    }
+    return true;
+}
 
 /* A misspelt reason would pick nothing, and look like nothing to do. */
 static bool check_reason(const char *reason, struct error *err)
@@ -94,6 +125,15 @@ static void print_table(const PGresult *result, const char *sides, const char *c
     table_free(table);
 }
 
+/* Those in closed books are nobody's daily list, and would be forgotten. */
+static void print_closed(const PGresult *closed)
+{
+    for (int row = 0; row < PQntuples(closed); row++) {
+        printf("\nin the closed books of topic %s %s more: tallymill dlq --topic %s, tallymill dlq replay --topic %s\n",
+               PQgetvalue(closed, row, 0), PQgetvalue(closed, row, 1), PQgetvalue(closed, row, 0), PQgetvalue(closed, row, 0));
+    }
+}
+
 static bool list(struct dlq *dlq, struct error *err)
 {
     static const char *const count_heads[] = {"reason", "dead letters", "replayed", "emptied", "first", "last"};
@@ -101,23 +141,30 @@ static bool list(struct dlq *dlq, struct error *err)
     char limit[16];
     snprintf(limit, sizeof limit, "%d", LISTED);
     PGresult *counts = ask(dlq, dlq_counts_sql, NULL, err), *letters = counts ? ask(dlq, dlq_list_sql, limit, err) : NULL;
-    if (letters && dlq->as_json) {
-        json_t *answer = json_pack("{s:o, s:o}", "reasons", answer_array(counts), "newest", answer_array(letters));
+    const char *values[] = {dlq->choice.topic};
+    PGresult *closed = letters ? postgres_query_params(dlq->conn, dlq_closed_sql, 1, values, DLQ_QUERY_US, err) : NULL;
+    if (closed && dlq->as_json) {
+        json_t *answer = json_pack("{s:o, s:o, s:o}", "reasons", answer_array(counts), "newest", answer_array(letters), "closed", answer_array(closed));
         answer_print(answer);
         json_decref(answer);
-    } else if (letters && PQntuples(counts) == 0) {
+    } else if (closed && PQntuples(counts) == 0) {
         printf("topic %s has no dead letters%s\n", dlq->choice.topic,
                dlq->choice.with_replayed ? "" : " that wait (--replayed shows those sent again, and those whose bytes were dropped)");
-    } else if (letters) {
+    } else if (closed) {
         print_table(counts, "lrrrll", count_heads);
         printf("\nthe newest%s:\n", PQntuples(letters) == LISTED ? " 20" : "");
         print_table(letters, "rrllll", list_heads);
         printf(
             "\ntallymill dlq show --at TOPIC_PARTITION:OFFSET shows one with its bytes; tallymill dlq replay sends them again\n");
     }
+    if (closed && !dlq->as_json) {
+        print_closed(closed);
+    }
+    const bool is_done = closed != NULL;
     PQclear(counts);
     PQclear(letters);
-    return letters != NULL;
+    PQclear(closed);
+    return is_done;
 }
 
 /* 16 bytes a line, as hexdump -C: what was sent is often not text at all. */
@@ -200,13 +247,13 @@ static bool is_place_known(const struct dlq *dlq, struct error *err)
 static bool replay(struct dlq *dlq, struct error *err)
 {
     struct dlq_replay done = {.left_list = dlq->as_json ? json_array() : NULL};
-    const bool is_done = is_place_known(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
+    const bool is_done = is_place_known(dlq, err) && choose_target(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
     if (dlq->as_json) {
         json_t *answer = json_pack("{s:I, s:O?}", "sent", (json_int_t)done.sent, "left", done.left_list);
         answer_print(answer);
         json_decref(answer);
     } else if (is_done || done.sent > 0) {
-        printf("sent %" PRId64 " dead letters to topic %s again%s\n", done.sent, dlq->choice.topic,
+        printf("sent %" PRId64 " dead letters to topic %s again%s\n", done.sent, dlq->choice.target ? dlq->choice.target : dlq->choice.topic,
                done.sent > 0              ? "; the workers store them, or bury them again with the reason"
                : dlq->choice.with_replayed ? ""
                                            : ": none waits (--replayed also takes those sent before)");
@@ -262,7 +309,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
 {
     struct dlq *dlq = context;
     dlq->settings = command->settings;
-    dlq->choice.topic = settings_text(command->settings, "topics.events");
+    if (!dlq->choice.topic) {
+        dlq->choice.topic = settings_text(command->settings, "topics.events");
+    }
     const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && run(dlq, command, err);
     PQfinish(dlq->conn);
     return is_done ? dlq->exit_code : 0;
@@ -272,6 +321,7 @@ int dlq_run(int argc, char **argv)
 {
     struct dlq dlq = {0};
     const struct cli_option options[] = {
+        {.name = "topic", .argument = "TOPIC", .help = "those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events", .value = &dlq.choice.topic},
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
         {.name = "replayed", .help = "also those sent again before; in lists also those whose bytes were dropped", .flag = &dlq.choice.with_replayed},
@@ -286,10 +336,12 @@ int dlq_run(int argc, char **argv)
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
             "list counts and names them (tallymill_read); show prints one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
+            "What is in closed books is sent to the topic of topics.events.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"
                     "  tallymill dlq show --at 3:4711 --config settings.ini\n"
                     "  tallymill dlq replay --reason archived_month --config settings.ini\n"
+                    "  tallymill dlq replay --topic analytics-events@1 --config settings.ini\n"
                     "  tallymill dlq discard 3:4711 3:4712 --yes --config settings.ini\n",
         .exit_codes = "0 done; 1 failed, a restart may help, or replay sent none, or left one; 2 usage, settings or schema;\n"
                       "3 needs a person.",

@@ -17,7 +17,8 @@ struct settings;
 
 /* What the command line picks; NULL: not restricted. Borrowed. */
 struct dlq_choice {
-    const char *topic;
+    const char *topic;  /* whose books: a topic, or "NAME@GENERATION" */
+    const char *target; /* the topic that a replay sends to */
     const char *reason;
     const char *topic_partition, *offset; /* numbers as text, checked */
     bool with_replayed;                   /* also those sent again before; in lists also those whose bytes were dropped */
@@ -28,7 +29,7 @@ struct dlq_replay {
     json_t *left_list;  /* an array that gets {topic_partition, offset, bytes} of each; NULL: not wanted */
 };
 
-/* Publishes the chosen dead letters to the topic, byte for byte, oldest place first, and notes replayed_at of each once Kafka has
+/* Publishes the chosen dead letters to the target, byte for byte, oldest place first, and notes replayed_at of each once Kafka has
  * acknowledged it. One that is larger than Kafka takes is named and left; at any other that Kafka does not take it stops. It holds a
  * few MiB, or the largest single one that message.max.bytes allows. Needs tallymill_admin. */
 bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,

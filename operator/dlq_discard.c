@@ -81,7 +81,7 @@ bool dlq_discard(PGconn *conn, const char *topic, char **words, int count, bool 
         }
     }
     if (done && as_json) {
-        printf("{\"discarded\": %s}\n", PQcmdTuples(done));
+        printf("{\"discarded\": %s}\n", PQgetvalue(done, 0, 0));
     } else if (done) {
         print_done(found);
     }

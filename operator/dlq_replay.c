@@ -88,9 +88,11 @@ static bool mark(PGconn *conn, const struct dlq_choice *choice, const PGresult *
         const char *values[] = {choice->topic, places.topic_partitions, places.offsets};
         PGresult *result = postgres_query_params(
             conn,
-            "UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], $3::bigint[]) "
+            "WITH marked AS (UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], $3::bigint[]) "
             "AS p (topic_partition, kafka_offset) WHERE d.topic = $1 AND d.topic_partition = p.topic_partition "
-            "AND d.kafka_offset = p.kafka_offset",
+            "AND d.kafka_offset = p.kafka_offset RETURNING d.replayed_at) "
+            "SELECT tallymill.kept_out('tallymill.dead_letters', cardinality($2::integer[]), m.count) "
+            "FROM (SELECT count(replayed_at) FROM marked) m WHERE m.count <> cardinality($2::integer[])",
             3, values, DLQ_QUERY_US, err);
         is_marked = result != NULL;
         PQclear(result);
@@ -140,7 +142,7 @@ static bool send_alone(struct dlq_sending *sending, const PGresult *page, rd_kaf
         if (!is_too_large(fates[row]) || strtoll(PQgetvalue(page, row, 4), NULL, 10) > sending->max_bytes) {
             continue;
         }
-        if (!publish(sending->producer, sending->choice->topic, page, row, &fates[row], err)) {
+        if (!publish(sending->producer, sending->choice->target, page, row, &fates[row], err)) {
             return false;
         }
         settle(sending->producer);
@@ -159,7 +161,7 @@ static bool send_page(struct dlq_sending *sending, const PGresult *page, rd_kafk
         if (strtoll(PQgetvalue(page, row, 4), NULL, 10) > sending->max_bytes) {
             fates[row] = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; /* its bytes were not even read */
         } else {
-            is_taken = publish(sending->producer, sending->choice->topic, page, row, &fates[row], err);
+            is_taken = publish(sending->producer, sending->choice->target, page, row, &fates[row], err);
         }
     }
     settle(sending->producer);
@@ -259,7 +261,7 @@ bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_
         return false;
     }
     sending.max_bytes = read_max_bytes(sending.producer);
-    const bool is_done = kafka_topic_partitions(sending.producer, choice->topic, DELIVERY_MS / 3, &topic_partitions, err) &&
+    const bool is_done = kafka_topic_partitions(sending.producer, choice->target, DELIVERY_MS / 3, &topic_partitions, err) &&
                          replay_all(conn, &sending, replay, err);
     rd_kafka_destroy(sending.producer);
     return is_done;

@@ -1,11 +1,13 @@
 """The log is the log that is stored: a topic that was deleted and made anew under its name is another one, whatever its offsets say."""
 
+import json
 import time
 
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from .harness.publisher import Publisher, events
+from .harness.publisher import Publisher, event, events
+from .harness.stack import Stack
 from .harness.waiting import wait_until
 
 RECREATED = "the topic was deleted and recreated"
@@ -148,6 +150,82 @@ def test_a_topic_made_anew_begins_with_new_books_once_they_are_renewed(make_site
     assert site.tallymill("audit", "--topic", f"{site.topic}@1").code == 0
     assert site.tallymill("topic", "renew", site.topic, "--yes").code == 2
     site.assert_holds(acknowledged=anew.acknowledged)
+
+
+def buried_in_closed_books(make_site):
+    """A site whose books hold three dead letters that would be good by now."""
+    site = make_site(partitions=1)
+    site.database.run("ALTER TABLE analytics_events ADD CONSTRAINT no_tabs CHECK (session_id <> 'tab')")
+    site.send([*events(20), *(event(session_id="tab") for _ in range(3))])
+    site.drain()
+    assert site.outcomes() == (20, 0, 3, 0)
+    site.database.run("ALTER TABLE analytics_events DROP CONSTRAINT no_tabs")
+    return site
+
+
+def test_dead_letters_of_closed_books_are_sent_to_the_topic_that_lives(make_site):
+    """Behind a renewal under the same name, and behind a move to another name; each is stored once, however often it is asked for."""
+    site = buried_in_closed_books(make_site)
+    anew = make_anew(site, 30, seed=5)
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    site.drain()
+    listed = site.must("tallymill", "dlq")
+    assert f"--topic {site.topic}@1" in listed.out and " 3 more" in listed.out
+    assert json.loads(site.must("tallymill", "dlq", "--json").out)["closed"] == [{"topic": f"{site.topic}@1", "dead_letters": 3}]
+    assert "3" in site.must("tallymill", "dlq", "--topic", f"{site.topic}@1").out
+    sent = site.must("tallymill", "dlq", "replay", "--topic", f"{site.topic}@1")
+    assert f"sent 3 dead letters to topic {site.topic} again" in sent.out
+    assert site.tallymill("dlq", "replay", "--topic", f"{site.topic}@1").code == 1
+    site.drain()
+    assert stored(site) == 53 and "more: tallymill" not in site.must("tallymill", "dlq").out
+    site.fold()
+    assert site.tallymill("audit").code == 0
+    site.assert_holds(acknowledged=anew.acknowledged)
+
+
+def test_nothing_is_sent_to_a_topic_whose_books_are_closed(make_site):
+    """What is sent there nobody stores: said with the remedy, and nothing is marked as sent."""
+    site = buried_in_closed_books(make_site)
+    old = site.topic
+    site.must("tallymill", "topic", "retire", old, "--yes")
+    refused = site.tallymill("dlq", "replay")
+    assert refused.code == 2 and "topics.events" in refused.err and f"--topic {old}" in refused.err, refused
+    assert site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE replayed_at IS NOT NULL") == 0
+    site.settings.write_text(site.settings.read_text().replace(f"events = {old}\n", f"events = {old}-next\n"))
+    site.must("tallymill", "migrate")
+    sent = site.must("tallymill", "dlq", "replay", "--topic", old)
+    assert f"to topic {old}-next again" in sent.out
+    site.drain()
+    assert stored(site) == 23
+
+
+def test_topics_of_two_clusters_in_one_database_are_each_audited(make_site, tmp_path):
+    """Each with its own settings: the other is a note, and damage on one cluster is found there alone."""
+    site = make_site(partitions=2)
+    site.send(events(40, seed=1))
+    site.drain()
+    with Stack(tmp_path / "other") as other:
+        second = f"{site.topic}-there"
+        there = ("--set", f"topics.events={second}", "--set", f"kafka.bootstrap.servers={other.bootstrap}")
+        site.must("tallymill", "migrate", *there)
+        publisher = Publisher(other.bootstrap, second)
+        for made in events(60, seed=2):
+            publisher.send(made)
+        publisher.flush()
+        site.must("tallymill-consumer", "--until-end", *there)
+        site.fold()
+        for words, mine, others in (((), site.topic, second), (there, second, site.topic)):
+            audited = site.tallymill("audit", *words)
+            assert audited.code == 0 and f"topic {others} was not compared with Kafka" in audited.out, audited
+            assert f"topic {mine} was not compared" not in audited.out and "100 offsets" in audited.out
+            assert site.tallymill("audit", "--topic", mine, *words).code == 0
+        # On one cluster the other's topic is another topic, or none: refused, not mixed.
+        wrong = site.run("tallymill-consumer", "--until-end", "--set", f"topics.events={second}")
+        assert wrong.code in (1, 2) and site.database.value("SELECT count(*) FROM analytics_events") == 100, wrong
+        other.admin.delete_topics([second])[second].result(30)
+        wait_until(lambda: site.tallymill("audit", *there).code == 1, 30, "the lost topic to be damage on its own cluster")
+    assert site.tallymill("audit").code == 0
+    assert site.tallymill("verify").code == 0
 
 
 def test_a_topic_with_events_to_be_read_is_not_over(make_site):

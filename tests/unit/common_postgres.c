@@ -18,7 +18,7 @@ Test(postgres_kind, is_retry_for_what_may_pass)
                                                     "40001", "40P01", "40003",                   /* serialization, deadlock */
                                                     "53100", "53200", "53300", "53400",          /* disk, memory, connections */
                                                     "55000", "55006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05",
-                                                    "25006", "25P03", "25P04", "58030", "72000", "TM001", NULL});
+                                                    "25006", "25P03", "25P04", "58030", "72000", "TM001", "TM010", NULL});
 }
 
 Test(postgres_kind, is_retry_for_a_lost_connection)
