@@ -10,33 +10,15 @@ from psycopg2 import extensions
 
 from faults.rows.pooler import Pooler
 
+from .harness.hostile_settings import NEWER, TIMES, login_name, make_login
 from .harness.publisher import event, events, now_us
 from .harness.waiting import wait_until
 from .test_rollups import COUNTED
 
-# Each changes how a text is read or written, whose objects are meant, or how long a statement may take.
-VALUES = {
-    "array_nulls": "off", "backslash_quote": "off", "bytea_output": "escape", "client_min_messages": "debug1",
-    "datestyle": "German, DMY", "default_transaction_isolation": "serializable", "default_transaction_deferrable": "on",
-    "escape_string_warning": "off", "exit_on_error": "on", "extra_float_digits": "-10", "intervalstyle": "sql_standard",
-    "lc_numeric": "C", "lc_time": "C", "quote_all_identifiers": "on", "search_path": "hostile, public",
-    "standard_conforming_strings": "off", "timezone": "Pacific/Kiritimati", "transform_null_equals": "on", "xmlbinary": "hex",
-    "enable_indexscan": "off", "enable_partition_pruning": "off", "plan_cache_mode": "force_custom_plan",
-}
-TIMES = {"statement_timeout": "60ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "40ms", "idle_session_timeout": "300ms"}
-NEWER = {"transaction_timeout": "100ms", "restrict_nonsystem_relation_kind": "view"}
-
 
 def hostile_login(site, rights, **settings):
     """A login of this site's database alone for which all of them are set; the programs use it from now on."""
-    login = f"hostile_{site.topic.replace('-', '_')}"
-    known = {name for (name,) in site.database.rows("SELECT name FROM pg_settings")}
-    name = extensions.parse_dsn(site.database.dsn)["dbname"]
-    site.database.run(f"CREATE ROLE {login} LOGIN {rights}")
-    for setting, value in {**VALUES, **settings}.items():
-        if setting in known:
-            site.database.run(f'ALTER ROLE {login} IN DATABASE "{name}" SET {setting} = {value if setting == "search_path" else repr(value)}')
-    return extensions.make_dsn(site.database.dsn, user=login)
+    return make_login(site.database, login_name(site), rights, **settings)
 
 
 def live(site, is_checked=True):
@@ -94,9 +76,7 @@ def add_rollup(site):
 def test_no_setting_of_the_login_changes_what_is_read_or_written(make_site):
     site = make_site()
     site.settings.write_text(site.settings.read_text().replace(str(site.folder / "no-rollups"), str(add_rollup(site))))
-    known = {name for (name,) in site.database.rows("SELECT name FROM pg_settings")}
-    newer = {name: value for name, value in NEWER.items() if name in known}
-    site.connect_programs_by(hostile_login(site, "IN ROLE tallymill_admin, tallymill_ingest, tallymill_aggregate", **TIMES, **newer))
+    site.connect_programs_by(hostile_login(site, "IN ROLE tallymill_admin, tallymill_ingest, tallymill_aggregate", **TIMES, **NEWER))
     live(site)
     anchors_are_compared(site)
 

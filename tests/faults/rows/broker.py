@@ -1,4 +1,4 @@
-"""Rows 5 to 10, 16 to 18 and 49: brokers die, freeze and restart; logs are truncated, shortened, made anew, widened, damaged."""
+"""Rows 5 to 10, 16 to 18 and 49: brokers die, freeze and restart; logs lose their leader, are truncated, shortened, made anew, widened, damaged."""
 
 import os
 import signal
@@ -11,9 +11,10 @@ from faults.registry import row
 from integration.harness.publisher import Publisher, events
 from integration.harness.waiting import wait_until
 from integration.test_operator import delete_records
+from integration.test_topic_identity import make_topic
 
 OFFSETS_TOPIC, OFFSETS_PARTITIONS = "__consumer_offsets", 4
-NEEDS_A_PERSON = 3
+USAGE, NEEDS_A_PERSON = 2, 3
 
 
 def in_sync(stack, topic):
@@ -113,21 +114,76 @@ def all_brokers_killed(round):
     brokers_struck(round, strike)
 
 
-def stops_loudly(round, before, words):
-    """No offset of topic partition 0 is stored any more, and everybody who is asked says why."""
+def says_why(round, before, code):
+    """Whoever is asked about a log that is not the stored one says so, and nothing was stored on top of it."""
     site = round.site
-    worker = site.worker(instance="after")
-    wait_until(lambda: any(text in worker.log() for text in words), 60, f"the worker to say one of {words}")
-    assert worker.stop() == 0
     stopped = site.run("tallymill-consumer", "--until-end")
-    assert stopped.code == NEEDS_A_PERSON and site.topic in stopped.err, stopped
+    assert stopped.code == code and site.topic in stopped.err, stopped
     assert site.positions() == before, "something was stored on top of another log"
     audited = site.tallymill("audit")
     assert audited.code == 1, audited
     return Verdict()
 
 
+def ends_loudly(round, worker, before, words, code=NEEDS_A_PERSON):
+    """A worker that runs says one of the words, and whoever is asked afterwards says why it does not go on."""
+    wait_until(lambda: any(text in worker.log() for text in words), 100, lambda: f"the worker to say one of {words}:\n{worker.log()[-2000:]}")
+    assert worker.stop() in (0, code)
+    return says_why(round, before, code)
+
+
+def stops_loudly(round, before, words):
+    """No offset of topic partition 0 is stored any more, and everybody who is asked says why."""
+    return ends_loudly(round, round.site.worker(instance="after"), before, words)
+
+
 TRUNCATED = ("topic partition ends before what is stored", "another message stands where the last stored one was")
+LOG_IS_ANOTHER = (*TRUNCATED, "the topic was deleted and recreated")
+OTHER_CLUSTER = "belongs to Kafka cluster"
+
+
+@row("9/leaderless", "16 of 48 topic partitions without a leader: the healthy ones never stand, nor do their claims", want=6, faults=2, limit=15, brokers=3)
+def leaderless(round):
+    site = round.make_site(partitions=48, **{"topics.replication": 1})
+    round.start(workers=2)
+
+    def send_to_each(numbers):
+        for number in numbers:
+            for made in events(5, seed=round.random.getrandbits(30)):
+                site.publisher.send(made, number)
+        site.publisher.flush(60)
+        ends = {number: 0 for number in numbers}
+        for _, number, offset in site.publisher.acknowledged:
+            if number in ends:
+                ends[number] = max(ends[number], offset + 1)
+        return ends
+
+    def leaders():
+        return {number: one.leader for number, one in round.stack.admin.list_topics(timeout=20).topics[site.topic].partitions.items()}
+
+    round.recovered(ends=send_to_each(range(48)))
+    for _ in range(round.count):
+        wait_in_sync_again(round.stack)
+        victim = round.random.randrange(1, 4)
+        healthy = [number for number, who in leaders().items() if who != victim]
+        assert len(healthy) == 32
+        round.stack.kill_broker(victim)
+        round.struck(f"broker {victim} killed: 16 topic partitions have no leader")
+        round.recovered(ends=send_to_each(healthy))  # with the group's own coordinator, perhaps
+        for step in range(8):
+            if step == 4:
+                round.crew.kill("worker", 0)  # what it owned is claimed anew beside the dead ones
+            round.recovered(since=round.now(), ends=send_to_each(healthy))
+        round.stack.start_broker(victim)
+        round.recovered(since=round.now(), ends=send_to_each(range(48)))
+
+
+def wait_in_sync_again(stack):
+    """Every broker is there, and the group's own topic is whole on each."""
+    def is_whole():
+        known = stack.admin.list_topics(timeout=20)
+        return len(known.brokers) == stack.brokers and all(len(one.isrs) == stack.brokers for one in known.topics[OFFSETS_TOPIC].partitions.values())
+    wait_until(is_whole, 120, "all brokers to be in sync", (confluent_kafka.KafkaException, KeyError))
 
 
 @row(10, "an unclean election truncates the log", want=2, faults=1, limit=60, brokers=3, own_stack=True)
@@ -188,20 +244,78 @@ def retention(round):
     return round.settle(acknowledged=[one for one in site.publisher.acknowledged if one not in set(lost)])
 
 
-@row(17, "topic deleted and made anew: it stops loudly and skips nothing", want=4, faults=1, limit=60)
-def topic_made_anew(round):
-    site = round.make_site(partitions=1)
+def send_to(stack, topic, count, seed):
+    """So many events to a log by a publisher of its own, which knows nothing of the log before."""
+    anew = Publisher(stack.bootstrap, topic)
+    for made in events(count, seed=seed):
+        anew.send(made)
+    anew.flush()
+
+
+def make_anew(round):
+    """The topic deleted, away for a moment or not at all, made again, and filled to less than before or to more."""
+    site = round.site
+    site.delete_topic()
+    if round.random.random() < 0.5:
+        round.let_flow(0.5, 4)
+    make_topic(site)
+    send_to(round.stack, site.topic, round.random.choice((100, 1_500)), round.random.getrandbits(30))
+
+
+def stored_thousand(round, **settings):
+    """A site whose only topic partition is stored up to 1,000; its positions."""
+    site = round.make_site(partitions=1, **settings)
     site.send(events(1_000, seed=round.random.getrandbits(30)))
     site.drain()
-    before = site.positions()
+    return site.positions()
+
+
+@row("17/stopped", "topic deleted and made anew while no worker runs: it stops loudly and skips nothing", want=4, faults=1, limit=60)
+def topic_made_anew(round):
+    before, site = stored_thousand(round), round.site
     site.delete_topic()
     assert site.tallymill("migrate").code == 2  # it makes the topic, and says that it is not the one that is stored
     round.struck("topic deleted and made anew")
-    anew = Publisher(round.stack.bootstrap, site.topic)
-    for made in events(round.random.choice((100, 1_500)), seed=round.random.getrandbits(30)):
-        anew.send(made)
-    anew.flush()
-    return stops_loudly(round, before, TRUNCATED)
+    send_to(round.stack, site.topic, round.random.choice((100, 1_500)), round.random.getrandbits(30))
+    return stops_loudly(round, before, LOG_IS_ANOTHER)
+
+
+@row("17/running", "topic deleted and made anew under a running worker", want=4, faults=1, limit=60)
+def topic_made_anew_running(round):
+    before = stored_thousand(round)
+    worker = round.site.worker(instance="running")
+    wait_until(lambda: "reading" in worker.log(), 60, "the worker to read")
+    make_anew(round)
+    round.struck("topic deleted and made anew under a running worker")
+    return ends_loudly(round, worker, before, LOG_IS_ANOTHER)
+
+
+@row("17/frozen", "topic deleted and made anew while its worker is frozen for less than its session", want=4, faults=1, limit=60)
+def topic_made_anew_frozen(round):
+    before = stored_thousand(round, **{"kafka.session.timeout.ms": 45_000})
+    worker = round.site.worker(instance="frozen")
+    wait_until(lambda: "reading" in worker.log(), 60, "the worker to read")
+    worker.freeze()
+    make_anew(round)
+    worker.thaw()
+    round.struck("topic deleted and made anew while its worker was frozen")
+    return ends_loudly(round, worker, before, LOG_IS_ANOTHER)
+
+
+@row("17/cluster", "the whole cluster replaced, at the same addresses, with the topic made again", want=2, faults=1, limit=60, own_stack=True)
+def cluster_replaced(round):
+    before = stored_thousand(round)
+    is_running = round.random.random() < 0.5
+    worker = round.site.worker(instance="running") if is_running else None
+    if is_running:
+        wait_until(lambda: "reading" in worker.log(), 60, "the worker to read")
+    round.stack.replace_kafka()
+    make_topic(round.site)
+    send_to(round.stack, round.site.topic, round.random.choice((100, 1_500)), round.random.getrandbits(30))
+    round.struck("the cluster is another one" + (", under a running worker" if is_running else ""))
+    if is_running:
+        return ends_loudly(round, worker, before, (OTHER_CLUSTER,), code=USAGE)
+    return says_why(round, before, USAGE)
 
 
 @row(18, "topic partitions 4 to 12 under load: new ones from 0", want=4, faults=1, limit=60)

@@ -1,4 +1,4 @@
-"""Row 46: pgbouncer in transaction mode between the services and Postgres, restarted and killed."""
+"""Row 46: pgbouncer in transaction mode between the services and Postgres, restarted and killed, in a database and for a login whose settings others chose."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import subprocess
 from psycopg2 import extensions
 
 from faults.registry import row
+from integration.harness.hostile_settings import NEWER, TIMES, login_name, make_login, set_for_database
 from integration.harness.postgres_server import free_port
 from integration.harness.program import environment
 from integration.harness.stack import psql
@@ -60,12 +61,14 @@ class Pooler:
         self.process.wait(60)
 
 
-@row(46, "pgbouncer in transaction mode in between, restarted", want=80, faults=8, limit=30, needs=(("pgbouncer", "pgbouncer"),))
+@row(46, "pgbouncer in transaction mode in between, restarted; hostile settings", want=80, faults=8, limit=30, needs=(("pgbouncer", "pgbouncer"),))
 def pooler(round):
     round.folder.chmod(0o755)
-    between = round.enter(Pooler(round.stack, round.folder))
     site = round.make_site(partitions=4)
-    site.connect_programs_by(extensions.make_dsn(site.database.dsn, port=between.port))
+    set_for_database(site.database)
+    dsn = make_login(site.database, login_name(site), "IN ROLE tallymill_ingest, tallymill_aggregate", **TIMES, **NEWER)
+    between = round.enter(Pooler(round.stack, round.folder, users=("postgres", login_name(site))))
+    site.connect_programs_by(extensions.make_dsn(dsn, port=between.port))
     round.start(workers=2, aggregators=2)
     with round.flow(rate=400):
         for _ in range(round.count):

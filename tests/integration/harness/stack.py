@@ -1,8 +1,11 @@
 """A private Kafka and Postgres for a test run, by the same `deploy/stack` that users have."""
 
+import base64
 import configparser
+import json
 import os
 import pathlib
+import shutil
 import signal
 
 import psycopg2
@@ -79,6 +82,17 @@ class Stack:
 
     def start_broker(self, number=1):
         self.must("start-broker", str(number))
+
+    def replace_kafka(self):
+        """All brokers killed, their disks empty, and back at the same addresses as another cluster."""
+        for number in range(1, self.brokers + 1):
+            self.kill_broker(number)
+            shutil.rmtree(self.state / f"kafka-{number}" / "data")
+        made = json.loads((self.state / "stack.json").read_text())
+        made["cluster_id"] = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "x")
+        (self.state / "stack.json").write_text(json.dumps(made))
+        self.must("start", "--brokers", str(self.brokers), deadline=300)
+        self.admin = AdminClient(self.client)
 
     def restart_postgres(self, mode="immediate"):
         """immediate: no checkpoint, every backend quits at once, the next start recovers from the WAL."""
