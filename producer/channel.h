@@ -44,6 +44,16 @@ size_t channel_pending(const struct channel *channel);
  * arrives. */
 void channel_serve(struct channel *channel, int timeout_ms);
 
+/* Before channel_open: the application brings the tokens of SASL's OAUTHBEARER. */
+void channel_ask_for_tokens(rd_kafka_conf_t *conf);
+/* Right behind it: who is asked for them, inside channel_serve, with the context of channel_open. */
+typedef void channel_token_asked(void *context, const char *config);
+void channel_tell_token(struct channel *channel, channel_token_asked *asked);
+/* Any thread; see tally_oauth_token. False: OAUTHBEARER is not in use. */
+enum tally_code channel_token(struct channel *channel, const char *token, int64_t expires_us, const char *principal,
+                              const struct tally_setting *extensions, struct tally_error *err);
+bool channel_token_failed(struct channel *channel, const char *reason);
+
 /* From the delivery callback: leave what else came back for the next channel_serve. */
 void channel_yield(struct channel *channel);
 

@@ -26,6 +26,7 @@ struct channel {
     int64_t timeout_ms; /* of a message; 0: for ever */
     channel_delivered *delivered;
     channel_log *log;
+    channel_token_asked *token_asked;
     void *context;
 
     pthread_rwlock_t lock; /* readers: whoever checks; writer: the serving thread, replacing */

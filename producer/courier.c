@@ -374,13 +374,15 @@ static struct courier *new_courier(const struct options *options, const struct t
     return courier;
 }
 
-struct courier *courier_open(struct options *options, const struct tally_hooks *hooks, struct tally_error *err)
+bool courier_open(struct courier **opened, struct options *options, const struct tally_hooks *hooks, struct tally_producer *producer,
+                  struct tally_error *err)
 {
     struct courier *courier = new_courier(options, hooks);
     if (courier == NULL || (courier->ring = ring_new(options->queue_bytes)) == NULL) {
         tally_error_set(err, TALLY_FAILED, "no memory");
         goto out;
     }
+    courier->producer = producer;
     if (courier->hooks.is_polled && (courier->reports = reports_new(options->poll_bytes, err)) == NULL)
         goto out;
     if (options->spool.directory != NULL) {
@@ -392,21 +394,26 @@ struct courier *courier_open(struct options *options, const struct tally_hooks *
             spool_tell_dropped(courier->spool, on_dropped);
         atomic_store(&courier->recovered, recovered);
     }
+    if (courier->hooks.token != NULL)
+        channel_ask_for_tokens(options->conf);
     courier->channel = channel_open(options->conf, options->topic, on_delivered, courier_log, courier, err);
     options->conf = NULL; /* the channel has it */
     if (courier->channel == NULL)
         goto out;
     if (courier->spool != NULL)
         grant_room(courier, clock_now_us());
+    channel_tell_token(courier->channel, courier_ask_token);
+    *opened = courier;
     if (start_thread(courier)) {
         courier_exit_watch(courier);
-        return courier;
+        return true;
     }
+    *opened = NULL;
     tally_error_set(err, TALLY_FAILED, "no thread can be started");
 out:
     if (courier != NULL)
         courier_close(courier);
-    return NULL;
+    return false;
 }
 
 /* What nobody carries any more: into the spool, or given up. A publisher that has just been shut out may still be copying. */

@@ -17,8 +17,10 @@
 
 struct courier;
 
-/* Takes what it wants of options (conf: whatever the outcome). NULL: *err. */
-struct courier *courier_open(struct options *options, const struct tally_hooks *hooks, struct tally_error *err);
+/* Takes what it wants of options (conf: whatever the outcome). False: *err. *courier is set before the first hook is called, which may
+ * be given `producer`. */
+bool courier_open(struct courier **courier, struct options *options, const struct tally_hooks *hooks, struct tally_producer *producer,
+                  struct tally_error *err);
 
 /* Hands a message over; see tally_publish. */
 enum tally_code courier_put(struct courier *courier, const struct event_message *message, struct tally_error *err);
@@ -27,6 +29,11 @@ enum tally_code courier_put(struct courier *courier, const struct event_message 
 bool courier_is_inside(const struct courier *courier);
 
 void courier_count(const struct courier *courier, struct tally_counts *counts);
+/* See tally_oauth_token and tally_oauth_failed. */
+enum tally_code courier_token(struct courier *courier, const char *token, int64_t expires_us, const char *principal,
+                              const struct tally_setting *extensions, struct tally_error *err);
+void courier_token_failed(struct courier *courier, const char *reason);
+
 /* A line for the log hook. */
 void courier_warn(struct courier *courier, const char *text);
 

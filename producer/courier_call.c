@@ -136,6 +136,35 @@ bool courier_flush(struct courier *courier, int timeout_ms)
     }
 }
 
+enum tally_code courier_token(struct courier *courier, const char *token, int64_t expires_us, const char *principal,
+                              const struct tally_setting *extensions, struct tally_error *err)
+{
+    enum tally_code code;
+    pthread_mutex_lock(&courier->mutex); /* the channel may be about to be closed */
+    if (courier->channel == NULL)
+        code = tally_error_set(err, TALLY_FAILED, "the producer is stopped");
+    else if (courier->hooks.token == NULL)
+        code = tally_error_set(err, TALLY_FAILED, "the producer has no hooks.token: nobody asked for a token");
+    else
+        code = channel_token(courier->channel, token, expires_us, principal, extensions, err);
+    pthread_mutex_unlock(&courier->mutex);
+    return code;
+}
+
+void courier_token_failed(struct courier *courier, const char *reason)
+{
+    bool is_told = false;
+    pthread_mutex_lock(&courier->mutex);
+    if (courier->channel != NULL && courier->hooks.token != NULL)
+        is_told = channel_token_failed(courier->channel, reason);
+    pthread_mutex_unlock(&courier->mutex);
+    if (!is_told)
+        return;
+    char text[CHANNEL_REASON_BYTES]; /* a hook may publish, which may want the mutex */
+    snprintf(text, sizeof text, "no OAuth token, it is asked for again after ten seconds: %s", reason);
+    courier_log(courier, 3, text);
+}
+
 enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err)
 {
     if (atomic_load(&courier->is_stopped))

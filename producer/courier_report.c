@@ -80,6 +80,24 @@ void courier_warn(struct courier *courier, const char *text)
     courier_log(courier, 4, text);
 }
 
+static void call_token(void *context, const char *config)
+{
+    struct courier *courier = context;
+    const struct courier *before = inside;
+    inside = courier;
+    courier->hooks.token(courier->hooks.context, courier->producer, config);
+    inside = before;
+}
+
+void courier_ask_token(void *context, const char *config)
+{
+    struct courier *courier = context;
+    if (courier->reports == NULL)
+        call_token(courier, config);
+    else
+        reports_put_token(courier->reports, config);
+}
+
 /* At the end everything is told. */
 bool courier_must_hold(const struct courier *courier)
 {
@@ -98,7 +116,7 @@ static void on_polled(void *context, const struct tally_delivery *delivery)
 
 static struct reports_listener listener_of(struct courier *courier)
 {
-    return (struct reports_listener){.delivered = on_polled, .log = call_log, .context = courier};
+    return (struct reports_listener){.delivered = on_polled, .log = call_log, .token = call_token, .context = courier};
 }
 
 int courier_poll(struct courier *courier)

@@ -29,6 +29,7 @@ struct courier {
     _Alignas(COURIER_LINE) struct channel *channel;
     struct spool *spool; /* NULL: none */
     struct tally_hooks hooks;
+    struct tally_producer *producer; /* for hooks.token */
     struct reports *reports; /* what waits for tally_poll; NULL: hooks are called at once */
     atomic_uint_fast64_t acknowledged, failed, recovered, dropped, damaged;
     _Atomic uint64_t synced;  /* the ring's messages up to this position are on the disk */
@@ -92,6 +93,7 @@ void courier_tell_fate(struct courier *courier, const struct tally_delivery *del
 /* The same of one that is counted already. */
 void courier_tell_dropped(struct courier *courier, const struct tally_delivery *delivery);
 void courier_log(void *context, int level, const char *text);
+void courier_ask_token(void *context, const char *config);
 /* As many reports wait as may: nothing is done that makes more. */
 bool courier_must_hold(const struct courier *courier);
 /* At the end, in the thread that stops it. */

@@ -73,8 +73,7 @@ struct tally_producer *tally_open(const struct tally_setting *settings, const st
         tally_error_set(err, TALLY_FAILED, "no memory");
         goto out;
     }
-    producer->courier = courier_open(&options, hooks, err);
-    if (producer->courier == NULL)
+    if (!courier_open(&producer->courier, &options, hooks, producer, err))
         goto out;
     return producer;
 out:
@@ -174,6 +173,23 @@ void tally_count(const struct tally_producer *producer, struct tally_counts *cou
     if (producer != NULL)
         courier_count(producer->courier, &now);
     give_counts(&now, counts);
+}
+
+enum tally_code tally_oauth_token(struct tally_producer *producer, const char *token, int64_t expires_us, const char *principal,
+                                  const struct tally_setting *extensions, struct tally_error *err)
+{
+    enum tally_code code = usable(producer, err);
+    if (code != TALLY_OK)
+        return code;
+    if (token == NULL || principal == NULL)
+        return tally_error_set(err, TALLY_INVALID, "there is no %s", token == NULL ? "token" : "principal");
+    return courier_token(producer->courier, token, expires_us, principal, extensions, err);
+}
+
+void tally_oauth_failed(struct tally_producer *producer, const char *reason)
+{
+    if (producer != NULL && is_ours(producer))
+        courier_token_failed(producer->courier, reason == NULL || *reason == '\0' ? "the application has none" : reason);
 }
 
 int tally_poll(struct tally_producer *producer)

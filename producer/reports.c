@@ -21,14 +21,14 @@
 
 #include "event.h"
 
-enum report_kind { REPORT_DELIVERY, REPORT_LOG };
+enum report_kind { REPORT_DELIVERY, REPORT_LOG, REPORT_TOKEN };
 
 struct report {
     struct report *next;
     enum report_kind kind;
     int level;                      /* of a log line */
     size_t size;                    /* all of it */
-    const char *text;               /* the log line */
+    const char *text;               /* the log line, or the token's config; NULL: none */
     struct tally_delivery delivery; /* points into `bytes` */
     uint8_t bytes[];
 };
@@ -157,6 +157,20 @@ void reports_put_log(struct reports *reports, int level, const char *text)
     pthread_mutex_unlock(&reports->mutex);
 }
 
+/* Without memory nobody is asked; librdkafka asks again before the token that it has ends, or a new handle does. */
+void reports_put_token(struct reports *reports, const char *config)
+{
+    size_t size = config == NULL ? 0 : strlen(config) + 1;
+    struct report *report = new_report(REPORT_TOKEN, size);
+    if (report == NULL)
+        return;
+    if (config != NULL)
+        report->text = memcpy(report->bytes, config, size);
+    pthread_mutex_lock(&reports->mutex);
+    append(reports, report);
+    pthread_mutex_unlock(&reports->mutex);
+}
+
 bool reports_is_full(const struct reports *reports)
 {
     return atomic_load(&reports->bytes) >= reports->limit_bytes;
@@ -167,6 +181,7 @@ static void tell(const struct report *report, const struct reports_listener *lis
     switch (report->kind) {
     case REPORT_DELIVERY: listener->delivered(listener->context, &report->delivery); break;
     case REPORT_LOG: listener->log(listener->context, report->level, report->text); break;
+    case REPORT_TOKEN: listener->token(listener->context, report->text); break;
     }
 }
 

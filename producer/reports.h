@@ -1,4 +1,4 @@
-/* reports.h - what waits for tally_poll: copies of deliveries and log lines, in order, and the descriptor that says
+/* reports.h - what waits for tally_poll: copies of deliveries, log lines and questions for a token, in order, and the descriptor that says
  * that some wait.
  *
  * Putting: any thread, and never waits. Running: one thread at a time calls the hooks; the others are answered at once (or wait, in
@@ -18,6 +18,7 @@ struct reports;
 struct reports_listener {
     void (*delivered)(void *context, const struct tally_delivery *delivery);
     void (*log)(void *context, int level, const char *text);
+    void (*token)(void *context, const char *config); /* config may be NULL */
     void *context;
 };
 
@@ -31,6 +32,7 @@ bool reports_put_delivery(struct reports *reports, const struct tally_delivery *
 /* Beyond REPORTS_LOG_LINES that wait, lines are only counted, and a line says how many. */
 enum { REPORTS_LOG_LINES = 1000 };
 void reports_put_log(struct reports *reports, int level, const char *text);
+void reports_put_token(struct reports *reports, const char *config);
 bool reports_is_full(const struct reports *reports);
 
 /* Tells what waited when it was called, and returns how many; 0 as well while another thread is at it. */

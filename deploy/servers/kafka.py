@@ -159,7 +159,10 @@ class Broker:
             "ssl.truststore.location": "ca.pem",
             "listener.name.secure.ssl.keystore.location": "server.pem",
             "listener.name.secure.ssl.keystore.type": "PEM",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512,OAUTHBEARER",
+            # Tokens without a signature: whoever can reach this private broker may be anybody. For tests of the way a token takes.
+            "listener.name.secure.oauthbearer.sasl.jaas.config":
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"nobody\";",
             "listener.name.secure.scram-sha-512.sasl.jaas.config": scram,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:broker;User:admin",

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <math.h>
 #include <msgpack.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -548,4 +549,71 @@ Test(file, with_a_comment_behind_a_value_says_so_to_the_log_hook)
     tally_close(producer, 0, NULL);
     cr_assert_not_null(strstr(line, "tallymill.ini:3: kafka.client.id: "), "%s", line);
     remove_directory(path);
+}
+
+/* -- Tokens ---------------------------------------------------------------------------------------------------------------------
+ */
+
+struct asked {
+    atomic_int times, failures;
+    enum tally_code good, bad, without_principal;
+    char why[TALLY_ERROR_BYTES];
+};
+
+static void on_token(void *context, struct tally_producer *producer, const char *config)
+{
+    struct asked *asked = context;
+    struct tally_error err = TALLY_ERROR_INIT;
+    int64_t in_an_hour_us = clock_wall_us() + 3600 * CLOCK_SECOND_US;
+    cr_assert_str_eq(config, "ours");
+    asked->bad = tally_oauth_token(producer, "token", 1, "us", NULL, &err);
+    snprintf(asked->why, sizeof asked->why, "%s", err.text);
+    asked->without_principal = tally_oauth_token(producer, "token", in_an_hour_us, NULL, NULL, NULL);
+    tally_oauth_failed(producer, "the provider is away");
+    asked->good = tally_oauth_token(producer, "token", in_an_hour_us, "us", (struct tally_setting[]){{"logicalCluster", "one"}, {NULL, NULL}}, &err);
+    atomic_fetch_add(&asked->times, 1);
+}
+
+static void on_token_line(void *context, int level, const char *text)
+{
+    struct asked *asked = context;
+    atomic_fetch_add(&asked->failures, level == 3 && strstr(text, "the provider is away") != NULL);
+}
+
+Test(token, is_asked_for_and_taken_in_the_hook_or_where_it_is_polled)
+{
+    for (int is_polled = 0; is_polled < 2; is_polled++) {
+        struct asked asked = {0};
+        struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {"kafka.security.protocol", "SASL_PLAINTEXT"},
+                                           {"kafka.sasl.mechanism", "OAUTHBEARER"}, {"kafka.sasl.oauthbearer.config", "ours"}, {NULL, NULL}};
+        struct tally_hooks hooks = TALLY_HOOKS_INIT;
+        hooks.log = on_token_line;
+        hooks.context = &asked;
+        hooks.is_polled = is_polled == 1;
+        hooks.token = on_token;
+        struct tally_error err = TALLY_ERROR_INIT;
+        struct tally_producer *producer = tally_open(settings, &hooks, &err);
+        cr_assert_not_null(producer, "%s", err.text);
+        int64_t deadline_us = clock_now_us() + 20 * CLOCK_SECOND_US;
+        while ((atomic_load(&asked.times) == 0 || atomic_load(&asked.failures) == 0) && clock_now_us() < deadline_us) {
+            usleep(10000);
+            tally_poll(producer);
+        }
+        cr_assert_eq(asked.times, 1);
+        cr_assert_eq(asked.good, TALLY_OK);
+        cr_assert_eq(asked.bad, TALLY_INVALID, "%s", asked.why);
+        cr_assert_eq(asked.without_principal, TALLY_INVALID);
+        cr_assert_eq(asked.failures, 1);
+        tally_stop(producer, 0, NULL);
+        cr_assert_eq(tally_oauth_token(producer, "token", INT64_MAX, "us", NULL, NULL), TALLY_FAILED);
+        tally_close(producer, 0, NULL);
+    }
+    struct tally_producer *producer = open_with(nobody, NULL, "queue.size", "4 MiB", NULL, NULL);
+    struct tally_error err = TALLY_ERROR_INIT;
+    cr_assert_eq(tally_oauth_token(producer, "token", INT64_MAX, "us", NULL, &err), TALLY_FAILED);
+    cr_assert_not_null(strstr(err.text, "hooks.token"));
+    tally_oauth_failed(producer, NULL);
+    tally_close(producer, 0, NULL);
+    cr_assert_eq(tally_oauth_token(NULL, "token", INT64_MAX, "us", NULL, NULL), TALLY_FAILED);
+    tally_oauth_failed(NULL, "why");
 }

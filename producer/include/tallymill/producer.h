@@ -128,8 +128,13 @@ struct tally_hooks {
     void *context;
     /* True: all hooks run inside tally_poll (and inside tally_flush, tally_stop and tally_close, which poll while they wait), nowhere else. */
     bool is_polled;
+    /* With kafka.sasl.mechanism = OAUTHBEARER: a token is needed, now and each time when four fifths of the last one's life are over.
+     * Answer with tally_oauth_token or tally_oauth_failed, here or later from any thread; nothing is sent to Kafka meanwhile, so what
+     * takes long (a request to the identity provider) belongs into a thread of the application's. config: kafka.sasl.oauthbearer.config, or
+     * NULL. May come before tally_open has returned. NULL: librdkafka's own ways (kafka.sasl.oauthbearer.method = oidc). */
+    void (*token)(void *context, struct tally_producer *producer, const char *config);
 };
-#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL, false}
+#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL, false, NULL}
 
 /* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED.
  */
@@ -151,6 +156,14 @@ TALLY_API int tally_poll(struct tally_producer *producer);
 /* A descriptor that is readable (POLLIN, EPOLLIN, level triggered) while something waits for tally_poll. The producer's own until
  * tally_close: to be waited for, not read. -1 without hooks.is_polled. */
 TALLY_API int tally_poll_fd(const struct tally_producer *producer);
+
+/* A token for hooks.token: as the identity provider gave it, with the wall clock's time when it ends (microseconds since 1970 UTC), and
+ * the principal that it is for. extensions: SASL's (RFC 7628), ended by a NULL key, or NULL. All copied. TALLY_INVALID: a token that cannot be
+ * (over, with characters that none has); TALLY_FAILED: the producer is stopped, or has no hooks.token. */
+TALLY_API enum tally_code tally_oauth_token(struct tally_producer *producer, const char *token, int64_t expires_us, const char *principal,
+                                            const struct tally_setting *extensions, struct tally_error *err);
+/* There is none now, for this reason (one line, without the secret), which the log hook is told. The hook is called again after ten seconds. */
+TALLY_API void tally_oauth_failed(struct tally_producer *producer, const char *reason);
 
 /* Asks the brokers, for up to timeout_ms, whether they answer and have the topic: TALLY_OK with the number of its topic partitions
  * in *topic_partitions (may be NULL), TALLY_FAILED when none answers, TALLY_INVALID when the topic is missing. Never makes a topic.
