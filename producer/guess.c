@@ -15,6 +15,7 @@
 #include "import.h"
 #include "input.h"
 #include "reader.h"
+#include "time_format.h"
 #include "uuid.h"
 #include "value.h"
 
@@ -131,6 +132,18 @@ static void print_word(const char *word)
     putchar('\'');
 }
 
+/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are never guessed. */
+static const char *find_format(const struct value *value, struct civil *civil)
+{
+    static const char *const formats[] = {
+        "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S %z", "%b %d %Y", "%b %d, %Y", "%d %b %Y",
+        "%b %d %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (time_format_read(formats[i], value->text, value->length, civil))
+            return formats[i];
+    return NULL;
+}
+
 /* How ids and times are written decides which options they need. */
 static void print_options(const struct guess *guess, const char *column, const char *field)
 {
@@ -149,7 +162,13 @@ static void print_options(const struct guess *guess, const char *column, const c
         size_t length = is_digits ? strcspn(value->text, ".")
                                   : (size_t)snprintf(digits, sizeof digits, "%.0f", value->type == VALUE_REAL ? value->real : (double)value->integer);
         printf(" --time-unit %s", length <= 11 ? "s" : length <= 14 ? "ms" : length <= 17 ? "us" : "ns");
-    } else if (is_text && !civil_read(value->text, value->length, &civil)) {
+        return;
+    }
+    bool is_known = is_text && civil_read(value->text, value->length, &civil);
+    const char *format = is_text && !is_known ? find_format(value, &civil) : NULL;
+    if (format != NULL)
+        printf(" --time-format '%s'", format);
+    if (is_text && !is_known && format == NULL) {
         fputs(" --time-format '%d/%m/%Y %H:%M:%S' --time-zone UTC", stdout);
         fputs("created_at is in a form that is not known: put it into --time-format as it is written\n", stderr);
     } else if (is_text && !civil.has_offset) {

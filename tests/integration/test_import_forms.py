@@ -330,6 +330,8 @@ GUESSED = {
     "matomo.json": ('[{"idVisit": 5, "visitorId": "s1", "serverTimestamp": 1794735000, "n": 1}]', "Matomo", ("visit", "s1", {"idVisit": 5, "n": 1})),
     "ga4.ndjson": ('{"event_timestamp": 1794735000000000, "event_name": "login", "user_pseudo_id": "s1", "n": 1}', "GA4", ("login", "s1", {"n": 1})),
     "access.log": ('s1 - - [15/Nov/2026:10:30:00 +0100] "-" 408 -\n', "log", ("page_view", "s1", {"status": 408})),
+    "slashes.csv": ("event_name,session_id,When,n\nlogin,s1,2026/11/15 09:30:00,1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "named-month.csv": ("event_name,session_id,When,n\nlogin,s1,\"Nov 15, 2026 09:30:00\",1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "own.csv": ("Event Name,Session,When,n's\nlogin,s1,2026-11-15 09:30,1\n", "none of the known", ("login", "s1", {"n's": "1"})),
 }
 
