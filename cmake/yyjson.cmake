@@ -25,6 +25,6 @@ else()
   set_target_properties(tally_yyjson PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden) # it is in libtallymill, too
   set(TALLYMILL_YYJSON_ARCHIVE $<TARGET_FILE:tally_yyjson>)
   target_include_directories(tally_yyjson SYSTEM PUBLIC ${folder})
-  install(FILES ${folder}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tallymill RENAME yyjson-LICENSE.txt)
+  install_notice_as(${folder}/LICENSE yyjson-LICENSE.txt)
   message(STATUS "yyjson, bundled (${folder})")
 endif()
