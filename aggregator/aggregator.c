@@ -9,11 +9,14 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "aggregator_metrics.h"
 #include "backlog.h"
+#include "check.h"
+#include "check_postgres.h"
 #include "clock.h"
 #include "cycle.h"
 #include "error.h"
@@ -306,20 +309,13 @@ bool aggregator_run(struct settings *settings, bool once, struct error *err)
     return succeeded;
 }
 
-bool aggregator_check(const struct settings *settings, struct error *err)
+int aggregator_check(const struct settings *settings)
 {
-    struct session *session = monitor_check(settings, err) ? session_open(settings_text(settings, "postgres.dsn"), err) : NULL;
-    if (!session)
-        return false;
-    PGresult *result = session_ask(session, 10 * CLOCK_SECOND_US,
-                                   "SELECT has_table_privilege('public.analytics_daily_stats', 'INSERT') AND "
-                                   "has_table_privilege('tallymill.folded', 'UPDATE') "
-                                   "AND has_table_privilege('public.analytics_events', 'SELECT')",
-                                   0, NULL, err);
-    bool succeeded = result != NULL;
-    if (succeeded && PQgetvalue(result, 0, 0)[0] != 't')
-        succeeded = error_set(err, ERROR_USAGE, "this login may not write the statistics: grant it the role tallymill_aggregate");
-    PQclear(result);
-    session_close(session);
-    return succeeded;
+    struct error err;
+    struct check check = {.program = "tallymill-aggregator"};
+    if (!monitor_check(settings, &err))
+        check_found(&check, &err);
+    if (check_postgres(&check, settings_text(settings, "postgres.dsn"), "tallymill_aggregate", NULL) && check.worst == ERROR_NONE)
+        puts("settings, server, schema and rights are in order");
+    return check_exit_code(&check);
 }

@@ -14,7 +14,8 @@ struct settings;
  * says why and how to exit. */
 bool aggregator_run(struct settings *settings, bool once, struct error *err);
 
-/* Connects, checks the schema and that this login may do what an aggregator does; changes nothing. */
-bool aggregator_check(const struct settings *settings, struct error *err);
+/* --check: connects, checks the schema and that this login may do what an aggregator does, and tells all that is wrong at once; changes
+ * nothing. The exit code. */
+int aggregator_check(const struct settings *settings);
 
 #endif

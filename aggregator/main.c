@@ -1,7 +1,5 @@
 /* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service.
  */
-#include <stdio.h>
-
 #include "aggregator.h"
 #include "cli.h"
 #include "descriptors.h"
@@ -38,9 +36,9 @@ int main(int argc, char **argv)
     exit_code = 0;
     if (parsed.argument_count > 0)
         error_set(&err, ERROR_USAGE, "unexpected argument: %s (options begin with --; see --help)", parsed.arguments[0]);
-    else if (parsed.check && aggregator_check(parsed.settings, &err))
-        puts("settings, server, schema and rights are in order");
-    else if (!parsed.check && service_open(&err)) {
+    else if (parsed.check)
+        exit_code = aggregator_check(parsed.settings);
+    else if (service_open(&err)) {
         aggregator_run(parsed.settings, once, &err);
         service_close();
     }

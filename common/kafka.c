@@ -115,6 +115,12 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
     return ok;
 }
 
+void kafka_conf_watch(rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_log_cb(conf, log_line);
+    kafka_trouble_watch(conf);
+}
+
 rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced,
                             struct error *err)
 {
@@ -123,8 +129,7 @@ rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_
     static const struct kafka_forced base[] = {{"client.id", "tallymill"}, {"allow.auto.create.topics", "false"}, {NULL, NULL}};
     char brokers[VALUE_BYTES];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, log_line);
-    kafka_trouble_watch(conf);
+    kafka_conf_watch(conf);
     if (!set_all(conf, base, err) || !set_all(conf, defaults, err) || !set_from_settings(conf, settings, forced, err) ||
         !set_all(conf, forced, err))
         goto failed;

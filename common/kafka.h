@@ -28,6 +28,9 @@ struct kafka_forced {
 rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults, const struct kafka_forced *forced,
                             struct error *err);
 
+/* For a configuration that was made elsewhere: log lines of librdkafka go to our log, and why a broker does not let us in is known. */
+void kafka_conf_watch(rd_kafka_conf_t *conf);
+
 /* Opens a handle; on failure the conf is destroyed. ERROR_USAGE. */
 rd_kafka_t *kafka_open(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *err);
 
@@ -57,5 +60,9 @@ bool kafka_watermarks(rd_kafka_t *handle, const char *topic, int32_t topic_parti
  * is lowered to the number of brokers, at most 3. */
 bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
                       int timeout_ms, bool *made, int *count, struct error *err);
+
+/* The same, but the brokers only judge the request and make nothing. *is_missing: it is not there, and would be made. */
+bool kafka_topic_try(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                     int timeout_ms, bool *is_missing, int *count, struct error *err);
 
 #endif

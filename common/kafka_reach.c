@@ -59,7 +59,8 @@ static void read_answer(rd_kafka_event_t *event, rd_kafka_resp_err_t *codes, int
     const rd_kafka_ListOffsetsResultInfo_t **info = rd_kafka_ListOffsets_result_infos(result, &infos);
     for (size_t i = 0; i < infos; i++) {
         const rd_kafka_topic_partition_t *one = rd_kafka_ListOffsetsResultInfo_topic_partition(info[i]);
-        if (one->partition >= 0 && one->partition < count)
+        /* Of a leader that was not reached librdkafka hands back what was asked (an OffsetSpec, below 0), without an error. */
+        if (one->partition >= 0 && one->partition < count && (one->offset >= 0 || one->err != RD_KAFKA_RESP_ERR_NO_ERROR))
             codes[one->partition] = one->err;
     }
 }

@@ -79,8 +79,8 @@ bool kafka_topic_partitions(rd_kafka_t *handle, const char *topic, int timeout_m
     return error_wrap(err, "topic %s", topic);
 }
 
-/* Sends the request and waits for its answer. */
-static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *topic, int timeout_ms, bool *made,
+/* Sends the request and waits for its answer. is_tried: the brokers only judge it. */
+static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *topic, int timeout_ms, bool is_tried, bool *made,
                    struct error *err)
 {
     char reason[REASON_BYTES];
@@ -88,7 +88,8 @@ static bool create(rd_kafka_t *handle, rd_kafka_NewTopic_t *wanted, const char *
     rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_event_t *event = NULL;
-    if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_AdminOptions_set_validate_only(options, is_tried, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         error_set(err, ERROR_USAGE, "topic %s: %s", topic, reason);
         goto out;
     }
@@ -136,8 +137,27 @@ static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, i
     return true;
 }
 
-bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
-                      int timeout_ms, bool *made, int *count, struct error *err)
+/* The topic as it shall be; NULL: a setting of it is wrong. */
+static rd_kafka_NewTopic_t *describe(const char *topic, int partitions, int replication, int brokers, const struct kafka_forced *config,
+                                     struct error *err)
+{
+    char reason[REASON_BYTES];
+    const int most = brokers < 1 ? 1 : brokers < REPLICATION_MAX ? brokers : REPLICATION_MAX;
+    rd_kafka_NewTopic_t *wanted =
+        rd_kafka_NewTopic_new(topic, partitions, replication < most ? replication : most, reason, sizeof reason);
+    if (wanted == NULL)
+        error_set(err, ERROR_USAGE, "topic %s: %s", topic, reason);
+    for (; wanted != NULL && config != NULL && config->name != NULL; config++)
+        if (rd_kafka_NewTopic_set_config(wanted, config->name, config->value) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            error_set(err, ERROR_USAGE, "topic %s: bad configuration %s=%s", topic, config->name, config->value);
+            rd_kafka_NewTopic_destroy(wanted);
+            return NULL;
+        }
+    return wanted;
+}
+
+static bool make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                 int timeout_ms, bool is_tried, bool *made, int *count, struct error *err)
 {
     *made = false;
     const struct rd_kafka_metadata *metadata;
@@ -156,19 +176,24 @@ bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int
         return error_wrap(err, "topic %s", topic);
     }
 
-    char reason[REASON_BYTES];
-    int most = brokers < 1 ? 1 : brokers < REPLICATION_MAX ? brokers : REPLICATION_MAX;
-    rd_kafka_NewTopic_t *wanted =
-        rd_kafka_NewTopic_new(topic, partitions, replication < most ? replication : most, reason, sizeof reason);
-    if (wanted == NULL)
-        return error_set(err, ERROR_USAGE, "topic %s: %s", topic, reason);
-    bool ok = true;
-    for (; ok && config != NULL && config->name != NULL; config++)
-        if (rd_kafka_NewTopic_set_config(wanted, config->name, config->value) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            ok = error_set(err, ERROR_USAGE, "topic %s: bad configuration %s=%s", topic, config->name, config->value);
-    ok = ok && create(handle, wanted, topic, timeout_ms, made, err) && await_topic(handle, topic, timeout_ms, count, err);
-    rd_kafka_NewTopic_destroy(wanted);
+    rd_kafka_NewTopic_t *wanted = describe(topic, partitions, replication, brokers, config, err);
+    const bool ok = wanted != NULL && create(handle, wanted, topic, timeout_ms, is_tried, made, err) &&
+                    (is_tried || await_topic(handle, topic, timeout_ms, count, err));
+    if (wanted != NULL)
+        rd_kafka_NewTopic_destroy(wanted);
     return ok;
+}
+
+bool kafka_topic_make(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                      int timeout_ms, bool *made, int *count, struct error *err)
+{
+    return make(handle, topic, partitions, replication, config, timeout_ms, false, made, count, err);
+}
+
+bool kafka_topic_try(rd_kafka_t *handle, const char *topic, int partitions, int replication, const struct kafka_forced *config,
+                     int timeout_ms, bool *is_missing, int *count, struct error *err)
+{
+    return make(handle, topic, partitions, replication, config, timeout_ms, true, is_missing, count, err);
 }
 
 void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFKA_TOPIC_ID_BYTES])

@@ -101,7 +101,7 @@ static void take(struct log_ends *ends, rd_kafka_event_t *event)
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *told = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
         struct log_end *end = (struct log_end *)log_ends_find(ends, told->partition);
-        if (!end || told->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (!end || told->err != RD_KAFKA_RESP_ERR_NO_ERROR || told->offset < 0) /* below 0: what was asked, handed back where the leader was not reached */
             continue;
         if (is_low)
             end->low = told->offset;

@@ -11,22 +11,21 @@
 
 #include "catalogue.h"
 #include "check.h"
+#include "check_kafka.h"
+#include "check_postgres.h"
 #include "clock.h"
 #include "kafka.h"
-#include "kafka_reach.h"
 #include "monitor.h"
 #include "postgres.h"
 #include "settings.h"
 #include "source_conf.h"
 #include "worker_state.h"
 
-enum { KAFKA_MS = 10000 };
-
 struct subject {
     const struct settings *settings;
     struct check check;
     const char *topic;
-    char cluster_id[128]; /* "" while no broker has told it */
+    char cluster_id[128]; /* "" when no broker has told it */
 };
 
 static void check_files(struct subject *subject)
@@ -40,33 +39,21 @@ static void check_files(struct subject *subject)
         check_found(&subject->check, &err);
 }
 
-static void found_by_reach(void *context, const struct error *err)
-{
-    struct subject *subject = context;
-    check_found(&subject->check, err);
-}
-
 static void ask_kafka(struct subject *subject, rd_kafka_t *handle)
 {
-    struct error err;
     int count;
-    if (!kafka_topic_partitions(handle, subject->topic, KAFKA_MS, &count, &err)) {
-        error_wrap(&err, "kafka.bootstrap.servers = %s", source_conf_brokers(subject->settings));
-        check_found(&subject->check, &err);
-        return;
-    }
-    char *cluster_id = rd_kafka_clusterid(handle, KAFKA_MS / 2);
+    const struct check_right rights[] = {{"topic", subject->topic, RD_KAFKA_ACL_OPERATION_READ},
+                                         {"group", settings_text(subject->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ}};
+    if (check_kafka(&subject->check, handle, subject->topic, rights, sizeof rights / sizeof *rights, &count))
+        printf("Kafka: topic %s, its %d topic partitions, their leaders and our rights: good\n", subject->topic, count);
+    char *cluster_id = rd_kafka_clusterid(handle, 0); /* known by now, or nobody answered */
     if (cluster_id != NULL) {
         snprintf(subject->cluster_id, sizeof subject->cluster_id, "%s", cluster_id);
         rd_kafka_mem_free(handle, cluster_id);
     }
-    bool is_good = source_may_read(handle, subject->settings, &err) || check_found(&subject->check, &err);
-    is_good &= kafka_reach(handle, subject->topic, KAFKA_MS, found_by_reach, subject);
-    if (is_good)
-        printf("Kafka: topic %s, its %d topic partitions, their leaders and our rights: good\n", subject->topic, count);
 }
 
-static void check_kafka(struct subject *subject)
+static void ask_broker(struct subject *subject)
 {
     struct error err;
     rd_kafka_conf_t *conf = source_conf_check_topic(subject->topic, &err) ? source_conf(subject->settings, &err) : NULL;
@@ -101,16 +88,11 @@ static void check_ledger(struct subject *subject, PGconn *conn)
     PQclear(result);
 }
 
-static void check_postgres(struct subject *subject)
+static void ask_postgres(struct subject *subject)
 {
-    struct error err;
-    const char *dsn = settings_text(subject->settings, "postgres.dsn");
-    if (!worker_check_database(dsn, &err)) {
-        check_found(&subject->check, &err);
-        return;
-    }
-    printf("Postgres: login, schema and rights: good\n");
-    PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, &err);
+    PGconn *conn;
+    if (check_postgres(&subject->check, settings_text(subject->settings, "postgres.dsn"), "tallymill_ingest", &conn))
+        printf("Postgres: login, schema and rights: good\n");
     if (conn != NULL)
         check_ledger(subject, conn);
     PQfinish(conn);
@@ -121,7 +103,7 @@ int worker_check(const struct settings *settings)
     struct subject subject = {
         .settings = settings, .check = {.program = "tallymill-consumer"}, .topic = settings_text(settings, "topics.events")};
     check_files(&subject);
-    check_kafka(&subject);
-    check_postgres(&subject);
+    ask_broker(&subject);
+    ask_postgres(&subject);
     return check_exit_code(&subject.check);
 }

@@ -16,6 +16,7 @@
 #include "answer.h"
 #include "cli.h"
 #include "command.h"
+#include "ground.h"
 #include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -265,14 +266,13 @@ static int work(void *context, const struct cli_result *command, struct error *e
     audit->own_topic = audit->is_one_topic ? audit->own_topic : settings_text(command->settings, "topics.events");
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: audit takes no arguments", command->arguments[0]);
+    } else if (command->check) {
+        exit_code = ground_check(command->settings, &(struct ground){"tallymill audit", "tallymill_read", audit->is_without_kafka ? NULL : audit->own_topic,
+                                                                     RD_KAFKA_ACL_OPERATION_READ});
     } else if (!(audit->json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if ((audit->snapshot = snapshot_open(command->settings, "tallymill audit", err)) != NULL) {
-        if (command->check) {
-            puts("settings, server and schema are in order");
-        } else {
-            look(audit, err);
-        }
+        look(audit, err);
     }
     if (!command->check && audit->json && proof_is_said(err, audit->damages)) {
         exit_code = finish(audit, err);

@@ -16,6 +16,7 @@
 #include "cli.h"
 #include "command.h"
 #include "dlq.h"
+#include "ground.h"
 #include "packed.h"
 #include "place.h"
 #include "postgres.h"
@@ -279,8 +280,12 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
     static const struct {
         const char *name;
         bool (*run)(struct dlq *dlq, struct error *err);
-        bool takes_places;
-    } actions[] = {{"list", list, false}, {"show", show, false}, {"replay", replay, false}, {"discard", discard, true}};
+        const char *role;
+        bool takes_places, does_publish;
+    } actions[] = {{"list", list, "tallymill_read", false, false},
+                   {"show", show, "tallymill_admin", false, false},
+                   {"replay", replay, "tallymill_admin", false, true},
+                   {"discard", discard, "tallymill_admin", true, false}};
     const char *action = command->argument_count > 0 ? command->arguments[0] : "list";
     dlq->places = command->arguments + 1;
     dlq->place_count = command->argument_count - 1;
@@ -291,14 +296,15 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
         if (dlq->place_count > 0 && !actions[i].takes_places) {
             return error_set(err, ERROR_USAGE, "%s: dlq %s takes no arguments", dlq->places[0], action);
         }
+        if (command->check) {
+            dlq->exit_code = ground_check(dlq->settings, &(struct ground){"tallymill dlq", actions[i].role, actions[i].does_publish ? dlq->choice.topic : NULL,
+                                                                          RD_KAFKA_ACL_OPERATION_WRITE});
+            return true;
+        }
         dlq->conn = postgres_open(settings_text(dlq->settings, "postgres.dsn"), "tallymill dlq", CONNECT_US, err);
         /* A replay leaves the session idle while Kafka takes a page. */
         if (!dlq->conn || !postgres_check_schema(dlq->conn, err) || !postgres_exec(dlq->conn, "SET idle_session_timeout = 0", DLQ_QUERY_US, err)) {
             return false;
-        }
-        if (command->check) {
-            puts("settings, server and schema are in order");
-            return true;
         }
         return actions[i].run(dlq, err);
     }

@@ -11,6 +11,8 @@
 #include <jansson.h>
 
 #include "answer.h"
+#include "check.h"
+#include "check_kafka.h"
 #include "cli.h"
 #include "clock.h"
 #include "command.h"
@@ -215,41 +217,62 @@ static int print_json(const struct migrate_report *report)
     return is_written ? 0 : 1;
 }
 
-/* --check: what would be done, without doing it. */
-static bool check(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
+static bool check_database(struct check *check, const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired)
 {
-    if (!schema_look(conn, &report->ground, err)) {
-        return false;
+    struct error err = {0};
+    if (!schema_look(conn, &report->ground, &err)) {
+        return check_found(check, &err);
     }
     print_schema(report, true);
-    if (!rollups_check(conn, settings, retired, &report->rollups, err)) {
-        return false;
+    if (!rollups_check(conn, settings, retired, &report->rollups, &err)) {
+        return check_found(check, &err);
     }
     print_rollups(&report->rollups, true);
-    if (no_topic) {
-        return true;
-    }
-    rd_kafka_t *client = topic_client(settings, err);
-    if (!client) {
-        return false;
-    }
-    bool is_there = compare_books(conn, client, report, err);
-    if (!is_there) {
-        rd_kafka_destroy(client);
-        return err->kind == ERROR_NONE;
-    }
-    is_there = kafka_topic_partitions(client, report->topic, KAFKA_TIMEOUT_MS, &report->topic_partitions, err);
-    if (is_there) {
+    return true;
+}
+
+/* A topic that is there is compared; of one that is not, the brokers are asked whether they would let us make it. */
+static void check_topic(struct check *check, const struct settings *settings, rd_kafka_t *client, struct migrate_report *report)
+{
+    struct error err = {0};
+    bool is_missing;
+    if (!kafka_topic_try(client, report->topic, (int)settings_int(settings, "topics.partitions"), (int)settings_int(settings, "topics.replication"),
+                         topic_settings, KAFKA_TIMEOUT_MS, &is_missing, &report->topic_partitions, &err)) {
+        check_found(check, &err);
+    } else if (is_missing) {
+        printf("topic   %s, to be made\n", report->topic);
+    } else {
         printf("topic   %s, there already, %d topic partitions\n", report->topic, report->topic_partitions);
         compare_topic(client, report->topic, report);
         compare_count(settings, report);
-    } else if (err->kind == ERROR_USAGE) { /* Kafka answers, and has no such topic */
-        printf("topic   %s, to be made\n", report->topic);
-        error_clear(err);
-        is_there = true;
+        check_kafka(check, client, report->topic, NULL, 0, &report->topic_partitions);
     }
-    rd_kafka_destroy(client);
-    return is_there;
+}
+
+/* --check: what would be done, without doing it; and all that keeps it from being done. conn is NULL when the database lets nobody in: Kafka is asked
+ * all the same. */
+static int check(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, const struct error *refused)
+{
+    struct error err = {0};
+    struct check check = {.program = "tallymill migrate"};
+    if (!conn) {
+        check_found(&check, refused);
+    }
+    const bool is_read = conn && check_database(&check, settings, conn, report, retired);
+    rd_kafka_t *client = no_topic ? NULL : topic_client(settings, &err);
+    if (client && is_read && !compare_books(conn, client, report, &err)) {
+        if (err.kind != ERROR_NONE) {
+            check_found(&check, &err);
+        }
+    } else if (client) {
+        check_topic(&check, settings, client, report);
+    } else if (!no_topic) {
+        check_found(&check, &err);
+    }
+    if (client) {
+        rd_kafka_destroy(client);
+    }
+    return check_exit_code(&check);
 }
 
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
@@ -309,10 +332,12 @@ int migrate_run(int argc, char **argv)
     PGconn *conn = NULL;
     if (result.argument_count > 0) {
         error_set(&err, ERROR_USAGE, "%s: migrate takes no arguments", result.arguments[0]);
-    } else if ((conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill migrate", OPEN_US, &err)) != NULL) {
+    } else {
+        conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill migrate", OPEN_US, &err);
         if (result.check) {
-            check(result.settings, conn, &report, retired.names, no_topic, &err);
-        } else if (migrate(result.settings, conn, &report, retired.names, no_topic, &err)) {
+            exit_code = check(result.settings, conn, &report, retired.names, no_topic, &err);
+            error_clear(&err);
+        } else if (conn && migrate(result.settings, conn, &report, retired.names, no_topic, &err)) {
             exit_code = as_json ? print_json(&report) : (print_report(&report), 0);
         }
     }

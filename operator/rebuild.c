@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "command.h"
 #include "day_range.h"
+#include "ground.h"
 #include "postgres.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -150,16 +151,11 @@ static void tell(const struct rebuild *rebuild)
     printf(rebuild->aside > 0 ? "; %d set aside\n" : "\n", rebuild->aside);
 }
 
-static bool run(struct rebuild *rebuild, const struct settings *settings, const struct day_range *range, bool is_check,
-                struct error *err)
+static bool run(struct rebuild *rebuild, const struct settings *settings, const struct day_range *range, struct error *err)
 {
     rebuild->conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill rebuild", CONNECT_US, err);
     if (!rebuild->conn || !postgres_check_schema(rebuild->conn, err))
         return false;
-    if (is_check) {
-        puts("settings, server and schema are in order");
-        return true;
-    }
     if (!list_days(rebuild, settings, range, err) || !rebuild_days(rebuild, err))
         return false;
     tell(rebuild);
@@ -170,14 +166,19 @@ static int work(void *context, const struct cli_result *command, struct error *e
 {
     struct rebuild *rebuild = context;
     struct day_range range = {{0}, {0}};
+    int exit_code = 0;
     if (command->argument_count != 1 && !command->check)
         error_set(err, ERROR_USAGE, "which days? tallymill rebuild FIRST..LAST, as 2026-11-01..2026-11-24");
-    else if (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err))
-        run(rebuild, command->settings, &range, command->check, err);
+    else if (command->argument_count > 0 && !day_range_parse(command->arguments[0], &range, err))
+        exit_code = 2;
+    else if (command->check)
+        exit_code = ground_check(command->settings, &(struct ground){.program = "tallymill rebuild", .role = "tallymill_aggregate"});
+    else
+        run(rebuild, command->settings, &range, err);
     PQclear(rebuild->days);
     PQfinish(rebuild->conn);
     free(rebuild->rows);
-    return 0;
+    return exit_code;
 }
 
 int rebuild_run(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "command.h"
+#include "ground.h"
 #include "postgres.h"
 #include "settings.h"
 #include "terminal.h"
@@ -76,11 +77,14 @@ static int work(void *context, const struct cli_result *command, struct error *e
     const bool as_json = *(const bool *)context;
     int exit_code = 0;
     PGconn *conn = NULL;
+    if (command->check) {
+        return check_words(command, err) ? ground_check(command->settings, &(struct ground){.program = "tallymill refresh", .role = "tallymill_aggregate"}) : 0;
+    }
     json_t *json = json_array();
     bool succeeded = check_words(command, err) &&
                      (conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill refresh", OPEN_US, err)) &&
                      postgres_check_schema(conn, err);
-    for (int v = 0; v < VIEWS && succeeded && !command->check; v++) {
+    for (int v = 0; v < VIEWS && succeeded; v++) {
         struct error failed = {.kind = ERROR_NONE};
         if (!is_wanted(views[v], command) || refresh(conn, views[v], as_json, json, &failed)) {
             continue;
@@ -96,9 +100,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
         terminal_text(stderr, failed.text);
         fputc('\n', stderr);
     }
-    if (succeeded && exit_code == 0 && command->check) {
-        puts("settings, server and schema are in order");
-    } else if (as_json && !answer_print(json)) {
+    if (as_json && !answer_print(json)) {
         exit_code = 1;
     }
     json_decref(json);

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "command.h"
+#include "ground.h"
 #include "place.h"
 #include "postgres.h"
 #include "settings.h"
@@ -74,17 +75,15 @@ static bool check_log(struct reset *reset, const struct settings *settings, cons
     return is_good;
 }
 
-static bool run(struct reset *reset, const struct settings *settings, bool is_check, struct error *err)
+static bool run(struct reset *reset, const struct settings *settings, struct error *err)
 {
     const char *topic = settings_text(settings, "topics.events");
-    if (!read_place(reset, err) || !check_log(reset, settings, topic, err)) {
+    if (!check_log(reset, settings, topic, err)) {
         return false;
     }
     PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill reset", CONNECT_US, err);
     bool is_done = conn && postgres_check_schema(conn, err);
-    if (is_done && is_check) {
-        puts("settings, servers and schema are in order");
-    } else if (is_done && !reset->is_confirmed) {
+    if (is_done && !reset->is_confirmed) {
         is_done = error_set(err, ERROR_USAGE,
                             "events of topic partition %ld below offset %" PRId64
                             " that are not stored yet will never be; add --yes if that is meant",
@@ -107,12 +106,23 @@ static bool run(struct reset *reset, const struct settings *settings, bool is_ch
     return is_done;
 }
 
+/* With all that is wrong of the servers and our rights, or the place that is not in the log. */
+static int check(struct reset *reset, const struct settings *settings, struct error *err)
+{
+    const char *topic = settings_text(settings, "topics.events");
+    const int exit_code = ground_check(settings, &(struct ground){"tallymill reset", "tallymill_admin", topic, RD_KAFKA_ACL_OPERATION_DESCRIBE});
+    if (exit_code == 0) {
+        check_log(reset, settings, topic, err);
+    }
+    return exit_code;
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command->arguments[0]);
-    } else {
-        run(context, command->settings, command->check, err);
+    } else if (read_place(context, err)) {
+        return command->check ? check(context, command->settings, err) : (run(context, command->settings, err), 0);
     }
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "answer.h"
 #include "cli.h"
 #include "command.h"
+#include "ground.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "table.h"
@@ -283,15 +284,12 @@ static int work(void *context, const struct cli_result *command, struct error *e
     status->settings = command->settings;
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: status takes no arguments", command->arguments[0]);
+    } else if (command->check) {
+        exit_code = ground_check(command->settings, &(struct ground){"tallymill status", "tallymill_read", settings_text(command->settings, "topics.events"),
+                                                                     RD_KAFKA_ACL_OPERATION_DESCRIBE});
     } else if (ask_database(status, err)) {
         ask_kafka(status);
-        if (!command->check) {
-            exit_code = (status->as_json ? print_json(status) : print_text(status)) ? 0 : 1;
-        } else if (status->kafka_silence[0] != '\0') {
-            error_set(err, ERROR_RETRY, "%s", status->kafka_silence);
-        } else {
-            puts("settings, servers and schema are in order");
-        }
+        exit_code = (status->as_json ? print_json(status) : print_text(status)) ? 0 : 1;
     }
     topic_free(&status->topic);
     PQclear(status->topic_partitions);

@@ -126,6 +126,9 @@ static bool take_ends(rd_kafka_event_t *event, struct topic *topic, struct error
             kafka_error(err, told->err, "asking for the first and last offset");
             return error_wrap(err, "topic partition %d", (int)told->partition);
         }
+        if (told->offset < 0) { /* what was asked (an OffsetSpec), handed back without an error: its leader was not reached */
+            return error_set(err, ERROR_RETRY, "topic partition %d: its leader does not answer", (int)told->partition);
+        }
         if (told->partition >= 0 && told->partition < topic->count) {
             *(is_low ? &topic->logs[told->partition].low : &topic->logs[told->partition].high) = told->offset;
         }

@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
+#include "check_postgres.h"
 #include "cli.h"
 #include "command.h"
+#include "kafka_rights.h"
 #include "postgres.h"
 #include "settings.h"
 #include "terminal.h"
@@ -108,6 +111,22 @@ static bool run(struct action *action, bool (*act)(struct action *action, struct
     return is_done;
 }
 
+/* --check: all that is wrong with servers and rights. The topic need not be there. */
+static int check(const struct action *action)
+{
+    struct error err = {0};
+    struct check check = {.program = "tallymill topic"};
+    check_postgres(&check, settings_text(action->settings, "postgres.dsn"), "tallymill_admin", NULL);
+    rd_kafka_t *client = topic_client(action->settings, &err);
+    if (!client || !kafka_rights_topic(client, action->name, RD_KAFKA_ACL_OPERATION_DESCRIBE, KAFKA_MS, &err)) {
+        check_found(&check, &err);
+    }
+    if (client) {
+        rd_kafka_destroy(client);
+    }
+    return check_exit_code(&check);
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     struct action *action = context;
@@ -120,8 +139,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
         return 0;
     }
     action->name = command->arguments[1];
-    run(action, act, err);
-    return 0;
+    const int exit_code = action->is_check ? check(action) : 0;
+    if (exit_code == 0) {
+        run(action, act, err);
+    }
+    return exit_code;
 }
 
 int topic_run(int argc, char **argv)

@@ -18,6 +18,7 @@
 #include "command.h"
 #include "day_range.h"
 #include "finding.h"
+#include "ground.h"
 #include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -284,16 +285,16 @@ static int work(void *context, const struct cli_result *command, struct error *e
     int exit_code = 0;
     if (command->argument_count > 1) {
         error_set(err, ERROR_USAGE, "%s: verify takes one day or one range of days", command->arguments[1]);
+    } else if (command->check) {
+        exit_code = command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)
+                        ? ground_check(command->settings, &(struct ground){.program = "tallymill verify", .role = "tallymill_read"})
+                        : 0;
     } else if (!(verification->json =
                      json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if ((command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
                (verification->snapshot = snapshot_open(command->settings, "tallymill verify", err)) != NULL) {
-        if (command->check) {
-            puts("settings, server and schema are in order");
-        } else {
-            compare(verification, &range, err);
-        }
+        compare(verification, &range, err);
     }
     if (!command->check && verification->json && proof_is_said(err, verification->differences)) {
         exit_code = finish(verification, err);

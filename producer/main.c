@@ -12,6 +12,7 @@
 #include "guess.h"
 #include "import.h"
 #include "produce.h"
+#include "produce_check.h"
 #include "rejects.h"
 #include "resume.h"
 #include "sender.h"
@@ -91,16 +92,6 @@ static int run(struct produce *produce, struct sender *sender, struct rejects *r
     return exit_code;
 }
 
-static int say_checked(struct produce *produce, struct sender *sender, int topic_partitions)
-{
-    sender_start(sender, 0, &produce->pace);
-    struct sender_report nothing;
-    sender_close(sender, &nothing);
-    printf("Kafka answers; topic %s has %d topic partition%s\n", settings_text(produce->settings, "topics.events"),
-           topic_partitions, topic_partitions == 1 ? "" : "s");
-    return 0;
-}
-
 /* Tells one more failure; the first one's exit code stays. */
 static int also_failed(int exit_code, const struct error *err)
 {
@@ -133,12 +124,10 @@ static int open_and_run(struct produce *produce)
     struct ack_log *ack_log = NULL;
     struct rejects *rejects = NULL;
     struct sender sender = {0};
-    int topic_partitions = 0, exit_code = 0;
+    int exit_code = 0;
     /* Kafka first: the files of an earlier run are not emptied by one that cannot start. */
-    if (!sender_open(&sender, produce->settings, produce->wants_check, &topic_partitions, &err)) {
+    if (!sender_open(&sender, produce->settings, &err)) {
         exit_code = cli_fail(&produce_cli, &err);
-    } else if (produce->wants_check) {
-        exit_code = say_checked(produce, &sender, topic_partitions);
     } else if (!open_files(produce, &ack_log, &rejects, &err)) {
         sender_close(&sender, &(struct sender_report){0});
         exit_code = cli_fail(&produce_cli, &err);
@@ -185,7 +174,7 @@ static int serve(struct produce *produce)
     if (produce->is_guessing && !produce->is_generating)
         exit_code = guess_print(&produce->import, produce->config, produce->has_format, &err) ? 0 : cli_fail(&produce_cli, &err);
     else
-        exit_code = produce->is_dry_run ? show(produce) : open_and_run(produce);
+        exit_code = produce->is_dry_run ? show(produce) : produce->wants_check ? produce_check(produce->settings) : open_and_run(produce);
     service_close();
     return exit_code;
 }

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "options.h"
 #include "service.h"
 #include "settings.h"
 #include "uuid.h"
@@ -103,30 +104,40 @@ static bool say_where(const struct settings *settings, const char *text, struct 
     return false;
 }
 
-static size_t add_spool(const struct settings *settings, struct tally_setting *list, char size[32], char wait_ms[32])
-{
-    snprintf(wait_ms, 32, "%lld", (long long)settings_int(settings, "spool.wait.ms"));
-    snprintf(size, 32, "%lld", (long long)settings_int(settings, "spool.size"));
-    list[0] = (struct tally_setting){"spool.dir", settings_text(settings, "spool.dir")};
-    list[1] = (struct tally_setting){"spool.size", size};
-    list[2] = (struct tally_setting){"spool.sync", settings_text(settings, "spool.sync")};
-    list[3] = (struct tally_setting){"spool.full", settings_text(settings, "spool.full")};
-    list[4] = (struct tally_setting){"spool.wait.ms", wait_ms};
-    return 5;
-}
-
-/* The library's settings from the operator's: kafka.* and what concerns publishing. */
-static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
-{
+/* The library's settings from the operator's: kafka.* and what concerns publishing. Other texts in it are borrowed from the settings. */
+struct words {
     struct tally_setting list[SETTINGS_MAX + 12];
     char names[SETTINGS_MAX][128], size[32], wait_ms[32];
+};
+
+static size_t add_spool(const struct settings *settings, struct words *words, size_t used)
+{
+    struct tally_setting *list = &words->list[used];
+    snprintf(words->wait_ms, sizeof words->wait_ms, "%lld", (long long)settings_int(settings, "spool.wait.ms"));
+    snprintf(words->size, sizeof words->size, "%lld", (long long)settings_int(settings, "spool.size"));
+    list[0] = (struct tally_setting){"spool.dir", settings_text(settings, "spool.dir")};
+    list[1] = (struct tally_setting){"spool.size", words->size};
+    list[2] = (struct tally_setting){"spool.sync", settings_text(settings, "spool.sync")};
+    list[3] = (struct tally_setting){"spool.full", settings_text(settings, "spool.full")};
+    list[4] = (struct tally_setting){"spool.wait.ms", words->wait_ms};
+    return used + 5;
+}
+
+static bool has_spool(const struct settings *settings)
+{
+    return *settings_text(settings, "spool.dir") != '\0';
+}
+
+static bool put_in_words(const struct settings *settings, struct words *words, struct error *err)
+{
     size_t count, used = 0;
+    struct tally_setting *list = words->list;
     const struct kafka_setting *kafka = settings_kafka(settings, &count);
     if (count > SETTINGS_MAX)
         return error_set(err, ERROR_USAGE, "more than %d settings of kafka.*", SETTINGS_MAX);
     for (; used < count; used++) {
-        snprintf(names[used], sizeof names[used], "kafka.%s", kafka[used].name);
-        list[used] = (struct tally_setting){names[used], kafka[used].value};
+        snprintf(words->names[used], sizeof words->names[used], "kafka.%s", kafka[used].name);
+        list[used] = (struct tally_setting){words->names[used], kafka[used].value};
     }
     /* A file can wait: a queue of 20 MiB keeps a whole import below 64 MiB also with small events and while Kafka is away. */
     if (!is_set(kafka, count, "queue.buffering.max.kbytes"))
@@ -135,25 +146,34 @@ static bool open_producer(struct sender *sender, const struct settings *settings
     list[used++] = (struct tally_setting){"catalogue.file", settings_text(settings, "catalogue.file")};
     list[used++] = (struct tally_setting){"catalogue.unknown", settings_text(settings, "catalogue.unknown")};
     list[used++] = (struct tally_setting){"publish.timeout.ms", "100"}; /* our patience is in sender_send */
-    if (sender->has_spool)
-        used += add_spool(settings, &list[used], size, wait_ms);
+    if (has_spool(settings))
+        used = add_spool(settings, words, used);
     list[used] = (struct tally_setting){NULL, NULL};
+    return true;
+}
+
+static bool open_producer(struct sender *sender, const struct settings *settings, struct error *err)
+{
+    struct words words;
+    if (!put_in_words(settings, &words, err))
+        return false;
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .log = on_log, .context = sender};
     struct tally_error reason;
-    sender->producer = tally_open(list, &hooks, &reason);
+    sender->producer = tally_open(words.list, &hooks, &reason);
     if (sender->producer != NULL)
         return true;
     return reason.code == TALLY_INVALID ? say_where(settings, reason.text, err) : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 
-bool sender_open(struct sender *sender, const struct settings *settings, bool is_check, int *topic_partitions, struct error *err)
+bool sender_open(struct sender *sender, const struct settings *settings, struct error *err)
 {
-    *sender = (struct sender){.has_spool = !is_check && *settings_text(settings, "spool.dir") != '\0'};
+    int topic_partitions;
+    *sender = (struct sender){.has_spool = has_spool(settings)};
     outside_init(&sender->outside, settings, clock_wall_us());
     if (!open_producer(sender, settings, err))
         return false;
     struct tally_error reason;
-    enum tally_code code = tally_check(sender->producer, CHECK_MS, topic_partitions, &reason);
+    enum tally_code code = tally_check(sender->producer, CHECK_MS, &topic_partitions, &reason);
     if (code == TALLY_FAILED && sender->has_spool) {
         char text[LOG_TEXT_BYTES];
         log_warn("Kafka is away: events wait in the spool", "reason=\"%s\"", log_text(text, reason.text));
@@ -166,6 +186,22 @@ bool sender_open(struct sender *sender, const struct settings *settings, bool is
     const bool is_missing = strstr(reason.text, "does not exist") != NULL;
     return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s%s", reason.text, is_missing ? "; run: tallymill migrate (or set topics.events)" : "")
                                  : error_set(err, ERROR_RETRY, "%s", reason.text);
+}
+
+rd_kafka_conf_t *sender_conf(const struct settings *settings, struct error *err)
+{
+    struct words words;
+    struct options options;
+    struct tally_error reason;
+    char why[256];
+    if (!put_in_words(settings, &words, err))
+        return NULL;
+    if (!options_read(&options, words.list, &reason)) {
+        say_where(settings, reason.text, err);
+        return NULL;
+    }
+    rd_kafka_conf_set(options.conf, "enable.idempotence", "false", why, sizeof why);
+    return options.conf;
 }
 
 void sender_start(struct sender *sender, int64_t total, const struct sender_pace *pace)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <librdkafka/rdkafka.h>
+
 #include <tallymill/producer.h>
 
 #include "latency.h"
@@ -36,10 +38,13 @@ struct sender {
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };
 
-/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is told, and events wait. is_check:
- * without the spool, since nothing may be sent. False: ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set
- * ack_log (borrowed). */
-bool sender_open(struct sender *sender, const struct settings *settings, bool is_check, int *topic_partitions, struct error *err);
+/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is told, and events wait. False: ERROR_USAGE or
+ * ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
+bool sender_open(struct sender *sender, const struct settings *settings, struct error *err);
+
+/* For --check: the configuration that sender_open() would publish with, but without idempotence, for which Kafka would have to make a producer id. NULL:
+ * ERROR_USAGE. The caller's. */
+rd_kafka_conf_t *sender_conf(const struct settings *settings, struct error *err);
 
 /* How fast, and when events happen. */
 struct sender_pace {

@@ -1,5 +1,9 @@
 """What each program needs, no more and no less: docs/security.md has the table."""
 
+import contextlib
+import itertools
+import json
+
 import pytest
 
 from integration.harness.publisher import events
@@ -9,21 +13,53 @@ from integration.harness.secured import ADMINISTRATOR, PRODUCER, WORKER
 from .matrix import last_line
 
 
-def test_all_programs_work_with_exactly_the_rights_of_the_table(site):
-    secured = site.secured
-    worker, producer = secured.login("worker", WORKER), secured.login("producer", PRODUCER)
-    auditor, viewer = secured.login("auditor", ("topic:Read",)), secured.login("viewer", ("topic:Describe",))
-    assert site.produce("--generate", "500", *producer.words).code == 0
-    checked = site.run("tallymill-consumer", "--check", *worker.words)
-    assert checked.code == 0 and "our rights: good" in checked.out, checked
-    site.must("tallymill-consumer", "--until-end", *worker.words)
-    site.fold()
-    assert site.outcomes()[0] == 500
-    assert site.tallymill("audit", *auditor.words).code == 0
-    shown = site.tallymill("status", *viewer.words)
-    assert shown.code == 0 and "lag" in shown.out, shown
-    migrated = site.tallymill("migrate", *secured.login("administrator", ADMINISTRATOR).words)
-    assert migrated.code == 0 and "could not be read" not in migrated.err, migrated
+@pytest.fixture(name="as_listed")
+def _as_listed(site):
+    """Runs a program with logins of its own that have exactly the rights of a row: of Kafka's, and one role of Postgres."""
+    with contextlib.ExitStack() as logins:
+        def run(program, *words, rights=(), role=None):
+            name = f"l{len(site.programs)}{next(numbers)}"
+            options = list(site.secured.login(name, rights).words)
+            if role:
+                options += logins.enter_context(site.secured.database_login(name, role))[0]
+            done = site.run(program, *words, *options)
+            assert done.code == 0, done
+            return done
+
+        numbers = itertools.count()
+        yield run
+
+
+def test_all_programs_work_with_exactly_the_rights_of_the_table(site, as_listed):
+    as_listed("tallymill-produce", "--generate", "500", rights=PRODUCER)
+    site.publisher.send_bytes(b"\xc1", b"", 0)
+    site.publisher.flush()
+    checked = as_listed("tallymill-consumer", "--check", rights=WORKER, role="tallymill_ingest")
+    assert "our rights: good" in checked.out, checked
+    as_listed("tallymill-consumer", "--until-end", rights=WORKER, role="tallymill_ingest")
+    as_listed("tallymill-aggregator", "--once", role="tallymill_aggregate")
+    assert site.outcomes() == (500, 0, 1, 0)
+    as_listed("tallymill", "audit", rights=("topic:Read",), role="tallymill_read")
+    as_listed("tallymill", "verify", role="tallymill_read")
+    shown = as_listed("tallymill", "status", rights=("topic:Describe",), role="tallymill_read")
+    assert "lag" in shown.out, shown
+    as_listed("tallymill", "refresh", role="tallymill_aggregate")
+    as_listed("tallymill", "rebuild", "--no-wait", "2026-03-01", role="tallymill_aggregate")
+    as_listed("tallymill", "dlq", "list", role="tallymill_read")
+    place = site.database.value("SELECT topic_partition || ':' || kafka_offset FROM tallymill.dead_letters")
+    as_listed("tallymill", "dlq", "show", "--at", place, role="tallymill_admin")
+    replayed = as_listed("tallymill", "dlq", "replay", "--json", rights=PRODUCER, role="tallymill_admin")
+    assert json.loads(replayed.out)["sent"] == 1 and sum(site.end_offsets().values()) == 502, replayed
+    site.publisher.send_bytes(b"\xc1", b"", 0)
+    site.publisher.flush()
+    as_listed("tallymill", "reset", "--at", "0:end", "--yes", rights=("topic:Describe",), role="tallymill_admin")
+    migrated = as_listed("tallymill", "migrate", rights=ADMINISTRATOR, role="tallymill_admin")
+    assert "could not be read" not in migrated.err, migrated
+    later = f"{site.topic}-later"
+    maker = site.secured.login("maker", ())
+    site.secured.kafka.allow(maker.name, [("topic", later, "Create"), ("topic", later, "Describe")])
+    made = site.tallymill("migrate", *maker.words, "--set", f"topics.events={later}")
+    assert made.code == 0 and later in site.stack.admin.list_topics(timeout=30).topics, made
 
 
 @pytest.mark.parametrize("program, rights, missing", [

@@ -14,7 +14,7 @@ _SERVERS = ROOT / "deploy" / "servers"
 
 WORKER = ("topic:Read", "group:Read")
 PRODUCER = ("topic:Write",)
-ADMINISTRATOR = ("topic:Describe", "topic:DescribeConfigs", "topic:Create", "topic:Read")
+ADMINISTRATOR = ("topic:Describe", "topic:DescribeConfigs")
 
 
 def _module(name):
@@ -59,6 +59,22 @@ class Secured:
         secret = self.site.folder / f"{name}.password"
         secret.write_text(password + "\n")
         return Login(self, name, secret)
+
+
+    @contextlib.contextmanager
+    def database_login(self, name, *roles, password="a good one"):
+        """A login of Postgres with exactly these roles, for a while. Gives the words by which a program takes it, and the login's name."""
+        name = f"{name}_{self.site.topic.replace('-', '_')}"
+        passfile = self.site.folder / f"{name}.pgpass"
+        passfile.write_text(f"*:*:*:*:{password}\n")
+        passfile.chmod(0o600)
+        self.site.database.run(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        for role in roles:
+            self.site.database.run(f"GRANT {role} TO {name}")
+        try:
+            yield ("--set", f"postgres.dsn={dsn_with(self.site.database.dsn, user=name, passfile=passfile)}"), name
+        finally:
+            self.site.database.run(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 class Login:

@@ -1,0 +1,19 @@
+/* ground.h - what --check of a command asks: login, schema, topic, leaders, and the rights that this command needs. Nothing is changed. */
+#ifndef TALLYMILL_GROUND_H
+#define TALLYMILL_GROUND_H
+
+#include <librdkafka/rdkafka.h>
+
+struct settings;
+
+struct ground {
+    const char *program;               /* "tallymill audit" */
+    const char *role;                  /* that the command runs with in Postgres */
+    const char *topic;                 /* NULL: the command asks Kafka nothing */
+    rd_kafka_AclOperation_t operation; /* what it does with the topic */
+};
+
+/* Tells all that is wrong, of both servers, and returns the exit code; with 0 it has said that all is in order. */
+int ground_check(const struct settings *settings, const struct ground *ground);
+
+#endif
