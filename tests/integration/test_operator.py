@@ -15,7 +15,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2 import extensions
 
+from faults.wire import Wire
+
 from .harness.program import run, binary
+from .harness.publisher import events
 from .harness.site import Site
 from .harness.stack import psql
 from .harness.waiting import wait_until
@@ -480,3 +483,20 @@ def test_the_queries_run_in_psql_as_they_stand(books):
         how = ("-c", "PREPARE query AS " + text) if "$1" in text else ("-f", str(query))    # one with parameters is only parsed
         done = psql(books.database.dsn, "-c", "SET tallymill.day = '2026-03-01'; SET tallymill.first_day = '2026-03-01'; SET tallymill.last_day = '2026-03-02'", *how)
         assert done.code == 0, (query, done)
+
+
+def test_an_audit_of_a_thousand_topic_partitions_far_away_ends_within_its_promise(make_site):
+    """5 ms each way to both servers: asked one after the other they would take ten seconds for one question each."""
+    site = make_site(partitions=1000)
+    for number, made in enumerate(events(2000)):
+        site.publisher.send(made, number % 1000)
+    site.publisher.flush()
+    site.drain(120)
+    site.fold()
+    host, port = site.stack.bootstrap.split(":")
+    server = extensions.parse_dsn(site.database.dsn)
+    with Wire(host, port, kafka=True) as kafka, Wire(server["host"], server["port"]) as postgres:
+        kafka.delay_seconds = postgres.delay_seconds = 0.005
+        site.connect_programs_by(extensions.make_dsn(site.database.dsn, port=postgres.port))
+        audited = site.tallymill("audit", "--set", f"kafka.bootstrap.servers=127.0.0.1:{kafka.port}", deadline=10)
+    assert audited.code == 0 and "2,000 offsets" in audited.out, audited
