@@ -50,11 +50,6 @@ enum { KAFKA_TOPIC_ID_BYTES = 32 };
 /* The topic's id (KIP-516) as text, as Kafka's own tools show it; "" where the broker gives none (before 2.8). */
 void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFKA_TOPIC_ID_BYTES]);
 
-/* The first offset of a topic partition, and the one that its next message will get. rd_kafka_query_watermark_offsets() would do, but its time-out bounds only
- * the look for the leader: where that has just died it waits until the broker is back (seen for four minutes, 2.0.2). */
-bool kafka_watermarks(rd_kafka_t *handle, const char *topic, int32_t topic_partition, int timeout_ms, int64_t *low, int64_t *high,
-                      struct error *err);
-
 /* Makes the topic unless it exists. `config` ends with a NULL name. *made says which; *count is the number of topic partitions it
  * has (to be used rather than asked for again: the next question may reach a broker that has not heard of a new topic). replication
  * is lowered to the number of brokers, at most 3. */

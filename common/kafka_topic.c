@@ -202,28 +202,3 @@ void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFK
     const bool is_given = uuid && (rd_kafka_Uuid_most_significant_bits(uuid) != 0 || rd_kafka_Uuid_least_significant_bits(uuid) != 0);
     snprintf(id, KAFKA_TOPIC_ID_BYTES, "%s", is_given ? rd_kafka_Uuid_base64str(uuid) : "");
 }
-
-/* where: RD_KAFKA_OFFSET_BEGINNING or _END, which Kafka takes in the place of a time. */
-static rd_kafka_resp_err_t ask_offset(rd_kafka_t *handle, const char *topic, int32_t topic_partition, int64_t where, int timeout_ms,
-                                      int64_t *offset)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, topic_partition)->offset = where;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(handle, list, timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
-    *offset = list->elems[0].offset;
-    rd_kafka_topic_partition_list_destroy(list);
-    return code;
-}
-
-bool kafka_watermarks(rd_kafka_t *handle, const char *topic, int32_t topic_partition, int timeout_ms, int64_t *low, int64_t *high,
-                      struct error *err)
-{
-    const int64_t deadline_us = clock_now_us() + INT64_C(1000) * timeout_ms;
-    rd_kafka_resp_err_t code = ask_offset(handle, topic, topic_partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, low);
-    const int64_t left_us = deadline_us - clock_now_us();
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = ask_offset(handle, topic, topic_partition, RD_KAFKA_OFFSET_END, left_us > 1000 ? (int)(left_us / 1000) : 1, high);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for the first and last offset");
-}
