@@ -75,3 +75,23 @@ def test_a_clock_that_is_an_hour_wrong_is_said_and_stores_on(make_site):
         monitor.wait_for_health(200)
         assert worker.stop() == 0
     assert site.outcomes() == (100, 0, 0, 0)
+
+
+def test_a_clock_that_stays_wrong_for_ten_minutes_ends_the_worker(make_site, days=3):
+    """The worker's own ten minutes pass at once: here the monotonic clock goes forward with the wall clock. (Five minutes alone end nothing.)"""
+    site = make_site(partitions=1)
+    site.send(live(100))
+    with Clock(offset=days * DAY, fakes_monotonic=True) as clock:
+        site.environment.update(clock.environment())
+        worker = site.worker()
+        wait_until(lambda: "farther from Postgres's than window.ahead" in worker.log(), 60, lambda: worker.log())
+        clock.set(days * DAY + 300)
+        wait_until(lambda: worker.log().count("farther from Postgres's than window.ahead") > 1, 60, lambda: worker.log())
+        assert worker.is_running()
+        clock.set(days * DAY + 901)
+        assert worker.wait(60) == 3, worker.log()[-2000:]
+    assert "for ten minutes, more than window.ahead: set it right" in worker.log().splitlines()[-1]
+    assert site.outcomes() == (0, 0, 0, 0)
+    site.environment.clear()
+    site.drain()
+    assert site.outcomes() == (100, 0, 0, 0)

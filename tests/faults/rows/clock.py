@@ -28,9 +28,11 @@ NIGHTS = {  # some seconds before, in UTC; what the clocks of Berlin do then
 
 
 class Clock:
-    """A wall clock that programs take from `environment()`, with `with`; `set(seconds)` moves it away from the true one by so much."""
+    """A wall clock that programs take from `environment()`, with `with`; `set(seconds)` moves it away from the true one by so much.
+    fakes_monotonic: the other clock goes with it, as if that much time had passed."""
 
-    def __init__(self, zone="UTC", offset=0, seconds_cached=1):
+    def __init__(self, zone="UTC", offset=0, seconds_cached=1, fakes_monotonic=False):
+        self.fakes_monotonic = fakes_monotonic
         self.zone = zone
         self.offset = offset
         self.seconds_cached = seconds_cached
@@ -61,7 +63,7 @@ class Clock:
     def environment(self):
         (library,) = glob.glob(LIBRARY)
         return {"LD_PRELOAD": f"{self.folder / 'c11_wait.so'}:{library}", "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_CACHE_DURATION": str(self.seconds_cached),
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": self.zone}
+                "FAKETIME_DONT_FAKE_MONOTONIC": "0" if self.fakes_monotonic else "1", "TZ": self.zone}
 
 
 def around(clock, source):

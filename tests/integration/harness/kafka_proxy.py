@@ -14,13 +14,15 @@ PRODUCE = 0
 
 class KafkaProxy:
     """`bootstrap` is where clients connect. `lose_replies(n)`: the next n replies to Produce are swallowed and the connection cut, after the
-    broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between."""
+    broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between. `hide(words)`: these bytes are zeros in
+    all that the broker answers, as an id is that it does not have."""
 
     def __init__(self, broker):
         host, port = broker.split(":")
         self.broker = (host, int(port))
         self.lost = self.to_lose = 0
         self.is_away = False
+        self.hidden = ()
         self.lock = threading.Lock()
         self.sockets = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -33,6 +35,9 @@ class KafkaProxy:
     def lose_replies(self, count):
         with self.lock:
             self.to_lose = count
+
+    def hide(self, words):
+        self.hidden += (words,)
 
     def go_away(self):
         with self.lock:
@@ -118,6 +123,8 @@ class KafkaProxy:
                         self.to_lose -= 1
                         self.lost += 1
                         return
+            for words in self.hidden:
+                frame = frame.replace(words, bytes(len(words)))
             try:
                 client.sendall(frame.replace(self.old, self.new))
             except OSError:

@@ -94,6 +94,12 @@ class Stack:
         self.must("start", "--brokers", str(self.brokers), deadline=300)
         self.admin = AdminClient(self.client)
 
+    def topic_id(self, topic):
+        """The 16 bytes of KIP-516, as the broker has written them down."""
+        written = self.state / "kafka-1" / "data" / f"{topic}-0" / "partition.metadata"
+        wait_until(written.exists, 30, f"the broker to make {topic}")
+        return base64.urlsafe_b64decode(written.read_text().split("topic_id: ")[1].strip() + "==")
+
     def restart_postgres(self, mode="immediate"):
         """immediate: no checkpoint, every backend quits at once, the next start recovers from the WAL."""
         self.must("stop-postgres", "--mode", mode)
