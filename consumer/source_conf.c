@@ -58,7 +58,7 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
         {"queued.min.messages", "100000"},
         {"fetch.min.bytes", FETCH_BYTES},
         {"fetch.wait.max.ms", FETCH_WAIT_MS},
-        {"fetch.queue.backoff.ms", "10"}, /* until a full queue is looked at again: a second by default, in which a worker takes 80,000 events */
+        {"fetch.queue.backoff.ms", "25"}, /* until a full queue is looked at again: a second by default, in which a worker takes 80,000 events; each look wakes a thread */
         {"topic.metadata.refresh.interval.ms", "60000"}, /* in which topic partitions that were added are noticed */
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "1000"},

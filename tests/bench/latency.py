@@ -6,7 +6,8 @@ what the asking takes (its median is printed) are included.
 
 The bare halves: the same bytes from rd_kafka_produce to a consumer with librdkafka's defaults (latency_driver.c), and then one COPY with its
 COMMIT after the other of the very rows of each of our batches into the same table, emptied; a row counts with what its batch took. The broker's CPU is
-compared with what it takes in the first half. What worker and broker take while nothing is sent is measured too, since a shorter wait for a fetch is paid
+compared with what it takes in the first half. Before the first round the topic gets what its first minute brings at this rate (--before): of a log
+younger than that the worker asks Kafka for every batch which topic it is (consumer/worker_prove.c); --before 0 measures those. What worker and broker take while nothing is sent is measured too, since a shorter wait for a fetch is paid
 for then.
 """
 
@@ -136,6 +137,15 @@ def bare_copy(servers):
     return quantiles(took), sum(rows for rows, _ in batches) / len(batches)
 
 
+def grow_old(servers, options):
+    """What was there before the measured events: sent and stored."""
+    if options.before == 0:
+        return
+    topic.generate(servers, options.before)
+    with worker_of(servers, options):
+        topic.wait_for(lambda: servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0] >= options.before, "the events of before to be stored")
+
+
 def measure(servers, options):
     kafka, bare_broker = bare_kafka(servers, options)
     latencies, cpu, idle, look = ours(servers, options)
@@ -157,15 +167,19 @@ def run(words):
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=3, help="rounds of ours and its bare halves; medians are given")
     parser.add_argument("--linger", default="5", metavar="MS", help="kafka.linger.ms of both producers; the library's default is 5")
+    parser.add_argument("--before", type=int, metavar="EVENTS", help="stored before the first round; what comes in a minute at this rate by default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the worker, for a try")
     options = parser.parse_args(words)
+    if options.before is None:
+        options.before = 60 * options.rate
     with stack() as servers:
         topic.make(servers)
         servers.sql("CREATE INDEX ON tallymill.batches (batch_id)")  # so that a look does not grow with the ledger
+        grow_old(servers, options)
         rounds = [measure(servers, options) for _ in range(options.pairs)]
     ratios = {name: round(statistics.median(one[name] for one in rounds), 3) for name in ("p50", "p99", "broker")}
     figures = {"bench": "latency", "ratio": ratios["p50"], "ratios": {"P9": ratios["p50"], "P9 p99": ratios["p99"], "P9 broker CPU": ratios["broker"]},
-               "rate": options.rate, "linger_ms": options.linger, "seconds": options.seconds, "rounds": rounds}
+               "rate": options.rate, "before": options.before, "linger_ms": options.linger, "seconds": options.seconds, "rounds": rounds}
     print(f"\nlatency: publish() to visible at {options.rate:,}/s over bare Kafka and bare COPY, medians of {options.pairs}: p50 {ratios['p50']}, p99 {ratios['p99']}, broker CPU {ratios['broker']}", file=sys.stderr)
     for one in rounds:
         tell(one)
