@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "kafka_trouble.h"
 #include "postgres.h"
 #include "utf8.h"
 
@@ -88,6 +89,7 @@ bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeo
     bool is_compared = true;
     if (compared->cluster_id[0] == '\0') {
         is_compared = error_set(err, ERROR_RETRY, "no Kafka broker has told its cluster id within %d ms", timeout_ms);
+        kafka_trouble_explain(client, err); /* a certificate, a login: then it says so, and what to set */
     } else if (compared->is_known) {
         compared->is_retired = strcmp(PQgetvalue(known, 0, 2), "t") == 0;
         is_compared = compare_topic(conn, client, name, PQgetvalue(known, 0, 1), timeout_ms, compared, err);
