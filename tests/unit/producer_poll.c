@@ -77,13 +77,13 @@ static struct tally_producer *open_polled(struct seen *seen, bool has_brokers, c
 
 static enum tally_code publish(struct tally_producer *producer, uint64_t tag, struct tally_error *err)
 {
-    static _Thread_local struct tally_event *event;
-    if (event == NULL)
-        event = tally_event_new();
+    struct tally_event *event = tally_event_new();
     tally_event_begin(event, "login");
     tally_event_session(event, "one");
     tally_event_tag(event, tag);
-    return tally_publish(producer, event, err);
+    enum tally_code code = tally_publish(producer, event, err);
+    tally_event_free(event);
+    return code;
 }
 
 static bool is_readable(int fd, int timeout_ms)
