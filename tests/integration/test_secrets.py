@@ -1,9 +1,14 @@
-"""A secret is in nothing that the services and the producer say, by whatever way it comes to them."""
+"""Where a secret could be seen: nowhere. Every program is given one by every way, and all that others can read of it is searched."""
 
+import pathlib
+import subprocess
 from urllib.parse import quote
 
 import pytest
 from psycopg2 import extensions
+
+from .harness.monitor import Monitor
+from .harness.waiting import wait_until
 
 SECRET = "s3cr3t/w%rd@x:y?z"  # what a URI must escape
 PIECES = (SECRET, "s3cr3t", quote(SECRET, safe=""))
@@ -11,11 +16,21 @@ PROGRAMS = {
     "tallymill-consumer": (["--print-settings"], ["--check"], ["--until-end", "--deadline", "1 s"]),
     "tallymill-aggregator": (["--print-settings"], ["--check"], ["--once"]),
     "tallymill-produce": (["--print-settings"], ["--generate", "1"]),
+    "tallymill": (["status"], ["status", "--json"], ["migrate"], ["audit"], ["dlq", "list"]),
 }
 
 
 def must_be_silent(text, where):
     assert not any(piece in text for piece in PIECES), (where, text[-2000:])
+
+
+def must_not_show(program, first):
+    """The process and its children, as everybody or its own account sees them. `first` has ended by itself when this is false."""
+    pids = [program.pid, *map(int, pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split())]
+    for pid in pids:
+        for name in ("cmdline", "environ", "comm"):
+            must_be_silent(pathlib.Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace"), (first, pid, name))
+    must_be_silent(subprocess.run(["ps", "axeww"], capture_output=True, check=True, text=True).stdout, "ps")
 
 
 def ways(site, folder):
@@ -59,6 +74,22 @@ def write(site, kafka, dsn):
 def test_no_program_shows_a_secret_in_what_it_says(site, program):
     for name, (kafka, dsn) in ways(site, site.folder).items():
         write(site, kafka, dsn)
-        for one in PROGRAMS[program] if "sasl" not in name else PROGRAMS[program][:2]:
+        words = PROGRAMS[program] if not kafka or program != "tallymill" else PROGRAMS[program][2:3]
+        for one in words if "sasl" not in name else words[:2]:
             done = site.run(program, *one, deadline=60)
             must_be_silent(done.out + done.err, (name, program, one))
+
+
+def test_a_running_service_shows_no_secret_anywhere(site):
+    """Postgres trusts whoever comes by this socket, so that the service runs with a password that it does not need."""
+    for way in ("pairs", "URI", "@file", "passfile"):
+        write(site, *ways(site, site.folder)[way])
+        for program in (site.worker(), site.aggregator()):
+            monitor = Monitor(program)
+            wait_until(lambda one=program: "connected to Postgres" in one.log(), 30, lambda one=program: f"it to connect:\n{one.log()}")
+            must_not_show(program, way)
+            for path in ("/metrics", "/health", "/"):
+                must_be_silent(monitor.get(path)[2], (way, path))
+            must_be_silent(site.must("tallymill", "status", "--json").out, (way, "status"))
+            assert program.stop() == 0
+            must_be_silent(program.log(), (way, "log"))
