@@ -85,6 +85,7 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
     struct value *object;
     enum input_answer answer = INPUT_RECORD;
     bool is_new = true;
+    err->text[0] = '\0';
     for (uint64_t tries = 0; tries < RECORDS_MAX && (answer == INPUT_RECORD || answer == INPUT_BAD); tries++) {
         answer = input_next(input, &record, &length, err);
         if (answer != INPUT_RECORD)
@@ -107,7 +108,15 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
     }
     if (answer == INPUT_FAILED)
         return false;
-    return guess->records > 0 || error_set(err, ERROR_USAGE, "%s: none of its first records can be read: say --format", input_name(input));
+    const char *other = guess->fields.count == 1 ? strpbrk(guess->fields.names[0], ";\t|") : NULL;
+    if (guess->records > 0 && guess->plan->kind.format == RECORD_CSV && other != NULL)
+        return error_set(err, ERROR_USAGE, "%s: its header is one field, '%.100s': say --delimiter %s", input_name(input), guess->fields.names[0],
+                         *other == '\t' ? "tab" : *other == ';' ? "';'" : "'|'");
+    if (guess->records > 0)
+        return true;
+    char reason[ERROR_TEXT_BYTES];
+    snprintf(reason, sizeof reason, "%s", err->text[0] != '\0' ? err->text : "it holds none");
+    return error_set(err, ERROR_USAGE, "%s: none of its first records can be read (%.300s): is it of another --format?", input_name(input), reason);
 }
 
 /* The field as it is spelt in the file, or NULL. */

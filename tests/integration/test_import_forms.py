@@ -348,3 +348,12 @@ def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
         assert [(one["event_name"], one["session_id"], one["event_data"], one["created_at"]) for one in events] == [(event_name, session_id, data, "2026-11-15T09:30:00Z")], (name, answer)
         assert answer.code == 0, answer
     assert sum(site.end_offsets().values()) == 0
+
+
+def test_a_guess_says_which_option_is_missing_where_it_cannot_read_the_file(site, tmp_path):
+    for name, text, said in (("semicolons.csv", "name;when\nlogin;2026-11-15\n", "--delimiter ';'"), ("tabs.csv", "name\twhen\nlogin\t2026-11-15\n", "--delimiter tab"),
+                             ("table.tsv", "name\twhen\nlogin\t2026-11-15\n", "no JSON"), ("empty.ndjson", "", "empty.ndjson")):
+        path = tmp_path / name
+        path.write_text(text)
+        answer = site.run("tallymill-produce", "--guess", path)
+        assert answer.code == 2 and said in answer.err and answer.out == "", (name, answer)
