@@ -23,7 +23,7 @@ class Setting(ctypes.Structure):
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 512)]
+    _fields_ = [("size", ctypes.c_size_t), ("code", ctypes.c_int), ("text", ctypes.c_char * 512)]
 
 
 Delivered = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -31,7 +31,7 @@ Log = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 
 
 class Delivery(ctypes.Structure):
-    _fields_ = [("id", ctypes.c_void_p), ("error", ctypes.c_char_p)]
+    _fields_ = [("size", ctypes.c_size_t), ("id", ctypes.c_void_p), ("error", ctypes.c_char_p)]  # its beginning
 
 
 class Hooks(ctypes.Structure):
@@ -60,7 +60,7 @@ HOOKS = Hooks(ctypes.sizeof(Hooks), delivered, log, None)
 
 
 class Counts(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("accepted", "acknowledged", "failed", "recovered", "dropped", "damaged")]
+    _fields_ = [("size", ctypes.c_size_t)] + [(name, ctypes.c_uint64) for name in ("accepted", "acknowledged", "failed", "recovered", "dropped", "damaged")]
 
 
 def load(path):
@@ -82,7 +82,7 @@ def main():
     pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *(word.split("=", 1) for word in more if not word.startswith("text="))]
     filler = b"x" * sum(int(word[5:]) for word in more if word.startswith("text="))
     settings = (Setting * (len(pairs) + 1))(*((key.encode(), value.encode()) for key, value in pairs), (None, None))
-    error, identity, counts = Error(), ctypes.create_string_buffer(37), Counts()
+    error, identity, counts = Error(size=ctypes.sizeof(Error)), ctypes.create_string_buffer(37), Counts(size=ctypes.sizeof(Counts))
     producer = library.tally_open(settings, ctypes.byref(HOOKS), ctypes.byref(error))
     if not producer:
         sys.exit(error.text.decode())
@@ -104,7 +104,7 @@ def main():
             sys.exit(error.text.decode())
         os.write(ids, library.tally_event_id_text(event, identity) + b"\n")
     library.tally_close(producer, 60_000, ctypes.byref(counts))
-    print(json.dumps({name: getattr(counts, name) for name, _ in Counts._fields_}), flush=True)
+    print(json.dumps({name: getattr(counts, name) for name, _ in Counts._fields_[1:]}), flush=True)
     sys.exit(0 if counts.accepted + counts.recovered == counts.acknowledged + counts.failed else 1)
 
 
