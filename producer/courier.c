@@ -296,7 +296,7 @@ static void rest(struct courier *courier, int64_t pause_us)
 
 static void doze(struct courier *courier)
 {
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     courier_count(courier, &counts);
     bool has_pending = counts.accepted + counts.recovered != counts.acknowledged + counts.failed;
     atomic_store(&courier->is_dozing, true);
@@ -435,7 +435,7 @@ static void empty_ring(struct courier *courier)
 static void tell_rest(struct courier *courier)
 {
     char reason[CHANNEL_REASON_BYTES], text[2 * CHANNEL_REASON_BYTES];
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     courier_count(courier, &counts);
     uint64_t rest = counts.accepted + counts.recovered - counts.acknowledged - counts.failed;
     if (rest == 0)

@@ -122,7 +122,7 @@ bool courier_flush(struct courier *courier, int timeout_ms)
 {
     int64_t now_us = clock_now_us(), deadline_us = now_us + INT64_C(1000) * timeout_ms;
     for (;;) {
-        struct tally_counts counts;
+        struct tally_counts counts = TALLY_COUNTS_INIT;
         courier_poll(courier);
         courier_count(courier, &counts);
         if (counts.accepted + counts.recovered == counts.acknowledged + counts.failed) {

@@ -240,7 +240,7 @@ static bool await_turn(struct sender *sender, struct tally_event *event, int64_t
 /* For how long Kafka has taken or given up nothing. */
 static int64_t stalled_us(struct sender *sender, int64_t now_us)
 {
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     tally_count(sender->producer, &counts);
     if (counts.acknowledged + counts.failed != sender->settled) {
         sender->settled = counts.acknowledged + counts.failed;
@@ -305,7 +305,7 @@ bool sender_settle(struct sender *sender, int64_t done, struct error *err)
             return error_set(err, ERROR_RETRY, "stopped by a signal, and not everything was acknowledged");
         show(sender, done);
     }
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     tally_count(sender->producer, &counts);
     return counts.failed == 0 ||
            error_set(err, ERROR_RETRY, "%llu events were not delivered: run it again to go on from before them",
@@ -347,7 +347,7 @@ void sender_close(struct sender *sender, struct sender_report *report)
     int64_t begin_us = sender->settled_us = clock_now_us();
     while (!tally_flush(sender->producer, LOOK_MS) && is_worth_waiting(sender, begin_us))
         show(sender, sender->progress.total);
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     tally_close(sender->producer, 0, &counts);
     sender->producer = NULL;
     progress_clear(&sender->progress);

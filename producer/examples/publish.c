@@ -5,7 +5,7 @@
 int main(int argc, char **argv)
 {
     const struct tally_setting settings[] = {{"kafka.bootstrap.servers", argc > 1 ? argv[1] : "127.0.0.1:9092"}, {NULL, NULL}};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     struct tally_event *event = tally_event_new();
     if (producer == NULL || event == NULL) {
@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     if (tally_publish(producer, event, &err) != TALLY_OK)
         fprintf(stderr, "%s\n", err.text);
 
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     bool is_delivered = tally_close(producer, 10000, &counts);
     printf("%llu acknowledged, %llu failed\n", (unsigned long long)counts.acknowledged, (unsigned long long)counts.failed);
     tally_event_free(event);

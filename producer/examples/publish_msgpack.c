@@ -44,7 +44,7 @@ int main(int argc, char **argv)
                                              {"topics.events", argc > 2 ? argv[2] : "analytics-events"},
                                              {NULL, NULL}};
     const unsigned char id[TALLY_ID_BYTES] = {1, 0x9a, 0x6b, 0x2c, 0x5d, 0x10, 0x74, 0x21, 0x8f, 3, 4, 5, 6, 7, 8, 9};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     struct tally_event *event = tally_event_new();
     if (producer == NULL || event == NULL) {

@@ -60,7 +60,7 @@ void bench_samples_make(void)
     unsigned count = 0;
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"}, {NULL, NULL}};
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = keep_sample, .context = &count};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, &hooks, &err);
     struct tally_event *event = tally_event_new();
     if (producer == NULL)

@@ -64,7 +64,7 @@ static void plan(void)
 static void publish(const char *brokers, const char *topic, const char *linger)
 {
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", brokers}, {"topics.events", topic}, {"kafka.linger.ms", linger}, {NULL, NULL}};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     struct tally_event *event = tally_event_new();
     if (producer == NULL || tally_check(producer, 10000, NULL, &err) != TALLY_OK)

@@ -134,7 +134,7 @@ static void open_ours(const char *brokers, const char *topic, const char *codec)
                                        {NULL, NULL}};
     if (getenv("PUBLISH_SPOOL_DIR") != NULL)
         settings[4] = (struct tally_setting){"spool.dir", getenv("PUBLISH_SPOOL_DIR")};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     producer = tally_open(settings, NULL, &err);
     if (producer == NULL || tally_check(producer, 10000, NULL, &err) != TALLY_OK)
         fail("open", err.text);
@@ -144,7 +144,7 @@ static void open_ours(const char *brokers, const char *topic, const char *codec)
 static bool send_one(struct tally_event *event, unsigned number)
 {
     if (is_ours) {
-        struct tally_error err;
+        struct tally_error err = TALLY_ERROR_INIT;
         enum tally_code code = tally_publish(producer, event, &err);
         if (code != TALLY_OK && code != TALLY_FULL)
             fail("publish", err.text);
@@ -163,7 +163,7 @@ static unsigned long acknowledged(void)
 {
     if (!is_ours)
         return atomic_load(&bare_acknowledged);
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     tally_count(producer, &counts);
     if (counts.failed > 0)
         fail("delivery", "an event failed");

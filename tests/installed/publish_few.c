@@ -24,10 +24,11 @@ static void on_log(void *context, int level, const char *text)
 int main(int argc, char **argv)
 {
     struct tally_setting settings[4];
-    struct tally_hooks hooks = {sizeof(struct tally_hooks), NULL, on_log, NULL};
-    struct tally_error err;
-    struct tally_counts counts;
+    struct tally_hooks hooks = TALLY_HOOKS_INIT;
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     int i;
+    hooks.log = on_log;
     if (argc < 4)
         return 2;
 #ifdef BESIDE

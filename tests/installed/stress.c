@@ -71,7 +71,7 @@ static void fork_child(void)
 static void run_round(const struct tally_setting *settings)
 {
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered};
-    struct tally_error err;
+    struct tally_error err = TALLY_ERROR_INIT;
     pthread_t threads[THREADS];
     unsigned long accepted[THREADS] = {0}, sum = 0;
     told = 0;
@@ -84,7 +84,7 @@ static void run_round(const struct tally_setting *settings)
         tally_flush(producer, 20);
         fork_child();
     }
-    struct tally_counts counts;
+    struct tally_counts counts = TALLY_COUNTS_INIT;
     tally_stop(producer, 60000, &counts);
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);

@@ -1,6 +1,6 @@
 /* <tallymill/producer.h> - publish analytics events to Kafka, from which Tallymill's workers bring them into Postgres.
  *
- *     struct tally_error err;
+ *     struct tally_error err = TALLY_ERROR_INIT;
  *     struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:9092"}, {NULL, NULL}};
  *     struct tally_producer *producer = tally_open(settings, NULL, &err);
  *     struct tally_event *event = tally_event_new();
