@@ -11,7 +11,10 @@
 #include "error.h"
 #include "kafka.h"
 
-enum { NAME_BYTES = 160 };
+/* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is there, and one comes
+ * behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request, then rd_kafka_coord_req_fail; seen
+ * with the coordinator's broker dead). So it gets all the time that an admin request may have, and our own wait has the deadline. */
+enum { NAME_BYTES = 160, COORDINATOR_MS = 3600 * 1000 };
 
 /* As kafka-acls spells them. */
 static const char *spelled(rd_kafka_AclOperation_t operation)
@@ -130,9 +133,9 @@ bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOpera
     const char *names[] = {group};
     bool good;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
-    rd_kafka_AdminOptions_t *options = options_of(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
+    rd_kafka_AdminOptions_t *options = options_of(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, COORDINATOR_MS);
     rd_kafka_DescribeConsumerGroups(handle, names, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 500);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
     const rd_kafka_DescribeConsumerGroups_result_t *result = event != NULL ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
     size_t count = 0;
     const rd_kafka_ConsumerGroupDescription_t **found = result != NULL ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
