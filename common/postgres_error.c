@@ -125,7 +125,9 @@ static const struct {
 } tls_refusals[] = {
     {"certificate has expired", "the server's certificate must be renewed, or this machine's clock is wrong"},
     {"certificate is not yet valid", "this machine's clock is wrong, or the server's certificate"},
-    {"certificate verify failed", "sslrootcert in postgres.dsn names another authority than the server's certificate is of, or that has expired"},
+    {"certificate verify failed", /* libpq does not say why */
+     "either sslrootcert in postgres.dsn names another authority than the server's certificate is of, or the server's certificate has expired: renew it "
+     "(openssl s_client -starttls postgres -connect HOST:PORT shows it)"},
     {"does not match host name", "set host in postgres.dsn to the name in the server's certificate"},
     {"does not match any of the names", "set host in postgres.dsn to the name in the server's certificate"},
     {"server does not support SSL", "sslmode in postgres.dsn asks for TLS: switch it on at the server (ssl = on), or set sslmode=prefer"},

@@ -56,7 +56,7 @@ def test_a_password_that_is_refused_is_read_again_without_a_signal(site):
     login = site.secured.login("worker", WORKER)
     worker = site.worker(*login.words)
     with under_load(site):
-        site.wait_until_drained()
+        wait_until(lambda: sum(site.outcomes()) > 0, 60, "the worker to store, and so to be past its start")
         login.change_password("another one")
         restart_broker(site)
         wait_until(lambda: "refuses the login" in worker.log(), 60, "the worker to be refused")
