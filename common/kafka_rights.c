@@ -11,9 +11,10 @@
 #include "error.h"
 #include "kafka.h"
 
-/* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is there, and one comes
- * behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request, then rd_kafka_coord_req_fail; seen
- * with the coordinator's broker dead). So it gets all the time that an admin request may have, and our own wait has the deadline. */
+/* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is there,
+ * and one comes behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request, then
+ * rd_kafka_coord_req_fail; seen with the coordinator's broker dead). So it gets all the time that an admin request may have, and our
+ * own wait has the deadline. */
 enum { NAME_BYTES = 160, COORDINATOR_MS = 3600 * 1000 };
 
 /* As kafka-acls spells them. */

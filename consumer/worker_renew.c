@@ -16,6 +16,7 @@
 #include "kafka_trouble.h"
 #include "log.h"
 #include "settings.h"
+#include "source_conf.h"
 #include "worker_state.h"
 
 #define PROOF_LIMIT_US INT64_C(30000000) /* an administrator's change takes its time from broker to broker */
@@ -41,7 +42,7 @@ void worker_renew_end(struct worker *worker)
 static void refused(struct worker *worker, const struct error *why)
 {
     log_error_because(why, "the new kafka.* settings, or the secrets in their files, were not taken: the Kafka client before goes on. Mend them and send SIGHUP again",
-                      "servers=%s", settings_origin(worker->renewal.fresh, "kafka.bootstrap.servers"));
+                      "servers=%s", source_conf_brokers(worker->renewal.fresh));
     give_up(worker);
 }
 

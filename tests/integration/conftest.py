@@ -6,14 +6,11 @@ whoever kills pytest itself can stop what is left with `deploy/stack reset --sta
 """
 
 import os
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 
 from integration.harness.site import Site
-from integration.harness.stack import Stack
+from integration.harness.stack import Stack, own_stack
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +19,8 @@ def stack():
     if running:
         yield Stack(running).attach()
         return
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
-    folder.chmod(0o755)  # the account that Postgres runs under must get through
-    try:
-        with Stack(folder / "stack") as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_stack() as started:
+        yield started
 
 
 @pytest.fixture

@@ -4,16 +4,13 @@ With brokers that name the topic's id, and as with brokers that give none (befor
 offset without a word once the new log has grown past it, and no claim is in between.
 """
 
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 
 from .harness.kafka_proxy import KafkaProxy
 from .harness.publisher import Publisher, events
 from .harness.site import Site
-from .harness.stack import Stack
+from .harness.stack import own_stack
 from .harness.waiting import wait_until
 from .test_topic_identity import make_topic, stored
 
@@ -21,38 +18,33 @@ from .test_topic_identity import make_topic, stored
 QUIET = {"kafka.session.timeout.ms": 90_000, "kafka.heartbeat.interval.ms": 30_000}
 
 
-@pytest.fixture(scope="module")
-def own_stack():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-cluster-"))
-    folder.chmod(0o755)  # the account that Postgres runs under must get through
-    try:
-        with Stack(folder / "stack") as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(name="stack_of_its_own", scope="module")
+def _stack_of_its_own():
+    with own_stack() as started:
+        yield started
 
 
 @pytest.mark.parametrize("gives_ids", (True, False))
-def test_a_broker_that_comes_back_as_another_cluster_is_not_read(own_stack, tmp_path, gives_ids):
-    between = KafkaProxy(own_stack.bootstrap)
-    site = Site(own_stack, tmp_path, partitions=1, **{"kafka.bootstrap.servers": between.bootstrap, **QUIET})
+def test_a_broker_that_comes_back_as_another_cluster_is_not_read(stack_of_its_own, tmp_path, gives_ids):
+    between = KafkaProxy(stack_of_its_own.bootstrap)
+    site = Site(stack_of_its_own, tmp_path, partitions=1, **{"kafka.bootstrap.servers": between.bootstrap, **QUIET})
     try:
         if not gives_ids:
-            between.hide(own_stack.topic_id(site.topic))
+            between.hide(stack_of_its_own.topic_id(site.topic))
         worker = site.worker()
         site.send(events(100, seed=1))
         site.wait_until_drained()
         assert bool(site.database.value("SELECT topic_id FROM tallymill.clusters")) == gives_ids
         cluster = site.database.value("SELECT cluster_id FROM tallymill.clusters")
         between.go_away()
-        own_stack.replace_kafka()
+        stack_of_its_own.replace_kafka()
         make_topic(site)
-        grown = Publisher(own_stack.bootstrap, site.topic)
+        grown = Publisher(stack_of_its_own.bootstrap, site.topic)
         for made in events(250, seed=2):
             grown.send(made)
         grown.flush()
         if not gives_ids:
-            between.hide(own_stack.topic_id(site.topic))
+            between.hide(stack_of_its_own.topic_id(site.topic))
         between.come_back()
         assert worker.wait(60) == 2, worker.log()[-3000:]
         assert f"belongs to Kafka cluster {cluster}" in worker.log(), worker.log()[-3000:]

@@ -3,10 +3,6 @@ away. What the broker really answers; the same against librdkafka's mock is in u
 """
 
 import json
-import os
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 from confluent_kafka.admin import ConfigResource
@@ -14,7 +10,7 @@ from confluent_kafka.admin import ConfigResource
 from .harness.publishing import MANY, Publishing
 from .harness.secured import kafka_admin
 from .harness.site import Site
-from .harness.stack import Stack
+from .harness.stack import own_stack
 from .harness.waiting import wait_until
 
 SMALL = 2_000
@@ -65,13 +61,8 @@ def test_batches_follow_a_topic_with_a_small_limit_and_only_events_that_are_too_
 
 @pytest.fixture(scope="module")
 def secured():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-rights-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
-    folder.chmod(0o755)
-    try:
-        with Stack(folder / "stack", secure=True) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_stack(secure=True) as started:
+        yield started
 
 
 LOGIN, PASSWORD = "application", "a-password-of-the-test"

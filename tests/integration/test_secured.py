@@ -1,9 +1,5 @@
 """Servers that ask who comes, in short: the whole matrix is tests/secure (`tests/run secure`)."""
 
-import os
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 
@@ -11,19 +7,14 @@ from secure.rotation import PATIENT, hang_up, members, must_have_stored_all, und
 
 from .harness.secured import PRODUCER, WORKER, Secured
 from .harness.site import Site
-from .harness.stack import Stack
+from .harness.stack import own_stack
 from .harness.waiting import wait_until
 
 
 @pytest.fixture(name="secured_stack", scope="module")
 def _secured_stack():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
-    folder.chmod(0o755)  # the account that Postgres runs under must get through
-    try:
-        with Stack(folder / "stack", secure=True) as stack:
-            yield stack
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_stack(secure=True) as started:
+        yield started
 
 
 @pytest.fixture(name="site")

@@ -1,15 +1,12 @@
 """The fixtures of the integration tests, on a stack that asks for passwords over TLS."""
 
 import os
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 
 from integration.conftest import make_site  # noqa: F401  (a fixture)
 from integration.harness.secured import Secured
-from integration.harness.stack import Stack
+from integration.harness.stack import Stack, own_stack
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +15,8 @@ def stack():
     if running:
         yield Stack(running).attach()
         return
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
-    folder.chmod(0o755)
-    try:
-        with Stack(folder / "stack", secure=True) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_stack(secure=True) as started:
+        yield started
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 import base64
 import configparser
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import tempfile
 
 import psycopg2
 from psycopg2 import extensions
@@ -113,3 +115,15 @@ class Stack:
 def psql(dsn, *words, deadline=60):
     """Runs the distribution's psql against a database."""
     return run(["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", dsn, *words], deadline, env=environment(PGTZ="UTC"))
+
+
+@contextlib.contextmanager
+def own_stack(**how):
+    """A stack in a folder of its own, which is gone at the end."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tallymill-", dir=os.environ.get("TALLYMILL_TEST_DIR")))
+    folder.chmod(0o755)  # the account that Postgres runs under must get through
+    try:
+        with Stack(folder / "stack", **how) as started:
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
