@@ -107,8 +107,6 @@ static void note_folded(struct cycle *cycle)
 {
     const struct worklist *list = &cycle->list;
     cycle->knows_folded = false;
-    if (cycle->has_left_folded || planted_bug("leader_by_lock_alone")) /* which take this guard away */
-        return;
     if (cycle->folded_room < list->place_count) {
         int64_t *wider = realloc(cycle->folded, list->place_count * sizeof *wider);
         if (!wider) {
@@ -147,7 +145,7 @@ static bool begin(struct run *run, bool *is_ours, bool *is_overflowing, struct e
     if (!ledger_begin(run->session, run->leader->epoch, cycle->close_after_us, cycle->max_entries, &cycle->list, &cycle->months,
                       &cycle->shelf, &begun, err))
         return false;
-    run->leader->is_leading = !begun.has_lock || begun.epoch == run->leader->epoch || planted_bug("leader_by_lock_alone");
+    run->leader->is_leading = !begun.has_lock || begun.epoch == run->leader->epoch;
     *is_ours = begun.has_lock && run->leader->is_leading;
     *is_overflowing = begun.is_overflowing;
     run->due_day = clock_day_of(cycle->shelf.wall_us - cycle->close_after_us) - 1;
@@ -356,18 +354,6 @@ static bool commit(struct run *run, struct error *err)
     return has_committed || error_set(err, ERROR_RETRY, "the cycle was rolled back at its COMMIT");
 }
 
-/* The planted bug takes batches in without moving `folded` past them, so that the next cycle takes them in again. */
-static bool move_folded(struct run *run, struct error *err)
-{
-    struct cycle *cycle = run->cycle;
-    if (planted_bug("batch_folded_twice") && cycle->list.taken_count > 0) {
-        cycle->has_left_folded = !cycle->has_left_folded;
-        if (cycle->has_left_folded)
-            return true;
-    }
-    return ledger_move(run->session, &cycle->list, err);
-}
-
 /* The work of a cycle that is no leap. */
 static bool work(struct run *run, struct error *err)
 {
@@ -379,7 +365,7 @@ static bool work(struct run *run, struct error *err)
     end_step(run, STEP_REBUILD);
     FAILPOINT("stats_written");
     return ledger_mark_days(run->session, &run->cycle->shelf, err) && deltas_drop(run->session, &run->cycle->list, err) &&
-           move_folded(run, err);
+           ledger_move(run->session, &run->cycle->list, err);
 }
 
 static bool is_ready(void *context, int32_t day)

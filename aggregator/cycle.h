@@ -40,7 +40,6 @@ struct cycle {
     bool ignores_deltas;   /* their table is damaged: every batch is read from its rows */
     bool is_busy;         /* the last cycle took batches in: the next begins its transaction without asking whether there is work */
     int32_t filled_to;    /* days up to here have their row in tallymill.days; 0: not known */
-    bool has_left_folded; /* planted bug only */
 
     /* Where `folded` stood, by place, when the memory was last right; knows_folded false: it holds nothing yet. */
     int64_t *folded;

@@ -16,7 +16,6 @@
 
 #include "clock.h"
 #include "error.h"
-#include "failpoint.h"
 #include "identity.h"
 #include "row.h"
 #include "session.h"
@@ -166,7 +165,7 @@ size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *sh
                 day_prefetch(ahead->day->sets, &ahead->event);
         }
         const struct intake_row *row = &intake->rows[i];
-        if (!is_taken(list, row) || (planted_bug("late_event_dropped") && row->day->is_closed))
+        if (!is_taken(list, row))
             continue;
         if (row->day != touched) {
             shelf_touch(shelf, row->day);

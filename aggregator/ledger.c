@@ -17,7 +17,6 @@
 #include "clock.h"
 #include "copy_reader.h"
 #include "error.h"
-#include "failpoint.h"
 #include "months.h"
 #include "postgres_begin.h"
 #include "session.h"
@@ -203,14 +202,13 @@ bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us
     struct array_text followed = {0};
     static const char format[] = POSTGRES_BEGIN("REPEATABLE READ") "; COPY (SELECT * FROM tallymill.begin_cycle(%s, interval '1 us' * %" PRId64
                                                                    ", %" PRIu32 ", '%s')) TO STDOUT (FORMAT binary)";
-    char sql[sizeof format + 64 + MONTHS_FOLLOWED * CLOCK_DAY_BYTES], any_epoch[NUMBER_BYTES];
-    snprintf(any_epoch, sizeof any_epoch, "%" PRId64, epoch);
+    char sql[sizeof format + 64 + MONTHS_FOLLOWED * CLOCK_DAY_BYTES], epoch_text[NUMBER_BYTES];
+    snprintf(epoch_text, sizeof epoch_text, "%" PRId64, epoch);
     array_text_begin(&followed);
     months_list_followed(months, &followed);
     const char *dates = array_text_end(&followed);
     if (dates)
-        snprintf(sql, sizeof sql, format,
-                 planted_bug("leader_by_lock_alone") ? "NULL" : any_epoch, close_after_us, max_entries + 1, dates);
+        snprintf(sql, sizeof sql, format, epoch_text, close_after_us, max_entries + 1, dates);
     bool succeeded = dates ? session_copy_out(session, TIMEOUT_US, sql, take_work, &reading, err)
                            : error_set(err, ERROR_RETRY, "no memory for the names of months");
     array_text_free(&followed);

@@ -16,7 +16,6 @@
 #include "array_text.h"
 #include "clock.h"
 #include "error.h"
-#include "failpoint.h"
 #include "log.h"
 #include "session.h"
 
@@ -158,7 +157,7 @@ void months_list_followed(const struct months *months, struct array_text *dates)
 bool months_is_attached(const struct months *months, int32_t day)
 {
     const struct month *month = find(months, clock_month_of(day));
-    return (month && month->is_attached) || planted_bug("archived_day_rebuilt");
+    return month && month->is_attached;
 }
 
 bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err)

@@ -15,7 +15,6 @@
 #include "clock.h"
 #include "deltas.h"
 #include "error.h"
-#include "failpoint.h"
 #include "log.h"
 #include "row.h"
 #include "session.h"
@@ -157,8 +156,7 @@ static bool is_still_attached(struct session *session, const char *date, struct 
         return false;
     bool is_attached = PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
-    return is_attached || planted_bug("archived_day_rebuilt") ||
-           error_set(err, ERROR_RETRY, "the month of %s left analytics_events meanwhile", date);
+    return is_attached || error_set(err, ERROR_RETRY, "the month of %s left analytics_events meanwhile", date);
 }
 
 bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,

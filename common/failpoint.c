@@ -6,19 +6,16 @@
  */
 #include "failpoint.h"
 
-#if defined TALLYMILL_FAILPOINTS || defined TALLYMILL_PLANTED_BUGS
+#ifdef TALLYMILL_FAILPOINTS
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#endif
-
-#ifdef TALLYMILL_FAILPOINTS
 
 enum { POINT_COUNT = 16, NAME_BYTES = 64, EXIT_CODE = 86 };
 enum action { ACTION_EXIT, ACTION_STOP, ACTION_ABORT };
@@ -112,24 +109,6 @@ void failpoint_count(const char *name, int64_t counter)
     struct point *point = find(name);
     if (point != NULL && counter >= point->at)
         act(point);
-}
-
-#endif
-
-#ifdef TALLYMILL_PLANTED_BUGS
-
-static const char *bug_name;
-static pthread_once_t bug_once = PTHREAD_ONCE_INIT;
-
-static void read_bug(void)
-{
-    bug_name = getenv("TALLYMILL_PLANTED_BUG");
-}
-
-bool planted_bug(const char *name)
-{
-    pthread_once(&bug_once, read_bug);
-    return bug_name != NULL && strcmp(bug_name, name) == 0;
 }
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "clock.h"
 #include "error.h"
-#include "failpoint.h"
 #include "postgres.h"
 #include "postgres_begin.h"
 #include "tuple.h"
@@ -107,14 +106,6 @@ static void write_anchors(FILE *out, const struct batch *batch)
     fputs("}'::bytea[]", out);
 }
 
-/* Two planted bugs do without the fence, and one compares without locking: what they call is in tests/integration/planted/. */
-static const char *fence_function(void)
-{
-    if (planted_bug("no_fence") || planted_bug("commit_unknown_retried"))
-        return "commit_batch_unfenced";
-    return planted_bug("fence_without_lock") ? "commit_batch_unlocked" : "commit_batch";
-}
-
 char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch *batch)
 {
     char *sql = NULL;
@@ -122,7 +113,7 @@ char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch 
     FILE *out = open_memstream(&sql, &length);
     if (!out)
         return NULL;
-    fprintf(out, "SELECT tallymill.%s(%" PRId64 ", '%s'", fence_function(), batch_id, topic);
+    fprintf(out, "SELECT tallymill.commit_batch(%" PRId64 ", '%s'", batch_id, topic);
     write_array(out, batch, range_partition, "integer");
     write_array(out, batch, range_epoch, "bigint");
     write_array(out, batch, range_first, "bigint");
@@ -202,8 +193,6 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
         else
             claims[i].anchor_offset = -1;
         claims[i].is_proven = strcmp(PQgetvalue(result, i, 5), "t") == 0;
-        if (planted_bug("anchor_next_minus_one") && claims[i].anchor_offset >= 0)
-            claims[i].anchor_offset = claims[i].next_offset - 1;
     }
     done = true;
 out:

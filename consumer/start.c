@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "failpoint.h"
 #include "ledger.h"
 
 struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
@@ -23,8 +22,6 @@ struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
 
 enum anchor_verdict anchor_judge(const struct anchor *anchor, int64_t offset, const uint8_t *hash)
 {
-    if (planted_bug("anchor_next_minus_one"))
-        return memcmp(hash, anchor->hash, ANCHOR_HASH_BYTES) == 0 ? ANCHOR_MATCHES : ANCHOR_DIFFERS;
     if (offset > anchor->offset)
         return ANCHOR_UNVERIFIABLE;
     if (offset == anchor->offset && memcmp(hash, anchor->hash, ANCHOR_HASH_BYTES) == 0)

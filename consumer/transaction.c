@@ -16,7 +16,6 @@
 
 #include "batch.h"
 #include "clamped.h"
-#include "clock.h"
 #include "conflict.h"
 #include "dead_letter.h"
 #include "failpoint.h"
@@ -176,9 +175,7 @@ static void send_commit(struct transaction *transaction)
         transaction->step = STEP_HELD;
         return;
     }
-    char *sql = planted_bug("position_before_rows")
-                    ? strdup("COMMIT")
-                    : ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
+    char *sql = ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
     FAILPOINT("before_fence");
     if (sql)
         send_query(transaction, STEP_COMMIT, sql);
@@ -189,16 +186,9 @@ static void send_commit(struct transaction *transaction)
     FAILPOINT("commit_sent");
 }
 
-/* Planted bug: the rows commit by themselves, so that a fence which has to be tried again stores them again. */
-static void commit_rows_first(const struct transaction *transaction)
-{
-    PQclear(PQexec(transaction->conn, "COMMIT"));
-    PQclear(PQexec(transaction->conn, "BEGIN"));
-}
-
 static void go_on_after_delta(struct transaction *transaction)
 {
-    if (transaction->batch->dead_count > 0 && !planted_bug("dead_letter_outside"))
+    if (transaction->batch->dead_count > 0)
         send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
     else
         send_commit(transaction);
@@ -206,8 +196,6 @@ static void go_on_after_delta(struct transaction *transaction)
 
 static void go_on_after_rows(struct transaction *transaction)
 {
-    if (planted_bug("duplicate_on_retry"))
-        commit_rows_first(transaction);
     FAILPOINT("copy_done");
     size_t length;
     const uint8_t *delta = batch_delta(transaction->batch, &length);
@@ -274,21 +262,13 @@ static void count_sent_rows(struct transaction *transaction)
 #endif
 }
 
-static size_t bytes_to_send(const struct batch *batch)
-{
-    if (planted_bug("row_count_unchecked") && batch->row_count > 1)
-        return batch->rows[batch->row_count / 2].start; /* half of the rows, and no end marker */
-    return batch->used;
-}
-
 static void send_rows(struct transaction *transaction, int64_t now_us)
 {
     static const char trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
-    const size_t end = bytes_to_send(transaction->batch);
+    const size_t end = transaction->batch->used;
     while (!transaction->wants_write && !transaction->broken) {
         if (transaction->sent == end) {
-            if ((end == transaction->batch->used && PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1) ||
-                PQputCopyEnd(transaction->conn, NULL) != 1)
+            if (PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
                 break_off(transaction, "cannot end COPY");
             transaction->step = STEP_COPY_END;
             return;
@@ -350,7 +330,7 @@ static void fail_by_bug(struct transaction *transaction, const char *what, long 
 static void check_row_count(struct transaction *transaction, const PGresult *result, int wanted)
 {
     const long stored = strtol(PQcmdTuples((PGresult *)result), NULL, 10);
-    if (stored == wanted || planted_bug("row_count_unchecked") || has_failed(transaction))
+    if (stored == wanted || has_failed(transaction))
         return;
     if (stored > wanted)
         fail_by_bug(transaction, "Postgres stored more rows than were sent", stored, wanted);
@@ -381,8 +361,7 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
     if (transaction->step == STEP_CLAMPED) {
         clamped_take_look_up(transaction->batch, result);
     } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 2 && PQntuples(result) == 1) { /* the pins are one column */
-        if (!planted_bug("position_before_rows"))
-            transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+        transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
     } else if (transaction->step == STEP_INSERT) {
         take_inserted(transaction, result);
@@ -426,10 +405,6 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     }
     if (transaction->committed) {
         FAILPOINT("commit_replied");
-        if (planted_bug("dead_letter_outside") && transaction->step == STEP_COMMIT && transaction->batch->dead_count > 0) {
-            send_query(transaction, STEP_DEAD_BEGIN, dead_sql);
-            return TRANSACTION_BUSY;
-        }
         transaction->step = STEP_IDLE;
         return TRANSACTION_COMMITTED;
     }
@@ -473,31 +448,9 @@ static enum transaction_outcome take_answers(struct transaction *transaction, in
     return TRANSACTION_BUSY;
 }
 
-/* Planted bug: the ledger says "stored" in a transaction of its own, before the rows are sent. */
-static void commit_position_first(struct transaction *transaction)
-{
-    PGresult *id = PQexec(transaction->conn, "SELECT nextval('tallymill.batch_ids')");
-    transaction->batch_id = PQntuples(id) == 1 ? strtoll(PQgetvalue(id, 0, 0), NULL, 10) : 0;
-    PQclear(id);
-    PQclear(PQexec(transaction->conn, "BEGIN"));
-    char *sql = ledger_commit_sql(transaction->topic, transaction->batch_id, transaction->batch);
-    if (sql)
-        PQclear(PQexec(transaction->conn, sql));
-    free(sql);
-}
-
 static bool is_sending(const struct transaction *transaction)
 {
     return transaction->step == STEP_COPY || transaction->step == STEP_DEAD;
-}
-
-/* Planted bug: COPY into the month's own table, which works as well once that has been detached. */
-static void name_leaf(char *sql, size_t room, const struct batch *batch)
-{
-    char day[CLOCK_DAY_BYTES];
-    clock_format_day(day, batch->rows[0].day);
-    snprintf(sql, room, "%s; COPY public.analytics_events_%.4s_%.2s (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)", begin_sql,
-             day, day + 5);
 }
 
 /* Locks first, in a statement of their own: the look-up's snapshot is taken once nobody else stores these events. */
@@ -529,18 +482,13 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
         transaction->without_delta--;
     for (int i = 0; i < batch->range_count; i++)
         batch->ranges[i].conflicts = 0;
-    if (planted_bug("position_before_rows"))
-        commit_position_first(transaction);
-
     if (batch->clamped_count > 0) {
         begin_clamped(transaction);
         return;
     }
-    char sql[sizeof begin_sql + sizeof copy_sql + sizeof "_YYYY_MM"];
+    char sql[sizeof begin_sql + sizeof copy_sql];
     const bool copies = batch->row_count > 0 && !on_conflict;
     snprintf(sql, sizeof sql, "%s%s", begin_sql, copies ? copy_sql : "");
-    if (planted_bug("copy_into_leaf") && copies)
-        name_leaf(sql, sizeof sql, batch);
     send_query(transaction, STEP_BEGIN, sql);
 }
 

@@ -64,16 +64,12 @@ bool worker_connection_is_idle(const struct worker *worker)
 
 void worker_drop_connection(struct worker *worker, int64_t now_us)
 {
-    /* Planted bug: a batch whose fate is unknown goes again, and the ledger is not asked. */
-    const bool retries_blindly = planted_bug("commit_unknown_retried") && !batch_is_empty(worker->sending);
     PQfinish(worker->conn);
     worker->conn = NULL;
     worker->is_open = false;
     worker->proof_since_us = 0;
-    worker->resync = !retries_blindly;
-    worker->retry_sending = retries_blindly;
-    if (!retries_blindly)
-        worker_drop_batches(worker);
+    worker->resync = true;
+    worker_drop_batches(worker);
     source_pause(worker->source, true);
     worker_back_off(worker, now_us);
 }
@@ -95,7 +91,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
         metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
         worker->last_sample_us = 0; /* it is told at once */
         worker->clock_is_due = true;
-        worker->resync = !(planted_bug("commit_unknown_retried") && worker->retry_sending);
+        worker->resync = true;
         log_info("connected to Postgres", NULL);
         return true;
     }

@@ -9,10 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "failpoint.h"
 #include "spool_struct.h"
-#include "uuid.h"
 
 enum { PAGE_BYTES = 4096 };
 
@@ -135,12 +132,6 @@ static bool go_on(struct spool *spool)
     return true;
 }
 
-static void plant_new_id(const struct event_message *message)
-{
-    if (planted_bug("spool_new_ids"))
-        uuid_make_v7((uint8_t *)(uintptr_t)message->value + EVENT_ID_POSITION, clock_wall_us());
-}
-
 size_t spool_read(struct spool *spool, struct event_message *messages, uint64_t *sequences, size_t limit)
 {
     struct spool_reader *reader = &spool->reader;
@@ -163,7 +154,6 @@ size_t spool_read(struct spool *spool, struct event_message *messages, uint64_t 
         reader->next = sequence + 1;
         if (spool_is_done(spool, sequence))
             continue;
-        plant_new_id(&messages[count]);
         sequences[count++] = sequence;
     }
     return count;

@@ -35,7 +35,7 @@ def test_a_missing_topic_and_a_missing_broker_are_named_within_seconds(site):
     program = lost.start(MANY)
     wait_until(lambda: f"topic {site.topic} does not exist" in program.log(), 20, program.log)
     program.kill()
-    lost.words[1] = "127.0.0.1:1"
+    lost.words[0] = "127.0.0.1:1"
     program = lost.start(MANY)
     wait_until(lambda: "no broker answers at 127.0.0.1:1" in program.log(), 20, program.log)
     program.kill()

@@ -1,8 +1,8 @@
 """Bugs planted on purpose must make the checker fail: else its word on the product would be worth nothing.
 
-Each bug sleeps in the check build until TALLYMILL_PLANTED_BUG wakes it.  Here it meets the failpoint that provokes
-it, with the guards behind it taken away (planted/<bug>.sql), for a guard that catches the bug would prove the guard
-and not the checker.  Afterwards a healthy worker and aggregator finish the work, as they would in life.
+Each bug is a patch, ../planted/<bug>.patch, of which the check build makes a program (`bug=` names it).  Here it meets
+the failpoint that provokes it, with the guards behind it taken away (<bug>.sql), for a guard that catches the bug would
+prove the guard and not the checker.  Afterwards a healthy worker and aggregator finish the work, as they would in life.
 """
 
 import pathlib
@@ -15,7 +15,7 @@ from .harness.publisher import Publisher, event, events
 from .harness.waiting import wait_until
 from .test_aggregator import at_day
 
-PLANTED = pathlib.Path(__file__).with_name("planted")
+PLANTED = pathlib.Path(__file__).parents[1] / "planted"
 
 
 def damaged_site(make_site, bug, partitions=1, count=6_000, guards=None):

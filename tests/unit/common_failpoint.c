@@ -95,23 +95,3 @@ Test(failpoint, is_compiled_to_nothing_in_a_release)
 }
 
 #endif
-
-#ifdef TALLYMILL_PLANTED_BUGS
-
-Test(planted_bug, is_on_only_when_named)
-{
-    setenv("TALLYMILL_PLANTED_BUG", "no_fence", 1);
-    cr_expect(planted_bug("no_fence"));
-    cr_expect_not(planted_bug("no_fenc"));
-    cr_expect_not(planted_bug("row_count_unchecked"));
-}
-
-#else
-
-Test(planted_bug, is_never_on_in_a_release)
-{
-    setenv("TALLYMILL_PLANTED_BUG", "no_fence", 1);
-    cr_expect_not(planted_bug("no_fence"));
-}
-
-#endif

@@ -27,21 +27,19 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def binary(name, build="release"):
-    """The path of a program in one of the builds; fails the test when it was not built."""
-    path = BUILDS[build] / "bin" / name
+def binary(name, build="release", bug=None):
+    """The path of a program in one of the builds, or of its copy with a planted bug; fails the test when it was not built."""
+    path = BUILDS[build] / (f"planted/{bug}" if bug else "bin") / name
     assert path.exists(), f"{path} is not built"
     return str(path)
 
 
-def environment(failpoint=None, bug=None, **more):
+def environment(failpoint=None, **more):
     """The test's environment without settings of the person who runs it (PG*, TALLYMILL_*)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "TALLYMILL_"))}
     kept.update(SANITIZED)
     if failpoint:
         kept["TALLYMILL_FAILPOINT"] = failpoint
-    if bug:
-        kept["TALLYMILL_PLANTED_BUG"] = bug
     kept.update(more)
     return kept
 

@@ -22,13 +22,14 @@ class Publishing:
         self.build = build
         self.ids_file = site.folder / "ids"
         self.ids_file.touch()
-        self.words = [str(BUILDS[build] / "lib/libtallymill.so"), proxy.bootstrap, site.topic, str(self.ids_file)]
+        self.words = [proxy.bootstrap, site.topic, str(self.ids_file)]
         self.settings = settings
         self.starts = 0
 
-    def start(self, count, **how):
+    def start(self, count, bug=None, **how):
         self.starts += 1
-        program = Program([sys.executable, "-B", str(PUBLISHER), *self.words, str(count), *self.settings],
+        library = BUILDS[self.build] / (f"planted/{bug}" if bug else "lib") / "libtallymill.so"
+        program = Program([sys.executable, "-B", str(PUBLISHER), str(library), *self.words, str(count), *self.settings],
                           self.site.folder / f"publisher-{self.starts}.log", environment(**how))
         self.site.programs.append(program)
         return program

@@ -82,8 +82,8 @@ class Site:
             GRANT tallymill_ingest, tallymill_aggregate TO {login}""")
         self.connect_programs_by(extensions.make_dsn(self.database.dsn, user=login))
 
-    def command(self, program, *words, build=None):
-        return [binary(program, build or self.build), *self._with_settings(words)]
+    def command(self, program, *words, build=None, bug=None):
+        return [binary(program, build or self.build, bug), *self._with_settings(words)]
 
     def _with_settings(self, words):
         """The settings go behind a subcommand (`tallymill audit --config ...`), which comes first."""
@@ -93,8 +93,8 @@ class Site:
     def start(self, program, *words, name=None, build=None, failpoint=None, bug=None):
         """Starts a program beside the test; its log is <name>.log in the test's folder."""
         name = name or f"{program}-{len(self.programs) + 1}"
-        started = Program(self.command(program, *words, build=build), self.folder / f"{name}.log",
-                          environment(failpoint, bug, **self.environment))
+        started = Program(self.command(program, *words, build=build, bug=bug), self.folder / f"{name}.log",
+                          environment(failpoint, **self.environment))
         self.programs.append(started)
         return started
 

@@ -1,0 +1,2 @@
+# Tests of the tree of sources itself.
+add_test(NAME planted-bugs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_bugs.py)
