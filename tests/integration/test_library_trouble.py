@@ -77,7 +77,7 @@ def test_events_wait_for_rights_that_are_taken_away_and_given_back(secured, tmp_
     admin.allow(LOGIN, [may_see, may_write])
     words = [f"kafka.{name}={value}" for name, value in secured.kafka.items() if name not in ("bootstrap.servers", "sasl.password", "sasl.username")]
     words += [f"kafka.sasl.username={LOGIN}", f"kafka.sasl.password={PASSWORD}"] + ([f"spool.dir={tmp_path / 'spool'}"] if has_spool else [])
-    many = publishing(site, *words, bootstrap=secured.kafka["bootstrap.servers"])
+    many = publishing(site, *words, "pause=0.005", bootstrap=secured.kafka["bootstrap.servers"])  # never full while a right is away
     program = many.start(MANY)
     many.wait_for_more(500)
     for taken in ([may_write], [may_see, may_write]):

@@ -5,7 +5,8 @@
 
 The id of each event that tally_publish accepted is appended to IDS_FILE at once; KEY=VALUE are settings of the library. After COUNT events it
 waits for up to a minute until everything has its fate, and prints the counts as JSON. Exit code 0: it has. What the library says (syslog's
-levels 0 to 5) and why events were given up goes to stderr. SIGTERM: no more events. text=N (not a setting): each event has a text of N characters.
+levels 0 to 5) and why events were given up goes to stderr. SIGTERM: no more events. Not settings: text=N gives each event a text of N characters;
+pause=S waits S seconds behind each event, so that the queue has room for as long as a test needs it.
 """
 
 import ctypes
@@ -79,8 +80,9 @@ def load(path):
 def main():
     path, brokers, topic, ids_path, count, *more = sys.argv[1:]
     library = load(path)
-    pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *(word.split("=", 1) for word in more if not word.startswith("text="))]
-    filler = b"x" * sum(int(word[5:]) for word in more if word.startswith("text="))
+    given = dict(word.split("=", 1) for word in more)
+    filler, pause = b"x" * int(given.pop("text", 0)), float(given.pop("pause", 0))
+    pairs = [("kafka.bootstrap.servers", brokers), ("topics.events", topic), *given.items()]
     settings = (Setting * (len(pairs) + 1))(*((key.encode(), value.encode()) for key, value in pairs), (None, None))
     error, identity, counts = Error(size=ctypes.sizeof(Error)), ctypes.create_string_buffer(37), Counts(size=ctypes.sizeof(Counts))
     producer = library.tally_open(settings, ctypes.byref(HOOKS), ctypes.byref(error))
@@ -103,6 +105,8 @@ def main():
         if code != OK:
             sys.exit(error.text.decode())
         os.write(ids, library.tally_event_id_text(event, identity) + b"\n")
+        if pause:
+            time.sleep(pause)
     library.tally_close(producer, 60_000, ctypes.byref(counts))
     print(json.dumps({name: getattr(counts, name) for name, _ in Counts._fields_[1:]}), flush=True)
     sys.exit(0 if counts.accepted + counts.recovered == counts.acknowledged + counts.failed else 1)
