@@ -1,6 +1,6 @@
 /* leader.h - which of several aggregators works: at most one, for as long as nobody else has raised the epoch.
  *
- * The truth is the row tallymill.leader: each cycle locks it and compares the epoch (sql/cycle_begin.sql), so that two cycles of
+ * The truth is the row tallymill.leader: each cycle locks it and compares the epoch (tallymill.begin_cycle), so that two cycles of
  * two leaders never both commit. The advisory lock, held only inside transactions (a session lock would stay behind in a pooler),
  * is politeness: it keeps a standby from waiting behind a cycle. Everything else here only decides when a standby may claim. One
  * thread.
@@ -14,7 +14,7 @@
 struct error;
 struct session;
 
-/* The lock is ('tall', 1), spelled out in sql/leader_look.sql and sql/cycle_begin.sql too. */
+/* The lock is ('tall', 1), spelled out in sql/leader_look.sql and in the schema's functions too. */
 #define LEADER_LOCK_SQL "pg_try_advisory_xact_lock(1952541804, 1)"
 
 enum { LEADER_NAME_BYTES = 96, LEADER_PULSE_BYTES = 256 };

@@ -9,7 +9,7 @@
  *   - a trigger on the events may change the rows, or the events are distributed by Citus, where they become visible after the
  * ledger;
  *   - a day of the batch was rebuilt while the batch waited;
- *   - writing it failed: then that worker leaves none for its next 100 batches.
+ *   - writing it failed: then that worker leaves none in its next 99 transactions.
  *
  * The format is between our own programs and carries a version; numbers are in network order:
  *

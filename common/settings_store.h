@@ -1,4 +1,4 @@
-/* settings_store.h - how settings are held: what settings.c and settings_print.c share. */
+/* settings_store.h - how settings are held: what settings.c, settings_print.c and settings_reload.c share. */
 #ifndef TALLYMILL_SETTINGS_STORE_H
 #define TALLYMILL_SETTINGS_STORE_H
 

@@ -343,7 +343,7 @@ bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offse
     return true;
 }
 
-/* Closes the holes that rows without a message leave. */
+/* Closes the holes that rows of length 0 leave: those that became dead letters, or are stored already. */
 void batch_compact(struct batch *batch)
 {
     size_t used = COPY_HEADER_BYTES;

@@ -1,8 +1,8 @@
 /* ledger.h - what a worker asks of the books: claim topic partitions, note gaps, read positions, and the statement that commits a
  * batch.
  *
- * These wait (each up to LEDGER_TIMEOUT_US) and are called while no batch is under way. The SQL they call is
- * schemas/sql/0004_fence.sql.
+ * What takes a `struct error *` waits (up to LEDGER_TIMEOUT_US) and is called while no batch is under way; ledger_commit_sql() and
+ * ledger_send_delta() belong into a batch's transaction and never wait. The SQL that they call is schemas/sql/0004_fence.sql.
  */
 #ifndef TALLYMILL_LEDGER_H
 #define TALLYMILL_LEDGER_H

@@ -62,7 +62,7 @@ struct transaction {
     bool wants_write;
     bool committed;    /* COMMIT was answered with COMMIT */
     bool broken;       /* the connection is lost or out of step */
-    int without_delta; /* so many batches, because one could not be written */
+    int without_delta; /* counted down at each begin; none is written while it is above 0, because one could not be */
     int64_t batch_id;
     int backend_pid;
     size_t sent;      /* bytes of the batch given to libpq */

@@ -29,12 +29,13 @@ enum transaction_outcome {
 
 struct transaction;
 
-/* For one connection's life; topic is borrowed. NULL and ERROR_RETRY without memory. */
+/* For the worker's life: each transaction_begin() names the connection. topic is borrowed. NULL and ERROR_RETRY without memory. */
 struct transaction *transaction_new(const char *topic, struct error *err);
 void transaction_free(struct transaction *transaction);
 
-/* Starts. The batch's ranges carry their epochs and are sorted; the caller must not change it until the outcome. Clamped events that are stored already leave it. `on_conflict`: by INSERT that
- * counts rows stored before in the ranges' conflicts, instead of COPY. */
+/* Starts, on a connection that is idle. The batch's ranges carry their epochs and are sorted. The caller must not touch it until the
+ * outcome, for it is written to: rows get the batch's id, clamped events that are stored already leave it. `on_conflict`: by INSERT
+ * that counts rows stored before in the ranges' conflicts, instead of COPY. */
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
 
 /* To be called behind transaction_begin(): before its last message the transaction waits for transaction_release(), or for

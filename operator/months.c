@@ -1,4 +1,4 @@
-/* months.c - see months.h. The knowledge is in SQL (make_month, register_months, month_troubles: schemas/sql/0022 and 0029), which the aggregator and `audit` use too. */
+/* months.c - see months.h. The knowledge is in SQL (tallymill.make_month, register_months, month_troubles), which the aggregator and `audit` use too. */
 #include "months.h"
 
 #include <poll.h>

@@ -4,8 +4,8 @@
  * entries; a larger container moves its entries by two bytes when it is closed (at most 64 KiB at memory speed, and rare). Always
  * keeping three bytes would avoid the move and make every map two bytes longer in Kafka, in each copy, for years.
  *
- * Invariant: `end` never lets event_data pass its limit by more than one header, and TAIL_BYTES are always left behind it. Keys of
- * open maps lie before every header that may still move, so the positions in `keys` stay true.
+ * Invariant: `end` never lets event_data pass its limit by more than one header, and EVENT_TAIL_BYTES are always left behind it. Keys
+ * of open maps lie before every header that may still move, so the positions in `keys` stay true.
  */
 #include "event.h"
 

@@ -3,7 +3,7 @@
  * The public half is in <tallymill/producer.h>: event.c has the columns and the message, attributes.c what goes into event_data.
  * One thread.
  *
- * The bytes:   [ HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ TAIL_BYTES ]
+ * The bytes:   [ EVENT_HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ EVENT_TAIL_BYTES ]
  */
 #ifndef TALLYMILL_EVENT_H
 #define TALLYMILL_EVENT_H

@@ -32,7 +32,7 @@ static int by_value(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct seen));
 }
 
-/* How many different (key, name) pairs there are, with what differs among them counted by `same_name` only. */
+/* How many different (key, name) pairs there are. Sorts them. */
 static size_t count_distinct(struct seen *pairs, size_t count)
 {
     qsort(pairs, count, sizeof *pairs, by_value);

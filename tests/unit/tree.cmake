@@ -1,2 +1,3 @@
 # Tests of the tree of sources itself.
 add_test(NAME planted-bugs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_bugs.py)
+add_test(NAME names-exist COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/names_exist.py)
