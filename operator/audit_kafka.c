@@ -221,8 +221,12 @@ static bool ask_topic(struct audit *audit, rd_kafka_t *client, const struct book
         topic_free(&topic);
         return is_compared;
     }
-    if (local.kind == ERROR_USAGE && books->first < books->last) {
+    if (topic.is_absent && books->first < books->last) {
         note_elsewhere(audit, books, "topic gone", local.text);
+        return true;
+    }
+    if (local.kind == ERROR_USAGE && !topic.is_absent && !books->is_asked_for) {
+        audit_note(audit, "topic %s was not compared with Kafka: %s", books->name, local.text);
         return true;
     }
     snprintf(audit->kafka_silence, sizeof audit->kafka_silence, "%s", local.text);

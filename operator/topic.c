@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "kafka_rights.h"
 #include "settings.h"
 
 #define UNKNOWN_US INT64_C(1500000) /* until a topic that no broker knows is none */
@@ -59,12 +60,16 @@ static rd_kafka_event_t *take_answer(rd_kafka_queue_t *queue, int timeout_ms, co
     return event;
 }
 
-static bool take_description(rd_kafka_event_t *event, const char *name, struct topic *topic, struct error *err)
+static bool take_description(rd_kafka_t *client, rd_kafka_event_t *event, const char *name, struct topic *topic, struct error *err)
 {
     size_t count = 0, partitions = 0;
     const rd_kafka_TopicDescription_t **described = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
     const rd_kafka_resp_err_t code = count == 1 ? rd_kafka_error_code(rd_kafka_TopicDescription_error(described[0])) : RD_KAFKA_RESP_ERR__FAIL;
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) { /* whether there is such a topic or not */
+        return kafka_rights_error(client, "topic", name, RD_KAFKA_ACL_OPERATION_DESCRIBE, err);
+    }
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
+        topic->is_absent = true;
         return error_set(err, ERROR_USAGE, "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", name);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -87,7 +92,7 @@ static bool describe(rd_kafka_t *client, const char *name, int timeout_ms, struc
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason);
     rd_kafka_DescribeTopics(client, topics, options, queue);
     rd_kafka_event_t *event = take_answer(queue, timeout_ms, "no Kafka broker answers", err);
-    bool is_read = event && take_description(event, name, topic, err);
+    bool is_read = event && take_description(client, event, name, topic, err);
     if (event) {
         rd_kafka_event_destroy(event);
     } else {
@@ -141,7 +146,6 @@ static bool read_once(rd_kafka_t *client, const char *name, int64_t deadline_us,
 {
     *topic = (struct topic){0};
     if (!describe(client, name, left_ms(deadline_us), topic, err)) {
-        topic_free(topic);
         return false;
     }
     topic_cluster(client, left_ms(deadline_us), topic->cluster_id);

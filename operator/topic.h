@@ -25,6 +25,7 @@ struct topic {
     char id[KAFKA_TOPIC_ID_BYTES];        /* "" where brokers give none (before 2.8) */
     int count;              /* topic partitions 0 .. count - 1 */
     struct topic_log *logs; /* owned by the topic */
+    bool is_absent;         /* Kafka answers, and has no topic of that name: all else is empty */
 };
 
 /* A handle that asks and creates, and consumes no more than single messages (the simple consumer: without a group). NULL:
@@ -35,7 +36,8 @@ rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
 void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLUSTER_BYTES]);
 
 /* Reads which topic it is and the ends of all logs, within `timeout_ms` in all: three questions, whatever the number of topic partitions. False:
- * ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (no such topic). */
+ * ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (`is_absent`: no such topic; else a missing right, which tells nothing
+ * about the topic). */
 bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
 void topic_free(struct topic *topic);
 

@@ -51,7 +51,7 @@ static bool compare_topic(PGconn *conn, rd_kafka_t *client, const char *name, co
     struct topic topic;
     const char *values[] = {name};
     if (!topic_read(client, name, timeout_ms, &topic, err)) {
-        if (err->kind != ERROR_USAGE) {
+        if (!topic.is_absent) {
             return false;
         }
         error_clear(err);

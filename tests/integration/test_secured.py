@@ -40,6 +40,13 @@ def test_logins_with_exactly_their_rights_work_and_those_with_less_are_told_what
     assert site.produce("--generate", "200", *producer.words).code == 0
     site.must("tallymill-consumer", "--until-end", *worker.words)
     assert site.outcomes() == (200, 0, 0, 0)
+    assert site.produce("--generate", "5", *producer.words).code == 0
+    nobody = site.secured.login("nobody", ())
+    for words in (("topic", "retire", site.topic, "--yes"), ("topic", "renew", site.topic, "--yes"), ("audit",)):  # a topic that may not be seen is not one that is gone
+        refused = site.tallymill(*words, *nobody.words)
+        assert refused.code != 0 and "--operation Describe --topic" in refused.out + refused.err, refused
+        assert "retire" not in refused.out and "not exist" not in refused.out + refused.err, refused
+    assert site.database.value("SELECT retired_at IS NULL FROM tallymill.clusters")
 
 
 def test_a_password_of_kafka_is_changed_by_a_signal_and_a_wrong_one_is_not_taken(site):

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from integration.harness.publisher import events
+from integration.harness.publisher import event, events
 from integration.harness.waiting import wait_until
 from integration.harness.secured import ADMINISTRATOR, PRODUCER, WORKER
+from integration.test_topic_identity import make_topic
 
 from .matrix import last_line
 
@@ -17,13 +18,13 @@ from .matrix import last_line
 def _as_listed(site):
     """Runs a program with logins of its own that have exactly the rights of a row: of Kafka's, and one role of Postgres."""
     with contextlib.ExitStack() as logins:
-        def run(program, *words, rights=(), role=None):
+        def run(program, *words, rights=(), role=None, code=0):
             name = f"l{len(site.programs)}{next(numbers)}"
             options = list(site.secured.login(name, rights).words)
             if role:
                 options += logins.enter_context(site.secured.database_login(name, role))[0]
             done = site.run(program, *words, *options)
-            assert done.code == 0, done
+            assert done.code == code, done
             return done
 
         numbers = itertools.count()
@@ -60,6 +61,32 @@ def test_all_programs_work_with_exactly_the_rights_of_the_table(site, as_listed)
     site.secured.kafka.allow(maker.name, [("topic", later, "Create"), ("topic", later, "Describe")])
     made = site.tallymill("migrate", *maker.words, "--set", f"topics.events={later}")
     assert made.code == 0 and later in site.stack.admin.list_topics(timeout=30).topics, made
+
+
+def test_books_and_dead_letters_are_closed_with_exactly_the_rights_of_the_table(site, as_listed):
+    """Each is refused with one right less, and changes nothing then."""
+    site.send([*events(20), event(event_name="")])
+    site.drain()
+    place = site.database.value("SELECT topic_partition || ':' || kafka_offset FROM tallymill.dead_letters")
+    discard = ("tallymill", "dlq", "discard", place, "--yes")
+    renew, retire = (("tallymill", "topic", what, site.topic, "--yes") for what in ("renew", "retire"))
+    refused = as_listed(*discard, role="tallymill_read", code=2)
+    assert "tallymill_admin" in refused.err, refused
+    assert site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE emptied_at IS NULL") == 1
+    as_listed(*discard, role="tallymill_admin")
+    assert site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE emptied_at IS NULL") == 0
+    for command, state in ((renew, "made anew"), (retire, "gone")):
+        site.delete_topic()
+        if state == "made anew":
+            make_topic(site, 4)
+        books = site.database.rows("SELECT * FROM tallymill.clusters ORDER BY 1")
+        refused = as_listed(*command, rights=("topic:Describe",), role="tallymill_read", code=2)
+        assert "tallymill_admin" in refused.err, refused
+        refused = as_listed(*command, rights=("group:Read",), role="tallymill_admin", code=2)
+        assert "--operation Describe --topic" in refused.err, refused
+        assert site.database.rows("SELECT * FROM tallymill.clusters ORDER BY 1") == books
+        as_listed(*command, rights=("topic:Describe",), role="tallymill_admin")
+        assert site.database.rows("SELECT * FROM tallymill.clusters ORDER BY 1") != books
 
 
 @pytest.mark.parametrize("program, rights, missing", [
