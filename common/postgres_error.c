@@ -134,7 +134,12 @@ static const struct {
     {"root certificate file", "sslrootcert in postgres.dsn names a file with the authority's certificate (PEM)"},
     {"certificate required", "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn"},
     {"alert unknown ca", "the server does not know the authority of sslcert in postgres.dsn"},
-    {"could not load private key file", "sslkey in postgres.dsn must be readable and belong to sslcert"},
+    {"alert certificate expired", "the certificate of sslcert in postgres.dsn has expired: renew it"},
+    {"alert certificate revoked", "the certificate of sslcert in postgres.dsn was revoked: have another one issued"},
+    {"alert bad certificate", "the server does not take the certificate of sslcert in postgres.dsn: its log says why"},
+    {"alert certificate unknown", "the server does not take the certificate of sslcert in postgres.dsn: its log says why"},
+    {"alert unsupported certificate", "the server does not take the certificate of sslcert in postgres.dsn: its log says why"},
+    {"private key file", "sslkey in postgres.dsn must be the key of sslcert, and readable by its owner alone (chmod 600)"},
     {"could not read certificate file", "sslcert in postgres.dsn must be readable"},
 };
 
@@ -151,6 +156,10 @@ static const char *login_advice(const char *sqlstate, const char *text)
 {
     if (strstr(text, "no encryption") != NULL)
         return "the server takes this login over TLS only: set sslmode=verify-full in postgres.dsn";
+    if (strstr(text, "certificate authentication failed") != NULL)
+        return "the name (CN) in the certificate of sslcert must be the user of postgres.dsn, or be mapped to it in the server's pg_ident.conf";
+    if (strstr(text, "valid client certificate") != NULL)
+        return "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn";
     return strncmp(sqlstate, "28", 2) == 0 ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server" : NULL;
 }
 

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+from pathlib import Path
 
 from integration.harness.publisher import events
 from integration.harness.waiting import wait_until
@@ -54,6 +55,41 @@ def restart_broker(site):
     """No connection of before is left; whoever comes again must log in."""
     site.stack.must("stop-broker", "1")
     site.stack.must("start-broker", "1")
+
+
+@contextlib.contextmanager
+def postgres_files(site):
+    """A function that has Postgres read files anew: write({name: text}). A session of before does it, for whoever checks the certificate may not come in
+    meanwhile. At the end they are as they were."""
+    with site.database.session() as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("SHOW data_directory")
+        folder, own = Path(cursor.fetchone()[0]), {}
+
+        def write(texts):
+            for name, text in texts.items():
+                own.setdefault(name, (folder / name).read_text())
+                (folder / name).write_text(text)
+            cursor.execute("SELECT pg_reload_conf()")
+
+        try:
+            yield write
+        finally:
+            write(dict(own))
+
+
+def must_connect(*programs, since=None):
+    """Returns once each has connected to Postgres, since its log had so many characters."""
+    for program, start in zip(programs, since or [0] * len(programs)):
+        wait_until(lambda one=program, at=start: "connected to Postgres" in one.log()[at:], 60, lambda one=program, at=start: f"it to connect:\n{one.log()[at:]}")
+
+
+def reconnect(site, *programs):
+    """Ends every connection of these programs, and returns once each has come in again."""
+    before = [len(program.log()) for program in programs]
+    site.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                      " AND application_name LIKE 'tallymill%'")
+    must_connect(*programs, since=before)
 
 
 def must_have_stored_all(site, worker, *secrets):

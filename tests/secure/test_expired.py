@@ -1,12 +1,11 @@
 """A certificate of Kafka's, or of Postgres's, that has expired, and is renewed."""
 
-from pathlib import Path
-
 import pytest
 
 from integration.harness.waiting import wait_until
 
 from .matrix import PROGRAMS, must_be_refused, must_hold_nothing
+from .rotation import postgres_files
 
 
 @pytest.fixture(name="expired")
@@ -35,31 +34,11 @@ def test_an_expired_certificate_is_named_until_it_is_renewed(site, expired):
     assert site.run("tallymill-consumer", "--check").code == 0
 
 
-@pytest.fixture(name="expired_postgres")
-def _expired_postgres(site):
-    """A session of before sees to it that the server reads its files again: who checks the certificate cannot come in meanwhile."""
-    secrets = site.secured.secrets
-    own = secrets.read("postgres.key") + "\n", secrets.read("postgres.crt") + "\n"
-    with site.database.session() as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute("SHOW data_directory")
-        folder = Path(cursor.fetchone()[0])
-
-        def show(key, certificate):
-            (folder / "server.key").write_text(key)
-            (folder / "server.crt").write_text(certificate)
-            cursor.execute("SELECT pg_reload_conf()")
-
-        show(*secrets.issue("postgres", days=-1))
-        try:
-            yield lambda: show(*own)
-        finally:
-            show(*own)
-
-
-def test_an_expired_certificate_of_postgres_is_named_until_it_is_renewed(site, expired_postgres):
-    for program in ("worker", "check", "migrate"):
-        must_be_refused(site, program, {}, ["postgres.dsn", "127.0.0.1", "has expired", "renew it"])
-    expired_postgres()
+def test_an_expired_certificate_of_postgres_is_named_until_it_is_renewed(site):
+    with postgres_files(site) as write:
+        key, certificate = site.secured.secrets.issue("postgres", days=-1)
+        write({"server.key": key, "server.crt": certificate})
+        for program in ("worker", "check", "migrate"):
+            must_be_refused(site, program, {}, ["postgres.dsn", "127.0.0.1", "has expired", "renew it"])
     wait_until(lambda: site.run("tallymill-consumer", "--check").code == 0, 30, "the renewed certificate to be shown")
     must_hold_nothing(site)

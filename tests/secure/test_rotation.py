@@ -8,7 +8,7 @@ from integration.harness.secured import WORKER, Secured, dsn_with
 from integration.harness.waiting import wait_until
 
 from .matrix import other_authority
-from .rotation import PATIENT, hang_up, members, must_have_stored_all, restart_broker, under_load
+from .rotation import PATIENT, hang_up, members, must_connect, must_have_stored_all, postgres_files, reconnect, restart_broker, under_load
 
 TOOK_OVER = "has logged in and takes over"
 
@@ -129,15 +129,116 @@ def test_a_key_pair_of_ours_is_replaced(patient):
     must_have_stored_all(site, worker)
 
 
-def _issue_by_another(site):
-    """Key and certificate of a server by `other_authority`."""
+def _issue_by_another(site, subject="server"):
+    """Key and certificate by `other_authority`."""
     secrets, folder = site.secured.secrets, site.folder
     made = type(secrets).__new__(type(secrets))
     made.folder = str(folder / "other")
     (folder / "other").mkdir()
     made.make()
     (folder / "other-ca.pem").write_text(made.read("ca.pem") + "\n")
-    return made.issue("server")
+    return made.issue(subject)
+
+
+def test_the_certificate_and_the_authority_of_postgres_are_changed(site):
+    """What stands goes on by the old certificate, whoever comes again meets the new one; the authority as Kafka's above."""
+    secrets, trusted = site.secured.secrets, site.folder / "trusted.pem"
+    old, own = secrets.read("ca.pem") + "\n", secrets.read("ca.pem") + "\n"
+    other_key, other_certificate = _issue_by_another(site, "postgres")
+    other = other_authority(site.folder).read_text()
+    trusted.write_text(old)
+    words = ("--set", f"postgres.dsn={dsn_with(site.database.dsn, sslrootcert=trusted)}")
+    worker, aggregator = site.worker(*words), site.aggregator(*words)
+    must_connect(worker, aggregator)
+    try:
+        with under_load(site), postgres_files(site) as write:
+            key, certificate = secrets.issue("postgres")
+            write({"server.key": key, "server.crt": certificate})
+            site.wait_until_folded()  # by the connections of before
+            reconnect(site, worker, aggregator)
+            site.wait_until_folded()
+            trusted.write_text(old + other)
+            secrets.write("ca.pem", old + other)  # by which the test itself comes in
+            write({"server.key": other_key, "server.crt": other_certificate})
+            reconnect(site, worker, aggregator)
+            trusted.write_text(other)
+            reconnect(site, worker, aggregator)
+            site.wait_until_folded()
+            trusted.write_text(old)  # the one that signed nothing any more
+            before = [len(one.log()) for one in (worker, aggregator)]
+            site.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tallymill%'")
+            for program, start in zip((worker, aggregator), before):
+                said = wait_until(lambda one=program, at=start: "certificate verify failed" in one.log()[at:] and one.log()[at:], 60, program.log)
+                assert "sslrootcert" in said and "127.0.0.1" in said and program.is_running(), said
+            trusted.write_text(other)
+            site.wait_until_folded(deadline=120)
+        site.wait_until_folded(deadline=120)
+    finally:
+        secrets.write("ca.pem", own)
+    trusted.write_text(old)
+    site.wait_until_folded(deadline=120)
+    assert aggregator.is_running() and aggregator.stop() == 0
+    must_have_stored_all(site, worker)
+
+
+def _come_by_certificate(login):
+    """Rules of Postgres by which this login comes with a certificate in its name, and no other way."""
+    return f"hostssl all {login} 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+
+
+def test_a_certificate_of_ours_for_postgres_is_replaced_and_programs_are_restarted_one_after_the_other(site):
+    secrets = site.secured.secrets
+    login = f"c_{site.topic.replace('-', '_')}"
+    site.database.run(f"CREATE ROLE {login} LOGIN; GRANT tallymill_ingest, tallymill_aggregate TO {login}")
+    paths = site.folder / "ours.key", site.folder / "ours.crt"
+
+    def tell(pair, mode=0o600):
+        for path, text in zip(paths, pair):
+            path.with_suffix(".new").write_text(text)
+            path.with_suffix(".new").chmod(mode)
+            path.with_suffix(".new").replace(path)
+
+    tell(secrets.issue(login))
+    words = ("--set", f"postgres.dsn={dsn_with(site.database.dsn, user=login, passfile='/dev/null', sslkey=paths[0], sslcert=paths[1])}")
+    bad = {
+        "expired": (secrets.issue(login, days=-1), "has expired"),
+        "of another authority": (_issue_by_another(site, login), "authority of sslcert"),
+        "of another name": (secrets.issue("somebody"), "sslcert"),
+        "of another key": ((secrets.issue(login)[0], secrets.issue(login)[1]), "sslkey"),
+    }
+    with postgres_files(site) as write:
+        write({"pg_hba.conf": _come_by_certificate(login)})
+        workers, aggregator = [site.worker(*words) for _ in range(2)], site.aggregator(*words)
+        must_connect(*workers, aggregator)
+        with under_load(site):
+            for name, (pair, named) in bad.items():
+                tell(pair)
+                refused = site.run("tallymill-consumer", "--check", *words)
+                assert refused.code == 2 and named in refused.out + refused.err and "sslcert" in refused.out + refused.err, (name, refused)
+            without = dsn_with(site.database.dsn, user=login, passfile="/dev/null")
+            refused = site.run("tallymill-consumer", "--check", "--set", f"postgres.dsn={without}")
+            assert refused.code == 2 and "asks for a client's certificate: sslcert and sslkey" in refused.err, refused
+            tell(secrets.issue(login), mode=0o644)
+            refused = site.run("tallymill-consumer", "--check", *words)
+            assert refused.code == 2 and "chmod 600" in refused.err, refused
+            tell(bad["expired"][0])
+            before = len(workers[0].log())
+            site.database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'")
+            wait_until(lambda: "has expired" in workers[0].log()[before:], 60, workers[0].log)
+            assert workers[0].is_running() and aggregator.is_running()
+            tell(secrets.issue(login))
+            site.wait_until_folded(deadline=120)
+            tell(secrets.issue(login))
+            for number, worker in enumerate(workers):
+                assert worker.stop() == 0
+                workers[number] = site.worker(*words)
+                site.wait_until_drained(deadline=120)
+            assert aggregator.stop() == 0
+            aggregator = site.aggregator(*words)
+        site.wait_until_folded(deadline=120)
+        assert aggregator.stop() == 0 and workers[0].stop() == 0
+        must_have_stored_all(site, workers[1])
+    site.database.run(f"REVOKE tallymill_ingest, tallymill_aggregate FROM {login}; DROP ROLE {login}")
 
 
 def _login_of_postgres(site, password):
