@@ -3,6 +3,9 @@
 While you work on a test, TALLYMILL_TEST_STACK=<state of a running stack> saves the start of one.
 The folder of a run is made under TALLYMILL_TEST_DIR, or else the system's temporary folder, and removed again;
 whoever kills pytest itself can stop what is left with `deploy/stack reset --state <folder>/stack`.
+
+With TALLYMILL_TEST_SECURE every stack is a secured one (`tests/run secure`): our programs come by SCRAM and passwords over TLS, the tests' own
+clients by certificate. What cannot be tried so is marked `plain_servers("why")`, and skipped with that reason.
 """
 
 import os
@@ -10,7 +13,17 @@ import os
 import pytest
 
 from integration.harness.site import Site
-from integration.harness.stack import Stack, own_stack
+from integration.harness.stack import IS_SECURE, Stack, own_stack
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain_servers(why): not tried on servers with TLS and passwords")
+
+
+def pytest_runtest_setup(item):
+    mark = item.get_closest_marker("plain_servers")
+    if mark and IS_SECURE:
+        pytest.skip(mark.args[0])
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def pkg_config(prefix, *words):
     return done(["pkg-config", *words, "tallymill"], env=environment(PKG_CONFIG_LIBDIR=str(found.parent))).out
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 def test_a_cmake_project_finds_both_libraries_and_its_events_arrive(site, prefix, tmp_path):
     project, build = adopter(tmp_path), tmp_path / "build"
     done(["cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DWANTED=0.1"])
@@ -134,6 +135,7 @@ def test_the_library_alone_needs_nothing_of_what_the_programs_need(tmp_path):
     assert installed == install(BUILDS["release"], tmp_path / "whole", "library", "development")[1]
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 @pytest.mark.skipif("TALLYMILL_STATIC" not in os.environ, reason="TALLYMILL_STATIC=1 builds librdkafka once more")
 def test_a_program_without_any_shared_library(site, tmp_path):
     """glibc's, and the bundled librdkafka without libcurl: the distribution's libcurl.a wants libraries of which there is no static one."""

@@ -26,7 +26,7 @@ def _stack_of_its_own():
 
 @pytest.mark.parametrize("gives_ids", (True, False))
 def test_a_broker_that_comes_back_as_another_cluster_is_not_read(stack_of_its_own, tmp_path, gives_ids):
-    between = KafkaProxy(stack_of_its_own.bootstrap)
+    between = KafkaProxy(stack_of_its_own)
     site = Site(stack_of_its_own, tmp_path, partitions=1, **{"kafka.bootstrap.servers": between.bootstrap, **QUIET})
     try:
         if not gives_ids:

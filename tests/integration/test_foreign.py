@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from .harness.program import ROOT, environment, run
 from .harness.publisher import Publisher
 
@@ -20,6 +22,7 @@ def publish(site, folder):
     return {line["what"]: line for line in map(json.loads, done.out.splitlines())}
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 def test_events_of_kafkajs_and_msgpack_javascript_become_the_rows_that_the_page_promises(make_site, tmp_path):
     site = make_site(partitions=8, **{"window.oldest": "2026-01-01"})
     sent = publish(site, tmp_path)
@@ -53,6 +56,7 @@ def test_events_of_kafkajs_and_msgpack_javascript_become_the_rows_that_the_page_
     site.assert_holds(acknowledged=[(line["id"], line["topic_partition"], line["offset"]) for line in sent.values()])
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 def test_both_clients_send_a_key_to_the_same_topic_partition(make_site, tmp_path):
     site = make_site(partitions=8)
     sent = publish(site, tmp_path)

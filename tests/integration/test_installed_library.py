@@ -66,6 +66,7 @@ CASES = {
 }
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 @pytest.mark.parametrize("case", CASES)
 def test_a_program_of_its_own_builds_and_its_events_arrive_as_rows(site, prefix, tmp_path, case):
     compiler, source, link = CASES[case]
@@ -97,6 +98,7 @@ def test_nothing_but_ours_leaves_the_libraries(prefix):
         assert [name for name in names if not name.startswith(("tally_", "TALLYMILL_"))] == []
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 @pytest.mark.parametrize("standard", ["c++17", "c++20", "c++23"])
 def test_the_wrapper_for_cpp_builds_without_a_warning_and_its_events_arrive(site, prefix, tmp_path, standard):
     copy = tmp_path / "program.cpp"
@@ -124,6 +126,7 @@ def test_the_header_is_clean_in_every_standard(prefix, tmp_path, compiler):
     assert done.code == 0, done
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 def test_valgrind_finds_no_leak_and_no_error(site, prefix, tmp_path):
     program = compile_few(prefix, tmp_path, ["cc"], "program.c", shared(prefix))
     for more in ([], [str(tmp_path / "spool")]):

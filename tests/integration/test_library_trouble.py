@@ -16,13 +16,11 @@ from .harness.waiting import wait_until
 SMALL = 2_000
 
 
-def publishing(site, *settings, bootstrap=None):
+def publishing(site, *settings):
     class Straight:
-        bootstrap = None
+        bootstrap = site.stack.kafka["bootstrap.servers"]
 
-    between = Straight()
-    between.bootstrap = bootstrap or site.stack.bootstrap
-    return Publishing(site, between, *settings)
+    return Publishing(site, Straight, *settings)
 
 
 def counts_of(program):
@@ -75,9 +73,8 @@ def test_events_wait_for_rights_that_are_taken_away_and_given_back(secured, tmp_
     admin.set_password(LOGIN, PASSWORD)
     may_see, may_write = ("topic", site.topic, "Describe"), ("topic", site.topic, "Write")
     admin.allow(LOGIN, [may_see, may_write])
-    words = [f"kafka.{name}={value}" for name, value in secured.kafka.items() if name not in ("bootstrap.servers", "sasl.password", "sasl.username")]
-    words += [f"kafka.sasl.username={LOGIN}", f"kafka.sasl.password={PASSWORD}"] + ([f"spool.dir={tmp_path / 'spool'}"] if has_spool else [])
-    many = publishing(site, *words, "pause=0.005", bootstrap=secured.kafka["bootstrap.servers"])  # never full while a right is away
+    words = [f"kafka.sasl.username={LOGIN}", f"kafka.sasl.password={PASSWORD}"] + ([f"spool.dir={tmp_path / 'spool'}"] if has_spool else [])
+    many = publishing(site, *words, "pause=0.005")  # never full while a right is away
     program = many.start(MANY)
     many.wait_for_more(500)
     for taken in ([may_write], [may_see, may_write]):

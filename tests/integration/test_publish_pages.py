@@ -82,6 +82,7 @@ def murmur2(data):
     return h ^ h >> 15
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_program_of_the_page_publishes_events_that_become_rows(make_site, tmp_path, client, expected_topic_partitions):
     if client == "go" and shutil.which("go") is None:
@@ -119,6 +120,7 @@ def test_a_program_that_reaches_no_kafka_says_so_and_does_not_end_well(tmp_path)
     assert done.code == 1, done
 
 
+@pytest.mark.plain_servers("the program is shown for a Kafka that asks for no login")
 def test_msgpack_from_msgpack_c_becomes_rows(site):
     """producer/examples/publish_msgpack.c: event_data, and a whole event."""
     must(BUILDS["release"] / "bin/example-publish-msgpack", site.stack.bootstrap, site.topic)

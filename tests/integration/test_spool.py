@@ -19,7 +19,7 @@ AWAY_SECONDS = float(os.environ.get("TALLYMILL_AWAY_SECONDS", "60"))
 
 @pytest.fixture
 def proxy(stack):
-    between = KafkaProxy(stack.bootstrap)
+    between = KafkaProxy(stack)
     yield between
     between.close()
 

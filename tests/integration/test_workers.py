@@ -309,7 +309,7 @@ def test_until_end_does_not_take_a_topic_made_anew_for_one_read_to_its_end(make_
 
 def test_a_worker_ends_in_order_while_kafka_is_away(site):
     """Leaving the group cannot work then: librdkafka must not keep the process, and what was committed stands."""
-    proxy = KafkaProxy(site.stack.bootstrap)
+    proxy = KafkaProxy(site.stack)
     worker = site.worker("--set", f"kafka.bootstrap.servers={proxy.bootstrap}")
     site.send(events(500))
     site.wait_until_drained()

@@ -137,7 +137,7 @@ def read_ctest(path):
     return passed, failed
 
 
-def pytests(group, arguments, run_folder, count, words=None, env=None):
+def pytests(group, arguments, run_folder, count, words=None, env=None, seconds=GROUP_SECONDS):
     """The pytest files of one folder, or what `words` name; what pytest says is shown as it comes."""
     result = os.path.join(LOGS, group + ".xml")
     if group == "integration" and "TALLYMILL_TEST_STACK" not in os.environ:
@@ -147,9 +147,9 @@ def pytests(group, arguments, run_folder, count, words=None, env=None):
     process = subprocess.Popen(command, cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, env=dict(os.environ if env is None else env, TALLYMILL_TEST_DIR=run_folder))
     try:
-        timer_end = time.monotonic() + GROUP_SECONDS
+        timer_end = time.monotonic() + seconds
         with open(os.path.join(LOGS, group + ".log"), "wb") as log:
-            signal.alarm(GROUP_SECONDS)
+            signal.alarm(seconds)
             for line in process.stdout:
                 log.write(line)
                 sys.stdout.buffer.write(line)
@@ -214,7 +214,7 @@ def parse(words):
     for group in groups:
         if group != "unit" and group not in VARIANTS and group not in bare.SUITES and not glob.glob(os.path.join(TESTS, group, "test_*.py")):
             known = sorted({os.path.basename(os.path.dirname(p)) for p in glob.glob(os.path.join(TESTS, "*", "test_*.py"))})
-            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(known + sorted([*VARIANTS, *bare.SUITES]))), file=sys.stderr)
+            print("tests/run: there is no group %r; there are: unit %s" % (group, " ".join(sorted({*known, *VARIANTS, *bare.SUITES}))), file=sys.stderr)
             sys.exit(2)
     return groups, arguments
 
@@ -245,16 +245,16 @@ def run(groups, arguments, run_folder, count):
 
 
 def run_variant(variant, arguments, run_folder, count):
-    """Unit and integration tests again, on builds or a server of the variant's own (a server: without the unit tests, which have none)."""
+    """Unit and integration tests again, on builds or servers of the variant's own (only servers: without the unit tests, which have none)."""
     try:
         env = variant.environment(ROOT)
     except (OSError, ValueError, subprocess.SubprocessError) as why:
         raise Failed("%s: %s" % (variant.name, why)) from why
     for preset in variant.presets:
         build(preset, variant.folder(preset), env, variant.options)
-    if not variant.postgres:
+    if variant.own_builds:
         unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
-    pytests("integration", arguments, run_folder, count, variant.words, env)
+    pytests("integration", arguments, run_folder, count, variant.words, env, variant.seconds or GROUP_SECONDS)
 
 
 def tell_left_overs():

@@ -49,7 +49,7 @@ def settle(round, many, program):
 @row("50/away", "a producer's Kafka is away, and its process is killed meanwhile, twice", want=30, faults=6, limit=30)
 def kafka_is_away_and_the_process_is_killed(round):
     round.start(workers=1, partitions=4)
-    proxy = KafkaProxy(round.stack.bootstrap)
+    proxy = KafkaProxy(round.stack)
     try:
         many = publishing(round, proxy.bootstrap)
         program = many.start(MANY)
@@ -79,7 +79,7 @@ def topic_takes_small_batches(round):
         resource = ConfigResource(ConfigResource.Type.TOPIC, round.site.topic, set_config={"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(size)})
         round.site.stack.admin.alter_configs([resource])[resource].result(30)
 
-    many = publishing(round, round.stack.bootstrap, "kafka.compression.codec=none", "kafka.linger.ms=200")
+    many = publishing(round, round.stack.kafka["bootstrap.servers"], "kafka.compression.codec=none", "kafka.linger.ms=200")
     program = many.start(MANY)
     many.wait_for_more(200)
     for number in range(round.count):
@@ -104,8 +104,7 @@ def rights_are_taken_away(round):
     admin.set_password(LOGIN, PASSWORD)
     may_see, may_write = ("topic", round.site.topic, "Describe"), ("topic", round.site.topic, "Write")
     admin.allow(LOGIN, [may_see, may_write])
-    words = [f"kafka.{name}={value}" for name, value in secured.kafka.items() if name not in ("bootstrap.servers", "sasl.password", "sasl.username")]
-    many = publishing(round, secured.kafka["bootstrap.servers"], *words, f"kafka.sasl.username={LOGIN}", f"kafka.sasl.password={PASSWORD}")
+    many = publishing(round, secured.kafka["bootstrap.servers"], f"kafka.sasl.username={LOGIN}", f"kafka.sasl.password={PASSWORD}")
     program = many.start(MANY)
     many.wait_for_more(200)
     for _ in range(round.count):

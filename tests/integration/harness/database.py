@@ -1,8 +1,13 @@
 """Asking Postgres from a test: short statements, each on a connection of its own or on one kept open."""
 
 import contextlib
+import pathlib
+import re
 
 import psycopg2
+from psycopg2 import extensions
+
+_A_LOGIN = re.compile(r"(CREATE (?:ROLE|USER) [^;]*?\bLOGIN\b)(?![^;]*\bPASSWORD\b)")
 
 
 class Database:
@@ -33,7 +38,12 @@ class Database:
         return row[0]
 
     def run(self, script):
-        """A script of statements without parameters, as psql -f would run it."""
+        """A script of statements without parameters, as psql -f would run it. Where our own password comes from a file (a secured stack), the logins that it
+        makes without one have the same: then that file lets them in too."""
+        kept = extensions.parse_dsn(self.dsn).get("passfile")
+        if kept:
+            password = pathlib.Path(kept).read_text().strip().rsplit(":", 1)[1]
+            script = _A_LOGIN.sub(rf"\1 PASSWORD '{password}'", script)
         with self.session() as connection, connection.cursor() as cursor:
             cursor.execute(script)
 

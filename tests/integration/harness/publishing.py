@@ -3,6 +3,7 @@
 It notes the id of each event once tally_publish has accepted it. With spool.sync = each that means: it is on the disk, and must become one row.
 """
 
+import pathlib
 import sys
 
 from checker.check import read_acknowledged
@@ -14,6 +15,13 @@ PUBLISHER = ROOT / "tests/integration/harness/spool_publisher.py"
 MANY = 10**9
 
 
+def login_words(stack):
+    """How the library comes in, as KEY=VALUE of tally_open, which takes a value as it is: `@FILE` is for settings in a file."""
+    for name, value in stack.kafka.items():
+        if name != "bootstrap.servers":
+            yield f"kafka.{name}={pathlib.Path(value[1:]).read_text().strip() if value.startswith('@') else value}"
+
+
 class Publishing:
     """The publisher on a site, started again and again; `ids` counts what it had accepted so far."""
 
@@ -23,7 +31,8 @@ class Publishing:
         self.ids_file = site.folder / "ids"
         self.ids_file.touch()
         self.words = [proxy.bootstrap, site.topic, str(self.ids_file)]
-        self.settings = settings
+        given = {word.split("=", 1)[0] for word in settings}
+        self.settings = [*settings, *(word for word in login_words(site.stack) if word.split("=", 1)[0] not in given)]
         self.starts = 0
 
     def start(self, count, bug=None, **how):

@@ -20,12 +20,13 @@ from .secured_clients import AdminClient
 from .waiting import wait_until
 
 COMMAND = ROOT / "deploy" / "stack"
+IS_SECURE = "TALLYMILL_TEST_SECURE" in os.environ  # what a stack is where a test does not say (tests/run secure)
 
 
 class Stack:
     """Started on entry, wiped on exit.  Several stand side by side, each in its own `state`."""
 
-    def __init__(self, state, brokers=1, secure=False):
+    def __init__(self, state, brokers=1, secure=IS_SECURE):
         self.state = pathlib.Path(state)
         self.brokers = brokers
         self.is_secure = secure
@@ -51,6 +52,13 @@ class Stack:
         self.dsn = self.settings["postgres"]["dsn"]
         self.admin = AdminClient(self.client)  # kept: an answer comes only while it lives
         return self
+
+    def client_of_java(self):
+        """The properties by which Kafka's own tools come in."""
+        if not self.is_secure:
+            return {}
+        pem = {"ssl.keystore.location": self.client["ssl.certificate.location"], "ssl.truststore.location": self.client["ssl.ca.location"]}
+        return {"security.protocol": "SSL", "ssl.keystore.type": "PEM", "ssl.truststore.type": "PEM", **pem}
 
     def __exit__(self, *_):
         self._command("reset", deadline=120)
