@@ -206,7 +206,7 @@ def test_topics_of_two_clusters_in_one_database_are_each_audited(make_site, tmp_
     site.drain()
     with Stack(tmp_path / "other") as other:
         second = f"{site.topic}-there"
-        there = ("--set", f"topics.events={second}", "--set", f"kafka.bootstrap.servers={other.bootstrap}")
+        there = ("--set", f"topics.events={second}", *(word for name, value in other.kafka.items() for word in ("--set", f"kafka.{name}={value}")))
         site.must("tallymill", "migrate", *there)
         publisher = Publisher(other.bootstrap, second)
         for made in events(60, seed=2):
