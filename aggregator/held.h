@@ -1,4 +1,4 @@
-/* held.h - batches whose rows are not (or no longer) as many as the ledger says: how often each was looked for.
+/* held.h - batches whose count of rows differs from the ledger's: how often each was looked for.
  *
  * On Citus the ledger can be visible up to 42 ms before the rows; anywhere, rows may have been removed since. So such a batch waits
  * for a few cycles and some time, and is given up then: its days are rebuilt from what is there. Pure. One thread.

@@ -44,7 +44,7 @@ static bool step(struct merge *merge, struct session *session, int64_t epoch, in
     if (!result)
         return false;
     *next_id = PQgetisnull(result, 0, 0) ? 0 : strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    merge->widened += strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+    merge->rows_saved += strtoll(PQgetvalue(result, 0, 1), NULL, 10);
     PQclear(result);
     if (merge->next_id == 1 && !session_do(session, "SELECT tallymill.drop_folded_deltas()", 0, NULL, err))
         return false;
@@ -93,7 +93,7 @@ bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int
         merge->ended_us = now_us;
         merge->took_us = now_us - merge->begun_us;
     }
-    if (next_id == 0 && merge->widened > 0)
-        log_info("ledger merged", "rows_saved=%" PRId64, merge->widened);
+    if (next_id == 0 && merge->rows_saved > 0)
+        log_info("ledger merged", "rows_saved=%" PRId64, merge->rows_saved);
     return true;
 }

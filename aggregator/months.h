@@ -25,7 +25,7 @@ struct month {
     bool is_by_parent;  /* made by hand: read by way of analytics_events, for its name and rights are another's */
     int64_t pages;      /* as far as its batch index is summarised; -1: not by us yet */
     int64_t look_pages; /* its pages at this cycle's look, before the snapshot; -1: not looked at */
-    int64_t tail_page;  /* whatever is not folded was written at or behind this page, or SLACK before; -1: not known */
+    int64_t tail_page;  /* first page that may hold rows not folded yet; reading begins SLACK_PAGES before it; -1: not known */
     int64_t read_from;  /* by this cycle; -1: by the index, or not yet */
     int64_t by_index_until_us, by_index_us; /* after a miss (monotonic); for how long */
     int64_t again_us;                       /* not before (monotonic): a vacuum was at work */

@@ -2,8 +2,8 @@
  *
  * Invariant: on success the day's statistics and its sets hold the same events: all external rows of the day in this snapshot but
  * those of batches that wait. On failure the cycle is rolled back and the memory forgotten, so nothing is undone here. A day that
- * turns out too big is read to its end in vain, once for this connection; from then on Postgres counts it (slower, but in its own
- * bounded work_mem). Asking the planner for the number of rows beforehand was rejected: it is wrong by orders of magnitude right
+ * turns out to be too big for memory is known only once it has been read; that happens once in the life of a connection, and from then
+ * on Postgres counts the day (slower, but in its own bounded work_mem). Asking the planner for the number of rows beforehand was rejected: it is wrong by orders of magnitude right
  * after a load.
  */
 #include "rebuild.h"

@@ -76,8 +76,8 @@ void shelf_unload(struct shelf_day *day);
 bool shelf_name(struct shelf *shelf, struct shelf_day *day, const char *text, size_t length, uint32_t *name);
 bool shelf_reserve(struct shelf *shelf, struct shelf_day *day, const struct day_event *event);
 
-/* The day waits for a rebuild from now on, or since a time in the past. The first reason stays, but any other is stronger than that
- * the day is over. */
+/* The day waits for a rebuild from now on, or since a time in the past. The first reason is kept, except that any reason replaces
+ * REBUILD_CLOSE. */
 void shelf_want(const struct shelf *shelf, struct shelf_day *day, enum rebuild_reason reason);
 void shelf_want_since(struct shelf_day *day, enum rebuild_reason reason, int64_t wall_us);
 

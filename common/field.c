@@ -1,4 +1,5 @@
-/* field.c - see field.h. Apart from transcode.c, which decides what comes where, so that a rule can be read without the walk.
+/* field.c - see field.h. One rule for each field: transcode.c decides which field is where in the message and in the tuple; the rules
+ * are here, so that each can be read by itself.
  */
 #include "field.h"
 

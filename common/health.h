@@ -21,7 +21,7 @@ struct health {
     char *texts[HEALTH_TEXTS];   /* that reason may point to */
 };
 
-/* Until it is told otherwise, the reason is that it is starting. now_us is monotonic, here and below. */
+/* Until health_set_reason(), the reason is that it is starting. now_us is monotonic, here and below. */
 void health_init(struct health *health, const char *state, int64_t patience_us, int64_t now_us);
 
 void health_set_state(struct health *health, const char *state);

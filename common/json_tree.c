@@ -119,7 +119,7 @@ static inline uint8_t *write_common(struct json_tree *tree, struct cursor *curso
     return out;
 }
 
-/* Repeats: a key that the catalogue knows is told by its place among the node's children, a bit each; the others are compared with
+/* Repeats: a key that the catalogue knows is recognised by its place among the node's children, a bit each; the others are compared with
  * each other at the end. */
 static uint8_t *write_map(struct json_tree *tree, struct cursor *cursor, uint32_t pairs, int level,
                           const struct attribute_node *node, uint8_t *out)

@@ -1,6 +1,6 @@
 /* kafka_reach.c - see kafka_reach.h.
  *
- * The offset asked for is the end of the log, for which Describe is enough. Findings are told by broker, not by topic partition: with
+ * The offset asked for is the end of the log, for which Describe is enough. Findings are reported by broker, not by topic partition: with
  * a wrong name it is all of them that it leads.
  */
 #include "kafka_reach.h"

@@ -2,9 +2,9 @@
  *
  * Invariant: fields are checked before anything that depends on them is written, and a field that is only pointed at stays inside
  * the message. The tuple never exceeds TRANSCODE_ROOM, because event_data (with _extra) is bounded in input bytes and no input byte
- * makes more than six output bytes... but for `nil`, `true` and `false` (a key of at least two bytes and a colon stand beside them
- * in a map; in an array one byte makes at most "false," of six). Rejected: collecting fields into a struct of their own and
- * encoding in a second step; it would copy every byte of event_data twice.
+ * makes more than six output bytes, the comma or colon behind its item included: a control character in a text becomes \u and four
+ * digits, and the one byte of `false` becomes "false,". Rejected: collecting fields into a struct of their own and encoding in a
+ * second step; it would copy every byte of event_data twice.
  */
 #include "transcode.h"
 

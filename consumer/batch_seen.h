@@ -1,7 +1,8 @@
 /* batch_seen.h - inside of the batch: which (id, created_at) it holds already, as a hash table over its rows.
  *
- * A slot is 0, or a row's number + 1 and, in the upper half, as much of its hash: a stranger in the way is told by that, without going
- * to its tuple, which is in no near cache any more. Nor is the slot: prefetch it, and do something else before asking.
+ * A slot is 0 (free), or a row's number + 1 in its lower half and bits of that row's hash in the upper. Comparing those bits rejects a
+ * colliding row without reading its tuple, which is no longer in the cache. Neither is the slot: prefetch it, and do something else
+ * before asking.
  */
 #ifndef TALLYMILL_BATCH_SEEN_H
 #define TALLYMILL_BATCH_SEEN_H

@@ -2,7 +2,7 @@
  *
  * Whose code was at work is read from the error's context, a line for each function or statement, innermost first. Its words are localised and its order is not:
  * what a COPY itself adds is a line that names the table and calls no function; any other line is somebody's code, and code of the schema tallymill is ours.
- * That a piece of code RAISEd is told by the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each
+ * That a piece of code RAISEd is recognised by the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each
  * constraint was rejected: the transaction is over, and the answer could be another by then.
  */
 #include "failure.h"

@@ -463,7 +463,7 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
     case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED: /* a codec that this librdkafka was built without */
-        /* librdkafka would fetch the same batch for ever. Its first offset is told; where it ends is not. */
+        /* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
         if (*partition)
             source_stop(source, *partition);
         log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; tallymill reset "

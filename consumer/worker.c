@@ -89,7 +89,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
         postgres_exec(worker->conn, session_sql, CONNECT_LIMIT_US, &local)) {
         worker->has_connected = true;
         metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
-        worker->last_sample_us = 0; /* it is told at once */
+        worker->last_sample_us = 0; /* the new connection is shown at once */
         worker->clock_is_due = true;
         worker->resync = true;
         log_info("connected to Postgres", NULL);
@@ -193,7 +193,7 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->resync = true;
         worker_back_off(worker, now_us);
         return true;
-    case SOURCE_FATAL: worker->was_ended = true; return false;
+    case SOURCE_FATAL: worker->kafka_is_fatal = true; return false;
     }
     return true;
 }
@@ -434,11 +434,11 @@ bool worker_run(struct worker *worker, struct error *err)
     service_ready();
     if (run(worker, err))
         return true;
-    if (worker->was_ended && source_was_fenced(worker->source) && !service_is_stopping()) {
+    if (worker->kafka_is_fatal && source_was_fenced(worker->source) && !service_is_stopping()) {
         finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
         worker_judge_fence(worker, err);
     }
-    return worker->was_ended && service_is_stopping(); /* it was to end anyhow */
+    return worker->kafka_is_fatal && service_is_stopping(); /* it was to end anyhow */
 }
 
 void worker_close(struct worker *worker, bool leave)

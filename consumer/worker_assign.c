@@ -108,7 +108,7 @@ static void note_truncated(const struct worker *worker, const struct claim *clai
               claim->topic_partition, claim->next_offset, high);
 }
 
-/* Its log is another one, as the topic's id tells; whether that shows by its offsets too is told beside it. */
+/* Its log is another one, as the topic's id tells; whether that shows by its offsets too is logged beside it. */
 static void stop_foreign(struct worker *worker, struct source_partition *partition, const struct log_end *log)
 {
     const struct claim *claim = &partition->claim;
@@ -221,7 +221,7 @@ static bool begin_answered(struct worker *worker, int *waiting, int32_t *first_w
     return begun == 0 || source_assign(worker->source, partitions, count, err);
 }
 
-/* None of them has been answered for: they are asked about again, and a person is told now and then. */
+/* None of them has been answered for: they are asked about again, and that is logged now and then. */
 static void wait_on(struct worker *worker, int waiting, int32_t first_waiting, int64_t now_us)
 {
     log_ends_reset(&worker->logs);

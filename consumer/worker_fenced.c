@@ -2,10 +2,10 @@
  *
  * Kafka says "fenced" to a static member whose name it knows under another member id. That is a second process with the same
  * consumer.instance, and then a person must look; or it is this very process: when a broker dies in the middle of a join, the id
- * that it gave out is stored and its answer lost (thought so after a kill -9 and restart of the only broker), and then starting again is
- * all it takes. A namesake is known by what it claims in the ledger: static members of one name get the same topic partitions. One
- * that has none, because there are more workers than topic partitions, cannot be told from nobody: the two then end and start in turn,
- * and nothing is lost.
+ * that it gave out is stored and its answer lost, and then starting again is all it takes. (Seen after kill -9 and restart of the
+ * only broker; the cause is inferred.) A namesake is known by what it claims in the ledger: static members of one name get the same
+ * topic partitions. One that has none, because there are more workers than topic partitions, cannot be told from nobody: the two
+ * then end and start in turn, and nothing is lost.
  *
  * Rejected: to join again in this process. Ending a consumer in this state can take as long as it likes, and a supervisor starts a
  * new one anyhow.

@@ -1,6 +1,6 @@
 /* worker_open.c - a worker from its settings.
  *
- * A wrong setting, topic, schema or right is told at once and ends the program; a server that is away is waited for in the loop, as at any other time.
+ * A wrong setting, topic, schema or right is reported at once and ends the program; a server that is away is waited for in the loop, as at any other time.
  */
 #include "worker.h"
 
@@ -45,7 +45,7 @@ bool worker_check_database(const char *dsn, struct error *err)
     return good;
 }
 
-/* What is wrong for good is told at once; a server that is away is waited for in the loop, as at any other time. */
+/* Only what is wrong for good is an error here. */
 static bool check_ground(struct worker *worker, struct error *err)
 {
     const struct settings *settings = worker->settings;

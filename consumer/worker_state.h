@@ -56,7 +56,7 @@ struct worker {
     char topic_id[KAFKA_TOPIC_ID_BYTES]; /* of the last claim; "" where Kafka gives none */
     char cluster_id[IDENTITY_CLUSTER_BYTES];
     bool is_foreign;          /* the ledger is about another topic of that name */
-    bool name_wanted;         /* the ledger does not know topic_id yet; it is told once the anchors have shown that it is this one */
+    bool name_wanted;         /* the ledger does not know topic_id yet; it is written there once the anchors have shown that it is this one */
     int64_t watched_us;       /* told_us of the last answer that was compared */
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names topic_id */
@@ -69,7 +69,7 @@ struct worker {
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
-    bool was_ended;       /* by Kafka: what it told was fatal */
+    bool kafka_is_fatal;  /* its last error: this client cannot go on */
     bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
     bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
@@ -93,7 +93,7 @@ struct worker {
 
     int setbacks, claim_setbacks; /* batches, claims that failed since a batch was stored (a claim held) */
     int64_t reaper_not_before_us; /* the last one could not look */
-    enum worker_trouble trouble;  /* what is told */
+    enum worker_trouble trouble;  /* what was last logged */
     int64_t trouble_told_us; /* to the database; 0: not */
 
     struct metrics *metrics;

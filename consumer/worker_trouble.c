@@ -1,6 +1,6 @@
 /* worker_trouble.c - what keeps a worker from storing its batch, told to whoever looks: /health, and by a row of tallymill.troubles `tallymill status`.
  *
- * A failure or two is nothing (a deadlock, a failover); from the third on it is told, and every few seconds again. The row is advice: that it could not be
+ * A failure or two is nothing (a deadlock, a failover); from the third on it is logged, and every few seconds again. The row is advice: that it could not be
  * written changes nothing.
  */
 #include <stdio.h>

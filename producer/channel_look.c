@@ -3,7 +3,7 @@
  * librdkafka is silent where an application wants to know: a missing topic is an error after the message's time-out, a missing
  * broker a line in its log among others. So Kafka is asked (DescribeTopics by name, which makes no topic and tells a missing right
  * from a missing topic): once for each handle, and then each second as long as something waits and nothing comes back. The answer is
- * taken when it comes; nothing here waits. What is wrong is told once, through the log, and kept for whoever asks.
+ * taken when it comes; nothing here waits. What is wrong is logged once, and kept for whoever asks.
  *
  * The topic's max.message.bytes is asked for once (DescribeConfigs): where the login may not know it, a batch that is refused tells.
  *

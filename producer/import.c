@@ -118,7 +118,7 @@ static bool is_done_already(const struct import *import, const struct input *inp
     return import->plan->resume != NULL && input_line(input) <= resume_line(import->plan->resume, import->number);
 }
 
-/* NDJSON has no header: after so many objects, or at the end, a field that none of them has is told. */
+/* NDJSON has no header: after so many objects, or at the end, a field that none of them has is reported. */
 static void tell_unseen(struct import *import, const struct input *input)
 {
     struct error reason;

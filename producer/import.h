@@ -15,7 +15,7 @@ struct rejects;
 struct resume;
 
 struct import_plan {
-    const char *program; /* its name, for what is told */
+    const char *program; /* its name, for messages */
     char **paths; /* "-" is stdin */
     int path_count;
     struct reader_kind kind;

@@ -1,4 +1,4 @@
-/* instant.c - see instant.h. What is refused is told with the option that would read it, and never with the text itself, which
+/* instant.c - see instant.h. What is refused is reported with the option that would read it, and never with the text itself, which
  * does not belong into anybody's log. */
 #include "instant.h"
 

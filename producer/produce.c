@@ -179,7 +179,7 @@ static bool is_stdin_named(const struct import_plan *import)
     return false;
 }
 
-/* Files that are missing or cannot be read are told before the first event is sent. */
+/* Files that are missing or cannot be read are reported before the first event is sent. */
 static bool read_files(struct produce *produce, struct error *err)
 {
     static char stdin_path[] = "-";

@@ -22,7 +22,7 @@ struct rejects {
     bool is_failed;
 };
 
-/* A resumed run goes on where the last one was saved: what stands behind that is told again. */
+/* A resumed run goes on where the last one was saved: what stands behind that is reported again. */
 static FILE *open_file(const char *path, int64_t kept_bytes)
 {
     FILE *file = fopen(path, kept_bytes > 0 ? "r+e" : "we");

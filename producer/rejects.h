@@ -14,7 +14,7 @@ struct rejects;
  * not UTF-8). NULL: *err. */
 struct rejects *rejects_open(const char *program, const char *path, uint64_t earlier, int64_t kept_bytes, struct error *err);
 
-/* text is NULL where the line was too long to keep. The first few are told on stderr. */
+/* text is NULL where the line was too long to keep. The first few are shown on stderr. */
 void rejects_add(struct rejects *rejects, const char *file, uint64_t line, const char *reason, const char *text, size_t length);
 
 /* Brings the file to the disk; *bytes is how long it is. False: ERROR_RETRY. */

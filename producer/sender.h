@@ -38,7 +38,7 @@ struct sender {
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };
 
-/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is told, and events wait. False: ERROR_USAGE or
+/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is logged, and events wait. False: ERROR_USAGE or
  * ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
 bool sender_open(struct sender *sender, const struct settings *settings, struct error *err);
 

@@ -44,7 +44,7 @@ struct spool *spool_open(const struct spool_options *options, spool_lost *lost, 
 /* The first sequence that this process appends. */
 uint64_t spool_own_from(const struct spool *spool);
 
-/* Each message that a full spool drops is told before it goes, as far as it can be read. */
+/* Each message that a full spool drops is reported before it goes, as far as it can be read. */
 typedef void spool_dropped(void *context, const struct event_message *message, uint64_t sequence);
 void spool_tell_dropped(struct spool *spool, spool_dropped *dropped);
 /* While held, a full spool refuses instead. May be called by spool_dropped. */

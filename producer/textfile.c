@@ -3,7 +3,7 @@
  * A file that is followed is looked at four times a second: inotify would be quicker, but is silent about what another machine
  * appends to a shared file.
  *
- * What the bytes are is told by the first of them: packed or not, and then, of what was unpacked, UTF-16 or not. iconv was rejected: it
+ * What the bytes are is recognised by the first of them: packed or not, and then, of what was unpacked, UTF-16 or not. iconv was rejected: it
  * would need the whole of a file's encoding by name, and what else it knows nobody can tell from a file.
  */
 #include "textfile.h"
