@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from .harness.program import BUILDS, ROOT, environment, run
+from .harness.program import BUILDS, ROOT, environment, run, thread_sanitized
 
 SOURCES = ROOT / "tests/installed"
 STRICT = ["-Wall", "-Wextra", "-Werror", "-O1", "-g"]
@@ -136,11 +136,7 @@ def test_valgrind_finds_no_leak_and_no_error(site, prefix, tmp_path):
 
 
 def test_the_thread_sanitizer_finds_nothing(tmp_path):
-    build = ROOT / "build-tsan"
-    for command in (["cmake", "--preset", "tsan", "-DTALLYMILL_TESTS=OFF", "-DCMAKE_C_COMPILER=clang"],
-                    ["cmake", "--build", str(build), "--target", "libtallymill"]):
-        done = run(["env", "-C", str(ROOT), *command], 600)
-        assert done.code == 0, done
+    build = thread_sanitized("libtallymill")
     program = tmp_path / "stress"
     done = run(["clang", *STRICT, "-rdynamic", "-fsanitize=thread", f"-I{ROOT / 'producer/include'}", str(SOURCES / "stress.c"),
                 str(SOURCES / "c11_threads.c"), "-o", str(program), f"-L{build / 'lib'}", "-ltallymill", f"-Wl,-rpath,{build / 'lib'}", "-pthread"])
