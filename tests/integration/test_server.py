@@ -56,8 +56,9 @@ class Server:
     def __init__(self, site, proxy, build, **more):
         self.site = site
         settings = site.folder / "serve.ini"
-        settings.write_text(f"[kafka]\nbootstrap.servers = {proxy.bootstrap}\nqueue.buffering.max.messages = 2000\n"
-                            f"[topics]\nevents = {site.topic}\n[queue]\nsize = 256 KiB\n")
+        kafka = {**site.stack.kafka, "bootstrap.servers": proxy.bootstrap, "queue.buffering.max.messages": 2000}
+        settings.write_text("[kafka]\n" + "".join(f"{key} = {value}\n" for key, value in kafka.items())
+                            + f"[topics]\nevents = {site.topic}\n[queue]\nsize = 256 KiB\n")
         self.program = Program([str(build / "bin/example-serve"), str(settings), "0"], site.folder / "serve.log", environment(**more))
         site.programs.append(self.program)
         self.port = int(wait_until(lambda: re.search(r"listening on 127.0.0.1:(\d+)", self.program.log()), 30, self.program.log).group(1))
@@ -122,7 +123,7 @@ class Server:
 
 @pytest.fixture
 def proxy(stack):
-    between = KafkaProxy(stack.bootstrap)
+    between = KafkaProxy(stack)
     yield between
     between.close()
 
