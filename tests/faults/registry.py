@@ -32,18 +32,19 @@ class Row(NamedTuple):
     daily: int         # faults of the round in tests/run; 0: only in the long run
     brokers: int       # 1 or 3
     own_stack: bool    # servers of its own, thrown away afterwards: for rows that damage them
+    plain_servers: str # why its daily round cannot be on servers with TLS and passwords; "": it can
     needs: tuple       # commands that must be there: ("nft", "nftables") names the command and its package
 
 
 ROWS = {}
 
 
-def row(key, title, *, want, faults, limit, daily=0, brokers=1, own_stack=False, needs=()):
+def row(key, title, *, want, faults, limit, daily=0, brokers=1, own_stack=False, plain_servers="", needs=()):
     """Registers a function as a row of the matrix."""
     def register(function):
         key_text = str(key)
         assert key_text not in ROWS, f"row {key_text} is registered twice"
-        ROWS[key_text] = Row(key_text, title, function, want, faults, limit, daily, brokers, own_stack, tuple(needs))
+        ROWS[key_text] = Row(key_text, title, function, want, faults, limit, daily, brokers, own_stack, plain_servers, tuple(needs))
         return function
     return register
 

@@ -5,7 +5,7 @@ reset every connection, or to be slow. Packets cannot be lost in a proxy; what T
 makes it read the messages of Postgres's protocol and swallow the answer to a COMMIT.
 
 One proxy stands in front of one broker: clients would be told the broker's own port and go past it, so the port in what the broker
-answers is replaced (integration/harness/kafka_proxy.py tells how).
+answers is replaced (integration/harness/kafka_proxy.py tells how). To a Postgres with TLS bytes go as they are, so that nothing can be read (`commits`).
 """
 
 import contextlib
@@ -17,6 +17,8 @@ import time
 
 from psycopg2 import extensions
 
+from integration.harness.proxy_ends import ends_of
+
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: RST instead of FIN
 CHUNK = 1 << 16
 OUTWARD, INWARD = "to the server", "from the server"
@@ -26,9 +28,11 @@ COMMAND_COMPLETE = b"C"
 class Wire:
     """`port` is where clients connect. Everything but the counters may be changed while bytes flow."""
 
-    def __init__(self, host, port, kafka=False, commits=False, seed=0):
+    def __init__(self, host, port, kafka=None, commits=False, seed=0):
+        """`kafka`: the stack whose broker this is."""
         self.target = (host, int(port))
-        self.kafka = kafka
+        self.kafka = kafka is not None
+        self.ends = ends_of(kafka) if self.kafka else None
         self.commits = commits
         self.swallow = 0           # commits whose reply is yet to be lost
         self.swallow_every = 1     # of so many commits one
@@ -45,7 +49,7 @@ class Wire:
         self.port = self._listener.getsockname()[1]
         self._old = host.encode() + struct.pack(">i", int(port))
         self._new = b"127.0.0.1" + struct.pack(">i", self.port)
-        assert not kafka or len(self._old) == len(self._new)
+        assert not self.kafka or len(self._old) == len(self._new)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -88,8 +92,11 @@ class Wire:
 
     def _serve(self, client):
         try:
-            server = socket.create_connection(self.target, 5)
-            server.settimeout(None)
+            if self.kafka:
+                client, server = self.ends.accept(client), self.ends.connect(self.target)
+            else:
+                server = socket.create_connection(self.target, 5)
+                server.settimeout(None)
         except OSError:
             _break(client)
             return
@@ -208,4 +215,5 @@ def _postgres_messages(source, has_start):
 
 def postgres_through(wire, dsn):
     """The same DSN by way of the wire."""
-    return extensions.make_dsn(dsn, host="127.0.0.1", port=wire.port, sslmode="disable", gssencmode="disable")
+    readable = {"sslmode": "disable"} if wire.commits else {}
+    return extensions.make_dsn(dsn, host="127.0.0.1", port=wire.port, gssencmode="disable", **readable)

@@ -11,7 +11,12 @@ SEED = int(os.environ.get("TALLYMILL_SEED") or int.from_bytes(os.urandom(4), "bi
 DAILY = [row for row in all_rows().values() if row.daily and row.brokers == 1 and not row.own_stack]
 
 
-@pytest.mark.parametrize("row", DAILY, ids=[f"{row.key}-{row.function.__name__}" for row in DAILY])
+def as_parameter(row):
+    marks = [pytest.mark.plain_servers(row.plain_servers)] if row.plain_servers else []
+    return pytest.param(row, id=f"{row.key}-{row.function.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize("row", map(as_parameter, DAILY))
 def test_a_row_of_the_fault_matrix_holds(stack, tmp_path, row):
     print(f"row {row.key}: {row.title}; repeat it with TALLYMILL_SEED={SEED}")
     line = play(row, SEED, stack, tmp_path, count=row.daily)

@@ -487,7 +487,6 @@ def test_the_queries_run_in_psql_as_they_stand(books):
         assert done.code == 0, (query, done)
 
 
-@pytest.mark.plain_servers("its proxy reads what Kafka says")
 def test_an_audit_of_a_thousand_topic_partitions_far_away_ends_within_its_promise(make_site):
     """5 ms each way to both servers: asked one after the other they would take ten seconds for one question each."""
     site = make_site(partitions=1000)
@@ -498,7 +497,7 @@ def test_an_audit_of_a_thousand_topic_partitions_far_away_ends_within_its_promis
     site.fold()
     host, port = site.stack.kafka["bootstrap.servers"].split(":")
     server = extensions.parse_dsn(site.database.dsn)
-    with Wire(host, port, kafka=True) as kafka, Wire(server["host"], server["port"]) as postgres:
+    with Wire(host, port, kafka=site.stack) as kafka, Wire(server["host"], server["port"]) as postgres:
         kafka.delay_seconds = postgres.delay_seconds = 0.005
         site.connect_programs_by(extensions.make_dsn(site.database.dsn, port=postgres.port))
         audited = site.tallymill("audit", "--set", f"kafka.bootstrap.servers=127.0.0.1:{kafka.port}", deadline=10)

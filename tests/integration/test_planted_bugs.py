@@ -7,6 +7,7 @@ prove the guard and not the checker.  Afterwards a healthy worker and aggregator
 
 import pathlib
 
+import pytest
 from psycopg2 import extensions
 
 from faults.wire import Wire, postgres_through
@@ -126,6 +127,7 @@ def test_an_anchor_taken_as_next_minus_one_stops_a_healthy_topic_partition(make_
     assert not finish(site), "a healthy worker goes on"
 
 
+@pytest.mark.plain_servers("its proxy reads what is said to Postgres")
 def test_an_unknown_commit_that_is_retried_blindly_stores_a_batch_twice(make_site):
     site = damaged_site(make_site, "commit_unknown_retried", guards="no_fence")
     where = extensions.parse_dsn(site.database.dsn)

@@ -19,9 +19,9 @@ def wired(round, workers=2, **how):
     """A site whose workers reach Kafka and Postgres through a Wire each: (crew, the wire to Kafka, the wire to Postgres)."""
     site = round.make_site(partitions=6, **how)
     where = extensions.parse_dsn(site.database.dsn)
-    kafka_host, kafka_port = round.stack.bootstrap.split(":")
+    kafka_host, kafka_port = round.stack.kafka["bootstrap.servers"].split(":")
     seeds = round.random.getrandbits(32), round.random.getrandbits(32)
-    with Wire(kafka_host, kafka_port, kafka=True, seed=seeds[0]) as kafka, Wire(where["host"], where["port"], seed=seeds[1]) as postgres:
+    with Wire(kafka_host, kafka_port, kafka=round.stack, seed=seeds[0]) as kafka, Wire(where["host"], where["port"], seed=seeds[1]) as postgres:
         crew = round.start(workers, words=("--set", f"kafka.bootstrap.servers=127.0.0.1:{kafka.port}",
                                            "--set", f"postgres.dsn={postgres_through(postgres, site.database.dsn)}"))
         yield crew, kafka, postgres

@@ -1,6 +1,7 @@
 """Row 46: pgbouncer in transaction mode between the services and Postgres, restarted and killed, in a database and for a login whose settings others chose."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -27,6 +28,12 @@ default_pool_size = 4
 max_client_conn = 100
 server_login_retry = 1
 """
+SECURED = """client_tls_sslmode = require
+client_tls_key_file = {folder}/postgres.key
+client_tls_cert_file = {folder}/postgres.crt
+server_tls_sslmode = verify-full
+server_tls_ca_file = {folder}/ca.pem
+"""
 
 
 class Pooler:
@@ -40,8 +47,15 @@ class Pooler:
         os.chown(self.folder, status.st_uid, status.st_gid)
         self.port = free_port()
         server = extensions.parse_dsn(stack.dsn)["port"]
-        (self.folder / "users").write_text("".join(f'"{user}" ""\n' for user in users))
-        (self.folder / "pgbouncer.ini").write_text(SETTINGS.format(server=server, port=self.port, folder=self.folder))
+        password, settings = "", SETTINGS
+        if stack.is_secure:  # TLS on both sides; clients' passwords are not asked for, the server's are those of all logins that tests make
+            settings += SECURED
+            password = (stack.state / "secrets" / "pgpass").read_text().strip().rsplit(":", 1)[1]
+            for name in ("ca.pem", "postgres.key", "postgres.crt"):
+                shutil.copy(stack.state / "secrets" / name, self.folder / name)
+                os.chown(self.folder / name, status.st_uid, status.st_gid)
+        (self.folder / "users").write_text("".join(f'"{user}" "{password}"\n' for user in users))
+        (self.folder / "pgbouncer.ini").write_text(settings.format(server=server, port=self.port, folder=self.folder))
         self.process = None
 
     def __enter__(self):

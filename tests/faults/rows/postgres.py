@@ -71,7 +71,7 @@ def backends_terminated(round):
         round.recovered()
 
 
-@row(23, "COMMIT sent, its reply swallowed, the connection reset", want=1000, faults=100, limit=30, daily=25)
+@row(23, "COMMIT sent, its reply swallowed, the connection reset", want=1000, faults=100, limit=30, daily=25, plain_servers="its proxy reads what is said to Postgres")
 def commit_reply_swallowed(round):
     site = round.make_site(partitions=6)
     where = extensions.parse_dsn(site.database.dsn)

@@ -2,80 +2,27 @@
 
 A client that asks the broker for metadata would be told the broker's own port and go past us. So the port is replaced in what the
 broker answers: host and port stand side by side there, and the number keeps its size. Where the broker speaks TLS, so do we on both
-sides, with its own certificate: a login by SASL is requests and answers like others, and goes through.
+sides (proxy_ends.py).
 """
 
 import contextlib
-import select
 import socket
-import ssl
 import struct
 import threading
+
+from .proxy_ends import ends_of
 
 PRODUCE = 0
 
 
-class _Tls:
-    """A socket with TLS for two threads, one that reads and one that writes: OpenSSL's object is for one at a time."""
-
-    def __init__(self, wrapped):
-        wrapped.setblocking(False)
-        self.socket = wrapped
-        self.lock = threading.Lock()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def recv(self, size):
-        while True:
-            with self.lock, contextlib.suppress(ssl.SSLWantReadError):
-                return self.socket.recv(size)
-            select.select([self.socket], [], [], 1)
-
-    def sendall(self, data):
-        left = memoryview(data)
-        while left:
-            with self.lock, contextlib.suppress(ssl.SSLWantWriteError):
-                left = left[self.socket.send(left):]
-                continue
-            select.select([], [self.socket], [], 1)
-
-    def shutdown(self, how):
-        socket.socket.shutdown(self.socket, how)  # the connection below: SSLSocket's own would pull the object from under the other thread
-
-
-class _Plain:
-    def accept(self, client):
-        return client
-
-    def connect(self, address):
-        return socket.create_connection(address)
-
-
-class _Secured:
-    def __init__(self, secrets):
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(secrets / "server.pem")
-        self.client = ssl.create_default_context(cafile=secrets / "ca.pem")
-
-    def accept(self, client):
-        return _Tls(self.server.wrap_socket(client, server_side=True))
-
-    def connect(self, address):
-        return _Tls(self.client.wrap_socket(socket.create_connection(address), server_hostname=address[0]))
-
-
 class KafkaProxy:
-    """In front of the listener by which our programs come to `stack`. `bootstrap` is where they connect instead. `lose_replies(n)`: the next n replies to Produce are swallowed and the connection cut, after the
-    broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between. `hide(words)`: these bytes are zeros in
+    """In front of the listener by which our programs come to `stack`. `bootstrap` is where they connect instead. `lose_replies(n)`: the next n
+    replies to Produce are swallowed and the connection cut, after the broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between. `hide(words)`: these bytes are zeros in
     all that the broker answers, as an id is that it does not have."""
 
     def __init__(self, stack):
         host, port = stack.kafka["bootstrap.servers"].split(":")
-        self.wire = _Secured(stack.state / "secrets") if stack.is_secure else _Plain()
+        self.ends = ends_of(stack)
         self.broker = (host, int(port))
         self.lost = self.to_lose = 0
         self.is_away = False
@@ -126,7 +73,7 @@ class KafkaProxy:
             with self.lock:
                 if self.is_away:
                     return
-            with contextlib.suppress(OSError), self.wire.accept(client) as client, self.wire.connect(self.broker) as broker:
+            with contextlib.suppress(OSError), self.ends.accept(client) as client, self.ends.connect(self.broker) as broker:
                 with self.lock:
                     if self.is_away:
                         return
