@@ -17,33 +17,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "settings_table.h"
+
 struct error;
 struct settings;
-
-enum setting_type {
-    SETTING_TEXT,
-    SETTING_COUNT,    /* plain integer */
-    SETTING_BYTES,    /* "64 MiB": B, KiB, MiB, GiB (also kB, MB, GB as powers of 1000); a bare number is bytes */
-    SETTING_DURATION, /* "5 ms": us, ms, s, min, h, day(s); held in microseconds; the unit is required */
-    SETTING_CHOICE,   /* one word of `choices` */
-    SETTING_AGE,      /* "13 months", "N days" or a date "2015-01-01": see settings_oldest_us() */
-};
-
-/* Which programs a key is printed for (--print-settings, --help); all of them accept it. */
-enum setting_program { FOR_CONSUMER = 1, FOR_AGGREGATOR = 2, FOR_PRODUCE = 4, FOR_OPERATOR = 8 };
-
-struct setting {
-    const char *key;
-    enum setting_type type;
-    const char *fallback; /* default, as an operator would write it */
-    int64_t min, max;     /* COUNT, BYTES (bytes), DURATION (us); TEXT: bytes of the text, max 0 = any */
-    const char *choices;  /* CHOICE: words separated by '|' */
-    unsigned programs;    /* setting_program bits */
-    const char *help;     /* one line */
-};
-
-/* The table, ended by a NULL key (settings_table.c). */
-extern const struct setting settings_table[];
 
 /* Defaults, then the file (NULL: none), then `sets` ("KEY=VALUE", `set_count` of them). NULL and ERROR_USAGE with file, line and
  * key on the first wrong one. Owned by the caller until settings_free. */
@@ -88,10 +65,7 @@ const char *settings_origin(const struct settings *settings, const char *key);
  * before. */
 int64_t settings_oldest_us(const struct settings *settings, const char *key, int64_t wall_us);
 
-/* The kafka.* settings without the prefix, in the order given. NULL after the last. Valid until settings_free. */
-struct kafka_setting {
-    const char *name, *value;
-};
+/* The kafka.* settings in the order given, NULL after the last. Valid until settings_free. */
 const struct kafka_setting *settings_kafka(const struct settings *settings, size_t *count);
 
 /* Writes the settings of one program as an INI file that can be read back, each with its help line, secrets masked. */

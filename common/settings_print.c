@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "settings.h"
 #include "settings_secret.h"
 #include "settings_store.h"
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "settings.h"
+#include "settings_table.h"
 
 enum { SETTINGS_KAFKA_MAX = 256 };
 

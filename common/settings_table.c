@@ -2,7 +2,7 @@
  *
  * One table for all programs, because they read one file: a key that is meant for another program must not be an error.
  */
-#include "settings.h"
+#include "settings_table.h"
 
 #include "clock.h"
 

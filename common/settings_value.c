@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "error.h"
 #include "nearest.h"
-#include "settings.h"
+#include "settings_table.h"
 #include "utf8.h"
 
 enum { AGE_MONTHS_MAX = 1200, AGE_DAYS_MAX = 36600, CHOICE_COUNT = 8, SHOWN_BYTES = 60 };

@@ -17,6 +17,7 @@
 #include "cli.h"
 #include "command.h"
 #include "ground.h"
+#include "number_text.h"
 #include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -114,8 +115,8 @@ static bool run_check(struct audit *audit, const struct check *check, struct err
 
 static void print_total(const char *name, int64_t count, const char *meaning)
 {
-    char number[TERMINAL_NUMBER_BYTES];
-    printf("  %-18s%15s   %s\n", name, terminal_number(number, count), meaning);
+    char number[NUMBER_TEXT_BYTES];
+    printf("  %-18s%15s   %s\n", name, number_text(number, count), meaning);
 }
 
 static void print_topic(const PGresult *totals, int row)
@@ -205,17 +206,17 @@ static enum proof verdict(const struct audit *audit, const struct error *err)
 
 static void print_holds(const struct audit *audit)
 {
-    char consumed[TERMINAL_NUMBER_BYTES], number[TERMINAL_NUMBER_BYTES];
-    printf("OK: all %s offsets that were consumed are accounted for", terminal_number(consumed, audit->consumed));
+    char consumed[NUMBER_TEXT_BYTES], number[NUMBER_TEXT_BYTES];
+    printf("OK: all %s offsets that were consumed are accounted for", number_text(consumed, audit->consumed));
     if (audit->gaps > 0) {
-        printf("; %s of them were gone from Kafka before they could be read", terminal_number(number, audit->gaps));
+        printf("; %s of them were gone from Kafka before they could be read", number_text(number, audit->gaps));
     } else {
         fputs(", nothing is lost and nothing is stored twice", stdout);
     }
     if (audit->is_without_kafka) {
         fputs("; Kafka was not asked", stdout);
     } else if (audit->unread > 0) {
-        printf("; %s are still to be read", terminal_number(number, audit->unread));
+        printf("; %s are still to be read", number_text(number, audit->unread));
     } else {
         fputs("; nothing is left to be read", stdout);
     }
@@ -225,11 +226,11 @@ static void print_holds(const struct audit *audit)
 /* One line, the last of the output. */
 static void print_verdict(const struct audit *audit, enum proof proof, const struct error *err)
 {
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     if (proof == PROOF_HOLDS) {
         print_holds(audit);
     } else if (proof == PROOF_DAMAGED) {
-        printf("DAMAGED: %s problems, each named above%s.\n", terminal_number(number, audit->damages),
+        printf("DAMAGED: %s problems, each named above%s.\n", number_text(number, audit->damages),
                err->kind != ERROR_NONE ? "; the audit ended early by an error, there may be more" : "");
     } else if (err->kind != ERROR_NONE) {
         puts("NOT PROVEN: the audit ended early by an error; no damage was found until then.");

@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "dlq.h"
 #include "dlq_places.h"
+#include "number_text.h"
 #include "place.h"
 #include "postgres.h"
 #include "terminal.h"
@@ -51,14 +52,14 @@ static PGresult *look(PGconn *conn, const char *topic, const struct dlq_places *
 
 static void print_done(const PGresult *found)
 {
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     for (int row = 0; row < PQntuples(found); row++) {
         printf("%s:%s (", answer_text(found, row, "topic_partition"), answer_text(found, row, "kafka_offset"));
         terminal_text(stdout, answer_text(found, row, "reason"));
         if (answer_bool(found, row, "is_emptied")) {
             puts("): its bytes were gone before");
         } else {
-            printf("): %s bytes are gone for good; place and reason stay\n", terminal_number(number, answer_int(found, row, "bytes")));
+            printf("): %s bytes are gone for good; place and reason stay\n", number_text(number, answer_int(found, row, "bytes")));
         }
     }
 }
@@ -68,14 +69,14 @@ bool dlq_discard(PGconn *conn, const char *topic, char **words, int count, bool 
     struct dlq_places places;
     PGresult *found = NULL, *done = NULL;
     int64_t bytes = 0;
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     if (dlq_places_init(&places, err) && read_places(words, count, &places, err) &&
         (found = look(conn, topic, &places, &bytes, err)) != NULL) {
         const char *values[] = {topic, places.topic_partitions, places.offsets};
         if (!is_confirmed) {
             error_set(err, ERROR_USAGE,
                       "%s bytes of %d dead letters would be gone, and could never be sent again; add --yes if that is meant",
-                      terminal_number(number, bytes), PQntuples(found));
+                      number_text(number, bytes), PQntuples(found));
         } else {
             done = postgres_query_params(conn, dlq_discard_sql, 3, values, DLQ_QUERY_US, err);
         }

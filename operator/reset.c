@@ -12,6 +12,7 @@
 #include "cli.h"
 #include "command.h"
 #include "ground.h"
+#include "number_text.h"
 #include "place.h"
 #include "postgres.h"
 #include "settings.h"
@@ -89,7 +90,7 @@ static bool run(struct reset *reset, const struct settings *settings, struct err
                             " that are not stored yet will never be; add --yes if that is meant",
                             reset->topic_partition, reset->offset);
     } else if (is_done) {
-        char partition[24], offset[24], number[TERMINAL_NUMBER_BYTES];
+        char partition[24], offset[24], number[NUMBER_TEXT_BYTES];
         snprintf(partition, sizeof partition, "%ld", reset->topic_partition);
         snprintf(offset, sizeof offset, "%" PRId64, reset->offset);
         const char *values[] = {topic, partition, offset, reset->topic_id};
@@ -98,7 +99,7 @@ static bool run(struct reset *reset, const struct settings *settings, struct err
         if (is_done) {
             const int64_t from = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
             printf("topic partition %ld goes on at offset %" PRId64 "; %s offsets are given up, noted in tallymill.gaps\n",
-                   reset->topic_partition, reset->offset, terminal_number(number, reset->offset - from));
+                   reset->topic_partition, reset->offset, number_text(number, reset->offset - from));
         }
         PQclear(result);
     }

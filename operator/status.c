@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "command.h"
 #include "ground.h"
+#include "number_text.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "table.h"
@@ -95,16 +96,16 @@ static void print_topic_partitions(const struct status *status)
     struct table *table = table_new("lrrrrlr", heads);
     const PGresult *rows = status->topic_partitions;
     for (int row = 0; row < PQntuples(rows); row++) {
-        char lag[TERMINAL_NUMBER_BYTES], position[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES + 8] = "never";
-        char number[TERMINAL_NUMBER_BYTES];
+        char lag[NUMBER_TEXT_BYTES], position[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES + 8] = "never";
+        char number[NUMBER_TEXT_BYTES];
         int64_t offsets = lag_of(status, row);
-        terminal_number(position, answer_int(rows, row, "next_offset"));
+        number_text(position, answer_int(rows, row, "next_offset"));
         if (!answer_is_null(rows, row, "commit_age_us")) {
             snprintf(age, sizeof age, "%s ago", terminal_age(number, answer_int(rows, row, "commit_age_us")));
         }
         const char *const cells[] = {answer_text(rows, row, "topic"),
                                      answer_text(rows, row, "topic_partition"),
-                                     offsets >= 0 ? terminal_number(lag, offsets) : "unknown",
+                                     offsets >= 0 ? number_text(lag, offsets) : "unknown",
                                      position,
                                      age,
                                      answer_text(rows, row, "owner"),
@@ -121,20 +122,20 @@ static void print_topic_partitions(const struct status *status)
 
 static void print_kafka(const struct status *status)
 {
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     if (status->kafka_silence[0] != '\0') {
         fputs("Kafka: unreachable, so the lag is unknown: ", stdout);
         terminal_text(stdout, status->kafka_silence);
         fputc('\n', stdout);
     } else if (unclaimed_offsets(status) > 0) {
         printf("%s events lie in topic partitions that no worker has claimed yet\n",
-               terminal_number(number, unclaimed_offsets(status)));
+               number_text(number, unclaimed_offsets(status)));
     }
 }
 
 static void print_troubles(const PGresult *troubles)
 {
-    char age[TERMINAL_NUMBER_BYTES];
+    char age[TERMINAL_AGE_BYTES];
     for (int row = 0; row < PQntuples(troubles); row++) {
         fputs("worker ", stdout);
         terminal_text(stdout, answer_text(troubles, row, "owner"));
@@ -153,10 +154,10 @@ static void print_totals(const struct status *status)
     static const char *const columns[] = {"consumed", "stored", "duplicates", "dead_letters", "skipped", "gaps"};
     struct table *table = table_new("lrrrrrr", heads);
     for (int row = 0; row < PQntuples(status->totals); row++) {
-        char numbers[6][TERMINAL_NUMBER_BYTES];
+        char numbers[6][NUMBER_TEXT_BYTES];
         const char *cells[7] = {answer_text(status->totals, row, "topic")};
         for (int i = 0; i < 6; i++) {
-            cells[i + 1] = terminal_number(numbers[i], answer_int(status->totals, row, columns[i]));
+            cells[i + 1] = number_text(numbers[i], answer_int(status->totals, row, columns[i]));
         }
         table_add(table, cells);
     }
@@ -170,13 +171,13 @@ static void print_totals(const struct status *status)
 static void print_statistics(const struct status *status)
 {
     const PGresult *facts = status->statistics;
-    char number[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
     fputs("\nstatistics: ", stdout);
     if (answer_int(facts, 0, "pending_batches") == 0) {
         fputs("up to date with every stored row", stdout);
     } else {
         printf("%s rows stored and not yet counted, the oldest for %s",
-               terminal_number(number, answer_int(facts, 0, "pending_rows")), terminal_age(age, answer_int(facts, 0, "behind_us")));
+               number_text(number, answer_int(facts, 0, "pending_rows")), terminal_age(age, answer_int(facts, 0, "behind_us")));
     }
     if (answer_is_null(facts, 0, "leader_since")) {
         fputs("; no aggregator has run yet\n", stdout);
@@ -188,7 +189,7 @@ static void print_statistics(const struct status *status)
         printf(", last seen %s ago\n", terminal_age(age, answer_int(facts, 0, "leader_seen_us")));
     }
     if (answer_int(facts, 0, "dirty_days") > 0) {
-        printf("%s days wait for a rebuild, the newest: %s (", terminal_number(number, answer_int(facts, 0, "dirty_days")),
+        printf("%s days wait for a rebuild, the newest: %s (", number_text(number, answer_int(facts, 0, "dirty_days")),
                answer_text(facts, 0, "dirty_newest"));
         terminal_text(stdout, answer_text(facts, 0, "dirty_reasons"));
         printf("); the oldest waits for %s", terminal_age(age, answer_int(facts, 0, "dirty_oldest_us")));
@@ -202,15 +203,15 @@ static void print_statistics(const struct status *status)
 
 static void print_rollups(const PGresult *facts)
 {
-    char number[TERMINAL_NUMBER_BYTES], age[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
     if (answer_int(facts, 0, "rollups") == 0) {
         return;
     }
-    printf("rollups: %s days and weeks of %s rollups", terminal_number(number, answer_int(facts, 0, "periods")),
+    printf("rollups: %s days and weeks of %s rollups", number_text(number, answer_int(facts, 0, "periods")),
            answer_text(facts, 0, "rollups"));
-    printf(", %s wait to be computed", terminal_number(number, answer_int(facts, 0, "waiting")));
+    printf(", %s wait to be computed", number_text(number, answer_int(facts, 0, "waiting")));
     if (answer_int(facts, 0, "waiting") > 0 && !answer_is_null(facts, 0, "left_us")) {
-        printf(" (%s in the last minute, so %s", terminal_number(number, answer_int(facts, 0, "done_last_minute")),
+        printf(" (%s in the last minute, so %s", number_text(number, answer_int(facts, 0, "done_last_minute")),
                terminal_age(age, answer_int(facts, 0, "left_us")));
         fputs(" are left)", stdout);
     }
@@ -220,7 +221,7 @@ static void print_rollups(const PGresult *facts)
     }
     fputc('\n', stdout);
     if (answer_int(facts, 0, "failed") > 0) {
-        printf("%s of them failed, the last: ", terminal_number(number, answer_int(facts, 0, "failed")));
+        printf("%s of them failed, the last: ", number_text(number, answer_int(facts, 0, "failed")));
         terminal_text(stdout, answer_text(facts, 0, "failure"));
         fputc('\n', stdout);
     }
@@ -231,9 +232,9 @@ static void print_days(const struct status *status)
     static const char *const heads[] = {"day", "events", "event names", "state"};
     struct table *table = table_new("lrrl", heads);
     for (int row = 0; row < PQntuples(status->days); row++) {
-        char events[TERMINAL_NUMBER_BYTES];
+        char events[NUMBER_TEXT_BYTES];
         const char *const cells[] = {answer_text(status->days, row, "day"),
-                                     terminal_number(events, answer_int(status->days, row, "events")),
+                                     number_text(events, answer_int(status->days, row, "events")),
                                      answer_text(status->days, row, "event_names"), answer_text(status->days, row, "state")};
         table_add(table, cells);
     }

@@ -68,23 +68,7 @@ int terminal_text(FILE *out, const char *text)
     return columns;
 }
 
-const char *terminal_number(char buffer[TERMINAL_NUMBER_BYTES], int64_t number)
-{
-    char digits[TERMINAL_NUMBER_BYTES];
-    int length = snprintf(digits, sizeof digits, "%" PRId64, number);
-    int first = number < 0 ? 1 : 0;
-    char *to = buffer;
-    for (int i = 0; i < length; i++) {
-        if (i > first && (length - i) % 3 == 0) {
-            *to++ = ',';
-        }
-        *to++ = digits[i];
-    }
-    *to = '\0';
-    return buffer;
-}
-
-const char *terminal_age(char buffer[TERMINAL_NUMBER_BYTES], int64_t age_us)
+const char *terminal_age(char buffer[TERMINAL_AGE_BYTES], int64_t age_us)
 {
     static const struct {
         int64_t below_us, unit_us;
@@ -101,6 +85,6 @@ const char *terminal_age(char buffer[TERMINAL_NUMBER_BYTES], int64_t age_us)
         i++;
     }
     /* A clock that was set back makes an age negative: it is as good as none. */
-    snprintf(buffer, TERMINAL_NUMBER_BYTES, "%" PRId64 " %s", age_us < 0 ? 0 : age_us / units[i].unit_us, units[i].name);
+    snprintf(buffer, TERMINAL_AGE_BYTES, "%" PRId64 " %s", age_us < 0 ? 0 : age_us / units[i].unit_us, units[i].name);
     return buffer;
 }

@@ -1,4 +1,4 @@
-/* terminal.h - text and numbers as a person reads them: nothing from a server can move the cursor, numbers have separators.
+/* terminal.h - text and ages as a person reads them: nothing from a server can move the cursor.
  *
  * Event names, client names and error texts come from outside and may hold escape sequences. Any thread.
  */
@@ -12,10 +12,9 @@
  * UTF-8 as \xNN. Returns the columns written, counting one for each code point; with `out` NULL it only counts. */
 int terminal_text(FILE *out, const char *text);
 
-enum { TERMINAL_NUMBER_BYTES = 32 };
+enum { TERMINAL_AGE_BYTES = 32 };
 
-/* "1,234,567" and "-12"; an age in one unit that keeps two digits: "350 ms", "12 s", "3 min", "5 h", "4 days". Return `buffer`. */
-const char *terminal_number(char buffer[TERMINAL_NUMBER_BYTES], int64_t number);
-const char *terminal_age(char buffer[TERMINAL_NUMBER_BYTES], int64_t age_us);
+/* An age in one unit that keeps two digits: "350 ms", "12 s", "3 min", "5 h", "4 days". Returns `buffer`. */
+const char *terminal_age(char buffer[TERMINAL_AGE_BYTES], int64_t age_us);
 
 #endif

@@ -16,6 +16,7 @@
 #include "cli.h"
 #include "command.h"
 #include "kafka_rights.h"
+#include "number_text.h"
 #include "postgres.h"
 #include "settings.h"
 #include "terminal.h"
@@ -37,14 +38,14 @@ struct action {
 static bool retire(struct action *action, struct error *err)
 {
     const struct topic_compare *compared = &action->compared;
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     if (compared->is_retired) {
         return error_set(err, ERROR_USAGE, "the books of topic %s are closed already", action->name);
     }
     if (compared->match == TOPIC_IS_THE_LEDGERS && compared->unread > 0) {
         return error_set(err, ERROR_USAGE,
                          "topic %s is there, and %s events of it are not stored yet: let a worker read it to its end, or delete the topic",
-                         action->name, terminal_number(number, compared->unread));
+                         action->name, number_text(number, compared->unread));
     }
     if (action->is_check) {
         puts("settings, servers and schema are in order; its books can be closed");
@@ -59,7 +60,7 @@ static bool retire(struct action *action, struct error *err)
         fputs("the books of topic ", stdout);
         terminal_text(stdout, action->name);
         printf(" are closed: %s offsets; audit goes on counting them\n",
-               terminal_number(number, strtoll(PQgetvalue(result, 0, 0), NULL, 10)));
+               number_text(number, strtoll(PQgetvalue(result, 0, 0), NULL, 10)));
     }
     PQclear(result);
     return result != NULL;

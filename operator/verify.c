@@ -19,6 +19,7 @@
 #include "day_range.h"
 #include "finding.h"
 #include "ground.h"
+#include "number_text.h"
 #include "proof.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -221,19 +222,19 @@ static enum proof verdict(const struct verification *verification, const struct 
 static void print_compared(const struct verification *verification, const char *verb)
 {
     const struct rollups_verdict *rollups = &verification->rollups;
-    char compared[TERMINAL_NUMBER_BYTES], all[TERMINAL_NUMBER_BYTES];
-    printf("%s of %s days%s", terminal_number(compared, verification->days),
-           terminal_number(all, verification->days + verification->days_aside), verb);
+    char compared[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES];
+    printf("%s of %s days%s", number_text(compared, verification->days),
+           number_text(all, verification->days + verification->days_aside), verb);
     if (rollups->compared + rollups->aside > 0) {
-        printf("%s%s of %s rollups", *verb ? ", " : " and ", terminal_number(compared, rollups->compared),
-               terminal_number(all, rollups->compared + rollups->aside));
+        printf("%s%s of %s rollups", *verb ? ", " : " and ", number_text(compared, rollups->compared),
+               number_text(all, rollups->compared + rollups->aside));
     }
 }
 
 /* One line, the last of the output. */
 static void print_verdict(const struct verification *verification, enum proof proof, const struct error *err)
 {
-    char number[TERMINAL_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     switch (proof) {
     case PROOF_HOLDS:
         fputs("OK: the statistics of ", stdout);
@@ -242,7 +243,7 @@ static void print_verdict(const struct verification *verification, enum proof pr
         fputs(verification->days_aside + verification->rollups.aside > 0 ? "; the others are set aside, named above" : "", stdout);
         break;
     case PROOF_DAMAGED:
-        printf("DAMAGED: %s differences, each named above; compared were ", terminal_number(number, verification->differences));
+        printf("DAMAGED: %s differences, each named above; compared were ", number_text(number, verification->differences));
         print_compared(verification, "");
         fputs(err->kind != ERROR_NONE ? ", then an error ended it" : "", stdout);
         break;
@@ -257,7 +258,7 @@ static void print_verdict(const struct verification *verification, enum proof pr
     }
     if (verification->pending_rows > 0) {
         printf("; %s newer rows are not in the statistics yet and were not compared",
-               terminal_number(number, verification->pending_rows));
+               number_text(number, verification->pending_rows));
     }
     fputs(".\n", stdout);
 }

@@ -3,7 +3,7 @@
  * Buffered: a line an event at a million events a second must not be a system call each. Killed, the file lacks the last lines, but
  * never holds an id that was not acknowledged, which is what its readers rely on.
  */
-#include "ack_log.h"
+#include "producer/ack_log.h"
 
 #include <errno.h>
 #include <stdatomic.h>

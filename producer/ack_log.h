@@ -2,8 +2,8 @@
  *
  * Proof for tests and for whoever wants to compare what was sent with what is stored. Written by the thread that serves deliveries.
  */
-#ifndef TALLYMILL_ACK_LOG_H
-#define TALLYMILL_ACK_LOG_H
+#ifndef TALLYMILL_PRODUCER_ACK_LOG_H
+#define TALLYMILL_PRODUCER_ACK_LOG_H
 
 #include <stdbool.h>
 

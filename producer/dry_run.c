@@ -2,22 +2,22 @@
  *
  * Each event is encoded and read back: what is shown is the message, not what was meant to be in it.
  */
-#include "dry_run.h"
+#include "producer/dry_run.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base64.h"
 #include "catalogue.h"
 #include "clock.h"
 #include "error.h"
-#include "event.h"
-#include "json.h"
-#include "msgpack_value.h"
+#include "producer/import/base64.h"
+#include "producer/import/msgpack_value.h"
+#include "producer/library/event.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
 #include "service.h"
 #include "settings.h"
 #include "uuid.h"
-#include "value.h"
 
 bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err)
 {

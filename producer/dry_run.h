@@ -1,13 +1,13 @@
 /* dry_run.h - an import that sends nothing: shows the first events on stdout as they would be sent, and tells which lines would
  * fail. */
-#ifndef TALLYMILL_DRY_RUN_H
-#define TALLYMILL_DRY_RUN_H
+#ifndef TALLYMILL_PRODUCER_DRY_RUN_H
+#define TALLYMILL_PRODUCER_DRY_RUN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "outlet.h"
-#include "outside.h"
+#include "producer/import/outlet.h"
+#include "producer/import/outside.h"
 
 struct catalogue;
 struct error;

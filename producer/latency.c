@@ -1,5 +1,5 @@
 /* latency.c - see latency.h. */
-#include "latency.h"
+#include "producer/latency.h"
 
 static unsigned bucket_of(int64_t us)
 {

@@ -1,7 +1,7 @@
 /* latency.h - how long things took, as counts by size: any percentile within 3 %, in 4 KiB, whatever the number. One thread at a
  * time. */
-#ifndef TALLYMILL_LATENCY_H
-#define TALLYMILL_LATENCY_H
+#ifndef TALLYMILL_PRODUCER_LATENCY_H
+#define TALLYMILL_PRODUCER_LATENCY_H
 
 #include <stdint.h>
 

@@ -4,18 +4,19 @@
 
 #include <tallymill/producer.h>
 
-#include "ack_log.h"
-#include "columns.h"
 #include "descriptors.h"
-#include "dry_run.h"
 #include "error.h"
-#include "guess.h"
-#include "import.h"
-#include "produce.h"
-#include "produce_check.h"
-#include "rejects.h"
-#include "resume.h"
-#include "sender.h"
+#include "number_text.h"
+#include "producer/ack_log.h"
+#include "producer/dry_run.h"
+#include "producer/import/columns.h"
+#include "producer/import/guess.h"
+#include "producer/import/import.h"
+#include "producer/import/rejects.h"
+#include "producer/import/resume.h"
+#include "producer/produce.h"
+#include "producer/produce_check.h"
+#include "producer/sender.h"
 #include "service.h"
 #include "settings.h"
 
@@ -53,18 +54,18 @@ static void report(const struct produce *produce, const struct sender_report *se
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     char numbers[5][32];
-    fprintf(stderr, "sent %s events in %.1f s (%s/s): %s acknowledged, %s failed", progress_number(numbers[0], sent->sent), seconds,
-            progress_number(numbers[1], (uint64_t)rate), progress_number(numbers[2], sent->acknowledged),
-            progress_number(numbers[3], sent->failed));
+    fprintf(stderr, "sent %s events in %.1f s (%s/s): %s acknowledged, %s failed", number_text(numbers[0], sent->sent), seconds,
+            number_text(numbers[1], (uint64_t)rate), number_text(numbers[2], sent->acknowledged),
+            number_text(numbers[3], sent->failed));
     if (produce->is_generating)
         fprintf(stderr, " (seed %llu)\n", (unsigned long long)produce->plan.seed);
     else
-        fprintf(stderr, ", %s lines rejected\n", progress_number(numbers[4], rejected));
+        fprintf(stderr, ", %s lines rejected\n", number_text(numbers[4], rejected));
     outside_report(outside, produce->settings, stderr);
     if (sent->recovered != 0)
-        fprintf(stderr, "%s events of an earlier run were found in the spool\n", progress_number(numbers[0], sent->recovered));
+        fprintf(stderr, "%s events of an earlier run were found in the spool\n", number_text(numbers[0], sent->recovered));
     if (sent->waiting != 0)
-        fprintf(stderr, "%s events wait in the spool (%s): the next run sends them\n", progress_number(numbers[0], sent->waiting),
+        fprintf(stderr, "%s events wait in the spool (%s): the next run sends them\n", number_text(numbers[0], sent->waiting),
                 settings_text(produce->settings, "spool.dir"));
     if (latency != NULL)
         fprintf(stderr, "acknowledged after they were due: half within %.1f ms, 99 %% within %.1f ms, all within %.1f ms\n",
@@ -158,8 +159,8 @@ static int show(struct produce *produce)
     uint64_t rejected = rejects == NULL ? 0 : rejects_count(rejects);
     if (!rejects_close(rejects, &err))
         exit_code = also_failed(exit_code, &err);
-    fprintf(stderr, "nothing was sent: %s events would be, %s lines would be rejected\n", progress_number(numbers[0], dry_run.sent),
-            progress_number(numbers[1], rejected));
+    fprintf(stderr, "nothing was sent: %s events would be, %s lines would be rejected\n", number_text(numbers[0], dry_run.sent),
+            number_text(numbers[1], rejected));
     outside_report(&dry_run.outside, produce->settings, stderr);
     dry_run_close(&dry_run);
     return exit_code == 0 && rejected != 0 ? 1 : exit_code;

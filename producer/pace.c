@@ -1,5 +1,5 @@
 /* pace.c - see pace.h. Due times are computed from the start, not from the event before, so that rounding does not add up. */
-#include "pace.h"
+#include "producer/pace.h"
 
 #include "clock.h"
 

@@ -1,6 +1,6 @@
 /* pace.h - at most so many events a second, evenly. One thread. */
-#ifndef TALLYMILL_PACE_H
-#define TALLYMILL_PACE_H
+#ifndef TALLYMILL_PRODUCER_PACE_H
+#define TALLYMILL_PRODUCER_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* produce.c - see produce.h. Everything is checked before anything is opened: a wrong option sends nothing. */
-#include "produce.h"
+#include "producer/produce.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "clock.h"
-#include "columns.h"
 #include "error.h"
-#include "preview.h"
+#include "producer/import/columns.h"
+#include "producer/import/preview.h"
 #include "settings.h"
 
 static const char summary[] =

@@ -1,13 +1,13 @@
 /* produce.h - what a user of tallymill-produce asked for: the command line, read and checked. */
-#ifndef TALLYMILL_PRODUCE_H
-#define TALLYMILL_PRODUCE_H
+#ifndef TALLYMILL_PRODUCER_PRODUCE_H
+#define TALLYMILL_PRODUCER_PRODUCE_H
 
 #include <stdbool.h>
 
 #include "cli.h"
-#include "generator.h"
-#include "import.h"
-#include "sender.h"
+#include "producer/generate/generator.h"
+#include "producer/import/import.h"
+#include "producer/sender.h"
 
 struct columns;
 struct error;

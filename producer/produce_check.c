@@ -1,5 +1,5 @@
 /* produce_check.c - see produce_check.h. */
-#include "produce_check.h"
+#include "producer/produce_check.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "check_kafka.h"
 #include "error.h"
 #include "kafka.h"
-#include "sender.h"
+#include "producer/sender.h"
 #include "settings.h"
 
 static bool check_catalogue(struct check *check, const struct settings *settings)

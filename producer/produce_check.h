@@ -1,6 +1,6 @@
 /* produce_check.h - `tallymill-produce --check`: what a run would meet, asked without doing it. Main thread. */
-#ifndef TALLYMILL_PRODUCE_CHECK_H
-#define TALLYMILL_PRODUCE_CHECK_H
+#ifndef TALLYMILL_PRODUCER_PRODUCE_CHECK_H
+#define TALLYMILL_PRODUCER_PRODUCE_CHECK_H
 
 struct settings;
 

@@ -1,30 +1,18 @@
 /* progress.c - see progress.h. */
-#include "progress.h"
+#include "producer/progress.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "number_text.h"
 
 enum { DRAW_US = 200000, BAR_WIDTH = 24 };
 
 void progress_init(struct progress *progress, int64_t total, int64_t now_us)
 {
     *progress = (struct progress){.is_shown = isatty(STDERR_FILENO) == 1, .start_us = now_us, .total = total};
-}
-
-const char *progress_number(char text[32], uint64_t number)
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number), at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            text[at++] = ',';
-        text[at++] = digits[i];
-    }
-    text[at] = '\0';
-    return text;
 }
 
 static const char *format_left(char text[32], double seconds)
@@ -42,9 +30,9 @@ size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t tot
 {
     char count[32], rate[32], left[32];
     double seconds = elapsed_us < 1 ? 1e-6 : (double)elapsed_us / 1e6;
-    progress_number(count, events);
+    number_text(count, events);
     double per_second = (double)events / seconds;
-    progress_number(rate, per_second < 1e18 ? (uint64_t)per_second : 0);
+    number_text(rate, per_second < 1e18 ? (uint64_t)per_second : 0);
     if (total <= 0)
         return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "%s events  %s/s", count, rate);
     double share = (double)done / (double)total;

@@ -1,7 +1,7 @@
 /* progress.h - one line on a terminal that says how far it is: share, events, rate and time left. Silent where stderr is no
  * terminal. */
-#ifndef TALLYMILL_PROGRESS_H
-#define TALLYMILL_PROGRESS_H
+#ifndef TALLYMILL_PRODUCER_PROGRESS_H
+#define TALLYMILL_PRODUCER_PROGRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,8 +25,5 @@ void progress_clear(struct progress *progress);
 
 /* The line itself, without I/O. Returns its length. */
 size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t total, uint64_t events, int64_t elapsed_us);
-
-/* 1234567 as "1,234,567". Returns `text`. */
-const char *progress_number(char text[32], uint64_t number);
 
 #endif

@@ -4,17 +4,17 @@
  * whether Kafka still takes anything. librdkafka gives events up after kafka.message.timeout.ms, so a dead Kafka empties the queue
  * by failures; the limit here is for the case that an operator has set that to "never".
  */
-#include "sender.h"
+#include "producer/sender.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "ack_log.h"
 #include "clock.h"
 #include "error.h"
 #include "log.h"
-#include "options.h"
+#include "producer/ack_log.h"
+#include "producer/library/options.h"
 #include "service.h"
 #include "settings.h"
 #include "uuid.h"

@@ -3,8 +3,8 @@
  *
  * One thread; the hooks run in the library's.
  */
-#ifndef TALLYMILL_SENDER_H
-#define TALLYMILL_SENDER_H
+#ifndef TALLYMILL_PRODUCER_SENDER_H
+#define TALLYMILL_PRODUCER_SENDER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,11 +13,11 @@
 
 #include <tallymill/producer.h>
 
-#include "latency.h"
-#include "outlet.h"
-#include "outside.h"
-#include "pace.h"
-#include "progress.h"
+#include "producer/import/outlet.h"
+#include "producer/import/outside.h"
+#include "producer/latency.h"
+#include "producer/pace.h"
+#include "producer/progress.h"
 
 struct ack_log;
 struct error;

@@ -18,8 +18,8 @@
 #include "catalogue.h"
 #include "clock.h"
 #include "error.h"
-#include "event.h"
-#include "generator.h"
+#include "producer/generate/generator.h"
+#include "producer/library/event.h"
 #include "transcode.h"
 #include "tuple.h"
 

@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "columns.h"
 #include "error.h"
-#include "event.h"
-#include "input.h"
 #include "memory_file.h"
-#include "msgpack_value.h"
-#include "reader.h"
-#include "value.h"
+#include "producer/import/columns.h"
+#include "producer/import/input.h"
+#include "producer/import/msgpack_value.h"
+#include "producer/import/reader.h"
+#include "producer/library/event.h"
+#include "producer/library/value.h"
 #include "value_match.h"
 
 enum { RECORDS_MAX = 4096 };

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "record.h"
+#include "producer/import/record.h"
 
 /* Through input.h in two of eight sizes, else without the file. Aborts where something that must hold does not. */
 void import_file(enum record_format format, const uint8_t *bytes, size_t size);

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "error.h"
-#include "event.h"
-#include "json.h"
-#include "msgpack_value.h"
-#include "value.h"
-#include "value_event.h"
+#include "producer/import/msgpack_value.h"
+#include "producer/library/event.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
+#include "producer/library/value_event.h"
 #include "value_match.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spool_struct.h"
+#include "producer/library/spool.h"
+#include "producer/library/spool_struct.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

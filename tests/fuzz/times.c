@@ -8,11 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "civil.h"
 #include "clock.h"
 #include "error.h"
-#include "time_format.h"
-#include "zone.h"
+#include "producer/import/civil.h"
+#include "producer/import/time_format.h"
+#include "producer/import/zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

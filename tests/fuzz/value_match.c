@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "value.h"
+#include "producer/library/value.h"
 
 static const struct value *next_left(const struct value *entry)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "number_text.h"
 #include "terminal.h"
 
 static void shows_as(const char *text, const char *expected)
@@ -47,20 +48,20 @@ Test(terminal, escapes_bytes_that_are_not_utf8)
     shows_as("\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80");
 }
 
-Test(terminal, separates_thousands)
+Test(number_text, separates_thousands)
 {
-    char buffer[TERMINAL_NUMBER_BYTES];
-    cr_expect_str_eq(terminal_number(buffer, 0), "0");
-    cr_expect_str_eq(terminal_number(buffer, 999), "999");
-    cr_expect_str_eq(terminal_number(buffer, 1000), "1,000");
-    cr_expect_str_eq(terminal_number(buffer, 1234567), "1,234,567");
-    cr_expect_str_eq(terminal_number(buffer, -123456), "-123,456");
-    cr_expect_str_eq(terminal_number(buffer, INT64_MIN), "-9,223,372,036,854,775,808");
+    char buffer[NUMBER_TEXT_BYTES];
+    cr_expect_str_eq(number_text(buffer, 0), "0");
+    cr_expect_str_eq(number_text(buffer, 999), "999");
+    cr_expect_str_eq(number_text(buffer, 1000), "1,000");
+    cr_expect_str_eq(number_text(buffer, 1234567), "1,234,567");
+    cr_expect_str_eq(number_text(buffer, -123456), "-123,456");
+    cr_expect_str_eq(number_text(buffer, INT64_MIN), "-9,223,372,036,854,775,808");
 }
 
 Test(terminal, gives_an_age_in_one_unit)
 {
-    char buffer[TERMINAL_NUMBER_BYTES];
+    char buffer[TERMINAL_AGE_BYTES];
     cr_expect_str_eq(terminal_age(buffer, 350000), "350 ms");
     cr_expect_str_eq(terminal_age(buffer, 12 * CLOCK_SECOND_US), "12 s");
     cr_expect_str_eq(terminal_age(buffer, 180 * CLOCK_SECOND_US), "3 min");

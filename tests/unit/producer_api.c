@@ -15,7 +15,7 @@
 #include <tallymill/producer.h>
 
 #include "clock.h"
-#include "event.h"
+#include "producer/library/event.h"
 
 enum { TOLD_MAX = 64 };
 

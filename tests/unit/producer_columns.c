@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "columns.h"
 #include "error.h"
-#include "event.h"
-#include "json.h"
-#include "value.h"
+#include "producer/import/columns.h"
+#include "producer/library/event.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
 
 static struct columns *columns;
 static struct tally_event *event;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "produce.h"
+#include "producer/produce.h"
 
 static void redirect(void)
 {

@@ -7,8 +7,8 @@
 
 #include <msgpack.h>
 
-#include "event.h"
-#include "random.h"
+#include "producer/generate/random.h"
+#include "producer/library/event.h"
 
 static struct tally_event *event;
 

@@ -8,12 +8,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "calendar.h"
 #include "catalogue.h"
 #include "clock.h"
 #include "error.h"
-#include "event.h"
-#include "generator.h"
+#include "producer/generate/calendar.h"
+#include "producer/generate/generator.h"
+#include "producer/library/event.h"
 
 #define UNTIL_US INT64_C(1768469400250000) /* Thursday, 2026-01-15 09:30 UTC */
 

@@ -7,11 +7,11 @@
 
 #include <jansson.h>
 
-#include "event.h"
 #include "error.h"
-#include "json.h"
-#include "value.h"
-#include "value_event.h"
+#include "producer/library/event.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
+#include "producer/library/value_event.h"
 #include "uuid.h"
 
 struct bytes {

@@ -9,7 +9,7 @@
 #include <zstd.h>
 
 #include "error.h"
-#include "input.h"
+#include "producer/import/input.h"
 
 static char path[64];
 static struct input_kind kind; /* NDJSON */

@@ -7,10 +7,10 @@
 
 #include "clock.h"
 #include "error.h"
-#include "instant.h"
-#include "json.h"
-#include "time_format.h"
-#include "value.h"
+#include "producer/import/instant.h"
+#include "producer/import/time_format.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
 
 static struct instant_rules rules;
 

@@ -7,7 +7,7 @@
 
 #include <tallymill/producer.h>
 
-#include "event.h"
+#include "producer/library/event.h"
 
 static struct tally_event *begin(void)
 {

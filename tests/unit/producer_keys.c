@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "keys.h"
+#include "producer/library/keys.h"
 
 static enum keys_answer add(struct keys *keys, const uint8_t *bytes, uint32_t map, size_t position, size_t length)
 {

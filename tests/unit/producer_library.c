@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "clock.h"
+#include "producer/library/channel.h"
 
 /* The mock makes the topic when it is asked for; newer releases only if the client asks for that too. */
 static const struct tally_setting mock[] = {{"kafka.bootstrap.servers", "ignored:1"},

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "pace.h"
-#include "progress.h"
+#include "producer/pace.h"
+#include "producer/progress.h"
 
 Test(pace, spreads_events_evenly_without_drifting)
 {
@@ -47,15 +47,6 @@ Test(progress, says_share_count_rate_and_time_left)
     cr_assert_str_eq(text, "5 events  5/s");
     progress_format(text, 1, INT64_MAX, UINT64_MAX, 1);
     cr_assert_lt(strlen(text), PROGRESS_TEXT_BYTES);
-}
-
-Test(progress, groups_digits)
-{
-    char text[32];
-    cr_assert_str_eq(progress_number(text, 0), "0");
-    cr_assert_str_eq(progress_number(text, 999), "999");
-    cr_assert_str_eq(progress_number(text, 1000), "1,000");
-    cr_assert_str_eq(progress_number(text, UINT64_MAX), "18,446,744,073,709,551,615");
 }
 
 Test(pace, an_open_loop_makes_up_all_that_a_stall_has_cost)

@@ -15,7 +15,7 @@
 #include <tallymill/producer.h>
 
 #include "clock.h"
-#include "reports.h"
+#include "producer/library/reports.h"
 
 struct seen {
     pthread_t thread;

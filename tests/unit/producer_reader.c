@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
-#include "csv.h"
 #include "error.h"
-#include "json.h"
-#include "msgpack_value.h"
-#include "reader.h"
-#include "value.h"
+#include "producer/import/base64.h"
+#include "producer/import/csv.h"
+#include "producer/import/msgpack_value.h"
+#include "producer/import/reader.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
 
 static struct reader *reader;
 

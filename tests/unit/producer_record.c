@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record.h"
+#include "producer/import/record.h"
 
 /* Where records end, with the bytes given in pieces of up to `step`. Returns how many. */
 static size_t ends_of(enum record_format format, const char *bytes, size_t length, size_t step, size_t *ends, size_t max)

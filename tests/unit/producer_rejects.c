@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "error.h"
-#include "rejects.h"
+#include "producer/import/rejects.h"
 
 Test(rejects, are_kept_as_json_lines_with_file_line_reason_and_text, .init = cr_redirect_stderr)
 {

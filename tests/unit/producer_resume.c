@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "latency.h"
-#include "line_id.h"
-#include "resume.h"
+#include "producer/import/line_id.h"
+#include "producer/import/resume.h"
+#include "producer/latency.h"
 #include "uuid.h"
 
 static char folder[64], path[96], first[96], second[96];

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ring.h"
+#include "producer/library/ring.h"
 
 enum { THREADS = 4, EACH = 20000, BATCH = 64 };
 

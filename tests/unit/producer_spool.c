@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "spool_struct.h"
+#include "producer/library/spool.h"
+#include "producer/library/spool_struct.h"
 
 enum { BATCH = 64 };
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "text.h"
+#include "producer/library/text.h"
 
 static bool is_good(const char *text)
 {

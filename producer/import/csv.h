@@ -1,0 +1,31 @@
+/* csv.h - a record of CSV (RFC 4180) into an object, by the names in the file's first record. No I/O; one thread. */
+#ifndef TALLYMILL_PRODUCER_IMPORT_CSV_H
+#define TALLYMILL_PRODUCER_IMPORT_CSV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct csv;
+struct error;
+struct value;
+struct value_pool;
+
+/* is_typed: a field without quotes that is exactly a JSON number, or true or false (True, False), becomes that; else every field is a
+ * text. NULL: no memory. */
+struct csv *csv_new(char delimiter, bool is_typed);
+void csv_free(struct csv *csv);
+
+/* For the next file. */
+void csv_set_delimiter(struct csv *csv, char delimiter);
+
+/* The first record: the names, each once. A column without a name is dropped. False: ERROR_REJECT. */
+bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err);
+bool csv_has_header(const struct csv *csv);
+size_t csv_columns(const struct csv *csv);
+/* NULL: the column has no name. Valid until the next header. */
+const char *csv_name(const struct csv *csv, size_t column);
+
+/* Any other: one field a name. A field that is empty and without quotes is absent, "" is an empty text. NULL: ERROR_REJECT. */
+struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *record, size_t length, struct error *err);
+
+#endif

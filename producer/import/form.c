@@ -1,0 +1,206 @@
+/* form.c - see form.h.
+ *
+ * A line that comes through a pipe must not wait for the next one, so everything is told by as few bytes as tell it: one line, mostly.
+ *
+ * NDJSON and a stream of objects are told apart by the first object. When it ends where its line does, there is one a line: then a bad
+ * line costs one line. When its first line leaves it open and the next one goes on with it, it is a stream. A first line that was cut is
+ * followed by one that begins an object anew, and stays a line.
+ */
+#include "producer/import/form.h"
+
+#include <string.h>
+
+#include "error.h"
+
+enum { LOOK_BYTES = 64 * 1024, TAR_MAGIC_AT = 257, TAR_MAGIC_BYTES = 5, CONTROL_BYTES = 32 };
+
+#define RS 0x1e /* of RFC 7464 */
+
+struct foreign {
+    const char *magic;
+    size_t length;
+    bool is_text; /* a CSV may begin so: the file has a control character soon behind it */
+    const char *name, *command;
+};
+
+static const struct foreign foreign_forms[] = {
+    {"PK\3\4", 4, false, "a zip file", "unzip -p FILE | tallymill-produce ... (a spreadsheet, .xlsx or .ods, is one too: save it as CSV)"},
+    {"PK\5\6", 4, false, "an empty zip file", "unzip -p FILE | tallymill-produce ..."},
+    {"PAR1", 4, true, "a Parquet file", "duckdb -c \"COPY (FROM 'FILE') TO 'FILE.ndjson' (FORMAT json)\""},
+    {"7z\xbc\xaf\x27\x1c", 6, false, "a 7-Zip file", "7z x -so FILE | tallymill-produce ..."},
+    {"Rar!\x1a\x07", 6, false, "a RAR file", "unrar p -inul FILE | tallymill-produce ..."},
+    {"\x04\x22\x4d\x18", 4, false, "packed by lz4", "lz4 -dc FILE | tallymill-produce ..."},
+    {"\x1f\x9d", 2, false, "packed by compress", "gzip -dc FILE | tallymill-produce ..."},
+    {"\xff\x06\x00\x00sNaPpY", 10, false, "packed by Snappy", "snzip -dc FILE | tallymill-produce ..."},
+    {"Obj\1", 4, false, "an Avro file", "avro-tools tojson FILE | tallymill-produce ..."},
+    {"ORC", 3, true, "an ORC file", "orc-contents FILE | tallymill-produce ..."},
+    {"ARROW1", 6, true, "an Arrow file", "duckdb or pandas, which write it as NDJSON"},
+    {"SQLite format 3", 16, false, "a SQLite database", "sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
+};
+
+/* tar has its magic behind the first name, which zeros fill up. */
+static enum form_answer look_for_tar(const char *bytes, size_t length, bool is_all)
+{
+    if (memchr(bytes, 0, length < 100 ? length : 100) == NULL || (length < TAR_MAGIC_AT + TAR_MAGIC_BYTES && is_all))
+        return FORM_KNOWN;
+    if (length < TAR_MAGIC_AT + TAR_MAGIC_BYTES)
+        return FORM_MORE;
+    return memcmp(bytes + TAR_MAGIC_AT, "ustar", TAR_MAGIC_BYTES) == 0 ? FORM_FOREIGN : FORM_KNOWN;
+}
+
+static bool has_control(const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length && i < CONTROL_BYTES; i++)
+        if ((unsigned char)bytes[i] < ' ' && strchr("\t\r\n", bytes[i]) == NULL)
+            return true;
+    return memchr(bytes, 0, length < CONTROL_BYTES ? length : CONTROL_BYTES) != NULL;
+}
+
+static enum form_answer look_for_foreign(const char *bytes, size_t length, bool is_all, struct error *err)
+{
+    for (size_t i = 0; i < sizeof foreign_forms / sizeof *foreign_forms; i++) {
+        const struct foreign *foreign = &foreign_forms[i];
+        if (memcmp(bytes, foreign->magic, length < foreign->length ? length : foreign->length) != 0)
+            continue;
+        bool is_known = length >= foreign->length && (!foreign->is_text || has_control(bytes, length));
+        if (!is_known && !is_all && length < CONTROL_BYTES)
+            return FORM_MORE;
+        if (!is_known)
+            continue;
+        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %s", foreign->name, foreign->command);
+        return FORM_FOREIGN;
+    }
+    enum form_answer answer = look_for_tar(bytes, length, is_all);
+    if (answer == FORM_FOREIGN)
+        error_set(err, ERROR_USAGE, "it is a tar archive, which is not read: say tar -xOf FILE | tallymill-produce ...");
+    return answer;
+}
+
+/* Which byte ends the line: the first CR or LF outside quotes. */
+static enum form_answer look_for_end(const char *bytes, size_t length, bool is_all, bool has_quotes, struct form *form)
+{
+    bool is_quoted = false;
+    form->line_end = '\n';
+    for (size_t i = form->skip; i < length; i++) {
+        if (bytes[i] == '"' && has_quotes)
+            is_quoted = !is_quoted;
+        if (is_quoted || (bytes[i] != '\r' && bytes[i] != '\n'))
+            continue;
+        if (bytes[i] == '\r' && i + 1 == length && !is_all)
+            return FORM_MORE;
+        if (bytes[i] == '\r' && (i + 1 == length || bytes[i + 1] != '\n'))
+            form->line_end = '\r';
+        return FORM_KNOWN;
+    }
+    return is_all || length >= LOOK_BYTES ? FORM_KNOWN : FORM_MORE;
+}
+
+/* Excel's first line: sep=; */
+static enum form_answer look_for_separator(const char *bytes, size_t length, bool is_all, struct form *form, char *separator)
+{
+    static const char prefix[] = "sep=";
+    size_t quoted = length > 0 && bytes[0] == '"', at = quoted + sizeof prefix - 1;
+    if (memcmp(bytes + quoted, prefix, length - quoted < sizeof prefix - 1 ? length - quoted : sizeof prefix - 1) != 0)
+        return FORM_KNOWN;
+    if (length < at + 1 + quoted + 2)
+        return is_all ? FORM_KNOWN : FORM_MORE;
+    char found = bytes[at++];
+    if (quoted && bytes[at++] != '"')
+        return FORM_KNOWN;
+    if (found == '"' || found == '\r' || found == '\n' || (bytes[at] != '\r' && bytes[at] != '\n'))
+        return FORM_KNOWN;
+    form->skip = at + 1 + (bytes[at] == '\r' && bytes[at + 1] == '\n');
+    *separator = found;
+    return FORM_KNOWN;
+}
+
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+/* Where the value that begins at `at` ends, or its first line; `length`: further on. */
+static size_t find_first_end(const char *bytes, size_t length, size_t at, bool *is_open)
+{
+    size_t depth = 0;
+    bool is_text = false;
+    *is_open = true;
+    for (size_t i = at; i < length; i++) {
+        char byte = bytes[i];
+        if (byte == '\n' || byte == '\r')
+            return i;
+        if (is_text) {
+            i += byte == '\\';
+            is_text = byte != '"';
+        } else if (byte == '"') {
+            is_text = true;
+        } else if (byte == '{' || byte == '[') {
+            depth++;
+        } else if ((byte == '}' || byte == ']') && --depth == 0) {
+            *is_open = false;
+            return i + 1;
+        }
+    }
+    return length;
+}
+
+static enum form_answer look_into_array(const char *bytes, size_t length, size_t at, bool is_all, struct form *form)
+{
+    do
+        at++;
+    while (at < length && is_blank(bytes[at]));
+    if (at == length)
+        return is_all || length >= LOOK_BYTES ? FORM_KNOWN : FORM_MORE;
+    form->is_stream = bytes[at] == '{' || bytes[at] == ']';
+    return FORM_KNOWN;
+}
+
+static enum form_answer look_for_stream(const char *bytes, size_t length, bool is_all, struct form *form)
+{
+    size_t at = 0;
+    while (at < length && is_blank(bytes[at]))
+        at++;
+    if (at == length)
+        return is_all || length >= LOOK_BYTES ? FORM_KNOWN : FORM_MORE;
+    if (bytes[at] == '[') /* of objects, or empty; a line with another array is a bad line */
+        return look_into_array(bytes, length, at, is_all, form);
+    form->is_stream = bytes[at] == RS;
+    if (bytes[at] != '{')
+        return FORM_KNOWN;
+    bool is_open;
+    size_t next = find_first_end(bytes, length, at, &is_open);
+    while (next < length && (is_open ? is_blank(bytes[next]) : bytes[next] == ' ' || bytes[next] == '\t'))
+        next++;
+    if (next == length)
+        return is_all || length >= LOOK_BYTES ? FORM_KNOWN : FORM_MORE;
+    form->is_stream = is_open ? bytes[next] == '"' || bytes[next] == '}' : bytes[next] == '{' || bytes[next] == ',' || bytes[next] == RS;
+    return FORM_KNOWN;
+}
+
+enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
+                           struct error *err)
+{
+    char separator = ',';
+    *form = (struct form){.line_end = '\n', .delimiter = delimiter != 0 ? delimiter : separator};
+    if (format == RECORD_MSGPACK)
+        return FORM_KNOWN;
+    if (length == 0)
+        return is_all ? FORM_KNOWN : FORM_MORE;
+    enum form_answer answer = look_for_foreign(bytes, length, is_all, err);
+    if (answer == FORM_KNOWN && format == RECORD_CSV)
+        answer = look_for_separator(bytes, length, is_all, form, &separator);
+    if (delimiter == 0)
+        form->delimiter = separator;
+    if (answer == FORM_KNOWN && format == RECORD_NDJSON)
+        answer = look_for_stream(bytes, length, is_all, form);
+    if (answer == FORM_KNOWN && !form->is_stream)
+        answer = look_for_end(bytes, length, is_all, format == RECORD_CSV, form);
+    return answer;
+}
+
+const char *form_name(const struct form *form, enum record_format format)
+{
+    if (format == RECORD_MSGPACK)
+        return "objects";
+    return form->is_stream ? "stream" : form->line_end == '\r' ? "lines ending with CR" : "lines";
+}

@@ -1,0 +1,289 @@
+/* guess.c - see guess.h.
+ *
+ * A proposal and nothing more: it is printed, not used, because a mapping that is nearly right fills a table for years. What is known
+ * about exports of others are the names of their fields; a file of none of these is mapped by names that many use.
+ */
+#include "producer/import/guess.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "producer/import/civil.h"
+#include "producer/import/combined.h"
+#include "producer/import/fields.h"
+#include "producer/import/import.h"
+#include "producer/import/input.h"
+#include "producer/import/reader.h"
+#include "producer/import/time_format.h"
+#include "producer/library/value.h"
+#include "uuid.h"
+
+enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8 };
+
+struct shape {
+    const char *name;
+    const char *marks[MARKS_MAX];       /* fields that all must be there */
+    const char *maps[WORDS_MAX];        /* COLUMN=FIELD, each where the field is there */
+    const char *others;                 /* more words of the command */
+};
+
+static const struct shape shapes[] = {
+    {"an export of Segment", {"anonymousId", "messageId", "timestamp"},
+     {"id=messageId", "event_name=event", "session_id=anonymousId", "created_at=timestamp", "event_data=properties", "event_data.user=userId"},
+     "--default event_name=page_view --rest none"},
+    {"an export of Snowplow", {"event_id", "collector_tstamp", "domain_sessionid"},
+     {"id=event_id", "event_name=event_name", "session_id=domain_sessionid", "created_at=collector_tstamp"}, "--rest event_data"},
+    {"an export of PostHog", {"uuid", "distinct_id", "event", "timestamp"},
+     {"id=uuid", "event_name=event", "session_id=distinct_id", "created_at=timestamp", "event_data=properties"}, "--rest none"},
+    {"an export of Umami", {"website_id", "session_id", "url_path"},
+     {"id=event_id", "event_name=event_name", "session_id=session_id", "created_at=created_at"},
+     "--default event_name=page_view --rest event_data"},
+    {"an export of Plausible", {"session_id", "pathname", "timestamp"},
+     {"event_name=name", "session_id=session_id", "created_at=timestamp"}, "--default event_name=page_view --rest event_data"},
+    {"an export of Matomo", {"idVisit", "visitorId", "serverTimestamp"},
+     {"session_id=visitorId", "created_at=serverTimestamp"}, "--const event_name=visit --rest event_data"},
+    {"an export of GA4 (BigQuery)", {"event_timestamp", "event_name", "user_pseudo_id"},
+     {"event_name=event_name", "session_id=user_pseudo_id", "created_at=event_timestamp"}, "--rest event_data"},
+};
+
+/* What many call it, the likeliest first. */
+static const struct {
+    const char *column, *names[14];
+} common_names[] = {
+    {"id", {"id", "event_id", "uuid", "message_id"}},
+    {"event_name", {"event_name", "event", "event_type", "action", "name", "kind", "type"}},
+    {"session_id", {"session_id", "session", "anonymous_id", "visitor_id", "client_id", "distinct_id", "client", "ip", "remote_addr"}},
+    {"event_category", {"event_category"}},
+    {"user_id", {"user_id"}},
+    {"is_internal", {"is_internal"}},
+    {"created_at", {"created_at", "timestamp", "time", "event_time", "occurred_at", "received_at", "@timestamp", "datetime", "date", "when", "ts", "at"}},
+};
+
+struct guess {
+    const struct import_plan *plan;
+    struct fields fields;
+    bool is_combined;
+    uint64_t records;
+    struct value_pool *pool; /* of the first record, which shows how ids and times are written */
+    struct value *first;
+};
+
+static void see(struct guess *guess, const struct value *object)
+{
+    struct error ignored;
+    if (guess->records++ == 0)
+        guess->first = value_copy(guess->pool, object, &ignored);
+    for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next)
+        fields_add(&guess->fields, entry->key, entry->key_length);
+}
+
+static bool read_first(struct guess *guess, struct input *input, struct reader *reader, bool has_format, struct error *err)
+{
+    const char *record;
+    size_t length;
+    struct value *object;
+    enum input_answer answer = INPUT_RECORD;
+    bool is_new = true;
+    err->text[0] = '\0';
+    for (uint64_t tries = 0; tries < RECORDS_MAX && (answer == INPUT_RECORD || answer == INPUT_BAD); tries++) {
+        answer = input_next(input, &record, &length, err);
+        if (answer != INPUT_RECORD)
+            continue;
+        if (is_new) {
+            reader_begin(reader, input_delimiter(input));
+            guess->is_combined = !has_format && guess->plan->kind.format == RECORD_NDJSON &&
+                                 combined_object(guess->pool, record, length, err) != NULL;
+        }
+        is_new = false;
+        if (guess->is_combined) {
+            guess->records++;
+            continue;
+        }
+        enum reader_answer read = reader_read(reader, record, length, &object, err);
+        if (read == READER_OBJECT)
+            see(guess, object);
+        if (read == READER_FAILED)
+            return false;
+    }
+    if (answer == INPUT_FAILED)
+        return false;
+    const char *other = guess->fields.count == 1 ? strpbrk(guess->fields.names[0], ";\t|") : NULL;
+    if (guess->records > 0 && guess->plan->kind.format == RECORD_CSV && other != NULL)
+        return error_set(err, ERROR_USAGE, "%s: its header is one field, '%.100s': say --delimiter %s", input_name(input), guess->fields.names[0],
+                         *other == '\t' ? "tab" : *other == ';' ? "';'" : "'|'");
+    if (guess->records > 0)
+        return true;
+    char reason[ERROR_TEXT_BYTES];
+    snprintf(reason, sizeof reason, "%s", err->text[0] != '\0' ? err->text : "it holds none");
+    return error_set(err, ERROR_USAGE, "%s: none of its first records can be read (%.300s): is it of another --format?", input_name(input), reason);
+}
+
+/* The field as it is spelt in the file, or NULL. */
+static const char *find(const struct guess *guess, const char *name)
+{
+    for (size_t i = 0; i < guess->fields.count; i++)
+        if (strcmp(guess->fields.names[i], name) == 0)
+            return guess->fields.names[i];
+    return fields_alike(&guess->fields, name);
+}
+
+static void print_word(const char *word)
+{
+    bool is_plain = *word != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:@,+-")] == '\0';
+    if (is_plain) {
+        printf(" %s", word);
+        return;
+    }
+    fputs(" '", stdout);
+    for (; *word != '\0'; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stdout);
+    putchar('\'');
+}
+
+/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are never guessed. */
+static const char *find_format(const struct value *value, struct civil *civil)
+{
+    static const char *const formats[] = {
+        "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S %z", "%b %d %Y", "%b %d, %Y", "%d %b %Y",
+        "%b %d %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (time_format_read(formats[i], value->text, value->length, civil))
+            return formats[i];
+    return NULL;
+}
+
+/* How ids and times are written decides which options they need. */
+static void print_options(const struct guess *guess, const char *column, const char *field)
+{
+    const struct value *value = guess->first == NULL ? NULL : value_find(guess->first, field, strlen(field));
+    uint8_t id[UUID_BYTES];
+    struct civil civil;
+    if (value == NULL)
+        return;
+    bool is_text = value->type == VALUE_TEXT, is_digits = is_text && value->text[strspn(value->text, "0123456789.")] == '\0';
+    if (strcmp(column, "id") == 0 && !(is_text && uuid_parse(value->text, value->length, id)))
+        fputs(" --id-from-text", stdout);
+    if (strcmp(column, "created_at") != 0)
+        return;
+    if (value->type == VALUE_INTEGER || value->type == VALUE_REAL || is_digits) {
+        char digits[32];
+        size_t length = is_digits ? strcspn(value->text, ".")
+                                  : (size_t)snprintf(digits, sizeof digits, "%.0f", value->type == VALUE_REAL ? value->real : (double)value->integer);
+        printf(" --time-unit %s", length <= 11 ? "s" : length <= 14 ? "ms" : length <= 17 ? "us" : "ns");
+        return;
+    }
+    bool is_known = is_text && civil_read(value->text, value->length, &civil);
+    const char *format = is_text && !is_known ? find_format(value, &civil) : NULL;
+    if (format != NULL)
+        printf(" --time-format '%s'", format);
+    if (is_text && !is_known && format == NULL) {
+        fputs(" --time-format '%d/%m/%Y %H:%M:%S' --time-zone UTC", stdout);
+        fputs("created_at is in a form that is not known: put it into --time-format as it is written\n", stderr);
+    } else if (is_text && !civil.has_offset) {
+        fputs(" --time-zone UTC", stdout);
+        fputs("created_at has no time zone: put the file's own into --time-zone\n", stderr);
+    }
+}
+
+static void print_map(const struct guess *guess, const char *column, const char *field)
+{
+    char word[600];
+    snprintf(word, sizeof word, "%s=%s", column, field);
+    fputs(" --map", stdout);
+    print_word(word);
+    print_options(guess, column, field);
+}
+
+static const struct shape *find_shape(const struct guess *guess)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t seen = 0, wanted = 0;
+        for (; wanted < MARKS_MAX && shapes[i].marks[wanted] != NULL; wanted++)
+            seen += find(guess, shapes[i].marks[wanted]) != NULL;
+        if (seen == wanted)
+            return &shapes[i];
+    }
+    return NULL;
+}
+
+static void print_shape(const struct guess *guess, const struct shape *shape)
+{
+    for (size_t i = 0; i < WORDS_MAX && shape->maps[i] != NULL; i++) {
+        const char *equals = strchr(shape->maps[i], '=');
+        char column[64];
+        snprintf(column, sizeof column, "%.*s", (int)(equals - shape->maps[i]), shape->maps[i]);
+        const char *field = find(guess, equals + 1);
+        if (field != NULL)
+            print_map(guess, column, field);
+    }
+    printf(" %s", shape->others);
+}
+
+static void print_common(const struct guess *guess)
+{
+    for (size_t i = 0; i < sizeof common_names / sizeof *common_names; i++) {
+        const char *field = NULL;
+        for (size_t j = 0; field == NULL && j < 14 && common_names[i].names[j] != NULL; j++)
+            field = find(guess, common_names[i].names[j]);
+        if (field != NULL)
+            print_map(guess, common_names[i].column, field);
+        else if (strcmp(common_names[i].column, "event_name") == 0)
+            fputs(" --const event_name=imported", stdout);
+    }
+    if (find(guess, "event_data") != NULL)
+        fputs(" --map event_data=event_data", stdout);
+    fputs(" --rest event_data", stdout);
+}
+
+static void print_command(const struct guess *guess, const char *config, const char *delimiter)
+{
+    const struct import_plan *plan = guess->plan;
+    const struct shape *shape = guess->is_combined ? NULL : find_shape(guess);
+    const char *format = guess->is_combined || plan->kind.format == RECORD_COMBINED ? "combined"
+                         : plan->kind.format == RECORD_CSV                          ? "csv"
+                         : plan->kind.format == RECORD_MSGPACK                      ? "msgpack"
+                                                                                    : "ndjson";
+    bool is_log = strcmp(format, "combined") == 0;
+    fputs("tallymill-produce", stdout);
+    if (config != NULL) {
+        fputs(" --config", stdout);
+        print_word(config);
+    }
+    for (int i = 0; i < plan->path_count; i++)
+        if (strcmp(plan->paths[i], "-") != 0)
+            print_word(plan->paths[i]);
+    printf(" --format %s", format);
+    if (plan->kind.format == RECORD_CSV && delimiter != NULL) {
+        fputs(" --delimiter", stdout);
+        print_word(delimiter);
+    }
+    if (is_log)
+        fputs(" --const event_name=page_view --map session_id=client --map created_at=time --rest event_data", stdout);
+    else if (shape != NULL)
+        print_shape(guess, shape);
+    else
+        print_common(guess);
+    putchar('\n');
+    fprintf(stderr, "it looks like %s; nothing was sent. Try the command with --dry-run first\n",
+            is_log ? "a web server's log" : shape != NULL ? shape->name : "none of the known exports, and is mapped by its fields' names");
+}
+
+bool guess_print(const struct import_plan *plan, const char *config, bool has_format, struct error *err)
+{
+    struct guess guess = {.plan = plan, .pool = value_pool_new()};
+    struct input_kind kind = {.format = plan->kind.format, .delimiter = plan->kind.delimiter};
+    struct reader *reader = reader_new(&plan->kind);
+    struct input *input = guess.pool == NULL || reader == NULL ? NULL : input_open(plan->paths[0], &kind, err);
+    char delimiter[] = {plan->kind.delimiter, '\0'};
+    bool ok = input != NULL && read_first(&guess, input, reader, has_format, err);
+    if (guess.pool == NULL || reader == NULL)
+        error_set(err, ERROR_RETRY, "no memory");
+    if (ok)
+        print_command(&guess, config, plan->kind.delimiter == 0 ? NULL : plan->kind.delimiter == '\t' ? "tab" : delimiter);
+    input_close(input);
+    reader_free(reader);
+    fields_reset(&guess.fields);
+    value_pool_free(guess.pool);
+    return ok;
+}

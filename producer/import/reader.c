@@ -1,0 +1,95 @@
+/* reader.c - see reader.h. */
+#include "producer/import/reader.h"
+
+#include <stdlib.h>
+
+#include "error.h"
+#include "producer/import/combined.h"
+#include "producer/import/csv.h"
+#include "producer/import/msgpack_value.h"
+#include "producer/library/json.h"
+#include "producer/library/value.h"
+
+struct reader {
+    enum record_format format;
+    struct csv *csv;   /* of CSV */
+    struct json *json; /* of NDJSON */
+    struct value_pool *pool;
+    bool is_header_next;
+};
+
+struct reader *reader_new(const struct reader_kind *kind)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return NULL;
+    reader->format = kind->format;
+    reader->pool = value_pool_new();
+    reader->csv = kind->format == RECORD_CSV ? csv_new(kind->delimiter, kind->is_typed) : NULL;
+    reader->json = kind->format == RECORD_NDJSON ? json_new(JSON_LINE_BYTES) : NULL;
+    if (reader->pool == NULL || (kind->format == RECORD_CSV && reader->csv == NULL) ||
+        (kind->format == RECORD_NDJSON && reader->json == NULL)) {
+        reader_free(reader);
+        return NULL;
+    }
+    reader_begin(reader, kind->delimiter != 0 ? kind->delimiter : ',');
+    return reader;
+}
+
+void reader_free(struct reader *reader)
+{
+    if (reader == NULL)
+        return;
+    csv_free(reader->csv);
+    json_free(reader->json);
+    value_pool_free(reader->pool);
+    free(reader);
+}
+
+void reader_begin(struct reader *reader, char delimiter)
+{
+    if (reader->csv != NULL)
+        csv_set_delimiter(reader->csv, delimiter);
+    reader->is_header_next = reader->format == RECORD_CSV;
+}
+
+bool reader_is_at_header(const struct reader *reader)
+{
+    return reader->is_header_next;
+}
+
+const struct csv *reader_header(const struct reader *reader)
+{
+    return reader->csv != NULL && csv_has_header(reader->csv) ? reader->csv : NULL;
+}
+
+static bool is_blank(const struct reader *reader, const char *record, size_t length)
+{
+    size_t blank = 0;
+    while (blank < length && (record[blank] == ' ' || record[blank] == '\t' || record[blank] == '\r'))
+        blank++;
+    return blank == length && reader->format != RECORD_MSGPACK;
+}
+
+enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err)
+{
+    *object = NULL;
+    if (is_blank(reader, record, length))
+        return READER_NOTHING;
+    if (reader->is_header_next) {
+        reader->is_header_next = false;
+        return csv_header(reader->csv, record, length, err) ? READER_NOTHING : READER_FAILED;
+    }
+    value_pool_reset(reader->pool);
+    switch (reader->format) {
+    case RECORD_NDJSON: *object = json_read(reader->json, reader->pool, record, length, err); break;
+    case RECORD_CSV: *object = csv_object(reader->csv, reader->pool, record, length, err); break;
+    case RECORD_MSGPACK: *object = msgpack_value(reader->pool, record, length, err); break;
+    case RECORD_COMBINED: *object = combined_object(reader->pool, record, length, err); break;
+    }
+    if (*object != NULL && (*object)->type != VALUE_OBJECT) {
+        error_set(err, ERROR_REJECT, reader->format == RECORD_MSGPACK ? "the record is no map" : "the line is no JSON object");
+        *object = NULL;
+    }
+    return *object != NULL ? READER_OBJECT : READER_BAD;
+}
