@@ -35,6 +35,8 @@ static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;
 static const int64_t STANDBY_US = CLOCK_SECOND_US;
 static const int64_t STATISTICS_FIRST_US = 60 * CLOCK_SECOND_US;
 static const int64_t ONCE_PATIENCE_US = 30 * CLOCK_SECOND_US;
+static const int64_t LOCKED_OUT_US = 10 * CLOCK_SECOND_US;
+static const int64_t TELL_LOCKED_OUT_US = 30 * CLOCK_SECOND_US;
 
 enum { SAME_ERRORS = 5 };
 
@@ -52,6 +54,8 @@ struct aggregator {
     int64_t pause_us;    /* after the next failure */
     int hard_errors;     /* in a row, that are not ERROR_RETRY */
     bool was_ready;
+    struct error locked_out; /* as last found out */
+    int64_t locked_out_asked_us, locked_out_told_us;
     int64_t events;
     struct backlog days;    /* that wait for a rebuild */
     int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
@@ -142,7 +146,7 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
 {
     bool was_stopped = aggregator->session && session_was_stopped(aggregator->session);
     disconnect(aggregator);
-    aggregator_metrics_failed(&aggregator->shown, clock_now_us());
+    aggregator_metrics_failed(&aggregator->shown, err, clock_now_us());
     if (was_stopped || service_is_stopping()) {
         error_clear(err);
         return true;
@@ -174,11 +178,38 @@ static void went_well(struct aggregator *aggregator)
     aggregator->hard_errors = 0;
 }
 
+/* Somebody has held the lock of the cycles whenever we wanted it, for longer than a cycle or a command takes: nothing is done meanwhile, so it is shown, and told every half
+ * minute. False: with --once that is the end. */
+static bool tell_locked_out(struct aggregator *aggregator, struct error *err)
+{
+    const int64_t now_us = clock_now_us(), since_us = aggregator->leader.locked_out_us;
+    if (since_us == 0 || now_us - since_us < LOCKED_OUT_US) {
+        error_clear(&aggregator->locked_out);
+        return true;
+    }
+    if (now_us - aggregator->locked_out_asked_us >= CLOCK_SECOND_US * 5) {
+        aggregator->locked_out_asked_us = now_us;
+        error_set(&aggregator->locked_out, ERROR_RETRY, "the lock of the aggregator's cycles was not free for %d s", (int)((now_us - since_us) / CLOCK_SECOND_US));
+        strcpy(aggregator->locked_out.sqlstate, "55P03");
+        session_name_holders(aggregator->session, &aggregator->locked_out);
+    }
+    if (now_us - aggregator->locked_out_told_us >= TELL_LOCKED_OUT_US) {
+        aggregator->locked_out_told_us = now_us;
+        log_warn_because(&aggregator->locked_out, "nothing is counted", NULL);
+    }
+    if (!aggregator->once || now_us - since_us < ONCE_PATIENCE_US)
+        return true;
+    *err = aggregator->locked_out;
+    return false;
+}
+
 /* Another one leads: look again in a second, or with --once give up after half a minute. */
 static bool stand_by(struct aggregator *aggregator, struct error *err)
 {
     cycle_forget(&aggregator->cycle);
-    aggregator_metrics_standby(&aggregator->shown, clock_now_us());
+    if (!tell_locked_out(aggregator, err))
+        return false;
+    aggregator_metrics_standby(&aggregator->shown, &aggregator->locked_out, clock_now_us());
     service_status("standing by: %s leads", aggregator->leader.other);
     if (aggregator->once && clock_now_us() - aggregator->progress_us > ONCE_PATIENCE_US)
         return error_set(err, ERROR_RETRY, "another aggregator leads (%s); it takes the events in, or stop it first",
@@ -248,7 +279,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
         went_well(aggregator);
     aggregator->was_settled = is_settled;
     tell(aggregator, &report);
-    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, &aggregator->days, start_us);
+    if (!tell_locked_out(aggregator, err))
+        return false;
+    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, &aggregator->days, &aggregator->locked_out, start_us);
     if (is_settled && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
     aggregator->is_done = is_settled;

@@ -9,6 +9,8 @@
 
 #include "clock.h"
 #include "cycle.h"
+#include "error.h"
+#include "lock_watch.h"
 #include "monitor.h"
 #include "rollups.h"
 #include "session.h"
@@ -132,21 +134,32 @@ static void drop_leaders(struct aggregator_metrics *shown)
     shown->days_at_us = shown->ledger_at_us = 0;
 }
 
-void aggregator_metrics_failed(struct aggregator_metrics *shown, int64_t now_us)
+static void show_reason(struct aggregator_metrics *shown, const struct error *locked_out, int64_t now_us)
+{
+    if (locked_out->kind != ERROR_NONE)
+        health_set_reason_text(&shown->health, locked_out->text, now_us);
+    else
+        health_set_reason(&shown->health, NULL, now_us);
+}
+
+void aggregator_metrics_failed(struct aggregator_metrics *shown, const struct error *err, int64_t now_us)
 {
     drop_leaders(shown); /* not its freshness: that goes on ageing until somebody leads */
     metrics_add(shown->metrics, FAILURES, 0, 1);
     metrics_set(shown->metrics, CONNECTED, 0, 0);
-    health_set_reason(&shown->health, "Postgres is away, or refuses: see the log", now_us);
+    if (lock_watch_is_timeout(err))
+        health_set_reason_text(&shown->health, err->text, now_us);
+    else
+        health_set_reason(&shown->health, "Postgres is away, or refuses: see the log", now_us);
 }
 
-void aggregator_metrics_standby(struct aggregator_metrics *shown, int64_t now_us)
+void aggregator_metrics_standby(struct aggregator_metrics *shown, const struct error *locked_out, int64_t now_us)
 {
     drop_leaders(shown);
     metrics_drop(shown->metrics, FRESHNESS);
     metrics_set(shown->metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
     health_set_state(&shown->health, "standing by");
-    health_set_reason(&shown->health, NULL, now_us);
+    show_reason(shown, locked_out, now_us);
     health_set_work(&shown->health, false, false, now_us);
 }
 
@@ -161,7 +174,7 @@ static void show_left(struct metrics *metrics, int id, const struct backlog *bac
 }
 
 void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
-                              const struct rollups *rollups, const struct backlog *days, int64_t start_us)
+                              const struct rollups *rollups, const struct backlog *days, const struct error *locked_out, int64_t start_us)
 {
     struct metrics *metrics = shown->metrics;
     const bool is_behind = report->has_more || report->waiting_batches > 0;
@@ -189,7 +202,7 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
     metrics_set(metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
     const int64_t now_us = clock_now_us();
     health_set_state(&shown->health, "leading");
-    health_set_reason(&shown->health, NULL, now_us);
+    show_reason(shown, locked_out, now_us);
     health_set_work(&shown->health, is_behind, report->batches > 0 || report->rebuilt > 0, now_us);
 }
 

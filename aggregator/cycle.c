@@ -146,6 +146,7 @@ static bool begin(struct run *run, bool *is_ours, bool *is_overflowing, struct e
                       &cycle->shelf, &begun, err))
         return false;
     run->leader->is_leading = !begun.has_lock || begun.epoch == run->leader->epoch;
+    leader_note_lock(run->leader, begun.has_lock, run->start_us);
     *is_ours = begun.has_lock && run->leader->is_leading;
     *is_overflowing = begun.is_overflowing;
     run->due_day = clock_day_of(cycle->shelf.wall_us - cycle->close_after_us) - 1;

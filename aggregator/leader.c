@@ -49,6 +49,14 @@ void leader_forget(struct leader *leader)
     leader->pulse[0] = '\0';
 }
 
+void leader_note_lock(struct leader *leader, bool was_free, int64_t now_us)
+{
+    if (was_free)
+        leader->locked_out_us = 0;
+    else if (leader->locked_out_us == 0)
+        leader->locked_out_us = now_us;
+}
+
 static void remember_pulse(struct leader *leader, const char *pulse, int64_t now_us)
 {
     if (leader->pulse[0] != '\0' && strcmp(pulse, leader->pulse) == 0)
@@ -77,6 +85,7 @@ static bool claim(struct leader *leader, struct session *session, const char *se
     if (!result)
         return false;
     bool is_free = PQntuples(result) == 1;
+    leader_note_lock(leader, is_free, now_us);
     PQclear(result);
     result = NULL;
     if (is_free) {
@@ -111,16 +120,18 @@ static bool claim(struct leader *leader, struct session *session, const char *se
     return true;
 }
 
-/* Ends the backend of a leader that is frozen inside its cycle; the next look finds it gone. Only one of our own login. */
-static bool end_holder(struct session *session, const char *holder, struct error *err)
+/* Ends the backend of a leader that is frozen inside its cycle; the next look finds it gone. Only one of our own login: another's is named (locked_out_us). */
+static bool end_holder(struct leader *leader, struct session *session, const char *holder, int64_t now_us, struct error *err)
 {
     const char *const values[] = {holder};
-    log_warn("ending the transaction of a leader that does not move", "backend_pid=%s still_s=%d", holder,
-             (int)(STILL_US / CLOCK_SECOND_US));
-    return session_do(
-        session,
-        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1::integer AND usename = current_user", 1,
-        values, err);
+    PGresult *ended = session_ask(
+        session, ASK_US, "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1::integer AND usename = current_user", 1, values, err);
+    if (ended && PQntuples(ended) > 0)
+        log_warn("ended the transaction of a leader that did not move", "backend_pid=%s still_s=%d", holder, (int)(STILL_US / CLOCK_SECOND_US));
+    else
+        leader_note_lock(leader, false, now_us);
+    PQclear(ended);
+    return ended != NULL;
 }
 
 bool leader_try(struct leader *leader, struct session *session, int64_t now_us, struct error *err)
@@ -137,8 +148,10 @@ bool leader_try(struct leader *leader, struct session *session, int64_t now_us, 
     bool may_claim = PQgetvalue(look, 0, COLUMN_IS_GONE)[0] == 't' || strcmp(other, leader->name) == 0;
     remember_pulse(leader, PQgetvalue(look, 0, COLUMN_PULSE), now_us);
     bool is_still = now_us - leader->pulse_since_us > STILL_US;
+    if (!may_claim && !is_still)
+        leader_note_lock(leader, true, now_us); /* it is not wanted */
     if (is_still && !PQgetisnull(look, 0, COLUMN_HOLDER))
-        succeeded = end_holder(session, PQgetvalue(look, 0, COLUMN_HOLDER), err);
+        succeeded = end_holder(leader, session, PQgetvalue(look, 0, COLUMN_HOLDER), now_us, err);
     else
         succeeded = !(may_claim || is_still) || claim(leader, session, epoch, now_us, err);
     if (succeeded && !leader->is_leading && strcmp(other, leader->other) != 0) {

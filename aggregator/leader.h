@@ -27,6 +27,7 @@ struct leader {
     char pulse[LEADER_PULSE_BYTES]; /* of the other, as last seen */
     int64_t pulse_since_us;         /* monotonic */
     int64_t told_at_us;             /* when seen_at was last written */
+    int64_t locked_out_us;          /* monotonic: since when others held the lock whenever we wanted it; 0: not so */
 };
 
 /* Gives this process a name. */
@@ -41,6 +42,9 @@ bool leader_tell(struct leader *leader, struct session *session, int64_t now_us,
 
 /* Gives it up, so that a standby need not wait. Best effort. */
 void leader_release(struct leader *leader, struct session *session);
+
+/* Whether the lock was ours when we wanted it. A cycle or a command of ours holds it for moments, a forgotten client for as long as it is left open. */
+void leader_note_lock(struct leader *leader, bool was_free, int64_t now_us);
 
 /* Leadership is lost, or may be. */
 void leader_forget(struct leader *leader);

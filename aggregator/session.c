@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "copy_reader.h"
 #include "error.h"
+#include "lock_watch.h"
 #include "postgres.h"
 #include "postgres_begin.h"
 #include "service.h"
@@ -29,6 +30,7 @@ struct session {
     PGconn *conn;
     bool was_stopped, is_unstoppable;
     PGresult *sent_result; /* of session_send(), until it is handed over */
+    struct lock_watch watch;
 };
 
 struct session *session_open(const char *dsn, struct error *err)
@@ -54,6 +56,12 @@ void session_close(struct session *session)
     PQclear(session->sent_result);
     PQfinish(session->conn);
     free(session);
+}
+
+void session_name_holders(struct session *session, struct error *err)
+{
+    lock_watch_start(&session->watch, clock_now_us());
+    lock_watch_explain(&session->watch, session->conn, err);
 }
 
 int session_backend_pid(const struct session *session)
@@ -95,8 +103,12 @@ static bool wait_for_socket(struct session *session, short events, int64_t deadl
             return true;
         if (ready < 0 && errno != EINTR)
             return error_set(err, ERROR_RETRY, "poll(2) of the connection to Postgres failed");
-        if (clock_now_us() > deadline_us)
-            return error_set(err, ERROR_RETRY, "Postgres has not answered in time");
+        const int64_t now_us = clock_now_us();
+        lock_watch_look(&session->watch, session->conn, now_us);
+        if (now_us > deadline_us) {
+            error_set(err, ERROR_RETRY, "Postgres has not answered in time");
+            return lock_watch_explain(&session->watch, session->conn, err);
+        }
     }
 }
 
@@ -149,6 +161,7 @@ static PGresult *last_result(struct session *session, int64_t deadline_us, struc
             continue;
         has_failed = true;
         postgres_error(err, session->conn, result);
+        lock_watch_explain(&session->watch, session->conn, err);
         if (PQstatus(session->conn) == CONNECTION_BAD || status == PGRES_COPY_OUT || status == PGRES_COPY_IN)
             break;
     }
@@ -167,6 +180,7 @@ static PGresult *ask(struct session *session, int64_t deadline_us, const char *s
         broken(session, err);
         return NULL;
     }
+    lock_watch_start(&session->watch, clock_now_us());
     return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
 }
 
@@ -212,6 +226,7 @@ bool session_send(struct session *session, const char *sql, struct error *err)
 {
     PQclear(session->sent_result);
     session->sent_result = NULL;
+    lock_watch_start(&session->watch, clock_now_us());
     return PQsendQuery(session->conn, sql) ? flush(session, clock_now_us() + CONNECT_TIMEOUT_US, err) : broken(session, err);
 }
 
@@ -229,6 +244,7 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
         ExecStatusType status = PQresultStatus(next);
         if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
             postgres_error(err, session->conn, next);
+            lock_watch_explain(&session->watch, session->conn, err);
             PQclear(next);
             return false;
         }
@@ -259,6 +275,7 @@ static bool begin_copy(struct session *session, const char *sql, int64_t deadlin
     PGresult *result;
     if (!PQsendQuery(session->conn, sql))
         return broken(session, err);
+    lock_watch_start(&session->watch, clock_now_us());
     if (!flush(session, deadline_us, err))
         return false;
     for (;;) { /* ends: with the COPY, an error, or at the deadline */
@@ -270,8 +287,10 @@ static bool begin_copy(struct session *session, const char *sql, int64_t deadlin
         PQclear(result);
     }
     bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
-    if (!has_begun)
+    if (!has_begun) {
         postgres_error(err, session->conn, result);
+        lock_watch_explain(&session->watch, session->conn, err);
+    }
     PQclear(result);
     return has_begun;
 }

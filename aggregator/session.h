@@ -51,6 +51,9 @@ bool session_copy_out(struct session *session, int64_t timeout_us, const char *s
                       bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
                       struct error *err);
 
+/* Puts who holds locks on what is ours into an error about one (55P03) that was asked for without waiting; over a connection of its own. */
+void session_name_holders(struct session *session, struct error *err);
+
 /* Whether an error came from a request to stop; and for what must still be said after one. */
 bool session_was_stopped(const struct session *session);
 void session_ignore_stop(struct session *session);

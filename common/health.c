@@ -1,14 +1,15 @@
 /* health.c - see health.h.
  *
  * Each member is an atomic of its own: an answer may pair a reason with the moment of the one before it, for as long as two stores
- * take. A lock that the main loop would share with a thread that serves strangers was rejected.
+ * take. The text of a reason, which changes while it is told (an age, a count of tries), has a lock that the main loop never waits for: if somebody reads at that
+ * very moment, the text before stays until it is told again.
  */
 #include "health.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "utf8.h"
 
 /* What a turn may take at most by design: connecting, claiming and finding refused rows have deadlines of seconds. */
 #define HUNG_US (60 * CLOCK_SECOND_US)
@@ -20,6 +21,8 @@ void health_init(struct health *health, const char *state, int64_t patience_us, 
     atomic_store(&health->reason_since_us, now_us);
     atomic_store(&health->waits_since_us, 0);
     atomic_store(&health->patience_us, patience_us);
+    pthread_mutex_init(&health->lock, NULL);
+    health->text[0] = '\0';
 }
 
 void health_set_state(struct health *health, const char *state)
@@ -41,37 +44,27 @@ void health_set_reason(struct health *health, const char *reason, int64_t now_us
 }
 
 /* What would end the JSON text early becomes an apostrophe. */
-static char *plain_copy(const char *reason)
+static void make_plain(char *text)
 {
-    char *copy = strdup(reason);
-    for (char *at = copy; at && *at; at++)
-        if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
-            *at = '\'';
-    return copy;
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\' || (unsigned char)*text < 0x20)
+            *text = '\'';
 }
 
 void health_set_reason_text(struct health *health, const char *reason, int64_t now_us)
 {
-    char *copy = plain_copy(reason);
-    const char *shown = "see the log";
-    for (int i = 0; copy && i < HEALTH_TEXTS; i++) {
-        if (!health->texts[i]) {
-            shown = health->texts[i] = copy;
-            copy = NULL;
-        } else if (strcmp(health->texts[i], copy) == 0) {
-            shown = health->texts[i];
-            break;
-        }
+    if (pthread_mutex_trylock(&health->lock) == 0) {
+        utf8_copy(health->text, sizeof health->text, reason);
+        make_plain(health->text);
+        pthread_mutex_unlock(&health->lock);
     }
-    free(copy);
-    health_set_reason(health, shown, now_us);
+    health_set_reason(health, health->text, now_us);
 }
 
 void health_free(struct health *health)
 {
     atomic_store(&health->reason, NULL);
-    for (int i = 0; i < HEALTH_TEXTS; i++)
-        free(health->texts[i]);
+    pthread_mutex_destroy(&health->lock);
 }
 
 void health_set_work(struct health *health, bool waits, bool moved, int64_t now_us)
@@ -98,6 +91,13 @@ bool health_write(struct health *health, FILE *out, int64_t turned_us, int64_t n
     if (!reason) {
         fprintf(out, "{\"status\":\"ok\",\"state\":\"%s\"}\n", state);
         return true;
+    }
+    char text[HEALTH_TEXT_BYTES];
+    if (reason == health->text) {
+        pthread_mutex_lock(&health->lock);
+        memcpy(text, health->text, sizeof text);
+        pthread_mutex_unlock(&health->lock);
+        reason = text;
     }
     fprintf(out, "{\"status\":\"failing\",\"state\":\"%s\",\"reason\":\"%s\",\"seconds\":%.1f}\n", state, reason,
             (double)(now_us - since_us) / CLOCK_SECOND_US);

@@ -6,19 +6,21 @@
 #ifndef TALLYMILL_HEALTH_H
 #define TALLYMILL_HEALTH_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { HEALTH_TEXTS = 32 };
+enum { HEALTH_TEXT_BYTES = 640 };
 
 struct health {
     _Atomic(const char *) state;  /* "leading" */
     _Atomic(const char *) reason; /* NULL: nothing is wrong */
     _Atomic int64_t reason_since_us, waits_since_us;
     _Atomic int64_t patience_us; /* how long work may wait */
-    char *texts[HEALTH_TEXTS];   /* that reason may point to */
+    pthread_mutex_t lock;        /* of text, which reason may point to */
+    char text[HEALTH_TEXT_BYTES];
 };
 
 /* Until health_set_reason(), the reason is that it is starting. now_us is monotonic, here and below. */
@@ -28,7 +30,7 @@ void health_set_state(struct health *health, const char *state);
 void health_set_patience(struct health *health, int64_t patience_us);
 void health_set_reason(struct health *health, const char *reason, int64_t now_us); /* NULL: nothing is wrong */
 
-/* The same with a text that need not last. It is kept, each different one once, and at most HEALTH_TEXTS of them: behind these it is "see the log". */
+/* The same with a text that need not last (cut at HEALTH_TEXT_BYTES). One that follows another tells the same trouble anew: its seconds go on. */
 void health_set_reason_text(struct health *health, const char *reason, int64_t now_us);
 void health_free(struct health *health);
 

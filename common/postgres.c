@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "lock_watch.h"
 #include "log.h"
 #include "postgres_begin.h"
 #include "utf8.h"
@@ -169,12 +170,16 @@ static bool flush(PGconn *conn, int64_t deadline_us, bool *is_late)
     }
 }
 
-static bool await_result(PGconn *conn, int64_t deadline_us, bool *is_late)
+static bool await_result(PGconn *conn, struct lock_watch *watch, int64_t deadline_us, bool *is_late)
 {
     while (PQisBusy(conn)) {
-        if (!postgres_wait(conn, false, deadline_us)) {
-            *is_late = true;
-            return false;
+        if (!postgres_wait(conn, false, watch->look_at_us < deadline_us ? watch->look_at_us : deadline_us)) {
+            const int64_t now_us = clock_now_us();
+            lock_watch_look(watch, conn, now_us);
+            *is_late = now_us >= deadline_us;
+            if (*is_late)
+                return false;
+            continue;
         }
         if (PQconsumeInput(conn) == 0)
             return false;
@@ -187,10 +192,12 @@ static PGresult *collect(PGconn *conn, const char *sql, int64_t timeout_us, int6
 {
     PGresult *kept = NULL;
     bool is_late = false, failed = false;
+    struct lock_watch watch;
+    lock_watch_start(&watch, clock_now_us());
     if (!flush(conn, deadline_us, &is_late))
         goto broken;
     for (;;) {
-        if (!await_result(conn, deadline_us, &is_late))
+        if (!await_result(conn, &watch, deadline_us, &is_late))
             goto broken;
         PGresult *result = PQgetResult(conn);
         if (result == NULL)
@@ -213,6 +220,7 @@ static PGresult *collect(PGconn *conn, const char *sql, int64_t timeout_us, int6
     if (kept != NULL && !failed)
         return kept;
     postgres_error(err, conn, kept);
+    lock_watch_explain(&watch, conn, err);
     PQclear(kept);
     return NULL;
 broken:
@@ -220,6 +228,7 @@ broken:
         timed_out(conn, sql, timeout_us, err);
     else
         postgres_error(err, conn, NULL);
+    lock_watch_explain(&watch, conn, err);
     PQclear(kept);
     return NULL;
 }

@@ -28,7 +28,7 @@ PGconn *postgres_open(const char *dsn, const char *application_name, int64_t tim
 /* Runs one command (several, separated by ';', without parameters: the last result comes back) and waits up to timeout_us; past it
  * the query is cancelled and the connection must be closed (ERROR_RETRY). Outside of a transaction it gets one of its own, begun as
  * postgres_begin.h says; a text that begins one itself uses POSTGRES_BEGIN(). Text results. NULL on any failure, with kind and sqlstate
- * set. The caller frees the result with PQclear. */
+ * set; where a lock was waited for, it names who holds it (lock_watch.h). The caller frees the result with PQclear. */
 PGresult *postgres_query(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
 PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
                                 struct error *err);
@@ -49,11 +49,6 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
 /* What an SQLSTATE asks for: RETRY, REJECT (the row), USAGE (schema, rights, missing database) or FATAL (unknown to us). NULL or ""
  * = connection lost = RETRY. The one table of it. */
 enum error_kind postgres_kind(const char *sqlstate);
-
-/* A lock was waited for until the server's lock_timeout, and the transaction has been rolled back: puts into the error who holds locks on tables of ours
- * (table, pid, application, age, remedy), where that can be found out. Returns false. */
-bool postgres_explain_lock(PGconn *conn, struct error *err);
-bool postgres_is_lock_timeout(const struct error *err);
 
 /* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older
  * than needed, or asks for a newer program. */

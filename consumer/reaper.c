@@ -13,7 +13,7 @@
 #include "log.h"
 #include "postgres.h"
 
-enum { MOST_SUSPECTS = 16 };
+enum { MOST_SUSPECTS = 16, LOOKS_A_HOLDER = 4 };
 #define LOOK_EVERY_US  INT64_C(250000)
 #define STILL_US       INT64_C(2000000)
 #define QUERY_LIMIT_US INT64_C(2000000)
@@ -26,9 +26,12 @@ struct suspect {
 
 struct reaper {
     char *dsn; /* its own: the worker's may change meanwhile */
+    char application[64];
     int pid;
     pthread_t thread;
     atomic_bool stop, done, failed;
+    pthread_mutex_t lock; /* of holder */
+    char holder[LOCK_TEXT_BYTES];
     struct suspect suspects[MOST_SUSPECTS];
     int suspect_count;
 };
@@ -45,7 +48,7 @@ static bool terminate(PGconn *conn, const struct suspect *suspect)
     const bool ended = result && PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
     PQclear(result);
     if (ended)
-        log_warn("ended the server process of a frozen worker whose rows blocked ours", "pid=%s", suspect->pid);
+        log_warn("ended a server process of our own login that blocked this batch and did not move, as a frozen worker does", "pid=%s", suspect->pid);
     return ended;
 }
 
@@ -81,6 +84,22 @@ static bool look(struct reaper *reaper, PGconn *conn)
     return true;
 }
 
+static void note_holder(struct reaper *reaper, PGconn *conn)
+{
+    char text[LOCK_TEXT_BYTES];
+    lock_watch_ask(conn, reaper->pid, reaper->application, text);
+    pthread_mutex_lock(&reaper->lock);
+    memcpy(reaper->holder, text, sizeof text);
+    pthread_mutex_unlock(&reaper->lock);
+}
+
+void reaper_holder(struct reaper *reaper, char text[LOCK_TEXT_BYTES])
+{
+    pthread_mutex_lock(&reaper->lock);
+    memcpy(text, reaper->holder, LOCK_TEXT_BYTES);
+    pthread_mutex_unlock(&reaper->lock);
+}
+
 static void *run(void *argument)
 {
     struct reaper *reaper = argument;
@@ -90,7 +109,9 @@ static void *run(void *argument)
     if (!conn)
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);
     bool can_look = conn != NULL;
-    while (can_look && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && (can_look = look(reaper, conn))) {
+    for (unsigned turn = 0; can_look && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && (can_look = look(reaper, conn)); turn++) {
+        if (turn % LOOKS_A_HOLDER == 0)
+            note_holder(reaper, conn);
         const struct timespec pause = {0, LOOK_EVERY_US * 1000};
         nanosleep(&pause, NULL);
     }
@@ -100,11 +121,13 @@ static void *run(void *argument)
     return NULL;
 }
 
-struct reaper *reaper_start(const char *dsn, int pid, struct error *err)
+struct reaper *reaper_start(const char *dsn, int pid, const char *application, struct error *err)
 {
     struct reaper *reaper = calloc(1, sizeof *reaper);
     if (reaper && (reaper->dsn = strdup(dsn))) {
         reaper->pid = pid;
+        snprintf(reaper->application, sizeof reaper->application, "%s", application ? application : "");
+        pthread_mutex_init(&reaper->lock, NULL);
         if (pthread_create(&reaper->thread, NULL, run, reaper) == 0)
             return reaper;
     }
@@ -131,6 +154,7 @@ void reaper_stop(struct reaper *reaper)
         return;
     atomic_store(&reaper->stop, true);
     pthread_join(reaper->thread, NULL);
+    pthread_mutex_destroy(&reaper->lock);
     free(reaper->dsn);
     free(reaper);
 }

@@ -23,6 +23,7 @@ enum {
     MOST_GUESSES = 3
 };
 #define STALL_US       INT64_C(1000000)
+#define TOLD_STALL_US  INT64_C(3000000)
 #define REAPER_PAUSE_US INT64_C(5000000)
 
 /* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
@@ -57,6 +58,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     worker->retry_sending = false;
     stamp_ranges(worker, worker->sending);
     if (!batch_is_empty(worker->sending) && !worker->resync) {
+        worker->holder[0] = '\0';
         transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
         worker->began_us = now_us;
         worker->is_open = true;
@@ -202,6 +204,8 @@ static void try_again_later(struct worker *worker, const struct failure *why, co
 static bool carry_out(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *err)
 {
     failure_hide(why, err);
+    if (lock_watch_is_timeout(err))
+        lock_watch_append(err, worker->holder);
     switch (*plan) {
     case FAILURE_BY_INSERT:
         log_info("events are stored already: this batch and the next go by INSERT ... ON CONFLICT", "topic=%s batches=%d",
@@ -262,20 +266,33 @@ static bool take_failure(struct worker *worker, int64_t now_us, struct error *er
     return true;
 }
 
+static void end_reaper(struct worker *worker)
+{
+    if (!worker->reaper)
+        return;
+    reaper_holder(worker->reaper, worker->holder);
+    reaper_stop(worker->reaper);
+    worker->reaper = NULL;
+}
+
 /* Something holds a lock that we wait for, perhaps a frozen worker. */
 static void watch_stall(struct worker *worker, int64_t now_us)
 {
     struct error err;
-    const int pid = transaction_backend_pid(worker->transaction);
+    /* While the very first statement waits, the server has not told its process yet; behind a pooler the connection's own number is nobody's. */
+    const int told = transaction_backend_pid(worker->transaction), pid = told ? told : PQbackendPID(worker->conn);
     if (worker->reaper && reaper_is_done(worker->reaper)) {
         if (reaper_has_failed(worker->reaper))
             worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
-        reaper_stop(worker->reaper);
-        worker->reaper = NULL;
+        end_reaper(worker);
     }
-    if (worker->reaper || pid == 0 || now_us < worker->reaper_not_before_us || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
+    if (worker->reaper && now_us - transaction_stalled_since_us(worker->transaction) >= TOLD_STALL_US) {
+        reaper_holder(worker->reaper, worker->holder);
+        worker_trouble_wait(worker, worker->holder, now_us);
+    }
+    if (worker->reaper || now_us < worker->reaper_not_before_us || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
         return;
-    worker->reaper = reaper_start(worker->dsn, pid, &err);
+    worker->reaper = reaper_start(worker->dsn, pid, PQparameterStatus(worker->conn, "application_name"), &err);
     if (!worker->reaper) {
         worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);
@@ -292,10 +309,7 @@ bool worker_pump(struct worker *worker, int64_t now_us, struct error *err)
     }
     worker->is_open = false;
     worker->proof_since_us = 0;
-    if (worker->reaper) {
-        reaper_stop(worker->reaper);
-        worker->reaper = NULL;
-    }
+    end_reaper(worker);
     if (outcome == TRANSACTION_COMMITTED) {
         take_commit(worker, now_us);
         return true;

@@ -93,6 +93,7 @@ struct worker {
 
     int setbacks, claim_setbacks; /* batches, claims that failed since a batch was stored (a claim held) */
     int64_t reaper_not_before_us; /* the last one could not look */
+    char holder[LOCK_TEXT_BYTES]; /* of a lock that the batch under way waits for, or has waited for in vain; "": none is known */
     enum worker_trouble trouble;  /* what was last logged */
     int64_t trouble_told_us; /* to the database; 0: not */
 
@@ -166,6 +167,7 @@ bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err
 
 /* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
+void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
 
 /* worker_flood.c: too many dead letters. A batch was committed; a second has passed; whether the worker may go on. */

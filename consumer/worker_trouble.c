@@ -1,7 +1,7 @@
 /* worker_trouble.c - what keeps a worker from storing its batch, told to whoever looks: /health, and by a row of tallymill.troubles `tallymill status`.
  *
- * A failure or two is nothing (a deadlock, a failover); from the third on it is logged, and every few seconds again. The row is advice: that it could not be
- * written changes nothing.
+ * A failure or two is nothing (a deadlock, a failover); from the third on it is told, and every few seconds again. A lock that was waited for in vain is told at once,
+ * /health even while the wait lasts. The row is advice: that it could not be written changes nothing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static void tell_database(struct worker *worker, const char *sqlstate, const cha
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us)
 {
     char reason[ERROR_TEXT_BYTES + 64];
-    if ((trouble == TROUBLE_OF_BATCH ? worker->setbacks : worker->claim_setbacks) < TOLD_FROM)
+    if ((trouble == TROUBLE_OF_BATCH ? worker->setbacks : worker->claim_setbacks) < TOLD_FROM && !lock_watch_is_timeout(why))
         return;
     snprintf(reason, sizeof reason, "%s: %s%s%s", trouble == TROUBLE_OF_BATCH ? "a batch is not stored" : "reading cannot begin", why->text,
              why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
@@ -37,6 +37,16 @@ void worker_trouble(struct worker *worker, enum worker_trouble trouble, const st
         return;
     worker->trouble_told_us = now_us;
     tell_database(worker, why->sqlstate, why->text);
+}
+
+void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us)
+{
+    char reason[LOCK_TEXT_BYTES + 64];
+    if (!holder[0])
+        return;
+    snprintf(reason, sizeof reason, "a batch waits for a lock: %s", holder);
+    worker->trouble = TROUBLE_OF_BATCH;
+    health_set_reason_text(&worker->health, reason, now_us);
 }
 
 void worker_trouble_over(struct worker *worker)

@@ -33,7 +33,6 @@ static bool refresh(PGconn *conn, const char *view, bool as_json, json_t *json, 
     PGresult *result =
         postgres_query_params(conn, "SELECT tallymill.refresh_view('analytics_view_' || $1)", 1, values, REFRESH_US, err);
     if (!result) {
-        postgres_explain_lock(conn, err);
         return error_wrap(err, "refreshing analytics_view_%s", view);
     }
     int64_t took_us = strtoll(PQgetvalue(result, 0, 0), NULL, 10);

@@ -274,7 +274,6 @@ static bool give_back(PGconn *conn, const PGresult *owners, struct error *err)
     is_given = is_given && postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (!is_given) {
         roll_back(conn);
-        postgres_explain_lock(conn, err);
     }
     return is_given;
 }
@@ -318,7 +317,7 @@ bool schema_apply(PGconn *conn, int *done, struct error *err)
         }
         roll_back(conn);
         if (++failures == ATTEMPTS || !may_pass(conn, err)) {
-            return postgres_explain_lock(conn, err);
+            return false;
         }
         poll(NULL, 0, PAUSE_MS * failures);
     }

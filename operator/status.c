@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "command.h"
 #include "ground.h"
+#include "lock_watch.h"
 #include "number_text.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -29,7 +30,7 @@ enum { KAFKA_TIMEOUT_MS = 5000 };
 struct status {
     const struct settings *settings;
     bool as_json;
-    PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles;
+    PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles, *waits;
     struct topic topic; /* of topics.events */
     char kafka_silence[ERROR_TEXT_BYTES];
 };
@@ -42,7 +43,8 @@ static bool ask_database(struct status *status, struct error *err)
                    (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
                    (status->days = snapshot_ask(snapshot, status_days_sql, err)) &&
                    (status->rollups = snapshot_ask(snapshot, status_rollups_sql, err)) &&
-                   (status->troubles = snapshot_ask(snapshot, status_troubles_sql, err));
+                   (status->troubles = snapshot_ask(snapshot, status_troubles_sql, err)) &&
+                   (status->waits = snapshot_ask(snapshot, lock_waits_sql, err));
     snapshot_close(snapshot);
     return is_read;
 }
@@ -144,6 +146,22 @@ static void print_troubles(const PGresult *troubles)
         if (answer_text(troubles, row, "sqlstate")[0] != '\0') {
             printf(" (SQLSTATE %s)", answer_text(troubles, row, "sqlstate"));
         }
+        fputc('\n', stdout);
+    }
+}
+
+/* Sessions of ours, or on tables of ours, that wait for a lock of somebody. */
+static void print_waits(const PGresult *waits)
+{
+    for (int row = 0; row < PQntuples(waits); row++) {
+        if (!answer_bool(waits, row, "is_ours"))
+            continue;
+        fputs("waiting for a lock: pid ", stdout);
+        terminal_text(stdout, answer_text(waits, row, "pid"));
+        fputs(" (", stdout);
+        terminal_text(stdout, answer_text(waits, row, "application_name"));
+        fputs("); ", stdout);
+        terminal_text(stdout, answer_text(waits, row, "holder"));
         fputc('\n', stdout);
     }
 }
@@ -253,11 +271,18 @@ static bool print_json(const struct status *status)
         int64_t lag = lag_of(status, row);
         json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
+    json_t *waits = answer_array(status->waits);
+    for (size_t i = json_array_size(waits); i-- > 0;) {
+        json_t *wait = json_array_get(waits, i);
+        json_object_del(wait, "self");
+        if (!json_is_true(json_object_get(wait, "is_ours")))
+            json_array_remove(waits, i);
+    }
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
                              status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions,
                              "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
                              answer_array(status->days), "rollups", answer_object(status->rollups, 0), "troubles",
-                             answer_array(status->troubles));
+                             answer_array(status->troubles), "waits", waits);
     if (json && status->kafka_silence[0] == '\0') {
         json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
     }
@@ -271,6 +296,7 @@ static bool print_text(const struct status *status)
     print_topic_partitions(status);
     print_kafka(status);
     print_troubles(status->troubles);
+    print_waits(status->waits);
     print_totals(status);
     print_statistics(status);
     print_rollups(status->rollups);
@@ -299,6 +325,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     PQclear(status->days);
     PQclear(status->rollups);
     PQclear(status->troubles);
+    PQclear(status->waits);
     return exit_code;
 }
 

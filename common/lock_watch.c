@@ -1,0 +1,184 @@
+/* lock_watch.c - see lock_watch.h.
+ *
+ * The look is taken while the wait lasts, because only then does the server know who blocks whom (pg_blocking_pids); behind a lock time-out there is nothing left but
+ * to list who holds locks at all. It needs a second connection, which the settings of the first are read back for (PQconninfo): the password of a
+ * file, the host of several that was taken.
+ *
+ * Rejected: log_lock_waits and the server's log (another's machine); asking before each statement (a round trip each, and the answer of a moment before).
+ */
+#include "lock_watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "postgres.h"
+#include "utf8.h"
+
+#define FIRST_LOOK_US   CLOCK_SECOND_US
+#define RAREST_LOOK_US  (60 * CLOCK_SECOND_US)
+#define TOLD_AFTER_US   (4 * CLOCK_SECOND_US)
+#define SIDE_TIMEOUT_US (2 * CLOCK_SECOND_US)
+
+/* The look waits for answers itself, and must not be watched in turn. */
+static _Thread_local bool is_looking;
+
+void lock_watch_start(struct lock_watch *watch, int64_t now_us)
+{
+    watch->since_us = now_us;
+    watch->look_at_us = now_us + FIRST_LOOK_US;
+    watch->text[0] = '\0';
+    watch->is_told = false;
+}
+
+/* What must not be taken over: the name by which the waiting session is known, and what is empty anyhow. */
+static bool is_wanted(const PQconninfoOption *option)
+{
+    static const char *const left[] = {"application_name", "fallback_application_name", "replication", "service", "target_session_attrs"};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (strcmp(option->keyword, left[i]) == 0)
+            return false;
+    return option->val && option->val[0];
+}
+
+/* Of several hosts the one that was taken. */
+static const char *value_of(const PQconninfoOption *option, PGconn *conn)
+{
+    if (strcmp(option->keyword, "host") == 0)
+        return PQhost(conn);
+    if (strcmp(option->keyword, "hostaddr") == 0)
+        return PQhostaddr(conn);
+    return strcmp(option->keyword, "port") == 0 ? PQport(conn) : option->val;
+}
+
+static void write_pair(FILE *out, const char *keyword, const char *value)
+{
+    fprintf(out, "%s='", keyword);
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            fputc('\\', out);
+        fputc(*value, out);
+    }
+    fputs("' ", out);
+}
+
+/* A connection string for the same server and login; the caller frees it. NULL: no memory. */
+static char *same_dsn(PGconn *conn)
+{
+    char *dsn = NULL;
+    size_t length = 0;
+    PQconninfoOption *options = PQconninfo(conn);
+    FILE *out = options ? open_memstream(&dsn, &length) : NULL;
+    for (const PQconninfoOption *option = options; out && option->keyword; option++)
+        if (is_wanted(option) && value_of(option, conn) && value_of(option, conn)[0])
+            write_pair(out, option->keyword, value_of(option, conn));
+    PQconninfoFree(options);
+    if (out && fclose(out) != 0) {
+        free(dsn);
+        return NULL;
+    }
+    return out ? dsn : NULL;
+}
+
+static PGconn *open_side(PGconn *conn)
+{
+    struct error ignored = {0};
+    char *dsn = PQstatus(conn) == CONNECTION_OK ? same_dsn(conn) : NULL;
+    PGconn *side = dsn ? postgres_open(dsn, "tallymill lock watch", SIDE_TIMEOUT_US, &ignored) : NULL;
+    free(dsn);
+    return side;
+}
+
+enum { COLUMN_PID, COLUMN_APPLICATION, COLUMN_LOGIN, COLUMN_SELF, COLUMN_IS_OURS, COLUMN_HOLDER };
+
+/* Behind a pooler nobody has our pid, and whoever waits under our name and login stands for us. */
+static bool is_waiting(const PGresult *waits, int row, PGconn *side, int pid, const char *application)
+{
+    if (atoi(PQgetvalue(waits, row, COLUMN_PID)) == pid)
+        return true;
+    return atoi(PQgetvalue(waits, row, COLUMN_SELF)) != PQbackendPID(side) && application &&
+           strcmp(PQgetvalue(waits, row, COLUMN_APPLICATION), application) == 0 && strcmp(PQgetvalue(waits, row, COLUMN_LOGIN), PQuser(side)) == 0;
+}
+
+bool lock_watch_ask(PGconn *side, int pid, const char *application, char text[LOCK_TEXT_BYTES])
+{
+    struct error ignored = {0};
+    const bool was_looking = is_looking;
+    is_looking = true;
+    PGresult *waits = postgres_query(side, lock_waits_sql, SIDE_TIMEOUT_US, &ignored);
+    is_looking = was_looking;
+    const bool is_known = waits != NULL;
+    text[0] = '\0';
+    for (int row = 0; waits && row < PQntuples(waits) && !text[0]; row++)
+        if (is_waiting(waits, row, side, pid, application))
+            utf8_copy(text, LOCK_TEXT_BYTES, PQgetvalue(waits, row, COLUMN_HOLDER));
+    PQclear(waits);
+    return is_known;
+}
+
+bool lock_watch_look(struct lock_watch *watch, PGconn *conn, int64_t now_us)
+{
+    if (now_us < watch->look_at_us)
+        return false;
+    if (is_looking) {
+        watch->look_at_us = INT64_MAX; /* a look of its own is not watched */
+        return false;
+    }
+    is_looking = true;
+    PGconn *side = open_side(conn);
+    if (!side || !lock_watch_ask(side, PQbackendPID(conn), PQparameterStatus(conn, "application_name"), watch->text))
+        watch->text[0] = '\0';
+    PQfinish(side);
+    is_looking = false;
+    const int64_t waited_us = now_us - watch->since_us;
+    watch->look_at_us = clock_now_us() + (waited_us < RAREST_LOOK_US ? waited_us : RAREST_LOOK_US); /* at 1, 2, 4, 8, ... s */
+    if (watch->text[0] && !watch->is_told && waited_us >= TOLD_AFTER_US) {
+        char shown[LOG_TEXT_BYTES];
+        watch->is_told = true;
+        log_warn("waiting for a lock that another session holds", "for_s=%d holder=\"%s\"", (int)(waited_us / CLOCK_SECOND_US),
+                 log_text(shown, watch->text));
+    }
+    return true;
+}
+
+bool lock_watch_is_timeout(const struct error *err)
+{
+    return strcmp(err->sqlstate, "55P03") == 0;
+}
+
+void lock_watch_append(struct error *err, const char *text)
+{
+    const struct error said = *err;
+    if (!text[0] || strstr(said.text, text))
+        return;
+    error_set(err, said.kind, "%.*s: %s", UTF8_CUT(said.text, 140), text);
+    memcpy(err->sqlstate, said.sqlstate, sizeof err->sqlstate);
+}
+
+/* Whoever held it for all of our time-out mostly holds it still. */
+static void append_holders(PGconn *conn, struct error *err)
+{
+    struct error ignored = {0};
+    is_looking = true;
+    PGconn *side = open_side(conn);
+    PGresult *holders =
+        side ? postgres_query(side, "SELECT string_agg(h, '; ') FROM tallymill.lock_holders() AS h", SIDE_TIMEOUT_US, &ignored) : NULL;
+    if (holders && !PQgetisnull(holders, 0, 0))
+        lock_watch_append(err, PQgetvalue(holders, 0, 0));
+    PQclear(holders);
+    PQfinish(side);
+    is_looking = false;
+}
+
+bool lock_watch_explain(const struct lock_watch *watch, PGconn *conn, struct error *err)
+{
+    const bool is_lock = lock_watch_is_timeout(err), is_end = strcmp(err->sqlstate, "57014") == 0 || !err->sqlstate[0];
+    if (watch->text[0] && (is_lock || is_end))
+        lock_watch_append(err, watch->text);
+    else if (is_lock && !is_looking)
+        append_holders(conn, err);
+    return false;
+}
