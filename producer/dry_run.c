@@ -66,7 +66,7 @@ static bool show(struct dry_run *dry_run, const struct event_message *message, s
     return json_write(shown, stdout, err) && (putchar('\n') != EOF || error_set(err, ERROR_RETRY, "cannot write to stdout"));
 }
 
-static enum outlet_answer send_nowhere(void *context, struct tally_event *event, int64_t done, struct error *err)
+static enum sink_answer send_nowhere(void *context, struct tally_event *event, int64_t done, struct error *err)
 {
     (void)done;
     struct dry_run *dry_run = context;
@@ -74,17 +74,17 @@ static enum outlet_answer send_nowhere(void *context, struct tally_event *event,
     struct tally_error reason;
     if (service_is_stopping()) {
         error_set(err, ERROR_RETRY, "stopped by a signal");
-        return OUTLET_FAILED;
+        return SINK_FAILED;
     }
     if (!event_encode(event, &message, &reason) ||
         !event_is_allowed(event, dry_run->catalogue, dry_run->is_unknown_event_refused, &reason)) {
         error_set(err, reason.code == TALLY_INVALID ? ERROR_REJECT : ERROR_RETRY, "%s", reason.text);
-        return reason.code == TALLY_INVALID ? OUTLET_INVALID : OUTLET_FAILED;
+        return reason.code == TALLY_INVALID ? SINK_INVALID : SINK_FAILED;
     }
     outside_add(&dry_run->outside, event);
     if (dry_run->sent++ < DRY_RUN_SHOWN && !show(dry_run, &message, err))
-        return OUTLET_FAILED;
-    return OUTLET_SENT;
+        return SINK_FAILED;
+    return SINK_SENT;
 }
 
 static bool settle_nothing(void *context, int64_t done, struct error *err)
@@ -100,7 +100,7 @@ static void clear_nothing(void *context)
     (void)context;
 }
 
-struct outlet dry_run_outlet(struct dry_run *dry_run)
+struct sink dry_run_sink(struct dry_run *dry_run)
 {
-    return (struct outlet){.context = dry_run, .send = send_nowhere, .settle = settle_nothing, .clear = clear_nothing};
+    return (struct sink){.context = dry_run, .send = send_nowhere, .settle = settle_nothing, .clear = clear_nothing};
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "producer/import/outlet.h"
+#include "producer/import/sink.h"
 #include "producer/import/outside.h"
 
 struct catalogue;
@@ -28,6 +28,6 @@ struct dry_run {
 bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err);
 void dry_run_close(struct dry_run *dry_run);
 
-struct outlet dry_run_outlet(struct dry_run *dry_run);
+struct sink dry_run_sink(struct dry_run *dry_run);
 
 #endif

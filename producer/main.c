@@ -28,7 +28,7 @@ static bool generate(const struct produce *produce, struct sender *sender, struc
     if (!ok)
         error_set(err, ERROR_RETRY, "no memory");
     while (ok && generator_next(generator, event))
-        ok = sender_send(sender, event, (int64_t)sender->sent, err) == OUTLET_SENT;
+        ok = sender_send(sender, event, (int64_t)sender->sent, err) == SINK_SENT;
     tally_event_free(event);
     generator_free(generator);
     return ok;
@@ -78,12 +78,12 @@ static void report(const struct produce *produce, const struct sender_report *se
 static int run(struct produce *produce, struct sender *sender, struct rejects *rejects)
 {
     struct error err;
-    struct outlet outlet = sender_outlet(sender);
+    struct sink sink = sender_sink(sender);
     int64_t total = produce->is_generating        ? (int64_t)produce->plan.events
                     : produce->import.is_followed ? 0
                                                   : import_size(produce->import.paths, produce->import.path_count);
     sender_start(sender, total, &produce->pace);
-    bool ok = produce->is_generating ? generate(produce, sender, &err) : import_files(&produce->import, &outlet, rejects, &err);
+    bool ok = produce->is_generating ? generate(produce, sender, &err) : import_files(&produce->import, &sink, rejects, &err);
     struct sender_report sent;
     sender_close(sender, &sent);
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
@@ -151,9 +151,9 @@ static int show(struct produce *produce)
     struct dry_run dry_run;
     if (!dry_run_open(&dry_run, produce->settings, &err))
         return cli_fail(&produce_cli, &err);
-    struct outlet outlet = dry_run_outlet(&dry_run);
+    struct sink sink = dry_run_sink(&dry_run);
     struct rejects *rejects = rejects_open(produce_cli.program, produce->reject_file, 0, 0, &err);
-    bool ok = rejects != NULL && import_files(&produce->import, &outlet, rejects, &err);
+    bool ok = rejects != NULL && import_files(&produce->import, &sink, rejects, &err);
     int exit_code = ok ? 0 : cli_fail(&produce_cli, &err);
     char numbers[2][32];
     uint64_t rejected = rejects == NULL ? 0 : rejects_count(rejects);

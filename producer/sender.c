@@ -266,33 +266,33 @@ static void show(struct sender *sender, int64_t done)
     }
 }
 
-enum outlet_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
+enum sink_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err)
 {
     if (is_stopped(err) || !await_turn(sender, event, done, err))
-        return OUTLET_FAILED;
+        return SINK_FAILED;
     struct tally_error reason;
     enum tally_code code = tally_publish(sender->producer, event, &reason);
     if (code == TALLY_FULL) {
         sender->settled_us = clock_now_us();
         while (code == TALLY_FULL) {
             if (is_stopped(err) || is_stalled(sender, clock_now_us(), err))
-                return OUTLET_FAILED;
+                return SINK_FAILED;
             show(sender, done);
             code = tally_publish(sender->producer, event, &reason);
         }
     }
     if (code == TALLY_INVALID) {
         error_set(err, ERROR_REJECT, "%s", reason.text);
-        return OUTLET_INVALID;
+        return SINK_INVALID;
     }
     if (code != TALLY_OK) {
         error_set(err, ERROR_RETRY, "%s", reason.text);
-        return OUTLET_FAILED;
+        return SINK_FAILED;
     }
     outside_add(&sender->outside, event);
     if (++sender->sent % 256 == 0)
         show(sender, done);
-    return OUTLET_SENT;
+    return SINK_SENT;
 }
 
 bool sender_settle(struct sender *sender, int64_t done, struct error *err)
@@ -312,7 +312,7 @@ bool sender_settle(struct sender *sender, int64_t done, struct error *err)
                      (unsigned long long)counts.failed);
 }
 
-static enum outlet_answer send_to(void *context, struct tally_event *event, int64_t done, struct error *err)
+static enum sink_answer send_to(void *context, struct tally_event *event, int64_t done, struct error *err)
 {
     return sender_send(context, event, done, err);
 }
@@ -328,9 +328,9 @@ static void clear_line(void *context)
     progress_clear(&sender->progress);
 }
 
-struct outlet sender_outlet(struct sender *sender)
+struct sink sender_sink(struct sender *sender)
 {
-    return (struct outlet){.context = sender, .send = send_to, .settle = settle_in, .clear = clear_line};
+    return (struct sink){.context = sender, .send = send_to, .settle = settle_in, .clear = clear_line};
 }
 
 /* A file is sent to its end if that is possible at all; a spool needs no such patience once nothing moves any more. */

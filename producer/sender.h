@@ -13,7 +13,7 @@
 
 #include <tallymill/producer.h>
 
-#include "producer/import/outlet.h"
+#include "producer/import/sink.h"
 #include "producer/import/outside.h"
 #include "producer/latency.h"
 #include "producer/pace.h"
@@ -56,15 +56,15 @@ struct sender_pace {
 /* Sets out: total is what `done` of sender_send will reach (0: unknown). */
 void sender_start(struct sender *sender, int64_t total, const struct sender_pace *pace);
 
-/* Sends one event, waiting for its turn and for room. OUTLET_FAILED: a signal came, or Kafka took nothing for minutes. */
-enum outlet_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
+/* Sends one event, waiting for its turn and for room. SINK_FAILED: a signal came, or Kafka took nothing for minutes. */
+enum sink_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
 
 /* Waits until everything is acknowledged (after a signal: for 10 s). False: *err; some was given up, or Kafka took nothing for
  * minutes. */
 bool sender_settle(struct sender *sender, int64_t done, struct error *err);
 
-/* The sender as an outlet of an import. */
-struct outlet sender_outlet(struct sender *sender);
+/* The sender as an sink of an import. */
+struct sink sender_sink(struct sender *sender);
 
 struct sender_report {
     uint64_t sent, acknowledged, failed;

@@ -17,7 +17,7 @@
 #include "producer/import/csv.h"
 #include "producer/import/input.h"
 #include "producer/import/line_id.h"
-#include "producer/import/outlet.h"
+#include "producer/import/sink.h"
 #include "producer/import/rejects.h"
 #include "producer/import/resume.h"
 #include "producer/library/event.h"
@@ -27,7 +27,7 @@ enum { SAVE_US = 2000000, SEEN_MAX = 1000, NAMES_SEEN_MAX = 50 };
 
 struct import {
     const struct import_plan *plan;
-    const struct outlet *outlet;
+    const struct sink *sink;
     struct rejects *rejects;
     struct reader *reader;
     struct tally_event *event;
@@ -56,14 +56,14 @@ long long import_size(char **paths, int count)
 
 static void reject(struct import *import, const struct input *input, const char *reason, const char *record, size_t length)
 {
-    import->outlet->clear(import->outlet->context);
+    import->sink->clear(import->sink->context);
     rejects_add(import->rejects, input_name(input), input_line(input), reason, record, length);
 }
 
 /* A line of talk on stderr: what a user should know, and no reason to stop. */
 static void tell(const struct import *import, const struct input *input, const char *text)
 {
-    import->outlet->clear(import->outlet->context);
+    import->sink->clear(import->sink->context);
     fprintf(stderr, "%s: %s: %s\n", import->plan->program, input_name(input), text);
 }
 
@@ -157,11 +157,11 @@ static bool send_record(struct import *import, const struct input *input, const 
             tell(import, input, notice);
         if (!is_bad) {
             give_identity(import, input_line(input));
-            enum outlet_answer sent =
-                import->outlet->send(import->outlet->context, import->event, import->done + input_bytes(input), err);
-            import->sent += sent == OUTLET_SENT;
-            is_bad = sent == OUTLET_INVALID;
-            goes_on = sent != OUTLET_FAILED;
+            enum sink_answer sent =
+                import->sink->send(import->sink->context, import->event, import->done + input_bytes(input), err);
+            import->sent += sent == SINK_SENT;
+            is_bad = sent == SINK_INVALID;
+            goes_on = sent != SINK_FAILED;
         }
     }
     if (is_bad) {
@@ -179,7 +179,7 @@ static bool save(struct import *import, const struct input *input, struct error 
         return true;
     const struct resume_totals *before = resume_totals(resume);
     int64_t reject_bytes;
-    if (!import->outlet->settle(import->outlet->context, import->done + input_bytes(input), err) ||
+    if (!import->sink->settle(import->sink->context, import->done + input_bytes(input), err) ||
         !rejects_flush(import->rejects, &reject_bytes, err))
         return false;
     struct resume_totals totals = {
@@ -287,9 +287,9 @@ static bool import_file(struct import *import, struct error *err)
     return ok;
 }
 
-bool import_files(const struct import_plan *plan, const struct outlet *outlet, struct rejects *rejects, struct error *err)
+bool import_files(const struct import_plan *plan, const struct sink *sink, struct rejects *rejects, struct error *err)
 {
-    struct import import = {.plan = plan, .outlet = outlet, .rejects = rejects, .saved_us = clock_now_us()};
+    struct import import = {.plan = plan, .sink = sink, .rejects = rejects, .saved_us = clock_now_us()};
     import.event = tally_event_new();
     import.reader = reader_new(&plan->kind);
     bool ok = import.event != NULL && import.reader != NULL;

@@ -3,7 +3,7 @@
  * A file that is followed is looked at four times a second: inotify would be quicker, but is silent about what another machine
  * appends to a shared file.
  *
- * What the bytes are is recognised by the first of them: packed or not, and then, of what was unpacked, UTF-16 or not. iconv was rejected: it
+ * What the bytes are is recognised by the first of them: compressed or not, and then, of what was decompressed, UTF-16 or not. iconv was rejected: it
  * would need the whole of a file's encoding by name, and what else it knows nobody can tell from a file.
  */
 #include "producer/import/textfile.h"
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "producer/import/unpack.h"
+#include "producer/import/decompress.h"
 #include "producer/import/utf16.h"
 #include "service.h"
 
@@ -31,13 +31,13 @@ struct textfile {
     int64_t bytes;
     bool is_followed, is_ended, is_replaced;
 
-    struct unpack unpack; /* kind UNPACK_UNKNOWN until the first bytes were seen */
+    struct decompress decompress; /* kind DECOMPRESS_UNKNOWN until the first bytes were seen */
     size_t raw_length;    /* of the first bytes, while they do not tell what they are */
     uint8_t raw[RAW_BYTES];
 
     enum charset charset;
     struct utf16 utf16;
-    size_t wide_length; /* unpacked, and not decoded yet */
+    size_t wide_length; /* decompressed, and not decoded yet */
     uint8_t wide[WIDE_BYTES];
 };
 
@@ -68,7 +68,7 @@ void textfile_close(struct textfile *file)
 {
     if (file == NULL)
         return;
-    unpack_reset(&file->unpack);
+    decompress_reset(&file->decompress);
     if (file->fd >= 0)
         close(file->fd);
     free(file->name);
@@ -114,21 +114,21 @@ static enum textfile_answer look_again(struct textfile *file, struct error *err)
     return TEXTFILE_BYTES;
 }
 
-/* Once the first bytes tell, or no more come, everything goes through `unpack`. */
+/* Once the first bytes tell, or no more come, everything goes through `decompress`. */
 static bool start(struct textfile *file, struct error *err)
 {
-    enum unpack_kind kind = unpack_look(file->raw, file->raw_length);
-    if (kind == UNPACK_UNKNOWN && !file->is_ended)
+    enum decompress_kind kind = decompress_look(file->raw, file->raw_length);
+    if (kind == DECOMPRESS_UNKNOWN && !file->is_ended)
         return true;
-    if (!unpack_init(&file->unpack, kind == UNPACK_UNKNOWN ? UNPACK_PLAIN : kind, err))
+    if (!decompress_init(&file->decompress, kind == DECOMPRESS_UNKNOWN ? DECOMPRESS_PLAIN : kind, err))
         return false;
-    unpack_feed(&file->unpack, file->raw, file->raw_length);
+    decompress_feed(&file->decompress, file->raw, file->raw_length);
     return true;
 }
 
 static enum textfile_answer read_raw(struct textfile *file, struct error *err)
 {
-    bool is_new = file->unpack.kind == UNPACK_UNKNOWN;
+    bool is_new = file->decompress.kind == DECOMPRESS_UNKNOWN;
     size_t held = is_new ? file->raw_length : 0;
     ssize_t got = read(file->fd, file->raw + held, RAW_BYTES - held);
     if (got < 0) {
@@ -141,7 +141,7 @@ static enum textfile_answer read_raw(struct textfile *file, struct error *err)
         return look_again(file, err);
     file->bytes += got;
     file->is_ended = got == 0;
-    if (got == 0 && file->unpack.is_inside) {
+    if (got == 0 && file->decompress.is_inside) {
         error_set(err, ERROR_REJECT, "the packed data ends too early");
         return TEXTFILE_FAILED;
     }
@@ -149,7 +149,7 @@ static enum textfile_answer read_raw(struct textfile *file, struct error *err)
         file->raw_length += (size_t)got;
         return start(file, err) ? TEXTFILE_BYTES : TEXTFILE_FAILED;
     }
-    unpack_feed(&file->unpack, file->raw, (size_t)got);
+    decompress_feed(&file->decompress, file->raw, (size_t)got);
     return TEXTFILE_BYTES;
 }
 
@@ -213,12 +213,12 @@ enum textfile_answer textfile_read(struct textfile *file, char *room, size_t len
         if (*got > 0)
             return TEXTFILE_BYTES;
     }
-    if (file->unpack.kind != UNPACK_UNKNOWN && !unpack_is_dry(&file->unpack)) {
-        size_t unpacked;
-        bool ok = is_direct ? unpack_run(&file->unpack, room, length, got, err)
-                            : unpack_run(&file->unpack, file->wide + file->wide_length, WIDE_BYTES - file->wide_length, &unpacked, err);
+    if (file->decompress.kind != DECOMPRESS_UNKNOWN && !decompress_is_dry(&file->decompress)) {
+        size_t decompressed;
+        bool ok = is_direct ? decompress_run(&file->decompress, room, length, got, err)
+                            : decompress_run(&file->decompress, file->wide + file->wide_length, WIDE_BYTES - file->wide_length, &decompressed, err);
         if (ok && !is_direct)
-            file->wide_length += unpacked;
+            file->wide_length += decompressed;
         return ok ? TEXTFILE_BYTES : TEXTFILE_FAILED;
     }
     if (file->is_ended)

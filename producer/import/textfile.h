@@ -1,6 +1,6 @@
-/* textfile.h - the bytes of a file or of stdin as they are read: unpacked, and where they are UTF-16 as UTF-8.
+/* textfile.h - the bytes of a file or of stdin as they are read: decompressed, and where they are UTF-16 as UTF-8.
  *
- * Memory: 96 KiB and what unpack.h needs. One thread.
+ * Memory: 96 KiB and what decompress.h needs. One thread.
  */
 #ifndef TALLYMILL_PRODUCER_IMPORT_TEXTFILE_H
 #define TALLYMILL_PRODUCER_IMPORT_TEXTFILE_H

@@ -1,4 +1,4 @@
-/* attributes.c - the calls that put attributes into event_data. See event.h.
+/* event_data.c - the calls that put attributes into event_data. See event.h.
  *
  * A map's header holds the number of its entries, which is known only when it is closed. One byte is kept for it, enough for 15
  * entries; a larger container moves its entries by two bytes when it is closed (at most 64 KiB at memory speed, and rare). Always
