@@ -5,7 +5,7 @@
  * under way looks like a missing column for a moment), since a restart by systemd with a clear exit code is worth more than a loop
  * that logs.
  */
-#include "aggregator.h"
+#include "aggregator/aggregator.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -13,22 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator_metrics.h"
-#include "backlog.h"
-#include "check.h"
-#include "check_postgres.h"
-#include "clock.h"
-#include "cycle.h"
-#include "error.h"
-#include "expiry.h"
-#include "leader.h"
-#include "log.h"
-#include "merge.h"
-#include "monitor.h"
-#include "rollups.h"
-#include "service.h"
-#include "session.h"
-#include "settings.h"
+#include "aggregator/aggregator_metrics.h"
+#include "aggregator/backlog.h"
+#include "aggregator/cycle.h"
+#include "aggregator/expiry.h"
+#include "aggregator/leader.h"
+#include "aggregator/merge.h"
+#include "aggregator/rollups.h"
+#include "aggregator/session.h"
+#include "common/check.h"
+#include "common/check_postgres.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/monitor.h"
+#include "common/service.h"
+#include "common/settings.h"
 
 static const int64_t FIRST_PAUSE_US = 100000;
 static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;

@@ -2,8 +2,8 @@
  *
  * Main thread; service_open() must have been called.
  */
-#ifndef TALLYMILL_AGGREGATOR_H
-#define TALLYMILL_AGGREGATOR_H
+#ifndef TALLYMILL_AGGREGATOR_AGGREGATOR_H
+#define TALLYMILL_AGGREGATOR_AGGREGATOR_H
 
 #include <stdbool.h>
 

@@ -3,18 +3,18 @@
  * Freshness is an age: the statistics hold whatever was committed when the last cycle that left nothing behind began. So it grows
  * by itself while cycles fail, wait or are slow, whoever is to blame, and needs no clock of another host.
  */
-#include "aggregator_metrics.h"
+#include "aggregator/aggregator_metrics.h"
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "cycle.h"
-#include "error.h"
-#include "lock_watch.h"
-#include "monitor.h"
-#include "rollups.h"
-#include "session.h"
-#include "settings.h"
+#include "aggregator/cycle.h"
+#include "aggregator/rollups.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/lock_watch.h"
+#include "common/monitor.h"
+#include "common/settings.h"
 
 #define COUNT_EVERY_US (5 * CLOCK_SECOND_US)
 

@@ -1,13 +1,13 @@
 /* aggregator_metrics.h - what an aggregator shows: set after each cycle, and what only the database knows every 5 s. Main thread.
  */
-#ifndef TALLYMILL_AGGREGATOR_METRICS_H
-#define TALLYMILL_AGGREGATOR_METRICS_H
+#ifndef TALLYMILL_AGGREGATOR_AGGREGATOR_METRICS_H
+#define TALLYMILL_AGGREGATOR_AGGREGATOR_METRICS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "health.h"
-#include "metrics.h"
+#include "common/health.h"
+#include "common/metrics.h"
 
 struct backlog;
 struct cycle;

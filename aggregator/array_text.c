@@ -4,14 +4,14 @@
  *
  * Rejected: one INSERT a row (a round trip each), and binary arrays (the same bytes to send, twice the code to build).
  */
-#include "array_text.h"
+#include "aggregator/array_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 enum { CLOSING_BYTES = 2, NUMBER_BYTES = 24 };
 

@@ -1,13 +1,13 @@
 /* backlog.c - see backlog.h. The rate is that since the backlog began: a rate of the last moments would jump between a day of ten
  * events and one of a million. */
-#include "backlog.h"
+#include "aggregator/backlog.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "log.h"
+#include "common/clock.h"
+#include "common/log.h"
 
 static const int64_t LOG_US = 30 * CLOCK_SECOND_US;
 static const int64_t DRAW_US = CLOCK_SECOND_US / 4;

@@ -4,8 +4,8 @@
  * It says how many are left, how many a second are done, and how long the rest will take at that rate. Silent while there is little to do. One
  * thread.
  */
-#ifndef TALLYMILL_BACKLOG_H
-#define TALLYMILL_BACKLOG_H
+#ifndef TALLYMILL_AGGREGATOR_BACKLOG_H
+#define TALLYMILL_AGGREGATOR_BACKLOG_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  *
  * Whoever makes or grows a set asks first. A refusal is no error: the shelf puts a day away and asks again. One thread.
  */
-#ifndef TALLYMILL_BUDGET_H
-#define TALLYMILL_BUDGET_H
+#ifndef TALLYMILL_AGGREGATOR_BUDGET_H
+#define TALLYMILL_AGGREGATOR_BUDGET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,12 +5,12 @@
  *
  * Rejected: text format, which costs the backend 0.3 us more a row for timestamps alone.
  */
-#include "copy_reader.h"
+#include "aggregator/copy_reader.h"
 
 #include <endian.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 
 static const char signature[11] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', (char)0xff, '\r', '\n', '\0'};
 

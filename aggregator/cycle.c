@@ -17,23 +17,23 @@
  * keeping the memory over a failed or unknown COMMIT (it would have to be undone event by event; reading a day again costs 1 us an
  * event).
  */
-#include "cycle.h"
+#include "aggregator/cycle.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "deltas.h"
-#include "error.h"
-#include "failpoint.h"
-#include "leader.h"
-#include "ledger.h"
-#include "log.h"
-#include "rebuild.h"
-#include "session.h"
-#include "statistics.h"
+#include "aggregator/deltas.h"
+#include "aggregator/leader.h"
+#include "aggregator/ledger.h"
+#include "aggregator/rebuild.h"
+#include "aggregator/session.h"
+#include "aggregator/statistics.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/failpoint.h"
+#include "common/log.h"
 
 extern const char sql_fill_days[];
 

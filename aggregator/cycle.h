@@ -4,20 +4,20 @@
  * `folded`, dirty days aside. What a cycle holds between two runs is a cache of what the database implies: after any failure call
  * cycle_forget(). One thread.
  */
-#ifndef TALLYMILL_CYCLE_H
-#define TALLYMILL_CYCLE_H
+#ifndef TALLYMILL_AGGREGATOR_CYCLE_H
+#define TALLYMILL_AGGREGATOR_CYCLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "foreign.h"
-#include "held.h"
-#include "identity.h"
-#include "intake.h"
-#include "months.h"
-#include "shelf.h"
-#include "worklist.h"
+#include "aggregator/foreign.h"
+#include "aggregator/held.h"
+#include "aggregator/identity.h"
+#include "aggregator/intake.h"
+#include "aggregator/months.h"
+#include "aggregator/shelf.h"
+#include "aggregator/worklist.h"
 
 struct error;
 struct leader;

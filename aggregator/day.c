@@ -5,15 +5,15 @@
  * counting the entries of a set when asked (a walk over millions); the figures are kept as events come, since keyset_add() says
  * whether a key is new under that name.
  */
-#include "day.h"
+#include "aggregator/day.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <xxhash.h>
 
-#include "budget.h"
-#include "identity.h"
+#include "aggregator/budget.h"
+#include "aggregator/identity.h"
 
 enum { FIRST_NAMES = 32, FIRST_TEXT_BYTES = 1024 };
 

@@ -4,14 +4,14 @@
  * so that an event is in it wholly or not at all. Event names live in the day and go with it: names come from outside, and one list
  * for all days would only ever grow. One thread.
  */
-#ifndef TALLYMILL_DAY_H
-#define TALLYMILL_DAY_H
+#ifndef TALLYMILL_AGGREGATOR_DAY_H
+#define TALLYMILL_AGGREGATOR_DAY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "keyset.h"
+#include "aggregator/keyset.h"
 
 struct budget;
 struct identity;

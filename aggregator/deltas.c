@@ -3,25 +3,25 @@
  * Invariant: a batch's events are put in whole or not at all; where they are, its rows count as read, and intake_read() passes them
  * over.
  */
-#include "deltas.h"
+#include "aggregator/deltas.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "array_text.h"
-#include "clock.h"
-#include "copy_reader.h"
-#include "delta.h"
-#include "error.h"
-#include "identity.h"
-#include "intake.h"
-#include "log.h"
-#include "months.h"
-#include "session.h"
-#include "shelf.h"
-#include "worklist.h"
+#include "aggregator/array_text.h"
+#include "aggregator/copy_reader.h"
+#include "aggregator/identity.h"
+#include "aggregator/intake.h"
+#include "aggregator/months.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "aggregator/worklist.h"
+#include "common/clock.h"
+#include "common/delta.h"
+#include "common/error.h"
+#include "common/log.h"
 
 struct reading {
     struct intake *intake;

@@ -2,8 +2,8 @@
  *
  * Within a cycle's transaction. One thread.
  */
-#ifndef TALLYMILL_DELTAS_H
-#define TALLYMILL_DELTAS_H
+#ifndef TALLYMILL_AGGREGATOR_DELTAS_H
+#define TALLYMILL_AGGREGATOR_DELTAS_H
 
 #include <stdbool.h>
 #include <stdint.h>

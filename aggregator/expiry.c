@@ -1,15 +1,15 @@
 /* expiry.c - see expiry.h. */
-#include "expiry.h"
+#include "aggregator/expiry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "session.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
 
 /* A step; the next one comes in the next round, so that the statistics wait for one at most. */
 enum { STEP_LETTERS = 2000, NUMBER_BYTES = 24 };

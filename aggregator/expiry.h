@@ -3,8 +3,8 @@
  * Postgres does it (tallymill.empty_dead_letters, schemas/sql/0015_expiry.sql), some thousands at a time; this says when. Between cycles, on
  * their session. One thread.
  */
-#ifndef TALLYMILL_EXPIRY_H
-#define TALLYMILL_EXPIRY_H
+#ifndef TALLYMILL_AGGREGATOR_EXPIRY_H
+#define TALLYMILL_AGGREGATOR_EXPIRY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,15 +6,15 @@
  * Rejected: a trigger on the table, which every COPY would pay for; a watermark on created_at, which an application may set as it
  * likes.
  */
-#include "foreign.h"
+#include "aggregator/foreign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "months.h"
-#include "session.h"
-#include "shelf.h"
+#include "aggregator/months.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "common/clock.h"
 
 extern const char sql_foreign_changes[];
 

@@ -4,8 +4,8 @@
  * all their columns, with what the last rebuild of each day saw; hourly those of the last two closed days. A day that differs waits
  * for a rebuild, and its rollups with it. Days closed before are not looked at. One thread.
  */
-#ifndef TALLYMILL_FOREIGN_H
-#define TALLYMILL_FOREIGN_H
+#ifndef TALLYMILL_AGGREGATOR_FOREIGN_H
+#define TALLYMILL_AGGREGATOR_FOREIGN_H
 
 #include <stdbool.h>
 #include <stdint.h>

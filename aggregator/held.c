@@ -5,7 +5,7 @@
  * Rejected: counting cycles alone. With a backlog cycles follow each other in milliseconds, sooner than the rows of a slow node
  * appear.
  */
-#include "held.h"
+#include "aggregator/held.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
  * On Citus the ledger can be visible up to 42 ms before the rows; anywhere, rows may have been removed since. So such a batch waits
  * for a few cycles and some time, and is given up then: its days are rebuilt from what is there. Pure. One thread.
  */
-#ifndef TALLYMILL_HELD_H
-#define TALLYMILL_HELD_H
+#ifndef TALLYMILL_AGGREGATOR_HELD_H
+#define TALLYMILL_AGGREGATOR_HELD_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,15 +5,15 @@
  * Rejected: uuid_parse(), which takes upper case too: two spellings, which COUNT(DISTINCT session_id) tells apart, would become one
  * session.
  */
-#include "identity.h"
+#include "aggregator/identity.h"
 
 #include <string.h>
 #include <sys/random.h>
 
 #include <xxhash.h>
 
-#include "error.h"
-#include "uuid.h"
+#include "common/error.h"
+#include "common/uuid.h"
 
 bool identity_init(struct identity *identity, struct error *err)
 {

@@ -5,15 +5,15 @@
  * the column's collation: two texts are one session if and only if their bytes are equal, so an upper-case UUID is another. One
  * thread.
  */
-#ifndef TALLYMILL_IDENTITY_H
-#define TALLYMILL_IDENTITY_H
+#ifndef TALLYMILL_AGGREGATOR_IDENTITY_H
+#define TALLYMILL_AGGREGATOR_IDENTITY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "keyset.h"
+#include "aggregator/keyset.h"
 
 struct error;
 

@@ -8,19 +8,19 @@
  * the partial index. The set entry that a row will need is fetched into the cache a few rows ahead: the sets are far larger than
  * the caches.
  */
-#include "intake.h"
+#include "aggregator/intake.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "error.h"
-#include "identity.h"
-#include "row.h"
-#include "session.h"
-#include "shelf.h"
-#include "worklist.h"
+#include "aggregator/identity.h"
+#include "aggregator/row.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "aggregator/worklist.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 enum { MAX_RANGES = 32, RANGE_BYTES = 80, PREFETCH_ROWS = 8, FIRST_ROWS = 4096 };
 

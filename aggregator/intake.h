@@ -4,14 +4,14 @@
  * the statistics only whole: first every row is read and counted (deltas_read, then intake_read), then, once
  * the work list has settled which batches are all there, the rows of those are added (intake_add). One thread.
  */
-#ifndef TALLYMILL_INTAKE_H
-#define TALLYMILL_INTAKE_H
+#ifndef TALLYMILL_AGGREGATOR_INTAKE_H
+#define TALLYMILL_AGGREGATOR_INTAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "day.h"
+#include "aggregator/day.h"
 
 struct error;
 struct session;

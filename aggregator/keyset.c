@@ -8,12 +8,12 @@
  * Rejected: one set for each event name (5 times the memory with the plan's funnel, and a probe each for the same session); a
  * probabilistic sketch (the statistics are promised bit for bit).
  */
-#include "keyset.h"
+#include "aggregator/keyset.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "budget.h"
+#include "aggregator/budget.h"
 
 enum { FIRST_CAPACITY = 64 };
 

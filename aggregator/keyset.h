@@ -5,8 +5,8 @@
  * Keys are one word (a user's bigint) or two (16 bytes of a session). No key value is reserved: an entry without a bit is empty.
  * One thread.
  */
-#ifndef TALLYMILL_KEYSET_H
-#define TALLYMILL_KEYSET_H
+#ifndef TALLYMILL_AGGREGATOR_KEYSET_H
+#define TALLYMILL_AGGREGATOR_KEYSET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
  *
  * Rejected: a lease with an end time (needs synchronous clocks); LISTEN (does not work through a pooler in transaction mode).
  */
-#include "leader.h"
+#include "aggregator/leader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,11 +17,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "postgres_begin.h"
-#include "session.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/postgres_begin.h"
 
 extern const char sql_leader_look[];
 

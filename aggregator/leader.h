@@ -5,8 +5,8 @@
  * is politeness: it keeps a standby from waiting behind a cycle. Everything else here only decides when a standby may claim. One
  * thread.
  */
-#ifndef TALLYMILL_LEADER_H
-#define TALLYMILL_LEADER_H
+#ifndef TALLYMILL_AGGREGATOR_LEADER_H
+#define TALLYMILL_AGGREGATOR_LEADER_H
 
 #include <stdbool.h>
 #include <stdint.h>

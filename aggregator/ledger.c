@@ -6,22 +6,22 @@
  *
  * Rejected: one statement that reads and moves, because which batches are taken is only known once their rows were counted.
  */
-#include "ledger.h"
+#include "aggregator/ledger.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "array_text.h"
-#include "clock.h"
-#include "copy_reader.h"
-#include "error.h"
-#include "months.h"
-#include "postgres_begin.h"
-#include "session.h"
-#include "shelf.h"
-#include "worklist.h"
+#include "aggregator/array_text.h"
+#include "aggregator/copy_reader.h"
+#include "aggregator/months.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "aggregator/worklist.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres_begin.h"
 
 extern const char sql_leap[], sql_mark_away[], sql_mark_days[];
 

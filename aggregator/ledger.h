@@ -2,8 +2,8 @@
  *
  * All of it inside the cycle's transaction, which ledger_begin() begins, but ledger_peek(). One thread.
  */
-#ifndef TALLYMILL_LEDGER_H
-#define TALLYMILL_LEDGER_H
+#ifndef TALLYMILL_AGGREGATOR_LEDGER_H
+#define TALLYMILL_AGGREGATOR_LEDGER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 /* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service.
  */
-#include "aggregator.h"
-#include "cli.h"
-#include "descriptors.h"
-#include "error.h"
-#include "log.h"
-#include "service.h"
-#include "settings.h"
+#include "aggregator/aggregator.h"
+#include "common/cli.h"
+#include "common/descriptors.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "common/settings.h"
 
 static const struct cli cli = {
     .program = "tallymill-aggregator",

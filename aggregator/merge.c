@@ -6,18 +6,18 @@
  * Rejected: merging within the cycle's transaction (a reader's snapshot would see statistics that waited for it); one step for the
  * whole ledger (the first pass over a long history would hold the leader's row for minutes).
  */
-#include "merge.h"
+#include "aggregator/merge.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "error.h"
-#include "failpoint.h"
-#include "log.h"
-#include "postgres_begin.h"
-#include "session.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+#include "common/postgres_begin.h"
 
 /* Ledger rows a step: a tenth of a second of Postgres. */
 enum { STEP_ROWS = 20000, PASS_TIMES = 20, NUMBER_BYTES = 24 };

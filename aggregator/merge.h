@@ -3,8 +3,8 @@
  * Postgres does it (tallymill.merge_ledger, schemas/sql/0011_merge.sql), in steps that each are a transaction under the leader's
  * fence; this says when, and where to go on. Between cycles, on their session. One thread.
  */
-#ifndef TALLYMILL_MERGE_H
-#define TALLYMILL_MERGE_H
+#ifndef TALLYMILL_AGGREGATOR_MERGE_H
+#define TALLYMILL_AGGREGATOR_MERGE_H
 
 #include <stdbool.h>
 #include <stdint.h>

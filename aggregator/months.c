@@ -6,18 +6,18 @@
  * Rejected: summarising inside the snapshot, where the rows of the tail would keep their place in the queue of a vacuum for as long
  * as a rebuild takes.
  */
-#include "months.h"
+#include "aggregator/months.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "array_text.h"
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "session.h"
+#include "aggregator/array_text.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
 
 static const int64_t HOUR_US = 3600 * CLOCK_SECOND_US;
 static const int64_t MINUTE_US = 60 * CLOCK_SECOND_US;

@@ -8,8 +8,8 @@
  *
  * One thread.
  */
-#ifndef TALLYMILL_MONTHS_H
-#define TALLYMILL_MONTHS_H
+#ifndef TALLYMILL_AGGREGATOR_MONTHS_H
+#define TALLYMILL_AGGREGATOR_MONTHS_H
 
 #include <stdbool.h>
 #include <stddef.h>

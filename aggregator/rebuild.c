@@ -6,21 +6,21 @@
  * on Postgres counts the day (slower, but in its own bounded work_mem). Asking the planner for the number of rows beforehand was rejected: it is wrong by orders of magnitude right
  * after a load.
  */
-#include "rebuild.h"
+#include "aggregator/rebuild.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "deltas.h"
-#include "error.h"
-#include "log.h"
-#include "row.h"
-#include "session.h"
-#include "shelf.h"
-#include "statistics.h"
-#include "worklist.h"
+#include "aggregator/deltas.h"
+#include "aggregator/row.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "aggregator/statistics.h"
+#include "aggregator/worklist.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
 
 extern const char sql_rebuild_big_day[], sql_note_rebuilt[];
 

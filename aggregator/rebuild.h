@@ -4,8 +4,8 @@
  * other programs, rows that were removed. The rows of batches that the cycle does not take are left out, so that the statistics
  * stay those of exactly the batches at or below `folded`. One thread.
  */
-#ifndef TALLYMILL_REBUILD_H
-#define TALLYMILL_REBUILD_H
+#ifndef TALLYMILL_AGGREGATOR_REBUILD_H
+#define TALLYMILL_AGGREGATOR_REBUILD_H
 
 #include <stdbool.h>
 #include <stdint.h>

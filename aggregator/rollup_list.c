@@ -4,7 +4,7 @@
  * error (tallymill.rollup_runs keeps it). Rejected: halving a piece within the list, which is made anew every few seconds and
  * would forget how far the halving had come.
  */
-#include "rollup_list.h"
+#include "aggregator/rollup_list.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * that is to blame; each that succeeds may be followed by one of twice as many. A rollup whose query was ended rests, so that the
  * others go on. Bounded memory, no I/O. One thread.
  */
-#ifndef TALLYMILL_ROLLUP_LIST_H
-#define TALLYMILL_ROLLUP_LIST_H
+#ifndef TALLYMILL_AGGREGATOR_ROLLUP_LIST_H
+#define TALLYMILL_AGGREGATOR_ROLLUP_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * takes as long as ever on an idle server, and longer where others want its cores. What is longer than twice the shortest that was
  * seen is busy. The setting rollups.share stands over all this. Pure.
  */
-#ifndef TALLYMILL_ROLLUP_PACE_H
-#define TALLYMILL_ROLLUP_PACE_H
+#ifndef TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
+#define TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

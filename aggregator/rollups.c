@@ -9,19 +9,19 @@
  * Rejected: rollups inside the cycle's transaction (statistics would be as late as the slowest query); a thread (a second
  * connection that nobody waits for does the same with nothing shared).
  */
-#include "rollups.h"
+#include "aggregator/rollups.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "postgres_begin.h"
-#include "session.h"
-#include "settings.h"
+#include "aggregator/session.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/postgres_begin.h"
+#include "common/settings.h"
 
 static const int64_t IDLE_US = 2 * CLOCK_SECOND_US; /* nothing was due: look again then */
 static const int64_t LIST_US = 10 * CLOCK_SECOND_US;

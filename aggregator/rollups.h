@@ -3,15 +3,15 @@
  * A session of its own, driven without waiting: a query over a large day may take minutes, and the daily statistics must stay a
  * second behind all the while. A failure here is logged and tried again; it never touches the cycle. One thread.
  */
-#ifndef TALLYMILL_ROLLUPS_H
-#define TALLYMILL_ROLLUPS_H
+#ifndef TALLYMILL_AGGREGATOR_ROLLUPS_H
+#define TALLYMILL_AGGREGATOR_ROLLUPS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backlog.h"
-#include "rollup_list.h"
-#include "rollup_pace.h"
+#include "aggregator/backlog.h"
+#include "aggregator/rollup_list.h"
+#include "aggregator/rollup_pace.h"
 
 struct error;
 struct session;

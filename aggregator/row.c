@@ -5,12 +5,12 @@
  *
  * The instants 'infinity' and '-infinity' fall into no month's range, so no row holds them.
  */
-#include "row.h"
+#include "aggregator/row.h"
 
-#include "clock.h"
-#include "day.h"
-#include "error.h"
-#include "identity.h"
+#include "aggregator/day.h"
+#include "aggregator/identity.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 #define COLUMNS "CASE WHEN is_internal THEN NULL ELSE event_name END, session_id, user_id"
 

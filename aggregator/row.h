@@ -5,13 +5,13 @@
  *
  * Borrowed bytes: a row is valid as long as its tuple. Pure. One thread.
  */
-#ifndef TALLYMILL_ROW_H
-#define TALLYMILL_ROW_H
+#ifndef TALLYMILL_AGGREGATOR_ROW_H
+#define TALLYMILL_AGGREGATOR_ROW_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "copy_reader.h"
+#include "aggregator/copy_reader.h"
 
 struct day_event;
 struct error;

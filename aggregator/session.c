@@ -6,7 +6,7 @@
  * Rejected: PQcancel() on a stop: it opens a second connection and blocks for as long as the network likes. Closing ours is enough,
  * because cycles set client_connection_check_interval.
  */
-#include "session.h"
+#include "aggregator/session.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,13 +14,13 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "clock.h"
-#include "copy_reader.h"
-#include "error.h"
-#include "lock_watch.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "service.h"
+#include "aggregator/copy_reader.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/lock_watch.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/service.h"
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
 static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;

@@ -5,8 +5,8 @@
  * reported (err->sqlstate is set) the connection is idle again, but for its transaction; after any other it is out of step: close
  * it. The server then rolls its transaction back within a second. One thread.
  */
-#ifndef TALLYMILL_SESSION_H
-#define TALLYMILL_SESSION_H
+#ifndef TALLYMILL_AGGREGATOR_SESSION_H
+#define TALLYMILL_AGGREGATOR_SESSION_H
 
 #include <stdbool.h>
 #include <stdint.h>

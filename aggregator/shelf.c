@@ -7,13 +7,13 @@
  * Rejected: strictly newest first among the waiting, which leaves the oldest for ever while an import keeps touching more days than
  * memory holds.
  */
-#include "shelf.h"
+#include "aggregator/shelf.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 static const int64_t PATIENCE_US = 60 * CLOCK_SECOND_US;
 

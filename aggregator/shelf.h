@@ -4,15 +4,15 @@
  * is touched. Memory is bounded: when a set cannot grow, a day is put away, a closed one before an open one, the least recently
  * touched first. All of it is only a cache of what the database implies: shelf_forget() is always right. One thread.
  */
-#ifndef TALLYMILL_SHELF_H
-#define TALLYMILL_SHELF_H
+#ifndef TALLYMILL_AGGREGATOR_SHELF_H
+#define TALLYMILL_AGGREGATOR_SHELF_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "budget.h"
-#include "day.h"
+#include "aggregator/budget.h"
+#include "aggregator/day.h"
 
 struct error;
 struct identity;

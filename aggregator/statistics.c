@@ -4,14 +4,14 @@
  * DELETE and INSERT of a whole day in a rebuild, which would lose created_at and leave a dead row for every name that did not
  * change; ON CONFLICT alone, which would leave the statistics of a name whose events are all gone.
  */
-#include "statistics.h"
+#include "aggregator/statistics.h"
 
-#include "array_text.h"
-#include "clock.h"
-#include "day.h"
-#include "error.h"
-#include "session.h"
-#include "shelf.h"
+#include "aggregator/array_text.h"
+#include "aggregator/day.h"
+#include "aggregator/session.h"
+#include "aggregator/shelf.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 enum { COLUMN_DATE, COLUMN_NAME, COLUMN_EVENTS, COLUMN_SESSIONS, COLUMN_USERS, COLUMNS };
 

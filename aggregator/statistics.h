@@ -2,8 +2,8 @@
  *
  * A row's created_at is the time it was first written: a rebuild keeps the rows that stay. One thread.
  */
-#ifndef TALLYMILL_STATISTICS_H
-#define TALLYMILL_STATISTICS_H
+#ifndef TALLYMILL_AGGREGATOR_STATISTICS_H
+#define TALLYMILL_AGGREGATOR_STATISTICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

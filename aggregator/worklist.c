@@ -9,13 +9,13 @@
  * topic partition and not in another: only a ledger that was tampered with has such a circle), one of them is taken as broken rather
  * than waited for.
  */
-#include "worklist.h"
+#include "aggregator/worklist.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 void worklist_init(struct worklist *list)
 {

@@ -5,8 +5,8 @@
  * everything that is unfolded in the snapshot (the caller sees to it), so the commit order, whatever it was, is one way through:
  * there is always a batch that is first in all of its topic partitions. Pure: no I/O. One thread.
  */
-#ifndef TALLYMILL_WORKLIST_H
-#define TALLYMILL_WORKLIST_H
+#ifndef TALLYMILL_AGGREGATOR_WORKLIST_H
+#define TALLYMILL_AGGREGATOR_WORKLIST_H
 
 #include <stdbool.h>
 #include <stddef.h>

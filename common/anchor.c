@@ -2,7 +2,7 @@
  *
  * XXH3-128, not a cryptographic hash: nobody forges a log against us, and the worker takes one a range.
  */
-#include "anchor.h"
+#include "common/anchor.h"
 
 #include <string.h>
 

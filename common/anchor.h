@@ -3,8 +3,8 @@
  * The ledger keeps the offset and this hash of that message, its anchor: whoever finds another message there reads another log
  * than the one that was stored (it was truncated, or the topic was made anew). Any thread.
  */
-#ifndef TALLYMILL_ANCHOR_H
-#define TALLYMILL_ANCHOR_H
+#ifndef TALLYMILL_COMMON_ANCHOR_H
+#define TALLYMILL_COMMON_ANCHOR_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,16 +4,16 @@
  * the first version; it took half of the reader's time. A hash table a node was rejected: most nodes have fewer than ten children,
  * and the hint finds them at the first try.
  */
-#include "attributes.h"
+#include "common/attributes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "cursor.h"
-#include "error.h"
-#include "json_text.h"
-#include "wire.h"
+#include "common/catalogue.h"
+#include "common/cursor.h"
+#include "common/error.h"
+#include "common/json_text.h"
+#include "common/wire.h"
 
 struct attributes {
     const struct event_kind *kinds;

@@ -6,15 +6,15 @@
  * Dotted paths become a tree of keys for each kind of event, so that the walk that writes event_data looks up each key among the
  * few that can stand there. Constant once made: any thread.
  */
-#ifndef TALLYMILL_ATTRIBUTES_H
-#define TALLYMILL_ATTRIBUTES_H
+#ifndef TALLYMILL_COMMON_ATTRIBUTES_H
+#define TALLYMILL_COMMON_ATTRIBUTES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bytes.h"
-#include "cursor.h"
+#include "common/bytes.h"
+#include "common/cursor.h"
 
 struct catalogue;
 struct error;

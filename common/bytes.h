@@ -2,8 +2,8 @@
  *
  * Loads overlap instead of running past an end: nothing outside [bytes, bytes + length) is ever read.
  */
-#ifndef TALLYMILL_BYTES_H
-#define TALLYMILL_BYTES_H
+#ifndef TALLYMILL_COMMON_BYTES_H
+#define TALLYMILL_COMMON_BYTES_H
 
 #include <stdbool.h>
 #include <stddef.h>

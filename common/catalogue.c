@@ -8,7 +8,7 @@
  * jansson tells the line of broken JSON; where JSON is right and the catalogue wrong, the line is the one where the event's name
  * stands.
  */
-#include "catalogue.h"
+#include "common/catalogue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +17,10 @@
 #include <jansson.h>
 #include <xxhash.h>
 
-#include "error.h"
-#include "nearest.h"
-#include "settings_file.h"
-#include "wire.h"
+#include "common/error.h"
+#include "common/nearest.h"
+#include "common/settings_file.h"
+#include "common/wire.h"
 
 extern const char catalogue_built_in[];
 

@@ -3,8 +3,8 @@
  * Read from JSON (schemas/catalogue.json; a copy is built in). Constant after loading, so any thread may look things up.
  * Attribute paths are dotted ("llm.latency.ttft") and looked for inside event_data.
  */
-#ifndef TALLYMILL_CATALOGUE_H
-#define TALLYMILL_CATALOGUE_H
+#ifndef TALLYMILL_COMMON_CATALOGUE_H
+#define TALLYMILL_COMMON_CATALOGUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* check.c - see check.h. */
-#include "check.h"
+#include "common/check.h"
 
 #include <stdio.h>
 

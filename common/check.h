@@ -1,10 +1,10 @@
 /* check.h - what --check finds: all of it at once, and one exit code. Main thread. */
-#ifndef TALLYMILL_CHECK_H
-#define TALLYMILL_CHECK_H
+#ifndef TALLYMILL_COMMON_CHECK_H
+#define TALLYMILL_COMMON_CHECK_H
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct check {
     const char *program;   /* "tallymill-consumer" */

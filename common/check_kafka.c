@@ -3,15 +3,15 @@
  * Rights are asked for also where the topic cannot be looked at: whoever has to grant two of them wants to hear of both. Where nobody
  * answers at all they are not: each question would wait for its time-out to say the same again. A cluster that has told its id has answered.
  */
-#include "check_kafka.h"
+#include "common/check_kafka.h"
 
 #include <string.h>
 
-#include "check.h"
-#include "error.h"
-#include "kafka.h"
-#include "kafka_reach.h"
-#include "kafka_rights.h"
+#include "common/check.h"
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/kafka_reach.h"
+#include "common/kafka_rights.h"
 
 enum { TOPIC_MS = 10000, RIGHT_MS = 5000, REACH_MS = 10000 };
 

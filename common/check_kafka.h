@@ -1,7 +1,7 @@
 /* check_kafka.h - what --check asks Kafka, in every program that uses it: is the topic there, may our login do what the program does, and
  * can the leader of every topic partition be reached. Nothing is joined, committed, produced or made. Main thread. */
-#ifndef TALLYMILL_CHECK_KAFKA_H
-#define TALLYMILL_CHECK_KAFKA_H
+#ifndef TALLYMILL_COMMON_CHECK_KAFKA_H
+#define TALLYMILL_COMMON_CHECK_KAFKA_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,16 +4,16 @@
  * (or owns everything) is as good. What belongs to tallymill_admin is its objects' owner's, which is asked for as such. Functions and tables are looked up
  * only where the schema may be used: Postgres refuses to look before.
  */
-#include "check_postgres.h"
+#include "common/check_postgres.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "clock.h"
-#include "error.h"
-#include "postgres.h"
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
 
 enum { LIST_BYTES = 280 };
 #define ASK_US (10 * CLOCK_SECOND_US)

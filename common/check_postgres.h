@@ -1,7 +1,7 @@
 /* check_postgres.h - what --check asks Postgres, in every program that uses it: login, schema, and the rights of the role that the program
  * runs with. Nothing is changed. Main thread. */
-#ifndef TALLYMILL_CHECK_POSTGRES_H
-#define TALLYMILL_CHECK_POSTGRES_H
+#ifndef TALLYMILL_COMMON_CHECK_POSTGRES_H
+#define TALLYMILL_COMMON_CHECK_POSTGRES_H
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
  * release that adds "--confirm", and its own messages suggest nothing. Options may stand anywhere before "--"; "-" alone is an
  * argument.
  */
-#include "cli.h"
+#include "common/cli.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,11 +14,11 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include "error.h"
-#include "kafka_version.h"
-#include "log.h"
-#include "nearest.h"
-#include "settings.h"
+#include "common/error.h"
+#include "common/kafka_version.h"
+#include "common/log.h"
+#include "common/nearest.h"
+#include "common/settings.h"
 
 enum { OPTIONS_MAX = 64, HELP_COLUMN = 28 };
 

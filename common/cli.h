@@ -3,8 +3,8 @@
  * cli_start() does it all: it reads the options, loads the settings, sets the log level, and answers --help, --version and
  * --print-settings itself. Data goes to stdout, talk to stderr. Main thread, once.
  */
-#ifndef TALLYMILL_CLI_H
-#define TALLYMILL_CLI_H
+#ifndef TALLYMILL_COMMON_CLI_H
+#define TALLYMILL_COMMON_CLI_H
 
 #include <stdbool.h>
 #include <stddef.h>

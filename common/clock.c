@@ -3,7 +3,7 @@
  * Days are counted by arithmetic on 400-year eras that begin in March, so that the leap day is the last of its year (Hinnant).
  * gmtime_r() and timegm() were rejected: they cost 20 times as much, and their range and errno rules differ between C libraries.
  */
-#include "clock.h"
+#include "common/clock.h"
 
 #include <assert.h>
 #include <stdio.h>

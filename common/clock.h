@@ -4,8 +4,8 @@
  * decisions depend on time takes now_us as an argument. Calendar arithmetic is the proleptic Gregorian calendar (Howard
  * Hinnant, "chrono-Compatible Low-Level Date Algorithms"), exact for every int64_t that Postgres accepts. Any thread.
  */
-#ifndef TALLYMILL_CLOCK_H
-#define TALLYMILL_CLOCK_H
+#ifndef TALLYMILL_COMMON_CLOCK_H
+#define TALLYMILL_COMMON_CLOCK_H
 
 #include <stdbool.h>
 #include <stddef.h>

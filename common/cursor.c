@@ -4,12 +4,12 @@
  * left, never added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion
  * items); a small one is TRUNCATED, which is what a cut event looks like.
  */
-#include "cursor.h"
+#include "common/cursor.h"
 
 #include <string.h>
 
-#include "bytes.h"
-#include "wire.h"
+#include "common/bytes.h"
+#include "common/wire.h"
 
 static uint64_t load(const uint8_t *at, unsigned bytes)
 {

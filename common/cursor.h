@@ -3,14 +3,14 @@
  * cursor_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
  * array and map the items follow. No allocation, no recursion, no I/O. Any thread, one cursor each.
  */
-#ifndef TALLYMILL_CURSOR_H
-#define TALLYMILL_CURSOR_H
+#ifndef TALLYMILL_COMMON_CURSOR_H
+#define TALLYMILL_COMMON_CURSOR_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
 
-#include "reason.h"
+#include "common/reason.h"
 
 enum item_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_INT, ITEM_FLOAT32, ITEM_FLOAT64, ITEM_STR, ITEM_BIN, ITEM_EXT, ITEM_ARRAY, ITEM_MAP };
 

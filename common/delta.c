@@ -8,7 +8,7 @@
  * worker a hash table a row); hashes instead of the session's text (both sides would need the same secret, and the statistics are
  * exact).
  */
-#include "delta.h"
+#include "common/delta.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -16,9 +16,9 @@
 
 #include <xxhash.h>
 
-#include "error.h"
-#include "uuid.h"
-#include "wire.h"
+#include "common/error.h"
+#include "common/uuid.h"
+#include "common/wire.h"
 
 enum { VERSION = 1, HEADER_BYTES = 9, CHECK_BYTES = 8, BYTES_PER_ROW = 80, SLOTS = 2 * DELTA_NAMES };
 

@@ -20,8 +20,8 @@
  *
  * About 27 bytes an event. Pure: no I/O, and no allocation after delta_init(). One thread.
  */
-#ifndef TALLYMILL_DELTA_H
-#define TALLYMILL_DELTA_H
+#ifndef TALLYMILL_COMMON_DELTA_H
+#define TALLYMILL_COMMON_DELTA_H
 
 #include <stdbool.h>
 #include <stddef.h>

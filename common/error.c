@@ -4,14 +4,14 @@
  * (`error_set(err, kind, "%s", err->text)`). It leaves here as one line: libpq's and librdkafka's texts hold newlines and tabs,
  * and an input may hold terminal escapes. Allocating the text was rejected: an error must be possible when memory is not.
  */
-#include "error.h"
+#include "common/error.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "common/utf8.h"
 
 /* Copies as one line: each run of control characters and spaces becomes one space, none at either end. */
 static void copy_line(char *line, size_t line_bytes, const char *text)

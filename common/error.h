@@ -3,8 +3,8 @@
  * Every fallible function takes a `struct error *err` last and returns false or NULL. The code that has the evidence sets it,
  * callers may prefix it on the way up, and it is logged once, where it is handled. Any thread; an error belongs to one thread.
  */
-#ifndef TALLYMILL_ERROR_H
-#define TALLYMILL_ERROR_H
+#ifndef TALLYMILL_COMMON_ERROR_H
+#define TALLYMILL_COMMON_ERROR_H
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
  * whose failpoint is misspelt would otherwise pass for the wrong reason. The steps themselves are free when none is set: one
  * load of a count that is 0.
  */
-#include "failpoint.h"
+#include "common/failpoint.h"
 
 #ifdef TALLYMILL_FAILPOINTS
 

@@ -4,8 +4,8 @@
  * Environment: TALLYMILL_FAILPOINT="NAME:ACTION[:N],..." with ACTION exit (_exit(86)), stop (SIGSTOP to itself) or abort; it acts
  * once, when the step is reached for the N-th time, or, for steps that carry a counter, when the counter reaches N.
  */
-#ifndef TALLYMILL_FAILPOINT_H
-#define TALLYMILL_FAILPOINT_H
+#ifndef TALLYMILL_COMMON_FAILPOINT_H
+#define TALLYMILL_COMMON_FAILPOINT_H
 
 #include <stdint.h>
 

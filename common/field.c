@@ -1,13 +1,13 @@
 /* field.c - see field.h. One rule for each field: transcode.c decides which field is where in the message and in the tuple; the rules
  * are here, so that each can be read by itself.
  */
-#include "field.h"
+#include "common/field.h"
 
 #include <string.h>
 
-#include "json_text.h"
-#include "uuid.h"
-#include "wire.h"
+#include "common/json_text.h"
+#include "common/uuid.h"
+#include "common/wire.h"
 
 enum reason field_text(const struct item *item, uint32_t most, struct text *text)
 {

@@ -1,13 +1,13 @@
 /* field.h - the values of an event's top-level keys, each by its rule (schemas/wire.md). What was written means nothing unless
  * REASON_NONE comes back. Any thread.
  */
-#ifndef TALLYMILL_FIELD_H
-#define TALLYMILL_FIELD_H
+#ifndef TALLYMILL_COMMON_FIELD_H
+#define TALLYMILL_COMMON_FIELD_H
 
 #include <stdint.h>
 
-#include "cursor.h"
-#include "reason.h"
+#include "common/cursor.h"
+#include "common/reason.h"
 
 /* A text that is only pointed at. */
 struct text {

@@ -4,12 +4,12 @@
  * take. The text of a reason, which changes while it is told (an age, a count of tries), has a lock that the main loop never waits for: if somebody reads at that
  * very moment, the text before stays until it is told again.
  */
-#include "health.h"
+#include "common/health.h"
 
 #include <string.h>
 
-#include "clock.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/utf8.h"
 
 /* What a turn may take at most by design: connecting, claiming and finding refused rows have deadlines of seconds. */
 #define HUNG_US (60 * CLOCK_SECOND_US)

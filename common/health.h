@@ -3,8 +3,8 @@
  * The main thread says what it knows; whoever asks adds what only an outsider can see: that the main loop has stopped turning, or
  * that work has been waiting for too long. Texts are static where it is not said otherwise. Asking is for any thread, the rest for the main one.
  */
-#ifndef TALLYMILL_HEALTH_H
-#define TALLYMILL_HEALTH_H
+#ifndef TALLYMILL_COMMON_HEALTH_H
+#define TALLYMILL_COMMON_HEALTH_H
 
 #include <pthread.h>
 #include <stdatomic.h>

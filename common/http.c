@@ -4,7 +4,7 @@
  * operators meet, and must come with its reason. A server written by hand was rejected: half requests, pipelining and slow readers
  * are where those go wrong.
  */
-#include "http.h"
+#include "common/http.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -16,8 +16,8 @@
 
 #include <microhttpd.h>
 
-#include "error.h"
-#include "utf8.h"
+#include "common/error.h"
+#include "common/utf8.h"
 
 enum {
     CONNECTIONS = 256,

@@ -4,8 +4,8 @@
  * most 256 connections of 4 KiB, each closed after 5 s without a byte; more wait in the kernel's queue. So what strangers can take
  * is bounded, and none of it is the main thread's.
  */
-#ifndef TALLYMILL_HTTP_H
-#define TALLYMILL_HTTP_H
+#ifndef TALLYMILL_COMMON_HTTP_H
+#define TALLYMILL_COMMON_HTTP_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  * interval that reads back. What is left prints with rising precision; a table of Ryu would be faster there and 10 kB larger, and
  * that is rare.
  */
-#include "json_text.h"
+#include "common/json_text.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "plain_text.h"
+#include "common/clock.h"
+#include "common/plain_text.h"
 
 /* The length of the good UTF-8 sequence at `at`, 0 where it is none. The first byte is >= 0x80. Table 3-7 of the Unicode standard.
  */

@@ -3,13 +3,13 @@
  * Every function takes where to write and returns the first byte behind. Room needed: JSON_TEXT_ROOM bytes for a number or time; 6 bytes a
  * byte of input plus 2 for text; 4 bytes per 3 of input plus 6 for binary.
  */
-#ifndef TALLYMILL_JSON_TEXT_H
-#define TALLYMILL_JSON_TEXT_H
+#ifndef TALLYMILL_COMMON_JSON_TEXT_H
+#define TALLYMILL_COMMON_JSON_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "common/reason.h"
 
 enum { JSON_TEXT_ROOM = 40 };
 

@@ -2,14 +2,14 @@
  * second walk; what it would buy, rejecting before writing, the caller has for free: what was written for a bad event is simply
  * overwritten.
  */
-#include "json_tree.h"
+#include "common/json_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "attributes.h"
-#include "json_text.h"
-#include "plain_text.h"
+#include "common/attributes.h"
+#include "common/json_text.h"
+#include "common/plain_text.h"
 
 enum { PAIRWISE_KEYS = 12 };
 

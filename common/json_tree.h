@@ -3,15 +3,15 @@
  * Recursion is bounded by WIRE_DATA_DEPTH, output by the caller's limit on input bytes. Keys are checked for repeats on a scratch
  * stack: pairwise for small maps, sorted for large ones, so that a hostile map of 30,000 keys costs n log n.
  */
-#ifndef TALLYMILL_JSON_TREE_H
-#define TALLYMILL_JSON_TREE_H
+#ifndef TALLYMILL_COMMON_JSON_TREE_H
+#define TALLYMILL_COMMON_JSON_TREE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bytes.h"
-#include "cursor.h"
-#include "wire.h"
+#include "common/bytes.h"
+#include "common/cursor.h"
+#include "common/wire.h"
 
 struct attribute_node;
 

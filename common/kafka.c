@@ -4,13 +4,13 @@
  * ("linger.ms" is "queue.buffering.max.ms"), so each kafka.* setting is tried on a configuration that holds the forced values, and
  * a forced property that it moves is the same property. A list of aliases was rejected: it would be right for one release only.
  */
-#include "kafka.h"
+#include "common/kafka.h"
 
 #include <string.h>
 
-#include "kafka_trouble.h"
-#include "log.h"
-#include "settings.h"
+#include "common/kafka_trouble.h"
+#include "common/log.h"
+#include "common/settings.h"
 
 enum { VALUE_BYTES = 4096, REASON_BYTES = 512 };
 

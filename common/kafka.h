@@ -2,8 +2,8 @@
  *
  * librdkafka 2.6.1 up to the current release (kafka_version.h). Plain librdkafka handles underneath.
  */
-#ifndef TALLYMILL_KAFKA_H
-#define TALLYMILL_KAFKA_H
+#ifndef TALLYMILL_COMMON_KAFKA_H
+#define TALLYMILL_COMMON_KAFKA_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct settings;
 

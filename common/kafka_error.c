@@ -3,7 +3,7 @@
  * librdkafka retries by itself what can be retried inside a request; what reaches us is for the program to decide. A code that the
  * table does not know is FATAL, as with Postgres: a person looks once, and the table grows by a line.
  */
-#include "kafka.h"
+#include "common/kafka.h"
 
 enum error_kind kafka_kind(rd_kafka_resp_err_t code)
 {

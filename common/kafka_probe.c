@@ -5,7 +5,7 @@
  * a server that likes none of it answers with an alert, which is TLS all the same. The other question is ApiVersions, which every
  * broker answers before a login.
  */
-#include "kafka_probe.h"
+#include "common/kafka_probe.h"
 
 #include <assert.h>
 #include <errno.h>

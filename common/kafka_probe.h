@@ -1,6 +1,6 @@
 /* kafka_probe.h - what a port speaks: TLS, or Kafka's protocol without it. */
-#ifndef TALLYMILL_KAFKA_PROBE_H
-#define TALLYMILL_KAFKA_PROBE_H
+#ifndef TALLYMILL_COMMON_KAFKA_PROBE_H
+#define TALLYMILL_COMMON_KAFKA_PROBE_H
 
 enum kafka_probe {
     KAFKA_PROBE_SILENT, /* no connection, or no answer that tells */

@@ -3,16 +3,16 @@
  * The offset asked for is the end of the log, for which Describe is enough. Findings are reported by broker, not by topic partition: with
  * a wrong name it is all of them that it leads.
  */
-#include "kafka_reach.h"
+#include "common/kafka_reach.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "kafka.h"
-#include "kafka_trouble.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/kafka_trouble.h"
 
 enum { LIST_BYTES = 96, SERVER_BYTES = 300 };
 

@@ -1,7 +1,7 @@
 /* kafka_reach.h - whether the leader of every topic partition can be reached from here: the part of Kafka that only shows with the
  * second connection, because brokers say themselves under which names they are found. */
-#ifndef TALLYMILL_KAFKA_REACH_H
-#define TALLYMILL_KAFKA_REACH_H
+#ifndef TALLYMILL_COMMON_KAFKA_REACH_H
+#define TALLYMILL_COMMON_KAFKA_REACH_H
 
 #include <stdbool.h>
 

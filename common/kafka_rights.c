@@ -3,13 +3,13 @@
  * Trying the thing itself was rejected: a missing Read of the group shows only when one joins it, which makes the others rebalance, and
  * a missing Write only with the first event.
  */
-#include "kafka_rights.h"
+#include "common/kafka_rights.h"
 
 #include <limits.h>
 #include <stdio.h>
 
-#include "error.h"
-#include "kafka.h"
+#include "common/error.h"
+#include "common/kafka.h"
 
 /* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is there,
  * and one comes behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request, then

@@ -3,8 +3,8 @@
  * Brokers tell it with the description of a topic or a group (KIP-430), and whoever may do anything may ask: nothing is read, written
  * or joined. A broker that does not tell (older than 2.3) is taken to allow it.
  */
-#ifndef TALLYMILL_KAFKA_RIGHTS_H
-#define TALLYMILL_KAFKA_RIGHTS_H
+#ifndef TALLYMILL_COMMON_KAFKA_RIGHTS_H
+#define TALLYMILL_COMMON_KAFKA_RIGHTS_H
 
 #include <stdbool.h>
 

@@ -3,15 +3,15 @@
  * The topic is made by an explicit request, never by a broker's auto.create.topics.enable: that makes it with the broker's own
  * defaults (often one topic partition and one copy), which nobody notices before the first broker is lost.
  */
-#include "kafka.h"
+#include "common/kafka.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "kafka_rights.h"
-#include "kafka_trouble.h"
+#include "common/clock.h"
+#include "common/kafka_rights.h"
+#include "common/kafka_trouble.h"
 
 enum { REASON_BYTES = 512, REPLICATION_MAX = 3, PAUSE_MS = 100, SLICE_MS = 1000, REFUSED_MS = 2000 };
 

@@ -4,7 +4,7 @@
  * (tests/secure) meet each of them for real. A line that is not known stays a line of the log. Of a certificate the reason comes by
  * librdkafka's callback, in the numbers of OpenSSL, which have been the same for twenty years.
  */
-#include "kafka_trouble.h"
+#include "common/kafka_trouble.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "kafka_probe.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/kafka_probe.h"
 
 enum { SERVERS_MAX = 16, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30 };
 

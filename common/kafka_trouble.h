@@ -4,8 +4,8 @@
  * there. What it says is kept here by server, for the whole process (all its handles have the same settings), and told when nobody
  * answered. Any thread.
  */
-#ifndef TALLYMILL_KAFKA_TROUBLE_H
-#define TALLYMILL_KAFKA_TROUBLE_H
+#ifndef TALLYMILL_COMMON_KAFKA_TROUBLE_H
+#define TALLYMILL_COMMON_KAFKA_TROUBLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* kafka_version.c - see kafka_version.h. */
-#include "kafka_version.h"
+#include "common/kafka_version.h"
 
-#include "error.h"
+#include "common/error.h"
 
 bool kafka_version_check(int version, const char *name, struct error *err)
 {

@@ -2,8 +2,8 @@
  *
  * CMake asks for it too (cmake/librdkafka.cmake); a shared library that is older than the one built with is noticed here, at the start.
  */
-#ifndef TALLYMILL_KAFKA_VERSION_H
-#define TALLYMILL_KAFKA_VERSION_H
+#ifndef TALLYMILL_COMMON_KAFKA_VERSION_H
+#define TALLYMILL_COMMON_KAFKA_VERSION_H
 
 #include <stdbool.h>
 

@@ -6,17 +6,17 @@
  *
  * Rejected: log_lock_waits and the server's log (another's machine); asking before each statement (a round trip each, and the answer of a moment before).
  */
-#include "lock_watch.h"
+#include "common/lock_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "postgres.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/postgres.h"
+#include "common/utf8.h"
 
 #define FIRST_LOOK_US   CLOCK_SECOND_US
 #define RAREST_LOOK_US  (60 * CLOCK_SECOND_US)

@@ -4,8 +4,8 @@
  * to lock timeout" says neither on what nor by whom. So whoever waits looks, over a connection of its own, after a second and then ever more rarely, and
  * what was seen last goes into the error that the wait leads to: pid, application, login, state, object, age, and the statement that ends it.
  */
-#ifndef TALLYMILL_LOCK_WATCH_H
-#define TALLYMILL_LOCK_WATCH_H
+#ifndef TALLYMILL_COMMON_LOCK_WATCH_H
+#define TALLYMILL_COMMON_LOCK_WATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
  * written by one write(2). At most LINE_BYTES, which is PIPE_BUF: up to there a write to a pipe is atomic. stdio was rejected: its
  * lock and buffer are shared with whatever else prints, and a line could leave in two writes.
  */
-#include "log.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "error.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/utf8.h"
 
 enum { LINE_BYTES = 4096 };
 

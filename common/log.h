@@ -6,8 +6,8 @@
  * UTF-8 leave as \xNN, so that a line stays one line whatever an input held. When stderr is the journal, lines begin with
  * sd-daemon's "<N>" level prefix instead of ts and level.
  */
-#ifndef TALLYMILL_LOG_H
-#define TALLYMILL_LOG_H
+#ifndef TALLYMILL_COMMON_LOG_H
+#define TALLYMILL_COMMON_LOG_H
 
 #include <stdbool.h>
 

@@ -5,7 +5,7 @@
  * a sequence counter for that, and was rejected. What is not shown is held as 0 (a value is held with its sign bit turned), so that
  * memory that was never written says "nothing" and is never touched by whoever reads.
  */
-#include "metrics.h"
+#include "common/metrics.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* The bounds of every histogram, in microseconds: from a COMMIT on a fast disk to one behind a lock. */
 static const int64_t bounds_us[] = {1000,   2500,    5000,    10000,   25000,    50000,    100000,  250000,

@@ -5,8 +5,8 @@
  * atomic of its own, written with a plain store, so counting costs what an addition costs and a reader never holds the writer up.
  * Values of one scrape may so be a moment apart; those of one histogram still add up, for its count is made of its buckets.
  */
-#ifndef TALLYMILL_METRICS_H
-#define TALLYMILL_METRICS_H
+#ifndef TALLYMILL_COMMON_METRICS_H
+#define TALLYMILL_COMMON_METRICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,13 +4,13 @@
  * nothing else needs editing. A program's level is the number of migrations it carries. Whether it may run on a newer schema
  * is the schema's to say (min_program), because only the newer release knows what it changed.
  */
-#include "postgres.h"
+#include "common/postgres.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 #define MIGRATION(version, name, symbol, min_program) extern const char symbol[];
 #include "migration_list.inc"

@@ -1,16 +1,16 @@
 /* monitor.c - see monitor.h. /health answers 200 or 503, so that a load balancer or an orchestrator needs to read no text. */
-#include "monitor.h"
+#include "common/monitor.h"
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "error.h"
-#include "health.h"
-#include "http.h"
-#include "log.h"
-#include "metrics.h"
-#include "service.h"
-#include "settings.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/health.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/service.h"
+#include "common/settings.h"
 
 struct monitor {
     const struct metrics *metrics;

@@ -1,7 +1,7 @@
 /* monitor.h - shows a program's metrics and health over HTTP where the setting metrics.listen says: GET /metrics, GET /health.
  */
-#ifndef TALLYMILL_MONITOR_H
-#define TALLYMILL_MONITOR_H
+#ifndef TALLYMILL_COMMON_MONITOR_H
+#define TALLYMILL_COMMON_MONITOR_H
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
  * Levenshtein's distance in one row of memory. A suggestion must need fewer than half of the word's characters changed, and three
  * at most: a wild guess is worse than none. Words of more than WORD_BYTES are nobody's typing mistake and get no suggestion.
  */
-#include "nearest.h"
+#include "common/nearest.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* nearest.h - the word that somebody probably meant: for unknown settings, options and commands. */
-#ifndef TALLYMILL_NEAREST_H
-#define TALLYMILL_NEAREST_H
+#ifndef TALLYMILL_COMMON_NEAREST_H
+#define TALLYMILL_COMMON_NEAREST_H
 
 #include <stddef.h>
 

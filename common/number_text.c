@@ -1,5 +1,5 @@
 /* number_text.c - see number_text.h. By hand, because printf's ' groups only in a locale that says so, and ours is C. */
-#include "number_text.h"
+#include "common/number_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* number_text.h - whole numbers as a person reads them: "1,234,567", "-12". Any thread. */
-#ifndef TALLYMILL_NUMBER_TEXT_H
-#define TALLYMILL_NUMBER_TEXT_H
+#ifndef TALLYMILL_COMMON_NUMBER_TEXT_H
+#define TALLYMILL_COMMON_NUMBER_TEXT_H
 
 #include <stdint.h>
 

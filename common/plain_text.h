@@ -5,15 +5,15 @@
  * and what is not ASCII at once. Short texts are loaded and stored in two halves that overlap: nothing outside [text, text +
  * length) is read, nothing behind to + length written. Rejected: a table of 256 flags, a load a byte, was three times slower.
  */
-#ifndef TALLYMILL_PLAIN_TEXT_H
-#define TALLYMILL_PLAIN_TEXT_H
+#ifndef TALLYMILL_COMMON_PLAIN_TEXT_H
+#define TALLYMILL_COMMON_PLAIN_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "common/bytes.h"
 
 typedef int8_t byte_vector __attribute__((vector_size(16)));
 typedef uint64_t word_vector __attribute__((vector_size(16)));

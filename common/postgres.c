@@ -3,7 +3,7 @@
  * Sockets are non-blocking and every wait is a poll(2) with a deadline. PQexec() and PQconnectdb() were rejected: they wait for
  * ever on a server that vanished without a FIN, and nothing but a second thread could end that wait.
  */
-#include "postgres.h"
+#include "common/postgres.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "lock_watch.h"
-#include "log.h"
-#include "postgres_begin.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/lock_watch.h"
+#include "common/log.h"
+#include "common/postgres_begin.h"
+#include "common/utf8.h"
 
 enum { SHOWN_SQL_BYTES = 60 };
 

@@ -3,8 +3,8 @@
  * Plain libpq underneath: callers use PGconn and PGresult. Every wait has a deadline, because a server that vanished without a FIN
  * would otherwise hold us for two hours. What the server says beside its answers goes to the log, at level debug. A connection belongs to one thread.
  */
-#ifndef TALLYMILL_POSTGRES_H
-#define TALLYMILL_POSTGRES_H
+#ifndef TALLYMILL_COMMON_POSTGRES_H
+#define TALLYMILL_COMMON_POSTGRES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* Starts a connection: dsn (libpq's conninfo or URI; "" = its environment) plus our own keepalives, tcp_user_timeout and
  * application_name where the dsn does not say otherwise; always client_encoding UTF8, time zone UTC, date style ISO. Drive it with

@@ -14,8 +14,8 @@
  * Rejected: options= in the connection string, which poolers refuse; SET once a session, for the reason above; a function with
  * SET clauses around each statement, whose settings end with it, while COPY and COMMIT come after.
  */
-#ifndef TALLYMILL_POSTGRES_BEGIN_H
-#define TALLYMILL_POSTGRES_BEGIN_H
+#ifndef TALLYMILL_COMMON_POSTGRES_BEGIN_H
+#define TALLYMILL_COMMON_POSTGRES_BEGIN_H
 
 #define POSTGRES_PIN(name, value) "pg_catalog.set_config('" name "', '" value "', true)"
 /* A setting that not every server knows. */

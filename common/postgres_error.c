@@ -4,7 +4,7 @@
  * never work stalls a topic partition for ever, and rejecting what might work throws events away; a person must look once and
  * the table grows by a line. The list of codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-#include "postgres.h"
+#include "common/postgres.h"
 
 #include <ctype.h>
 #include <stdio.h>

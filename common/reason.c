@@ -1,5 +1,5 @@
 /* reason.c - names of the reasons, in the order of the enum. A name that leaves the list would orphan stored dead letters. */
-#include "reason.h"
+#include "common/reason.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* reason.h - the closed list of why an event becomes a dead letter. Names are stored and shown: they never change. */
-#ifndef TALLYMILL_REASON_H
-#define TALLYMILL_REASON_H
+#ifndef TALLYMILL_COMMON_REASON_H
+#define TALLYMILL_COMMON_REASON_H
 
 enum reason {
     REASON_NONE = 0,

@@ -4,7 +4,7 @@
  * wakes up. signalfd(2) was rejected: it needs the signals blocked in every thread, those of librdkafka too, and a second
  * SIGTERM could then not end a main loop that hangs.
  */
-#include "service.h"
+#include "common/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +17,8 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "error.h"
-#include "utf8.h"
+#include "common/error.h"
+#include "common/utf8.h"
 
 static int wake_pipe[2] = {-1, -1};
 static atomic_bool is_stop_wanted;

@@ -3,8 +3,8 @@
  * SIGTERM and SIGINT ask for a clean stop; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
  * Main thread, but service_is_stopping() and service_turned_us() from any.
  */
-#ifndef TALLYMILL_SERVICE_H
-#define TALLYMILL_SERVICE_H
+#ifndef TALLYMILL_COMMON_SERVICE_H
+#define TALLYMILL_COMMON_SERVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>

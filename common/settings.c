@@ -5,19 +5,19 @@
  * places. Each value keeps where it came from, because an error found later (libpq, librdkafka, a port that is taken) must still
  * name the file and line.
  */
-#include "settings.h"
+#include "common/settings.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "log.h"
-#include "nearest.h"
-#include "settings_file.h"
-#include "settings_secret.h"
-#include "settings_store.h"
-#include "settings_value.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/nearest.h"
+#include "common/settings_file.h"
+#include "common/settings_secret.h"
+#include "common/settings_store.h"
+#include "common/settings_value.h"
 
 enum { KEYS_MAX = 128, ORIGIN_BYTES = 512 };
 

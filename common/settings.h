@@ -9,15 +9,15 @@
  * Values with a secret are never printed (settings_print masks the passwords of a DSN and kafka.*password*, *secret*, *.key.pem).
  * Read at the start by one thread; then constant, but for what settings_adopt() takes over.
  */
-#ifndef TALLYMILL_SETTINGS_H
-#define TALLYMILL_SETTINGS_H
+#ifndef TALLYMILL_COMMON_SETTINGS_H
+#define TALLYMILL_COMMON_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "settings_table.h"
+#include "common/settings_table.h"
 
 struct error;
 struct settings;

@@ -11,14 +11,14 @@
  * end and the rest is read as another line), " ;" ends a value without a word, an indented line continues the one above, and
  * handlers are not told the line. Its limits are build options, so that no other distribution need be the same.
  */
-#include "settings_file.h"
+#include "common/settings_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256, SECRET_FILE_BYTES = 64 * 1024 };
 

@@ -1,7 +1,7 @@
 /* settings_file.h - the INI file of --config, read line by line. Part of settings.c; the producer library
  * reads its own with it. */
-#ifndef TALLYMILL_SETTINGS_FILE_H
-#define TALLYMILL_SETTINGS_FILE_H
+#ifndef TALLYMILL_COMMON_SETTINGS_FILE_H
+#define TALLYMILL_COMMON_SETTINGS_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
-#include "settings.h"
-#include "settings_secret.h"
-#include "settings_store.h"
+#include "common/settings.h"
+#include "common/settings_secret.h"
+#include "common/settings_store.h"
 
 /* A value on one line: a text that came by --set may hold a newline. */
 static void print_line(const char *text, FILE *out)

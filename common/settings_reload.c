@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "log.h"
-#include "settings.h"
-#include "settings_store.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "common/settings_store.h"
 
 static const struct {
     const char *key;

@@ -8,7 +8,7 @@
  * half of a password stands in every message. So what may have been cut in the wrong place is refused before it is used, without a
  * word of it: better an error about a sound but odd connection string than a password in a log.
  */
-#include "settings_secret.h"
+#include "common/settings_secret.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 static const char mask[] = "********";
 

@@ -1,6 +1,6 @@
 /* settings_secret.h - settings that may hold a password: checked and shown without it. Part of settings.c. */
-#ifndef TALLYMILL_SETTINGS_SECRET_H
-#define TALLYMILL_SETTINGS_SECRET_H
+#ifndef TALLYMILL_COMMON_SETTINGS_SECRET_H
+#define TALLYMILL_COMMON_SETTINGS_SECRET_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* settings_store.h - how settings are held: what settings.c, settings_print.c and settings_reload.c share. */
-#ifndef TALLYMILL_SETTINGS_STORE_H
-#define TALLYMILL_SETTINGS_STORE_H
+#ifndef TALLYMILL_COMMON_SETTINGS_STORE_H
+#define TALLYMILL_COMMON_SETTINGS_STORE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "settings_table.h"
+#include "common/settings_table.h"
 
 enum { SETTINGS_KAFKA_MAX = 256 };
 

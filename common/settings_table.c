@@ -2,9 +2,9 @@
  *
  * One table for all programs, because they read one file: a key that is meant for another program must not be an error.
  */
-#include "settings_table.h"
+#include "common/settings_table.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)

@@ -1,6 +1,6 @@
 /* settings_table.h - what a setting is, and every one there is. */
-#ifndef TALLYMILL_SETTINGS_TABLE_H
-#define TALLYMILL_SETTINGS_TABLE_H
+#ifndef TALLYMILL_COMMON_SETTINGS_TABLE_H
+#define TALLYMILL_COMMON_SETTINGS_TABLE_H
 
 #include <stdint.h>
 

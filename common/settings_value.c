@@ -3,17 +3,17 @@
  * A number is digits and a unit, nothing else: no sign, no fraction, no "1e6". A duration without a unit is refused rather than
  * guessed, because half of the world's settings mean seconds by it and the other half milliseconds.
  */
-#include "settings_value.h"
+#include "common/settings_value.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "nearest.h"
-#include "settings_table.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/nearest.h"
+#include "common/settings_table.h"
+#include "common/utf8.h"
 
 enum { AGE_MONTHS_MAX = 1200, AGE_DAYS_MAX = 36600, CHOICE_COUNT = 8, SHOWN_BYTES = 60 };
 

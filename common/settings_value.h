@@ -1,6 +1,6 @@
 /* settings_value.h - texts of settings as numbers, checked against the table. Part of settings.c. */
-#ifndef TALLYMILL_SETTINGS_VALUE_H
-#define TALLYMILL_SETTINGS_VALUE_H
+#ifndef TALLYMILL_COMMON_SETTINGS_VALUE_H
+#define TALLYMILL_COMMON_SETTINGS_VALUE_H
 
 #include <stdbool.h>
 #include <stdint.h>

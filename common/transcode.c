@@ -6,23 +6,23 @@
  * digits, and the one byte of `false` becomes "false,". Rejected: collecting fields into a struct of their own and encoding in a
  * second step; it would copy every byte of event_data twice.
  */
-#include "transcode.h"
+#include "common/transcode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attributes.h"
-#include "bytes.h"
-#include "catalogue.h"
-#include "clock.h"
-#include "cursor.h"
-#include "error.h"
-#include "field.h"
-#include "json_text.h"
-#include "json_tree.h"
-#include "tuple.h"
-#include "uuid.h"
+#include "common/attributes.h"
+#include "common/bytes.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/cursor.h"
+#include "common/error.h"
+#include "common/field.h"
+#include "common/json_text.h"
+#include "common/json_tree.h"
+#include "common/tuple.h"
+#include "common/uuid.h"
 
 enum field {
     FIELD_ID,

@@ -7,15 +7,15 @@
  *
  * A transcoder belongs to one thread. Nothing here allocates after transcoder_new.
  */
-#ifndef TALLYMILL_TRANSCODE_H
-#define TALLYMILL_TRANSCODE_H
+#ifndef TALLYMILL_COMMON_TRANSCODE_H
+#define TALLYMILL_COMMON_TRANSCODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "reason.h"
-#include "wire.h"
+#include "common/reason.h"
+#include "common/wire.h"
 
 struct catalogue;
 struct error;

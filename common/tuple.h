@@ -1,11 +1,11 @@
 /* tuple.h - bytes of Postgres's binary formats, network order. Each returns the first byte behind what it wrote. */
-#ifndef TALLYMILL_TUPLE_H
-#define TALLYMILL_TUPLE_H
+#ifndef TALLYMILL_COMMON_TUPLE_H
+#define TALLYMILL_COMMON_TUPLE_H
 
 #include <stdint.h>
 #include <string.h>
 
-#include "plain_text.h"
+#include "common/plain_text.h"
 
 static inline uint8_t *put_16(uint8_t *out, uint16_t value)
 {

@@ -1,6 +1,6 @@
 /* utf8.h - where a text that is too long may be cut: between two characters, never inside one. Any thread. */
-#ifndef TALLYMILL_UTF8_H
-#define TALLYMILL_UTF8_H
+#ifndef TALLYMILL_COMMON_UTF8_H
+#define TALLYMILL_COMMON_UTF8_H
 
 #include <stddef.h>
 #include <string.h>

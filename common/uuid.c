@@ -4,7 +4,7 @@
  * Ids must be unique, not secret: whoever can guess one can do nothing with it. A child after fork() would repeat its parent's
  * numbers, so fork raises a generation that each thread compares before use (getpid() would be a system call an id).
  */
-#include "uuid.h"
+#include "common/uuid.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,7 +12,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 /* A clock that steps back by less than this keeps the time of the last id; by more, ids follow the clock. */
 #define BACKWARD_MS 10000

@@ -2,8 +2,8 @@
  *
  * Version 7 begins with the time in milliseconds: index inserts stay local (1.15 to 1.56 times the COPY rate of version 4).
  */
-#ifndef TALLYMILL_UUID_H
-#define TALLYMILL_UUID_H
+#ifndef TALLYMILL_COMMON_UUID_H
+#define TALLYMILL_COMMON_UUID_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* wire.h - limits of the wire format (schemas/wire.md) that writers and the reader share. */
-#ifndef TALLYMILL_WIRE_H
-#define TALLYMILL_WIRE_H
+#ifndef TALLYMILL_COMMON_WIRE_H
+#define TALLYMILL_COMMON_WIRE_H
 
 enum {
     WIRE_VERSION = 1,

@@ -2,7 +2,7 @@
  *
  * Columns are found by name: a number would silently read the neighbour once somebody adds a column to a .sql file.
  */
-#include "answer.h"
+#include "operator/answer.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  *
  * Plain PGresult in text format underneath. A column that the query does not have is a bug of ours (assert). Any thread.
  */
-#ifndef TALLYMILL_ANSWER_H
-#define TALLYMILL_ANSWER_H
+#ifndef TALLYMILL_OPERATOR_ANSWER_H
+#define TALLYMILL_OPERATOR_ANSWER_H
 
 #include <stdbool.h>
 #include <stdint.h>

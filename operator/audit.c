@@ -6,23 +6,23 @@
  * with its damages and nothing else, so anybody can run it in psql. Trusting counters that the programs keep would be cheaper, and
  * would prove only that they agree with themselves: rows, dead letters and offsets are counted here.
  */
-#include "audit.h"
+#include "operator/audit.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "command.h"
-#include "ground.h"
-#include "number_text.h"
-#include "proof.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "terminal.h"
-#include "utf8.h"
+#include "common/cli.h"
+#include "common/number_text.h"
+#include "common/settings.h"
+#include "common/utf8.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/ground.h"
+#include "operator/proof.h"
+#include "operator/snapshot.h"
+#include "operator/terminal.h"
 
 extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
     audit_guards_sql[], audit_deep_sql[];

@@ -1,6 +1,6 @@
 /* audit.h - what the parts of `tallymill audit` share: the state of one audit, and how a damage is added to it. One thread. */
-#ifndef TALLYMILL_AUDIT_H
-#define TALLYMILL_AUDIT_H
+#ifndef TALLYMILL_OPERATOR_AUDIT_H
+#define TALLYMILL_OPERATOR_AUDIT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,8 +8,8 @@
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
 
-#include "error.h"
-#include "finding.h"
+#include "common/error.h"
+#include "operator/finding.h"
 
 struct settings;
 struct snapshot;

@@ -5,16 +5,16 @@
  * position: the worker has stopped there, and an audit by offsets would say that nothing is lost. One message of each of many topic
  * partitions is read at a time, side by side over one queue, by the simple consumer: it needs no group, and so no right to one.
  */
-#include "audit.h"
+#include "operator/audit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "anchor.h"
-#include "clock.h"
-#include "kafka.h"
+#include "common/anchor.h"
+#include "common/clock.h"
+#include "common/kafka.h"
 
 enum { KAFKA_TIMEOUT_MS = 10000, SIDE_BY_SIDE = 200 };
 

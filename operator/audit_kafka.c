@@ -5,19 +5,19 @@
  * end seen later is truth about the log (truncated, or another topic of the same name), not a race. The topic that is asked for must
  * be there; of the others a database may know some that these settings do not lead to: those are notes.
  */
-#include "audit.h"
+#include "operator/audit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "terminal.h"
-#include "topic.h"
-#include "utf8.h"
+#include "common/settings.h"
+#include "common/utf8.h"
+#include "operator/answer.h"
+#include "operator/snapshot.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
 
 extern const char audit_positions_sql[], audit_older_anchors_sql[];
 

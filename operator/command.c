@@ -1,13 +1,13 @@
 /* command.c - see command.h. */
-#include "command.h"
+#include "operator/command.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "cli.h"
-#include "error.h"
-#include "nearest.h"
-#include "settings.h"
+#include "common/cli.h"
+#include "common/error.h"
+#include "common/nearest.h"
+#include "common/settings.h"
 
 const struct command commands[] = {
     {"migrate", "make or update the schema, the topic and the months ahead; safe to repeat", migrate_run},

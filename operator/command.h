@@ -2,8 +2,8 @@
  *
  * Each command is a file of its own with its own --help. A command gets argv with its name in argv[0] and returns the exit code.
  */
-#ifndef TALLYMILL_COMMAND_H
-#define TALLYMILL_COMMAND_H
+#ifndef TALLYMILL_OPERATOR_COMMAND_H
+#define TALLYMILL_OPERATOR_COMMAND_H
 
 #include <stdbool.h>
 

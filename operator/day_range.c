@@ -1,5 +1,5 @@
 /* day_range.c - see day_range.h. */
-#include "day_range.h"
+#include "operator/day_range.h"
 
 #include <stdio.h>
 #include <string.h>

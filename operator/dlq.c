@@ -12,18 +12,18 @@
 
 #include <jansson.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "command.h"
-#include "dlq.h"
-#include "ground.h"
-#include "packed.h"
-#include "place.h"
-#include "postgres.h"
-#include "reason.h"
-#include "settings.h"
-#include "table.h"
-#include "terminal.h"
+#include "common/cli.h"
+#include "common/postgres.h"
+#include "common/reason.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/dlq.h"
+#include "operator/ground.h"
+#include "operator/packed.h"
+#include "operator/place.h"
+#include "operator/table.h"
+#include "operator/terminal.h"
 
 enum { LISTED = 20 };
 #define CONNECT_US INT64_C(10000000)

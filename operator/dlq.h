@@ -1,6 +1,6 @@
 /* dlq.h - the dead letters of a topic: which ones are meant, sending them again, and settling them for good. Private to dlq*.c. */
-#ifndef TALLYMILL_DLQ_H
-#define TALLYMILL_DLQ_H
+#ifndef TALLYMILL_OPERATOR_DLQ_H
+#define TALLYMILL_OPERATOR_DLQ_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct settings;
 

@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "answer.h"
-#include "dlq.h"
-#include "dlq_places.h"
-#include "number_text.h"
-#include "place.h"
-#include "postgres.h"
-#include "terminal.h"
+#include "common/number_text.h"
+#include "common/postgres.h"
+#include "operator/answer.h"
+#include "operator/dlq.h"
+#include "operator/dlq_places.h"
+#include "operator/place.h"
+#include "operator/terminal.h"
 
 extern const char dlq_places_sql[], dlq_discard_sql[];
 

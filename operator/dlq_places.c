@@ -1,5 +1,5 @@
 /* dlq_places.c - see dlq_places.h. */
-#include "dlq_places.h"
+#include "operator/dlq_places.h"
 
 #include <stdlib.h>
 

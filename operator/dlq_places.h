@@ -1,12 +1,12 @@
 /* dlq_places.h - places of dead letters as two arrays that go to Postgres as parameters: "{3,3}" and "{4711,4712}". One thread. */
-#ifndef TALLYMILL_DLQ_PLACES_H
-#define TALLYMILL_DLQ_PLACES_H
+#ifndef TALLYMILL_OPERATOR_DLQ_PLACES_H
+#define TALLYMILL_OPERATOR_DLQ_PLACES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct dlq_places {
     char *topic_partitions, *offsets; /* the arrays, once dlq_places_end() has answered true; owned until dlq_places_reset() */

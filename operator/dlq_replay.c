@@ -4,17 +4,17 @@
  * sends a page twice, which is harmless: the bytes carry the event's id, and the worker counts the second copy as a duplicate (or
  * buries it again). Marking first would lose what was not sent. A page is bounded in bytes as well as in number.
  */
-#include "dlq.h"
+#include "operator/dlq.h"
 
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dlq_places.h"
-#include "kafka.h"
-#include "postgres.h"
-#include "settings.h"
+#include "common/kafka.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "operator/dlq_places.h"
 
 /* A page is held as text, as bytes and by the client: about five times its bytes. */
 enum { PAGE = 200, PAGE_BYTES = 2 << 20, DELIVERY_MS = 30000 };

@@ -1,11 +1,11 @@
 /* finding.c - see finding.h. */
-#include "finding.h"
+#include "operator/finding.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 
-#include "answer.h"
-#include "terminal.h"
+#include "operator/answer.h"
+#include "operator/terminal.h"
 
 struct finding finding_make(const char *kind, const char *damage)
 {

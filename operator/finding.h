@@ -2,8 +2,8 @@
  *
  * The queries of operator/sql that look for damage all answer with the same columns, which are the members here. One thread.
  */
-#ifndef TALLYMILL_FINDING_H
-#define TALLYMILL_FINDING_H
+#ifndef TALLYMILL_OPERATOR_FINDING_H
+#define TALLYMILL_OPERATOR_FINDING_H
 
 #include <stdint.h>
 #include <stdio.h>

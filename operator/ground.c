@@ -3,15 +3,15 @@
  * Not the command's own work with its last step left out: that stops at the first thing that is wrong, and whoever sets a login up wants to hear of all
  * of them.
  */
-#include "ground.h"
+#include "operator/ground.h"
 
 #include <stdio.h>
 
-#include "check.h"
-#include "check_kafka.h"
-#include "check_postgres.h"
-#include "settings.h"
-#include "topic.h"
+#include "common/check.h"
+#include "common/check_kafka.h"
+#include "common/check_postgres.h"
+#include "common/settings.h"
+#include "operator/topic.h"
 
 static bool ask_kafka(struct check *check, const struct settings *settings, const struct ground *ground)
 {

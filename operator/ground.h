@@ -1,6 +1,6 @@
 /* ground.h - what --check of a command asks: login, schema, topic, leaders, and the rights that this command needs. Nothing is changed. */
-#ifndef TALLYMILL_GROUND_H
-#define TALLYMILL_GROUND_H
+#ifndef TALLYMILL_OPERATOR_GROUND_H
+#define TALLYMILL_OPERATOR_GROUND_H
 
 #include <librdkafka/rdkafka.h>
 

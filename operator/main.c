@@ -4,11 +4,11 @@
  */
 #include <stdio.h>
 
-#include "cli.h"
-#include "command.h"
-#include "descriptors.h"
-#include "error.h"
-#include "settings.h"
+#include "common/cli.h"
+#include "common/descriptors.h"
+#include "common/error.h"
+#include "common/settings.h"
+#include "operator/command.h"
 
 /* The commands and their summaries, as --help shows them. */
 static const char *summary_text(char *buffer, size_t size)

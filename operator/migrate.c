@@ -10,22 +10,22 @@
 
 #include <jansson.h>
 
-#include "answer.h"
-#include "check.h"
-#include "check_kafka.h"
-#include "cli.h"
-#include "clock.h"
-#include "command.h"
-#include "kafka.h"
-#include "months.h"
-#include "postgres.h"
-#include "rollups.h"
-#include "schema.h"
-#include "settings.h"
-#include "terminal.h"
-#include "topic.h"
-#include "topic_compare.h"
-#include "utf8.h"
+#include "common/check.h"
+#include "common/check_kafka.h"
+#include "common/cli.h"
+#include "common/clock.h"
+#include "common/kafka.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "common/utf8.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/months.h"
+#include "operator/rollups.h"
+#include "operator/schema.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
+#include "operator/topic_compare.h"
 
 enum { KAFKA_TIMEOUT_MS = 10000 };
 

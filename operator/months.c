@@ -1,16 +1,16 @@
 /* months.c - see months.h. The knowledge is in SQL (tallymill.make_month, register_months, month_troubles), which the aggregator and `audit` use too. */
-#include "months.h"
+#include "operator/months.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
-#include "clock.h"
-#include "error.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "terminal.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "operator/answer.h"
+#include "operator/terminal.h"
 
 enum { ATTEMPTS = 5, PAUSE_MS = 300 };
 

@@ -3,15 +3,15 @@
  * The workers' reader (common/cursor.h) says what is there, so that a byte named in a dead letter's detail is a line here. JSON was rejected as the form:
  * what died is often what JSON cannot say, and where an item begins is what is looked for.
  */
-#include "packed.h"
+#include "operator/packed.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "clock.h"
-#include "cursor.h"
-#include "json_text.h"
-#include "terminal.h"
+#include "common/clock.h"
+#include "common/cursor.h"
+#include "common/json_text.h"
+#include "operator/terminal.h"
 
 enum { DEPTH_MAX = 64, TEXT_MAX = 200, BYTES_MAX = 32 };
 

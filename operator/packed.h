@@ -2,8 +2,8 @@
  *
  * For bytes that no worker took: what is wrong in them is shown, not refused (a key twice, a text that is not UTF-8). Any thread.
  */
-#ifndef TALLYMILL_PACKED_H
-#define TALLYMILL_PACKED_H
+#ifndef TALLYMILL_OPERATOR_PACKED_H
+#define TALLYMILL_OPERATOR_PACKED_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* place.c - see place.h. Nothing is guessed: "-7" must not mean the end of a log, whose unread events a reset gives up. */
-#include "place.h"
+#include "operator/place.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* place.h - a place in a topic on the command line: TOPIC_PARTITION, TOPIC_PARTITION:OFFSET or TOPIC_PARTITION:end. Digits only: a
  * sign is no number here. */
-#ifndef TALLYMILL_PLACE_H
-#define TALLYMILL_PLACE_H
+#ifndef TALLYMILL_OPERATOR_PLACE_H
+#define TALLYMILL_OPERATOR_PLACE_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* proof.c - see proof.h. */
-#include "proof.h"
+#include "operator/proof.h"
 
-#include "answer.h"
+#include "operator/answer.h"
 
 enum { EXIT_DAMAGED = 1, EXIT_NOT_PROVEN = 4 };
 

@@ -2,15 +2,15 @@
  *
  * A script must tell damage from a proof that could not be made: a server that did not answer says nothing about the data. One thread.
  */
-#ifndef TALLYMILL_PROOF_H
-#define TALLYMILL_PROOF_H
+#ifndef TALLYMILL_OPERATOR_PROOF_H
+#define TALLYMILL_OPERATOR_PROOF_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum proof {
     PROOF_HOLDS,      /* exit code 0, "ok" */

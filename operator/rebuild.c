@@ -13,16 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "clock.h"
-#include "command.h"
-#include "day_range.h"
-#include "ground.h"
-#include "postgres.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "terminal.h"
+#include "common/cli.h"
+#include "common/clock.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/day_range.h"
+#include "operator/ground.h"
+#include "operator/snapshot.h"
+#include "operator/terminal.h"
 
 extern const char verify_days_sql[], rebuild_mark_sql[], rebuild_look_sql[];
 

@@ -11,14 +11,14 @@
 
 #include <jansson.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "clock.h"
-#include "command.h"
-#include "ground.h"
-#include "postgres.h"
-#include "settings.h"
-#include "terminal.h"
+#include "common/cli.h"
+#include "common/clock.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/ground.h"
+#include "operator/terminal.h"
 
 #define OPEN_US    (10 * CLOCK_SECOND_US)
 #define SHORT_US   (30 * CLOCK_SECOND_US)

@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "command.h"
-#include "ground.h"
-#include "number_text.h"
-#include "place.h"
-#include "postgres.h"
-#include "settings.h"
-#include "terminal.h"
-#include "topic.h"
+#include "common/cli.h"
+#include "common/number_text.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "operator/command.h"
+#include "operator/ground.h"
+#include "operator/place.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
 
 enum { KAFKA_MS = 10000 };
 #define CONNECT_US INT64_C(10000000)

@@ -4,16 +4,16 @@
  * they become a table and its columns, and an operator should never have to quote one. A word that is misspelled is prose to us,
  * and is noticed because the declaration is then missing.
  */
-#include "rollup_file.h"
+#include "operator/rollup_file.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "clock.h"
-#include "settings.h"
-#include "settings_value.h"
+#include "common/clock.h"
+#include "common/settings.h"
+#include "common/settings_value.h"
 
 enum { MAX_NAME = 50, VALUE_BYTES = 256 };
 

@@ -8,14 +8,14 @@
  *
  * Each on a line of its own; every other comment is prose. The file's name is the rollup's. Pure: no I/O. Any thread.
  */
-#ifndef TALLYMILL_ROLLUP_FILE_H
-#define TALLYMILL_ROLLUP_FILE_H
+#ifndef TALLYMILL_OPERATOR_ROLLUP_FILE_H
+#define TALLYMILL_OPERATOR_ROLLUP_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { ROLLUP_NAME_BYTES = 64, ROLLUP_KEY_BYTES = 512 };
 

@@ -5,7 +5,7 @@
  * file goes on: the directory is more likely another one than last time than an operator wants it gone, and he can say so by its name. Rejected: building the
  * files into the program, as the migrations are; an operator's own query must not need a compiler.
  */
-#include "rollups.h"
+#include "operator/rollups.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,11 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "rollup_file.h"
-#include "settings.h"
+#include "common/clock.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/settings.h"
+#include "operator/rollup_file.h"
 
 extern const char rollup_faults_sql[];
 

@@ -2,15 +2,15 @@
  *
  * Each file is one transaction: a file with an error changes nothing and holds up no other. One thread.
  */
-#ifndef TALLYMILL_ROLLUPS_H
-#define TALLYMILL_ROLLUPS_H
+#ifndef TALLYMILL_OPERATOR_ROLLUPS_H
+#define TALLYMILL_OPERATOR_ROLLUPS_H
 
 #include <stdbool.h>
 
 #include <jansson.h>
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct settings;
 

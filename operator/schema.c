@@ -5,7 +5,7 @@
  * two migrates at once take turns, and the second finds the work done. A session lock would be simpler to hold across all
  * migrations, but a transaction pooler would leave it behind on a connection that somebody else gets next.
  */
-#include "schema.h"
+#include "operator/schema.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -15,9 +15,9 @@
 
 #include <xxhash.h>
 
-#include "answer.h"
-#include "clock.h"
-#include "postgres_begin.h"
+#include "common/clock.h"
+#include "common/postgres_begin.h"
+#include "operator/answer.h"
 
 extern const char migrate_ground_sql[], migrate_owners_sql[];
 

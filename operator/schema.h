@@ -3,13 +3,13 @@
  * What was applied is in tallymill.schema_version with the checksum of its text, so a migration that was changed after it ran is
  * noticed and not built upon. One thread.
  */
-#ifndef TALLYMILL_SCHEMA_H
-#define TALLYMILL_SCHEMA_H
+#ifndef TALLYMILL_OPERATOR_SCHEMA_H
+#define TALLYMILL_OPERATOR_SCHEMA_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "postgres.h"
+#include "common/postgres.h"
 
 /* A row of tallymill.schema_version. */
 struct applied_migration {

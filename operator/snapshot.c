@@ -4,14 +4,14 @@
  * look like damage. The statement time-out that a provider may have set would end a count of all rows: our own deadline stands in
  * for it, long enough for the largest tables and still an end.
  */
-#include "snapshot.h"
+#include "operator/snapshot.h"
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "settings.h"
+#include "common/clock.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/settings.h"
 
 #define OPEN_US  (10 * CLOCK_SECOND_US)
 #define SHORT_US (30 * CLOCK_SECOND_US)

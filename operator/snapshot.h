@@ -2,14 +2,14 @@
  *
  * Read-only, and content with a login that has only tallymill_read. One thread.
  */
-#ifndef TALLYMILL_SNAPSHOT_H
-#define TALLYMILL_SNAPSHOT_H
+#ifndef TALLYMILL_OPERATOR_SNAPSHOT_H
+#define TALLYMILL_OPERATOR_SNAPSHOT_H
 
 #include <stdbool.h>
 
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct settings;
 struct snapshot;

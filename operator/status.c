@@ -10,17 +10,17 @@
 
 #include <jansson.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "command.h"
-#include "ground.h"
-#include "lock_watch.h"
-#include "number_text.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "table.h"
-#include "terminal.h"
-#include "topic.h"
+#include "common/cli.h"
+#include "common/lock_watch.h"
+#include "common/number_text.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/ground.h"
+#include "operator/snapshot.h"
+#include "operator/table.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
 
 extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[],
     audit_totals_sql[];

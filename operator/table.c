@@ -3,12 +3,12 @@
  * All cells stand one after the other in one buffer, each with its NUL, so a table costs two allocations however many rows it has.
  * The widths are kept while rows are added; nothing is measured twice.
  */
-#include "table.h"
+#include "operator/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal.h"
+#include "operator/terminal.h"
 
 struct table {
     const char *const *heads;

@@ -2,8 +2,8 @@
  *
  * Cells are copied, and printed through terminal_text(), so that no cell can break the table. One thread.
  */
-#ifndef TALLYMILL_TABLE_H
-#define TALLYMILL_TABLE_H
+#ifndef TALLYMILL_OPERATOR_TABLE_H
+#define TALLYMILL_OPERATOR_TABLE_H
 
 #include <stdbool.h>
 #include <stdio.h>

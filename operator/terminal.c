@@ -4,13 +4,13 @@
  * bytes c2 9b, and U+202E would show a name backwards. What is escaped stays recognisable, so that two names that differ in a
  * hidden character look different.
  */
-#include "terminal.h"
+#include "operator/terminal.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 /* The bytes of the UTF-8 sequence at `text` and its code point; 0 when it is none (RFC 3629: no overlong forms, no surrogates). */
 static int sequence_at(const unsigned char *text, uint32_t *point)

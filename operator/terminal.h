@@ -2,8 +2,8 @@
  *
  * Event names, client names and error texts come from outside and may hold escape sequences. Any thread.
  */
-#ifndef TALLYMILL_TERMINAL_H
-#define TALLYMILL_TERMINAL_H
+#ifndef TALLYMILL_OPERATOR_TERMINAL_H
+#define TALLYMILL_OPERATOR_TERMINAL_H
 
 #include <stdint.h>
 #include <stdio.h>

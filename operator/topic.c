@@ -4,15 +4,15 @@
  * offsets behind an open transaction would not show as unread. All topic partitions are asked for at once: one round trip to each
  * leader, where a thousand one after the other took as many.
  */
-#include "topic.h"
+#include "operator/topic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "kafka_rights.h"
-#include "settings.h"
+#include "common/clock.h"
+#include "common/kafka_rights.h"
+#include "common/settings.h"
 
 #define UNKNOWN_US INT64_C(1500000) /* until a topic that no broker knows is none */
 

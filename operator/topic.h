@@ -2,14 +2,14 @@
  *
  * Every call has a deadline; a broker that is away is an answer, not a wait. One thread.
  */
-#ifndef TALLYMILL_TOPIC_H
-#define TALLYMILL_TOPIC_H
+#ifndef TALLYMILL_OPERATOR_TOPIC_H
+#define TALLYMILL_OPERATOR_TOPIC_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kafka.h"
+#include "common/kafka.h"
 
 struct settings;
 

@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "check_postgres.h"
-#include "cli.h"
-#include "command.h"
-#include "kafka_rights.h"
-#include "number_text.h"
-#include "postgres.h"
-#include "settings.h"
-#include "terminal.h"
-#include "topic.h"
-#include "topic_compare.h"
+#include "common/check.h"
+#include "common/check_postgres.h"
+#include "common/cli.h"
+#include "common/kafka_rights.h"
+#include "common/number_text.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "operator/command.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
+#include "operator/topic_compare.h"
 
 enum { KAFKA_MS = 10000 };
 #define CONNECT_US INT64_C(10000000)

@@ -3,17 +3,17 @@
  * The id tells for sure, where both sides have one; then the cluster; an end below the position tells of a log that is not the one that was
  * stored, or was truncated. What grew past the position again only the messages tell (audit).
  */
-#include "topic_compare.h"
+#include "operator/topic_compare.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "kafka_trouble.h"
-#include "postgres.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/kafka_trouble.h"
+#include "common/postgres.h"
+#include "common/utf8.h"
 
 #define QUERY_US (30 * CLOCK_SECOND_US)
 

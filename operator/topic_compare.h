@@ -1,14 +1,14 @@
 /* topic_compare.h - the topic that Kafka has under a name, against the one that the ledger is about. One thread. */
-#ifndef TALLYMILL_TOPIC_COMPARE_H
-#define TALLYMILL_TOPIC_COMPARE_H
+#ifndef TALLYMILL_OPERATOR_TOPIC_COMPARE_H
+#define TALLYMILL_OPERATOR_TOPIC_COMPARE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
 
-#include "kafka.h"
-#include "topic.h"
+#include "common/kafka.h"
+#include "operator/topic.h"
 
 enum topic_match {
     TOPIC_IS_THE_LEDGERS, /* or the ledger does not know the name, or nothing speaks against it */

@@ -13,18 +13,18 @@
 
 #include <jansson.h>
 
-#include "answer.h"
-#include "cli.h"
-#include "command.h"
-#include "day_range.h"
-#include "finding.h"
-#include "ground.h"
-#include "number_text.h"
-#include "proof.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "terminal.h"
-#include "verify_rollups.h"
+#include "common/cli.h"
+#include "common/number_text.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/command.h"
+#include "operator/day_range.h"
+#include "operator/finding.h"
+#include "operator/ground.h"
+#include "operator/proof.h"
+#include "operator/snapshot.h"
+#include "operator/terminal.h"
+#include "operator/verify_rollups.h"
 
 extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], verify_pending_sql[];
 

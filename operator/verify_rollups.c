@@ -7,16 +7,16 @@
  * itself too, so that a query that counts otherwise over many days than over one is found. The comparison itself is SQL (tallymill.rollup_differences), because only the
  * database knows the columns of an operator's own rollup.
  */
-#include "verify_rollups.h"
+#include "operator/verify_rollups.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer.h"
-#include "snapshot.h"
-#include "terminal.h"
+#include "operator/answer.h"
+#include "operator/snapshot.h"
+#include "operator/terminal.h"
 
 extern const char verify_rollups_sql[], verify_rollup_sql[], verify_rollup_foreign_sql[];
 

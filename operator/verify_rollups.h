@@ -1,13 +1,13 @@
 /* verify_rollups.h - the part of `tallymill verify` that compares each rollup with its own query over the raw events. */
-#ifndef TALLYMILL_VERIFY_ROLLUPS_H
-#define TALLYMILL_VERIFY_ROLLUPS_H
+#ifndef TALLYMILL_OPERATOR_VERIFY_ROLLUPS_H
+#define TALLYMILL_OPERATOR_VERIFY_ROLLUPS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct snapshot;
 

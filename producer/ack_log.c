@@ -13,8 +13,8 @@
 
 #include <tallymill/producer.h>
 
-#include "error.h"
-#include "uuid.h"
+#include "common/error.h"
+#include "common/uuid.h"
 
 struct ack_log {
     FILE *file;

@@ -7,17 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "error.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "common/uuid.h"
 #include "producer/import/base64.h"
 #include "producer/import/msgpack_value.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"
 #include "producer/library/value.h"
-#include "service.h"
-#include "settings.h"
-#include "uuid.h"
 
 bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err)
 {

@@ -4,9 +4,11 @@
 
 #include <tallymill/producer.h>
 
-#include "descriptors.h"
-#include "error.h"
-#include "number_text.h"
+#include "common/descriptors.h"
+#include "common/error.h"
+#include "common/number_text.h"
+#include "common/service.h"
+#include "common/settings.h"
 #include "producer/ack_log.h"
 #include "producer/dry_run.h"
 #include "producer/import/columns.h"
@@ -17,8 +19,6 @@
 #include "producer/produce.h"
 #include "producer/produce_check.h"
 #include "producer/sender.h"
-#include "service.h"
-#include "settings.h"
 
 static bool generate(const struct produce *produce, struct sender *sender, struct error *err)
 {

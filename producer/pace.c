@@ -1,7 +1,7 @@
 /* pace.c - see pace.h. Due times are computed from the start, not from the event before, so that rounding does not add up. */
 #include "producer/pace.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 void pace_init(struct pace *pace, double rate, bool is_open_loop, int64_t now_us)
 {

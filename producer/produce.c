@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/settings.h"
 #include "producer/import/columns.h"
 #include "producer/import/preview.h"
-#include "settings.h"
 
 static const char summary[] =
     "Publishes events to Kafka: from files or stdin (NDJSON or other JSON, CSV with a header, msgpack, logs; packed or not), or made up.\n"

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "cli.h"
+#include "common/cli.h"
 #include "producer/generate/generator.h"
 #include "producer/import/import.h"
 #include "producer/sender.h"

@@ -7,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "catalogue.h"
-#include "check.h"
-#include "check_kafka.h"
-#include "error.h"
-#include "kafka.h"
+#include "common/catalogue.h"
+#include "common/check.h"
+#include "common/check_kafka.h"
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/settings.h"
 #include "producer/sender.h"
-#include "settings.h"
 
 static bool check_catalogue(struct check *check, const struct settings *settings)
 {

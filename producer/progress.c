@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "number_text.h"
+#include "common/clock.h"
+#include "common/number_text.h"
 
 enum { DRAW_US = 200000, BAR_WIDTH = 24 };
 

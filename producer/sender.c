@@ -10,14 +10,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "common/uuid.h"
 #include "producer/ack_log.h"
 #include "producer/library/options.h"
-#include "service.h"
-#include "settings.h"
-#include "uuid.h"
 
 enum {
     CHECK_MS = 10000,

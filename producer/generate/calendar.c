@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 #define HOUR_US (CLOCK_DAY_US / 24)
 

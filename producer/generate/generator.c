@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/generate/calendar.h"
 #include "producer/generate/random.h"
 #include "producer/generate/session.h"

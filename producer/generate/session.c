@@ -6,7 +6,7 @@
  */
 #include "producer/generate/session.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 /* However the dice fall, a session ends. */
 enum { GENERATIONS_MAX = 12 };

@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/uuid.h"
 #include "producer/generate/llm.h"
 #include "producer/generate/people.h"
 #include "producer/generate/random.h"
-#include "uuid.h"
 
 struct tally_event;
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 bool civil_take_digits(const char **at, const char *end, int least, int most, int *value)
 {

@@ -7,14 +7,14 @@
 
 #include <xxhash.h>
 
-#include "error.h"
-#include "nearest.h"
+#include "common/error.h"
+#include "common/nearest.h"
+#include "common/utf8.h"
 #include "producer/import/columns_source.h"
 #include "producer/import/line_id.h"
 #include "producer/library/json.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"
-#include "utf8.h"
 
 static const char *const column_names[COLUMNS] = {"id",      "event_name", "event_category", "session_id",
                                                   "user_id", "event_data", "is_internal",    "created_at"};

@@ -13,7 +13,10 @@
 
 #include <tallymill/producer.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/utf8.h"
+#include "common/uuid.h"
+#include "common/wire.h"
 #include "producer/import/base64.h"
 #include "producer/import/columns.h"
 #include "producer/import/columns_source.h"
@@ -21,9 +24,6 @@
 #include "producer/library/json.h"
 #include "producer/library/value.h"
 #include "producer/library/value_event.h"
-#include "utf8.h"
-#include "uuid.h"
-#include "wire.h"
 
 /* Finds the source's field in the object: one of that whole name, else along the dots. */
 static void find_field(struct source *source, const struct value *object)

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/library/json.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"

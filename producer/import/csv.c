@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/utf8.h"
 #include "producer/library/json.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"
-#include "utf8.h"
 
 enum { NAMES_MAX = 1024 };
 

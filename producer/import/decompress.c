@@ -15,7 +15,7 @@
 
 #include <zstd_errors.h>
 
-#include "error.h"
+#include "common/error.h"
 
 #define WINDOW_LOG 27 /* 128 MiB */
 

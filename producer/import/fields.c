@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nearest.h"
+#include "common/nearest.h"
 
 void fields_add(struct fields *fields, const char *name, size_t length)
 {

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { LOOK_BYTES = 64 * 1024, TAR_MAGIC_AT = 257, TAR_MAGIC_BYTES = 5, CONTROL_BYTES = 32 };
 

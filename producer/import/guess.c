@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/uuid.h"
 #include "producer/import/civil.h"
 #include "producer/import/combined.h"
 #include "producer/import/fields.h"
@@ -17,7 +18,6 @@
 #include "producer/import/reader.h"
 #include "producer/import/time_format.h"
 #include "producer/library/value.h"
-#include "uuid.h"
 
 enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8 };
 

@@ -11,17 +11,17 @@
 
 #include <tallymill/producer.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/service.h"
 #include "producer/import/columns.h"
 #include "producer/import/csv.h"
 #include "producer/import/input.h"
 #include "producer/import/line_id.h"
-#include "producer/import/sink.h"
 #include "producer/import/rejects.h"
 #include "producer/import/resume.h"
+#include "producer/import/sink.h"
 #include "producer/library/event.h"
-#include "service.h"
 
 enum { SAVE_US = 2000000, SEEN_MAX = 1000, NAMES_SEEN_MAX = 50 };
 

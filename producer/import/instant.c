@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/civil.h"
 #include "producer/import/time_format.h"
 #include "producer/import/zone.h"

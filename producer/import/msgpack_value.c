@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cursor.h"
-#include "error.h"
-#include "json_text.h"
+#include "common/cursor.h"
+#include "common/error.h"
+#include "common/json_text.h"
 #include "producer/import/base64.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "number_text.h"
+#include "common/number_text.h"
+#include "common/settings.h"
 #include "producer/library/event.h"
-#include "settings.h"
 
 void outside_init(struct outside *outside, const struct settings *settings, int64_t wall_us)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/columns.h"
 #include "producer/import/csv.h"
 #include "producer/import/import.h"

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/combined.h"
 #include "producer/import/csv.h"
 #include "producer/import/msgpack_value.h"

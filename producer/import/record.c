@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cursor.h"
+#include "common/cursor.h"
 
 #define RS 0x1e /* of RFC 7464 */
 

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/base64.h"
 
 enum { TOLD_MAX = 20 };

@@ -20,10 +20,10 @@
 #include <jansson.h>
 #include <xxhash.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/uuid.h"
 #include "producer/import/line_id.h"
-#include "uuid.h"
 
 enum { VERSION = 1, HEAD_BYTES = 4096, HASH_TEXT_BYTES = 33, FORM_BYTES = 32 };
 

@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/service.h"
 #include "producer/import/decompress.h"
 #include "producer/import/utf16.h"
-#include "service.h"
 
 enum { RAW_BYTES = 64 * 1024, WIDE_BYTES = 32 * 1024, LOOK_MS = 250, MARK_BYTES = 4 };
 

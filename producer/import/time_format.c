@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
 #include "producer/import/civil.h"
 
 /* What the letters have said so far. */

@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "error.h"
-#include "nearest.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/nearest.h"
+#include "common/utf8.h"
 
 #define ZONE_FOLDER "/usr/share/zoneinfo"
 

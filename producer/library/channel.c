@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "kafka_trouble.h"
+#include "common/clock.h"
+#include "common/kafka_trouble.h"
 #include "producer/library/channel.h"
 #include "producer/library/channel_struct.h"
 #include "producer/library/extra.h"

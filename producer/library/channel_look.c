@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "kafka_rights.h"
-#include "kafka_trouble.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/kafka_rights.h"
+#include "common/kafka_trouble.h"
+#include "common/utf8.h"
 #include "producer/library/channel.h"
 #include "producer/library/channel_struct.h"
-#include "utf8.h"
 
 enum {
     QUIET_US = 500000, /* without anything coming back, while something waits */

@@ -8,9 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/transcode.h"
 #include "producer/library/event.h"
-#include "transcode.h"
 
 struct checker {
     pthread_mutex_t mutex;

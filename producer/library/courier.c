@@ -26,7 +26,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/courier.h"
 #include "producer/library/courier_struct.h"
 #include "producer/library/extra.h"

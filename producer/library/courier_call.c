@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/courier.h"
 #include "producer/library/courier_struct.h"
 

@@ -7,7 +7,7 @@
  *
  * Leaving the batch to librdkafka and taking on was rejected: what it holds while Kafka is away would have no place.
  */
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/courier.h"
 #include "producer/library/courier_struct.h"
 #include "producer/library/extra.h"

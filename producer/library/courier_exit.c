@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/courier.h"
 #include "producer/library/courier_struct.h"
 

@@ -14,14 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "clock.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/utf8.h"
+#include "common/utf8.h"
+#include "common/uuid.h"
 #include "producer/library/extra.h"
 #include "producer/library/pack.h"
 #include "producer/library/text.h"
-#include "utf8.h"
-#include "utf8.h"
-#include "uuid.h"
 
 enum { FIRST_CAPACITY = 2048 };
 

@@ -14,8 +14,8 @@
 
 #include <tallymill/producer.h>
 
+#include "common/wire.h"
 #include "producer/library/keys.h"
-#include "wire.h"
 
 enum {
     EVENT_HEAD_BYTES =

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "cursor.h"
+#include "common/cursor.h"
 #include "producer/library/event.h"
 #include "producer/library/event_bytes.h"
 

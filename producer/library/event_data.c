@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "producer/library/pack.h"
 #include "producer/library/text.h"
-#include "utf8.h"
 
 /* Room for `need` more bytes of event_data, or NULL with the mistake remembered. */
 static uint8_t *room(struct tally_event *event, size_t need)

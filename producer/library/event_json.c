@@ -6,12 +6,12 @@
  */
 #include <stdlib.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/utf8.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"
 #include "producer/library/value.h"
 #include "producer/library/value_event.h"
-#include "utf8.h"
 
 enum { SHORT_BYTES = 4096, TEXT_BYTES = 1024 * 1024 /* event_data with every letter escaped, and room for blanks */ };
 

@@ -12,7 +12,7 @@
 
 #include <yyjson.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/library/value.h"
 
 struct json {

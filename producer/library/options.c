@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "kafka_version.h"
-#include "nearest.h"
+#include "common/error.h"
+#include "common/kafka_version.h"
+#include "common/nearest.h"
+#include "common/settings.h"
+#include "common/settings_file.h"
+#include "common/settings_value.h"
 #include "producer/library/event.h"
-#include "settings.h"
-#include "settings_file.h"
-#include "settings_value.h"
 
 struct property {
     const char *name, *value;

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/settings_file.h"
 #include "producer/library/event.h"
 #include "producer/library/options.h"
-#include "settings_file.h"
 
 enum { SETTINGS_MAX = 256 };
 

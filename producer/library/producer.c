@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "error.h"
+#include "common/catalogue.h"
+#include "common/error.h"
 #include "producer/library/checker.h"
 #include "producer/library/courier.h"
 #include "producer/library/event.h"

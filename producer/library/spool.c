@@ -22,10 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "failpoint.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/utf8.h"
 #include "producer/library/spool_struct.h"
-#include "utf8.h"
 
 enum {
     SEGMENTS = 64, /* that a spool is divided into, within these limits */

@@ -24,9 +24,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "clock.h"
+#include "common/clock.h"
+#include "common/utf8.h"
 #include "producer/library/event.h"
-#include "utf8.h"
 
 enum { SLOT_BYTES = 4096, NAME_BYTES = 32, SEQUENCE_DIGITS = 16, LOCK_LOOK_US = 10000, DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
 

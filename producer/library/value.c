@@ -11,8 +11,8 @@
 
 #include <xxhash.h>
 
-#include "error.h"
-#include "utf8.h"
+#include "common/error.h"
+#include "common/utf8.h"
 
 enum { BLOCK_BYTES = 128 * 1024, KEPT_BYTES = 1024 * 1024, FEW_KEYS = 12 };
 

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "common/utf8.h"
 #include "producer/library/event.h"
 #include "producer/library/value.h"
-#include "utf8.h"
 
 /* name: of the field that the value is in, for messages. */
 static void put(struct tally_event *event, const char *key, const char *name, const struct value *value);

@@ -15,13 +15,13 @@
 
 #include <msgpack.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "error.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/transcode.h"
+#include "common/tuple.h"
 #include "producer/generate/generator.h"
 #include "producer/library/event.h"
-#include "transcode.h"
-#include "tuple.h"
 
 enum { MADE = 20000, EVENTS = 256, REFERENCE_BYTES = 329, ROUNDS = 15, ROUND_EVENTS = 200000, BATCH_BYTES = 8 << 20 };
 #define UNTIL_US INT64_C(1768435200000000) /* 2026-01-15 */

@@ -1,15 +1,15 @@
 /* catalogue.c - the fuzzer of catalogue files: refused with a text that names the file, or every event is found under its own name, and every attribute has
  * a path and, where it has a closed list, texts.
  */
-#include "catalogue.h"
+#include "common/catalogue.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/wire.h"
 #include "memory_file.h"
-#include "wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "memory_file.h"
 #include "producer/import/columns.h"
 #include "producer/import/input.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/msgpack_value.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "catalogue.h"
+#include "common/catalogue.h"
 
 enum { LEVELS = 16, EXTRA_LEVEL = 3, KEY_BYTES = 65535, SMALL_MAP = 500, NEAR_KEYS = 16 };
 

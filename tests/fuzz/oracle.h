@@ -12,7 +12,7 @@
 
 #include <msgpack.h>
 
-#include "reason.h"
+#include "common/reason.h"
 
 struct catalogue;
 

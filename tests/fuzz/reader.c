@@ -13,13 +13,13 @@
 
 #include <msgpack.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "error.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/transcode.h"
+#include "common/tuple.h"
 #include "json_match.h"
 #include "oracle.h"
-#include "transcode.h"
-#include "tuple.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

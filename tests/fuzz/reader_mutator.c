@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "cursor.h"
+#include "common/cursor.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);

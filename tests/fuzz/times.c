@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
 #include "producer/import/civil.h"
 #include "producer/import/time_format.h"
 #include "producer/import/zone.h"

@@ -34,5 +34,5 @@ def test_an_arrow_that_points_up_is_seen(tmp_path, file, included):
 def test_a_circle_is_seen(tmp_path):
     shutil.copytree(ROOT / "common", tmp_path / "common")
     with open(tmp_path / "common" / "error.h", "a") as more:
-        more.write('\n#include "log.h"\n')
+        more.write('\n#include "common/log.h"\n')
     assert any("common/error" in group for group in include_graph.circles(include_graph.nodes(tmp_path)))

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy_reader.h"
-#include "error.h"
+#include "aggregator/copy_reader.h"
+#include "common/error.h"
 
 #define HEADER "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
 /* bigint 5, null, text "ab" */

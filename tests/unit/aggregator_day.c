@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aggregator/budget.h"
+#include "aggregator/day.h"
+#include "aggregator/identity.h"
 #include "aggregator_random.h"
-#include "budget.h"
-#include "day.h"
-#include "error.h"
-#include "identity.h"
+#include "common/error.h"
 
 enum { NAMES = 150, SESSIONS = 40, USERS = 25 };
 

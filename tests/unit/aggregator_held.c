@@ -1,7 +1,7 @@
 /* Batches that are held back: not given up too soon, and not waited for without end. */
 #include <criterion/criterion.h>
 
-#include "held.h"
+#include "aggregator/held.h"
 
 Test(held, gives_up_after_enough_tries_and_enough_time)
 {

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "error.h"
-#include "identity.h"
-#include "uuid.h"
+#include "aggregator/identity.h"
+#include "common/error.h"
+#include "common/uuid.h"
 
 static struct identity identity;
 

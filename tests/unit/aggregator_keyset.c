@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/budget.h"
+#include "aggregator/keyset.h"
 #include "aggregator_random.h"
-#include "budget.h"
-#include "keyset.h"
 
 static const struct keyset_secret secret = {{UINT64_C(0x1234567890abcdef), 2, 3, UINT64_C(0x9e3779b97f4a7c15)}};
 static const struct keyset_secret no_secret = {{0}}; /* every key has the same home: the worst that can happen */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rollup_list.h"
-#include "rollup_pace.h"
+#include "aggregator/rollup_list.h"
+#include "aggregator/rollup_pace.h"
 
 static struct rollup_piece piece_of(const char *rollup, int32_t first_day, int32_t last_day, int32_t period_days)
 {

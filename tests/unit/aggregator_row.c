@@ -3,11 +3,11 @@
 #include <endian.h>
 #include <string.h>
 
-#include "clock.h"
-#include "day.h"
-#include "error.h"
-#include "identity.h"
-#include "row.h"
+#include "aggregator/day.h"
+#include "aggregator/identity.h"
+#include "aggregator/row.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 static const struct row_shape any_shape = {0};
 static uint64_t batch_id, created_at, user_id;

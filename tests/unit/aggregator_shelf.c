@@ -2,10 +2,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "identity.h"
-#include "shelf.h"
+#include "aggregator/identity.h"
+#include "aggregator/shelf.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 static struct identity identity;
 static struct shelf shelf;

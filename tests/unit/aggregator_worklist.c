@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/worklist.h"
 #include "aggregator_random.h"
-#include "clock.h"
-#include "error.h"
-#include "worklist.h"
+#include "common/clock.h"
+#include "common/error.h"
 
 static struct worklist list;
 static struct error err;

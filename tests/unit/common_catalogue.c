@@ -2,9 +2,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "catalogue.h"
+#include "common/catalogue.h"
+#include "common/error.h"
 #include "common_temporary.h"
-#include "error.h"
 
 static struct catalogue *built_in(void)
 {

@@ -4,10 +4,10 @@
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 
-#include "cli.h"
+#include "common/cli.h"
+#include "common/error.h"
+#include "common/settings.h"
 #include "common_temporary.h"
-#include "error.h"
-#include "settings.h"
 
 static bool flag;
 static const char *value;

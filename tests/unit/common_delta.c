@@ -6,9 +6,9 @@
 
 #include <xxhash.h>
 
-#include "delta.h"
-#include "error.h"
-#include "uuid.h"
+#include "common/delta.h"
+#include "common/error.h"
+#include "common/uuid.h"
 
 static struct delta delta;
 static struct error err;

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 
 Test(error, is_set_with_kind_and_text_and_returns_false)
 {

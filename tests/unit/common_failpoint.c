@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "failpoint.h"
+#include "common/failpoint.h"
 
 #ifdef TALLYMILL_FAILPOINTS
 

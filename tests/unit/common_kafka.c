@@ -2,10 +2,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/settings.h"
 #include "common_temporary.h"
-#include "error.h"
-#include "kafka.h"
-#include "settings.h"
 
 static const struct kafka_forced forced[] = {{"enable.auto.commit", "false"}, {"linger.ms", "5"}, {NULL, NULL}};
 

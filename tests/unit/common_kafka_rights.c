@@ -5,9 +5,9 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "kafka_rights.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/kafka_rights.h"
 
 enum { ASK_MS = 1500, COORDINATOR_UP_MS = 4000 };
 

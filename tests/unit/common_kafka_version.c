@@ -3,8 +3,8 @@
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 
-#include "error.h"
-#include "kafka_version.h"
+#include "common/error.h"
+#include "common/kafka_version.h"
 
 Test(kafka_version, takes_the_least_release_and_this_one)
 {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "health.h"
-#include "http.h"
-#include "metrics.h"
+#include "common/error.h"
+#include "common/health.h"
+#include "common/http.h"
+#include "common/metrics.h"
 
 enum { EVENTS, LATE, WAIT, AGE, TIMES, LAG, COUNT };
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "postgres.h"
-#include "settings_file.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "common/settings_file.h"
 
 Test(migrations, are_the_files_of_the_sources_in_order)
 {

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "nearest.h"
+#include "common/nearest.h"
 
 static const char *const words[] = {"status", "audit", "verify", "migrate", "window.oldest"};
 

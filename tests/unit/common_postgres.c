@@ -2,9 +2,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "postgres.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
 
 static void expect_kinds(enum error_kind kind, const char *const *sqlstates)
 {

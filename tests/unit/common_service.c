@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "error.h"
-#include "service.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/service.h"
 
 static bool is_readable(int fd)
 {

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/settings.h"
 #include "common_temporary.h"
-#include "error.h"
-#include "settings.h"
 
 static struct settings *load(const char *text)
 {

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "settings.h"
-#include "settings_file.h"
+#include "common/error.h"
+#include "common/settings.h"
+#include "common/settings_file.h"
 
 static char *page;
 

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/error.h"
+#include "common/settings.h"
 #include "common_temporary.h"
-#include "error.h"
-#include "settings.h"
 
 static struct settings *load_set(const char *pair)
 {

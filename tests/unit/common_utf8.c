@@ -4,8 +4,8 @@
 
 #include <criterion/criterion.h>
 
-#include "error.h"
-#include "utf8.h"
+#include "common/error.h"
+#include "common/utf8.h"
 
 static const char *const texts[] = {"plain", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac\xe2\x82\xac", "a\xf0\x9f\x98\x80\xf0\x9f\x98\x80"};
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "uuid.h"
+#include "common/uuid.h"
 
 static const int64_t wall_us = INT64_C(1764000000123456);
 

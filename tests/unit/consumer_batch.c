@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "batch.h"
+#include "common/error.h"
 #include "conflict.h"
 #include "consumer_event.h"
-#include "error.h"
 #include "ledger.h"
 
 static int messages_alive;

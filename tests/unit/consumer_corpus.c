@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/uuid.h"
 #include "consumer_event.h"
-#include "uuid.h"
 
 static uint8_t out[TRANSCODE_ROOM];
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "error.h"
-#include "tuple.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/tuple.h"
 
 struct transcoder *reader_make(struct transcode_rules rules)
 {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transcode.h"
+#include "common/transcode.h"
 
 /* 2026-01-15T00:00:00Z; the tests' window runs from 2026-01-01 to 2026-12-31. */
 #define JANUARY_15_US INT64_C(1768435200000000)

@@ -1,8 +1,8 @@
 /* What is done about a batch that was rolled back: by SQLSTATE, whose rule it was, and how often it was tried. */
 #include <criterion/criterion.h>
 
+#include "common/postgres.h"
 #include "failure_plan.h"
-#include "postgres.h"
 
 static enum failure_plan plan(const char *sqlstate, enum failure_step step, enum failure_owner owner)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_text.h"
+#include "common/json_text.h"
 
 static const char *print_double(double value)
 {

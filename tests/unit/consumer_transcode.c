@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "consumer_event.h"
 
 static uint8_t out[TRANSCODE_ROOM];

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_text.h"
+#include "common/json_text.h"
 
 int main(int argc, char **argv)
 {

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "command.h"
+#include "operator/command.h"
 
 #define COUNT(argv) ((int)(sizeof(argv) / sizeof(argv)[0]) - 1)
 

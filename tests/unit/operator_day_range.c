@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "day_range.h"
+#include "operator/day_range.h"
 
 static void reads_as(const char *text, const char *first, const char *last)
 {

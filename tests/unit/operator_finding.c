@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "finding.h"
+#include "operator/finding.h"
 
 static void prints_as(const struct finding *finding, const char *expected)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "packed.h"
+#include "operator/packed.h"
 
 #define SHOWS(bytes, expected) shows((const uint8_t *)(bytes), sizeof(bytes) - 1, expected)
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rollup_file.h"
+#include "operator/rollup_file.h"
 
 #define GOOD "-- Prose: with a colon.\n-- target: analytics_daily_mine\n-- key: date, city,x\n-- cadence: 5 min\nSELECT 1 AS a\n"
 

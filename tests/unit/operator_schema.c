@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "schema.h"
+#include "operator/schema.h"
 
 static const struct migration migrations[] = {
     {1, "0001_first.sql", "CREATE TABLE first ()", 21, 1},

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "table.h"
+#include "operator/table.h"
 
 static const char *const heads[] = {"topic", "lag"};
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "number_text.h"
-#include "terminal.h"
+#include "common/clock.h"
+#include "common/number_text.h"
+#include "operator/terminal.h"
 
 static void shows_as(const char *text, const char *expected)
 {

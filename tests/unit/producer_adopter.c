@@ -20,7 +20,7 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <tallymill/producer.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 static const char *new_directory(void)
 {

@@ -14,7 +14,7 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <tallymill/producer.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/event.h"
 
 enum { TOLD_MAX = 64 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/columns.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"

@@ -21,7 +21,7 @@
 
 #include <tallymill/producer.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 static char folder[64], spool_dir[80], filler[80];
 

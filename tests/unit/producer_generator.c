@@ -8,9 +8,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "error.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/error.h"
 #include "producer/generate/calendar.h"
 #include "producer/generate/generator.h"
 #include "producer/library/event.h"

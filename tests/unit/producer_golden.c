@@ -7,12 +7,12 @@
 
 #include <jansson.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/uuid.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"
 #include "producer/library/value.h"
 #include "producer/library/value_event.h"
-#include "uuid.h"
 
 struct bytes {
     uint8_t data[4096];

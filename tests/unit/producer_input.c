@@ -8,7 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/input.h"
 
 static char path[64];

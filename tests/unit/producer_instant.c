@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
+#include "common/clock.h"
+#include "common/error.h"
 #include "producer/import/instant.h"
 #include "producer/import/time_format.h"
 #include "producer/library/json.h"

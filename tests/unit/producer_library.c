@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/channel.h"
 
 /* The mock makes the topic when it is asked for; newer releases only if the client asks for that too. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/pace.h"
 #include "producer/progress.h"
 

@@ -14,7 +14,7 @@
 
 #include <tallymill/producer.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/reports.h"
 
 struct seen {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/base64.h"
 #include "producer/import/csv.h"
 #include "producer/import/msgpack_value.h"

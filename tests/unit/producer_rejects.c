@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "error.h"
+#include "common/error.h"
 #include "producer/import/rejects.h"
 
 Test(rejects, are_kept_as_json_lines_with_file_line_reason_and_text, .init = cr_redirect_stderr)

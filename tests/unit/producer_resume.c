@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "common/error.h"
+#include "common/uuid.h"
 #include "producer/import/line_id.h"
 #include "producer/import/resume.h"
 #include "producer/latency.h"
-#include "uuid.h"
 
 static char folder[64], path[96], first[96], second[96];
 

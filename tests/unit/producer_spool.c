@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "producer/library/spool.h"
 #include "producer/library/spool_struct.h"
 
