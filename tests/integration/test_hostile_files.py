@@ -70,7 +70,7 @@ def hostile_settings(site, folder):
         ("a value out of range", settings_with(site, "[memory]\nmax = 1 B\n"), (), [":{last}", "memory.max"]),
         ("no value of the list", settings_with(site, "[catalogue]\nunknown = maybe\n"), (), [":{last}", "catalogue.unknown"]),
         ("a line that is no setting", settings_with(site, "[log]\nlevel\n"), (), [":{last}"]),
-        ("a secret file that cannot be read", settings_with(site, f"[kafka]\nsasl.password = @{secret}\n"), (), [":{last}", "kafka.sasl.password", str(secret)]),
+        ("a secret file that cannot be read", settings_with(site, f"[kafka]\nssl.key.password = @{secret}\n"), (), [":{last}", "kafka.ssl.key.password", str(secret)]),
         ("a kafka.* key that is forced", settings_with(site, "[kafka]\nenable.idempotence = false\n"), (), [":{last}", "kafka.enable.idempotence"]),
         ("another one", settings_with(site, "[kafka]\nacks = 1\n"), (), [":{last}", "kafka.acks"]),
         ("an unknown kafka.* key", settings_with(site, "[kafka]\nno.such.property = 1\n"), (), [":{last}", "kafka.no.such.property"]),

@@ -41,7 +41,7 @@ def test_a_stack_goes_on_with_its_data_after_all_of_it_was_killed(folder):
 
 
 def test_a_second_start_says_that_it_runs_and_changes_nothing(folder):
-    with Stack(folder / "stack") as stack:
+    with Stack(folder / "stack", secure=False) as stack:
         before = [stack.pid(server) for server in SERVERS], stack.dsn
         again = stack.must("start")
         assert "already running" in again.err
