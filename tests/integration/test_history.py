@@ -4,10 +4,13 @@ A statement that plans over a month has locked its table: so while another sessi
 names its days to the planner goes on.
 """
 
+import collections
 import contextlib
 import datetime
 import json
 import os
+import random
+import time
 
 import psycopg2
 import pytest
@@ -211,6 +214,66 @@ def test_months_that_alternate_line_by_line_are_imported_and_counted_like_sorted
         figures.append(site.database.rows("SELECT date, event_count, unique_sessions FROM analytics_daily_stats ORDER BY 1"))
     assert [(day, count * 2, sessions) for day, count, sessions in figures[0]] == figures[1] and len(figures[0]) == len(months)
     assert rebuilt[0] <= len(months) + 2 and rebuilt[0] <= 2 * rebuilt[1], rebuilt
+
+
+HISTORY_LINES = int(os.environ.get("TALLYMILL_HISTORY_LINES", "0"))
+NAMES = ("login", "session_start", "code_input", "doc_export", "error")
+
+
+def ten_years(count):
+    """Lines of an import whose months alternate line by line over ten years, each as (text, day, name, session)."""
+    source, months = random.Random(1), [month_before(TODAY, 1 + back) for back in range(120)]
+    for number in range(count):
+        month, day = months[number % len(months)], 1 + source.randrange(28)
+        name, session = source.choice(NAMES), f"s{source.randrange(20_000)}"
+        moment = f"{month:%Y-%m}-{day:02}T{source.randrange(24):02}:{source.randrange(60):02}:{number % 60:02}Z"
+        yield json.dumps({"event_name": name, "session_id": session, "created_at": moment}), month.replace(day=day), name, session
+
+
+def seconds_until_nothing_waits(site, path):
+    """From the first line of the import until `status` shows nothing to be stored, counted or rolled up, with a worker and an aggregator at work."""
+    worker, aggregator = site.worker(), site.aggregator()
+    began = time.monotonic()
+    sent = site.produce(path, deadline=3600)
+    assert sent.code == 0, sent
+
+    def nothing_waits():
+        status = json.loads(site.must("tallymill", "status", "--json").out)
+        return status["statistics"]["pending_batches"] == status["statistics"]["dirty_days"] == status["rollups"]["waiting"] == 0
+
+    site.wait_until_drained(3600)
+    site.wait_until_folded(3600)
+    wait_until(nothing_waits, 3600, "status to show nothing that waits")
+    took = time.monotonic() - began
+    assert worker.stop() == 0 and aggregator.stop() == 0
+    return took
+
+
+@pytest.mark.skipif(HISTORY_LINES == 0, reason="by name: TALLYMILL_HISTORY_LINES=578805 tests/run integration -- -k ten_years")
+def test_ten_years_whose_months_alternate_line_by_line_are_counted_like_sorted_ones(make_site, tmp_path, record_property):
+    """How long that takes against the same lines sorted is shown and recorded; at most twice is what was promised."""
+    lines = list(ten_years(HISTORY_LINES))
+    expected, sessions = collections.Counter(), collections.defaultdict(set)
+    for _, day, name, session in lines:
+        expected[day, name] += 1
+        sessions[day, name].add(session)
+    took = {}
+    for order, made in (("alternating", lines), ("sorted", sorted(lines, key=lambda line: json.loads(line[0])["created_at"]))):
+        path = tmp_path / f"{order}.ndjson"
+        path.write_text("".join(text + "\n" for text, *_ in made))
+        site = make_site(**{"rollups.dir": "", "window.oldest": "1970-01-01"})
+        took[order] = seconds_until_nothing_waits(site, path)
+        assert site.outcomes() == (len(lines), 0, 0, 0)
+        assert site.database.value("SELECT count(*) FROM analytics_events") == len(lines)
+        counted = site.database.rows("SELECT date, event_name, event_count, unique_sessions FROM analytics_daily_stats")
+        assert {(day, name): (count, different) for day, name, count, different in counted} == {
+            key: (count, len(sessions[key])) for key, count in expected.items()}
+        verified = site.tallymill("verify", deadline=1800)
+        assert verified.code == 0, verified
+        path.unlink()
+    ratio = took["alternating"] / took["sorted"]
+    record_property("alternating over sorted", f"{ratio:.2f}")
+    print(f"{len(lines):,} lines: alternating {took['alternating']:.1f} s, sorted {took['sorted']:.1f} s: {ratio:.2f}")
 
 
 def test_rollups_of_a_month_that_is_not_analyzed_join_no_parts_row_by_row(site):
