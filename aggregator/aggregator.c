@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "aggregator/aggregator_metrics.h"
 #include "aggregator/backlog.h"
@@ -27,6 +26,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/monitor.h"
+#include "common/postgres.h"
 #include "common/service.h"
 #include "common/settings.h"
 
@@ -152,7 +152,7 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
         return true;
     }
     /* A login that worked before and is refused now: its password is being rotated, and the new one may be minutes away. */
-    bool is_rotating = aggregator->was_ready && strncmp(err->sqlstate, "28", 2) == 0;
+    bool is_rotating = aggregator->was_ready && postgres_is(err, POSTGRES_LOGIN_REFUSED);
     aggregator->hard_errors = err->kind == ERROR_RETRY || is_rotating ? 0 : aggregator->hard_errors + 1;
     bool is_hopeless =
         aggregator->hard_errors > 0 && (!aggregator->was_ready || aggregator->once || aggregator->hard_errors >= SAME_ERRORS);
@@ -190,7 +190,7 @@ static bool tell_locked_out(struct aggregator *aggregator, struct error *err)
     if (now_us - aggregator->locked_out_asked_us >= CLOCK_SECOND_US * 5) {
         aggregator->locked_out_asked_us = now_us;
         error_set(&aggregator->locked_out, ERROR_RETRY, "the lock of the aggregator's cycles was not free for %d s", (int)((now_us - since_us) / CLOCK_SECOND_US));
-        strcpy(aggregator->locked_out.sqlstate, "55P03");
+        postgres_mark(&aggregator->locked_out, POSTGRES_LOCKED);
         session_name_holders(aggregator->session, &aggregator->locked_out);
     }
     if (now_us - aggregator->locked_out_told_us >= TELL_LOCKED_OUT_US) {

@@ -34,6 +34,7 @@
 #include "common/error.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/postgres.h"
 
 extern const char sql_fill_days[];
 
@@ -252,7 +253,7 @@ static bool read_rows(struct run *run, struct error *err)
 {
     struct cycle *cycle = run->cycle;
     if (!cycle->ignores_deltas && !deltas_read(&cycle->intake, run->session, &cycle->list, &cycle->shelf, &cycle->months, err)) {
-        cycle->ignores_deltas = strncmp(err->sqlstate, "XX", 2) == 0;
+        cycle->ignores_deltas = postgres_is(err, POSTGRES_DAMAGED);
         return false;
     }
     for (size_t i = 0; i < cycle->months.count; i++) {

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/postgres.h"
 
 /* A step; the next one comes in the next round, so that the statistics wait for one at most. */
 enum { STEP_LETTERS = 2000, NUMBER_BYTES = 24 };
@@ -30,19 +31,13 @@ static bool step(struct session *session, int64_t keep_us, int64_t *emptied, str
     return result != NULL;
 }
 
-/* Refused, and the session is as good as before. */
-static bool was_refused(const struct error *err)
-{
-    return err->sqlstate[0] != '\0' && strncmp(err->sqlstate, "57P", 3) != 0;
-}
-
 bool expiry_turn(struct expiry *expiry, struct session *session, int64_t keep_us, int64_t now_us, struct error *err)
 {
     if (keep_us == 0 || now_us < expiry->due_us)
         return true;
     int64_t emptied = 0;
     const bool is_done = step(session, keep_us, &emptied, err);
-    if (!is_done && !was_refused(err))
+    if (!is_done && !postgres_is(err, POSTGRES_REFUSED))
         return false;
     expiry->emptied += emptied;
     expiry->is_under_way = emptied >= STEP_LETTERS;

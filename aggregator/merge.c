@@ -17,6 +17,7 @@
 #include "common/error.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/postgres.h"
 #include "common/postgres_begin.h"
 
 /* Ledger rows a step: a tenth of a second of Postgres. */
@@ -82,7 +83,7 @@ bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int
     int64_t next_id = 0;
     if (!step(merge, session, epoch, &next_id, err)) {
         merge->next_id = 0;
-        if (err->sqlstate[0] == '\0')
+        if (!postgres_is(err, POSTGRES_REFUSED))
             return false;
         log_warn_because(err, "the ledger could not be merged, next try later", "every_s=%" PRId64, every_us / CLOCK_SECOND_US);
         error_clear(err);

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/postgres.h"
 
 static const int64_t HOUR_US = 3600 * CLOCK_SECOND_US;
 static const int64_t MINUTE_US = 60 * CLOCK_SECOND_US;
@@ -87,7 +88,7 @@ bool months_make_ahead(struct months *months, struct session *session, int ahead
         if (result && PQgetvalue(result, 0, 0)[0] == 't')
             log_info("month made", "month=%.7s", date);
         PQclear(result);
-        if (!result && err->sqlstate[0] == '\0')
+        if (!result && !postgres_is(err, POSTGRES_REFUSED))
             return false;
         if (!result) {
             log_warn_because(err, "month could not be made, next try in a minute", "month=%.7s", date);
@@ -116,7 +117,7 @@ bool months_note_others(struct months *months, struct session *session, int64_t 
                  log_text(name, PQgetvalue(result, i, 1)));
     }
     PQclear(result);
-    if (result || err->sqlstate[0] == '\0' || strncmp(err->sqlstate, "57P", 3) == 0)
+    if (result || !postgres_is(err, POSTGRES_REFUSED))
         return result != NULL;
     log_warn_because(err, "months that were made by hand were not looked for, next try in 15 s", NULL);
     error_clear(err);

@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/settings.h"
 
@@ -239,7 +240,7 @@ static bool look(struct rollups *rollups, bool is_behind, int64_t now_us, struct
     PGresult *result;
     bool is_done;
     if (!session_look(rollups->session, &result, &is_done, err)) {
-        rollups->conflicts = rollups->step == ROLLUPS_RUNNING && strncmp(err->sqlstate, "40", 2) == 0 ? rollups->conflicts + 1 : 0;
+        rollups->conflicts = rollups->step == ROLLUPS_RUNNING && postgres_is(err, POSTGRES_CONFLICT) ? rollups->conflicts + 1 : 0;
         return false;
     }
     if (!is_done)

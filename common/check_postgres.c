@@ -63,7 +63,7 @@ bool check_postgres(struct check *check, const char *dsn, const char *role, PGco
     PGconn *opened = postgres_open(dsn, check->program, ASK_US, &err);
     const bool is_ours = opened != NULL && postgres_check_schema(opened, &err);
     bool is_good = is_ours;
-    if (!is_ours && strcmp(err.sqlstate, "42501") != 0) /* a right that is missing for the look itself is reported with the others */
+    if (!is_ours && !postgres_is(&err, POSTGRES_NO_RIGHT)) /* a right that is missing for the look itself is reported with the others */
         check_found(check, &err);
     else
         is_good = may(check, opened, role) && is_good;

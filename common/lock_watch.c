@@ -146,7 +146,7 @@ bool lock_watch_look(struct lock_watch *watch, PGconn *conn, int64_t now_us)
 
 bool lock_watch_is_timeout(const struct error *err)
 {
-    return strcmp(err->sqlstate, "55P03") == 0;
+    return postgres_is(err, POSTGRES_LOCKED);
 }
 
 void lock_watch_append(struct error *err, const char *text)
@@ -175,7 +175,7 @@ static void append_holders(PGconn *conn, struct error *err)
 
 bool lock_watch_explain(const struct lock_watch *watch, PGconn *conn, struct error *err)
 {
-    const bool is_lock = lock_watch_is_timeout(err), is_end = strcmp(err->sqlstate, "57014") == 0 || !err->sqlstate[0];
+    const bool is_lock = lock_watch_is_timeout(err), is_end = postgres_is(err, POSTGRES_CANCELLED) || !err->sqlstate[0];
     if (watch->text[0] && (is_lock || is_end))
         lock_watch_append(err, watch->text);
     else if (is_lock && !is_looking)

@@ -6,6 +6,7 @@
  */
 #include "common/postgres.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,49 @@ enum error_kind postgres_kind(const char *sqlstate)
     if (kind == ERROR_NONE)
         kind = find_kind(sqlstate, 2);
     return kind != ERROR_NONE ? kind : ERROR_FATAL;
+}
+
+/* Codes, or beginnings of codes, each followed by the next: at most three. POSTGRES_REFUSED is none of them: see below. */
+static const char *const states[][3] = {
+    [POSTGRES_LOGIN_REFUSED] = {"28"},
+    [POSTGRES_NO_RIGHT] = {"42501"},
+    [POSTGRES_NO_SCHEMA] = {"42P01", "3F000"},
+    [POSTGRES_MIGRATING] = {"42P01", "42703", "42883"},
+    [POSTGRES_READ_ONLY] = {"25006"},
+    [POSTGRES_CONFLICT] = {"40"},
+    [POSTGRES_DEADLOCK] = {"40P01"},
+    [POSTGRES_LOCKED] = {"55P03"},
+    [POSTGRES_CANCELLED] = {"57014"},
+    [POSTGRES_UNIQUE] = {"23505"},
+    [POSTGRES_CHECK] = {"23514"},
+    [POSTGRES_INTERNAL] = {"XX000"},
+    [POSTGRES_DAMAGED] = {"XX"},
+    [POSTGRES_FENCED] = {"TM001"},
+    [POSTGRES_CONTRACT] = {"TM004"},
+    [POSTGRES_MONTH_ARCHIVED] = {"TM005"},
+    [POSTGRES_MONTH_DETACHED] = {"TM007"},
+    [POSTGRES_TOPIC_ANEW] = {"TM009"},
+};
+
+bool postgres_state_is(const char *sqlstate, enum postgres_state state)
+{
+    if (state == POSTGRES_REFUSED) /* 57P01, 57P02, 57P05: the server ends the session */
+        return sqlstate[0] != '\0' && strncmp(sqlstate, "57P", 3) != 0;
+    for (size_t i = 0; i < sizeof states[0] / sizeof states[0][0] && states[state][i]; i++)
+        if (strncmp(sqlstate, states[state][i], strlen(states[state][i])) == 0)
+            return true;
+    return false;
+}
+
+bool postgres_is(const struct error *err, enum postgres_state state)
+{
+    return postgres_state_is(err->sqlstate, state);
+}
+
+void postgres_mark(struct error *err, enum postgres_state state)
+{
+    assert(states[state][0] && strlen(states[state][0]) == 5 && !states[state][1]);
+    memcpy(err->sqlstate, states[state][0], sizeof err->sqlstate);
 }
 
 /* The SQLSTATE in a verbose text of a refused connection: "FATAL:  3D000: database ..." (the severity is localised). Several hosts
@@ -160,7 +204,7 @@ static const char *login_advice(const char *sqlstate, const char *text)
         return "the name (CN) in the certificate of sslcert must be the user of postgres.dsn, or be mapped to it in the server's pg_ident.conf";
     if (strstr(text, "valid client certificate") != NULL)
         return "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn";
-    return strncmp(sqlstate, "28", 2) == 0 ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server" : NULL;
+    return postgres_state_is(sqlstate, POSTGRES_LOGIN_REFUSED) ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server" : NULL;
 }
 
 static bool connection_error(struct error *err, const PGconn *conn)
@@ -228,7 +272,7 @@ static bool row_security_error(struct error *err, const PGconn *conn, const PGre
               "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it runs: ALTER TABLE "
               "%s.%s DISABLE ROW LEVEL SECURITY; or, to keep it for others, a superuser: ALTER ROLE \"%s\" BYPASSRLS;",
               table, login ? login : "of ours", strncmp(table, "analytics_", 10) == 0 ? "public" : "tallymill", table, login ? login : "");
-    memcpy(err->sqlstate, "42501", 6);
+    postgres_mark(err, POSTGRES_NO_RIGHT);
     return true;
 }
 
@@ -240,17 +284,17 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     enum error_kind kind = postgres_kind(sqlstate);
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     /* No table partition takes the row: the month is missing and can be made. A CHECK that refuses the row names itself. */
-    if (strcmp(sqlstate, "23514") == 0 && (constraint == NULL || constraint[0] == '\0'))
+    if (postgres_state_is(sqlstate, POSTGRES_CHECK) && (constraint == NULL || constraint[0] == '\0'))
         kind = ERROR_RETRY;
 
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    if (strcmp(sqlstate, "42501") == 0 && row_security_error(err, conn, result, message))
+    if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT) && row_security_error(err, conn, result, message))
         return false;
     /* The detail of a refused row quotes the row, which belongs into no log. */
     const char *detail =
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
-    if (strcmp(sqlstate, "42501") == 0)
+    if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
         hint = "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, verify) or "
                "tallymill_admin (what changes or shows contents)";
     error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",

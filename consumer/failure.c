@@ -85,7 +85,7 @@ static enum failure_owner owner_of(const struct failure *failure, bool has_code,
         return is_ours ? OWNER_BOOKS : OWNER_USER;
     if (strcmp(failure->schema, "tallymill") == 0)
         return !failure->constraint[0] || is_primary_key(failure) ? OWNER_BOOKS : OWNER_USER;
-    if (strcmp(failure->error.sqlstate, "23505") == 0 && is_event_table(failure) && is_primary_key(failure))
+    if (postgres_is(&failure->error, POSTGRES_UNIQUE) && is_event_table(failure) && is_primary_key(failure))
         return OWNER_KEY;
     return failure->constraint[0] ? OWNER_USER : OWNER_SERVER;
 }

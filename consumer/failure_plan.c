@@ -6,21 +6,21 @@
  */
 #include "failure_plan.h"
 
-#include <string.h>
+#include "common/postgres.h"
 
 enum { MOST_MONTH_TRIES = 3, RAISED_TRIES = 4 };
 
-static bool is_state(const struct failure_facts *facts, const char *sqlstate)
+static bool is(const struct failure_facts *facts, enum postgres_state state)
 {
-    return strcmp(facts->sqlstate, sqlstate) == 0;
+    return postgres_state_is(facts->sqlstate, state);
 }
 
 /* By the SQLSTATE alone. */
 static enum failure_plan plan_by_kind(const struct failure_facts *facts)
 {
-    if (is_state(facts, "25006")) /* this server was demoted; connecting may find the new one */
+    if (is(facts, POSTGRES_READ_ONLY)) /* this server was demoted; connecting may find the new one */
         return FAILURE_RECONNECT;
-    if (facts->kind == ERROR_FATAL || is_state(facts, "42501"))
+    if (facts->kind == ERROR_FATAL || is(facts, POSTGRES_NO_RIGHT))
         return FAILURE_STOP;
     return facts->kind == ERROR_USAGE ? FAILURE_RECONNECT : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
 }
@@ -29,11 +29,11 @@ static enum failure_plan plan_for_rows(const struct failure_facts *facts)
 {
     if (facts->owner == OWNER_KEY && !facts->by_insert)
         return FAILURE_BY_INSERT;
-    if (facts->owner == OWNER_USER && facts->kind == ERROR_RETRY && !is_state(facts, "23514"))
+    if (facts->owner == OWNER_USER && facts->kind == ERROR_RETRY && !is(facts, POSTGRES_CHECK))
         return facts->was_raised && facts->tries >= RAISED_TRIES ? FAILURE_SEARCH : FAILURE_AGAIN;
     if (facts->owner == OWNER_USER)
         return FAILURE_SEARCH;
-    if (is_state(facts, "23514") && !facts->has_constraint) /* no table partition takes the row */
+    if (is(facts, POSTGRES_CHECK) && !facts->has_constraint) /* no table partition takes the row */
         return facts->tries <= MOST_MONTH_TRIES ? FAILURE_MAKE_MONTHS : FAILURE_AGAIN;
     return facts->kind == ERROR_REJECT ? FAILURE_SEARCH : plan_by_kind(facts);
 }
@@ -53,9 +53,9 @@ enum failure_plan failure_plan(const struct failure_facts *facts)
         break;
     case FAILURE_BEGIN: break;
     }
-    if (facts->owner == OWNER_BOOKS && is_state(facts, "TM001"))
+    if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_FENCED))
         return FAILURE_FENCED;
-    if (facts->owner == OWNER_BOOKS && is_state(facts, "23505"))
+    if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_UNIQUE))
         return FAILURE_READ_LEDGER;
     return plan_by_kind(facts);
 }

@@ -38,8 +38,8 @@ static bool prepare(PGconn *conn, struct batch *batch, int32_t month, struct err
         PQclear(result);
         return true;
     }
-    const bool is_archived = strcmp(err->sqlstate, "TM005") == 0;
-    if (!is_archived && strcmp(err->sqlstate, "TM004") != 0)
+    const bool is_archived = postgres_is(err, POSTGRES_MONTH_ARCHIVED);
+    if (!is_archived && !postgres_is(err, POSTGRES_CONTRACT))
         return false;
     error_clear(err);
     char detail[DEAD_DETAIL_BYTES];

@@ -22,7 +22,7 @@ static const char make_sql[] =
 
 static bool may_pass(const PGconn *conn, const struct error *err)
 {
-    return PQstatus(conn) == CONNECTION_OK && err->kind == ERROR_RETRY && strcmp(err->sqlstate, "TM007") != 0;
+    return PQstatus(conn) == CONNECTION_OK && err->kind == ERROR_RETRY && !postgres_is(err, POSTGRES_MONTH_DETACHED);
 }
 
 /* One statement as tallymill_admin, in a transaction of its own. */
@@ -67,7 +67,7 @@ bool months_make(PGconn *conn, struct months_report *report, struct error *err)
         PGresult *result = ask(conn, make_sql, 1, values, err);
         report->made += result && answer_bool(result, 0, "made");
         PQclear(result);
-        if (!result && strcmp(err->sqlstate, "TM007") != 0)
+        if (!result && !postgres_is(err, POSTGRES_MONTH_DETACHED))
             return error_wrap(err, "making the months ahead");
         if (!result) /* somebody's table is in its place */
             json_array_append_new(report->damages, json_string(err->text));

@@ -137,7 +137,7 @@ static bool check_query(PGconn *conn, const struct rollup_file *file, int *line,
     if (faults && PQntuples(faults) > 0) {
         *line = rollup_file_line_with(file->query, PQgetvalue(faults, 0, 0));
         error_set(err, ERROR_USAGE, "%s", PQgetvalue(faults, 0, 1));
-        memcpy(err->sqlstate, "TM004", sizeof err->sqlstate);
+        postgres_mark(err, POSTGRES_CONTRACT);
     }
     PQclear(faults);
     return err->kind == ERROR_NONE && postgres_exec(conn, "DROP VIEW tallymill.rollup_query", SHORT_US, err);
@@ -200,7 +200,7 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
     if (begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && parse_query(conn, file->query, &line, err) &&
         check_query(conn, file, &line, err) && define(conn, file, report, err) && note_names(conn, file, is_closed, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
-    if (PQstatus(conn) != CONNECTION_OK || err->sqlstate[0] == '\0' || err->kind == ERROR_RETRY)
+    if (PQstatus(conn) != CONNECTION_OK || !postgres_is(err, POSTGRES_REFUSED) || err->kind == ERROR_RETRY)
         return error_wrap(err, "rollup %s", file->name);
     refuse(report, path, line > 0 ? line : file->key_line, err);
     return postgres_exec(conn, "ROLLBACK", SHORT_US, err);

@@ -1,5 +1,6 @@
 /* What Postgres's errors ask for, and connections that cannot be. No server is needed for either. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -44,6 +45,66 @@ Test(postgres_kind, is_fatal_for_what_the_table_does_not_know)
 {
     expect_kinds(ERROR_FATAL, (const char *const[]){"XX000", "XX001", "XX002", "42601", "25P01", "25P02", "22P04", "22023", "58P01",
                                                     "0A000", "P0002", "TM004", "TM009", "TM999", "99999", NULL});
+}
+
+static struct error refused_with(const char *sqlstate)
+{
+    struct error err = {.kind = ERROR_RETRY};
+    snprintf(err.sqlstate, sizeof err.sqlstate, "%s", sqlstate);
+    return err;
+}
+
+Test(postgres_is, knows_codes_and_classes)
+{
+    static const struct {
+        const char *sqlstate;
+        enum postgres_state state;
+        bool is_so;
+    } cases[] = {
+        {"28P01", POSTGRES_LOGIN_REFUSED, true}, {"28000", POSTGRES_LOGIN_REFUSED, true}, {"08006", POSTGRES_LOGIN_REFUSED, false},
+        {"42501", POSTGRES_NO_RIGHT, true},      {"42P01", POSTGRES_NO_RIGHT, false},     {"42P01", POSTGRES_NO_SCHEMA, true},
+        {"3F000", POSTGRES_NO_SCHEMA, true},     {"42883", POSTGRES_NO_SCHEMA, false},    {"42883", POSTGRES_MIGRATING, true},
+        {"42703", POSTGRES_MIGRATING, true},     {"42704", POSTGRES_MIGRATING, false},    {"25006", POSTGRES_READ_ONLY, true},
+        {"40001", POSTGRES_CONFLICT, true},      {"40P01", POSTGRES_CONFLICT, true},      {"40001", POSTGRES_DEADLOCK, false},
+        {"40P01", POSTGRES_DEADLOCK, true},      {"55P03", POSTGRES_LOCKED, true},        {"55006", POSTGRES_LOCKED, false},
+        {"57014", POSTGRES_CANCELLED, true},     {"23505", POSTGRES_UNIQUE, true},        {"23514", POSTGRES_CHECK, true},
+        {"XX001", POSTGRES_INTERNAL, false},     {"XX000", POSTGRES_INTERNAL, true},      {"XX001", POSTGRES_DAMAGED, true},
+        {"TM001", POSTGRES_FENCED, true},        {"TM004", POSTGRES_CONTRACT, true},      {"TM005", POSTGRES_MONTH_ARCHIVED, true},
+        {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct error err = refused_with(cases[i].sqlstate);
+        cr_expect_eq(postgres_is(&err, cases[i].state), cases[i].is_so, "%s, state %d", cases[i].sqlstate, (int)cases[i].state);
+    }
+}
+
+Test(postgres_is, refused_only_while_the_connection_goes_on)
+{
+    static const char *const lost[] = {"", "57P01", "57P02", "57P05"}, *const refused[] = {"57014", "23505", "42501", "TM001"};
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        const struct error err = refused_with(lost[i]);
+        cr_expect_not(postgres_is(&err, POSTGRES_REFUSED), "'%s'", lost[i]);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const struct error err = refused_with(refused[i]);
+        cr_expect(postgres_is(&err, POSTGRES_REFUSED), "'%s'", refused[i]);
+    }
+}
+
+Test(postgres_is, nothing_but_refused_without_an_sqlstate)
+{
+    const struct error err = refused_with("");
+    for (int state = POSTGRES_REFUSED; state <= POSTGRES_TOPIC_ANEW; state++)
+        cr_expect_not(postgres_is(&err, (enum postgres_state)state), "state %d", state);
+}
+
+Test(postgres_mark, gives_our_own_error_the_servers_code)
+{
+    struct error err = {0};
+    error_set(&err, ERROR_RETRY, "the lock was not free");
+    postgres_mark(&err, POSTGRES_LOCKED);
+    cr_expect_str_eq(err.sqlstate, "55P03");
+    cr_expect_str_eq(err.text, "the lock was not free");
 }
 
 Test(postgres_error, keeps_the_kind_of_a_connection_that_was_never_made)

@@ -1,3 +1,4 @@
 # Tests of the tree of sources itself.
 add_test(NAME planted-bugs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_bugs.py)
 add_test(NAME names-exist COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/names_exist.py)
+add_test(NAME one-place COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/one_place.py)
