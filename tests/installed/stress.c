@@ -1,9 +1,12 @@
-/* stress.c - eight threads publish while one flushes and stops the producer, and children are forked in the middle. For the thread
+/* stress.c - eight threads publish while one flushes and stops the producer, and children are forked in the middle; in every second round
+ * hooks are polled, by a thread that waits for the descriptor while another flushes. For the thread
  * sanitizer: a plain program, because it does not get along with Criterion's forks. librdkafka's mock brokers stand in for Kafka.
  *
  *     stress [SPOOL_DIR]      exit code 0 when every accepted event has exactly one fate
  */
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +17,11 @@
 
 #include <tallymill/producer.h>
 
-enum { THREADS = 8, EVENTS = 20000, ROUNDS = 3, FORKS = 5 };
+enum { THREADS = 8, EVENTS = 20000, ROUNDS = 4, FORKS = 5 };
 
 static struct tally_producer *producer;
-static unsigned long told; /* only the hook's thread writes it; read when that has ended */
+static atomic_bool is_over;
+static unsigned long told; /* never from two threads at once: the library sees to it; read when all have ended */
 
 static void on_delivered(void *context, const struct tally_delivery *delivery)
 {
@@ -52,6 +56,16 @@ static void *publish(void *context)
     return NULL;
 }
 
+static void *poll_hooks(void *context)
+{
+    struct pollfd wanted = {.fd = tally_poll_fd(producer), .events = POLLIN};
+    while (!atomic_load(&is_over)) {
+        if (poll(&wanted, 1, 10) > 0)
+            *(unsigned long *)context += (unsigned long)tally_poll(producer);
+    }
+    return NULL;
+}
+
 /* A child may call anything, and leaves the parent's events alone. */
 static void fork_child(void)
 {
@@ -68,18 +82,21 @@ static void fork_child(void)
         fail("a forked child was not refused");
 }
 
-static void run_round(const struct tally_setting *settings)
+static void run_round(const struct tally_setting *settings, bool is_polled)
 {
-    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered};
+    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .is_polled = is_polled};
     struct tally_error err = TALLY_ERROR_INIT;
-    pthread_t threads[THREADS];
-    unsigned long accepted[THREADS] = {0}, sum = 0;
+    pthread_t threads[THREADS], poller;
+    unsigned long accepted[THREADS] = {0}, sum = 0, polled = 0;
     told = 0;
+    atomic_store(&is_over, false);
     producer = tally_open(settings, &hooks, &err);
     if (producer == NULL)
         fail(err.text);
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, publish, &accepted[i]);
+    if (is_polled)
+        pthread_create(&poller, NULL, poll_hooks, &polled);
     for (int i = 0; i < FORKS; i++) {
         tally_flush(producer, 20);
         fork_child();
@@ -90,8 +107,11 @@ static void run_round(const struct tally_setting *settings)
         pthread_join(threads[i], NULL);
         sum += accepted[i];
     }
-    printf("%lu accepted, %lu acknowledged, %lu failed\n", (unsigned long)counts.accepted, (unsigned long)counts.acknowledged,
-           (unsigned long)counts.failed);
+    atomic_store(&is_over, true);
+    if (is_polled)
+        pthread_join(poller, NULL);
+    printf("%lu accepted, %lu acknowledged, %lu failed, %lu polled\n", (unsigned long)counts.accepted, (unsigned long)counts.acknowledged,
+           (unsigned long)counts.failed, polled);
     if (counts.accepted != sum || counts.accepted != counts.acknowledged + counts.failed || told != sum || sum == 0)
         fail("an event has no fate, or two");
     tally_close(producer, 0, NULL);
@@ -106,6 +126,6 @@ int main(int argc, char **argv)
                                        {argc > 1 ? "spool.dir" : NULL, argc > 1 ? argv[1] : NULL},
                                        {NULL, NULL}};
     for (int round = 0; round < ROUNDS; round++)
-        run_round(settings);
+        run_round(settings, round % 2 == 1);
     return 0;
 }

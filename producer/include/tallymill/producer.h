@@ -83,7 +83,8 @@ struct tally_event;
  *   spool.size          all its files together (1 GiB)
  *   spool.sync          interval: events are in the file a millisecond after tally_publish, where they survive the process, and on the
  *                       disk within 200 ms, where they survive the machine; never: the latter is left to the kernel; each: tally_publish
- *                       returns once the event is on the disk, which takes as long as the disk takes (interval)
+ *                       returns once the event is on the disk, which takes as long as the disk takes (interval). While others fill the
+ *                       disk: once Kafka has acknowledged it; of the other two up to 256 KiB wait for that in memory
  *   spool.full          refuse: tally_publish answers TALLY_FULL; drop_oldest: the oldest events go, and count as failed (refuse)
  *   spool.wait.ms       how long tally_open waits for another process that still uses spool.dir (0)
  *   poll.size           what may wait for tally_poll, where hooks ask for that (4 MiB)
@@ -99,7 +100,7 @@ enum tally_fate {
     TALLY_ACKNOWLEDGED = 0,
     TALLY_TIMED_OUT, /* kafka.message.timeout.ms passed */
     TALLY_REFUSED,   /* Kafka will never take it: it is too large for the topic, or unsound */
-    TALLY_CLOSED,    /* tally_close came first (without a spool) */
+    TALLY_CLOSED,    /* tally_close came first (without a spool, or with one whose disk others have filled) */
     TALLY_DROPPED,   /* the spool was full: spool.full = drop_oldest */
 };
 

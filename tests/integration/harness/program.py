@@ -44,7 +44,7 @@ def environment(failpoint=None, **more):
     return kept
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -63,7 +63,7 @@ class Finished:
 def run(command, deadline=60, stdin=b"", env=None):
     """Runs a command to its end within the deadline, stdin given as bytes."""
     process = subprocess.run(command, input=stdin, capture_output=True, timeout=deadline, check=False,
-                             env=env or environment(), preexec_fn=_die_with_parent)
+                             env=env or environment(), preexec_fn=die_with_parent)
     return Finished(process.returncode, process.stdout.decode(errors="replace"), process.stderr.decode(errors="replace"))
 
 
@@ -85,7 +85,7 @@ class Program:
         self.log_path = pathlib.Path(log_path)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=env or environment(), preexec_fn=_die_with_parent)
+                                            env=env or environment(), preexec_fn=die_with_parent)
         self.pid = self.process.pid
         self.code = None
         self.peak_kib = None  # the most memory it ever had, known once it has ended

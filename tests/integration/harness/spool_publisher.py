@@ -17,6 +17,7 @@ import sys
 import time
 
 OK, FULL = 0, 1
+REST = 400  # tries, one every 5 ms
 
 
 class Setting(ctypes.Structure):
@@ -100,7 +101,11 @@ def main():
         library.tally_event_int(event, b"number", number)
         if filler:
             library.tally_event_text(event, b"filler", filler)
+        refused = 0
         while (code := library.tally_publish(producer, event, ctypes.byref(error))) == FULL:
+            refused += 1
+            if refused == REST:
+                say("refused for two seconds: " + error.text.decode())
             time.sleep(0.005)
         if code != OK:
             sys.exit(error.text.decode())
