@@ -5,18 +5,16 @@
  * whole COPY for one. Taking a topic partition or a row out is rare, so it compacts the buffer and rebuilds the table rather than
  * making every walk step over holes.
  */
-#include "batch.h"
+#include "consumer/batch.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch_seen.h"
-#include "clamped.h"
-#include "error.h"
-#include "transcode.h"
-#include "tuple_delta.h"
-#include "utf8.h"
+#include "common/error.h"
+#include "common/transcode.h"
+#include "common/utf8.h"
+#include "consumer/tuple_delta.h"
 
 /* Before each kept message: what is not in its range. */
 struct kept_head {
@@ -26,7 +24,7 @@ struct kept_head {
 #define NO_BYTES UINT32_MAX
 
 /* One message of a row: larger ones are dead letters. */
-enum { FEWEST_SLOTS = 1024, MOST_KEPT_BYTES = sizeof(struct kept_head) + WIRE_KEY_BYTES + WIRE_VALUE_BYTES };
+enum { MOST_KEPT_BYTES = sizeof(struct kept_head) + WIRE_KEY_BYTES + WIRE_VALUE_BYTES };
 
 static const char copy_header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
@@ -37,16 +35,14 @@ struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
         goto out;
     batch->max_rows = max_rows;
     batch->capacity = capacity + TRANSCODE_ROOM;
-    uint32_t slots = FEWEST_SLOTS;
-    while (slots < (uint32_t)max_rows * 2)
-        slots *= 2;
     batch->bytes = malloc(batch->capacity);
     batch->kept = malloc(capacity + MOST_KEPT_BYTES); /* pages that no message reaches are never touched, and cost nothing */
     batch->rows = malloc((size_t)max_rows * sizeof *batch->rows);
     batch->dead = malloc((size_t)max_rows * sizeof *batch->dead);
-    batch->seen = calloc(slots, sizeof *batch->seen);
-    batch->seen_mask = FEWEST_SLOTS - 1;
-    if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch->seen || !delta_init(&batch->delta, max_rows, err))
+    batch->seen.bytes = batch->bytes;
+    batch->seen.rows = batch->rows;
+    if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch_seen_init(&batch->seen, max_rows) ||
+        !delta_init(&batch->delta, max_rows, err))
         goto out;
     memcpy(batch->bytes, copy_header, COPY_HEADER_BYTES);
     batch->used = COPY_HEADER_BYTES;
@@ -66,7 +62,7 @@ void batch_free(struct batch *batch)
         free(batch->ranges[i].days);
     delta_free(&batch->delta);
     free(batch->ranges);
-    free(batch->seen);
+    batch_seen_free(&batch->seen);
     free(batch->dead);
     free(batch->rows);
     free(batch->kept);
@@ -80,7 +76,7 @@ void batch_reset(struct batch *batch)
         if (batch->dead[i].message)
             rd_kafka_message_destroy(batch->dead[i].message);
     if (batch->row_count > 0)
-        memset(batch->seen, 0, ((size_t)batch->seen_mask + 1) * sizeof *batch->seen);
+        batch_seen_reset(&batch->seen);
     batch->row_count = batch->dead_count = batch->range_count = batch->clamped_count = 0;
     batch->used = COPY_HEADER_BYTES;
     delta_reset(&batch->delta);
@@ -161,6 +157,11 @@ const uint8_t *batch_row_id(const struct batch *batch, int row)
 const uint8_t *batch_row_created_at(const struct batch *batch, int row)
 {
     return batch->bytes + batch->rows[row].start + TUPLE_CREATED_AT;
+}
+
+int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at)
+{
+    return batch_seen_row(*batch_seen_slot(&batch->seen, batch_seen_hash(id, created_at), id, created_at));
 }
 
 /* The header that wire.trace = keep is about. */
@@ -256,12 +257,12 @@ static bool add_row(struct batch *batch, uint32_t range_number, const rd_kafka_m
 {
     struct batch_range *range = &batch->ranges[range_number];
     const uint8_t *tuple = batch->bytes + batch->used;
-    batch_seen_make_room(batch);
+    batch_seen_make_room(&batch->seen, batch->row_count);
     const uint64_t hash = batch_seen_hash(tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
-    batch_seen_prefetch(batch, hash); /* while the message is kept */
+    batch_seen_prefetch(&batch->seen, hash); /* while the message is kept */
     const size_t kept_before = batch->kept_used;
     const uint32_t kept = keep(batch, message, message_ms);
-    uint64_t *slot = batch_seen_slot(batch, hash, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
+    uint64_t *slot = batch_seen_slot(&batch->seen, hash, tuple + TUPLE_ID, tuple + TUPLE_CREATED_AT);
     if (*slot != 0) {
         batch->kept_used = kept_before;
         range->duplicates++;
@@ -363,7 +364,7 @@ void batch_compact(struct batch *batch)
     }
     batch->row_count = kept;
     batch->used = used;
-    batch_seen_rebuild(batch);
+    batch_seen_rebuild(&batch->seen, kept);
 }
 
 bool batch_drop(struct batch *batch, int32_t topic_partition)
@@ -467,7 +468,6 @@ static void sort_ranges(struct batch *batch)
 
 void batch_seal(struct batch *batch)
 {
-    clamped_drop_repeats(batch);
     sort_ranges(batch);
     for (int i = 0; i < batch->range_count; i++) {
         struct batch_range *range = &batch->ranges[i];

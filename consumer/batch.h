@@ -5,8 +5,8 @@
  * rows a copy is kept, a third of what librdkafka holds for one; only those of dead letters stay as they came, until batch_reset.
  * Nothing is allocated per event; a batch belongs to one thread.
  */
-#ifndef TALLYMILL_BATCH_H
-#define TALLYMILL_BATCH_H
+#ifndef TALLYMILL_CONSUMER_BATCH_H
+#define TALLYMILL_CONSUMER_BATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,9 +14,11 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include "anchor.h"
-#include "delta.h"
-#include "reason.h"
+#include "common/anchor.h"
+#include "common/delta.h"
+#include "common/reason.h"
+#include "consumer/batch_row.h"
+#include "consumer/batch_seen.h"
 
 struct error;
 struct transcoder;
@@ -30,14 +32,6 @@ struct original {
     int64_t message_ms;      /* Kafka's time of it; below 0: none */
     const void *key, *value; /* NULL: none */
     size_t key_length, value_length;
-};
-
-struct batch_row {
-    uint32_t start, length; /* of its tuple, in bytes from batch->bytes; length 0: it has left, until batch_compact */
-    uint32_t kept;          /* where its message lies, in bytes from batch->kept */
-    uint32_t range : 31;    /* index into ranges */
-    uint32_t is_clamped : 1;
-    int32_t day;            /* UTC, since 1970-01-01 */
 };
 
 struct batch_dead {
@@ -78,8 +72,7 @@ struct batch {
     int64_t oldest_us, newest_us; /* the window that they were clamped to */
     size_t message_bytes; /* of its messages: keys, values, headers */
     size_t held_bytes;    /* of those that stay as they came */
-    uint64_t *seen;       /* hash table of row numbers, by (id, created_at): repeats inside the batch */
-    uint32_t seen_mask;
+    struct batch_seen seen; /* repeats inside the batch */
     struct delta delta;                                      /* what its rows add to the daily statistics, if all of them are new */
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
 };
@@ -138,7 +131,7 @@ const uint8_t *batch_row_created_at(const struct batch *batch, int row);
 int batch_find_row(const struct batch *batch, const uint8_t *id, const uint8_t *created_at);
 
 /* What only a batch that goes needs: the anchors' hashes (one a range, not one a message), its ranges sorted by topic
- * partition, as the fence asks, and no clamped event twice. More may be added afterwards; then it is sealed again. */
+ * partition, as the fence asks. More may be added afterwards; then it is sealed again. */
 void batch_seal(struct batch *batch);
 
 #endif

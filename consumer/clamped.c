@@ -4,17 +4,17 @@
  * probe a month. Two workers that have the same event at once are kept apart by advisory locks on hashed ids, few enough for any max_locks_per_transaction; clamped events are rare, and
  * batches without them take no lock. A unique index on id was rejected: a partitioned table has none without its partition key.
  */
-#include "clamped.h"
+#include "consumer/clamped.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "tuple.h"
-#include "uuid.h"
+#include "common/clock.h"
+#include "common/tuple.h"
+#include "common/uuid.h"
+#include "consumer/batch.h"
 
 enum { LOCKS = 64, LOCK_CLASS = 1952541811 }; /* the class is "tals" in ASCII: nothing else of ours takes two numbers */
 

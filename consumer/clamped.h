@@ -1,8 +1,8 @@
 /* clamped.h - events whose time was outside the window and that are stored at Kafka's time of them (window.policy = clamp): the same bytes again have another time of Kafka's, so
  * they are known by their id alone, in their batch and in the months of the window.
  */
-#ifndef TALLYMILL_CLAMPED_H
-#define TALLYMILL_CLAMPED_H
+#ifndef TALLYMILL_CONSUMER_CLAMPED_H
+#define TALLYMILL_CONSUMER_CLAMPED_H
 
 #include <stdbool.h>
 
@@ -10,7 +10,7 @@
 
 struct batch;
 
-/* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. */
+/* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. Before batch_seal. */
 void clamped_drop_repeats(struct batch *batch);
 
 /* "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL without memory. */

@@ -1,7 +1,7 @@
 /* clock_watch.c - see clock_watch.h. Two of three clocks that agree are right. Where nobody speaks for Postgres's, the worker's own is the suspect: to wait costs minutes, to bury live events
  * costs a replay.
  */
-#include "clock_watch.h"
+#include "consumer/clock_watch.h"
 
 static bool is_near(int64_t off_us)
 {

@@ -2,8 +2,8 @@
  *
  * A worker judges times of events by its own clock; one that is days off would bury every live event. Exactly-once needs no clock at all.
  */
-#ifndef TALLYMILL_CLOCK_WATCH_H
-#define TALLYMILL_CLOCK_WATCH_H
+#ifndef TALLYMILL_CONSUMER_CLOCK_WATCH_H
+#define TALLYMILL_CONSUMER_CLOCK_WATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,14 +1,14 @@
 /* conflict.c - see conflict.h. Rows go in sorted by key, so that two workers with crossing duplicates take the index in one order;
  * RETURNING is counted, not the command tag (Citus counts what it routed).
  */
-#include "conflict.h"
+#include "consumer/conflict.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "transcode.h"
-#include "tuple.h"
+#include "common/transcode.h"
+#include "common/tuple.h"
+#include "consumer/batch.h"
 
 enum {
     OID_BOOL_ARRAY = 1000,

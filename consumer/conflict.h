@@ -4,8 +4,8 @@
  * COPY has no ON CONFLICT. A temporary table would: it costs catalogue writes a batch and does not survive a pooler. Arrays need
  * neither, and the elements of a binary array are the very bytes of a COPY column.
  */
-#ifndef TALLYMILL_CONFLICT_H
-#define TALLYMILL_CONFLICT_H
+#ifndef TALLYMILL_CONSUMER_CONFLICT_H
+#define TALLYMILL_CONSUMER_CONFLICT_H
 
 #include <stdbool.h>
 

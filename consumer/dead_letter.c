@@ -1,14 +1,14 @@
 /* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. One of 300 MiB, which
  * a few KB of a compressed batch may become, could not be sent again, and would be hundreds of megabytes here, in libpq and in the server: it keeps its place. */
-#include "dead_letter.h"
+#include "consumer/dead_letter.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "tuple.h"
-#include "wire.h"
+#include "common/clock.h"
+#include "common/tuple.h"
+#include "common/wire.h"
+#include "consumer/batch.h"
 
 static bool is_kept(const struct batch_dead *dead)
 {

@@ -1,6 +1,6 @@
 /* dead_letter.h - a bad event as a tuple of COPY tallymill.dead_letters. */
-#ifndef TALLYMILL_DEAD_LETTER_H
-#define TALLYMILL_DEAD_LETTER_H
+#ifndef TALLYMILL_CONSUMER_DEAD_LETTER_H
+#define TALLYMILL_CONSUMER_DEAD_LETTER_H
 
 #include <stdbool.h>
 #include <stddef.h>

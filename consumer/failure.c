@@ -5,7 +5,7 @@
  * That a piece of code RAISEd is recognised by the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each
  * constraint was rejected: the transaction is over, and the answer could be another by then.
  */
-#include "failure.h"
+#include "consumer/failure.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "postgres.h"
-#include "utf8.h"
+#include "common/postgres.h"
+#include "common/utf8.h"
 
 void failure_clear(struct failure *failure)
 {

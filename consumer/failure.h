@@ -2,15 +2,15 @@
  *
  * Its texts are copies; any thread.
  */
-#ifndef TALLYMILL_FAILURE_H
-#define TALLYMILL_FAILURE_H
+#ifndef TALLYMILL_CONSUMER_FAILURE_H
+#define TALLYMILL_CONSUMER_FAILURE_H
 
 #include <stdbool.h>
 
 #include <libpq-fe.h>
 
-#include "error.h"
-#include "failure_plan.h"
+#include "common/error.h"
+#include "consumer/failure_plan.h"
 
 enum { FAILURE_DETAIL_BYTES = 4096, FAILURE_NAME_BYTES = 64, FAILURE_PLACE_BYTES = 160 };
 

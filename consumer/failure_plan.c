@@ -4,7 +4,7 @@
  * alone decides. What the server itself says for want of something (a lock, a disk) is tried again even inside a trigger of somebody else: no event is
  * buried for a disk that is full. What that trigger RAISEs with such an SQLSTATE is tried again a few times, and then believed.
  */
-#include "failure_plan.h"
+#include "consumer/failure_plan.h"
 
 #include "common/postgres.h"
 

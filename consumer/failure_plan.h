@@ -2,12 +2,12 @@
  *
  * No I/O, no clock, no memory: the same facts, the same answer. `failure` reads the facts, `worker_commit` carries the answer out.
  */
-#ifndef TALLYMILL_FAILURE_PLAN_H
-#define TALLYMILL_FAILURE_PLAN_H
+#ifndef TALLYMILL_CONSUMER_FAILURE_PLAN_H
+#define TALLYMILL_CONSUMER_FAILURE_PLAN_H
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "common/error.h"
 
 /* The part of the transaction that was refused. */
 enum failure_step {

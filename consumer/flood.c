@@ -1,5 +1,5 @@
 /* flood.c - see flood.h. */
-#include "flood.h"
+#include "consumer/flood.h"
 
 static void age(struct flood *flood, int64_t window_us, int64_t now_us)
 {

@@ -1,7 +1,7 @@
 /* flood.h - whether too many of the events are bad: the share of dead letters over a window of time. Pure: no I/O, no clock. One
  * thread. */
-#ifndef TALLYMILL_FLOOD_H
-#define TALLYMILL_FLOOD_H
+#ifndef TALLYMILL_CONSUMER_FLOOD_H
+#define TALLYMILL_CONSUMER_FLOOD_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -13,7 +13,7 @@
  * Rejected: another allocator (a dependency), environment variables (nobody would set them), one thread cache large enough for all
  * messages (no less CPU than this).
  */
-#include "heap.h"
+#include "consumer/heap.h"
 
 #include <malloc.h>
 

@@ -3,13 +3,13 @@
  * The cluster's id comes with the same answer: librdkafka keeps the one of the last it had. DescribeCluster would be a second
  * question for it.
  */
-#include "identity.h"
+#include "consumer/identity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka.h"
+#include "common/kafka.h"
 
 enum { ANSWER_LIMIT_MS = 5000, CLUSTER_LIMIT_MS = 1000 };
 

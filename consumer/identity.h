@@ -5,16 +5,16 @@
  * has grown past it. So what was fetched before a question was sent is of the log that the answer names: ids never come back. One
  * thread.
  */
-#ifndef TALLYMILL_IDENTITY_H
-#define TALLYMILL_IDENTITY_H
+#ifndef TALLYMILL_CONSUMER_IDENTITY_H
+#define TALLYMILL_CONSUMER_IDENTITY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <librdkafka/rdkafka.h>
 
-#include "error.h"
-#include "kafka.h"
+#include "common/error.h"
+#include "common/kafka.h"
 
 enum { IDENTITY_CLUSTER_BYTES = 64 };
 

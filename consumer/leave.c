@@ -1,11 +1,11 @@
 /* leave.c - see leave.h. rd_kafka_consumer_close() waits for the group without a limit: for a broker that is frozen, say. Its form
  * with a queue (since 1.9) is asked step by step instead.
  */
-#include "leave.h"
+#include "consumer/leave.h"
 
 #include <stddef.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 enum { LOOK_MS = 50 };
 #define LIMIT_US INT64_C(2500000)

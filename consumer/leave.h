@@ -1,6 +1,6 @@
 /* leave.h - leaves the consumer group within a deadline. */
-#ifndef TALLYMILL_LEAVE_H
-#define TALLYMILL_LEAVE_H
+#ifndef TALLYMILL_CONSUMER_LEAVE_H
+#define TALLYMILL_CONSUMER_LEAVE_H
 
 #include <stdbool.h>
 

@@ -4,18 +4,18 @@
  * COMMIT the moment the fence has passed and a worker that freezes in between cannot hold its locks; messages with parameters carry
  * one statement each. All that goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits.
  */
-#include "ledger.h"
+#include "consumer/ledger.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "error.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "tuple.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/tuple.h"
 
 static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(const struct batch_range *), const char *type)
 {

@@ -4,15 +4,15 @@
  * What takes a `struct error *` waits (up to LEDGER_TIMEOUT_US) and is called while no batch is under way; ledger_commit_sql() and
  * ledger_send_delta() belong into a batch's transaction and never wait. The SQL that they call is schemas/sql/0004_fence.sql.
  */
-#ifndef TALLYMILL_LEDGER_H
-#define TALLYMILL_LEDGER_H
+#ifndef TALLYMILL_CONSUMER_LEDGER_H
+#define TALLYMILL_CONSUMER_LEDGER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
 
-#include "batch.h"
+#include "consumer/batch.h"
 
 struct error;
 

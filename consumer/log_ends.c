@@ -4,12 +4,12 @@
  * answers only when every leader has answered or run out of time; and for one topic partition without a leader it waits as long
  * for all of them. The high watermark is asked for, not the last stable offset: what lies behind an open transaction is in the log.
  */
-#include "log_ends.h"
+#include "consumer/log_ends.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "common/error.h"
 
 enum { ANSWER_LIMIT_MS = 5000 };
 

@@ -1,8 +1,8 @@
 /* log_ends.h - where the logs of topic partitions begin and end, asked of each leader by itself and without waiting: a broker that
  * does not answer keeps only its own topic partitions waiting. One thread.
  */
-#ifndef TALLYMILL_LOG_ENDS_H
-#define TALLYMILL_LOG_ENDS_H
+#ifndef TALLYMILL_CONSUMER_LOG_ENDS_H
+#define TALLYMILL_CONSUMER_LOG_ENDS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,17 +5,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "clock.h"
-#include "descriptors.h"
-#include "error.h"
-#include "heap.h"
-#include "log.h"
-#include "service.h"
-#include "settings.h"
-#include "settings_value.h"
-#include "spill.h"
-#include "worker.h"
+#include "common/cli.h"
+#include "common/clock.h"
+#include "common/descriptors.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "common/settings_value.h"
+#include "consumer/heap.h"
+#include "consumer/spill.h"
+#include "consumer/worker.h"
 
 enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
 

@@ -1,18 +1,18 @@
 /* months.c - see months.h. The worker does not keep its own idea of which months exist: the COPY into the parent tells (23514), and
  * a cache would only be wrong when a month is detached.
  */
-#include "months.h"
+#include "consumer/months.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "postgres.h"
-#include "service.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/postgres.h"
+#include "common/service.h"
+#include "consumer/batch.h"
 
 #define MONTH_TIMEOUT_US INT64_C(10000000)
 

@@ -1,6 +1,6 @@
 /* months.h - table partitions made when a batch needs one that is not there. */
-#ifndef TALLYMILL_MONTHS_H
-#define TALLYMILL_MONTHS_H
+#ifndef TALLYMILL_CONSUMER_MONTHS_H
+#define TALLYMILL_CONSUMER_MONTHS_H
 
 #include <stdbool.h>
 

@@ -21,8 +21,8 @@
  * Kafka's is taken whole, and one that is larger than a fetch only for the topic partition that comes first. In a backlog from a saturated producer (batches of
  * 260 KB, 1 MB unpacked) the first topic partitions are ahead; so are the first sixteen of more.
  */
-#ifndef TALLYMILL_PREFETCH_H
-#define TALLYMILL_PREFETCH_H
+#ifndef TALLYMILL_CONSUMER_PREFETCH_H
+#define TALLYMILL_CONSUMER_PREFETCH_H
 
 #include <stddef.h>
 #include <stdint.h>

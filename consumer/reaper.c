@@ -1,5 +1,5 @@
 /* reaper.c - see reaper.h. A thread, because connecting and looking must not keep the main loop from polling Kafka. */
-#include "reaper.h"
+#include "consumer/reaper.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "error.h"
-#include "log.h"
-#include "postgres.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/postgres.h"
 
 enum { MOST_SUSPECTS = 16, LOOKS_A_HOLDER = 4 };
 #define LOOK_EVERY_US  INT64_C(250000)

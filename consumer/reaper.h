@@ -5,12 +5,12 @@
  * older than 5 s, that wait for their client (ClientRead) inside a COPY, or idle in transaction, and have not moved for 2 s: a slow
  * healthy worker moves. Any other holder is only named: a forgotten client's lock is for a person to end.
  */
-#ifndef TALLYMILL_REAPER_H
-#define TALLYMILL_REAPER_H
+#ifndef TALLYMILL_CONSUMER_REAPER_H
+#define TALLYMILL_CONSUMER_REAPER_H
 
 #include <stdbool.h>
 
-#include "lock_watch.h"
+#include "common/lock_watch.h"
 
 struct error;
 struct reaper;

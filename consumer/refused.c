@@ -9,22 +9,22 @@
  * says where to look first: that row is tried by itself. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
  * already is not refused. A row that is neither inserted nor there was kept out by a trigger that answered NULL.
  */
-#include "refused.h"
+#include "consumer/refused.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "conflict.h"
-#include "error.h"
-#include "failure.h"
-#include "postgres.h"
-#include "postgres_begin.h"
-#include "service.h"
-#include "utf8.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/service.h"
+#include "common/utf8.h"
+#include "consumer/batch.h"
+#include "consumer/conflict.h"
+#include "consumer/failure.h"
 
 #define PART_TIMEOUT_US   INT64_C(25000000)
 #define SEARCH_TIMEOUT_US INT64_C(120000000)

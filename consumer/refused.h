@@ -1,6 +1,6 @@
 /* refused.h - finds the rows that Postgres will not take, among those it will. */
-#ifndef TALLYMILL_REFUSED_H
-#define TALLYMILL_REFUSED_H
+#ifndef TALLYMILL_CONSUMER_REFUSED_H
+#define TALLYMILL_CONSUMER_REFUSED_H
 
 #include <stdbool.h>
 

@@ -1,10 +1,10 @@
 /* retention.c - see retention.h. KIP-133 (DescribeConfigs), over the consumer's own connections. */
-#include "retention.h"
+#include "consumer/retention.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "common/log.h"
 
 enum { ANSWER_LIMIT_MS = 10000 };
 

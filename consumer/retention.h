@@ -2,8 +2,8 @@
  *
  * Only to warn in time. A cluster that does not let us read the topic's configuration leaves it unknown. Main thread.
  */
-#ifndef TALLYMILL_RETENTION_H
-#define TALLYMILL_RETENTION_H
+#ifndef TALLYMILL_CONSUMER_RETENTION_H
+#define TALLYMILL_CONSUMER_RETENTION_H
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
  * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). What was taken and not yet looked at would have to be thrown away by
  * hand at each assignment and each stop of a topic partition; librdkafka does that for what is still in its queue. A poll a message costs 0.23 us.
  */
-#include "source.h"
+#include "consumer/source.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,15 +16,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "error.h"
-#include "kafka.h"
-#include "kafka_rights.h"
-#include "leave.h"
-#include "log.h"
-#include "settings.h"
-#include "source_conf.h"
-#include "source_statistics.h"
-#include "start.h"
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/kafka_rights.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/leave.h"
+#include "consumer/source_conf.h"
+#include "consumer/source_statistics.h"
+#include "consumer/start.h"
 
 enum { ASK_TIMEOUT_MS = 5000 };
 

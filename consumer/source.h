@@ -4,15 +4,15 @@
  * is under way (source_assign, source_unassign). Eager assignor; positions are given in assign(); nothing is committed to decide
  * anything. Main thread; librdkafka's own threads never call into this.
  */
-#ifndef TALLYMILL_SOURCE_H
-#define TALLYMILL_SOURCE_H
+#ifndef TALLYMILL_CONSUMER_SOURCE_H
+#define TALLYMILL_CONSUMER_SOURCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <librdkafka/rdkafka.h>
 
-#include "ledger.h"
+#include "consumer/ledger.h"
 
 struct error;
 struct settings;

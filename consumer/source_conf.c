@@ -2,16 +2,16 @@
  *
  * What exactly-once rests on is forced, and an operator who sets such a property gets an error, because overruling in silence is worse.
  */
-#include "source_conf.h"
+#include "consumer/source_conf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "kafka.h"
-#include "prefetch.h"
-#include "settings.h"
+#include "common/error.h"
+#include "common/kafka.h"
+#include "common/settings.h"
+#include "consumer/prefetch.h"
 
 /* How often a broker is asked while events trickle. It answers once so many bytes (compressed, some 10 to 20 events) are there, or after so many ms; with
  * librdkafka's own single byte it answers for each batch of a producer's, which at 5,000 events/s costs broker and worker more than the events do

@@ -1,6 +1,6 @@
 /* source_conf.h - what the settings say of Kafka: the consumer's properties, and whether the topic's name is one. */
-#ifndef TALLYMILL_SOURCE_CONF_H
-#define TALLYMILL_SOURCE_CONF_H
+#ifndef TALLYMILL_CONSUMER_SOURCE_CONF_H
+#define TALLYMILL_CONSUMER_SOURCE_CONF_H
 
 #include <stdbool.h>
 

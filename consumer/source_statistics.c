@@ -1,6 +1,6 @@
 /* source_statistics.c - see source_statistics.h. Read every 2 s, and only where metrics are shown: 20 KB for 16 topic partitions,
  * 0.2 ms. */
-#include "source_statistics.h"
+#include "consumer/source_statistics.h"
 
 #include <string.h>
 

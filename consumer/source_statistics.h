@@ -1,6 +1,6 @@
 /* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, and who answers. */
-#ifndef TALLYMILL_SOURCE_STATISTICS_H
-#define TALLYMILL_SOURCE_STATISTICS_H
+#ifndef TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
+#define TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
  * Rejected: a limit that makes malloc() fail (librdkafka aborts without memory, by design); a look at what a batch will unpack to (librdkafka hands nothing
  * over before); a file of its own for each block (descriptors).
  */
-#include "spill.h"
+#include "consumer/spill.h"
 
 #include <fcntl.h>
 #include <pthread.h>

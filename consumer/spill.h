@@ -9,8 +9,8 @@
  *
  * Any thread. Nothing here allocates, so that malloc() may call it.
  */
-#ifndef TALLYMILL_SPILL_H
-#define TALLYMILL_SPILL_H
+#ifndef TALLYMILL_CONSUMER_SPILL_H
+#define TALLYMILL_CONSUMER_SPILL_H
 
 #include <stdbool.h>
 #include <stddef.h>

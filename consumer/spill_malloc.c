@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spill.h"
+#include "consumer/spill.h"
 
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);

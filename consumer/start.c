@@ -3,11 +3,11 @@
  * The anchor is the last message stored, which need not be at next_offset - 1 (markers and compaction leave holes there): taking next - 1
  * for it is a bug that others had. high == next with an anchor is the common case of a caught-up worker: the anchor is read again and thrown away.
  */
-#include "start.h"
+#include "consumer/start.h"
 
 #include <string.h>
 
-#include "ledger.h"
+#include "consumer/ledger.h"
 
 struct start start_decide(const struct claim *claim, int64_t low, int64_t high)
 {

@@ -1,6 +1,6 @@
 /* start.h - where to read a topic partition from: the ledger's position against what Kafka still has. Pure decisions, no I/O. */
-#ifndef TALLYMILL_START_H
-#define TALLYMILL_START_H
+#ifndef TALLYMILL_CONSUMER_START_H
+#define TALLYMILL_CONSUMER_START_H
 
 #include <stdbool.h>
 #include <stdint.h>

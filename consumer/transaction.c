@@ -7,22 +7,22 @@
  * libpq's pipeline mode would save the wait after COPY, but knows no COPY. Sending "COPY ...; SELECT commit_batch" in one message
  * would have the fence run before the row count was compared.
  */
-#include "transaction.h"
+#include "consumer/transaction.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "clamped.h"
-#include "conflict.h"
-#include "dead_letter.h"
-#include "failpoint.h"
-#include "failure.h"
-#include "ledger.h"
-#include "postgres_begin.h"
-#include "transcode.h"
+#include "common/failpoint.h"
+#include "common/postgres_begin.h"
+#include "common/transcode.h"
+#include "consumer/batch.h"
+#include "consumer/clamped.h"
+#include "consumer/conflict.h"
+#include "consumer/dead_letter.h"
+#include "consumer/failure.h"
+#include "consumer/ledger.h"
 
 /* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of a quarter of an hour ago and relies on no
  * batch living longer. */

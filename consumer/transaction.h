@@ -7,15 +7,15 @@
  * fence comes last; the rows that COPY reports must be as many as the batch has, and what an INSERT does not take must be there; any answer to the last message but COMMIT or an
  * error report, and a connection lost after it was sent, is UNKNOWN: the ledger decides. One thread.
  */
-#ifndef TALLYMILL_TRANSACTION_H
-#define TALLYMILL_TRANSACTION_H
+#ifndef TALLYMILL_CONSUMER_TRANSACTION_H
+#define TALLYMILL_CONSUMER_TRANSACTION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
 
-#include "error.h"
+#include "common/error.h"
 
 struct batch;
 struct failure;

@@ -3,13 +3,13 @@
  * The delta is made of the very bytes that go to Postgres, so it cannot say anything else than the rows do. Called while the tuple
  * is still in the nearest cache, it costs a few instructions a column.
  */
-#include "tuple_delta.h"
+#include "consumer/tuple_delta.h"
 
 #include <stddef.h>
 
-#include "delta.h"
-#include "transcode.h"
-#include "tuple.h"
+#include "common/delta.h"
+#include "common/transcode.h"
+#include "common/tuple.h"
 
 struct column {
     const uint8_t *bytes; /* NULL: SQL's NULL */

@@ -1,6 +1,6 @@
 /* tuple_delta.h - a COPY tuple as an entry of its batch's delta (common/delta.h). Pure. */
-#ifndef TALLYMILL_TUPLE_DELTA_H
-#define TALLYMILL_TUPLE_DELTA_H
+#ifndef TALLYMILL_CONSUMER_TUPLE_DELTA_H
+#define TALLYMILL_CONSUMER_TUPLE_DELTA_H
 
 #include <stdint.h>
 

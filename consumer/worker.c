@@ -5,7 +5,7 @@
  * connecting, claiming, and finding refused rows; each has a deadline far below max.poll.interval.ms. Reading is paused only while
  * Postgres keeps a full batch waiting for more than 2 s, or is away.
  */
-#include "worker.h"
+#include "consumer/worker.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -13,17 +13,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "failpoint.h"
-#include "log.h"
-#include "monitor.h"
-#include "postgres.h"
-#include "service.h"
-#include "settings.h"
-#include "spill.h"
-#include "transcode.h"
-#include "worker_state.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+#include "common/monitor.h"
+#include "common/postgres.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "common/transcode.h"
+#include "consumer/spill.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 enum { MESSAGES_A_TURN = 1000 };
 #define PAUSE_AFTER_US   INT64_C(2000000)

@@ -2,8 +2,8 @@
  *
  * One main thread, one consumer, one connection, one open transaction. While a batch is sent and commits, the next one is decoded.
  */
-#ifndef TALLYMILL_WORKER_H
-#define TALLYMILL_WORKER_H
+#ifndef TALLYMILL_CONSUMER_WORKER_H
+#define TALLYMILL_CONSUMER_WORKER_H
 
 #include <stdbool.h>
 #include <stdint.h>

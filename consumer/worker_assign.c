@@ -9,14 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "failpoint.h"
-#include "ledger.h"
-#include "log.h"
-#include "service.h"
-#include "settings.h"
-#include "start.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "consumer/ledger.h"
+#include "consumer/start.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 #define LOOK_AGAIN_US INT64_C(2000000)
 #define WARN_AGAIN_US INT64_C(60000000)

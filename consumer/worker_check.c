@@ -4,22 +4,22 @@
  * the other way round. To open a worker and close it again was rejected: it joined the group, which made the others rebalance, and
  * with the name of a running one it put an end to that.
  */
-#include "worker.h"
+#include "consumer/worker.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "catalogue.h"
-#include "check.h"
-#include "check_kafka.h"
-#include "check_postgres.h"
-#include "clock.h"
-#include "kafka.h"
-#include "monitor.h"
-#include "postgres.h"
-#include "settings.h"
-#include "source_conf.h"
-#include "worker_state.h"
+#include "common/catalogue.h"
+#include "common/check.h"
+#include "common/check_kafka.h"
+#include "common/check_postgres.h"
+#include "common/clock.h"
+#include "common/kafka.h"
+#include "common/monitor.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "consumer/source_conf.h"
+#include "consumer/worker_state.h"
 
 struct subject {
     const struct settings *settings;

@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "clock_watch.h"
-#include "log.h"
-#include "postgres.h"
-#include "settings.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "consumer/clock_watch.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 #define CHECK_EVERY_US   (60 * CLOCK_SECOND_US)
 #define WRONG_EVERY_US   (5 * CLOCK_SECOND_US)

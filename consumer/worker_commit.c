@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "failure.h"
-#include "log.h"
-#include "months.h"
-#include "refused.h"
-#include "settings.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/clamped.h"
+#include "consumer/failure.h"
+#include "consumer/months.h"
+#include "consumer/refused.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 enum {
     CONFLICT_BATCHES = 100,
@@ -42,6 +44,7 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
             memcpy(range->anchor_hash, partition->claim.anchor_hash, ANCHOR_HASH_BYTES);
         }
     }
+    clamped_drop_repeats(batch);
     batch_seal(batch);
 }
 

@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "ledger.h"
-#include "log.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/ledger.h"
+#include "consumer/worker_state.h"
 
 #define LOOK_AGAIN_US INT64_C(200000)
 #define ASK_AGAIN_US  INT64_C(2000000)

@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "clock.h"
-#include "log.h"
-#include "postgres.h"
-#include "service.h"
-#include "settings.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/postgres.h"
+#include "common/service.h"
+#include "common/settings.h"
+#include "consumer/worker_state.h"
 
 /* Beyond our own claims, by a worker of our name: owner is HOST/PROCESS/INSTANCE (worker_open.c). */
 static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "

@@ -7,10 +7,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "clock.h"
-#include "log.h"
-#include "settings.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 /* "slow": about 100 dead letters a second, and never so long that the topic partitions look dead. */
 #define SLOW_US_EACH (CLOCK_SECOND_US / 100)

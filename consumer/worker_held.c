@@ -6,9 +6,9 @@
  */
 #include <inttypes.h>
 
-#include "clock.h"
-#include "log.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/worker_state.h"
 
 #define FIRST_US INT64_C(10000000) /* a transaction may last as long without a word */
 #define AGAIN_US INT64_C(60000000)

@@ -5,17 +5,17 @@
  * a quiet hour the next event is not an hour late. While reading is paused no fetch brings a new watermark; the lag in offsets is
  * then what was last known, and a topic partition that is not caught up goes on ageing.
  */
-#include "worker_metrics.h"
+#include "consumer/worker_metrics.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "clock.h"
-#include "log.h"
-#include "settings.h"
-#include "source_statistics.h"
-#include "spill.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/source_statistics.h"
+#include "consumer/spill.h"
+#include "consumer/worker_state.h"
 
 enum { MOST_TOPIC_PARTITIONS = 10000 };
 

@@ -1,6 +1,6 @@
 /* worker_metrics.h - what a worker shows: counted once a batch, sampled once a second; nothing is done for an event. */
-#ifndef TALLYMILL_WORKER_METRICS_H
-#define TALLYMILL_WORKER_METRICS_H
+#ifndef TALLYMILL_CONSUMER_WORKER_METRICS_H
+#define TALLYMILL_CONSUMER_WORKER_METRICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

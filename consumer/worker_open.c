@@ -2,7 +2,7 @@
  *
  * A wrong setting, topic, schema or right is reported at once and ends the program; a server that is away is waited for in the loop, as at any other time.
  */
-#include "worker.h"
+#include "consumer/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,14 +11,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "catalogue.h"
-#include "clock.h"
-#include "monitor.h"
-#include "postgres.h"
-#include "prefetch.h"
-#include "settings.h"
-#include "utf8.h"
-#include "worker_state.h"
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/monitor.h"
+#include "common/postgres.h"
+#include "common/settings.h"
+#include "common/utf8.h"
+#include "consumer/prefetch.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
 
 static void name_owner(struct worker *worker)
 {

@@ -13,11 +13,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "clock.h"
-#include "ledger.h"
-#include "log.h"
-#include "start.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/ledger.h"
+#include "consumer/start.h"
+#include "consumer/worker_state.h"
 
 #define WATCH_US      INT64_C(60000000)
 #define LOST_US       INT64_C(500000)

@@ -5,10 +5,10 @@
  */
 #include <string.h>
 
-#include "catalogue.h"
-#include "log.h"
-#include "settings.h"
-#include "worker_state.h"
+#include "common/catalogue.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/worker_state.h"
 
 struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue)
 {

@@ -12,12 +12,12 @@
  */
 #include <string.h>
 
-#include "clock.h"
-#include "kafka_trouble.h"
-#include "log.h"
-#include "settings.h"
-#include "source_conf.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/kafka_trouble.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "consumer/source_conf.h"
+#include "consumer/worker_state.h"
 
 #define PROOF_LIMIT_US INT64_C(30000000) /* an administrator's change takes its time from broker to broker */
 #define LOOK_AGAIN_US  INT64_C(10000000)

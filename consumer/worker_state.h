@@ -1,20 +1,19 @@
 /* worker_state.h - what the parts of the worker share. Private to worker*.c. */
-#ifndef TALLYMILL_WORKER_STATE_H
-#define TALLYMILL_WORKER_STATE_H
+#ifndef TALLYMILL_CONSUMER_WORKER_STATE_H
+#define TALLYMILL_CONSUMER_WORKER_STATE_H
 
-#include "batch.h"
-#include "error.h"
-#include "flood.h"
-#include "health.h"
-#include "identity.h"
-#include "log_ends.h"
-#include "metrics.h"
-#include "reaper.h"
-#include "retention.h"
-#include "source.h"
-#include "transaction.h"
-#include "transcode.h"
-#include "worker_metrics.h"
+#include "common/error.h"
+#include "common/health.h"
+#include "common/metrics.h"
+#include "common/transcode.h"
+#include "consumer/batch.h"
+#include "consumer/flood.h"
+#include "consumer/identity.h"
+#include "consumer/log_ends.h"
+#include "consumer/reaper.h"
+#include "consumer/retention.h"
+#include "consumer/source.h"
+#include "consumer/transaction.h"
 
 /* Connecting, with all that is asked once. */
 #define CONNECT_LIMIT_US INT64_C(3000000)

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "ledger.h"
-#include "log.h"
-#include "worker_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/ledger.h"
+#include "consumer/worker_state.h"
 
 enum { TOLD_FROM = 3 };
 #define TELL_EVERY_US  INT64_C(2000000)

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
 #include "common/error.h"
-#include "conflict.h"
+#include "consumer/batch.h"
+#include "consumer/conflict.h"
+#include "consumer/ledger.h"
 #include "consumer_event.h"
-#include "ledger.h"
 
 static int messages_alive;
 

@@ -1,7 +1,7 @@
 /* Two of three clocks that agree are right; a clock that nobody speaks for is not trusted with times of events. */
 #include <criterion/criterion.h>
 
-#include "clock_watch.h"
+#include "consumer/clock_watch.h"
 
 static const int64_t MINUTE = 60000000, DAY = 86400000000;
 

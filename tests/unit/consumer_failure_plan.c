@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "common/postgres.h"
-#include "failure_plan.h"
+#include "consumer/failure_plan.h"
 
 static enum failure_plan plan(const char *sqlstate, enum failure_step step, enum failure_owner owner)
 {

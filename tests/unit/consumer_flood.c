@@ -1,7 +1,7 @@
 /* When dead letters are a flood, and when it is over. */
 #include <criterion/criterion.h>
 
-#include "flood.h"
+#include "consumer/flood.h"
 
 static const int64_t S = 1000000, WINDOW = 60000000;
 

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "source_statistics.h"
+#include "consumer/source_statistics.h"
 
 static int brokers_up(const char *brokers)
 {

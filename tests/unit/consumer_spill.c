@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "spill.h"
+#include "consumer/spill.h"
 
 enum { MIB = 1 << 20 };
 

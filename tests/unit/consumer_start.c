@@ -2,8 +2,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "ledger.h"
-#include "start.h"
+#include "consumer/ledger.h"
+#include "consumer/start.h"
 
 static struct claim claim_at(int64_t next_offset, int64_t anchor_offset)
 {
