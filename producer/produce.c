@@ -136,11 +136,13 @@ static bool read_format(struct produce *produce, const struct words *words, stru
     if (words->format != NULL && !record_parse_format(words->format, &kind->format))
         return error_set(err, ERROR_USAGE, "--format is ndjson, csv, msgpack or combined, not '%s'", words->format);
     for (int i = 0; words->format == NULL && i < produce->import.path_count; i++) {
-        enum record_format told = record_format_of(produce->import.paths[i]);
-        if (i > 0 && told != kind->format)
+        char delimiter;
+        enum record_format told = record_format_of(produce->import.paths[i], &delimiter);
+        if (i > 0 && (told != kind->format || delimiter != kind->delimiter))
             return error_set(err, ERROR_USAGE,
                              "the names of the files tell different formats: say --format, or import them one by one");
         kind->format = told;
+        kind->delimiter = delimiter;
     }
     const char *stray = words->delimiter != NULL ? "delimiter" : words->csv_types != NULL ? "csv-types" : NULL;
     if (stray != NULL && kind->format != RECORD_CSV)
@@ -255,7 +257,7 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
         {"time-zone", "ZONE", "where times without an offset are from, such as UTC or Europe/Berlin", .each = on_time_zone, .context = produce->columns},
         {"id-from-text", NULL, "an id that is no UUID becomes one (version 5, of its text and the topic)", .flag = &words.takes_text_ids},
         {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words.format},
-        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (a comma, or what a line sep= says)", .value = &words.delimiter},
+        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (what the name, a line sep= or the first lines tell, else a comma)", .value = &words.delimiter},
         {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
         {"guess", NULL, "send nothing: propose the mapping of the file, as the command to run", .flag = &produce->is_guessing},
         {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},

@@ -77,6 +77,18 @@ static void take_emptied(const struct source *source, const char *field, const s
         inner->is_taken = true;
 }
 
+/* With the way into an object: BSON's {"$date": ...}, DynamoDB's {"S": ...}, pandas' columns. */
+static bool refuse_type(struct error *err, const char *column, const struct value *value, const char *what)
+{
+    const struct value *inner = value->type == VALUE_OBJECT ? value->entries.first : NULL;
+    if (inner == NULL)
+        return error_set(err, ERROR_REJECT, "%s %s", column, what);
+    if (strcmp(inner->key, "0") == 0)
+        return error_set(err, ERROR_REJECT, "%s is an object of rows (pandas writes one a line with to_json(FILE, orient='records', lines=True))", column);
+    return error_set(err, ERROR_REJECT, "%s is an object: name the field inside it, such as --map '%s=%s.%.*s'", column, column,
+                     value->key != NULL ? value->key : column, UTF8_CUT(inner->key, 60));
+}
+
 /* A text, or an integer written out; "" is absent. NULL: absent, or refused with *err. */
 static const char *as_text(const struct value *value, char digits[24], const char *column, bool *ok, struct error *err)
 {
@@ -88,7 +100,7 @@ static const char *as_text(const struct value *value, char digits[24], const cha
     case VALUE_INTEGER: snprintf(digits, 24, "%lld", (long long)value->integer); return digits;
     case VALUE_UNSIGNED: snprintf(digits, 24, "%llu", (unsigned long long)value->whole); return digits;
     case VALUE_BIG: *ok = error_set(err, ERROR_REJECT, "%s is beyond 64 bits: quote it to keep it as text", column); return NULL;
-    default: *ok = error_set(err, ERROR_REJECT, "%s is no text", column); return NULL;
+    default: *ok = refuse_type(err, column, value, "is no text"); return NULL;
     }
 }
 
@@ -122,21 +134,27 @@ static bool fill_user(const struct value *value, struct tally_event *event, stru
         ok = read_digits(value->text, &user_id);
     }
     if (!ok)
-        return error_set(err, ERROR_REJECT, "user_id is no integer");
+        return refuse_type(err, "user_id", value, "is no integer");
     tally_event_user(event, user_id);
     return true;
 }
 
-/* JSON's own, and what Postgres (t, f) and pandas (True, False) write. */
+/* JSON's own, 0 and 1, and the words that Postgres takes for a boolean, however they are spelt. */
 static bool fill_internal(const struct value *value, struct tally_event *event, struct error *err)
 {
+    static const char *const words[][2] = {{"f", "t"}, {"false", "true"}, {"no", "yes"}, {"n", "y"}, {"off", "on"}, {"0", "1"}};
     if (is_empty(value))
         return true;
-    const char *text = value->type == VALUE_TEXT ? value->text : "";
-    bool is_true = value->type == VALUE_TRUE || strcasecmp(text, "true") == 0 || strcmp(text, "t") == 0;
-    if (!is_true && value->type != VALUE_FALSE && strcasecmp(text, "false") != 0 && strcmp(text, "f") != 0)
-        return error_set(err, ERROR_REJECT, "is_internal is neither true nor false");
-    tally_event_internal(event, is_true);
+    int is_true = value->type == VALUE_TRUE ? 1 : value->type == VALUE_FALSE ? 0 : -1;
+    if (value->type == VALUE_INTEGER && (value->integer == 0 || value->integer == 1))
+        is_true = (int)value->integer;
+    for (size_t i = 0; value->type == VALUE_TEXT && i < sizeof words / sizeof *words; i++)
+        for (int j = 0; j < 2; j++)
+            if (strcasecmp(value->text, words[i][j]) == 0)
+                is_true = j;
+    if (is_true < 0)
+        return refuse_type(err, "is_internal", value, "is neither true nor false");
+    tally_event_internal(event, is_true == 1);
     return true;
 }
 
@@ -169,6 +187,8 @@ static bool fill_created(const struct columns *columns, struct tally_event *even
                error_set(err, ERROR_REJECT, "created_at is missing: no field '%s'", source->field);
     int64_t wall_us;
     const char *fault = instant_read(&columns->times, source->found, &wall_us);
+    if (fault != NULL && source->found->type == VALUE_OBJECT)
+        return refuse_type(err, "created_at", source->found, fault);
     if (fault != NULL)
         return error_set(err, ERROR_REJECT, "created_at %s", fault);
     tally_event_created(event, wall_us);

@@ -177,6 +177,19 @@ static enum form_answer look_for_stream(const char *bytes, size_t length, bool i
     return FORM_KNOWN;
 }
 
+static enum form_answer look_for_likeness(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
+                                          struct error *err)
+{
+    switch (likeness_look(format, delimiter, bytes, length, is_all, &form->likeness, err)) {
+    case LIKENESS_MORE: return FORM_MORE;
+    case LIKENESS_OTHER: return FORM_FOREIGN;
+    default: break;
+    }
+    if (form->likeness.delimiter != 0)
+        form->delimiter = form->likeness.delimiter;
+    return FORM_KNOWN;
+}
+
 enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
                            struct error *err)
 {
@@ -191,6 +204,8 @@ enum form_answer form_look(enum record_format format, char delimiter, const char
         answer = look_for_separator(bytes, length, is_all, form, &separator);
     if (delimiter == 0)
         form->delimiter = separator;
+    if (answer == FORM_KNOWN && form->skip == 0)
+        answer = look_for_likeness(format, delimiter, bytes, length, is_all, form, err);
     if (answer == FORM_KNOWN && format == RECORD_NDJSON)
         answer = look_for_stream(bytes, length, is_all, form);
     if (answer == FORM_KNOWN && !form->is_stream)

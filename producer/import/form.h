@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "producer/import/likeness.h"
 #include "producer/import/record.h"
 
 struct error;
@@ -15,6 +16,7 @@ struct form {
     char delimiter; /* of CSV */
     bool is_stream; /* JSON values one behind the other, in arrays or not, whatever their lines; each may begin with RS (RFC 7464) */
     size_t skip;    /* bytes at the beginning that belong to no record: a line such as sep=; */
+    struct likeness likeness; /* FOREIGN: what would read it */
 };
 
 enum form_answer { FORM_KNOWN, FORM_MORE /* bytes are needed to tell */, FORM_FOREIGN /* ERROR_USAGE */ };

@@ -11,15 +11,15 @@
 #include "common/error.h"
 #include "common/uuid.h"
 #include "producer/import/civil.h"
-#include "producer/import/combined.h"
 #include "producer/import/fields.h"
 #include "producer/import/import.h"
 #include "producer/import/input.h"
+#include "producer/import/nest.h"
 #include "producer/import/reader.h"
 #include "producer/import/time_format.h"
 #include "producer/library/value.h"
 
-enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8 };
+enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8, NAME_BYTES = 500 };
 
 struct shape {
     const char *name;
@@ -48,6 +48,7 @@ static const struct shape shapes[] = {
 };
 
 /* What many call it, the likeliest first. */
+enum { EVENT_NAME = 1 };
 static const struct {
     const char *column, *names[14];
 } common_names[] = {
@@ -62,12 +63,22 @@ static const struct {
 
 struct guess {
     const struct import_plan *plan;
+    struct reader_kind kind; /* as the user said it, or as the file looks */
     struct fields fields;
-    bool is_combined;
+    char nest[NEST_PATH_BYTES]; /* of the first record: the array of objects in it; else "" */
     uint64_t records;
     struct value_pool *pool; /* of the first record, which shows how ids and times are written */
     struct value *first;
 };
+
+/* Names with control characters (of a terminal, of lines) are not proposed. */
+static bool is_printable(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+            return false;
+    return length < NAME_BYTES;
+}
 
 static void see(struct guess *guess, const struct value *object)
 {
@@ -75,10 +86,29 @@ static void see(struct guess *guess, const struct value *object)
     if (guess->records++ == 0)
         guess->first = value_copy(guess->pool, object, &ignored);
     for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next)
-        fields_add(&guess->fields, entry->key, entry->key_length);
+        if (is_printable(entry->key, entry->key_length))
+            fields_add(&guess->fields, entry->key, entry->key_length);
 }
 
-static bool read_first(struct guess *guess, struct input *input, struct reader *reader, bool has_format, struct error *err)
+/* The field as it is spelt in the file, or NULL. */
+static const char *find(const struct guess *guess, const char *name)
+{
+    for (size_t i = 0; i < guess->fields.count; i++)
+        if (strcmp(guess->fields.names[i], name) == 0)
+            return guess->fields.names[i];
+    return fields_alike(&guess->fields, name);
+}
+
+/* What many call the column. */
+static const char *find_common(const struct guess *guess, size_t column)
+{
+    const char *field = NULL;
+    for (size_t i = 0; field == NULL && i < sizeof common_names[0].names / sizeof *common_names[0].names && common_names[column].names[i] != NULL; i++)
+        field = find(guess, common_names[column].names[i]);
+    return field;
+}
+
+static bool read_first(struct guess *guess, struct input *input, struct reader *reader, struct error *err)
 {
     const char *record;
     size_t length;
@@ -91,15 +121,12 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
         if (answer != INPUT_RECORD)
             continue;
         if (is_new) {
-            reader_begin(reader, input_delimiter(input));
-            guess->is_combined = !has_format && guess->plan->kind.format == RECORD_NDJSON &&
-                                 combined_object(guess->pool, record, length, err) != NULL;
+            guess->kind.delimiter = input_delimiter(input);
+            reader_begin(reader, guess->kind.delimiter);
         }
         is_new = false;
-        if (guess->is_combined) {
-            guess->records++;
-            continue;
-        }
+        if (guess->kind.format == RECORD_NDJSON && guess->records == 0 && !nest_find(record, length, guess->nest))
+            guess->nest[0] = '\0';
         enum reader_answer read = reader_read(reader, record, length, &object, err);
         if (read == READER_OBJECT)
             see(guess, object);
@@ -108,24 +135,14 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
     }
     if (answer == INPUT_FAILED)
         return false;
-    const char *other = guess->fields.count == 1 ? strpbrk(guess->fields.names[0], ";\t|") : NULL;
-    if (guess->records > 0 && guess->plan->kind.format == RECORD_CSV && other != NULL)
-        return error_set(err, ERROR_USAGE, "%s: its header is one field, '%.100s': say --delimiter %s", input_name(input), guess->fields.names[0],
-                         *other == '\t' ? "tab" : *other == ';' ? "';'" : "'|'");
+    if (guess->records == 1 && guess->nest[0] != '\0' && find_common(guess, EVENT_NAME) == NULL)
+        return error_set(err, ERROR_USAGE, "%s: it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce --guess ...",
+                         input_name(input), guess->nest + 1, guess->nest);
     if (guess->records > 0)
         return true;
     char reason[ERROR_TEXT_BYTES];
     snprintf(reason, sizeof reason, "%s", err->text[0] != '\0' ? err->text : "it holds none");
     return error_set(err, ERROR_USAGE, "%s: none of its first records can be read (%.300s): is it of another --format?", input_name(input), reason);
-}
-
-/* The field as it is spelt in the file, or NULL. */
-static const char *find(const struct guess *guess, const char *name)
-{
-    for (size_t i = 0; i < guess->fields.count; i++)
-        if (strcmp(guess->fields.names[i], name) == 0)
-            return guess->fields.names[i];
-    return fields_alike(&guess->fields, name);
 }
 
 static void print_word(const char *word)
@@ -223,9 +240,7 @@ static void print_shape(const struct guess *guess, const struct shape *shape)
 static void print_common(const struct guess *guess)
 {
     for (size_t i = 0; i < sizeof common_names / sizeof *common_names; i++) {
-        const char *field = NULL;
-        for (size_t j = 0; field == NULL && j < 14 && common_names[i].names[j] != NULL; j++)
-            field = find(guess, common_names[i].names[j]);
+        const char *field = find_common(guess, i);
         if (field != NULL)
             print_map(guess, common_names[i].column, field);
         else if (strcmp(common_names[i].column, "event_name") == 0)
@@ -236,15 +251,12 @@ static void print_common(const struct guess *guess)
     fputs(" --rest event_data", stdout);
 }
 
-static void print_command(const struct guess *guess, const char *config, const char *delimiter)
+static void print_command(const struct guess *guess, const char *config)
 {
+    static const char *const formats[] = {[RECORD_NDJSON] = "ndjson", [RECORD_CSV] = "csv", [RECORD_MSGPACK] = "msgpack", [RECORD_COMBINED] = "combined"};
     const struct import_plan *plan = guess->plan;
-    const struct shape *shape = guess->is_combined ? NULL : find_shape(guess);
-    const char *format = guess->is_combined || plan->kind.format == RECORD_COMBINED ? "combined"
-                         : plan->kind.format == RECORD_CSV                          ? "csv"
-                         : plan->kind.format == RECORD_MSGPACK                      ? "msgpack"
-                                                                                    : "ndjson";
-    bool is_log = strcmp(format, "combined") == 0;
+    bool is_log = guess->kind.format == RECORD_COMBINED;
+    const struct shape *shape = is_log ? NULL : find_shape(guess);
     fputs("tallymill-produce", stdout);
     if (config != NULL) {
         fputs(" --config", stdout);
@@ -253,10 +265,10 @@ static void print_command(const struct guess *guess, const char *config, const c
     for (int i = 0; i < plan->path_count; i++)
         if (strcmp(plan->paths[i], "-") != 0)
             print_word(plan->paths[i]);
-    printf(" --format %s", format);
-    if (plan->kind.format == RECORD_CSV && delimiter != NULL) {
+    printf(" --format %s", formats[guess->kind.format]);
+    if (guess->kind.format == RECORD_CSV && guess->kind.delimiter != ',') {
         fputs(" --delimiter", stdout);
-        print_word(delimiter);
+        print_word(guess->kind.delimiter == '\t' ? "tab" : (char[]){guess->kind.delimiter, '\0'});
     }
     if (is_log)
         fputs(" --const event_name=page_view --map session_id=client --map created_at=time --rest event_data", stdout);
@@ -269,20 +281,30 @@ static void print_command(const struct guess *guess, const char *config, const c
             is_log ? "a web server's log" : shape != NULL ? shape->name : "none of the known exports, and is mapped by its fields' names");
 }
 
-bool guess_print(const struct import_plan *plan, const char *config, bool has_format, struct error *err)
+/* False: *err; *other: the file looks like guess->kind now, and may be read so. */
+static bool look(struct guess *guess, bool *other, struct error *err)
 {
-    struct guess guess = {.plan = plan, .pool = value_pool_new()};
-    struct input_kind kind = {.format = plan->kind.format, .delimiter = plan->kind.delimiter};
-    struct reader *reader = reader_new(&plan->kind);
-    struct input *input = guess.pool == NULL || reader == NULL ? NULL : input_open(plan->paths[0], &kind, err);
-    char delimiter[] = {plan->kind.delimiter, '\0'};
-    bool ok = input != NULL && read_first(&guess, input, reader, has_format, err);
-    if (guess.pool == NULL || reader == NULL)
+    struct input_kind how = {.format = guess->kind.format, .delimiter = guess->kind.delimiter};
+    struct reader *reader = reader_new(&guess->kind);
+    struct input *input = reader == NULL ? NULL : input_open(guess->plan->paths[0], &how, err);
+    if (reader == NULL)
         error_set(err, ERROR_RETRY, "no memory");
-    if (ok)
-        print_command(&guess, config, plan->kind.delimiter == 0 ? NULL : plan->kind.delimiter == '\t' ? "tab" : delimiter);
+    bool ok = input != NULL && read_first(guess, input, reader, err);
+    *other = !ok && input != NULL && input_likeness(input, &guess->kind.format, &guess->kind.delimiter);
     input_close(input);
     reader_free(reader);
+    return ok;
+}
+
+bool guess_print(const struct import_plan *plan, const char *config, bool has_format, struct error *err)
+{
+    struct guess guess = {.plan = plan, .kind = plan->kind, .pool = value_pool_new()};
+    bool is_other = false;
+    bool ok = guess.pool != NULL ? look(&guess, &is_other, err) : error_set(err, ERROR_RETRY, "no memory");
+    if (is_other && !has_format && strcmp(plan->paths[0], "-") != 0) /* a pipe is read once only, and is told what to say */
+        ok = look(&guess, &is_other, err);
+    if (ok)
+        print_command(&guess, config);
     fields_reset(&guess.fields);
     value_pool_free(guess.pool);
     return ok;

@@ -18,6 +18,7 @@
 #include "producer/import/csv.h"
 #include "producer/import/input.h"
 #include "producer/import/line_id.h"
+#include "producer/import/nest.h"
 #include "producer/import/rejects.h"
 #include "producer/import/resume.h"
 #include "producer/import/sink.h"
@@ -36,6 +37,11 @@ struct import {
     uint64_t line;        /* the last one of the file that was sent or rejected */
     uint64_t objects;     /* of all files so far */
     bool has_begun;       /* the file in hand has given a record */
+    uint64_t records;     /* of the file in hand, good and bad */
+    bool has_event;       /* one of them was an event */
+    bool is_json;         /* one of them was an object */
+    bool has_header_told; /* that its header stands in it once more */
+    char nest[NEST_PATH_BYTES]; /* of its first record: the array of objects in it; else "" */
     bool is_barren;       /* it has given no event and no bad line, nor has an earlier run */
     bool has_barren;      /* a file was barren */
     uint64_t sent, turns; /* since the last save; since the beginning */
@@ -106,6 +112,7 @@ static bool see_header(struct import *import, const struct input *input, struct 
         tell_nameless(import, input, nameless, first);
     if (import->number < import->plan->path_count - 1 || columns_check_fields(import->plan->columns, "no CSV header has", err))
         return true;
+    csv_advise(header, err);
     if (!columns_is_mapped(import->plan->columns)) { /* each of its lines will be a bad one, and say so */
         tell(import, input, err->text);
         return true;
@@ -138,6 +145,37 @@ static void see_object(struct import *import, const struct input *input, const s
         tell_unseen(import, input);
 }
 
+/* Files that were put behind each other, each with its header. */
+static void tell_header(struct import *import, const struct input *input)
+{
+    char text[128];
+    if (import->has_header_told)
+        return;
+    import->has_header_told = true;
+    snprintf(text, sizeof text, "line %llu is the header once more, and is no event (each such line)", (unsigned long long)input_line(input));
+    tell(import, input, text);
+}
+
+/* The whole file is one object around the events: perhaps it was not meant to become one event, or one bad line. */
+static void tell_nest(struct import *import, const struct input *input)
+{
+    char text[512];
+    if (import->records != 1 || import->nest[0] == '\0' || (import->has_event && !columns_is_mapped(import->plan->columns)))
+        return;
+    snprintf(text, sizeof text, "it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | %s ...", import->nest + 1, import->nest,
+             import->plan->program);
+    tell(import, input, text);
+}
+
+/* Not one event came of it, whatever each line's reason was. */
+static void tell_unread(struct import *import, const struct input *input)
+{
+    if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 || import->is_json)
+        return;
+    tell(import, input, "no line of it is JSON: say --format csv, combined or msgpack where it is one of these; any other text a program such as Miller (mlr) or "
+                        "jq -R makes into NDJSON");
+}
+
 /* False: stop. */
 static bool send_record(struct import *import, const struct input *input, const char *record, size_t length, struct error *err)
 {
@@ -147,11 +185,17 @@ static bool send_record(struct import *import, const struct input *input, const 
     bool is_bad = answer == READER_BAD, goes_on = answer != READER_FAILED;
     if (answer == READER_NOTHING && is_header && !reader_is_at_header(import->reader))
         goes_on = see_header(import, input, err);
+    if (answer == READER_HEADER)
+        tell_header(import, input);
+    if ((answer == READER_OBJECT || answer == READER_BAD) && import->records++ == 0 &&
+        (import->plan->kind.format != RECORD_NDJSON || !nest_find(record, length, import->nest)))
+        import->nest[0] = '\0';
     if (answer == READER_FAILED)
         error_wrap(err, "%s, line %llu", input_name(input), (unsigned long long)input_line(input));
     if (answer == READER_OBJECT) {
         is_bad = !columns_fill(import->plan->columns, object, import->event, err);
         import->is_barren = false;
+        import->is_json = true;
         see_object(import, input, object);
         for (const char *notice; (notice = columns_take_notice(import->plan->columns)) != NULL;)
             tell(import, input, notice);
@@ -161,6 +205,7 @@ static bool send_record(struct import *import, const struct input *input, const 
                 import->sink->send(import->sink->context, import->event, import->done + input_bytes(input), err);
             import->sent += sent == SINK_SENT;
             is_bad = sent == SINK_INVALID;
+            import->has_event = import->has_event || !is_bad;
             goes_on = sent != SINK_FAILED;
         }
     }
@@ -265,8 +310,9 @@ static bool import_file(struct import *import, struct error *err)
     if (input == NULL)
         return false;
     bool ok = false;
-    import->has_begun = false;
+    import->has_begun = import->has_event = import->is_json = import->has_header_told = false;
     import->is_barren = true;
+    import->records = 0;
     import->line = 0;
     while (step(import, input, &ok, err))
         ;
@@ -275,6 +321,10 @@ static bool import_file(struct import *import, struct error *err)
         tell_unseen(import, input);
     if (ok && !is_stopped && import->is_barren && input_bytes(input) > 0)
         tell_barren(import, input);
+    if (ok && !is_stopped)
+        tell_nest(import, input);
+    if (ok && !is_stopped)
+        tell_unread(import, input);
     if (is_followed && is_stopped)
         ok = true; /* the only end that a followed file has */
     struct error reason;

@@ -5,6 +5,7 @@
  */
 #include "producer/import/input.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "common/error.h"
 #include "producer/import/form.h"
+#include "producer/import/nest.h"
 #include "producer/import/textfile.h"
 
 enum {
@@ -34,6 +36,7 @@ struct input {
     bool is_passing_over; /* a record that was too long */
     uint64_t line, next_line;
     unsigned unclosed;
+    char nest[NEST_PATH_BYTES]; /* of the first record, where it is too long: the array of objects in it; else "" */
 };
 
 int64_t input_size(const char *path)
@@ -128,6 +131,16 @@ static void pass(struct input *input, size_t used)
     record_begin(&input->record);
 }
 
+/* One object around all events: how they come out of it. */
+static void add_nest(struct input *input, struct error *err)
+{
+    const size_t used = strlen(err->text);
+    if (input->nest[0] != '\0' && input->line == 1)
+        snprintf(err->text + used, sizeof err->text - used, ": if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce ...",
+                 input->nest + 1, input->nest);
+    input->nest[0] = '\0';
+}
+
 static enum input_answer give(struct input *input, const char **record, size_t *length, struct error *err)
 {
     char *text = input->text + input->begin;
@@ -141,6 +154,7 @@ static enum input_answer give(struct input *input, const char **record, size_t *
         used--;
     if (is_too_long || used > INPUT_RECORD_BYTES) {
         error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB", is_line && input->record.format != RECORD_CSV ? "line" : "record");
+        add_nest(input, err);
         return INPUT_BAD;
     }
     size_t between = input->record.is_stream ? record_skip_between(text, used) : 0;
@@ -232,7 +246,10 @@ static enum input_answer give_up_object(struct input *input, const char **record
     pass(input, used);
     if (*length > INPUT_RECORD_BYTES)
         *record = NULL;
-    return count_unclosed(input, "an object", err);
+    enum input_answer answer = count_unclosed(input, "an object", err);
+    if (answer == INPUT_BAD)
+        add_nest(input, err);
+    return answer;
 }
 
 /* The end of a file that nothing is left of. */
@@ -334,6 +351,8 @@ static bool find_record(struct input *input, enum input_answer *answer, const ch
         *answer = give_last(input, record, length, err);
         return true;
     }
+    if (is_over && input->record.format == RECORD_NDJSON && input->next_line == 1 && !nest_find(input->text + input->begin, left, input->nest))
+        input->nest[0] = '\0';
     if (is_over && record_is_quoted(&input->record)) {
         *answer = give_up_quote(input, record, length, err);
         return true;
@@ -388,4 +407,13 @@ char input_delimiter(const struct input *input)
 const char *input_form(const struct input *input)
 {
     return input->has_form ? form_name(&input->form, input->record.format) : NULL;
+}
+
+bool input_likeness(const struct input *input, enum record_format *format, char *delimiter)
+{
+    if (!input->form.likeness.is_read)
+        return false;
+    *format = input->form.likeness.format;
+    *delimiter = input->form.likeness.other_delimiter;
+    return true;
 }

@@ -25,7 +25,7 @@ enum input_answer {
 
 struct input_kind {
     enum record_format format;
-    char delimiter;   /* of CSV; 0: a comma, or what a line sep= says */
+    char delimiter;   /* of CSV; 0: what a line sep= says, or the first lines agree on, else a comma */
     bool is_followed; /* its end is not the end: more will be written to it */
 };
 
@@ -42,6 +42,8 @@ uint64_t input_line(const struct input *input); /* where the last record began, 
 /* Known with the first record: what stands between the fields of CSV; the form (form.h), as a word, or NULL while it is not known. */
 char input_delimiter(const struct input *input);
 const char *input_form(const struct input *input);
+/* It was refused for what it looks like, and that is read: how. False: no. */
+bool input_likeness(const struct input *input, enum record_format *format, char *delimiter);
 
 int64_t input_bytes(const struct input *input);    /* read so far, as they lie in the file */
 

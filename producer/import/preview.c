@@ -64,6 +64,10 @@ bool preview_files(const struct import_plan *plan, struct error *err)
         ok = !is_seen || look_at(plan, plan->paths[i], reader, err);
         has_all = has_all && is_seen && reader_header(reader) != NULL;
     }
+    if (ok && has_all && columns_is_mapped(plan->columns) && !columns_check_fields(plan->columns, "no CSV header has", err)) {
+        csv_advise(reader_header(reader), err);
+        ok = false;
+    }
     reader_free(reader);
-    return ok && (!has_all || !columns_is_mapped(plan->columns) || columns_check_fields(plan->columns, "no CSV header has", err));
+    return ok;
 }

@@ -2,6 +2,7 @@
 #include "producer/import/reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/error.h"
 #include "producer/import/combined.h"
@@ -32,6 +33,8 @@ struct reader *reader_new(const struct reader_kind *kind)
         reader_free(reader);
         return NULL;
     }
+    if (reader->json != NULL)
+        json_take_nan(reader->json);
     reader_begin(reader, kind->delimiter != 0 ? kind->delimiter : ',');
     return reader;
 }
@@ -71,15 +74,29 @@ static bool is_blank(const struct reader *reader, const char *record, size_t len
     return blank == length && reader->format != RECORD_MSGPACK;
 }
 
+/* A byte order mark where files were put behind each other. */
+static void skip_mark(const char **record, size_t *length)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    if (*length < sizeof mark - 1 || memcmp(*record, mark, sizeof mark - 1) != 0)
+        return;
+    *record += sizeof mark - 1;
+    *length -= sizeof mark - 1;
+}
+
 enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err)
 {
     *object = NULL;
+    if (reader->format != RECORD_MSGPACK)
+        skip_mark(&record, &length);
     if (is_blank(reader, record, length))
         return READER_NOTHING;
     if (reader->is_header_next) {
         reader->is_header_next = false;
         return csv_header(reader->csv, record, length, err) ? READER_NOTHING : READER_FAILED;
     }
+    if (reader->format == RECORD_CSV && csv_is_header(reader->csv, record, length))
+        return READER_HEADER;
     value_pool_reset(reader->pool);
     switch (reader->format) {
     case RECORD_NDJSON: *object = json_read(reader->json, reader->pool, record, length, err); break;

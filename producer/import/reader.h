@@ -29,7 +29,13 @@ bool reader_is_at_header(const struct reader *reader);
 /* Its header was read; else NULL. */
 const struct csv *reader_header(const struct reader *reader);
 
-enum reader_answer { READER_OBJECT, READER_NOTHING /* a blank line, a header */, READER_BAD, READER_FAILED };
+enum reader_answer {
+    READER_OBJECT,
+    READER_NOTHING, /* a blank line, a header */
+    READER_HEADER,  /* the header once more: files were put behind each other */
+    READER_BAD,
+    READER_FAILED
+};
 
 /* *object is valid until the next call. BAD: ERROR_REJECT, this record only. FAILED: nothing behind it can be read either. */
 enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err);

@@ -39,8 +39,13 @@ static bool ends_with(const char *text, size_t length, const char *end)
     return length >= end_length && strncasecmp(text + length - end_length, end, end_length) == 0;
 }
 
-enum record_format record_format_of(const char *path)
+enum record_format record_format_of(const char *path, char *delimiter)
 {
+    static const struct {
+        const char *end;
+        enum record_format format;
+        char delimiter;
+    } names[] = {{".csv", RECORD_CSV, 0}, {".tsv", RECORD_CSV, '\t'}, {".tab", RECORD_CSV, '\t'}, {".psv", RECORD_CSV, '|'}, {".msgpack", RECORD_MSGPACK, 0}};
     static const char *const packed[] = {".gz", ".zst", ".zstd", ".xz", ".bz2"};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
@@ -48,7 +53,13 @@ enum record_format record_format_of(const char *path)
             length -= strlen(packed[i]);
             break;
         }
-    return ends_with(path, length, ".csv") ? RECORD_CSV : ends_with(path, length, ".msgpack") ? RECORD_MSGPACK : RECORD_NDJSON;
+    *delimiter = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (ends_with(path, length, names[i].end)) {
+            *delimiter = names[i].delimiter;
+            return names[i].format;
+        }
+    return RECORD_NDJSON;
 }
 
 void record_begin(struct record *record)

@@ -33,8 +33,9 @@ struct record {
 /* "ndjson", "csv", "msgpack" or "combined". */
 bool record_parse_format(const char *text, enum record_format *format);
 
-/* What a file's name tells: .csv and .msgpack, also with .gz, .zst, .xz or the like behind; any other is NDJSON. */
-enum record_format record_format_of(const char *path);
+/* What a file's name tells: .csv, .tsv, .tab, .psv and .msgpack, also with .gz, .zst, .xz or the like behind; any other is NDJSON. *delimiter: of CSV, 0 where the
+ * name does not tell. */
+enum record_format record_format_of(const char *path, char *delimiter);
 
 /* Before each record. */
 void record_begin(struct record *record);

@@ -153,12 +153,25 @@ static enum textfile_answer read_raw(struct textfile *file, struct error *err)
     return TEXTFILE_BYTES;
 }
 
-/* The mark with which UTF-16 begins. False: too little is there to tell. */
+/* Two ASCII characters of UTF-16 that came without its mark: no text has NULs elsewhere. */
+static bool is_unmarked(const uint8_t *bytes, bool is_big)
+{
+    return bytes[is_big] != 0 && bytes[!is_big] == 0 && bytes[2 + is_big] != 0 && bytes[2 + !is_big] == 0;
+}
+
+/* The mark with which UTF-16 begins, or that it goes without. CHARSET_UNKNOWN: too little is there to tell. False: ERROR_USAGE, it is not read. */
 static bool look_at_charset(struct textfile *file, struct error *err)
 {
     const uint8_t *mark = file->wide;
     size_t length = file->wide_length;
+    if (length >= MARK_BYTES && (is_unmarked(mark, false) || is_unmarked(mark, true))) {
+        file->charset = CHARSET_UTF16;
+        file->utf16 = (struct utf16){.is_big = is_unmarked(mark, true)};
+        return true;
+    }
     bool may_be = length > 0 && (mark[0] == 0xff || mark[0] == 0xfe) && (length < 2 || mark[0] + mark[1] == 0xff + 0xfe);
+    if (length > 0 && length < MARK_BYTES && !file->is_ended && memchr(mark, 0, length) != NULL)
+        return true;
     file->charset = CHARSET_BYTES;
     if (!may_be)
         return true;

@@ -7,6 +7,7 @@
  */
 #include "producer/library/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct json {
     void *block;
     size_t block_bytes, short_bytes;
     bool may_hold_nul; /* the text has \u0000 in it */
+    bool takes_nan;
     struct value_pool *pool;
 };
 
@@ -44,6 +46,11 @@ void json_free(struct json *json)
     yyjson_doc_free(json->doc);
     free(json->block);
     free(json);
+}
+
+void json_take_nan(struct json *json)
+{
+    json->takes_nan = true;
 }
 
 static struct value *convert(struct json *json, yyjson_val *from, unsigned depth, struct error *err);
@@ -126,7 +133,13 @@ static struct value *convert(struct json *json, yyjson_val *from, unsigned depth
     case YYJSON_TYPE_ARR: return convert_array(json, from, depth, err);
     case YYJSON_TYPE_STR: return convert_text(json, from, VALUE_TEXT, err);
     case YYJSON_TYPE_RAW: return convert_text(json, from, VALUE_BIG, err);
-    case YYJSON_TYPE_NUM: return convert_number(json->pool, from, err);
+    case YYJSON_TYPE_NUM:
+        if (!yyjson_is_real(from) || isfinite(yyjson_get_real(from)))
+            return convert_number(json->pool, from, err);
+        if (isnan(yyjson_get_real(from)))
+            return value_new(json->pool, VALUE_NULL, err);
+        error_set(err, ERROR_REJECT, "a number is Infinity, which neither JSON nor Postgres has");
+        return NULL;
     case YYJSON_TYPE_BOOL: return value_new(json->pool, yyjson_is_true(from) ? VALUE_TRUE : VALUE_FALSE, err);
     default: return value_new(json->pool, VALUE_NULL, err);
     }
@@ -137,7 +150,7 @@ static bool parse(struct json *json, const char *text, size_t length, struct err
     yyjson_alc short_ones;
     yyjson_read_err fault;
     bool is_short = length <= json->short_bytes && yyjson_alc_pool_init(&short_ones, json->block, json->block_bytes);
-    json->doc = yyjson_read_opts((char *)(uintptr_t)text, length, YYJSON_READ_BIGNUM_AS_RAW, is_short ? &short_ones : NULL, &fault);
+    json->doc = yyjson_read_opts((char *)(uintptr_t)text, length, YYJSON_READ_BIGNUM_AS_RAW | (json->takes_nan ? YYJSON_READ_ALLOW_INF_AND_NAN : 0), is_short ? &short_ones : NULL, &fault);
     if (json->doc != NULL)
         return true;
     if (fault.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)

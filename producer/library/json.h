@@ -18,6 +18,8 @@ struct value_pool;
 enum { JSON_LINE_BYTES = 32 * 1024 };
 struct json *json_new(size_t short_bytes);
 void json_free(struct json *json);
+/* From now on NaN, which Python and others write, is null; an Infinity is refused by its name. Else both are no JSON. */
+void json_take_nan(struct json *json);
 
 /* The value that the whole text is. It holds until the next call, or until the pool is reset. NULL: ERROR_REJECT, with the byte but
  * without the text, which does not belong into anybody's log; ERROR_RETRY, no memory. */

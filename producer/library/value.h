@@ -31,8 +31,8 @@ struct value {
     uint32_t key_length;
     uint8_t type;        /* enum value_type */
     bool is_taken;       /* serves a column already: not part of the rest */
-    bool is_nan;         /* a field of CSV that is NaN, without quotes */
-    bool is_number_nan;  /* the same, in a file whose fields have types */
+    bool is_nan;         /* a field of CSV that is NaN or NULL, without quotes */
+    bool is_number_nan;  /* NaN, in a file whose fields have types */
     size_t length;       /* bytes of a text, entries of a container */
     union {
         int64_t integer;

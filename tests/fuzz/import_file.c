@@ -129,7 +129,7 @@ static void read_records(struct input *input, struct reader *reader, struct tall
         enum reader_answer read = answer == INPUT_BAD ? READER_BAD : reader_read(reader, record, length, &object, &err);
         if (read == READER_OBJECT)
             make_both(object, event);
-        else if (read != READER_NOTHING && err.text[0] == '\0')
+        else if (read != READER_NOTHING && read != READER_HEADER && err.text[0] == '\0')
             fail("refused without a reason", "by the reader");
         if (read == READER_FAILED)
             return;
@@ -162,7 +162,7 @@ static void read_from_memory(const struct input_kind *kind, const char *bytes, s
         enum reader_answer read = reader_read(reader, bytes + at, line, &object, &err);
         if (read == READER_OBJECT)
             make_both(object, event);
-        else if (read != READER_NOTHING && err.text[0] == '\0')
+        else if (read != READER_NOTHING && read != READER_HEADER && err.text[0] == '\0')
             fail("refused without a reason", "by the reader");
         at += length;
         is_whole = is_whole && read != READER_FAILED;

@@ -210,7 +210,7 @@ def test_a_resume_file_of_another_import_is_refused_and_nothing_sent(site, tmp_p
     one, resume = tmp_path / "one.ndjson", tmp_path / "resume"
     one.write_bytes(line(1))
     site.must("tallymill-produce", "--resume", resume, one)
-    for words, said in ((("--const", "user_id=5"), "mapping"), (("--format", "csv"), "mapping")):
+    for words, said in ((("--const", "user_id=5"), "mapping"), (("--format", "combined"), "mapping")):
         refused = site.run("tallymill-produce", "--resume", resume, *words, one)
         assert refused.code == 2 and said in refused.err, refused
     one.write_bytes(line(2))

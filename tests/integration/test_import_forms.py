@@ -246,7 +246,7 @@ def test_a_mapped_field_that_is_nowhere_is_told_with_the_nearest(site, tmp_path)
     events, answer = dry_run(site, table)
     assert answer.code == 1 and "no CSV header has event_name: say --map event_name='Event Name'" in answer.err, answer
     table.write_text("event_name;session_id\nlogin;s1\n")
-    refused = site.run("tallymill-produce", "--map", "event_name=event_name", table)
+    refused = site.run("tallymill-produce", "--map", "event_name=event_name", "--delimiter", ",", table)
     assert refused.code == 2 and "--delimiter ';'" in refused.err, refused
     assert sum(site.end_offsets().values()) == 0
     lines = b'{"event_name": "login", "user": {"session_id": "s"}}\n' * 1500
@@ -332,6 +332,9 @@ GUESSED = {
     "access.log": ('s1 - - [15/Nov/2026:10:30:00 +0100] "-" 408 -\n', "log", ("page_view", "s1", {"status": 408})),
     "slashes.csv": ("event_name,session_id,When,n\nlogin,s1,2026/11/15 09:30:00,1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "named-month.csv": ("event_name,session_id,When,n\nlogin,s1,\"Nov 15, 2026 09:30:00\",1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "semicolons.csv": ("event_name;session_id;when;n\nlogin;s1;2026-11-15 09:30;1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "tabs.tsv": ("event_name\tsession_id\twhen\tn\nlogin\ts1\t2026-11-15 09:30\t1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "bars.txt": ("event_name|session_id|when|n\nlogin|s1|2026-11-15 09:30|1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "own.csv": ("Event Name,Session,When,n's\nlogin,s1,2026-11-15 09:30,1\n", "none of the known", ("login", "s1", {"n's": "1"})),
 }
 
@@ -351,8 +354,8 @@ def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
 
 
 def test_a_guess_says_which_option_is_missing_where_it_cannot_read_the_file(site, tmp_path):
-    for name, text, said in (("semicolons.csv", "name;when\nlogin;2026-11-15\n", "--delimiter ';'"), ("tabs.csv", "name\twhen\nlogin\t2026-11-15\n", "--delimiter tab"),
-                             ("table.tsv", "name\twhen\nlogin\t2026-11-15\n", "no JSON"), ("empty.ndjson", "", "empty.ndjson")):
+    for name, text, said in (("wrapped.json", '{"status": "ok", "result": {"rows": [{"event_name": "login"}]}}', "jq -c '.result.rows[]'"), ("empty.ndjson", "", "empty.ndjson"),
+                             ("numbers.txt", "5\t2026-11-15\n6\t2026-11-16\n", "without a header")):
         path = tmp_path / name
         path.write_text(text)
         answer = site.run("tallymill-produce", "--guess", path)

@@ -191,10 +191,17 @@ Test(columns, takes_integers_and_texts_of_digits_for_each_other_and_nothing_else
     must_reject("{\"event_name\": \"login\", \"user_id\": 18446744073709551615}", "user_id is above 2^63 - 1");
     must_reject("{\"event_name\": \"login\", \"user_id\": \"9223372036854775808\"}", "user_id is no integer");
     must_reject("{\"event_name\": \"login\", \"user_id\": \"-\"}", "user_id is no integer");
-    must_reject("{\"event_name\": \"login\", \"is_internal\": 1}", "is_internal is neither");
+    must_fill("{\"event_name\": \"login\", \"is_internal\": 1}");
+    cr_assert(event->is_internal);
+    must_reject("{\"event_name\": \"login\", \"is_internal\": 2}", "is_internal is neither");
+    must_reject("{\"event_name\": \"login\", \"is_internal\": 1.0}", "is_internal is neither");
     must_reject("{\"event_name\": \"login\", \"id\": \"5\"}", "id is no UUID");
     must_reject("{\"event_name\": \"login\", \"event_data\": [1]}", "event_data is no object");
     must_reject("{\"event_name\": {}}", "event_name is no text");
+    must_reject("{\"event_name\": {\"S\": \"login\"}}", "--map 'event_name=event_name.S'");
+    must_reject("{\"event_name\": \"login\", \"user_id\": {\"$numberLong\": \"5\"}}", "--map 'user_id=user_id.$numberLong'");
+    must_reject("{\"event_name\": \"login\", \"created_at\": {\"$date\": 5}}", "--map 'created_at=created_at.$date'");
+    must_reject("{\"event_name\": {\"0\": \"login\"}}", "lines=True");
 }
 
 Test(columns, refuses_mappings_that_cannot_be_meant)
@@ -353,10 +360,11 @@ Test(columns, event_data_may_be_json_text_or_an_empty_array)
     must_reject("{\"event_name\": \"login\", \"event_data\": \"5\"}", "event_data is no object");
 }
 
-Test(columns, what_postgres_and_pandas_write_for_true_and_false)
+Test(columns, what_programs_write_for_true_and_false)
 {
     check_ok();
-    static const char *const truths[][2] = {{"t", "f"}, {"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}};
+    static const char *const truths[][2] = {{"t", "f"}, {"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}, {"yes", "No"},
+                                          {"Y", "n"}, {"on", "OFF"}, {"1", "0"},     {"T", "F"}};
     for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
         for (int is_false = 0; is_false < 2; is_false++) {
             char line[100];
@@ -364,8 +372,8 @@ Test(columns, what_postgres_and_pandas_write_for_true_and_false)
             must_fill(line);
             cr_assert_eq(event->is_internal, !is_false);
         }
-    must_reject("{\"event_name\": \"login\", \"is_internal\": \"1\"}", "is_internal is neither");
-    must_reject("{\"event_name\": \"login\", \"is_internal\": \"T\"}", "is_internal is neither");
+    must_reject("{\"event_name\": \"login\", \"is_internal\": \"10\"}", "is_internal is neither");
+    must_reject("{\"event_name\": \"login\", \"is_internal\": \"maybe\"}", "is_internal is neither");
 }
 
 Test(columns, what_our_own_table_has_besides_is_dropped_unless_it_is_wanted)

@@ -82,13 +82,23 @@ Test(record, counts_of_billions_inside_each_other_do_not_overflow)
     cr_assert(!is_whole && !record.is_broken);
 }
 
-Test(record, the_format_is_told_by_the_name)
+static void expect_format(const char *path, enum record_format format, char delimiter)
 {
-    cr_assert_eq(record_format_of("a.csv"), RECORD_CSV);
-    cr_assert_eq(record_format_of("/b/A.CSV.gz"), RECORD_CSV);
-    cr_assert_eq(record_format_of("a.msgpack.zst"), RECORD_MSGPACK);
-    cr_assert_eq(record_format_of("a.ndjson.gz"), RECORD_NDJSON);
-    cr_assert_eq(record_format_of("csv"), RECORD_NDJSON);
-    cr_assert_eq(record_format_of("a.gz.csv.x"), RECORD_NDJSON);
-    cr_assert_eq(record_format_of("-"), RECORD_NDJSON);
+    char told = 'x';
+    cr_assert_eq(record_format_of(path, &told), format, "%s", path);
+    cr_assert_eq(told, delimiter, "%s", path);
+}
+
+Test(record, the_format_and_the_delimiter_are_told_by_the_name)
+{
+    expect_format("a.csv", RECORD_CSV, 0);
+    expect_format("/b/A.CSV.gz", RECORD_CSV, 0);
+    expect_format("a.tsv", RECORD_CSV, '\t');
+    expect_format("A.Tab.xz", RECORD_CSV, '\t');
+    expect_format("a.psv.bz2", RECORD_CSV, '|');
+    expect_format("a.msgpack.zst", RECORD_MSGPACK, 0);
+    expect_format("a.ndjson.gz", RECORD_NDJSON, 0);
+    expect_format("csv", RECORD_NDJSON, 0);
+    expect_format("a.gz.csv.x", RECORD_NDJSON, 0);
+    expect_format("-", RECORD_NDJSON, 0);
 }
