@@ -375,3 +375,38 @@ void oracle_judge(struct oracle_event *event, const msgpack_object *root, const 
     if (event->name)
         judge_catalogue(event, catalogue);
 }
+
+/* ---- what msgpack-c must not see ---- */
+
+/* Items lie one after the other, so it is enough to know how many are still to come. */
+bool oracle_declares_too_much(const uint8_t *at, const uint8_t *end)
+{
+    static const uint8_t fixed[32] = {0, 0, 0, 0, 1, 2, 4, 2, 3, 5, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 1, 2, 4, 2, 4, 2, 4};
+    for (uint64_t items = 1; items > 0 && at < end; items--) {
+        const uint8_t first = *at++;
+        uint64_t skip = first >= 0xc0 && first < 0xe0 ? fixed[first - 0xc0] : first >= 0xa0 && first < 0xc0 ? first & 31u : 0, length = 0;
+        const unsigned width = first == 0xc4 || first == 0xc7 || first == 0xd9                                       ? 1
+                               : first == 0xc5 || first == 0xc8 || first == 0xda || first == 0xdc || first == 0xde ? 2
+                               : first == 0xc6 || first == 0xc9 || first == 0xdb || first == 0xdd || first == 0xdf ? 4
+                                                                                                                     : 0;
+        if (width > (uint64_t)(end - at))
+            return false;
+        for (unsigned i = 0; i < width; i++)
+            length = length << 8 | at[i];
+        if (first == 0xc9 && length == UINT32_MAX)
+            return true; /* msgpack-c adds one for the type, in 32 bits, and reads an empty extension */
+        if (first >= 0xdc && first <= 0xdf) {
+            if (length > ORACLE_LARGEST_COUNT && length > (uint64_t)(end - at))
+                return true;
+            items += first < 0xde ? length : 2 * length;
+        } else if (first >= 0x80 && first < 0xa0) {
+            items += first < 0x90 ? 2 * (first & 15u) : first & 15u;
+        } else {
+            skip += length;
+        }
+        if (skip > (uint64_t)(end - at))
+            return false;
+        at += skip;
+    }
+    return false;
+}

@@ -41,4 +41,8 @@ enum reason oracle_time(const msgpack_object *object, int64_t *wall_us);
 /* Is this pair of the event's top level one that no field is named after? */
 bool oracle_is_unknown(const msgpack_object_kv *pair);
 
+/* Whether some array or map of the value declares more items than bytes follow, and so many that msgpack-c would reserve a lot. */
+enum { ORACLE_LARGEST_COUNT = 1000 };
+bool oracle_declares_too_much(const uint8_t *at, const uint8_t *end);
+
 #endif

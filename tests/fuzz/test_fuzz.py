@@ -26,6 +26,9 @@ FUZZERS = {
     "forms": (2048, ["tests/fuzz/seeds/forms"]),
     "times": (128, ["tests/fuzz/seeds/times"]),
     "spool": (320, ["tests/fuzz/seeds/spool"]),
+    "guess": (1024, ["tests/fuzz/seeds/guess"]),
+    "data": (512, ["tests/fuzz/seeds/data", "schemas/golden", "tests/data/hostile"]),
+    "packed": (512, ["schemas/golden", "tests/data/hostile"]),
     "msgpack": (1024, ["tests/fuzz/seeds/msgpack", "schemas/golden", "tests/data/hostile"]),
 }
 
