@@ -145,17 +145,16 @@ void failure_kept_out(struct failure *failure, enum failure_step step, long stor
     strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");
 }
 
-enum failure_plan failure_decide(const struct failure *failure, bool by_insert, int tries)
+struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries)
 {
-    const struct failure_facts facts = {.sqlstate = failure->error.sqlstate,
-                                        .kind = failure->error.kind,
-                                        .step = failure->step,
-                                        .owner = failure->owner,
-                                        .has_constraint = failure->constraint[0] != '\0',
-                                        .was_raised = failure->was_raised,
-                                        .by_insert = by_insert,
-                                        .tries = tries};
-    return failure_plan(&facts);
+    return (struct failure_facts){.sqlstate = failure->error.sqlstate,
+                                  .kind = failure->error.kind,
+                                  .step = failure->step,
+                                  .owner = failure->owner,
+                                  .has_constraint = failure->constraint[0] != '\0',
+                                  .was_raised = failure->was_raised,
+                                  .by_insert = by_insert,
+                                  .tries = tries};
 }
 
 void failure_hide(const struct failure *failure, struct error *shown)

@@ -34,7 +34,8 @@ void failure_read(struct failure *failure, const PGconn *conn, const PGresult *r
 /* Fewer rows are there than were sent, and no error: a trigger of somebody else answered NULL. */
 void failure_kept_out(struct failure *failure, enum failure_step step, long stored, long sent);
 
-enum failure_plan failure_decide(const struct failure *failure, bool by_insert, int tries);
+/* The facts of a plan; the caller adds what only it knows: is_lost, taken_offsets. Borrows the SQLSTATE. */
+struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries);
 
 /* The error as a log may show it: of a refusal by somebody else's rule, by SQLSTATE, constraint, table and place, without words that may quote the row. */
 void failure_hide(const struct failure *failure, struct error *shown);

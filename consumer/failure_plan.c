@@ -8,7 +8,7 @@
 
 #include "common/postgres.h"
 
-enum { MOST_MONTH_TRIES = 3, RAISED_TRIES = 4 };
+enum { MOST_MONTH_TRIES = 3, RAISED_TRIES = 4, MOST_TAKEN_OFFSETS = 10, REFUSED_ROWS = 50, REFUSED_PERCENT = 5, REFUSED_OF_ROWS = 1000 };
 
 static bool is(const struct failure_facts *facts, enum postgres_state state)
 {
@@ -40,6 +40,8 @@ static enum failure_plan plan_for_rows(const struct failure_facts *facts)
 
 enum failure_plan failure_plan(const struct failure_facts *facts)
 {
+    if (facts->is_lost)
+        return FAILURE_FORGET;
     switch (facts->step) {
     case FAILURE_DELTA: return FAILURE_AGAIN; /* no fault of the batch's: it goes without */
     case FAILURE_ROWS: return plan_for_rows(facts);
@@ -56,6 +58,26 @@ enum failure_plan failure_plan(const struct failure_facts *facts)
     if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_FENCED))
         return FAILURE_FENCED;
     if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_UNIQUE))
-        return FAILURE_READ_LEDGER;
+        return facts->taken_offsets < MOST_TAKEN_OFFSETS ? FAILURE_READ_LEDGER : FAILURE_DISAGREE;
     return plan_by_kind(facts);
+}
+
+bool failure_wants_insert(const struct failure_facts *facts)
+{
+    return is(facts, POSTGRES_DEADLOCK); /* crossing duplicates: that way takes the keys in order */
+}
+
+enum failure_plan failure_plan_then(const struct error *err)
+{
+    const struct failure_facts facts = {.sqlstate = err->sqlstate, .kind = err->kind};
+    return plan_by_kind(&facts);
+}
+
+int failure_most_refused(int64_t recent_rows, int64_t recent_refused, int batch_rows)
+{
+    const int64_t rows = recent_rows + batch_rows;
+    int64_t most = (rows < REFUSED_OF_ROWS ? REFUSED_OF_ROWS : rows) * REFUSED_PERCENT / 100;
+    if (most < REFUSED_ROWS)
+        most = REFUSED_ROWS;
+    return recent_refused < most ? (int)(most - recent_refused) : 0;
 }

@@ -1,11 +1,12 @@
-/* failure_plan.h - what is to be done about a batch that was rolled back: a decision from what is known of the failure, and nothing else.
+/* failure_plan.h - what is to be done about a batch that was not committed: a decision from what is known of the failure, and nothing else.
  *
- * No I/O, no clock, no memory: the same facts, the same answer. `failure` reads the facts, `worker_commit` carries the answer out.
+ * No I/O, no clock, no memory: the same facts, the same answer. `failure` reads the facts, `outcome` carries the answer out.
  */
 #ifndef TALLYMILL_CONSUMER_FAILURE_PLAN_H
 #define TALLYMILL_CONSUMER_FAILURE_PLAN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/error.h"
 
@@ -34,7 +35,9 @@ struct failure_facts {
     bool has_constraint; /* the error names one */
     bool was_raised;     /* by a RAISE or the like in code of OWNER_USER: it says no, whatever the SQLSTATE */
     bool by_insert;      /* the rows went by INSERT ... ON CONFLICT */
+    bool is_lost;        /* the connection went before the answer came: what became of the batch is not known */
     int tries;           /* of this batch, this one included */
+    int taken_offsets;   /* how often before the books held an offset that was to be stored, since a batch was stored */
 };
 
 enum failure_plan {
@@ -43,11 +46,22 @@ enum failure_plan {
     FAILURE_FENCED,      /* drop what is fenced (TM001) */
     FAILURE_BY_INSERT,   /* the same batch by INSERT ... ON CONFLICT, at once */
     FAILURE_READ_LEDGER, /* the books hold the offset already: the ledger's word is asked, after a pause */
+    FAILURE_DISAGREE,    /* they go on holding it, whatever the ledger says: a person must look */
+    FAILURE_FORGET,      /* drop connection and batch: the ledger will tell what became of it */
     FAILURE_MAKE_MONTHS, /* then the same batch, at once */
     FAILURE_SEARCH,      /* for the rows that are refused, which become dead letters */
     FAILURE_STOP,        /* a person must look */
 };
 
 enum failure_plan failure_plan(const struct failure_facts *facts);
+
+/* Whether the next tries go by INSERT ... ON CONFLICT, whatever else the plan says. */
+bool failure_wants_insert(const struct failure_facts *facts);
+
+/* What to do when making months, or the search, failed in turn; ERROR_NONE: the search found no row. */
+enum failure_plan failure_plan_then(const struct error *err);
+
+/* How many rows of a batch a search may turn into dead letters: of the last rows stored and this batch's, so that a few percent in all are refused. */
+int failure_most_refused(int64_t recent_rows, int64_t recent_refused, int batch_rows);
 
 #endif

@@ -123,7 +123,8 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     } else {
         failure_read(&search->failure, conn, result, FAILURE_ROWS);
         *err = search->failure.error;
-        is_verdict = failure_decide(&search->failure, true, search->tries) == FAILURE_SEARCH;
+        const struct failure_facts facts = failure_facts(&search->failure, true, search->tries);
+        is_verdict = failure_plan(&facts) == FAILURE_SEARCH;
     }
     const bool has_answered = result != NULL;
     PQclear(result);

@@ -1,0 +1,224 @@
+/* outcome.c - see outcome.h.
+ *
+ * Invariant: a batch that failed was rolled back whole, so trying it again repeats nothing; a batch whose fate is unknown is
+ * forgotten, and reading starts again from the ledger. There is no third way, and none that guesses. What to do is decided by
+ * failure_plan(); here it is done.
+ */
+#include "consumer/outcome.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/lock_watch.h"
+#include "common/log.h"
+#include "consumer/failure.h"
+#include "consumer/months.h"
+#include "consumer/refused.h"
+#include "consumer/worker_metrics.h"
+#include "consumer/worker_state.h"
+
+enum { INSERT_BATCHES = 100, MOST_GUESSES = 3, RECENT_ROWS = 1000 };
+
+static void log_dead_letters(const struct worker *worker, const struct batch *batch)
+{
+    if (batch->dead_count == 0)
+        return;
+    const struct batch_dead *first = &batch->dead[0];
+    log_warn("dead letters", "topic=%s count=%d first_topic_partition=%" PRId32 " first_offset=%" PRId64 " first_reason=%s",
+             source_topic(worker->source), batch->dead_count, first->original.topic_partition, first->original.offset,
+             reason_name(first->reason));
+}
+
+void outcome_committed(struct worker *worker, int64_t now_us)
+{
+    struct batch *batch = worker->sending;
+    worker_metrics_commit(worker, now_us);
+    for (int i = 0; i < batch->range_count; i++) {
+        const struct batch_range *range = &batch->ranges[i];
+        struct source_partition *partition = source_find(worker->source, range->topic_partition);
+        worker->rows += range->stored - range->conflicts;
+        worker->duplicates += range->duplicates + range->conflicts;
+        worker->dead_letters += range->dead_letters;
+        worker->skipped += range->skipped;
+        if (!partition || partition->claim.epoch != range->epoch)
+            continue;
+        partition->claim.next_offset = range->next_offset;
+        partition->claim.anchor_offset = range->anchor_offset;
+        memcpy(partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
+    }
+    worker->unknown_events += batch->unknown_events;
+    worker->unknown_keys += batch->unknown_keys;
+    worker->broken_attributes += batch->broken_attributes;
+    log_dead_letters(worker, batch);
+    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
+              batch->range_count);
+    worker->recent_rows += batch->row_count;
+    while (worker->recent_rows > RECENT_ROWS) {
+        worker->recent_rows /= 2;
+        worker->recent_refused /= 2;
+    }
+    worker->batches++;
+    if (worker->conflict_batches_left > 0)
+        worker->conflict_batches_left--;
+    worker->last_commit_us = now_us;
+    worker->backoff_us = 0;
+    worker->taken_offsets = worker->guesses = 0;
+    worker->setbacks = worker->claim_setbacks = 0;
+    worker_trouble_over(worker);
+    worker->reports_due = true;
+}
+
+/* TM001: "3/epoch 5/position". A stale claim costs that topic partition its rows; a position that is not ours means that memory and
+ * ledger differ. */
+static void leave_fenced(struct worker *worker, const struct failure *why, int64_t now_us)
+{
+    const char *detail = why->detail;
+    while (*detail) {
+        char *reason;
+        const int32_t topic_partition = (int32_t)strtol(detail, &reason, 10);
+        if (reason == detail)
+            break;
+        const bool stale = strncmp(reason, "/epoch", 6) == 0;
+        log_warn(stale ? "another worker has claimed this topic partition" : "the ledger stands elsewhere: reading it again",
+                 "topic=%s topic_partition=%" PRId32, source_topic(worker->source), topic_partition);
+        if (stale) {
+            /* Both, whatever the first says. */
+            const bool sending_is_whole = batch_drop(worker->sending, topic_partition);
+            const bool filling_is_whole = batch_drop(worker->filling, topic_partition);
+            worker->resync |= !sending_is_whole || !filling_is_whole;
+            source_forget(worker->source, topic_partition);
+            worker->rejoin = true;
+        } else {
+            worker->resync = true;
+        }
+        detail = reason + strcspn(reason, " ");
+        detail += strspn(detail, " ");
+    }
+    worker->retry_sending = !worker->resync && !batch_is_empty(worker->sending);
+    worker_back_off(worker, now_us); /* or two that think alike would claim from each other at full speed */
+}
+
+/* True: some were found, and have left. False: err says why not; ERROR_NONE where the server takes all rows this way. */
+static bool find_refused(struct worker *worker, const struct failure *why, struct error *err)
+{
+    const int most = failure_most_refused(worker->recent_rows, worker->recent_refused, worker->sending->row_count);
+    int refused = 0;
+    error_clear(err);
+    const bool done =
+        months_prepare(worker->conn, worker->sending, err) &&
+        refused_find(worker->conn, worker->sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
+    worker->recent_refused += refused;
+    if (refused > 0)
+        log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
+    if (done)
+        error_clear(err);
+    return done && refused > 0;
+}
+
+/* The books hold this offset already: somebody else stored it, or put a row there by hand. */
+static void read_ledger(struct worker *worker, const struct failure *why, int64_t now_us)
+{
+    worker->taken_offsets++;
+    log_warn_because(&why->error, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
+                     source_topic(worker->source), why->table);
+    worker->resync = true;
+    worker_back_off(worker, now_us);
+}
+
+/* The connection went, and with it the answer. */
+static void forget(struct worker *worker, const struct failure *why, int64_t now_us)
+{
+    log_warn_because(&why->error, "lost the connection during a batch: the ledger will tell what became of it", "topic=%s",
+                     source_topic(worker->source));
+    worker_drop_connection(worker, now_us);
+}
+
+/* A pause before the same batch goes again, and a line in the log. `shown`: without words that may quote a row. */
+static void try_again_later(struct worker *worker, const struct failure *why, const struct error *shown, bool reconnect, int64_t now_us)
+{
+    char constraint[LOG_TEXT_BYTES], table[LOG_TEXT_BYTES];
+    log_warn_because(shown, "batch not stored, trying again", "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"",
+                     source_topic(worker->source), worker->sending->row_count, worker->sending->dead_count, worker->failures,
+                     log_text(table, why->table), log_text(constraint, why->constraint));
+    worker_trouble(worker, TROUBLE_OF_BATCH, shown, now_us);
+    worker_back_off(worker, now_us);
+    if (reconnect || !worker_connection_is_idle(worker))
+        worker_drop_connection(worker, now_us);
+}
+
+static void go_by_insert(struct worker *worker)
+{
+    log_info("events are stored already: this batch and the next go by INSERT ... ON CONFLICT", "topic=%s batches=%d",
+             source_topic(worker->source), INSERT_BATCHES);
+    worker->conflict_batches_left = INSERT_BATCHES;
+}
+
+/* Months are made, or refused rows searched. True: the batch goes again at once. False: *plan is what to do instead, *shown why. */
+static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
+{
+    const bool is_search = *plan == FAILURE_SEARCH;
+    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->conn, worker->sending, shown)) {
+        if (!is_search)
+            log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
+        return true;
+    }
+    *plan = failure_plan_then(shown);
+    if (is_search && shown->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
+        failure_hide(why, shown);
+        error_wrap(shown, "no row by itself is refused");
+        if (worker->conflict_batches_left == 0)
+            worker->conflict_batches_left = 1;
+    }
+    return false;
+}
+
+/* An error as the log and /health may show it. */
+static void show(const struct worker *worker, const struct failure *why, struct error *shown)
+{
+    failure_hide(why, shown);
+    if (lock_watch_is_timeout(shown))
+        lock_watch_append(shown, worker->holder);
+}
+
+static bool stop(const struct failure *why, enum failure_plan plan, const struct error *shown, struct error *err)
+{
+    *err = plan == FAILURE_DISAGREE ? why->error : *shown;
+    if (plan != FAILURE_DISAGREE)
+        return false;
+    err->kind = ERROR_FATAL;
+    return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
+}
+
+static enum failure_plan decide(struct worker *worker, const struct failure *why, bool is_lost)
+{
+    struct failure_facts facts = failure_facts(why, transaction_was_by_insert(worker->transaction), worker->failures);
+    facts.is_lost = is_lost;
+    facts.taken_offsets = worker->taken_offsets;
+    if (failure_wants_insert(&facts))
+        worker->conflict_batches_left = INSERT_BATCHES;
+    return failure_plan(&facts);
+}
+
+bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct error *err)
+{
+    const struct failure *why = transaction_failure(worker->transaction);
+    struct error shown;
+    worker->retry_sending = !is_lost;
+    worker->failures += !is_lost;
+    worker->setbacks += !is_lost;
+    worker_metrics_retry(worker, &why->error);
+    enum failure_plan plan = decide(worker, why, is_lost);
+    show(worker, why, &shown);
+    if ((plan == FAILURE_MAKE_MONTHS || plan == FAILURE_SEARCH) && mend(worker, why, &plan, &shown))
+        return true;
+    switch (plan) {
+    case FAILURE_FORGET: forget(worker, why, now_us); return true;
+    case FAILURE_FENCED: leave_fenced(worker, why, now_us); return true;
+    case FAILURE_READ_LEDGER: read_ledger(worker, why, now_us); return true;
+    case FAILURE_BY_INSERT: go_by_insert(worker); return true;
+    case FAILURE_DISAGREE:
+    case FAILURE_STOP: return stop(why, plan, &shown, err);
+    default: try_again_later(worker, why, &shown, plan == FAILURE_RECONNECT, now_us); return true;
+    }
+}
