@@ -30,9 +30,19 @@ static void log_dead_letters(const struct worker *worker, const struct batch *ba
              reason_name(first->reason));
 }
 
+static void judge_flood(struct worker *worker, const struct batch *batch, int64_t now_us)
+{
+    const struct flood_rules rules = flood_rules(worker->settings);
+    int64_t events = 0;
+    for (int i = 0; i < batch->range_count; i++)
+        events += batch->ranges[i].stored + batch->ranges[i].duplicates + batch->ranges[i].dead_letters;
+    flood_add(&worker->flood, &rules, source_topic(worker->source), events, batch->dead_count, now_us);
+}
+
 void outcome_committed(struct worker *worker, int64_t now_us)
 {
     struct batch *batch = worker->sending;
+    judge_flood(worker, batch, now_us);
     worker_metrics_commit(worker, now_us);
     for (int i = 0; i < batch->range_count; i++) {
         const struct batch_range *range = &batch->ranges[i];

@@ -274,7 +274,7 @@ static bool batch_is_due(const struct worker *worker, int64_t now_us)
 {
     if (worker->retry_sending)
         return true;
-    if (batch_is_empty(worker->filling) || now_us < worker->slow_until_us)
+    if (batch_is_empty(worker->filling) || now_us < worker->flood.slow_until_us)
         return false;
     return batch_is_full(worker->filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
 }
@@ -306,9 +306,28 @@ static void summarize(struct worker *worker, int64_t now_us)
         worker->conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
 }
 
+/* Whether a flood of dead letters is to stop the worker. */
+static bool may_go_on(const struct worker *worker, struct error *err)
+{
+    if (!worker->flood.is_on)
+        return true;
+    const struct flood_rules rules = flood_rules(worker->settings);
+    return flood_allows(&worker->flood, &rules, source_topic(worker->source), err);
+}
+
+static void look_each_second(struct worker *worker, int64_t now_us)
+{
+    if (now_us - worker->last_second_us < CLOCK_SECOND_US)
+        return;
+    worker->last_second_us = now_us;
+    const struct flood_rules rules = flood_rules(worker->settings);
+    flood_look(&worker->flood, &rules, source_topic(worker->source), now_us);
+    retention_look(&worker->retention);
+}
+
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
 {
-    if (worker->is_open && (!worker_pump(worker, now_us, err) || !worker_flood_allows(worker, err)))
+    if (worker->is_open && (!worker_pump(worker, now_us, err) || !may_go_on(worker, err)))
         return false;
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
@@ -356,7 +375,7 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
 {
     int64_t wait_us = LONGEST_WAIT_US;
     const bool is_reading = !worker->held && !batch_is_full(worker->filling);
-    const bool is_slowed = now_us < worker->slow_until_us;
+    const bool is_slowed = now_us < worker->flood.slow_until_us;
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
@@ -365,7 +384,7 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
         if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
-            wait_us = worker->slow_until_us - now_us < wait_us ? worker->slow_until_us - now_us : wait_us;
+            wait_us = worker->flood.slow_until_us - now_us < wait_us ? worker->flood.slow_until_us - now_us : wait_us;
         } else if (!batch_is_empty(worker->filling)) {
             const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
             wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
@@ -398,10 +417,11 @@ static bool run(struct worker *worker, struct error *err)
         worker_renew_look(worker, now_us);
         worker_move_window(worker, now_us);
         if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
-            !worker_flood_allows(worker, err))
+            !may_go_on(worker, err))
             return false;
         summarize(worker, now_us);
         look_at_idle_connection(worker, now_us);
+        look_each_second(worker, now_us);
         worker_metrics_sample(worker, now_us);
         worker_look_for_held(worker, now_us);
         if (!worker_learn_targets(worker, now_us, err))

@@ -4,6 +4,8 @@
  * seconds is the age of the last event stored, but no more than the time since the topic partition was last seen without lag: after
  * a quiet hour the next event is not an hour late. While reading is paused no fetch brings a new watermark; the lag in offsets is
  * then what was last known, and a topic partition that is not caught up goes on ageing.
+ *
+ * What is shown is looked at, and nothing here decides: no flow of the worker depends on a metric.
  */
 #include "consumer/worker_metrics.h"
 
@@ -163,7 +165,7 @@ void worker_metrics_commit(struct worker *worker, int64_t now_us)
     metrics_set(metrics, WORKER_LAST_COMMIT, 0, now_us);
     note_times(worker, now_us);
     health_set_work(&worker->health, true, true, now_us);
-    worker_flood_commit(worker, now_us);
+    metrics_set(metrics, WORKER_FLOOD, 0, worker->flood.is_on);
 }
 
 void worker_metrics_retry(struct worker *worker, const struct error *why)
@@ -275,12 +277,11 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     if (now_us - worker->last_sample_us < CLOCK_SECOND_US)
         return;
     worker->last_sample_us = now_us;
-    retention_look(&worker->retention);
     if (worker->retention.keeps_us > 0)
         metrics_set(worker->metrics, WORKER_RETENTION, 0, worker->retention.keeps_us);
     const bool lags = sample_lag(worker, now_us);
     sample_memory(worker);
-    worker_flood_look(worker, now_us);
+    metrics_set(worker->metrics, WORKER_FLOOD, 0, worker->flood.is_on);
     int count;
     source_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");

@@ -101,9 +101,8 @@ struct worker {
     struct monitor *monitor; /* NULL: nothing is shown */
     struct retention retention;
     struct flood flood;
-    int64_t slow_until_us; /* no batch begins earlier */
     int64_t began_us; /* the transaction under way */
-    int64_t last_sample_us, last_times_us, last_look_us, near_retention_at_us;
+    int64_t last_sample_us, last_times_us, last_look_us, last_second_us, near_retention_at_us;
 
     bool until_end, done;
     int64_t until_end_us;    /* the end must be reached by then */
@@ -168,11 +167,6 @@ bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
 void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
-
-/* worker_flood.c: too many dead letters. A batch was committed; a second has passed; whether the worker may go on. */
-void worker_flood_commit(struct worker *worker, int64_t now_us);
-void worker_flood_look(struct worker *worker, int64_t now_us);
-bool worker_flood_allows(const struct worker *worker, struct error *err);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);
