@@ -99,7 +99,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     PQfinish(worker->conn);
     worker->conn = NULL;
     /* A login that worked before and is refused now: its password is being rotated. */
-    const bool is_rotating = worker->has_connected && strncmp(local.sqlstate, "28", 2) == 0;
+    const bool is_rotating = worker->has_connected && postgres_is(&local, POSTGRES_LOGIN_REFUSED);
     if (local.kind != ERROR_RETRY && !is_rotating) {
         *err = local;
         return false;
@@ -251,8 +251,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
             worker_trouble_over(worker);
         return is_claiming;
     }
-    const bool is_migrating =
-        strcmp(local.sqlstate, "42883") == 0 || strcmp(local.sqlstate, "42P01") == 0 || strcmp(local.sqlstate, "42703") == 0;
+    const bool is_migrating = postgres_is(&local, POSTGRES_MIGRATING);
     if (local.kind != ERROR_RETRY && !is_migrating) {
         *err = local;
         *alive = false;
@@ -265,7 +264,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     worker->resync = true;
     worker_back_off(worker, now_us);
     /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
-    if (is_migrating || strcmp(local.sqlstate, "25006") == 0 || !worker_connection_is_idle(worker))
+    if (is_migrating || postgres_is(&local, POSTGRES_READ_ONLY) || !worker_connection_is_idle(worker))
         worker_drop_connection(worker, now_us);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/postgres.h"
 #include "common/service.h"
 #include "common/settings.h"
 #include "consumer/ledger.h"
@@ -84,7 +85,7 @@ static bool claim_wanted(struct worker *worker, struct claim *claims, struct sou
     memcpy(worker->cluster_id, identity->cluster_id, sizeof worker->cluster_id);
     worker->name_wanted = worker->is_foreign = false;
     const bool is_ours = ledger_claim(worker->conn, &claimant, claims, count, err);
-    if (!is_ours && strcmp(err->sqlstate, "TM009") != 0)
+    if (!is_ours && !postgres_is(err, POSTGRES_TOPIC_ANEW))
         return false;
     for (int i = 0; i < count; i++) {
         partitions[i].claim = claims[i];
