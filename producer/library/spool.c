@@ -448,6 +448,7 @@ static bool find_segments(struct spool *spool)
     free(sequences);
     if (is_good && count > 0) {
         uint64_t end = spool_reader_find_end(spool);
+        is_good = end != 0;
         spool->end = spool->end > end ? spool->end : end;
     }
     if (is_good && count > 0 && spool->segments[spool->segment_count - 1].first_sequence == spool->end) {

@@ -5,6 +5,7 @@
  * way that no test of a restart ever takes.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,14 +51,29 @@ void spool_reader_forget(struct spool *spool, size_t count)
         reader->next = spool->done_before;
 }
 
-/* A page that the disk cannot give is read as zeros, which no record survives: the others are not lost with it. */
+/* Of what keeps us from reading a segment, what others can end: a server that has used up its descriptors, a directory that this process may not
+ * enter for now. The messages are there, and are sent later. What is gone is gone, and counted. */
+static bool may_pass(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EACCES || error == EPERM;
+}
+
+/* False, for those who cannot go on. */
+static bool wait_for_others(struct spool *spool)
+{
+    spool->reader.is_waiting = true;
+    snprintf(spool->trouble, sizeof spool->trouble, "the spool cannot read a segment, and waits: %s", strerror(errno));
+    return false;
+}
+
+/* A page that the disk cannot give is read as zeros, which no record survives: the others are not lost with it. -1: errno, which may pass. */
 static ssize_t read_at(int file, uint8_t *to, size_t length, uint64_t position)
 {
     ssize_t got;
     do
         got = pread(file, to, length, (off_t)position);
     while (got < 0 && errno == EINTR);
-    if (got >= 0)
+    if (got >= 0 || may_pass(errno))
         return got;
     size_t page = PAGE_BYTES - (size_t)(position % PAGE_BYTES);
     length = length < page ? length : page;
@@ -65,15 +81,21 @@ static ssize_t read_at(int file, uint8_t *to, size_t length, uint64_t position)
     return (ssize_t)length;
 }
 
-/* Opens the segment and reads its header. Without a sound one, or under a wrong name, nothing in it can be read. */
+/* Opens the segment and reads its header. Without a sound one, or under a wrong name, nothing in it can be read. False with is_waiting: later. */
 static bool open_segment(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
     uint64_t first_sequence, expected = spool->segments[reader->segment].first_sequence;
     reader->file = spool_place_open_segment(&spool->place, expected, false);
     if (reader->file < 0)
-        return false;
+        return may_pass(errno) && wait_for_others(spool);
     ssize_t got = read_at(reader->file, reader->buffer, SPOOL_HEADER_BYTES, 0);
+    if (got < 0) {
+        wait_for_others(spool);
+        close(reader->file);
+        reader->file = -1;
+        return false;
+    }
     reader->position = SPOOL_HEADER_BYTES;
     reader->at = reader->filled = 0;
     return got > 0 && spool_format_read_header(reader->buffer, (size_t)got, &first_sequence, &reader->seed) &&
@@ -85,7 +107,12 @@ static bool refill(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
     uint64_t bytes = spool->segments[reader->segment].bytes;
+    if (reader->is_waiting)
+        spool->trouble[0] = '\0';
+    reader->is_waiting = false;
     if (reader->file < 0 && !open_segment(spool)) {
+        if (reader->is_waiting)
+            return false;
         reader->position = bytes > SPOOL_HEADER_BYTES ? bytes : SPOOL_HEADER_BYTES; /* to its end */
         return false;
     }
@@ -98,7 +125,9 @@ static bool refill(struct spool *spool)
     uint64_t left = bytes - reader->position - reader->filled, room = sizeof reader->buffer - reader->filled;
     ssize_t got =
         read_at(reader->file, reader->buffer + reader->filled, left < room ? left : room, reader->position + reader->filled);
-    if (got <= 0) { /* somebody cut the file: what is appended later comes behind the hole */
+    if (got < 0)
+        return wait_for_others(spool);
+    if (got == 0) { /* somebody cut the file: what is appended later comes behind the hole */
         reader->position = bytes;
         reader->filled = 0;
         return false;
@@ -127,7 +156,7 @@ static bool go_on(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
     bool is_last = reader->segment + 1 == spool->segment_count;
-    if (!step_over(spool, is_last ? spool->end : spool->segments[reader->segment + 1].first_sequence) || is_last)
+    if (reader->is_waiting || !step_over(spool, is_last ? spool->end : spool->segments[reader->segment + 1].first_sequence) || is_last)
         return false;
     move_to(spool, reader->segment + 1);
     return true;
@@ -204,6 +233,8 @@ uint64_t spool_reader_find_end(struct spool *spool)
             }
     } while (refill(spool));
     bool is_torn = spool->segments[spool->segment_count - 1].bytes > sound;
+    int error = errno;
     spool_reader_reset(spool);
-    return end + is_torn; /* something was written there, at least one message */
+    errno = error;
+    return reader->is_waiting ? 0 : end + is_torn; /* something was written there, at least one message */
 }

@@ -22,7 +22,8 @@ struct spool_segment {
 
 /* Where reading is. */
 struct spool_reader {
-    int file;       /* of the segment, -1: not open */
+    int file;        /* of the segment, -1: not open */
+    bool is_waiting; /* the segment cannot be read now (no descriptor is free, no memory), which passes: nothing is missing */
     size_t segment; /* its index */
     uint64_t seed;
     uint64_t position; /* in the file, of buffer[0] */
@@ -67,7 +68,7 @@ struct spool {
 bool spool_is_done(const struct spool *spool, uint64_t sequence);
 uint64_t spool_step_done(struct spool *spool, uint64_t least);
 
-/* One behind the last message that the last segment holds. */
+/* One behind the last message that the last segment holds. 0: it cannot be read now, errno. */
 uint64_t spool_reader_find_end(struct spool *spool);
 /* Tells the messages of the first segment that are not done to `dropped`. */
 void spool_reader_tell(struct spool *spool);

@@ -53,6 +53,7 @@ class Lives:
         self.text = mib * 1024 * 1024 // EVENTS_OF_A_DISK
         self.publishing = Publishing(site, proxy, f"spool.dir={disk.path / 'spool'}", f"spool.sync={sync}", "queue.size=256 KiB", f"text={self.text}")
         self.start = self.publishing.ids()
+        self.kills = 0
         self.ends = []  # how many events had been accepted when a process was killed, and whether it may have lost some
 
     def change_the_world(self):
@@ -71,6 +72,7 @@ class Lives:
     def end(self, publisher, may_lose):
         if publisher.is_running():
             publisher.kill()
+            self.kills += 1
         else:
             assert publisher.wait() == 0, publisher.log()[-3000:]
         self.ends.append((self.publishing.ids(), may_lose))
@@ -107,8 +109,9 @@ def killed_on_small_disks(site, proxy, make_disk, sync, kills, sizes):
     for mib in sizes:
         disk = make_disk(mib)
         lives = Lives(site, proxy, disk, mib, sync, random.Random(f"{seed} {sync} {mib}"))
-        for number in range(kills):
-            (lives.live_until_refused if number % 3 == 1 else lives.live)()
+        for number in range(3 * kills):  # some have sent everything before they are killed
+            if lives.kills < kills:
+                (lives.live_until_refused if number % 3 == 1 else lives.live)()
         disk.free()
         proxy.come_back()
         counts = finish(lives.publishing)
@@ -117,7 +120,7 @@ def killed_on_small_disks(site, proxy, make_disk, sync, kills, sizes):
         stored = {row[0] for row in site.database.rows("SELECT id::text FROM analytics_events")}
         accepted = [one for one, _, _ in lives.publishing.acknowledged()]
         gone = lives.lost(stored)
-        print(f"{mib} MiB, {kills} kills: {len(accepted) - lives.start} accepted, {len(gone)} of them in the queue only, {counts['damaged']} torn")
+        print(f"{mib} MiB, {lives.kills} kills of {len(lives.ends)} processes: {len(accepted) - lives.start} accepted, {len(gone)} of them in the queue only, {counts['damaged']} torn")
         lost += gone
         assert not list((disk.path / "spool").glob("*.segment"))
     if sync == "each":

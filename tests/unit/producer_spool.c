@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -386,6 +387,42 @@ Test(spool, a_damaged_or_missing_state_loses_nothing)
         cr_assert_eq(read_damaged(&small, &damaged), SMALL);
     }
     remove_directory(small.path);
+}
+
+/* As in a server that has used up its descriptors. */
+static void leave_no_descriptor(struct rlimit *before)
+{
+    getrlimit(RLIMIT_NOFILE, before);
+    int next = dup(0);
+    cr_assert_geq(next, 0);
+    close(next);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before->rlim_max}), 0);
+}
+
+Test(spool, what_cannot_be_opened_for_want_of_descriptors_is_read_once_there_is_one)
+{
+    const char *path = new_directory();
+    struct spool *spool = open_at(path, 64 << 20, false, NULL);
+    cr_assert_eq(append(spool, 0, 20000), 20000);
+    cr_assert_gt(count_files(path), 1);
+    spool_close(spool);
+    uint64_t recovered;
+    spool = open_at(path, 64 << 20, false, &recovered);
+    cr_assert_eq(recovered, 20000);
+    struct rlimit before;
+    leave_no_descriptor(&before);
+    for (int tries = 0; tries < 3; tries++) {
+        cr_assert_eq(read_all(spool, 0), 0);
+        cr_assert_eq(lost.damaged, 0, "%lu events are given up that lie in sound files", (unsigned long)lost.damaged);
+        cr_assert_not_null(strstr(spool_trouble(spool), "Too many open files"));
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+    cr_assert_eq(read_all(spool, 0), 20000);
+    cr_assert_eq(lost.damaged, 0);
+    cr_assert_null(spool_trouble(spool));
+    spool_close(spool);
+    cr_assert_eq(count_files(path), 0);
+    remove_directory(path);
 }
 
 Test(spool, a_missing_segment_in_the_middle_is_counted)
