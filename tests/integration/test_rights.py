@@ -1,6 +1,7 @@
 """Who may do what: look-alikes of functions and operators that a stranger plants, deltas of others, and how much a login may enter."""
 
 import itertools
+import pathlib
 import re
 
 import psycopg2
@@ -173,3 +174,11 @@ def test_a_worker_s_login_enters_so_many_topics_and_topic_partitions_and_no_more
         assert refused(cursor, claim, "topic-63", [10000]) == "TM004"
         site.database.run("INSERT INTO tallymill.clusters (topic, cluster_id, consumer_group) VALUES ('topic-64', 'cluster', 'group')")
         cursor.execute(claim, ("topic-64", [1, 2]))
+
+
+def test_the_list_of_rights_is_that_of_a_new_database(site):
+    """What --check asks for (schemas/rights.tsv), against what the migrations grant."""
+    listed = [line.split("\t") for line in (ROOT / "schemas" / "rights.tsv").read_text().splitlines() if not line.startswith("#")]
+    listed = sorted((line + [""])[:5] for line in listed if line[0] != "tallymill_admin")
+    made = site.database.rows(pathlib.Path(__file__).with_name("rights.sql").read_text())
+    assert listed == sorted(list(row) for row in made)

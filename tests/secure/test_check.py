@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from integration.harness.program import ROOT, environment
+from integration.harness.program import environment
 from integration.harness.secured import ADMINISTRATOR, PRODUCER, WORKER
 from integration.harness.waiting import wait_until
 
@@ -89,13 +89,6 @@ def test_a_migration_that_is_checked_makes_no_topic_and_asks_whether_it_may(site
     planned = check(site, ("tallymill", "migrate"), *limited.words, "--set", f"topics.events={name}")
     assert planned.code == 0 and f"{name}, to be made" in planned.out, planned
     assert name not in site.stack.admin.list_topics(timeout=30).topics
-
-
-def test_the_list_of_rights_is_that_of_a_new_database(site):
-    listed = [line.split("\t") for line in (ROOT / "schemas" / "rights.tsv").read_text().splitlines() if not line.startswith("#")]
-    listed = sorted((line + [""])[:5] for line in listed if line[0] != "tallymill_admin")
-    made = site.database.rows((pathlib.Path(__file__).parent / "rights.sql").read_text())
-    assert listed == sorted(list(row) for row in made)
 
 
 @pytest.fixture(name="astray")

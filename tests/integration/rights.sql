@@ -1,4 +1,4 @@
--- What the roles were granted in this database, in the form of schemas/rights.tsv: psql -XAt -F$'\t' -f tests/secure/rights.sql
+-- What the roles were granted in this database, in the form of schemas/rights.tsv: psql -XAt -F$'\t' -f tests/integration/rights.sql
 WITH roles AS (SELECT oid, rolname FROM pg_roles WHERE rolname IN ('tallymill_ingest','tallymill_aggregate','tallymill_read')),
 granted AS (
  SELECT grantee, privilege_type, 'schema' AS kind, n.nspname::text AS object, '' AS detail FROM pg_namespace n, aclexplode(n.nspacl) WHERE n.nspname = 'tallymill'
