@@ -23,6 +23,7 @@
 #include "common/settings.h"
 #include "common/transcode.h"
 #include "consumer/spill.h"
+#include "consumer/namesake.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
@@ -355,10 +356,10 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return worker_pump(worker, now_us, err);
     if (!worker->retry_sending)
         batch_reset(worker->sending); /* nothing follows at once: let the messages of the committed batch go */
-    if (worker->until_end && worker->queue_is_dry && batch_is_empty(worker->filling)) {
+    if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->filling)) {
         struct error local;
         error_clear(&local);
-        if (!worker_check_ends(worker, now_us, &local)) {
+        if (!until_end_check(&worker->until_end, worker->conn, now_us, &local)) {
             if (local.kind == ERROR_FATAL) {
                 *err = local;
                 return false;
@@ -408,7 +409,7 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
 
 static bool run(struct worker *worker, struct error *err)
 {
-    while (!service_is_stopping() && !worker->done) {
+    while (!service_is_stopping() && !worker->until_end.is_done) {
         const int64_t now_us = clock_now_us();
         service_watchdog(now_us);
         if (service_take_reload())
@@ -423,13 +424,11 @@ static bool run(struct worker *worker, struct error *err)
         look_each_second(worker, now_us);
         worker_metrics_sample(worker, now_us);
         worker_look_for_held(worker, now_us);
-        if (!worker_learn_targets(worker, now_us, err))
-            return false;
-        if (worker_is_late(worker, now_us, err))
+        if (!until_end_learn(&worker->until_end, now_us, err) || until_end_is_late(&worker->until_end, now_us, err))
             return false;
         wait_for_work(worker, clock_now_us());
     }
-    if (worker->until_end && !worker->done)
+    if (worker->until_end.is_wanted && !worker->until_end.is_done)
         return error_set(err, ERROR_RETRY, "stopped before the end of the topic was in the ledger");
     return true;
 }
@@ -456,7 +455,8 @@ bool worker_run(struct worker *worker, struct error *err)
         return true;
     if (worker->kafka_is_fatal && source_was_fenced(worker->source) && !service_is_stopping()) {
         finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
-        worker_judge_fence(worker, err);
+        const struct namesake_self self = {worker->dsn, source_topic(worker->source), worker->owner, worker->claimed, worker->claimed_count};
+        namesake_judge(&self, err);
     }
     return worker->kafka_is_fatal && service_is_stopping(); /* it was to end anyhow */
 }
@@ -479,8 +479,7 @@ void worker_close(struct worker *worker, bool leave)
     retention_reset(&worker->retention);
     identity_reset(&worker->identity);
     log_ends_reset(&worker->logs);
-    log_ends_reset(&worker->targets);
-    log_ends_reset(&worker->beyond);
+    until_end_reset(&worker->until_end);
     worker_renew_end(worker);
     source_close(worker->source, leave);
     if (worker->answers_fd >= 0)

@@ -69,9 +69,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     worker->settings = settings;
     worker->dsn = settings_text(settings, "postgres.dsn");
     worker->min_age_us = settings_int(settings, "batch.min_age");
-    worker->until_end = until_end_us > 0;
-    worker->until_end_us = clock_now_us() + until_end_us;
-    worker->farthest = -1;
+    const int64_t deadline_us = until_end_us > 0 ? clock_now_us() + until_end_us : 0;
     worker->answers_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     name_owner(worker);
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
@@ -86,6 +84,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
         !(worker->sending = batch_new(worker->max_rows, worker->batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
+    until_end_init(&worker->until_end, deadline_us, worker->source, &worker->identity, worker->answers_fd);
     if (worker->answers_fd < 0) {
         error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));
         goto out;

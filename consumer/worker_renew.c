@@ -141,11 +141,7 @@ static void let_go(struct worker *worker)
     identity_reset(&worker->identity);
     retention_reset(&worker->retention);
     log_ends_reset(&worker->logs);
-    log_ends_reset(&worker->beyond);
-    if (worker->targets_known)
-        log_ends_detach(&worker->targets);
-    else
-        log_ends_reset(&worker->targets);
+    until_end_let_go(&worker->until_end);
     worker->assign_wanted = worker->revoke_wanted = worker->resync = worker->rejoin = false;
     worker->resync_at_us = worker->claim_since_us = worker->look_at_us = worker->warned_waiting_us = worker->lost_us = 0;
 }

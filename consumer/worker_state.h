@@ -14,6 +14,7 @@
 #include "consumer/retention.h"
 #include "consumer/source.h"
 #include "consumer/transaction.h"
+#include "consumer/until_end.h"
 
 /* Connecting, with all that is asked once. */
 #define CONNECT_LIMIT_US INT64_C(3000000)
@@ -104,14 +105,8 @@ struct worker {
     int64_t began_us; /* the transaction under way */
     int64_t last_sample_us, last_times_us, last_look_us, last_second_us, near_retention_at_us;
 
-    bool until_end, done;
-    int64_t until_end_us;    /* the end must be reached by then */
-    struct log_ends targets; /* until_end: the ends to reach, as they were at the start */
-    bool targets_known;
-    struct log_ends beyond;  /* asked about when the ledger stands beyond a target */
-    int64_t next_end_check_us, next_ask_us, last_held_look_us;
-    int farthest; /* a topic partition that is not stored to its target, at the last look, and up to where it is; -1: none */
-    int64_t farthest_offset;
+    struct until_end until_end;
+    int64_t last_held_look_us;
 
     int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
     int64_t unknown_events, unknown_keys,
@@ -141,18 +136,8 @@ void worker_prove(struct worker *worker, int64_t now_us);
 void worker_watch_topic(struct worker *worker, int64_t now_us);
 bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
 
-/* worker_ends.c: what is to be read until_end, and whether it is (`done`). False: ERROR_FATAL ends the worker, else a retry. is_late: the
- * deadline has passed, err says what is missing. */
-bool worker_learn_targets(struct worker *worker, int64_t now_us, struct error *err);
-bool worker_check_ends(struct worker *worker, int64_t now_us, struct error *err);
-bool worker_is_late(struct worker *worker, int64_t now_us, struct error *err);
-
 /* worker_held.c: one warning a minute for each topic partition that an open transaction keeps from being read. */
 void worker_look_for_held(struct worker *worker, int64_t now_us);
-
-/* worker_fenced.c: Kafka ended this member for its name. err becomes ERROR_RETRY when the ledger shows no
- * namesake. Waits up to 10 s for one, but not through a stop. */
-void worker_judge_fence(struct worker *worker, struct error *err);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);

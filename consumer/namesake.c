@@ -1,4 +1,4 @@
-/* worker_fenced.c - whether another worker has really taken this one's name.
+/* namesake.c - see namesake.h.
  *
  * Kafka says "fenced" to a static member whose name it knows under another member id. That is a second process with the same
  * consumer.instance, and then a person must look; or it is this very process: when a broker dies in the middle of a join, the id
@@ -10,38 +10,42 @@
  * Rejected: to join again in this process. Ending a consumer in this state can take as long as it likes, and a supervisor starts a
  * new one anyhow.
  */
+#include "consumer/namesake.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/error.h"
 #include "common/log.h"
 #include "common/postgres.h"
 #include "common/service.h"
-#include "common/settings.h"
-#include "consumer/worker_state.h"
+#include "consumer/ledger.h"
 
-/* Beyond our own claims, by a worker of our name: owner is HOST/PROCESS/INSTANCE (worker_open.c). */
+/* Beyond our own claims, by a worker of our name. */
 static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "
                                  "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
                                  "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
 
-enum { LOOK_MS = 200, NUMBER_BYTES = 24, INSTANCE_BYTES = 81 };
+enum { LOOK_MS = 200, NUMBER_BYTES = 24 };
+#define CONNECT_LIMIT_US INT64_C(3000000)
 #define LOOK_LIMIT_US INT64_C(1000000)
 #define WAIT_US       INT64_C(10000000) /* the usual session time-out: as long as a namesake may wait for its share */
 
 /* "{1,2}" of the claims' topic partitions or epochs; NULL without memory. */
-static char *list(const struct worker *worker, bool is_epochs)
+static char *list(const struct namesake_self *self, bool is_epochs)
 {
-    char *text = malloc((size_t)worker->claimed_count * NUMBER_BYTES + 3);
+    char *text = malloc((size_t)self->claim_count * NUMBER_BYTES + 3);
     if (!text)
         return NULL;
     size_t used = 0;
     text[used++] = '{';
-    for (int i = 0; i < worker->claimed_count; i++)
+    for (int i = 0; i < self->claim_count; i++)
         used += (size_t)snprintf(text + used, NUMBER_BYTES, "%s%" PRId64, i > 0 ? "," : "",
-                                 is_epochs ? worker->claimed[i].epoch : worker->claimed[i].topic_partition);
+                                 is_epochs ? self->claims[i].epoch : self->claims[i].topic_partition);
     text[used++] = '}';
     text[used] = '\0';
     return text;
@@ -64,16 +68,22 @@ static bool look_for_claim(PGconn *conn, const char *const values[5], bool *is_t
     return *is_there || !service_is_stopping();
 }
 
-void worker_judge_fence(struct worker *worker, struct error *err)
+/* INSTANCE of HOST/PROCESS/INSTANCE. */
+static const char *instance_of(const char *owner)
+{
+    const char *process = strchr(owner, '/');
+    const char *instance = process ? strchr(process + 1, '/') : NULL;
+    return instance ? instance + 1 : "";
+}
+
+void namesake_judge(const struct namesake_self *self, struct error *err)
 {
     struct error local;
     bool is_there = false;
     error_clear(&local);
-    PGconn *conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
-    char instance[INSTANCE_BYTES]; /* as name_owner() cuts it */
-    snprintf(instance, sizeof instance, "%s", settings_text(worker->settings, "consumer.instance"));
-    char *topic_partitions = list(worker, false), *epochs = list(worker, true);
-    const char *const values[] = {source_topic(worker->source), topic_partitions, epochs, instance, worker->owner};
+    PGconn *conn = postgres_open(self->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
+    char *topic_partitions = list(self, false), *epochs = list(self, true);
+    const char *const values[] = {self->topic, topic_partitions, epochs, instance_of(self->owner), self->owner};
     if (conn && topic_partitions && epochs && look_for_claim(conn, values, &is_there, &local) && !is_there) {
         err->kind = ERROR_RETRY;
         error_wrap(err, "no worker of this name claims anything in the ledger: start again");
