@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "common/postgres.h"
 #include "common/service.h"
+#include "consumer/connection.h"
 #include "consumer/ledger.h"
 
 /* Beyond our own claims, by a worker of our name. */
@@ -31,7 +32,6 @@ static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($
                                  "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
 
 enum { LOOK_MS = 200, NUMBER_BYTES = 24 };
-#define CONNECT_LIMIT_US INT64_C(3000000)
 #define LOOK_LIMIT_US INT64_C(1000000)
 #define WAIT_US       INT64_C(10000000) /* the usual session time-out: as long as a namesake may wait for its share */
 
@@ -81,7 +81,7 @@ void namesake_judge(const struct namesake_self *self, struct error *err)
     struct error local;
     bool is_there = false;
     error_clear(&local);
-    PGconn *conn = postgres_open(self->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
+    PGconn *conn = postgres_open(self->dsn, "tallymill-consumer", CONNECTION_LIMIT_US, &local);
     char *topic_partitions = list(self, false), *epochs = list(self, true);
     const char *const values[] = {self->topic, topic_partitions, epochs, instance_of(self->owner), self->owner};
     if (conn && topic_partitions && epochs && look_for_claim(conn, values, &is_there, &local) && !is_there) {

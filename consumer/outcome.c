@@ -72,7 +72,7 @@ void outcome_committed(struct worker *worker, int64_t now_us)
     if (worker->conflict_batches_left > 0)
         worker->conflict_batches_left--;
     worker->last_commit_us = now_us;
-    worker->backoff_us = 0;
+    connection_settle(&worker->connection);
     worker->taken_offsets = worker->guesses = 0;
     worker->setbacks = worker->claim_setbacks = 0;
     worker_trouble_over(worker);
@@ -106,7 +106,7 @@ static void leave_fenced(struct worker *worker, const struct failure *why, int64
         detail += strspn(detail, " ");
     }
     worker->retry_sending = !worker->resync && !batch_is_empty(worker->sending);
-    worker_back_off(worker, now_us); /* or two that think alike would claim from each other at full speed */
+    connection_back_off(&worker->connection, now_us); /* or two that think alike would claim from each other at full speed */
 }
 
 /* True: some were found, and have left. False: err says why not; ERROR_NONE where the server takes all rows this way. */
@@ -116,8 +116,8 @@ static bool find_refused(struct worker *worker, const struct failure *why, struc
     int refused = 0;
     error_clear(err);
     const bool done =
-        months_prepare(worker->conn, worker->sending, err) &&
-        refused_find(worker->conn, worker->sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
+        months_prepare(worker->connection.conn, worker->sending, err) &&
+        refused_find(worker->connection.conn, worker->sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
@@ -133,7 +133,7 @@ static void read_ledger(struct worker *worker, const struct failure *why, int64_
     log_warn_because(&why->error, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
                      source_topic(worker->source), why->table);
     worker->resync = true;
-    worker_back_off(worker, now_us);
+    connection_back_off(&worker->connection, now_us);
 }
 
 /* The connection went, and with it the answer. */
@@ -152,8 +152,8 @@ static void try_again_later(struct worker *worker, const struct failure *why, co
                      source_topic(worker->source), worker->sending->row_count, worker->sending->dead_count, worker->failures,
                      log_text(table, why->table), log_text(constraint, why->constraint));
     worker_trouble(worker, TROUBLE_OF_BATCH, shown, now_us);
-    worker_back_off(worker, now_us);
-    if (reconnect || !worker_connection_is_idle(worker))
+    connection_back_off(&worker->connection, now_us);
+    if (reconnect || !connection_is_idle(&worker->connection))
         worker_drop_connection(worker, now_us);
 }
 
@@ -168,7 +168,7 @@ static void go_by_insert(struct worker *worker)
 static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
 {
     const bool is_search = *plan == FAILURE_SEARCH;
-    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->conn, worker->sending, shown)) {
+    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->sending, shown)) {
         if (!is_search)
             log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
         return true;

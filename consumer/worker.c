@@ -31,22 +31,9 @@ enum { MESSAGES_A_TURN = 1000 };
 #define PAUSE_AFTER_US   INT64_C(2000000)
 #define REVOKE_LIMIT_US  INT64_C(3000000)
 #define LONGEST_WAIT_US  INT64_C(200000)
-#define MOST_BACKOFF_US  INT64_C(5000000)
-#define FORGOTTEN_AFTER_US INT64_C(60000000)
 #define FINISH_LIMIT_US  INT64_C(3000000)
 
 /* ---- Postgres comes and goes ---- */
-
-void worker_back_off(struct worker *worker, int64_t now_us)
-{
-    if (now_us - worker->not_before_us > FORGOTTEN_AFTER_US)
-        worker->backoff_us = 0;
-    int64_t pause_us = worker->backoff_us ? worker->backoff_us * 2 : 50000;
-    if (pause_us > MOST_BACKOFF_US)
-        pause_us = MOST_BACKOFF_US;
-    worker->backoff_us = pause_us;
-    worker->not_before_us = now_us + pause_us / 2 + random() % (pause_us / 2 + 1); /* jitter: workers must not come back in step */
-}
 
 void worker_drop_batches(struct worker *worker)
 {
@@ -59,67 +46,27 @@ void worker_drop_batches(struct worker *worker)
     worker->retry_sending = false;
 }
 
-bool worker_connection_is_idle(const struct worker *worker)
-{
-    return PQtransactionStatus(worker->conn) == PQTRANS_IDLE;
-}
-
 void worker_drop_connection(struct worker *worker, int64_t now_us)
 {
-    PQfinish(worker->conn);
-    worker->conn = NULL;
+    connection_drop(&worker->connection, now_us);
     worker->is_open = false;
     worker->proof_since_us = 0;
     worker->resync = true;
     worker_drop_batches(worker);
     source_pause(worker->source, true);
-    worker_back_off(worker, now_us);
 }
-
-/* The server's side of a vanished network: without these a worker's host that is cut off keeps its locks for two hours. */
-static const char session_sql[] =
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
 
 static bool connect_database(struct worker *worker, int64_t now_us, struct error *err)
 {
-    struct error local;
-    error_clear(&local);
-    if (worker->has_connected)
-        worker_refresh_dsn(worker);
-    worker->conn = postgres_open(worker->dsn, "tallymill-consumer", CONNECT_LIMIT_US, &local);
-    if (worker->conn && postgres_check_schema(worker->conn, &local) &&
-        postgres_exec(worker->conn, session_sql, CONNECT_LIMIT_US, &local)) {
-        worker->has_connected = true;
-        metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
-        worker->last_sample_us = 0; /* the new connection is shown at once */
-        worker->clock_is_due = true;
-        worker->resync = true;
-        log_info("connected to Postgres", NULL);
-        return true;
-    }
-    PQfinish(worker->conn);
-    worker->conn = NULL;
-    /* A login that worked before and is refused now: its password is being rotated. */
-    const bool is_rotating = worker->has_connected && postgres_is(&local, POSTGRES_LOGIN_REFUSED);
-    if (local.kind != ERROR_RETRY && !is_rotating) {
-        *err = local;
+    if (!connection_open(&worker->connection, now_us, err))
         return false;
-    }
-    log_warn_because(&local, "cannot reach Postgres, trying again", NULL);
-    worker_back_off(worker, now_us);
+    if (!worker->connection.conn)
+        return true;
+    metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
+    worker->last_sample_us = 0; /* the new connection is shown at once */
+    worker->clock_is_due = true;
+    worker->resync = true;
     return true;
-}
-
-/* Between batches nobody else looks at the socket: an idle worker would learn from its next batch that the server had gone. */
-static void look_at_idle_connection(struct worker *worker, int64_t now_us)
-{
-    if (!worker->conn || worker->is_open || now_us - worker->last_look_us < CLOCK_SECOND_US)
-        return;
-    worker->last_look_us = now_us;
-    if (PQconsumeInput(worker->conn) && PQstatus(worker->conn) == CONNECTION_OK)
-        return;
-    log_warn("lost the connection to Postgres while idle", NULL);
-    worker_drop_connection(worker, now_us);
 }
 
 /* ---- reading ---- */
@@ -193,7 +140,7 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
     case SOURCE_RESYNC:
         log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s", source_topic(worker->source));
         worker->resync = true;
-        worker_back_off(worker, now_us);
+        connection_back_off(&worker->connection, now_us);
         return true;
     case SOURCE_FATAL: worker->kafka_is_fatal = true; return false;
     }
@@ -212,7 +159,7 @@ static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
         worker->full_since_us = now_us;
     if (is_full && now_us - worker->full_since_us < PAUSE_AFTER_US)
         return true;
-    source_pause(worker->source, is_full || !worker->conn || worker->clock_is_wrong);
+    source_pause(worker->source, is_full || !worker->connection.conn || worker->clock_is_wrong);
     source_clear_wakeup(worker->source);
     worker->queue_is_dry = false;
     for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {
@@ -263,9 +210,9 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     worker->claim_setbacks++;
     worker_trouble(worker, TROUBLE_OF_CLAIM, &local, now_us);
     worker->resync = true;
-    worker_back_off(worker, now_us);
+    connection_back_off(&worker->connection, now_us);
     /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
-    if (is_migrating || postgres_is(&local, POSTGRES_READ_ONLY) || !worker_connection_is_idle(worker))
+    if (is_migrating || postgres_is(&local, POSTGRES_READ_ONLY) || !connection_is_idle(&worker->connection))
         worker_drop_connection(worker, now_us);
     return true;
 }
@@ -303,7 +250,7 @@ static void summarize(struct worker *worker, int64_t now_us)
     source_partitions(worker->source, &count);
     service_status(
         "%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
-        worker->conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
+        worker->connection.conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
 }
 
 /* Whether a flood of dead letters is to stop the worker. */
@@ -340,13 +287,13 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     }
     if (worker_renew(worker))
         return true;
-    if (now_us < worker->not_before_us && !worker->revoke_wanted)
+    if (now_us < worker->connection.not_before_us && !worker->revoke_wanted)
         return true;
-    if (!worker->conn && !worker->revoke_wanted)
+    if (!worker->connection.conn && !worker->revoke_wanted)
         return connect_database(worker, now_us, err);
-    if (worker->conn && !worker_check_clock(worker, now_us, err))
+    if (worker->connection.conn && !worker_check_clock(worker, now_us, err))
         return false;
-    if ((!worker->conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted)
+    if ((!worker->connection.conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted)
         return true; /* a revocation is answered without a connection too: the group waits for it */
     worker_watch_topic(worker, now_us);
     bool alive;
@@ -359,7 +306,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->filling)) {
         struct error local;
         error_clear(&local);
-        if (!until_end_check(&worker->until_end, worker->conn, now_us, &local)) {
+        if (!until_end_check(&worker->until_end, worker->connection.conn, now_us, &local)) {
             if (local.kind == ERROR_FATAL) {
                 *err = local;
                 return false;
@@ -378,7 +325,7 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     const bool is_slowed = now_us < worker->flood.slow_until_us;
     if (is_reading && !worker->queue_is_dry)
         return;
-    if (!worker->is_open && worker->conn && now_us >= worker->not_before_us) {
+    if (!worker->is_open && worker->connection.conn && now_us >= worker->connection.not_before_us) {
         const bool waits_for_kafka = worker->identity.asked_us != 0 && (worker->resync || worker->assign_wanted);
         const bool has_work = !waits_for_kafka && (worker->retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed));
         if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
@@ -389,13 +336,13 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
             const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
             wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
         }
-    } else if (!worker->is_open && worker->not_before_us > now_us && worker->not_before_us - now_us < wait_us) {
-        wait_us = worker->not_before_us - now_us;
+    } else if (!worker->is_open && worker->connection.not_before_us > now_us && worker->connection.not_before_us - now_us < wait_us) {
+        wait_us = worker->connection.not_before_us - now_us;
     }
     const bool is_held = worker->is_open && transaction_is_held(worker->transaction); /* for an answer from Kafka */
     struct pollfd fds[4] = {
         {service_fd(), POLLIN, 0},
-        {worker->is_open && !is_held ? PQsocket(worker->conn) : -1,
+        {worker->is_open && !is_held ? PQsocket(worker->connection.conn) : -1,
          (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0},
         {is_reading ? source_fd(worker->source) : -1, POLLIN, 0},
         {worker->answers_fd, POLLIN, 0},
@@ -420,7 +367,8 @@ static bool run(struct worker *worker, struct error *err)
             !may_go_on(worker, err))
             return false;
         summarize(worker, now_us);
-        look_at_idle_connection(worker, now_us);
+        if (!worker->is_open && connection_is_lost(&worker->connection, now_us))
+            worker_drop_connection(worker, now_us);
         look_each_second(worker, now_us);
         worker_metrics_sample(worker, now_us);
         worker_look_for_held(worker, now_us);
@@ -442,7 +390,7 @@ static void finish_open_batch(struct worker *worker, int64_t deadline_us)
     while (worker->is_open && clock_now_us() < deadline_us) {
         if (!worker_pump(worker, clock_now_us(), &err) || !worker->is_open)
             break;
-        struct pollfd fd = {PQsocket(worker->conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)),
+        struct pollfd fd = {PQsocket(worker->connection.conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)),
                             0};
         poll(&fd, 1, 100);
     }
@@ -455,7 +403,7 @@ bool worker_run(struct worker *worker, struct error *err)
         return true;
     if (worker->kafka_is_fatal && source_was_fenced(worker->source) && !service_is_stopping()) {
         finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
-        const struct namesake_self self = {worker->dsn, source_topic(worker->source), worker->owner, worker->claimed, worker->claimed_count};
+        const struct namesake_self self = {worker->connection.dsn, source_topic(worker->source), worker->owner, worker->claimed, worker->claimed_count};
         namesake_judge(&self, err);
     }
     return worker->kafka_is_fatal && service_is_stopping(); /* it was to end anyhow */
@@ -471,7 +419,7 @@ void worker_close(struct worker *worker, bool leave)
         source_report_positions(worker->source);
     if (worker->reaper)
         reaper_stop(worker->reaper);
-    PQfinish(worker->conn); /* an unfinished transaction is rolled back: nothing is ever half done */
+    connection_close(&worker->connection);
     if (worker->held)
         rd_kafka_message_destroy(worker->held);
     batch_free(worker->filling);

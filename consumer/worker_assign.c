@@ -64,7 +64,7 @@ static bool note_foreign(struct worker *worker, struct source_partition *partiti
     int64_t *positions = calloc((size_t)positions_count, sizeof *positions);
     if (!positions)
         return error_set(err, ERROR_RETRY, "no memory for %d positions", positions_count);
-    const bool is_read = ledger_positions(worker->conn, source_topic(worker->source), positions, positions_count, err);
+    const bool is_read = ledger_positions(worker->connection.conn, source_topic(worker->source), positions, positions_count, err);
     for (int i = 0; i < count; i++)
         partitions[i].claim.next_offset = partitions[i].expected_offset = positions[partitions[i].claim.topic_partition];
     free(positions);
@@ -84,7 +84,7 @@ static bool claim_wanted(struct worker *worker, struct claim *claims, struct sou
     memcpy(worker->topic_id, identity->topic_id, sizeof worker->topic_id);
     memcpy(worker->cluster_id, identity->cluster_id, sizeof worker->cluster_id);
     worker->name_wanted = worker->is_foreign = false;
-    const bool is_ours = ledger_claim(worker->conn, &claimant, claims, count, err);
+    const bool is_ours = ledger_claim(worker->connection.conn, &claimant, claims, count, err);
     if (!is_ours && !postgres_is(err, POSTGRES_TOPIC_ANEW))
         return false;
     for (int i = 0; i < count; i++) {
@@ -127,7 +127,7 @@ static bool note_gap(struct worker *worker, struct source_partition *partition, 
 {
     struct claim *claim = &partition->claim;
     const char *topic = source_topic(worker->source);
-    if (!ledger_record_gap(worker->conn, topic, claim, to_offset, "retention", err))
+    if (!ledger_record_gap(worker->connection.conn, topic, claim, to_offset, "retention", err))
         return false;
     log_error("events were gone before they were read",
               "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
@@ -145,7 +145,7 @@ static bool choose_anchors(struct worker *worker, struct source_partition *parti
     partition->anchor_count = partition->anchors_met = 0;
     partition->has_matched = false;
     if (!claim->is_proven && claim->anchor_offset >= 0 &&
-        !ledger_older_anchors(worker->conn, source_topic(worker->source), claim->topic_partition, low, partition->anchors,
+        !ledger_older_anchors(worker->connection.conn, source_topic(worker->source), claim->topic_partition, low, partition->anchors,
                               SOURCE_ANCHORS - 1, &partition->anchor_count, err))
         return false;
     while (partition->anchor_count > 0 && partition->anchors[partition->anchor_count - 1].offset >= claim->anchor_offset)

@@ -73,7 +73,7 @@ static void check_ledger(struct subject *subject, PGconn *conn)
 {
     struct error err;
     const char *group = settings_text(subject->settings, "consumer.group");
-    PGresult *result = postgres_query_params(conn, ledger_sql, 1, &subject->topic, CONNECT_LIMIT_US, &err);
+    PGresult *result = postgres_query_params(conn, ledger_sql, 1, &subject->topic, CONNECTION_LIMIT_US, &err);
     const bool is_known = result != NULL && PQntuples(result) == 1;
     if (is_known && subject->cluster_id[0] != '\0' && strcmp(PQgetvalue(result, 0, 0), subject->cluster_id) != 0) {
         error_set(&err, ERROR_USAGE, "topic %s is stored from Kafka cluster %s, and kafka.bootstrap.servers leads to cluster %s", subject->topic,

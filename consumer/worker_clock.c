@@ -122,7 +122,7 @@ bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err
     if (!worker->clock_is_due && worker->clock_checked_us != 0 && now_us - worker->clock_checked_us < every_us)
         return true;
     const int64_t asked_us = clock_now_us();
-    if (!ask_postgres(worker->conn, &postgres_us, &local)) {
+    if (!ask_postgres(worker->connection.conn, &postgres_us, &local)) {
         log_warn_because(&local, "cannot compare the clock with Postgres's, trying again", NULL);
         worker_drop_connection(worker, now_us);
         return true;

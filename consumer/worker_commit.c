@@ -44,7 +44,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     stamp_ranges(worker, worker->sending);
     if (!batch_is_empty(worker->sending) && !worker->resync) {
         worker->holder[0] = '\0';
-        transaction_begin(worker->transaction, worker->conn, worker->sending, worker->conflict_batches_left > 0, now_us);
+        transaction_begin(worker->transaction, worker->connection.conn, worker->sending, worker->conflict_batches_left > 0, now_us);
         worker->began_us = now_us;
         worker->is_open = true;
         worker_hold(worker, now_us);
@@ -70,7 +70,7 @@ static void watch_stall(struct worker *worker, int64_t now_us)
 {
     struct error err;
     /* While the very first statement waits, the server has not told its process yet; behind a pooler the connection's own number is nobody's. */
-    const int told = transaction_backend_pid(worker->transaction), pid = told ? told : PQbackendPID(worker->conn);
+    const int told = transaction_backend_pid(worker->transaction), pid = told ? told : PQbackendPID(worker->connection.conn);
     if (worker->reaper && reaper_is_done(worker->reaper)) {
         if (reaper_has_failed(worker->reaper))
             worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
@@ -82,7 +82,7 @@ static void watch_stall(struct worker *worker, int64_t now_us)
     }
     if (worker->reaper || now_us < worker->reaper_not_before_us || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
         return;
-    worker->reaper = reaper_start(worker->dsn, pid, PQparameterStatus(worker->conn, "application_name"), &err);
+    worker->reaper = reaper_start(worker->connection.dsn, pid, PQparameterStatus(worker->connection.conn, "application_name"), &err);
     if (!worker->reaper) {
         worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);

@@ -252,7 +252,7 @@ static void sample_memory(struct worker *worker)
     metrics_set(metrics, WORKER_SPILLED, 0, spill_total_bytes());
     metrics_set(metrics, WORKER_RESIDENT_BYTES, 0, metrics_resident_bytes());
     metrics_set(metrics, WORKER_PAUSED, 0, source_is_paused(worker->source));
-    metrics_set(metrics, WORKER_CONNECTED, 0, worker->conn != NULL);
+    metrics_set(metrics, WORKER_CONNECTED, 0, worker->connection.conn != NULL);
 }
 
 static const char *what_is_wrong(const struct worker *worker)
@@ -260,7 +260,7 @@ static const char *what_is_wrong(const struct worker *worker)
     int count;
     const struct source_partition *partitions = source_partitions(worker->source, &count);
     const struct source_statistics *statistics = source_statistics(worker->source);
-    if (!worker->conn)
+    if (!worker->connection.conn)
         return "Postgres is away";
     if (worker->clock_is_wrong)
         return "the clock of this host is wrong: see the log";

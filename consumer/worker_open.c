@@ -14,7 +14,6 @@
 #include "common/catalogue.h"
 #include "common/clock.h"
 #include "common/monitor.h"
-#include "common/postgres.h"
 #include "common/settings.h"
 #include "common/utf8.h"
 #include "consumer/prefetch.h"
@@ -29,23 +28,6 @@ static void name_owner(struct worker *worker)
     snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.*s", host, (long)getpid(), *instance ? "/" : "", UTF8_CUT(instance, 80));
 }
 
-static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
-                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, text, integer[])', 'EXECUTE')";
-
-bool worker_check_database(const char *dsn, struct error *err)
-{
-    PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECT_LIMIT_US, err);
-    bool good = conn && postgres_check_schema(conn, err);
-    PGresult *rights = good ? postgres_query(conn, rights_sql, CONNECT_LIMIT_US, err) : NULL;
-    good = rights != NULL;
-    if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0)
-        good = error_set(err, ERROR_USAGE, "the login %s may not store events: GRANT tallymill_ingest TO %s", PQuser(conn),
-                         PQuser(conn));
-    PQclear(rights);
-    PQfinish(conn);
-    return good;
-}
-
 /* Only what is wrong for good is an error here. */
 static bool check_ground(struct worker *worker, struct error *err)
 {
@@ -53,7 +35,7 @@ static bool check_ground(struct worker *worker, struct error *err)
     if (!monitor_open(&worker->monitor, settings, worker->metrics, &worker->health, err))
         return false;
     worker->catalogue = catalogue_load(settings_text(settings, "catalogue.file"), err);
-    if (!worker->catalogue || (!worker_check_database(worker->dsn, err) && err->kind != ERROR_RETRY))
+    if (!worker->catalogue || (!connection_check(worker->connection.dsn, err) && err->kind != ERROR_RETRY))
         return false;
     error_clear(err);
     return true;
@@ -67,7 +49,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
         return NULL;
     }
     worker->settings = settings;
-    worker->dsn = settings_text(settings, "postgres.dsn");
+    connection_init(&worker->connection, settings);
     worker->min_age_us = settings_int(settings, "batch.min_age");
     const int64_t deadline_us = until_end_us > 0 ? clock_now_us() + until_end_us : 0;
     worker->answers_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

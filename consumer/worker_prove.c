@@ -74,7 +74,7 @@ bool worker_name_topic(struct worker *worker, struct error *err)
     if (!worker->name_wanted || !has_matched)
         return true;
     worker->name_wanted = false;
-    return ledger_name_topic(worker->conn, source_topic(worker->source), worker->topic_id, err);
+    return ledger_name_topic(worker->connection.conn, source_topic(worker->source), worker->topic_id, err);
 }
 
 /* ---- the topic's id ---- */

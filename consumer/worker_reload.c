@@ -53,7 +53,7 @@ void worker_reload(struct worker *worker, int64_t now_us)
         return;
     }
     settings_adopt(worker->settings, fresh, FOR_CONSUMER);
-    worker_try_dsn(worker, fresh);
+    connection_try_dsn(&worker->connection, fresh);
     worker_renew_begin(worker, fresh, now_us);
     transcoder_free(worker->transcoder);
     catalogue_free(worker->catalogue);

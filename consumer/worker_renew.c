@@ -1,4 +1,4 @@
-/* worker_renew.c - other secrets for a running worker: a new Kafka client, another connection string.
+/* worker_renew.c - other secrets for a running worker: a new Kafka client.
  *
  * librdkafka takes certificates when a handle is made and never again. So a second handle is made beside the one in use, a member of no group, and asked
  * which topic this is: the answer proves its login, whom it trusts and its rights. Only then does the worker leave the group by the old one, as at a
@@ -165,30 +165,4 @@ bool worker_renew(struct worker *worker)
     give_up(worker);
     log_info("the new Kafka client has logged in and takes over", "topic=%s", source_topic(worker->source));
     return true;
-}
-
-/* ---- Postgres ---- */
-
-void worker_try_dsn(struct worker *worker, struct settings *fresh)
-{
-    struct error err;
-    error_clear(&err);
-    if (settings_is_same_dsn(worker->settings, fresh))
-        return;
-    if (!worker_check_database(settings_text(fresh, "postgres.dsn"), &err)) {
-        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again", NULL);
-        return;
-    }
-    settings_swap_dsn(worker->settings, fresh);
-    worker->dsn = settings_text(worker->settings, "postgres.dsn");
-    log_info("the new postgres.dsn has logged in, and is taken from the next connection on", NULL);
-}
-
-void worker_refresh_dsn(struct worker *worker)
-{
-    struct error err;
-    error_clear(&err);
-    if (!settings_refresh_dsn(worker->settings, &err))
-        log_warn_because(&err, "postgres.dsn was not read again: what it was before is tried", NULL);
-    worker->dsn = settings_text(worker->settings, "postgres.dsn");
 }

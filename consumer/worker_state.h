@@ -7,6 +7,7 @@
 #include "common/metrics.h"
 #include "common/transcode.h"
 #include "consumer/batch.h"
+#include "consumer/connection.h"
 #include "consumer/flood.h"
 #include "consumer/identity.h"
 #include "consumer/log_ends.h"
@@ -15,9 +16,6 @@
 #include "consumer/source.h"
 #include "consumer/transaction.h"
 #include "consumer/until_end.h"
-
-/* Connecting, with all that is asked once. */
-#define CONNECT_LIMIT_US INT64_C(3000000)
 
 enum worker_trouble { TROUBLE_OF_NOTHING, TROUBLE_OF_BATCH, TROUBLE_OF_CLAIM };
 
@@ -33,14 +31,13 @@ struct renewal {
 
 struct worker {
     struct settings *settings;
-    const char *dsn;
     char owner[160]; /* host, process and instance: shown in tallymill.owners */
     struct catalogue *catalogue;
     struct transcoder *transcoder;
     struct source *source;
     struct claim *claimed; /* the last assignment, as the ledger answered it */
     int claimed_count;
-    PGconn *conn; /* NULL: not connected */
+    struct connection connection;
     struct transaction *transaction;
     struct reaper *reaper;
     struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
@@ -61,7 +58,6 @@ struct worker {
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names topic_id */
 
-    bool has_connected;   /* to Postgres, once */
     bool is_open;         /* a transaction is under way, on `sending` */
     bool retry_sending;   /* `sending` was rolled back whole and goes again */
     bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
@@ -80,8 +76,6 @@ struct worker {
     int max_rows;       /* of a batch, from its next use on */
     size_t batch_bytes; /* likewise its tuples */
     int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
-    int64_t not_before_us; /* backoff: nothing is asked of Postgres earlier */
-    int64_t backoff_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
     int64_t clock_base_us;    /* wall clock less monotonic clock, at the last comparison with Postgres's that was good */
@@ -103,7 +97,7 @@ struct worker {
     struct retention retention;
     struct flood flood;
     int64_t began_us; /* the transaction under way */
-    int64_t last_sample_us, last_times_us, last_look_us, last_second_us, near_retention_at_us;
+    int64_t last_sample_us, last_times_us, last_second_us, near_retention_at_us;
 
     struct until_end until_end;
     int64_t last_held_look_us;
@@ -114,9 +108,6 @@ struct worker {
     int64_t spilled_reported; /* bytes, as at the last log line about them */
     int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
-
-/* worker_open.c: whether the schema is one that we know and our login may store events. ERROR_USAGE, ERROR_RETRY. */
-bool worker_check_database(const char *dsn, struct error *err);
 
 /* worker_assign.c: answers an assignment: which topic this is, claim, ends of the logs, gaps. Never waits for Kafka: returns true as
  * long as there is nothing to do but wait. False with ERROR_RETRY (again later) or what ends the worker. */
@@ -164,14 +155,9 @@ void worker_renew_begin(struct worker *worker, struct settings *fresh, int64_t n
 void worker_renew_look(struct worker *worker, int64_t now_us);
 bool worker_renew(struct worker *worker);
 void worker_renew_end(struct worker *worker);
-/* A postgres.dsn that has changed, tried (for up to CONNECT_LIMIT_US) and taken for later connections; read again before a new connection. */
-void worker_try_dsn(struct worker *worker, struct settings *fresh);
-void worker_refresh_dsn(struct worker *worker);
 
 /* worker.c */
-bool worker_connection_is_idle(const struct worker *worker); /* neither lost nor with a query that ran out of time */
 void worker_drop_connection(struct worker *worker, int64_t now_us);
 void worker_drop_batches(struct worker *worker);
-void worker_back_off(struct worker *worker, int64_t now_us);
 
 #endif

@@ -17,8 +17,8 @@ enum { TOLD_FROM = 3 };
 static void tell_database(struct worker *worker, const char *sqlstate, const char *reason)
 {
     struct error err;
-    if (!worker->conn || !worker_connection_is_idle(worker) ||
-        ledger_tell_trouble(worker->conn, source_topic(worker->source), worker->owner, sqlstate, reason, &err))
+    if (!worker->connection.conn || !connection_is_idle(&worker->connection) ||
+        ledger_tell_trouble(worker->connection.conn, source_topic(worker->source), worker->owner, sqlstate, reason, &err))
         return;
     char text[LOG_TEXT_BYTES];
     log_debug("cannot tell the database what a batch waits for", "error=\"%s\"", log_text(text, err.text));
