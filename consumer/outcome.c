@@ -41,7 +41,7 @@ static void judge_flood(struct worker *worker, const struct batch *batch, int64_
 
 void outcome_committed(struct worker *worker, int64_t now_us)
 {
-    struct batch *batch = worker->sending;
+    struct batch *batch = worker->batches.sending;
     judge_flood(worker, batch, now_us);
     worker_metrics_commit(worker, now_us);
     for (int i = 0; i < batch->range_count; i++) {
@@ -68,7 +68,7 @@ void outcome_committed(struct worker *worker, int64_t now_us)
         worker->recent_rows /= 2;
         worker->recent_refused /= 2;
     }
-    worker->batches++;
+    worker->commits++;
     if (worker->conflict_batches_left > 0)
         worker->conflict_batches_left--;
     worker->last_commit_us = now_us;
@@ -94,8 +94,8 @@ static void leave_fenced(struct worker *worker, const struct failure *why, int64
                  "topic=%s topic_partition=%" PRId32, source_topic(worker->source), topic_partition);
         if (stale) {
             /* Both, whatever the first says. */
-            const bool sending_is_whole = batch_drop(worker->sending, topic_partition);
-            const bool filling_is_whole = batch_drop(worker->filling, topic_partition);
+            const bool sending_is_whole = batch_drop(worker->batches.sending, topic_partition);
+            const bool filling_is_whole = batch_drop(worker->batches.filling, topic_partition);
             worker->resync |= !sending_is_whole || !filling_is_whole;
             source_forget(worker->source, topic_partition);
             worker->rejoin = true;
@@ -105,19 +105,19 @@ static void leave_fenced(struct worker *worker, const struct failure *why, int64
         detail = reason + strcspn(reason, " ");
         detail += strspn(detail, " ");
     }
-    worker->retry_sending = !worker->resync && !batch_is_empty(worker->sending);
+    worker->batches.retry_sending = !worker->resync && !batch_is_empty(worker->batches.sending);
     connection_back_off(&worker->connection, now_us); /* or two that think alike would claim from each other at full speed */
 }
 
 /* True: some were found, and have left. False: err says why not; ERROR_NONE where the server takes all rows this way. */
 static bool find_refused(struct worker *worker, const struct failure *why, struct error *err)
 {
-    const int most = failure_most_refused(worker->recent_rows, worker->recent_refused, worker->sending->row_count);
+    const int most = failure_most_refused(worker->recent_rows, worker->recent_refused, worker->batches.sending->row_count);
     int refused = 0;
     error_clear(err);
     const bool done =
-        months_prepare(worker->connection.conn, worker->sending, err) &&
-        refused_find(worker->connection.conn, worker->sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
+        months_prepare(worker->connection.conn, worker->batches.sending, err) &&
+        refused_find(worker->connection.conn, worker->batches.sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
@@ -149,7 +149,7 @@ static void try_again_later(struct worker *worker, const struct failure *why, co
 {
     char constraint[LOG_TEXT_BYTES], table[LOG_TEXT_BYTES];
     log_warn_because(shown, "batch not stored, trying again", "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"",
-                     source_topic(worker->source), worker->sending->row_count, worker->sending->dead_count, worker->failures,
+                     source_topic(worker->source), worker->batches.sending->row_count, worker->batches.sending->dead_count, worker->failures,
                      log_text(table, why->table), log_text(constraint, why->constraint));
     worker_trouble(worker, TROUBLE_OF_BATCH, shown, now_us);
     connection_back_off(&worker->connection, now_us);
@@ -168,7 +168,7 @@ static void go_by_insert(struct worker *worker)
 static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
 {
     const bool is_search = *plan == FAILURE_SEARCH;
-    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->sending, shown)) {
+    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->batches.sending, shown)) {
         if (!is_search)
             log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
         return true;
@@ -214,7 +214,7 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
 {
     const struct failure *why = transaction_failure(worker->transaction);
     struct error shown;
-    worker->retry_sending = !is_lost;
+    worker->batches.retry_sending = !is_lost;
     worker->failures += !is_lost;
     worker->setbacks += !is_lost;
     worker_metrics_retry(worker, &why->error);

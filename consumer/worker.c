@@ -35,24 +35,13 @@ enum { MESSAGES_A_TURN = 1000 };
 
 /* ---- Postgres comes and goes ---- */
 
-void worker_drop_batches(struct worker *worker)
-{
-    if (worker->held)
-        rd_kafka_message_destroy(worker->held);
-    worker->held = NULL;
-    batch_reset(worker->filling);
-    if (!worker->is_open)
-        batch_reset(worker->sending);
-    worker->retry_sending = false;
-}
-
 void worker_drop_connection(struct worker *worker, int64_t now_us)
 {
     connection_drop(&worker->connection, now_us);
     worker->is_open = false;
     worker->proof_since_us = 0;
     worker->resync = true;
-    worker_drop_batches(worker);
+    batches_drop(&worker->batches, worker->is_open);
     source_pause(worker->source, true);
 }
 
@@ -80,7 +69,7 @@ static bool take_message(struct worker *worker, struct source_partition *partiti
         rd_kafka_message_destroy(message);
         return true;
     }
-    if (!batch_add(worker->filling, worker->transcoder, message, partition->expected_offset, err))
+    if (!batch_add(worker->batches.filling, worker->transcoder, message, partition->expected_offset, err))
         return false;
     partition->expected_offset = offset + 1;
     return true;
@@ -92,22 +81,20 @@ static bool take_end(struct worker *worker, struct source_partition *partition, 
         worker_miss_anchors(worker, partition);
     if (end_offset <= partition->expected_offset)
         return true;
-    if (!batch_skip(worker->filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
+    if (!batch_skip(worker->batches.filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
         return false;
     partition->expected_offset = end_offset;
     return true;
 }
 
-static bool take_held(struct worker *worker, struct error *err)
+static bool take_left_over(struct worker *worker, struct error *err)
 {
-    rd_kafka_message_t *message = worker->held;
-    if (!message || batch_is_full(worker->filling))
-        return true;
-    worker->held = NULL;
-    struct source_partition *partition = source_find(worker->source, message->partition);
+    rd_kafka_message_t *message = batches_take_left_over(&worker->batches);
+    struct source_partition *partition = message ? source_find(worker->source, message->partition) : NULL;
     if (partition)
         return take_message(worker, partition, message, err);
-    rd_kafka_message_destroy(message);
+    if (message)
+        rd_kafka_message_destroy(message);
     return true;
 }
 
@@ -120,11 +107,11 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
     case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
     case SOURCE_MESSAGE:
         FAILPOINT("after_poll");
-        if (worker->resync || worker->held) {
+        if (worker->resync || worker->batches.left_over) {
             rd_kafka_message_destroy(message); /* it comes again, from the ledger's position */
             worker->resync = true;
-        } else if (batch_is_full(worker->filling)) {
-            worker->held = message;
+        } else if (batch_is_full(worker->batches.filling)) {
+            worker->batches.left_over = message;
         } else {
             return take_message(worker, partition, message, err);
         }
@@ -150,9 +137,9 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
 /* Polling goes on whatever happens; it is a full batch that keeps it waiting, and after 2 s it pauses instead. */
 static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
 {
-    if (!take_held(worker, err))
+    if (!take_left_over(worker, err))
         return false;
-    const bool is_full = worker->held || batch_is_full(worker->filling);
+    const bool is_full = !batches_have_room(&worker->batches);
     if (!is_full)
         worker->full_since_us = 0;
     else if (worker->full_since_us == 0)
@@ -165,7 +152,7 @@ static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
     for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {
         if (!take_event(worker, now_us, err))
             return false;
-        if (!is_full && batch_is_full(worker->filling))
+        if (!is_full && batch_is_full(worker->batches.filling))
             break;
     }
     return true;
@@ -179,7 +166,7 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     struct error local;
     *alive = true;
     if (worker->revoke_wanted) {
-        worker_drop_batches(worker);
+        batches_drop(&worker->batches, worker->is_open);
         source_unassign(worker->source);
         worker->revoke_wanted = false;
         return true;
@@ -219,11 +206,11 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
 
 static bool batch_is_due(const struct worker *worker, int64_t now_us)
 {
-    if (worker->retry_sending)
+    if (worker->batches.retry_sending)
         return true;
-    if (batch_is_empty(worker->filling) || now_us < worker->flood.slow_until_us)
+    if (batch_is_empty(worker->batches.filling) || now_us < worker->flood.slow_until_us)
         return false;
-    return batch_is_full(worker->filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
+    return batch_is_full(worker->batches.filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
 }
 
 static void summarize(struct worker *worker, int64_t now_us)
@@ -250,7 +237,7 @@ static void summarize(struct worker *worker, int64_t now_us)
     source_partitions(worker->source, &count);
     service_status(
         "%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
-        worker->connection.conn ? "" : "Postgres is away; ", count, worker->rows, worker->batches, worker->dead_letters, worker->duplicates);
+        worker->connection.conn ? "" : "Postgres is away; ", count, worker->rows, worker->commits, worker->dead_letters, worker->duplicates);
 }
 
 /* Whether a flood of dead letters is to stop the worker. */
@@ -279,7 +266,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
         if (worker->revoke_wanted && now_us - worker->revoke_since_us > REVOKE_LIMIT_US) {
-            worker_drop_batches(worker);
+            batches_drop(&worker->batches, worker->is_open);
             source_unassign(worker->source);
             worker->revoke_wanted = false;
         }
@@ -301,9 +288,9 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return alive;
     if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
         return worker_pump(worker, now_us, err);
-    if (!worker->retry_sending)
-        batch_reset(worker->sending); /* nothing follows at once: let the messages of the committed batch go */
-    if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->filling)) {
+    if (!worker->batches.retry_sending)
+        batch_reset(worker->batches.sending); /* nothing follows at once: let the messages of the committed batch go */
+    if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->batches.filling)) {
         struct error local;
         error_clear(&local);
         if (!until_end_check(&worker->until_end, worker->connection.conn, now_us, &local)) {
@@ -321,18 +308,18 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
 static void wait_for_work(struct worker *worker, int64_t now_us)
 {
     int64_t wait_us = LONGEST_WAIT_US;
-    const bool is_reading = !worker->held && !batch_is_full(worker->filling);
+    const bool is_reading = batches_have_room(&worker->batches);
     const bool is_slowed = now_us < worker->flood.slow_until_us;
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->connection.conn && now_us >= worker->connection.not_before_us) {
         const bool waits_for_kafka = worker->identity.asked_us != 0 && (worker->resync || worker->assign_wanted);
-        const bool has_work = !waits_for_kafka && (worker->retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed));
+        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed));
         if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
             wait_us = worker->flood.slow_until_us - now_us < wait_us ? worker->flood.slow_until_us - now_us : wait_us;
-        } else if (!batch_is_empty(worker->filling)) {
+        } else if (!batch_is_empty(worker->batches.filling)) {
             const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
             wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
         }
@@ -420,10 +407,7 @@ void worker_close(struct worker *worker, bool leave)
     if (worker->reaper)
         reaper_stop(worker->reaper);
     connection_close(&worker->connection);
-    if (worker->held)
-        rd_kafka_message_destroy(worker->held);
-    batch_free(worker->filling);
-    batch_free(worker->sending);
+    batches_free(&worker->batches);
     retention_reset(&worker->retention);
     identity_reset(&worker->identity);
     log_ends_reset(&worker->logs);

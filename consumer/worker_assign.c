@@ -321,11 +321,11 @@ bool worker_assign(struct worker *worker, int64_t now_us, struct error *err)
     const struct claim *wanted = source_wanted(worker->source, &count);
     if (count == 0 &&
         !worker->assign_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
-        worker_drop_batches(worker);
+        batches_drop(&worker->batches, worker->is_open);
         worker->resync = false;
         return true;
     }
-    worker_drop_batches(worker);
+    batches_drop(&worker->batches, worker->is_open);
     worker->resync_at_us = 0;
     if (count > 0 && !ask_identity(worker, now_us, &told, err))
         return false;

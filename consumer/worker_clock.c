@@ -40,7 +40,7 @@ void worker_move_window(struct worker *worker, int64_t now_us)
         log_warn("the clock of this host has stepped: comparing it with Postgres's before anything else is read", NULL);
         worker->clock_is_due = true;
         worker->resync = true;
-        worker_drop_batches(worker);
+        batches_drop(&worker->batches, worker->is_open);
     }
     const int64_t wall_us = now_us + worker->clock_base_us;
     transcoder_set_window(worker->transcoder, settings_oldest_us(worker->settings, "window.oldest", wall_us),
@@ -103,7 +103,7 @@ static bool take_verdict(struct worker *worker, enum clock_verdict verdict, int6
     if (!was_wrong) {
         worker->clock_wrong_since_us = now_us;
         worker->resync = true;
-        worker_drop_batches(worker);
+        batches_drop(&worker->batches, worker->is_open);
         source_pause(worker->source, true);
     }
     if (now_us - worker->clock_wrong_since_us <= WRONG_MOST_US)

@@ -32,27 +32,21 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
 
 bool worker_begin(struct worker *worker, int64_t now_us)
 {
-    const bool is_retry = worker->retry_sending;
+    const bool is_retry = batches_turn(&worker->batches);
     if (!is_retry) {
         worker->failures = 0;
-        worker_note_record_time(worker, worker->filling, now_us);
-        struct batch *batch = worker->filling;
-        worker->filling = worker->sending;
-        worker->sending = batch;
+        worker_note_record_time(worker, worker->batches.sending, now_us);
     }
-    worker->retry_sending = false;
-    stamp_ranges(worker, worker->sending);
-    if (!batch_is_empty(worker->sending) && !worker->resync) {
+    stamp_ranges(worker, worker->batches.sending);
+    if (!batch_is_empty(worker->batches.sending) && !worker->resync) {
         worker->holder[0] = '\0';
-        transaction_begin(worker->transaction, worker->connection.conn, worker->sending, worker->conflict_batches_left > 0, now_us);
+        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->conflict_batches_left > 0, now_us);
         worker->began_us = now_us;
         worker->is_open = true;
         worker_hold(worker, now_us);
     }
-    if (!is_retry) {
-        batch_reset(worker->filling); /* the one that was committed: freed only now, so that the backend does not wait for it */
-        worker_resize_filling(worker);
-    }
+    if (!is_retry)
+        batches_release(&worker->batches);
     return worker->is_open;
 }
 

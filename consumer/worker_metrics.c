@@ -127,7 +127,7 @@ bool worker_metrics_init(struct worker *worker, struct error *err)
 /* When the last stored event of each topic partition was written to Kafka; now and then, for it walks the batch. */
 static void note_times(struct worker *worker, int64_t now_us)
 {
-    const struct batch *batch = worker->sending;
+    const struct batch *batch = worker->batches.sending;
     if (now_us - worker->last_times_us < CLOCK_SECOND_US / 2)
         return;
     worker->last_times_us = now_us;
@@ -143,7 +143,7 @@ static void note_times(struct worker *worker, int64_t now_us)
 
 void worker_metrics_commit(struct worker *worker, int64_t now_us)
 {
-    const struct batch *batch = worker->sending;
+    const struct batch *batch = worker->batches.sending;
     struct metrics *metrics = worker->metrics;
     int64_t stored = 0, duplicates = 0, skipped = 0;
     for (int i = 0; i < batch->range_count; i++) {
@@ -247,8 +247,8 @@ static void sample_memory(struct worker *worker)
         metrics_set(metrics, WORKER_BROKERS_UP, 0, statistics->brokers_up);
     }
     metrics_set(metrics, WORKER_BUFFER_BYTES, 0,
-                (int64_t)(worker->filling->capacity + worker->sending->capacity + worker->filling->kept_used +
-                          worker->filling->held_bytes + worker->sending->kept_used + worker->sending->held_bytes));
+                (int64_t)(worker->batches.filling->capacity + worker->batches.sending->capacity + worker->batches.filling->kept_used +
+                          worker->batches.filling->held_bytes + worker->batches.sending->kept_used + worker->batches.sending->held_bytes));
     metrics_set(metrics, WORKER_SPILLED, 0, spill_total_bytes());
     metrics_set(metrics, WORKER_RESIDENT_BYTES, 0, metrics_resident_bytes());
     metrics_set(metrics, WORKER_PAUSED, 0, source_is_paused(worker->source));
@@ -288,6 +288,6 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     const char *wrong = what_is_wrong(worker);
     if (wrong || worker->trouble == TROUBLE_OF_NOTHING)
         health_set_reason(&worker->health, wrong, now_us);
-    health_set_work(&worker->health, lags || worker->is_open || worker->retry_sending || !batch_is_empty(worker->filling), false,
+    health_set_work(&worker->health, lags || worker->is_open || worker->batches.retry_sending || !batch_is_empty(worker->batches.filling), false,
                     now_us);
 }

@@ -56,14 +56,11 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     name_owner(worker);
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
     const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
-    worker->max_rows = (int)settings_int(settings, "batch.max_rows");
-    worker->batch_bytes = prefetch.batch_bytes;
     if (!worker_metrics_init(worker, err) || !check_ground(worker, err))
         goto out;
     const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
-        !(worker->filling = batch_new(worker->max_rows, worker->batch_bytes, err)) ||
-        !(worker->sending = batch_new(worker->max_rows, worker->batch_bytes, err)) || !(worker->source = source_open(settings, err)) ||
+        !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), prefetch.batch_bytes, err) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
     until_end_init(&worker->until_end, deadline_us, worker->source, &worker->identity, worker->answers_fd);

@@ -110,7 +110,7 @@ void worker_hold(struct worker *worker, int64_t now_us)
 {
     if (worker->topic_id[0] == '\0' && worker->lost_us == 0)
         return;
-    worker->proof_since_us = worker->lost_us != 0 ? now_us : now_us - slack_us(worker->sending);
+    worker->proof_since_us = worker->lost_us != 0 ? now_us : now_us - slack_us(worker->batches.sending);
     if (worker->proof_since_us < 1)
         worker->proof_since_us = 1;
     transaction_hold(worker->transaction);

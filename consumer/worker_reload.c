@@ -22,19 +22,6 @@ struct transcode_rules worker_rules(const struct settings *settings, const struc
     };
 }
 
-/* Each of the two batches gets its new size when it is empty. Without memory it keeps the old one. */
-void worker_resize_filling(struct worker *worker)
-{
-    struct error err;
-    if (worker->filling->max_rows == worker->max_rows)
-        return;
-    struct batch *batch = batch_new(worker->max_rows, worker->batch_bytes, &err);
-    if (!batch)
-        return;
-    batch_free(worker->filling);
-    worker->filling = batch;
-}
-
 void worker_reload(struct worker *worker, int64_t now_us)
 {
     struct error err;
@@ -62,9 +49,7 @@ void worker_reload(struct worker *worker, int64_t now_us)
     worker->last_window_us = 0;
     worker_move_window(worker, now_us);
     worker->min_age_us = settings_int(worker->settings, "batch.min_age");
-    worker->max_rows = (int)settings_int(worker->settings, "batch.max_rows");
-    if (batch_is_empty(worker->filling))
-        worker_resize_filling(worker);
+    batches_resize(&worker->batches, (int)settings_int(worker->settings, "batch.max_rows"));
     health_set_patience(&worker->health, settings_int(worker->settings, "metrics.stalled_after"));
     log_info("settings read again", NULL);
 }

@@ -137,7 +137,7 @@ void worker_renew_look(struct worker *worker, int64_t now_us)
 /* Nothing of the old handle may outlive it: messages, queues, what was asked. */
 static void let_go(struct worker *worker)
 {
-    worker_drop_batches(worker);
+    batches_drop(&worker->batches, worker->is_open);
     identity_reset(&worker->identity);
     retention_reset(&worker->retention);
     log_ends_reset(&worker->logs);

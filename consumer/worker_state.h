@@ -6,7 +6,7 @@
 #include "common/health.h"
 #include "common/metrics.h"
 #include "common/transcode.h"
-#include "consumer/batch.h"
+#include "consumer/batches.h"
 #include "consumer/connection.h"
 #include "consumer/flood.h"
 #include "consumer/identity.h"
@@ -40,8 +40,7 @@ struct worker {
     struct connection connection;
     struct transaction *transaction;
     struct reaper *reaper;
-    struct batch *filling, *sending; /* sending: in the transaction under way; after it the committed one, until the next begins */
-    rd_kafka_message_t *held;        /* met when the batch had no room */
+    struct batches batches;
 
     int answers_fd;           /* readable when Kafka has answered a question of these: */
     struct identity identity; /* which topic this is */
@@ -58,8 +57,7 @@ struct worker {
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names topic_id */
 
-    bool is_open;         /* a transaction is under way, on `sending` */
-    bool retry_sending;   /* `sending` was rolled back whole and goes again */
+    bool is_open;         /* a transaction is under way, on batches.sending */
     bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
     int64_t resync_at_us; /* 0: not needed; what stopped all of the topic may be mended by then */
     int guesses;          /* of refused rows, since a batch was stored */
@@ -73,8 +71,6 @@ struct worker {
     int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
     int64_t min_age_us;
-    int max_rows;       /* of a batch, from its next use on */
-    size_t batch_bytes; /* likewise its tuples */
     int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
@@ -102,7 +98,7 @@ struct worker {
     struct until_end until_end;
     int64_t last_held_look_us;
 
-    int64_t rows, duplicates, dead_letters, skipped, batches; /* since the start */
+    int64_t rows, duplicates, dead_letters, skipped, commits; /* since the start */
     int64_t unknown_events, unknown_keys,
         broken_attributes; /* likewise: stored, but not as the catalogue or the wire format says */
     int64_t spilled_reported; /* bytes, as at the last log line about them */
@@ -146,7 +142,6 @@ void worker_trouble_over(struct worker *worker);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);
-void worker_resize_filling(struct worker *worker); /* when it is empty */
 struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue);
 
 /* worker_renew.c: a new Kafka client when kafka.* or the content of its files has changed. begin() takes `fresh` over; look() once a turn; renew() when no batch is
@@ -158,6 +153,5 @@ void worker_renew_end(struct worker *worker);
 
 /* worker.c */
 void worker_drop_connection(struct worker *worker, int64_t now_us);
-void worker_drop_batches(struct worker *worker);
 
 #endif
