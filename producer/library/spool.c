@@ -215,6 +215,7 @@ static bool begin_segment(struct spool *spool, size_t least, size_t wanted)
         spool->file = file;
         spool->seed = seed;
         spool->reserved_end = end;
+        spool->is_unnamed = false;
         spool->is_place_dirty = spool->is_dirty = true;
         return true;
     }
@@ -254,12 +255,12 @@ static bool make_room(struct spool *spool, size_t need)
 
 static size_t room_promised(const struct spool *spool)
 {
-    return spool->file < 0 ? 0 : (size_t)(spool->reserved_end - last_segment(spool)->bytes);
+    return spool->file < 0 || spool->is_unnamed ? 0 : (size_t)(spool->reserved_end - last_segment(spool)->bytes);
 }
 
 static bool is_long(const struct spool *spool)
 {
-    return spool->file < 0 || last_segment(spool)->bytes >= spool->segment_bytes;
+    return spool->file < 0 || spool->is_unnamed || last_segment(spool)->bytes >= spool->segment_bytes;
 }
 
 /* On the disk. What was promised stays promised: the next segment must hold as much. */
@@ -269,7 +270,7 @@ static bool extend_room(struct spool *spool, size_t wanted)
     if (is_long(spool) && begin_segment(spool, promised, wanted))
         return true;
     uint64_t bytes = spool->file < 0 ? 0 : last_segment(spool)->bytes;
-    if (spool->file >= 0 && reserve_blocks(spool, spool->file, bytes, promised, wanted, &spool->reserved_end))
+    if (spool->file >= 0 && !spool->is_unnamed && reserve_blocks(spool, spool->file, bytes, promised, wanted, &spool->reserved_end))
         return true;
     if (promised >= SPOOL_RECORD_MAX)
         return false;
@@ -360,7 +361,7 @@ static bool have_segment(struct spool *spool, size_t need)
         spool->refusal = SPOOL_AT_ITS_SIZE;
         return false;
     }
-    bool is_new = spool->file < 0 || (last_segment(spool)->bytes + need > spool->segment_bytes &&
+    bool is_new = spool->file < 0 || spool->is_unnamed || (last_segment(spool)->bytes + need > spool->segment_bytes &&
                                       last_segment(spool)->bytes > SPOOL_HEADER_BYTES);
     if (!is_new || begin_segment(spool, 0, 0))
         return true;
@@ -397,6 +398,15 @@ size_t spool_append(struct spool *spool, const struct event_message *messages, s
     return taken;
 }
 
+/* A file that was cleaned away with the directory: what is in it can still be read, as long as it is open here, but no later process finds it. */
+static void look_for_file(struct spool *spool)
+{
+    if (spool->file < 0 || spool->is_unnamed || last_segment(spool)->first_sequence == spool->end || spool_place_has(spool->file))
+        return;
+    spool->is_unnamed = true;
+    snprintf(spool->trouble, sizeof spool->trouble, "somebody removed the file that the spool writes: another one is begun");
+}
+
 bool spool_flush(struct spool *spool, int64_t now_us)
 {
     bool is_due = spool->options.sync == SPOOL_SYNC_EACH ||
@@ -406,6 +416,7 @@ bool spool_flush(struct spool *spool, int64_t now_us)
     bool is_old = spool->done_before != spool->noted_done || spool->end != spool->noted_end;
     if (is_old && now_us - spool->noted_us >= STATE_INTERVAL_US) {
         remove_done(spool);
+        look_for_file(spool);
         write_state(spool, false);
         spool->noted_done = spool->done_before;
         spool->noted_end = spool->end;

@@ -238,6 +238,12 @@ int spool_place_open_segment(const struct spool_place *place, uint64_t sequence,
                   FILE_MODE);
 }
 
+bool spool_place_has(int file)
+{
+    struct stat status;
+    return fstat(file, &status) != 0 || status.st_nlink > 0;
+}
+
 bool spool_place_reserve(int file, uint64_t from, size_t bytes)
 {
     int answer;

@@ -42,6 +42,8 @@ size_t spool_place_list(const struct spool_place *place, uint64_t **sequences);
 
 /* A segment's file descriptor, or -1 with errno; a new one must not exist. */
 int spool_place_open_segment(const struct spool_place *place, uint64_t sequence, bool is_new);
+/* Is this segment still in the directory? */
+bool spool_place_has(int file);
 /* Allocates blocks for `bytes` from `from` on without making the file longer. Where the filesystem cannot do that it is true, and
  * promises nothing. False: errno. */
 bool spool_place_reserve(int file, uint64_t from, size_t bytes);

@@ -5,6 +5,7 @@
  * way that no test of a restart ever takes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,8 @@ static bool open_segment(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
     uint64_t first_sequence, expected = spool->segments[reader->segment].first_sequence;
-    reader->file = spool_place_open_segment(&spool->place, expected, false);
+    bool is_written = reader->segment + 1 == spool->segment_count && spool->file >= 0; /* its name may be gone */
+    reader->file = is_written ? fcntl(spool->file, F_DUPFD_CLOEXEC, 0) : spool_place_open_segment(&spool->place, expected, false);
     if (reader->file < 0)
         return may_pass(errno) && wait_for_others(spool);
     ssize_t got = read_at(reader->file, reader->buffer, SPOOL_HEADER_BYTES, 0);

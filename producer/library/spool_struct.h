@@ -46,6 +46,7 @@ struct spool {
     uint64_t bytes, segment_bytes;
     int file;
     uint64_t reserved_end; /* of the file: the disk has blocks up to here */
+    bool is_unnamed;       /* somebody removed the file from the directory: the next messages go elsewhere */
     uint64_t seed;
     int refusal;           /* see spool_refusal */
     int trouble_errno;

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -423,6 +424,60 @@ Test(spool, what_cannot_be_opened_for_want_of_descriptors_is_read_once_there_is_
     spool_close(spool);
     cr_assert_eq(count_files(path), 0);
     remove_directory(path);
+}
+
+static void remove_files(const char *path, const char *kind)
+{
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+        if (strstr(entry->d_name, kind) != NULL)
+            unlinkat(dirfd(directory), entry->d_name, 0);
+    closedir(directory);
+}
+
+Test(spool, whose_file_somebody_removes_sends_what_is_in_it_and_goes_on_in_another)
+{
+    const char *path = new_directory();
+    struct spool *spool = open_at(path, 64 << 20, false, NULL);
+    append(spool, 0, 100);
+    remove_files(path, ".segment");
+    cr_assert_eq(read_all(spool, 0), 100);
+    append(spool, 100, 100);
+    spool_flush(spool, clock_now_us());
+    cr_assert_not_null(strstr(spool_trouble(spool), "somebody removed the file"));
+    append(spool, 200, 100);
+    cr_assert_eq(count_files(path), 1, "of a file that is there");
+    cr_assert_eq(read_all(spool, 100), 200);
+    cr_assert_eq(lost.damaged, 0);
+    cr_assert_null(spool_trouble(spool));
+
+    append(spool, 300, 50);
+    remove_files(path, ".segment"); /* and nobody has read it */
+    spool_flush(spool, INT64_MAX);
+    append(spool, 350, 50);
+    spool_close(spool);
+    spool = open_at(path, 64 << 20, false, NULL);
+    cr_assert_eq(read_all(spool, 350), 50);
+    cr_assert_eq(lost.damaged, 50);
+    spool_close(spool);
+    remove_directory(path);
+}
+
+Test(spool, whose_directory_somebody_removes_takes_nothing_that_has_no_place)
+{
+    const char *path = new_directory();
+    struct spool *spool = open_at(path, 64 << 20, false, NULL);
+    append(spool, 0, 100);
+    remove_files(path, "s"); /* state and segment */
+    remove_files(path, "lock");
+    cr_assert_eq(rmdir(path), 0);
+    spool_flush(spool, clock_now_us());
+    cr_assert_eq(spool_reserve(spool, 100000, clock_now_us()), 0);
+    cr_assert_eq(spool_refusal(spool), ENOENT);
+    cr_assert_eq(append(spool, 100, 1), 0);
+    cr_assert_eq(read_all(spool, 0), 100);
+    cr_assert_eq(lost.damaged, 0);
+    spool_close(spool);
 }
 
 Test(spool, a_missing_segment_in_the_middle_is_counted)
