@@ -26,6 +26,7 @@ ROOT = os.path.dirname(DEPLOY)
 BIN = os.path.join(ROOT, "build", "bin")
 GENERATED = ["--generate", "200000", "--days", "14"]
 STALL_SECONDS = 120     # no progress for this long: something is wrong
+READING = ("map", "const", "default", "rest", "format", "delimiter", "csv-types", "time-format", "time-zone", "time-unit")   # handed on to tallymill-produce
 COLUMNS = 5             # events that get a column of their own in the table of days
 
 
@@ -113,10 +114,9 @@ class Tour:
 
     def send(self):
         how = []
-        for option in ("map", "const"):
-            how += [word for pair in getattr(self.chosen, option) for word in ("--" + option, pair)]
-        how += ["--rest", self.chosen.rest] if self.chosen.rest else []
-        how += ["--format", self.chosen.format] if self.chosen.format else []
+        for option in READING:
+            how += ["--%s=%s" % (option, value) for value in getattr(self.chosen, option.replace("-", "_"))]
+        how += ["--id-from-text"] if self.chosen.id_from_text else []
         if not self.chosen.files:
             say("Sending 200,000 made-up events of the last 14 days")
             self.run(self.program("tallymill-produce", *GENERATED))
@@ -256,10 +256,9 @@ def default_state(secure):
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="deploy/demo", add_help=False)
     parser.add_argument("files", nargs="*")
-    for option in ("map", "const", "set"):
+    for option in (*READING, "set"):
         parser.add_argument("--" + option, action="append", default=[])
-    for option in ("rest", "format"):
-        parser.add_argument("--" + option)
+    parser.add_argument("--id-from-text", action="store_true")
     parser.add_argument("--state")
     parser.add_argument("--secure", action="store_true")
     chosen = parser.parse_args(arguments)

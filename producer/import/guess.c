@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/uuid.h"
 #include "producer/import/civil.h"
+#include "producer/import/day_order.h"
 #include "producer/import/fields.h"
 #include "producer/import/import.h"
 #include "producer/import/input.h"
@@ -19,7 +20,7 @@
 #include "producer/import/time_format.h"
 #include "producer/library/value.h"
 
-enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8, NAME_BYTES = 500 };
+enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8, NAME_BYTES = 500, FIELDS_SHOWN = 30 };
 
 struct shape {
     const char *name;
@@ -48,13 +49,13 @@ static const struct shape shapes[] = {
 };
 
 /* What many call it, the likeliest first. */
-enum { EVENT_NAME = 1 };
+enum { EVENT_NAME = 1, SESSION_ID = 2, CREATED_AT = 6 };
 static const struct {
     const char *column, *names[14];
 } common_names[] = {
     {"id", {"id", "event_id", "uuid", "message_id"}},
     {"event_name", {"event_name", "event", "event_type", "action", "name", "kind", "type"}},
-    {"session_id", {"session_id", "session", "anonymous_id", "visitor_id", "client_id", "distinct_id", "client", "ip", "remote_addr"}},
+    {"session_id", {"session_id", "session", "anonymous_id", "visitor_id", "visitor", "client_id", "distinct_id", "device_id", "client", "ip", "remote_addr"}},
     {"event_category", {"event_category"}},
     {"user_id", {"user_id"}},
     {"is_internal", {"is_internal"}},
@@ -67,8 +68,11 @@ struct guess {
     struct fields fields;
     char nest[NEST_PATH_BYTES]; /* of the first record: the array of objects in it; else "" */
     uint64_t records;
+    bool are_fields_shown;
     struct value_pool *pool; /* of the first record, which shows how ids and times are written */
     struct value *first;
+    const char *time_field; /* of `fields`: the one that is likely created_at, or NULL */
+    struct day_order days;  /* in which it has days and months, if it has them so */
 };
 
 /* Names with control characters (of a terminal, of lines) are not proposed. */
@@ -78,16 +82,6 @@ static bool is_printable(const char *name, size_t length)
         if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
             return false;
     return length < NAME_BYTES;
-}
-
-static void see(struct guess *guess, const struct value *object)
-{
-    struct error ignored;
-    if (guess->records++ == 0)
-        guess->first = value_copy(guess->pool, object, &ignored);
-    for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next)
-        if (is_printable(entry->key, entry->key_length))
-            fields_add(&guess->fields, entry->key, entry->key_length);
 }
 
 /* The field as it is spelt in the file, or NULL. */
@@ -106,6 +100,52 @@ static const char *find_common(const struct guess *guess, size_t column)
     for (size_t i = 0; field == NULL && i < sizeof common_names[0].names / sizeof *common_names[0].names && common_names[column].names[i] != NULL; i++)
         field = find(guess, common_names[column].names[i]);
     return field;
+}
+
+/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are never guessed. */
+static const char *find_format(const struct value *value, struct civil *civil)
+{
+    static const char *const formats[] = {
+        "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S %z", "%b %d %Y", "%b %d, %Y", "%d %b %Y",
+        "%b %d %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (time_format_read(formats[i], value->text, value->length, civil))
+            return formats[i];
+    return NULL;
+}
+
+/* Of a file whose names say nothing: the first field that is written as a time. */
+static const char *find_time(const struct guess *guess)
+{
+    struct civil civil;
+    for (const struct value *entry = guess->first == NULL ? NULL : guess->first->entries.first; entry != NULL; entry = entry->next) {
+        struct day_order days = {0};
+        if (entry->type == VALUE_TEXT && strpbrk(entry->text, "-/.: ") != NULL && is_printable(entry->key, entry->key_length) &&
+            (civil_read(entry->text, entry->length, &civil) || find_format(entry, &civil) != NULL || day_order_see(&days, entry->text, entry->length)))
+            return find(guess, entry->key);
+    }
+    return NULL;
+}
+
+/* How a time is written is known of one; which of two numbers is its day, of many. */
+static void see_time(struct guess *guess, const struct value *object)
+{
+    if (guess->records == 1 && (guess->time_field = find_common(guess, CREATED_AT)) == NULL)
+        guess->time_field = find_time(guess);
+    const struct value *time = guess->time_field == NULL ? NULL : value_find(object, guess->time_field, strlen(guess->time_field));
+    if (time != NULL && time->type == VALUE_TEXT && time->length > 0)
+        day_order_see(&guess->days, time->text, time->length);
+}
+
+static void see(struct guess *guess, const struct value *object)
+{
+    struct error ignored;
+    if (guess->records++ == 0)
+        guess->first = value_copy(guess->pool, object, &ignored);
+    for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next)
+        if (is_printable(entry->key, entry->key_length))
+            fields_add(&guess->fields, entry->key, entry->key_length);
+    see_time(guess, object);
 }
 
 static bool read_first(struct guess *guess, struct input *input, struct reader *reader, struct error *err)
@@ -158,16 +198,18 @@ static void print_word(const char *word)
     putchar('\'');
 }
 
-/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are never guessed. */
-static const char *find_format(const struct value *value, struct civil *civil)
+/* Days and months by their numbers, in the order that the records show. False: they are not written so. */
+static bool print_order(const struct guess *guess, const char *field)
 {
-    static const char *const formats[] = {
-        "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S %z", "%b %d %Y", "%b %d, %Y", "%d %b %Y",
-        "%b %d %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (time_format_read(formats[i], value->text, value->length, civil))
-            return formats[i];
-    return NULL;
+    char format[DAY_ORDER_FORMAT_BYTES];
+    bool is_certain;
+    if (guess->time_field == NULL || strcmp(field, guess->time_field) != 0 || !day_order_format(&guess->days, format, &is_certain))
+        return false;
+    printf(" --time-format '%s' --time-zone UTC", format);
+    fputs(is_certain ? "created_at has no time zone: put the file's own into --time-zone\n"
+                     : "created_at may have the day or the month first, and no record shows which: put it into --time-format; and the file's zone into --time-zone\n",
+          stderr);
+    return true;
 }
 
 /* How ids and times are written decides which options they need. */
@@ -192,6 +234,8 @@ static void print_options(const struct guess *guess, const char *column, const c
     }
     bool is_known = is_text && civil_read(value->text, value->length, &civil);
     const char *format = is_text && !is_known ? find_format(value, &civil) : NULL;
+    if (format == NULL && is_text && !is_known && print_order(guess, field))
+        return;
     if (format != NULL)
         printf(" --time-format '%s'", format);
     if (is_text && !is_known && format == NULL) {
@@ -237,21 +281,47 @@ static void print_shape(const struct guess *guess, const struct shape *shape)
     printf(" %s", shape->others);
 }
 
-static void print_common(const struct guess *guess)
+/* What has to be filled in by hand, and of what: once. */
+static void advise(struct guess *guess, const char *what)
+{
+    fprintf(stderr, "%s%s", what, guess->are_fields_shown ? "\n" : " The fields are:");
+    if (guess->are_fields_shown)
+        return;
+    guess->are_fields_shown = true;
+    for (size_t i = 0; i < guess->fields.count && i < FIELDS_SHOWN; i++)
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", guess->fields.names[i]);
+    fputs(guess->fields.count > FIELDS_SHOWN ? ", ...\n" : "\n", stderr);
+}
+
+/* A user_id that is no number would cost each line. */
+static bool is_taken_there(const struct guess *guess, const char *column, const char *field)
+{
+    const struct value *value = guess->first == NULL ? NULL : value_find(guess->first, field, strlen(field));
+    return strcmp(column, "user_id") != 0 || value == NULL || value->type == VALUE_INTEGER || value->type == VALUE_NULL ||
+           (value->type == VALUE_TEXT && value->text[strspn(value->text, "0123456789")] == '\0');
+}
+
+static void print_common(struct guess *guess)
 {
     for (size_t i = 0; i < sizeof common_names / sizeof *common_names; i++) {
-        const char *field = find_common(guess, i);
-        if (field != NULL)
+        const char *field = i == CREATED_AT ? guess->time_field : find_common(guess, i);
+        if (field != NULL && is_taken_there(guess, common_names[i].column, field))
             print_map(guess, common_names[i].column, field);
-        else if (strcmp(common_names[i].column, "event_name") == 0)
+        else if (i == EVENT_NAME)
             fputs(" --const event_name=imported", stdout);
+        if (field == NULL && i == EVENT_NAME)
+            advise(guess, "no field is named like an event: put your event's name into --const event_name=NAME, or say --map event_name=FIELD.");
+        if (field == NULL && i == SESSION_ID)
+            advise(guess, "no field is named like a session: --map session_id=FIELD counts unique ones.");
+        if (field == NULL && i == CREATED_AT)
+            advise(guess, "no field is named like a time, or is written as one: without --map created_at=FIELD the events happen now.");
     }
     if (find(guess, "event_data") != NULL)
         fputs(" --map event_data=event_data", stdout);
     fputs(" --rest event_data", stdout);
 }
 
-static void print_command(const struct guess *guess, const char *config)
+static void print_command(struct guess *guess, const char *config)
 {
     static const char *const formats[] = {[RECORD_NDJSON] = "ndjson", [RECORD_CSV] = "csv", [RECORD_MSGPACK] = "msgpack", [RECORD_COMBINED] = "combined"};
     const struct import_plan *plan = guess->plan;

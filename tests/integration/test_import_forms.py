@@ -335,6 +335,8 @@ GUESSED = {
     "semicolons.csv": ("event_name;session_id;when;n\nlogin;s1;2026-11-15 09:30;1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "tabs.tsv": ("event_name\tsession_id\twhen\tn\nlogin\ts1\t2026-11-15 09:30\t1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "bars.txt": ("event_name|session_id|when|n\nlogin|s1|2026-11-15 09:30|1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "days.csv": ("event_name;session_id;Zeitpunkt;n\nlogin;s1;15.11.2026 09:30;1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "halves.tsv": ("event_name\tvisitor\tWhen\tn\nlogin\ts1\t11/15/2026 09:30 AM\t1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "own.csv": ("Event Name,Session,When,n's\nlogin,s1,2026-11-15 09:30,1\n", "none of the known", ("login", "s1", {"n's": "1"})),
 }
 
@@ -351,6 +353,21 @@ def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
         assert [(one["event_name"], one["session_id"], one["event_data"], one["created_at"]) for one in events] == [(event_name, session_id, data, "2026-11-15T09:30:00Z")], (name, answer)
         assert answer.code == 0, answer
     assert sum(site.end_offsets().values()) == 0
+
+
+def test_a_guess_takes_days_from_months_by_all_it_has_read_and_names_what_is_left_to_say(site, tmp_path):
+    path = tmp_path / "orders.csv"
+    days = [f"{number % 12 + 1:02}/{number % 12 + 1:02}/2026 10:00:00" for number in range(40)]
+    for last, said, proposed in (("02/13/2026 10:00:00", "no time zone", "'%m/%d/%Y %H:%M:%S'"), ("13/02/2026 10:00:00", "no time zone", "'%d/%m/%Y %H:%M:%S'"),
+                                 ("01/02/2026 10:00:00", "no record shows which", "'%d/%m/%Y %H:%M:%S'"), ("02/13/2026 10:00", "not known", "--time-format")):
+        path.write_text("Bestellung,Kunde,Zeitpunkt\n" + "".join(f"B{number},K{number % 3},{day}\n" for number, day in enumerate([*days, last])))
+        answer = site.run("tallymill-produce", "--guess", path)
+        assert answer.code == 0 and "--map created_at=Zeitpunkt" in answer.out and proposed in answer.out and said in answer.err, answer
+        assert "no field is named like an event" in answer.err and "no field is named like a session" in answer.err, answer
+        assert answer.err.count("The fields are: Bestellung, Kunde, Zeitpunkt\n") == 1, answer
+    path.write_text("event,user_id,n\nlogin,anna,1\n")
+    answer = site.run("tallymill-produce", "--guess", path)
+    assert answer.code == 0 and "user_id" not in answer.out and "without --map created_at=FIELD the events happen now" in answer.err, answer
 
 
 def test_a_guess_says_which_option_is_missing_where_it_cannot_read_the_file(site, tmp_path):
