@@ -1,6 +1,6 @@
 /* expiry.h - once an hour, the bytes of dead letters that are older than dead_letters.keep are dropped.
  *
- * Postgres does it (tallymill.empty_dead_letters, schemas/sql/0015_expiry.sql), some thousands at a time; this says when. Between cycles, on
+ * Postgres does it (tallymill.empty_dead_letters), some thousands at a time; this says when. Between cycles, on
  * their session. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_EXPIRY_H

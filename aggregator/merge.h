@@ -1,6 +1,6 @@
 /* merge.h - keeps the ledger small: now and then what is folded and a quarter of an hour old is merged into wider ranges.
  *
- * Postgres does it (tallymill.merge_ledger, schemas/sql/0011_merge.sql), in steps that each are a transaction under the leader's
+ * Postgres does it (tallymill.merge_ledger), in steps that each are a transaction under the leader's
  * fence; this says when, and where to go on. Between cycles, on their session. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_MERGE_H

@@ -1,4 +1,4 @@
-/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups_between() (schemas/sql); here is when to call
+/* rollups.c - see rollups.h. Everything that must be right is in tallymill.run_rollups_between(); here is when to call
  * it, and what for.
  *
  * A list of what is due is asked for, newest days first or (every second list) longest waiting first, so that neither today nor a

@@ -1,5 +1,6 @@
 # What the programs and the tests need and the library does not.
 include(cmake/embed_migrations.cmake)
+include(cmake/embed_schema_objects.cmake)
 pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq>=15)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.71)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)

@@ -78,18 +78,8 @@ bool postgres_state_is(const char *sqlstate, enum postgres_state state); /* the 
 /* Gives an error that we found ourselves the SQLSTATE that the server would have given. Only states of one code. */
 void postgres_mark(struct error *err, enum postgres_state state);
 
-/* Checks tallymill.schema_version against what this program knows. ERROR_USAGE and what to run when the schema is missing, older
- * than needed, or asks for a newer program. */
+/* Compares the database's tables, functions and views with those that this program carries (migrations.h). ERROR_USAGE and what to run when the schema is missing or
+ * older, was made before 0.1.0, or asks for a newer program. */
 bool postgres_check_schema(PGconn *conn, struct error *err);
-
-/* The migrations built into the program, in order; NULL after the last. */
-struct migration {
-    int version;
-    const char *name; /* "0001_events.sql" */
-    const char *sql;  /* NUL-terminated */
-    size_t length;
-    int min_program; /* how many migrations a program must know to run on this schema */
-};
-const struct migration *postgres_migrations(size_t *count);
 
 #endif

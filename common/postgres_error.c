@@ -53,7 +53,7 @@ static const struct rule rules[] = {
     {"42883", ERROR_USAGE}, /* no such function */
     {"42P10", ERROR_USAGE}, /* ON CONFLICT finds no unique index: somebody dropped the key */
 
-    /* Our own (schemas/sql). */
+    /* Our own (schemas/sql/0003_books.sql lists them). */
     {"TM001", ERROR_RETRY},  /* fenced: drop what is fenced, read the ledger again */
     {"TM002", ERROR_USAGE},  /* another consumer group stores this topic: consumer.group */
     {"TM003", ERROR_USAGE},  /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */

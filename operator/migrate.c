@@ -43,7 +43,8 @@ static const struct kafka_forced topic_settings[] = {
 struct migrate_report {
     struct schema_ground ground;
     struct rollups_report rollups;
-    int applied, given_back;
+    struct schema_done done;
+    int given_back;
     struct months_report months;
     const char *topic;
     bool topic_asked, topic_made;
@@ -133,17 +134,19 @@ static bool make_topic(const struct settings *settings, PGconn *conn, struct mig
 
 static void print_schema(const struct migrate_report *report, bool is_check)
 {
-    int missing = report->ground.known - report->ground.version;
-    printf("schema  ");
-    if (is_check && missing > 0) {
-        printf("version %d, %d migrations to apply", report->ground.version, missing);
-    } else if (report->applied > 0) {
-        printf("version %d, %d migrations applied", report->ground.known, report->applied);
-    } else {
-        printf("version %d, nothing to do", report->ground.version);
+    const struct schema_ground *ground = &report->ground;
+    const int migrations = is_check ? ground->known - ground->version : report->done.migrations;
+    const int objects = is_check ? ground->objects_due : report->done.objects;
+    const char *end = is_check ? "to apply" : "applied";
+    printf("schema  version %d, ", is_check ? ground->version : ground->known);
+    if (migrations > 0) {
+        printf("%d migrations %s%s", migrations, end, objects > 0 ? ", " : "");
     }
-    printf(" (database ");
-    terminal_text(stdout, report->ground.database);
+    if (objects > 0) {
+        printf("%d functions and views %s", objects, end);
+    }
+    printf("%s (database ", migrations + objects > 0 ? "" : "nothing to do");
+    terminal_text(stdout, ground->database);
     printf(")\n");
 }
 
@@ -205,9 +208,9 @@ static void print_report(const struct migrate_report *report)
 
 static int print_json(const struct migrate_report *report)
 {
-    json_t *json = json_pack("{s:{s:s, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}",
+    json_t *json = json_pack("{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}",
                              "schema", "database", report->ground.database, "version", report->ground.known, "applied",
-                             report->applied, "topic", "name", report->topic, "asked", report->topic_asked, "made",
+                             report->done.migrations, "objects", report->done.objects, "topic", "name", report->topic, "asked", report->topic_asked, "made",
                              report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning,
                              "months", "ahead", report->months.ahead, "made", report->months.made, "rollups", "directory",
                              report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
@@ -277,7 +280,7 @@ static int check(const struct settings *settings, PGconn *conn, struct migrate_r
 
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
 {
-    return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->applied, err) &&
+    return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->done, err) &&
            rollups_define(conn, settings, retired, &report->rollups, err) && (no_topic || make_topic(settings, conn, report, err)) &&
            months_make(conn, &report->months, err);
 }
@@ -312,7 +315,7 @@ int migrate_run(int argc, char **argv)
         .program = "tallymill migrate",
         .usage = "[OPTION ...]",
         .summary =
-            "Makes or updates the schema (each migration in one transaction), defines the rollups of rollups.dir (a file with an "
+            "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir (a file with an "
             "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
             "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
             "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",

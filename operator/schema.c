@@ -1,42 +1,30 @@
-/* schema.c - see schema.h.
+/* schema.c - see schema.h: what stands in the way, and what a database has of the schema; schema_apply.c applies the rest.
  *
- * Invariant: a migration and its row in tallymill.schema_version commit together, and while one is applied no other migrate looks
- * at the list. The lock is taken inside each transaction, before the list is read in a statement (and so a snapshot) of its own:
- * two migrates at once take turns, and the second finds the work done. A session lock would be simpler to hold across all
- * migrations, but a transaction pooler would leave it behind on a connection that somebody else gets next.
+ * Everything is looked at before anything is changed: a refusal leaves the database as it was.
  */
 #include "operator/schema.h"
 
-#include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 #include "common/clock.h"
+#include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "operator/answer.h"
 
 extern const char migrate_ground_sql[], migrate_owners_sql[];
 
-enum { OLDEST_SERVER = 150000, ATTEMPTS = 5, PAUSE_MS = 300 };
+enum { OLDEST_SERVER = 150000 };
 
 #define SHORT_US (30 * CLOCK_SECOND_US)
-#define LOCK_US  (120 * CLOCK_SECOND_US)
-#define APPLY_US (3600 * CLOCK_SECOND_US)
-
-const char *schema_checksum(char checksum[SCHEMA_CHECKSUM_BYTES], const char *text, size_t length)
-{
-    XXH128_hash_t hash = XXH3_128bits(text, length);
-    snprintf(checksum, SCHEMA_CHECKSUM_BYTES, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
-    return checksum;
-}
 
 bool schema_compare(const struct migration *migrations, size_t count, const struct applied_migration *applied, size_t applied_count,
-                    struct error *err)
+                    const char *database, struct error *err)
 {
+    if (applied_count > 0 && applied[0].version == migrations[0].version && strcmp(applied[0].name, migrations[0].name) != 0) {
+        return error_set(err, ERROR_USAGE, SCHEMA_MADE_BEFORE, database);
+    }
     for (size_t i = 0; i < applied_count; i++) {
         if (i >= count) {
             return error_set(err, ERROR_USAGE,
@@ -62,8 +50,7 @@ bool schema_compare(const struct migration *migrations, size_t count, const stru
     return true;
 }
 
-/* Reads schema_version and compares it with the program's migrations; *applied_count says how many are there. */
-static bool compare_applied(PGconn *conn, bool has_schema, size_t *applied_count, struct error *err)
+bool schema_read_migrations(PGconn *conn, bool has_schema, size_t *applied_count, struct error *err)
 {
     *applied_count = 0;
     if (!has_schema) {
@@ -89,12 +76,52 @@ static bool compare_applied(PGconn *conn, bool has_schema, size_t *applied_count
                                                 .checksum = answer_text(result, (int)i, "checksum"),
                                                 .min_program = (int)answer_int(result, (int)i, "min_program")};
     }
-    is_same = schema_compare(migrations, count, applied, rows, err);
+    is_same = schema_compare(migrations, count, applied, rows, PQdb(conn), err);
     *applied_count = rows;
 out:
     free(applied);
     PQclear(result);
     return is_same;
+}
+
+bool schema_is_due(const struct schema_object *object, const PGresult *applied)
+{
+    struct applied_object row;
+    const bool is_there = applied && schema_object_find(applied, object->name, &row);
+    const enum object_state state = schema_object_state(object, is_there ? &row : NULL, TALLYMILL_VERSION);
+    return state == OBJECT_MISSING || state == OBJECT_OLDER;
+}
+
+/* A newer release has replaced it, and would be undone. */
+static bool refuse_newer(const struct schema_object *object, const PGresult *applied, struct error *err)
+{
+    struct applied_object row;
+    if (!schema_object_find(applied, object->name, &row) || schema_object_state(object, &row, TALLYMILL_VERSION) != OBJECT_NEWER) {
+        return true;
+    }
+    return error_set(err, ERROR_USAGE,
+                     "the schema is of a newer release: tallymill %s replaced %s of this one (%s): nothing was changed; use that release's tallymill",
+                     row.release, object->name, TALLYMILL_VERSION);
+}
+
+bool schema_read_objects(PGconn *conn, bool has_schema, PGresult **applied, int *due, struct error *err)
+{
+    size_t count = 0;
+    const struct schema_object *objects = postgres_schema_objects(&count);
+    *due = 0;
+    *applied = has_schema ? postgres_query(conn, SCHEMA_OBJECTS_QUERY, SHORT_US, err) : NULL;
+    if (has_schema && !*applied) {
+        return error_wrap(err, "reading tallymill.schema_objects");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (*applied && !refuse_newer(&objects[i], *applied, err)) {
+            PQclear(*applied);
+            *applied = NULL;
+            return false;
+        }
+        *due += schema_is_due(&objects[i], *applied) ? 1 : 0;
+    }
+    return true;
 }
 
 /* Tables of our names that we did not make. */
@@ -181,7 +208,7 @@ static bool check_server(const PGresult *ground, struct error *err)
 bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
 {
     *ground = (struct schema_ground){0};
-    PGresult *result = postgres_query(conn, migrate_ground_sql, SHORT_US, err);
+    PGresult *result = postgres_query(conn, migrate_ground_sql, SHORT_US, err), *objects = NULL;
     if (!result) {
         return false;
     }
@@ -191,70 +218,12 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
     ground->known = migrations[known - 1].version;
     snprintf(ground->database, sizeof ground->database, "%s", answer_text(result, 0, "database"));
     bool is_fine = check_server(result, err) && (ground->has_schema || refuse_strangers(result, err)) &&
-                   check_rights(result, err) && compare_applied(conn, ground->has_schema, &applied, err);
+                   check_rights(result, err) && schema_read_migrations(conn, ground->has_schema, &applied, err) &&
+                   schema_read_objects(conn, ground->has_schema, &objects, &ground->objects_due, err);
     ground->version = applied > 0 ? migrations[applied - 1].version : 0;
+    PQclear(objects);
     PQclear(result);
     return is_fine;
-}
-
-/* Runs one migration and notes it, inside the transaction of the caller. */
-static bool apply_one(PGconn *conn, const struct migration *migration, struct error *err)
-{
-    char checksum[SCHEMA_CHECKSUM_BYTES], version[16], min_program[16];
-    snprintf(version, sizeof version, "%d", migration->version);
-    snprintf(min_program, sizeof min_program, "%d", migration->min_program);
-    const char *const values[] = {version, migration->name, schema_checksum(checksum, migration->sql, migration->length),
-                                  min_program};
-    if (!postgres_exec(conn, migration->sql, APPLY_US, err) ||
-        !postgres_exec(conn, "SET LOCAL ROLE tallymill_admin", SHORT_US, err)) {
-        /* What Postgres refuses here is a matter of the schema that it found, whatever the SQLSTATE would mean for a row. */
-        err->kind = err->kind == ERROR_RETRY ? ERROR_RETRY : ERROR_USAGE;
-        return error_wrap(err, "migration %s", migration->name);
-    }
-    PGresult *result = postgres_query_params(
-        conn, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES ($1, $2, $3, $4)", 4, values,
-        SHORT_US, err);
-    PQclear(result);
-    return result || error_wrap(err, "noting migration %s", migration->name);
-}
-
-/* One transaction: the next missing migration, or nothing when all are there (*is_done). A lock that a running program holds is not
- * waited for longer than 5 s, because everybody else would queue behind us. */
-static bool apply_next(PGconn *conn, bool *is_done, struct error *err)
-{
-    size_t applied = 0, count = 0;
-    const struct migration *migrations = postgres_migrations(&count);
-    *is_done = false;
-    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err)) {
-        return false;
-    }
-    if (!postgres_exec(conn,
-                       "SET LOCAL lock_timeout = 0; SELECT "
-                       "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))",
-                       LOCK_US, err)) {
-        return error_wrap(err, "waiting for another tallymill migrate");
-    }
-    PGresult *there =
-        postgres_query(conn, "SELECT to_regclass('tallymill.schema_version') IS NOT NULL AS has_schema", SHORT_US, err);
-    bool has_schema = there && answer_bool(there, 0, "has_schema");
-    PQclear(there);
-    if (!there || !compare_applied(conn, has_schema, &applied, err)) {
-        return false;
-    }
-    if (applied == count) {
-        *is_done = true;
-        return postgres_exec(conn, "ROLLBACK", SHORT_US, err);
-    }
-    return postgres_exec(conn, "SET LOCAL lock_timeout = '5s'", SHORT_US, err) && apply_one(conn, &migrations[applied], err) &&
-           postgres_exec(conn, "COMMIT", SHORT_US, err);
-}
-
-/* Worth another try: a lock, a deadlock, and what two databases of one server do to each other when both make the roles ("tuple
- * concurrently updated" has the SQLSTATE of an internal error, a role that both grant is a unique violation). */
-static bool may_pass(const PGconn *conn, const struct error *err)
-{
-    return PQstatus(conn) == CONNECTION_OK &&
-           (err->kind == ERROR_RETRY || strcmp(err->sqlstate, "XX000") == 0 || strcmp(err->sqlstate, "23505") == 0);
 }
 
 static void roll_back(PGconn *conn)
@@ -303,23 +272,4 @@ bool schema_claim_objects(PGconn *conn, int *given, struct error *err)
     }
     PQclear(owners);
     return is_fine;
-}
-
-bool schema_apply(PGconn *conn, int *done, struct error *err)
-{
-    bool is_done = false;
-    *done = 0;
-    for (int failures = 0; !is_done;) {
-        error_clear(err);
-        if (apply_next(conn, &is_done, err)) {
-            *done += is_done ? 0 : 1;
-            continue;
-        }
-        roll_back(conn);
-        if (++failures == ATTEMPTS || !may_pass(conn, err)) {
-            return false;
-        }
-        poll(NULL, 0, PAUSE_MS * failures);
-    }
-    return true;
 }

@@ -1,7 +1,7 @@
-/* schema.h - bringing a database's schema up to this program's migrations.
+/* schema.h - bringing a database's schema up to this program's (common/migrations.h).
  *
  * What was applied is in tallymill.schema_version with the checksum of its text, so a migration that was changed after it ran is
- * noticed and not built upon. One thread.
+ * noticed and not built upon. Functions and views are in tallymill.schema_objects, and are applied again where their text is another one. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_SCHEMA_H
 #define TALLYMILL_OPERATOR_SCHEMA_H
@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/postgres.h"
+#include <libpq-fe.h>
+
+#include "common/error.h"
+#include "common/migrations.h"
 
 /* A row of tallymill.schema_version. */
 struct applied_migration {
@@ -19,21 +22,26 @@ struct applied_migration {
     int min_program;
 };
 
-enum { SCHEMA_CHECKSUM_BYTES = 33 };
-
-/* XXH3-128 of a migration's text as 32 hex digits. Returns `checksum`. */
-const char *schema_checksum(char checksum[SCHEMA_CHECKSUM_BYTES], const char *text, size_t length);
-
 /* Compares what was applied (sorted by version) with what the program has; no I/O. True: the applied ones are the first
- * *applied_count of the program's. False: ERROR_USAGE and which one was changed, is missing, or belongs to a newer release. */
+ * *applied_count of the program's. False: ERROR_USAGE and which one was changed, is missing, or belongs to a newer release; or that `database` was made by
+ * migrations of another numbering. */
 bool schema_compare(const struct migration *migrations, size_t count, const struct applied_migration *applied, size_t applied_count,
-                    struct error *err);
+                    const char *database, struct error *err);
+
+/* Reads schema_version and compares it with the program's migrations; *applied_count says how many are there. */
+bool schema_read_migrations(PGconn *conn, bool has_schema, size_t *applied_count, struct error *err);
+
+/* Reads schema_objects (*applied, the caller clears it; NULL where there is no schema) and counts what is to be applied, in *due. ERROR_USAGE where a newer release has
+ * replaced one of them. */
+bool schema_read_objects(PGconn *conn, bool has_schema, PGresult **applied, int *due, struct error *err);
+bool schema_is_due(const struct schema_object *object, const PGresult *applied);
 
 /* What can be said before anything is done. */
 struct schema_ground {
     bool has_schema;
     int version;       /* the last applied migration, 0 for none */
     int known;         /* the program's last migration */
+    int objects_due;   /* functions and views that are to be applied */
     char database[64]; /* its name */
 };
 
@@ -42,9 +50,14 @@ struct schema_ground {
  * Changes nothing. */
 bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err);
 
-/* Applies what is missing, each migration in one transaction with its row. Waits for another migrate that is at work; *done counts
- * the migrations that this call applied. */
-bool schema_apply(PGconn *conn, int *done, struct error *err);
+/* What one schema_apply() applied. */
+struct schema_done {
+    int migrations, objects;
+};
+
+/* Applies what is missing: each migration in one transaction with its row, then all functions and views whose text is another one in one transaction with theirs. Waits for
+ * another migrate that is at work. */
+bool schema_apply(PGconn *conn, struct schema_done *done, struct error *err);
 
 /* Gives objects that another than tallymill_admin owns (a restore with --no-owner) back to it; *given counts them. ERROR_USAGE where this login may not: the
  * message names an object, its owner and the remedy. */

@@ -2,19 +2,23 @@
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from .harness.program import ROOT
+from .harness.program import BUILDS, ROOT
 from .harness.publisher import events
 from .harness.stack import psql
+
+SCHEMAS = ROOT / "schemas"
+APPLIED = """SELECT version::text, name, checksum, applied_at FROM tallymill.schema_version
+             UNION ALL SELECT release, name, checksum, applied_at FROM tallymill.schema_objects ORDER BY 2"""
 
 
 def test_it_may_be_run_again_beside_a_running_worker(site):
     worker = site.worker()
     site.send(events(300, seed=1))
     site.wait_until_drained()
-    versions = site.database.rows("SELECT version, name, checksum, applied_at FROM tallymill.schema_version ORDER BY 1")
+    versions = site.database.rows(APPLIED)
     again = site.tallymill("migrate")
     assert again.code == 0, again
-    assert site.database.rows("SELECT version, name, checksum, applied_at FROM tallymill.schema_version ORDER BY 1") == versions
+    assert site.database.rows(APPLIED) == versions
     site.send(events(300, seed=2))
     site.wait_until_drained()
     assert worker.stop() == 0
@@ -31,7 +35,7 @@ def test_two_at_once_on_a_new_database_both_succeed(make_site):
 def test_a_changed_migration_is_refused_by_its_name(site):
     site.database.run("UPDATE tallymill.schema_version SET checksum = 'changed' WHERE version = 2")
     refused = site.tallymill("migrate")
-    assert refused.code == 2 and "0002_books" in refused.err, refused
+    assert refused.code == 2 and "0002_events.sql was changed" in refused.err, refused
 
 
 def test_a_schema_of_a_newer_release_is_refused_by_every_program(site):
@@ -62,7 +66,9 @@ def test_a_missing_schema_is_named_with_what_to_run(make_site):
 
 def test_the_files_run_in_psql_as_they_stand(make_site):
     site = make_site(migrate=False)
-    for path in sorted((ROOT / "schemas" / "sql").glob("[0-9]*.sql")):
+    order = (BUILDS["release"] / "common" / "schema_objects.txt").read_text().split()
+    assert sorted(order) == sorted(f"{kind}/{path.name}" for kind in ("functions", "views") for path in (SCHEMAS / kind).iterdir())
+    for path in [*sorted((SCHEMAS / "sql").glob("[0-9]*.sql")), *(SCHEMAS / name for name in order)]:
         done = psql(site.database.dsn, "-q", "-1", "-f", str(path))
         assert done.code == 0, (path, done)
 

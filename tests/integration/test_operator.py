@@ -416,14 +416,16 @@ def test_migrate_refuses_a_database_that_cannot_hold_every_character(make_site, 
 
 def test_migrate_reports_what_it_did_and_what_it_would_do(make_site):
     site = make_site(migrate=False)
-    count = len(list((pathlib.Path(__file__).parents[2] / "schemas" / "sql").glob("[0-9]*.sql")))
+    schemas = pathlib.Path(__file__).parents[2] / "schemas"
+    count = len(list((schemas / "sql").glob("[0-9]*.sql")))
+    objects = len([*(schemas / "functions").glob("*.sql"), *(schemas / "views").glob("*.sql")])
     planned = site.tallymill("migrate", "--check")
-    assert planned.code == 0 and f"{count} migrations to apply" in planned.out and "to be made" in planned.out, planned
+    assert planned.code == 0 and f"{count} migrations to apply, {objects} functions and views to apply" in planned.out and "to be made" in planned.out, planned
     assert site.database.value("SELECT to_regnamespace('tallymill') IS NULL")
     done = site.tallymill("migrate", "--json")
     report = json.loads(done.out)
     assert done.code == 0 and done.err == "", done
-    assert report["schema"]["applied"] == count and report["topic"]["made"] and report["months"]["made"] == 4
+    assert report["schema"]["applied"] == count and report["schema"]["objects"] == objects and report["topic"]["made"] and report["months"]["made"] == 4
     months = site.database.rows("SELECT month FROM tallymill.months ORDER BY 1")
     assert len(months) == 4
     again = site.tallymill("migrate")
@@ -448,7 +450,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(make_site):
     site = make_site(migrate=False)
     site.database.run("CREATE SCHEMA tallymill")  # the first migration wants to make it
     refused = site.tallymill("migrate", "--no-topic")
-    assert refused.code == 2 and "0001_events.sql" in refused.err, refused
+    assert refused.code == 2 and "0001_roles.sql" in refused.err, refused
     assert site.database.value("SELECT to_regclass('public.analytics_events') IS NULL")
 
 

@@ -25,7 +25,7 @@ OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "||", "->
 
 def words_of_our_sql():
     """Every word that stands before a parenthesis in SQL of ours, in files and in C."""
-    folders = ("schemas/sql", "schemas/rollups", "operator", "aggregator", "consumer", "common")
+    folders = ("schemas", "operator", "aggregator", "consumer", "common")
     texts = (path.read_text() for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".sql", ".c", ".h"))
     return sorted({word for text in texts for word in re.findall(r"\b([a-z_0-9]+) ?\(", text)})
 

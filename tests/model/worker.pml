@@ -1,6 +1,6 @@
 /* worker.pml - claim, batch, fence, crash, freeze, rebalance and unknown commit, for spin to try every interleaving of. See README.md.
  *
- * Two workers, two topic partitions, a database that may restart. What is modelled is the protocol of consumer/worker*.c and of schemas/sql/0004_fence.sql:
+ * Two workers, two topic partitions, a database that may restart. What is modelled is the protocol of consumer/worker*.c and of schemas/functions/commit_batch.sql:
  * who may commit which offsets when. Deliberately absent are the guards behind it, the key of the events and the unique index of the ledger: offsets
  * must come out exactly once by the fence alone.
  *

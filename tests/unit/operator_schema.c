@@ -25,9 +25,15 @@ static void apply_both(void)
 static void is_refused(size_t count, const char *reason)
 {
     struct error err = {0};
-    cr_assert_not(schema_compare(migrations, 2, applied, count, &err));
+    cr_assert_not(schema_compare(migrations, 2, applied, count, "events", &err));
     cr_expect_eq(err.kind, ERROR_USAGE);
     cr_expect_not_null(strstr(err.text, reason), "%s", err.text);
+}
+
+Test(schema, has_an_object_due_that_is_missing_or_another_one)
+{
+    const struct schema_object object = {.name = "functions/claim.sql", .sql = "", .length = 0, .checksum = "c"};
+    cr_expect(schema_is_due(&object, NULL));
 }
 
 Test(schema, checksum_is_the_xxh3_128_that_xxhsum_prints)
@@ -40,9 +46,9 @@ Test(schema, checksum_is_the_xxh3_128_that_xxhsum_prints)
 Test(schema, accepts_a_beginning_of_the_programs_migrations, .init = apply_both)
 {
     struct error err = {0};
-    cr_expect(schema_compare(migrations, 2, applied, 0, &err));
-    cr_expect(schema_compare(migrations, 2, applied, 1, &err));
-    cr_expect(schema_compare(migrations, 2, applied, 2, &err));
+    cr_expect(schema_compare(migrations, 2, applied, 0, "events", &err));
+    cr_expect(schema_compare(migrations, 2, applied, 1, "events", &err));
+    cr_expect(schema_compare(migrations, 2, applied, 2, "events", &err));
 }
 
 Test(schema, refuses_a_migration_that_was_changed_and_names_it, .init = apply_both)
@@ -60,6 +66,13 @@ Test(schema, refuses_a_list_with_a_hole, .init = apply_both)
 {
     applied[0] = applied[1];
     is_refused(1, "0001_first.sql was never applied");
+}
+
+Test(schema, refuses_a_database_of_another_numbering, .init = apply_both)
+{
+    applied[0].name = "0001_other.sql";
+    is_refused(1, "database events was made before 0.1.0: start anew");
+    is_refused(3, "database events was made before 0.1.0: start anew");
 }
 
 Test(schema, of_this_program_is_numbered_without_a_hole)
