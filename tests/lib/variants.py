@@ -48,7 +48,7 @@ VARIANTS = {variant.name: variant for variant in (
             # Without those that promise seconds or bytes: a program is ten times slower and larger here. The spool's tests load the library into
             # Python, which the sanitizer does not allow; the program of test_installed_library does what they do.
             words=["integration/test_%s.py" % name for name in
-                   ("end_to_end", "workers", "duplicates", "months", "metrics", "aggregator", "rebuild", "produce", "import")]
+                   ("end_to_end", "workers", "duplicates", "months", "metrics", "aggregator", "rebuild", "produce", "import", "server")]
             + ["integration/test_installed_library.py::test_the_thread_sanitizer_finds_nothing",
                "--deselect=integration/test_workers.py::test_a_frozen_worker_is_replaced_within_two_session_timeouts_and_does_no_harm_when_thawed",
                "--deselect=integration/test_import.py::test_memory_does_not_grow_with_the_file"],
