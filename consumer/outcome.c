@@ -96,16 +96,16 @@ static void leave_fenced(struct worker *worker, const struct failure *why, int64
             /* Both, whatever the first says. */
             const bool sending_is_whole = batch_drop(worker->batches.sending, topic_partition);
             const bool filling_is_whole = batch_drop(worker->batches.filling, topic_partition);
-            worker->resync |= !sending_is_whole || !filling_is_whole;
+            worker->assignment.resync |= !sending_is_whole || !filling_is_whole;
             source_forget(worker->source, topic_partition);
-            worker->rejoin = true;
+            worker->assignment.rejoin = true;
         } else {
-            worker->resync = true;
+            worker->assignment.resync = true;
         }
         detail = reason + strcspn(reason, " ");
         detail += strspn(detail, " ");
     }
-    worker->batches.retry_sending = !worker->resync && !batch_is_empty(worker->batches.sending);
+    worker->batches.retry_sending = !worker->assignment.resync && !batch_is_empty(worker->batches.sending);
     connection_back_off(&worker->connection, now_us); /* or two that think alike would claim from each other at full speed */
 }
 
@@ -132,7 +132,7 @@ static void read_ledger(struct worker *worker, const struct failure *why, int64_
     worker->taken_offsets++;
     log_warn_because(&why->error, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
                      source_topic(worker->source), why->table);
-    worker->resync = true;
+    worker->assignment.resync = true;
     connection_back_off(&worker->connection, now_us);
 }
 

@@ -40,7 +40,7 @@ void worker_drop_connection(struct worker *worker, int64_t now_us)
     connection_drop(&worker->connection, now_us);
     worker->is_open = false;
     worker->proof_since_us = 0;
-    worker->resync = true;
+    worker->assignment.resync = true;
     batches_drop(&worker->batches, worker->is_open);
     source_pause(worker->source, true);
 }
@@ -54,7 +54,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     metrics_add(worker->metrics, WORKER_CONNECTIONS, 0, 1);
     worker->last_sample_us = 0; /* the new connection is shown at once */
     worker->clock_is_due = true;
-    worker->resync = true;
+    worker->assignment.resync = true;
     return true;
 }
 
@@ -107,26 +107,26 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
     case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
     case SOURCE_MESSAGE:
         FAILPOINT("after_poll");
-        if (worker->resync || worker->batches.left_over) {
+        if (worker->assignment.resync || worker->batches.left_over) {
             rd_kafka_message_destroy(message); /* it comes again, from the ledger's position */
-            worker->resync = true;
+            worker->assignment.resync = true;
         } else if (batch_is_full(worker->batches.filling)) {
             worker->batches.left_over = message;
         } else {
             return take_message(worker, partition, message, err);
         }
         return true;
-    case SOURCE_END: return worker->resync || take_end(worker, partition, end_offset, err);
-    case SOURCE_ASSIGN: worker->queue_is_dry = worker->assign_wanted = true; return true;
+    case SOURCE_END: return worker->assignment.resync || take_end(worker, partition, end_offset, err);
+    case SOURCE_ASSIGN: worker->queue_is_dry = worker->assignment.is_wanted = true; return true;
     case SOURCE_REVOKE:
-        if (!worker->revoke_wanted)
-            worker->revoke_since_us = now_us;
-        worker->queue_is_dry = worker->revoke_wanted = true;
-        worker->assign_wanted = false;
+        if (!worker->assignment.is_revoked)
+            worker->assignment.revoked_since_us = now_us;
+        worker->queue_is_dry = worker->assignment.is_revoked = true;
+        worker->assignment.is_wanted = false;
         return true;
     case SOURCE_RESYNC:
         log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s", source_topic(worker->source));
-        worker->resync = true;
+        worker->assignment.resync = true;
         connection_back_off(&worker->connection, now_us);
         return true;
     case SOURCE_FATAL: worker->kafka_is_fatal = true; return false;
@@ -160,47 +160,75 @@ static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
 
 /* ---- the turn ---- */
 
+/* What claiming and beginning has brought. */
+static void note_assignment(struct worker *worker)
+{
+    int count;
+    struct assignment *assignment = &worker->assignment;
+    if (assignment->gap_offsets == 0 && assignment->claims_made == 0)
+        return;
+    source_partitions(worker->source, &count);
+    metrics_add(worker->metrics, WORKER_GAPS, 0, assignment->gap_offsets);
+    metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, assignment->claims_made);
+    if (assignment->claims_made > 0 && count > 0) {
+        retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
+        log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
+    }
+    assignment->gap_offsets = assignment->claims_made = 0;
+}
+
+/* Reading could not begin. False: nor will it, and `why` ends the worker. */
+static bool try_claim_again(struct worker *worker, const struct error *why, int64_t now_us)
+{
+    const bool is_migrating = postgres_is(why, POSTGRES_MIGRATING);
+    if (why->kind != ERROR_RETRY && !is_migrating)
+        return false;
+    worker_metrics_retry(worker, why);
+    log_warn_because(why, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
+    worker->claim_setbacks++;
+    worker_trouble(worker, TROUBLE_OF_CLAIM, why, now_us);
+    worker->assignment.resync = true;
+    connection_back_off(&worker->connection, now_us);
+    /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
+    if (is_migrating || postgres_is(why, POSTGRES_READ_ONLY) || !connection_is_idle(&worker->connection))
+        worker_drop_connection(worker, now_us);
+    return true;
+}
+
 /* What needs an idle connection. True: something was done or is waited for, begin no batch now. */
 static bool answer_group(struct worker *worker, int64_t now_us, struct error *err, bool *alive)
 {
     struct error local;
     *alive = true;
-    if (worker->revoke_wanted) {
+    if (worker->assignment.is_revoked) {
         batches_drop(&worker->batches, worker->is_open);
         source_unassign(worker->source);
-        worker->revoke_wanted = false;
+        worker->assignment.is_revoked = false;
         return true;
     }
-    if (worker->rejoin) {
-        worker->rejoin = false;
+    if (worker->assignment.rejoin) {
+        worker->assignment.rejoin = false;
         source_rejoin(worker->source);
     }
-    worker->resync |= worker->resync_at_us != 0 && now_us >= worker->resync_at_us;
+    worker->assignment.resync |= worker->assignment.resync_at_us != 0 && now_us >= worker->assignment.resync_at_us;
     error_clear(&local);
-    const bool is_claiming = worker->assign_wanted || worker->resync;
-    if (is_claiming ? worker_assign(worker, now_us, &local)
-                    : worker_begin_waiting(worker, now_us, &local) && worker_name_topic(worker, &local)) {
-        const bool is_claimed = is_claiming && !worker->assign_wanted && !worker->resync; /* else it waits for Kafka */
+    const bool is_claiming = assignment_is_due(&worker->assignment);
+    if (is_claiming)
+        batches_drop(&worker->batches, worker->is_open);
+    PGconn *conn = worker->connection.conn;
+    const bool is_done = is_claiming ? assignment_claim(&worker->assignment, conn, now_us, &local)
+                                     : assignment_begin(&worker->assignment, conn, now_us, &local) && worker_name_topic(worker, &local);
+    note_assignment(worker);
+    if (is_done) {
+        const bool is_claimed = is_claiming && !assignment_is_due(&worker->assignment); /* else it waits for Kafka */
         worker->claim_setbacks = is_claimed ? 0 : worker->claim_setbacks;
         if (is_claimed && worker->trouble == TROUBLE_OF_CLAIM)
             worker_trouble_over(worker);
         return is_claiming;
     }
-    const bool is_migrating = postgres_is(&local, POSTGRES_MIGRATING);
-    if (local.kind != ERROR_RETRY && !is_migrating) {
+    *alive = try_claim_again(worker, &local, now_us);
+    if (!*alive)
         *err = local;
-        *alive = false;
-        return true;
-    }
-    worker_metrics_retry(worker, &local);
-    log_warn_because(&local, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
-    worker->claim_setbacks++;
-    worker_trouble(worker, TROUBLE_OF_CLAIM, &local, now_us);
-    worker->resync = true;
-    connection_back_off(&worker->connection, now_us);
-    /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
-    if (is_migrating || postgres_is(&local, POSTGRES_READ_ONLY) || !connection_is_idle(&worker->connection))
-        worker_drop_connection(worker, now_us);
     return true;
 }
 
@@ -265,22 +293,22 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
         return false;
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
-        if (worker->revoke_wanted && now_us - worker->revoke_since_us > REVOKE_LIMIT_US) {
+        if (worker->assignment.is_revoked && now_us - worker->assignment.revoked_since_us > REVOKE_LIMIT_US) {
             batches_drop(&worker->batches, worker->is_open);
             source_unassign(worker->source);
-            worker->revoke_wanted = false;
+            worker->assignment.is_revoked = false;
         }
         return true;
     }
     if (worker_renew(worker))
         return true;
-    if (now_us < worker->connection.not_before_us && !worker->revoke_wanted)
+    if (now_us < worker->connection.not_before_us && !worker->assignment.is_revoked)
         return true;
-    if (!worker->connection.conn && !worker->revoke_wanted)
+    if (!worker->connection.conn && !worker->assignment.is_revoked)
         return connect_database(worker, now_us, err);
     if (worker->connection.conn && !worker_check_clock(worker, now_us, err))
         return false;
-    if ((!worker->connection.conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->revoke_wanted)
+    if ((!worker->connection.conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->assignment.is_revoked)
         return true; /* a revocation is answered without a connection too: the group waits for it */
     worker_watch_topic(worker, now_us);
     bool alive;
@@ -313,9 +341,9 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
     if (is_reading && !worker->queue_is_dry)
         return;
     if (!worker->is_open && worker->connection.conn && now_us >= worker->connection.not_before_us) {
-        const bool waits_for_kafka = worker->identity.asked_us != 0 && (worker->resync || worker->assign_wanted);
-        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || worker->resync || worker->assign_wanted || (!is_reading && !is_slowed));
-        if (worker->revoke_wanted || (has_work && !worker->clock_is_wrong))
+        const bool waits_for_kafka = worker->identity.asked_us != 0 && assignment_is_due(&worker->assignment);
+        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || assignment_is_due(&worker->assignment) || (!is_reading && !is_slowed));
+        if (worker->assignment.is_revoked || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
             wait_us = worker->flood.slow_until_us - now_us < wait_us ? worker->flood.slow_until_us - now_us : wait_us;
@@ -390,7 +418,8 @@ bool worker_run(struct worker *worker, struct error *err)
         return true;
     if (worker->kafka_is_fatal && source_was_fenced(worker->source) && !service_is_stopping()) {
         finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
-        const struct namesake_self self = {worker->connection.dsn, source_topic(worker->source), worker->owner, worker->claimed, worker->claimed_count};
+        const struct namesake_self self = {worker->connection.dsn, source_topic(worker->source), worker->owner, worker->assignment.claimed,
+                                           worker->assignment.claimed_count};
         namesake_judge(&self, err);
     }
     return worker->kafka_is_fatal && service_is_stopping(); /* it was to end anyhow */
@@ -410,7 +439,6 @@ void worker_close(struct worker *worker, bool leave)
     batches_free(&worker->batches);
     retention_reset(&worker->retention);
     identity_reset(&worker->identity);
-    log_ends_reset(&worker->logs);
     until_end_reset(&worker->until_end);
     worker_renew_end(worker);
     source_close(worker->source, leave);
@@ -421,6 +449,6 @@ void worker_close(struct worker *worker, bool leave)
     catalogue_free(worker->catalogue);
     metrics_free(worker->metrics);
     health_free(&worker->health);
-    free(worker->claimed);
+    assignment_free(&worker->assignment);
     free(worker);
 }

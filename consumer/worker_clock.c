@@ -39,7 +39,7 @@ void worker_move_window(struct worker *worker, int64_t now_us)
     if (step_us(worker, now_us) > CLOCK_WATCH_NEAR_US && !worker->clock_is_wrong && !worker->clock_is_due) {
         log_warn("the clock of this host has stepped: comparing it with Postgres's before anything else is read", NULL);
         worker->clock_is_due = true;
-        worker->resync = true;
+        worker->assignment.resync = true;
         batches_drop(&worker->batches, worker->is_open);
     }
     const int64_t wall_us = now_us + worker->clock_base_us;
@@ -102,7 +102,7 @@ static bool take_verdict(struct worker *worker, enum clock_verdict verdict, int6
     }
     if (!was_wrong) {
         worker->clock_wrong_since_us = now_us;
-        worker->resync = true;
+        worker->assignment.resync = true;
         batches_drop(&worker->batches, worker->is_open);
         source_pause(worker->source, true);
     }

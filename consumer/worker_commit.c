@@ -17,7 +17,7 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
         struct batch_range *range = &batch->ranges[i];
         const struct source_partition *partition = source_find(worker->source, range->topic_partition);
         if (!partition) {
-            worker->resync |= !batch_drop(batch, range->topic_partition);
+            worker->assignment.resync |= !batch_drop(batch, range->topic_partition);
             continue;
         }
         range->epoch = partition->claim.epoch;
@@ -38,7 +38,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
         worker_note_record_time(worker, worker->batches.sending, now_us);
     }
     stamp_ranges(worker, worker->batches.sending);
-    if (!batch_is_empty(worker->batches.sending) && !worker->resync) {
+    if (!batch_is_empty(worker->batches.sending) && !worker->assignment.resync) {
         worker->holder[0] = '\0';
         transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->conflict_batches_left > 0, now_us);
         worker->began_us = now_us;

@@ -267,7 +267,7 @@ static const char *what_is_wrong(const struct worker *worker)
     if (statistics->is_known && statistics->brokers_up == 0)
         return "Kafka is away";
     for (int i = 0; i < count; i++)
-        if (partitions[i].is_stopped || (partitions[i].is_waiting && worker->warned_waiting_us != 0))
+        if (partitions[i].is_stopped || (partitions[i].is_waiting && worker->assignment.warned_us != 0))
             return "a topic partition is not read: see the log";
     return NULL;
 }

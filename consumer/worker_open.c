@@ -63,6 +63,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
         !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), prefetch.batch_bytes, err) || !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
+    assignment_init(&worker->assignment, settings, worker->owner, worker->source, &worker->identity, worker->answers_fd);
     until_end_init(&worker->until_end, deadline_us, worker->source, &worker->identity, worker->answers_fd);
     if (worker->answers_fd < 0) {
         error_set(err, ERROR_RETRY, "eventfd: %s", strerror(errno));

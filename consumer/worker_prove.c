@@ -66,23 +66,23 @@ bool worker_name_topic(struct worker *worker, struct error *err)
     int count;
     bool has_matched = false;
     const struct source_partition *partitions = source_partitions(worker->source, &count);
-    for (int i = 0; worker->name_wanted && i < count; i++) {
+    for (int i = 0; worker->assignment.name_wanted && i < count; i++) {
         if (partitions[i].is_waiting || partitions[i].is_stopped || source_is_proving(&partitions[i]))
             return true;
         has_matched |= partitions[i].has_matched;
     }
-    if (!worker->name_wanted || !has_matched)
+    if (!worker->assignment.name_wanted || !has_matched)
         return true;
-    worker->name_wanted = false;
-    return ledger_name_topic(worker->connection.conn, source_topic(worker->source), worker->topic_id, err);
+    worker->assignment.name_wanted = false;
+    return ledger_name_topic(worker->connection.conn, source_topic(worker->source), worker->assignment.topic_id, err);
 }
 
 /* ---- the topic's id ---- */
 
 static bool is_same(const struct worker *worker)
 {
-    return worker->identity.state == IDENTITY_KNOWN && strcmp(worker->identity.topic_id, worker->topic_id) == 0 &&
-           strcmp(worker->identity.cluster_id, worker->cluster_id) == 0;
+    return worker->identity.state == IDENTITY_KNOWN && strcmp(worker->identity.topic_id, worker->assignment.topic_id) == 0 &&
+           strcmp(worker->identity.cluster_id, worker->assignment.cluster_id) == 0;
 }
 
 /* Whatever is behind the name now: the next claim finds out, and says so. */
@@ -90,9 +90,9 @@ static void note_another(struct worker *worker)
 {
     const struct identity *identity = &worker->identity;
     log_error("this is not the topic that is stored any more: looking which one it is",
-              "topic=%s topic_id=%s cluster_id=%s now_topic_id=%s now_cluster_id=%s", source_topic(worker->source), worker->topic_id,
-              worker->cluster_id, identity->state == IDENTITY_GONE ? "(gone)" : identity->topic_id, identity->cluster_id);
-    worker->resync = true;
+              "topic=%s topic_id=%s cluster_id=%s now_topic_id=%s now_cluster_id=%s", source_topic(worker->source), worker->assignment.topic_id,
+              worker->assignment.cluster_id, identity->state == IDENTITY_GONE ? "(gone)" : identity->topic_id, identity->cluster_id);
+    worker->assignment.resync = true;
 }
 
 /* How old an answer may be: a topic made anew since is no danger before its log has grown past the batch's begin, and nobody fills one
@@ -108,7 +108,7 @@ static int64_t slack_us(const struct batch *batch)
 
 void worker_hold(struct worker *worker, int64_t now_us)
 {
-    if (worker->topic_id[0] == '\0' && worker->lost_us == 0)
+    if (worker->assignment.topic_id[0] == '\0' && worker->lost_us == 0)
         return;
     worker->proof_since_us = worker->lost_us != 0 ? now_us : now_us - slack_us(worker->batches.sending);
     if (worker->proof_since_us < 1)
@@ -155,7 +155,7 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
     source_partitions(worker->source, &count);
     if (source_take_lost(worker->source))
         worker->lost_us = now_us;
-    if (count == 0 || worker->resync || worker->assign_wanted || worker->revoke_wanted || worker->proof_since_us != 0)
+    if (count == 0 || assignment_is_due(&worker->assignment) || worker->assignment.is_revoked || worker->proof_since_us != 0)
         return;
     identity_look(identity, source_handle(worker->source));
     if (identity->told_us > worker->watched_us) {

@@ -82,9 +82,9 @@ static bool judge(struct worker *worker, struct error *err)
     const struct identity *proof = &worker->renewal.proof;
     if (proof->state == IDENTITY_GONE)
         return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to a cluster without the topic %s", source_topic(worker->source));
-    if (worker->cluster_id[0] != '\0' && strcmp(proof->cluster_id, worker->cluster_id) != 0)
+    if (worker->assignment.cluster_id[0] != '\0' && strcmp(proof->cluster_id, worker->assignment.cluster_id) != 0)
         return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to another cluster (%s, the ledger is about %s)", proof->cluster_id,
-                         worker->cluster_id);
+                         worker->assignment.cluster_id);
     return source_may_read(worker->renewal.handle, worker->settings, err);
 }
 
@@ -140,10 +140,9 @@ static void let_go(struct worker *worker)
     batches_drop(&worker->batches, worker->is_open);
     identity_reset(&worker->identity);
     retention_reset(&worker->retention);
-    log_ends_reset(&worker->logs);
+    assignment_let_go(&worker->assignment);
     until_end_let_go(&worker->until_end);
-    worker->assign_wanted = worker->revoke_wanted = worker->resync = worker->rejoin = false;
-    worker->resync_at_us = worker->claim_since_us = worker->look_at_us = worker->warned_waiting_us = worker->lost_us = 0;
+    worker->lost_us = 0;
 }
 
 bool worker_renew(struct worker *worker)
@@ -158,8 +157,8 @@ bool worker_renew(struct worker *worker)
     worker->reports_due = false;
     let_go(worker);
     settings_swap_kafka(worker->settings, renewal->fresh);
-    worker->rejoin = !source_renew(worker->source, renewal->handle, &err);
-    if (worker->rejoin)
+    worker->assignment.rejoin = !source_renew(worker->source, renewal->handle, &err);
+    if (worker->assignment.rejoin)
         log_warn_because(&err, "cannot join the group, trying again", NULL);
     renewal->handle = NULL;
     give_up(worker);

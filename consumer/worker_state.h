@@ -6,6 +6,7 @@
 #include "common/health.h"
 #include "common/metrics.h"
 #include "common/transcode.h"
+#include "consumer/assignment.h"
 #include "consumer/batches.h"
 #include "consumer/connection.h"
 #include "consumer/flood.h"
@@ -35,9 +36,8 @@ struct worker {
     struct catalogue *catalogue;
     struct transcoder *transcoder;
     struct source *source;
-    struct claim *claimed; /* the last assignment, as the ledger answered it */
-    int claimed_count;
     struct connection connection;
+    struct assignment assignment;
     struct transaction *transaction;
     struct reaper *reaper;
     struct batches batches;
@@ -45,33 +45,21 @@ struct worker {
     int answers_fd;           /* readable when Kafka has answered a question of these: */
     struct identity identity; /* which topic this is */
     struct renewal renewal;
-    struct log_ends logs;     /* where the logs of those begin and end that are not read yet */
-    int64_t claim_since_us;   /* since when a claim is wanted: it needs an answer to a question sent later; 0: none is wanted */
-    int64_t look_at_us;       /* when those that wait are asked about again */
-    int64_t warned_waiting_us;
-    char topic_id[KAFKA_TOPIC_ID_BYTES]; /* of the last claim; "" where Kafka gives none */
-    char cluster_id[IDENTITY_CLUSTER_BYTES];
-    bool is_foreign;          /* the ledger is about another topic of that name */
-    bool name_wanted;         /* the ledger does not know topic_id yet; it is written there once the anchors have shown that it is this one */
     int64_t watched_us;       /* told_us of the last answer that was compared */
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
-    int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names topic_id */
+    int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
 
     bool is_open;         /* a transaction is under way, on batches.sending */
-    bool resync;          /* memory and ledger may differ: drop all, claim and assign again */
-    int64_t resync_at_us; /* 0: not needed; what stopped all of the topic may be mended by then */
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other */
     bool kafka_is_fatal;  /* its last error: this client cannot go on */
-    bool rejoin;          /* another worker owns a topic partition of ours: ask the group again */
-    bool assign_wanted, revoke_wanted;
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
     int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
     int64_t min_age_us;
-    int64_t last_commit_us, last_report_us, last_window_us, revoke_since_us, full_since_us, last_summary_us;
+    int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
     int64_t clock_base_us;    /* wall clock less monotonic clock, at the last comparison with Postgres's that was good */
@@ -104,13 +92,6 @@ struct worker {
     int64_t spilled_reported; /* bytes, as at the last log line about them */
     int64_t odd_reported;  /* sum of these three at the last log line about them */
 };
-
-/* worker_assign.c: answers an assignment: which topic this is, claim, ends of the logs, gaps. Never waits for Kafka: returns true as
- * long as there is nothing to do but wait. False with ERROR_RETRY (again later) or what ends the worker. */
-bool worker_assign(struct worker *worker, int64_t now_us, struct error *err);
-
-/* Begins what waits and has been answered for; asks again about the others. Needs an idle connection. As worker_assign. */
-bool worker_begin_waiting(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker_prove.c: which log is read. A message that may be an anchor; takes no more of the topic partition when it is another one.
  * True: the message was for that, and is dropped. */
