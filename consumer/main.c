@@ -13,7 +13,7 @@
 #include "common/service.h"
 #include "common/settings.h"
 #include "common/settings_value.h"
-#include "consumer/heap.h"
+#include "consumer/malloc_tuning.h"
 #include "consumer/spill.h"
 #include "consumer/worker.h"
 
@@ -57,7 +57,7 @@ static bool read_deadline(bool until_end, const char *text, int64_t *until_end_u
 int main(int argc, char **argv)
 {
     descriptors_fill();
-    heap_settle();
+    malloc_tuning_apply();
     bool until_end = false, leave = false;
     const char *deadline = NULL;
     const struct cli_option options[] = {

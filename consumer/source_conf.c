@@ -11,7 +11,7 @@
 #include "common/error.h"
 #include "common/kafka.h"
 #include "common/settings.h"
-#include "consumer/prefetch.h"
+#include "consumer/memory_shares.h"
 
 /* How often a broker is asked while events trickle. It answers once so many bytes (compressed, some 10 to 20 events) are there, or after so many ms; with
  * librdkafka's own single byte it answers for each batch of a producer's, which at 5,000 events/s costs broker and worker more than the events do
@@ -48,12 +48,12 @@ static void bound_messages(rd_kafka_conf_t *conf)
 
 rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
 {
-    const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
+    const struct memory_shares shares = memory_shares(settings_int(settings, "memory.max"));
     const char *instance = settings_text(settings, "consumer.instance");
     const struct kafka_forced defaults[] = {
-        {"queued.max.messages.kbytes", prefetch.queue_kib},
-        {"fetch.message.max.bytes", prefetch.fetch_bytes},
-        {"fetch.max.bytes", prefetch.answer_bytes},
+        {"queued.max.messages.kbytes", shares.queue_kib},
+        {"fetch.message.max.bytes", shares.fetch_bytes},
+        {"fetch.max.bytes", shares.answer_bytes},
         {"receive.message.max.bytes", "2147483647"}, /* for zstd also the most that a batch may unpack to: what is beyond memory lies in a file (spill.h) */
         {"queued.min.messages", "100000"},
         {"fetch.min.bytes", FETCH_BYTES},

@@ -22,8 +22,8 @@
 #include "common/service.h"
 #include "common/settings.h"
 #include "common/transcode.h"
-#include "consumer/spill.h"
 #include "consumer/namesake.h"
+#include "consumer/spill.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 

@@ -16,7 +16,7 @@
 #include "common/monitor.h"
 #include "common/settings.h"
 #include "common/utf8.h"
-#include "consumer/prefetch.h"
+#include "consumer/memory_shares.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
@@ -55,12 +55,13 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     worker->answers_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     name_owner(worker);
     srandom((unsigned)getpid() ^ (unsigned)clock_wall_us()); /* jitter of the backoff: each worker its own */
-    const struct prefetch prefetch = prefetch_from_memory(settings_int(settings, "memory.max"));
+    const struct memory_shares shares = memory_shares(settings_int(settings, "memory.max"));
     if (!worker_metrics_init(worker, err) || !check_ground(worker, err))
         goto out;
     const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
-        !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), prefetch.batch_bytes, err) || !(worker->source = source_open(settings, err)) ||
+        !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), shares.batch_bytes, err) ||
+        !(worker->source = source_open(settings, err)) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
     assignment_init(&worker->assignment, settings, worker->owner, worker->source, &worker->identity, worker->answers_fd);

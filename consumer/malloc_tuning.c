@@ -1,4 +1,4 @@
-/* heap.c - see heap.h.
+/* malloc_tuning.c - see malloc_tuning.h.
  *
  * librdkafka's broker threads allocate each message, the main thread frees it. glibc gives every thread an arena of its own, and
  * that of a broker thread grows by one mprotect() after the other, a page or two each (3,800 calls for 500,000 events), gives its
@@ -13,11 +13,11 @@
  * Rejected: another allocator (a dependency), environment variables (nobody would set them), one thread cache large enough for all
  * messages (no less CPU than this).
  */
-#include "consumer/heap.h"
+#include "consumer/malloc_tuning.h"
 
 #include <malloc.h>
 
-void heap_settle(void)
+void malloc_tuning_apply(void)
 {
 #ifdef __GLIBC__
     enum { TOP_BYTES = 1 << 20, KEPT_BYTES = 64 << 20, MMAP_BYTES = 32 << 20 };

@@ -1,8 +1,0 @@
-/* heap.h - how malloc behaves in a process in which one thread allocates what another one frees. */
-#ifndef TALLYMILL_CONSUMER_HEAP_H
-#define TALLYMILL_CONSUMER_HEAP_H
-
-/* Call first in main(), before any thread. Without effect where the C library is not glibc. */
-void heap_settle(void);
-
-#endif
