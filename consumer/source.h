@@ -31,9 +31,9 @@ struct source_partition {
     bool is_waiting;         /* not read yet: without a leader, or its log's ends are not known yet */
     bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
     int64_t end_offset;      /* the end of what can be read, where it was met; -1: not met yet */
-    int64_t held_since_us;   /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
-    int64_t held_offset;     /* where */
-    int64_t held_told_us;    /* when that was last logged */
+    int64_t blocked_since_us;   /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
+    int64_t blocked_offset;     /* where */
+    int64_t blocked_told_us;    /* when that was last logged */
     int64_t stored_time_us;  /* Unix time that Kafka gave the last event stored, as far as it was noted; for the metrics */
     int64_t caught_up_us;    /* Unix time at which nothing was left to store; for the metrics */
 };

@@ -165,6 +165,6 @@ bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error
                   "topic %s: the end was not reached within --deadline: topic partition %d is stored up to offset %" PRId64
                   ", its log ended at %" PRId64 "%s",
                   source_topic(end->source), number, end->farthest_offset, end->targets.ends[number].high,
-                  partition && partition->held_since_us != 0 ? "; a producer's transaction that is open keeps the rest from being read" : "");
+                  partition && partition->blocked_since_us != 0 ? "; a producer's transaction that is open keeps the rest from being read" : "");
     return true;
 }

@@ -24,6 +24,7 @@
 #include "common/transcode.h"
 #include "consumer/namesake.h"
 #include "consumer/spill.h"
+#include "consumer/open_transaction.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
@@ -285,6 +286,7 @@ static void look_each_second(struct worker *worker, int64_t now_us)
     const struct flood_rules rules = flood_rules(worker->settings);
     flood_look(&worker->flood, &rules, source_topic(worker->source), now_us);
     retention_look(&worker->retention);
+    open_transaction_look(worker->source);
 }
 
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
@@ -386,7 +388,6 @@ static bool run(struct worker *worker, struct error *err)
             worker_drop_connection(worker, now_us);
         look_each_second(worker, now_us);
         worker_metrics_sample(worker, now_us);
-        worker_look_for_held(worker, now_us);
         if (!until_end_learn(&worker->until_end, now_us, err) || until_end_is_late(&worker->until_end, now_us, err))
             return false;
         wait_for_work(worker, clock_now_us());

@@ -84,7 +84,6 @@ struct worker {
     int64_t last_sample_us, last_times_us, last_second_us, near_retention_at_us;
 
     struct until_end until_end;
-    int64_t last_held_look_us;
 
     int64_t rows, duplicates, dead_letters, skipped, commits; /* since the start */
     int64_t unknown_events, unknown_keys,
@@ -103,9 +102,6 @@ void worker_prove(struct worker *worker, int64_t now_us);
 /* Once a minute, and whenever nothing is stored: is it still the same topic? */
 void worker_watch_topic(struct worker *worker, int64_t now_us);
 bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
-
-/* worker_held.c: one warning a minute for each topic partition that an open transaction keeps from being read. */
-void worker_look_for_held(struct worker *worker, int64_t now_us);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);

@@ -1,0 +1,53 @@
+/* open_transaction.c - see open_transaction.h.
+ *
+ * Kafka delivers nothing behind the first message of a transaction that is neither committed nor aborted. From here that looks like
+ * a quiet topic partition: its end is met, and only the high watermark, which every fetch brings along, lies beyond. A producer that
+ * died is aborted by the broker after its transaction.timeout.ms (15 min at most by default); one that hangs holds everybody up.
+ */
+#include "consumer/open_transaction.h"
+
+#include <inttypes.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/source.h"
+
+#define FIRST_US INT64_C(10000000) /* a transaction may last as long without a word */
+#define AGAIN_US INT64_C(60000000)
+
+static bool is_blocked(const struct source *source, const struct source_partition *partition)
+{
+    return !partition->is_stopped && !partition->is_waiting && partition->end_offset >= 0 &&
+           partition->end_offset == partition->expected_offset &&
+           source_last_high(source, partition->claim.topic_partition) > partition->end_offset;
+}
+
+static void look(const struct source *source, struct source_partition *partition, int64_t wall_us)
+{
+    char since[CLOCK_TIME_BYTES];
+    if (!is_blocked(source, partition)) {
+        partition->blocked_since_us = 0;
+        return;
+    }
+    if (partition->blocked_since_us == 0 || partition->blocked_offset != partition->expected_offset) {
+        partition->blocked_since_us = wall_us;
+        partition->blocked_offset = partition->expected_offset;
+    }
+    if (wall_us - partition->blocked_since_us < FIRST_US || wall_us - partition->blocked_told_us < AGAIN_US)
+        return;
+    partition->blocked_told_us = wall_us;
+    clock_format_time(since, partition->blocked_since_us);
+    log_warn("an open transaction of a producer keeps this topic partition from being read on",
+             "topic=%s topic_partition=%" PRId32 " offset=%" PRId64 " since=%s high=%" PRId64, source_topic(source),
+             partition->claim.topic_partition, partition->expected_offset, since,
+             source_last_high(source, partition->claim.topic_partition));
+}
+
+void open_transaction_look(struct source *source)
+{
+    int count;
+    struct source_partition *partitions = source_partitions(source, &count);
+    const int64_t wall_us = clock_wall_us();
+    for (int i = 0; i < count; i++)
+        look(source, &partitions[i], wall_us);
+}
