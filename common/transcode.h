@@ -1,9 +1,5 @@
 /* transcode.h - one msgpack event becomes one tuple of Postgres's binary COPY, in one walk over its bytes. Wire format: schemas/wire.md;
- * tuple: postgresql.org/docs/current/sql-copy.html, "Binary Format".
- *
- * Column order of the tuple, and of the COPY statement (TRANSCODE_COLUMNS): the columns of fixed width first, so that they lie at fixed
- * places; then event_data, which so can be written the moment it is met, whatever the order of keys; last the short texts, which are only pointed at
- * until the walk is over. batch_id is left 0: it is known when the transaction begins.
+ * tuple: tuple.h. batch_id is left 0: it is known when the transaction begins.
  *
  * A transcoder belongs to one thread. Nothing here allocates after transcoder_new.
  */
@@ -19,18 +15,6 @@
 
 struct catalogue;
 struct error;
-
-#define TRANSCODE_COLUMNS "batch_id, id, created_at, is_internal, event_data, event_name, event_category, session_id, user_id"
-
-/* Where the fixed columns' data lie in a tuple, in bytes from its begin. */
-enum {
-    TUPLE_COLUMNS = 9,
-    TUPLE_BATCH_ID = 6,
-    TUPLE_ID = 18,
-    TUPLE_CREATED_AT = 38,
-    TUPLE_IS_INTERNAL = 50,
-    TUPLE_EVENT_DATA = 51, /* its length word; all columns from here on carry theirs */
-};
 
 /* Bytes that one tuple may need, whatever the event holds: six for each byte of event_data (a control character), and the rest. */
 enum { TRANSCODE_ROOM = 6 * (WIRE_DATA_BYTES + 16) + 2048 };

@@ -1,12 +1,38 @@
-/* tuple.h - bytes of Postgres's binary formats, network order. Each returns the first byte behind what it wrote. */
+/* tuple.h - the layout of an event's tuple in Postgres's binary COPY, of its columns, and of what is around the tuples: postgresql.org/docs/current/sql-copy.html,
+ * "Binary Format". transcode() writes one, the worker's batch reads it; nobody else knows where what lies.
+ *
+ * The columns of fixed width come first, so that they lie at fixed places; then event_data, which so can be written the moment it is met, whatever the order of
+ * keys; last the short texts, which are only pointed at until the walk over the event is over.
+ */
 #ifndef TALLYMILL_COMMON_TUPLE_H
 #define TALLYMILL_COMMON_TUPLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "common/plain_text.h"
 
+/* In the order of the tuple: what the COPY statement and the INSERT name. */
+#define TUPLE_COLUMN_NAMES "batch_id, id, created_at, is_internal, event_data, event_name, event_category, session_id, user_id"
+
+/* Where the fixed columns' data lie in a tuple, in bytes from its begin. */
+enum {
+    TUPLE_COLUMNS = 9,
+    TUPLE_FIRST_COLUMN = 2, /* its length word, behind the number of columns */
+    TUPLE_BATCH_ID = 6,
+    TUPLE_ID = 18,
+    TUPLE_CREATED_AT = 38,
+    TUPLE_IS_INTERNAL = 50,
+    TUPLE_EVENT_DATA = 51, /* its length word; all columns from here on carry theirs */
+};
+
+/* Before the first tuple (signature, flags, no extension) and behind the last one. */
+#define COPY_HEADER  "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
+#define COPY_TRAILER "\377\377"
+enum { COPY_HEADER_BYTES = sizeof COPY_HEADER - 1, COPY_TRAILER_BYTES = sizeof COPY_TRAILER - 1 };
+
+/* Numbers in network order; each put_ returns the first byte behind what it wrote. */
 static inline uint8_t *put_16(uint8_t *out, uint16_t value)
 {
     value = __builtin_bswap16(value);
@@ -46,6 +72,30 @@ static inline uint32_t get_32(const uint8_t *at)
     uint32_t value;
     memcpy(&value, at, sizeof value);
     return __builtin_bswap32(value);
+}
+
+struct tuple_column {
+    const uint8_t *bytes; /* NULL: SQL's NULL */
+    uint32_t length;
+};
+
+/* The column whose length word is at *next, which moves behind it. */
+static inline struct tuple_column tuple_next_column(const uint8_t **next)
+{
+    const uint32_t length = get_32(*next);
+    *next += 4;
+    if (length == UINT32_MAX)
+        return (struct tuple_column){0};
+    const struct tuple_column column = {*next, length};
+    *next += length;
+    return column;
+}
+
+/* Bytes of the column whose length word is at `column`, the word included. */
+static inline size_t tuple_column_bytes(const uint8_t *column)
+{
+    const uint32_t length = get_32(column);
+    return 4 + (length == UINT32_MAX ? 0 : (size_t)length);
 }
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "common/error.h"
 #include "common/transcode.h"
+#include "common/tuple.h"
 #include "common/utf8.h"
 #include "consumer/tuple_delta.h"
 
@@ -25,8 +26,6 @@ struct kept_head {
 
 /* One message of a row: larger ones are dead letters. */
 enum { MOST_KEPT_BYTES = sizeof(struct kept_head) + WIRE_KEY_BYTES + WIRE_VALUE_BYTES };
-
-static const char copy_header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
 struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
 {
@@ -44,7 +43,7 @@ struct batch *batch_new(int max_rows, size_t capacity, struct error *err)
     if (!batch->bytes || !batch->kept || !batch->rows || !batch->dead || !batch_seen_init(&batch->seen, max_rows) ||
         !delta_init(&batch->delta, max_rows, err))
         goto out;
-    memcpy(batch->bytes, copy_header, COPY_HEADER_BYTES);
+    memcpy(batch->bytes, COPY_HEADER, COPY_HEADER_BYTES);
     batch->used = COPY_HEADER_BYTES;
     return batch;
 out:

@@ -23,7 +23,7 @@
 struct error;
 struct transcoder;
 
-enum { DEAD_DETAIL_BYTES = 96, COPY_HEADER_BYTES = 19, COPY_TRAILER_BYTES = 2 };
+enum { DEAD_DETAIL_BYTES = 96 };
 
 /* A message as it came. Borrowed from the batch until batch_reset. */
 struct original {

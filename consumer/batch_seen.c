@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL /* 24 bytes of a known length: in place it is a few multiplications */
 #include <xxhash.h>
 
-#include "common/transcode.h"
+#include "common/tuple.h"
 #include "common/uuid.h"
 #include "consumer/batch_row.h"
 

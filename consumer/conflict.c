@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/transcode.h"
 #include "common/tuple.h"
 #include "consumer/batch.h"
 
@@ -28,33 +27,26 @@ enum {
     ARRAY_HEADER_BYTES = 20
 };
 
-/* In the order of TRANSCODE_COLUMNS. */
+/* In the order of TUPLE_COLUMN_NAMES. */
 static const Oid array_types[TUPLE_COLUMNS] = {OID_INT8_ARRAY, OID_UUID_ARRAY,  OID_TIMESTAMPTZ_ARRAY,
                                                OID_BOOL_ARRAY, OID_JSONB_ARRAY, OID_TEXT_ARRAY,
                                                OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_INT8_ARRAY};
 static const uint32_t element_types[TUPLE_COLUMNS] = {OID_INT8, OID_UUID, OID_TIMESTAMPTZ, OID_BOOL, OID_JSONB,
                                                       OID_TEXT, OID_TEXT, OID_TEXT,        OID_INT8};
 
-static const char insert_sql[] = "INSERT INTO public.analytics_events (" TRANSCODE_COLUMNS ") "
-                                 "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS e (" TRANSCODE_COLUMNS ") "
+static const char insert_sql[] = "INSERT INTO public.analytics_events (" TUPLE_COLUMN_NAMES ") "
+                                 "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS e (" TUPLE_COLUMN_NAMES ") "
                                  "ORDER BY id, created_at ON CONFLICT (id, created_at) DO NOTHING RETURNING id, created_at";
-
-/* Bytes of one column of a tuple with its length word. */
-static size_t column_bytes(const uint8_t *column)
-{
-    const uint32_t length = get_32(column);
-    return 4 + (length == UINT32_MAX ? 0 : length);
-}
 
 static void measure(const struct batch *batch, int first, int end, size_t sizes[TUPLE_COLUMNS])
 {
     for (int column = 0; column < TUPLE_COLUMNS; column++)
         sizes[column] = ARRAY_HEADER_BYTES;
     for (int row = first; row < end; row++) {
-        const uint8_t *at = batch->bytes + batch->rows[row].start + 2;
+        const uint8_t *at = batch->bytes + batch->rows[row].start + TUPLE_FIRST_COLUMN;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
-            sizes[column] += column_bytes(at);
-            at += column_bytes(at);
+            sizes[column] += tuple_column_bytes(at);
+            at += tuple_column_bytes(at);
         }
     }
 }
@@ -73,9 +65,9 @@ static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TU
     for (int column = 0; column < TUPLE_COLUMNS; column++)
         ends[column] = begin_array(ends[column], element_types[column], end - first);
     for (int row = first; row < end; row++) {
-        const uint8_t *at = batch->bytes + batch->rows[row].start + 2;
+        const uint8_t *at = batch->bytes + batch->rows[row].start + TUPLE_FIRST_COLUMN;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
-            const size_t bytes = column_bytes(at);
+            const size_t bytes = tuple_column_bytes(at);
             memcpy(ends[column], at, bytes);
             ends[column] += bytes;
             at += bytes;

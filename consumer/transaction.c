@@ -16,7 +16,7 @@
 
 #include "common/failpoint.h"
 #include "common/postgres_begin.h"
-#include "common/transcode.h"
+#include "common/tuple.h"
 #include "consumer/batch.h"
 #include "consumer/clamped.h"
 #include "consumer/conflict.h"
@@ -28,7 +28,7 @@
  * batch living longer. */
 static const char begin_sql[] =
     POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";
-static const char copy_sql[] = "; COPY public.analytics_events (" TRANSCODE_COLUMNS ") FROM STDIN (FORMAT binary)";
+static const char copy_sql[] = "; COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
 enum { CHUNK_BYTES = 64 * 1024, BATCHES_WITHOUT_DELTA = 100 };
@@ -264,11 +264,10 @@ static void count_sent_rows(struct transaction *transaction)
 
 static void send_rows(struct transaction *transaction, int64_t now_us)
 {
-    static const char trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
     const size_t end = transaction->batch->used;
     while (!transaction->wants_write && !transaction->broken) {
         if (transaction->sent == end) {
-            if (PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
+            if (PQputCopyData(transaction->conn, COPY_TRAILER, COPY_TRAILER_BYTES) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
                 break_off(transaction, "cannot end COPY");
             transaction->step = STEP_COPY_END;
             return;
@@ -292,13 +291,11 @@ static void send_rows(struct transaction *transaction, int64_t now_us)
 
 static void send_dead_letters(struct transaction *transaction, int64_t now_us)
 {
-    static const char header[COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0",
-                      trailer[COPY_TRAILER_BYTES] = {'\377', '\377'};
-    if (transaction->dead_sent == 0 && PQputCopyData(transaction->conn, header, sizeof header) != 1)
+    if (transaction->dead_sent == 0 && PQputCopyData(transaction->conn, COPY_HEADER, COPY_HEADER_BYTES) != 1)
         break_off(transaction, "cannot send dead letters to Postgres");
     while (!transaction->wants_write && !transaction->broken) {
         if (transaction->dead_sent == transaction->batch->dead_count) {
-            if (PQputCopyData(transaction->conn, trailer, sizeof trailer) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
+            if (PQputCopyData(transaction->conn, COPY_TRAILER, COPY_TRAILER_BYTES) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
                 break_off(transaction, "cannot end COPY");
             transaction->step = STEP_DEAD_END;
             return;

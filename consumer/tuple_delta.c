@@ -8,25 +8,7 @@
 #include <stddef.h>
 
 #include "common/delta.h"
-#include "common/transcode.h"
 #include "common/tuple.h"
-
-struct column {
-    const uint8_t *bytes; /* NULL: SQL's NULL */
-    uint32_t length;
-};
-
-/* The column whose length word is at *next, which moves behind it. */
-static struct column next_column(const uint8_t **next)
-{
-    const uint32_t length = get_32(*next);
-    *next += 4;
-    if (length == UINT32_MAX)
-        return (struct column){0};
-    const struct column column = {*next, length};
-    *next += length;
-    return column;
-}
 
 void tuple_delta_add(struct delta *delta, const uint8_t *tuple, int32_t day)
 {
@@ -35,10 +17,10 @@ void tuple_delta_add(struct delta *delta, const uint8_t *tuple, int32_t day)
         return;
     }
     const uint8_t *next = tuple + TUPLE_EVENT_DATA;
-    next_column(&next);
-    const struct column name = next_column(&next);
-    next_column(&next); /* event_category */
-    const struct column session = next_column(&next), user = next_column(&next);
+    tuple_next_column(&next);
+    const struct tuple_column name = tuple_next_column(&next);
+    tuple_next_column(&next); /* event_category */
+    const struct tuple_column session = tuple_next_column(&next), user = tuple_next_column(&next);
     uint64_t user_id = 0;
     if (user.bytes)
         user_id = (uint64_t)get_32(user.bytes) << 32 | get_32(user.bytes + 4);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/tuple.h"
 #include "consumer/batch.h"
 #include "consumer/conflict.h"
 #include "consumer/ledger.h"
