@@ -19,6 +19,8 @@
 
 enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
 
+static int exit_code;
+
 struct guard {
     int seconds;
     int *exit_code;
@@ -54,6 +56,26 @@ static bool read_deadline(bool until_end, const char *text, int64_t *until_end_u
     return true;
 }
 
+static void check(const struct settings *settings)
+{
+    static struct guard guard = {CHECK_SECONDS, &exit_code};
+    exit_code = 1; /* what the guard says */
+    start_guard(&guard);
+    exit_code = worker_check(settings);
+}
+
+static void work(const struct cli *cli, struct settings *settings, int64_t until_end_us, bool leave)
+{
+    static struct guard guard = {CLOSE_SECONDS, &exit_code};
+    struct error err;
+    error_clear(&err);
+    struct worker *worker = worker_open(settings, until_end_us, &err);
+    exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(cli, &err);
+    service_stopping();
+    start_guard(&guard);
+    worker_close(worker, leave);
+}
+
 int main(int argc, char **argv)
 {
     descriptors_fill();
@@ -82,7 +104,6 @@ int main(int argc, char **argv)
         .programs = FOR_CONSUMER,
     };
     struct cli_result command;
-    static int exit_code;
     if (!cli_start(&cli, argc, argv, &command, &exit_code))
         return exit_code;
     struct error err;
@@ -98,19 +119,10 @@ int main(int argc, char **argv)
         return cli_fail(&cli, &err);
     if (!spill_open(settings_int(command.settings, "memory.max"), ""))
         log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory", NULL);
-    if (command.check) {
-        static struct guard guard = {CHECK_SECONDS, &exit_code};
-        exit_code = 1; /* what the guard says */
-        start_guard(&guard);
-        exit_code = worker_check(command.settings);
-    } else {
-        struct worker *worker = worker_open(command.settings, until_end_us, &err);
-        exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(&cli, &err);
-        static struct guard guard = {CLOSE_SECONDS, &exit_code};
-        service_stopping();
-        start_guard(&guard);
-        worker_close(worker, leave);
-    }
+    if (command.check)
+        check(command.settings);
+    else
+        work(&cli, command.settings, until_end_us, leave);
     service_close();
     settings_free(command.settings);
     return cli_end_output(&cli, exit_code);
