@@ -422,6 +422,18 @@ void batch_repeat_row(struct batch *batch, int row)
     batch->rows[row].length = 0;
 }
 
+struct batch_totals batch_totals(const struct batch *batch)
+{
+    struct batch_totals totals = {0};
+    for (int i = 0; i < batch->range_count; i++) {
+        totals.stored += batch_range_stored(&batch->ranges[i]);
+        totals.duplicates += batch_range_duplicates(&batch->ranges[i]);
+        totals.dead_letters += batch->ranges[i].dead_letters;
+        totals.skipped += batch->ranges[i].skipped;
+    }
+    return totals;
+}
+
 int batch_set_id(struct batch *batch, int row, size_t end, int64_t batch_id)
 {
     const uint64_t value = __builtin_bswap64((uint64_t)batch_id);

@@ -57,6 +57,11 @@ struct batch_range {
     int day_count, day_capacity;
 };
 
+/* What became of its offsets, over all ranges. */
+struct batch_totals {
+    int64_t stored, duplicates, dead_letters, skipped;
+};
+
 struct batch {
     uint8_t *bytes; /* COPY header, then the tuples of rows in order, back to back */
     size_t used, capacity;
@@ -97,6 +102,19 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
 
 /* Credits [next_offset, end) as skipped: Kafka has no message there. */
 bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err);
+
+/* What the books say of a range: rows that this attempt found in the table already are duplicates. */
+static inline int64_t batch_range_stored(const struct batch_range *range)
+{
+    return range->stored - range->conflicts;
+}
+
+static inline int64_t batch_range_duplicates(const struct batch_range *range)
+{
+    return range->duplicates + range->conflicts;
+}
+
+struct batch_totals batch_totals(const struct batch *batch);
 
 /* The range of a topic partition, or NULL. Valid until the batch changes. */
 struct batch_range *batch_find_range(const struct batch *batch, int32_t topic_partition);

@@ -45,16 +45,6 @@ static int64_t range_next(const struct batch_range *range)
     return range->next_offset;
 }
 
-static int64_t range_stored(const struct batch_range *range)
-{
-    return range->stored - range->conflicts;
-}
-
-static int64_t range_duplicates(const struct batch_range *range)
-{
-    return range->duplicates + range->conflicts;
-}
-
 static int64_t range_dead(const struct batch_range *range)
 {
     return range->dead_letters;
@@ -118,8 +108,8 @@ char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch 
     write_array(out, batch, range_epoch, "bigint");
     write_array(out, batch, range_first, "bigint");
     write_array(out, batch, range_next, "bigint");
-    write_array(out, batch, range_stored, "bigint");
-    write_array(out, batch, range_duplicates, "bigint");
+    write_array(out, batch, batch_range_stored, "bigint");
+    write_array(out, batch, batch_range_duplicates, "bigint");
     write_array(out, batch, range_dead, "bigint");
     write_array(out, batch, range_skipped, "bigint");
     write_days(out, batch);

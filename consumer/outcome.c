@@ -30,45 +30,50 @@ static void log_dead_letters(const struct worker *worker, const struct batch *ba
              reason_name(first->reason));
 }
 
-static void judge_flood(struct worker *worker, const struct batch *batch, int64_t now_us)
+/* The claims of its ranges stand at its end now, but where they are another's meanwhile. */
+static void move_claims(struct worker *worker, const struct batch *batch)
 {
-    const struct flood_rules rules = flood_rules(worker->settings);
-    int64_t events = 0;
-    for (int i = 0; i < batch->range_count; i++)
-        events += batch->ranges[i].stored + batch->ranges[i].duplicates + batch->ranges[i].dead_letters;
-    flood_add(&worker->flood, &rules, source_topic(worker->source), events, batch->dead_count, now_us);
-}
-
-void outcome_committed(struct worker *worker, int64_t now_us)
-{
-    struct batch *batch = worker->batches.sending;
-    judge_flood(worker, batch, now_us);
-    worker_metrics_commit(worker, now_us);
     for (int i = 0; i < batch->range_count; i++) {
         const struct batch_range *range = &batch->ranges[i];
         struct source_partition *partition = source_find(worker->source, range->topic_partition);
-        worker->rows += range->stored - range->conflicts;
-        worker->duplicates += range->duplicates + range->conflicts;
-        worker->dead_letters += range->dead_letters;
-        worker->skipped += range->skipped;
         if (!partition || partition->claim.epoch != range->epoch)
             continue;
         partition->claim.next_offset = range->next_offset;
         partition->claim.anchor_offset = range->anchor_offset;
         memcpy(partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
     }
+}
+
+static void count(struct worker *worker, const struct batch *batch, const struct batch_totals *totals)
+{
+    worker->rows += totals->stored;
+    worker->duplicates += totals->duplicates;
+    worker->dead_letters += totals->dead_letters;
+    worker->skipped += totals->skipped;
     worker->unknown_events += batch->unknown_events;
     worker->unknown_keys += batch->unknown_keys;
     worker->broken_attributes += batch->broken_attributes;
-    log_dead_letters(worker, batch);
-    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
-              batch->range_count);
+    worker->commits++;
     worker->recent_rows += batch->row_count;
     while (worker->recent_rows > RECENT_ROWS) {
         worker->recent_rows /= 2;
         worker->recent_refused /= 2;
     }
-    worker->commits++;
+}
+
+void outcome_committed(struct worker *worker, int64_t now_us)
+{
+    const struct batch *batch = worker->batches.sending;
+    const struct batch_totals totals = batch_totals(batch);
+    const struct flood_rules rules = flood_rules(worker->settings);
+    flood_add(&worker->flood, &rules, source_topic(worker->source), totals.stored + totals.duplicates + totals.dead_letters, batch->dead_count,
+              now_us);
+    worker_metrics_commit(worker, now_us);
+    move_claims(worker, batch);
+    count(worker, batch, &totals);
+    log_dead_letters(worker, batch);
+    log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
+              batch->range_count);
     if (worker->conflict_batches_left > 0)
         worker->conflict_batches_left--;
     worker->last_commit_us = now_us;

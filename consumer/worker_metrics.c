@@ -145,17 +145,12 @@ void worker_metrics_commit(struct worker *worker, int64_t now_us)
 {
     const struct batch *batch = worker->batches.sending;
     struct metrics *metrics = worker->metrics;
-    int64_t stored = 0, duplicates = 0, skipped = 0;
-    for (int i = 0; i < batch->range_count; i++) {
-        stored += batch->ranges[i].stored - batch->ranges[i].conflicts;
-        duplicates += batch->ranges[i].duplicates + batch->ranges[i].conflicts;
-        skipped += batch->ranges[i].skipped;
-    }
-    metrics_add(metrics, WORKER_ROWS, 0, stored);
+    const struct batch_totals totals = batch_totals(batch);
+    metrics_add(metrics, WORKER_ROWS, 0, totals.stored);
     metrics_add(metrics, WORKER_BYTES, 0, (int64_t)batch->message_bytes);
     metrics_add(metrics, WORKER_BATCHES, 0, 1);
-    metrics_add(metrics, WORKER_DUPLICATES, 0, duplicates);
-    metrics_add(metrics, WORKER_SKIPPED, 0, skipped);
+    metrics_add(metrics, WORKER_DUPLICATES, 0, totals.duplicates);
+    metrics_add(metrics, WORKER_SKIPPED, 0, totals.skipped);
     metrics_add(metrics, WORKER_UNKNOWN_EVENTS, 0, batch->unknown_events);
     metrics_add(metrics, WORKER_UNKNOWN_KEYS, 0, batch->unknown_keys);
     metrics_add(metrics, WORKER_BROKEN_ATTRIBUTES, 0, batch->broken_attributes);
