@@ -63,6 +63,7 @@ enum postgres_state {
     POSTGRES_LOCKED,         /* 55P03: lock_timeout */
     POSTGRES_CANCELLED,      /* 57014: statement_timeout, or somebody's cancel */
     POSTGRES_UNIQUE,         /* 23505 */
+    POSTGRES_UNSUPPORTED,    /* 0A000; of a row: a BEFORE trigger made it one of another table partition */
     POSTGRES_CHECK,          /* 23514; without a constraint's name: no table partition takes the row */
     POSTGRES_INTERNAL,       /* XX000; two databases of a server that alter one role get it too */
     POSTGRES_DAMAGED,        /* class XX: the server found what it kept damaged, or a fault of its own */
@@ -71,6 +72,7 @@ enum postgres_state {
     POSTGRES_MONTH_ARCHIVED, /* TM005 */
     POSTGRES_MONTH_DETACHED, /* TM007: somebody's table is in the month's place */
     POSTGRES_TOPIC_ANEW,     /* TM009 */
+    POSTGRES_KEPT_OUT,       /* TM010: a trigger or a rule of somebody else keeps the books from being written */
 };
 bool postgres_is(const struct error *err, enum postgres_state state);
 bool postgres_state_is(const char *sqlstate, enum postgres_state state); /* the same of an SQLSTATE; "": there is none */

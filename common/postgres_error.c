@@ -96,6 +96,7 @@ static const char *const states[][3] = {
     [POSTGRES_LOCKED] = {"55P03"},
     [POSTGRES_CANCELLED] = {"57014"},
     [POSTGRES_UNIQUE] = {"23505"},
+    [POSTGRES_UNSUPPORTED] = {"0A000"},
     [POSTGRES_CHECK] = {"23514"},
     [POSTGRES_INTERNAL] = {"XX000"},
     [POSTGRES_DAMAGED] = {"XX"},
@@ -104,6 +105,7 @@ static const char *const states[][3] = {
     [POSTGRES_MONTH_ARCHIVED] = {"TM005"},
     [POSTGRES_MONTH_DETACHED] = {"TM007"},
     [POSTGRES_TOPIC_ANEW] = {"TM009"},
+    [POSTGRES_KEPT_OUT] = {"TM010"},
 };
 
 bool postgres_state_is(const char *sqlstate, enum postgres_state state)

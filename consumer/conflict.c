@@ -101,7 +101,7 @@ bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, in
     return sent;
 }
 
-int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, int *missing)
+int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing)
 {
     const int inserted = PQntuples(result), sent = end - first;
     int count = -1;
@@ -112,9 +112,10 @@ int conflict_missing(const struct batch *batch, int first, int end, const PGresu
         if (PQgetlength(result, i, 0) != 16 || PQgetlength(result, i, 1) != 8)
             goto out;
         const int row = batch_find_row(batch, (const uint8_t *)PQgetvalue(result, i, 0), (const uint8_t *)PQgetvalue(result, i, 1));
-        if (row < first || row >= end)
+        if (row >= first && row < end)
+            is_there[row - first] = true;
+        else if (!has_trigger)
             goto out;
-        is_there[row - first] = true;
     }
     count = 0;
     for (int row = first; row < end; row++)
@@ -128,6 +129,10 @@ out:
 static const char look_up_sql[] = "SELECT k.number FROM unnest($1, $2) WITH ORDINALITY AS k (id, created_at, number) "
                                   "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
                                   "WHERE e.id = k.id AND e.created_at = k.created_at LIMIT 1) AS found";
+
+static const char prove_sql[] = "SELECT k.number FROM unnest($1, $2, $3) WITH ORDINALITY AS k (id, created_at, batch_id, number) "
+                                "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
+                                "WHERE e.id = k.id AND e.created_at = k.created_at AND e.batch_id = k.batch_id LIMIT 1) AS found";
 
 bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
 {
@@ -149,6 +154,36 @@ bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *r
     const bool sent = PQsendQueryParams(conn, look_up_sql, 2, types, values, lengths, formats, 1) == 1;
     free(bytes);
     return sent;
+}
+
+bool conflict_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count)
+{
+    enum { COLUMNS = 3 };
+    static const Oid types[COLUMNS] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_INT8_ARRAY};
+    static const uint32_t elements[COLUMNS] = {OID_UUID, OID_TIMESTAMPTZ, OID_INT8};
+    static const size_t element_bytes[COLUMNS] = {16, 8, 8};
+    static const int formats[COLUMNS] = {1, 1, 1};
+    uint8_t *arrays[COLUMNS] = {NULL};
+    const char *values[COLUMNS];
+    int lengths[COLUMNS];
+    bool is_sent = true;
+    for (int column = 0; column < COLUMNS && is_sent; column++) {
+        const size_t bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + element_bytes[column]);
+        uint8_t *at = arrays[column] = malloc(bytes);
+        is_sent = at != NULL;
+        at = at ? begin_array(at, elements[column], count) : NULL;
+        for (int i = 0; at && i < count; i++) {
+            const uint8_t *batch_id = batch->bytes + batch->rows[rows[i]].start + 2 + 4; /* the tuple's first column, behind its length */
+            at = put_column(at, column == 0 ? batch_row_id(batch, rows[i]) : column == 1 ? batch_row_created_at(batch, rows[i]) : batch_id,
+                            element_bytes[column]);
+        }
+        values[column] = (const char *)arrays[column];
+        lengths[column] = (int)bytes;
+    }
+    is_sent = is_sent && PQsendQueryParams(conn, prove_sql, COLUMNS, types, values, lengths, formats, 1) == 1;
+    for (int column = 0; column < COLUMNS; column++)
+        free(arrays[column]);
+    return is_sent;
 }
 
 int conflict_take_look_up(const PGresult *result, int *rows, int count)

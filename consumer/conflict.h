@@ -18,11 +18,15 @@ struct batch;
 bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, int end);
 
 /* From that statement's result (binary id and created_at of the rows it inserted): the rows of [first, end) that it did not insert, into
- * missing, which has room for all of them. How many; -1: it names a row that was not sent, or there is no memory. */
-int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, int *missing);
+ * missing, in order, which has room for all of them. How many; -1: it names a row that was not sent, or there is no memory. has_trigger: such a row is one that
+ * somebody's trigger made of ours, which is missing then. */
+int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing);
 
 /* Asks which of these rows are in the table; false as above. */
 bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count);
+
+/* Asks which of these rows stand in the table as they were sent: with their id, created_at and batch id (which must be in the tuples). */
+bool conflict_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count);
 
 /* Takes the rows that this answer names (its only column, binary: places in `rows`, from 1) out of `rows`; how many are left. */
 int conflict_take_look_up(const PGresult *result, int *rows, int count);

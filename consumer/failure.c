@@ -145,6 +145,14 @@ void failure_kept_out(struct failure *failure, enum failure_step step, long stor
     strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");
 }
 
+void failure_changed(struct failure *failure, long stored, long sent)
+{
+    failure_kept_out(failure, FAILURE_ROWS, stored, sent);
+    error_set(&failure->error, ERROR_REJECT,
+              "of %ld rows of table analytics_events %ld stand as they were sent: a trigger changes id, created_at or batch_id of the others, or takes them away", sent,
+              stored);
+}
+
 struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries)
 {
     return (struct failure_facts){.sqlstate = failure->error.sqlstate,

@@ -32,6 +32,9 @@ void failure_clear(struct failure *failure);
 void failure_read(struct failure *failure, const PGconn *conn, const PGresult *result, enum failure_step step);
 
 /* Fewer rows are there than were sent, and no error: a trigger of somebody else answered NULL. */
+/* Of `sent` rows of events only `stored` stand in the table as they were sent. */
+void failure_changed(struct failure *failure, long stored, long sent);
+
 void failure_kept_out(struct failure *failure, enum failure_step step, long stored, long sent);
 
 /* The facts of a plan; the caller adds what only it knows: is_lost, taken_offsets. Borrows the SQLSTATE. */

@@ -35,6 +35,8 @@ static enum failure_plan plan_for_rows(const struct failure_facts *facts)
         return FAILURE_SEARCH;
     if (is(facts, POSTGRES_CHECK) && !facts->has_constraint) /* no table partition takes the row */
         return facts->tries <= MOST_MONTH_TRIES ? FAILURE_MAKE_MONTHS : FAILURE_AGAIN;
+    if (is(facts, POSTGRES_UNSUPPORTED)) /* a trigger made the row one of another month */
+        return FAILURE_SEARCH;
     return facts->kind == ERROR_REJECT ? FAILURE_SEARCH : plan_by_kind(facts);
 }
 

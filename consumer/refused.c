@@ -34,6 +34,7 @@ static const char begin_sql[] =
 
 struct suspect {
     int row;
+    bool is_changed; /* it was taken, and is not there as it was sent: trying it again would meet what was made of it */
     char why[DEAD_DETAIL_BYTES];
 };
 
@@ -42,6 +43,7 @@ struct search {
     struct batch *batch;
     int tries, most, count;
     int64_t deadline_us;
+    bool has_trigger; /* somebody's, where events are inserted: what was taken is compared */
     bool is_late; /* it has passed: what was found so far is a verdict, the rest is for the next try */
     struct suspect *suspects; /* refused rows, in order; room for `most` */
     int *missing;             /* room for all rows of the batch */
@@ -76,6 +78,7 @@ static bool suspect_row(struct search *search, int row, const char *sqlstate, co
     }
     struct suspect *suspect = &search->suspects[search->count++];
     suspect->row = row;
+    suspect->is_changed = false;
     snprintf(suspect->why, sizeof suspect->why, "%s%s%.*s", sqlstate, *sqlstate ? ": " : "", DEAD_DETAIL_BYTES - 8, text);
     utf8_trim(suspect->why);
     return true;
@@ -100,6 +103,35 @@ static bool take_missing(struct search *search, int count, struct error *err)
     return is_answered;
 }
 
+/* Of the rows of a part that were taken, those that do not stand as they were sent. missing: the others, in order, so many. False: something failed. */
+static bool take_changed(struct search *search, int first, int end, int missing_count, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    int *taken = malloc((size_t)(end - first) * sizeof *taken), count = 0;
+    if (!taken)
+        return error_set(err, ERROR_RETRY, "no memory for a search among %d rows", end - first);
+    for (int row = first, missing = 0; row < end; row++) {
+        const bool is_missing = missing < missing_count && search->missing[missing] == row;
+        missing += is_missing;
+        if (!is_missing)
+            taken[count++] = row;
+    }
+    PGresult *result = conflict_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
+    bool is_fine = PQresultStatus(result) == PGRES_TUPLES_OK;
+    const int changed = is_fine ? conflict_take_look_up(result, taken, count) : 0;
+    if (!is_fine)
+        postgres_error(err, search->conn, result);
+    PQclear(result);
+    drain(search->conn, deadline_us);
+    for (int i = 0; is_fine && i < changed; i++) {
+        is_fine = suspect_row(search, taken[i], "", "a trigger changes its id, created_at or batch_id, or takes the row away", err);
+        if (is_fine)
+            search->suspects[search->count - 1].is_changed = true;
+    }
+    free(taken);
+    return is_fine;
+}
+
 /* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some out (then
  * they are suspects). False: something else failed. */
 static bool try_part(struct search *search, int first, int end, bool *taken, struct error *err)
@@ -117,7 +149,7 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     int missing = 0;
     bool is_verdict = true;
     if (*taken) {
-        missing = conflict_missing(search->batch, first, end, result, search->missing);
+        missing = conflict_missing(search->batch, first, end, result, search->has_trigger, search->missing);
         if (missing < 0)
             error_set(err, ERROR_FATAL, "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
     } else {
@@ -131,6 +163,8 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     if (has_answered)
         drain(conn, deadline_us);
     if (!is_verdict || missing < 0)
+        return false;
+    if (*taken && search->has_trigger && !take_changed(search, first, end, missing, err))
         return false;
     return take_missing(search, missing, err) &&
            postgres_exec(conn, *taken ? "RELEASE SAVEPOINT part; SAVEPOINT part" : "ROLLBACK TO SAVEPOINT part", PART_TIMEOUT_US, err);
@@ -168,6 +202,10 @@ static bool hear_again(struct search *search, struct error *err)
     for (int i = 0; i < count; i++) {
         struct suspect suspect = search->suspects[i];
         bool taken;
+        if (suspect.is_changed) {
+            search->suspects[kept++] = suspect;
+            continue;
+        }
         search->count = kept; /* a row that a trigger keeps out becomes a suspect anew */
         if (!try_part(search, suspect.row, suspect.row + 1, &taken, err))
             return false;
@@ -175,7 +213,16 @@ static bool hear_again(struct search *search, struct error *err)
             search->suspects[search->count++] = suspect;
         kept = search->count;
     }
+    search->count = kept;
     return true;
+}
+
+static bool ask_for_trigger(struct search *search, struct error *err)
+{
+    PGresult *result = postgres_query(search->conn, "SELECT tallymill.has_insert_trigger()", PART_TIMEOUT_US, err);
+    search->has_trigger = result && PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return result != NULL;
 }
 
 static bool search_rows(struct search *search, const struct failure *failure, bool may_guess, struct error *err)
@@ -220,7 +267,7 @@ bool refused_find(PGconn *conn, struct batch *batch, const struct failure *failu
         error_set(err, ERROR_RETRY, "no memory for a search among %d rows", batch->row_count);
     done = done && postgres_exec(conn, begin_sql, PART_TIMEOUT_US, err);
     if (done) {
-        done = search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0);
+        done = ask_for_trigger(&search, err) && (search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0));
         if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled) && done) {
             *err = rolled;
             done = false;

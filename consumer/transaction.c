@@ -27,7 +27,8 @@
 /* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of a quarter of an hour ago and relies on no
  * batch living longer. */
 static const char begin_sql[] =
-    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid()";
+    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid(), "
+    "tallymill.has_insert_trigger()";
 static const char copy_sql[] = "; COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
@@ -43,6 +44,7 @@ enum step {
     STEP_COPY_END,
     STEP_INSERT,
     STEP_LOOK_UP, /* which of the rows that the INSERT did not take are there */
+    STEP_PROVE,   /* whether the rows stand as they were sent, where a trigger may have changed them */
     STEP_DELTA,
     STEP_DEAD_BEGIN,
     STEP_DEAD,
@@ -58,6 +60,8 @@ struct transaction {
     struct batch *batch;
     enum step step;
     bool on_conflict;
+    bool has_trigger; /* somebody's, where events are inserted */
+    bool is_proven;   /* the rows were compared with what was sent */
     bool must_hold; /* before the fence, until it is released */
     bool wants_write;
     bool committed;    /* COMMIT was answered with COMMIT */
@@ -72,7 +76,7 @@ struct transaction {
     int64_t begun_us, moved_us;
     struct dead_letter_buffer dead_buffer;
     int *missing; /* rows that the INSERT did not take */
-    int missing_count;
+    int missing_count, proving_count;
     struct failure failure; /* the first one: ERROR_NONE while all is well */
 };
 
@@ -134,7 +138,8 @@ static enum failure_step failed_step(const struct transaction *transaction)
     case STEP_COPY:
     case STEP_COPY_END:
     case STEP_INSERT:
-    case STEP_LOOK_UP: return FAILURE_ROWS;
+    case STEP_LOOK_UP:
+    case STEP_PROVE: return FAILURE_ROWS;
     case STEP_DELTA: return FAILURE_DELTA;
     case STEP_DEAD_BEGIN:
     case STEP_DEAD:
@@ -194,8 +199,30 @@ static void go_on_after_delta(struct transaction *transaction)
         send_commit(transaction);
 }
 
+/* Asks for the rows that this transaction stored. */
+static void prove_rows(struct transaction *transaction)
+{
+    const int row_count = transaction->batch->row_count;
+    int *rows = malloc((size_t)row_count * sizeof *rows);
+    transaction->step = STEP_PROVE;
+    transaction->proving_count = 0;
+    for (int row = 0, missing = 0; rows && row < row_count; row++) {
+        const bool is_missing = missing < transaction->missing_count && transaction->missing[missing] == row;
+        missing += is_missing;
+        if (!is_missing)
+            rows[transaction->proving_count++] = row;
+    }
+    if (!rows || !conflict_send_prove(transaction->conn, transaction->batch, rows, transaction->proving_count))
+        break_off(transaction, "cannot send to Postgres");
+    free(rows);
+}
+
 static void go_on_after_rows(struct transaction *transaction)
 {
+    if (transaction->has_trigger && !transaction->is_proven && transaction->batch->row_count > 0) {
+        prove_rows(transaction);
+        return;
+    }
     FAILPOINT("copy_done");
     size_t length;
     const uint8_t *delta = batch_delta(transaction->batch, &length);
@@ -345,7 +372,7 @@ static void take_inserted(struct transaction *transaction, const PGresult *resul
         return;
     }
     transaction->missing = missing;
-    transaction->missing_count = conflict_missing(batch, 0, batch->row_count, result, missing);
+    transaction->missing_count = conflict_missing(batch, 0, batch->row_count, result, transaction->has_trigger, missing);
     if (transaction->missing_count < 0)
         fail_by_bug(transaction, "Postgres returned rows that were not sent: a trigger changes id or created_at, or",
                     PQntuples(result), batch->row_count);
@@ -357,15 +384,18 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
 {
     if (transaction->step == STEP_CLAMPED) {
         clamped_take_look_up(transaction->batch, result);
-    } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 2 && PQntuples(result) == 1) { /* the pins are one column */
+    } else if (transaction->step == STEP_BEGIN && PQnfields(result) == 3 && PQntuples(result) == 1) { /* the pins are one column */
         transaction->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         transaction->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
+        transaction->has_trigger = PQgetvalue(result, 0, 2)[0] == 't';
     } else if (transaction->step == STEP_INSERT) {
         take_inserted(transaction, result);
     } else if (transaction->step == STEP_LOOK_UP && PQntuples(result) < transaction->missing_count && !has_failed(transaction)) {
         failure_kept_out(&transaction->failure, FAILURE_ROWS,
                          transaction->batch->row_count - transaction->missing_count + PQntuples(result),
                          transaction->batch->row_count);
+    } else if (transaction->step == STEP_PROVE && PQntuples(result) < transaction->proving_count && !has_failed(transaction)) {
+        failure_changed(&transaction->failure, PQntuples(result), transaction->proving_count);
     }
 }
 
@@ -415,6 +445,10 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     case STEP_INSERT: go_on_after_insert(transaction); break;
     case STEP_COPY_END:
     case STEP_LOOK_UP: go_on_after_rows(transaction); break;
+    case STEP_PROVE:
+        transaction->is_proven = true;
+        go_on_after_rows(transaction);
+        break;
     case STEP_DELTA: go_on_after_delta(transaction); break;
     case STEP_DEAD_END: send_commit(transaction); break;
     default: break_off(transaction, "Postgres ended the transaction without COMMIT"); /* a ROLLBACK tag, say */
@@ -467,7 +501,8 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->conn = conn;
     transaction->batch = batch;
     transaction->on_conflict = on_conflict;
-    transaction->must_hold = false;
+    transaction->must_hold = transaction->has_trigger = transaction->is_proven = false;
+    transaction->missing_count = 0;
     transaction->committed = transaction->broken = transaction->wants_write = false;
     transaction->batch_id = 0;
     transaction->backend_pid = 0;

@@ -122,8 +122,11 @@ static bool mark_step(struct rebuild *rebuild, int count, struct error *err)
     for (int i = 0; i < count; i++) {
         const char *const values[] = {day_at(rebuild, rebuild->done + i)};
         PGresult *marked = postgres_query_params(rebuild->conn, rebuild_mark_sql, 1, values, QUERY_US, err);
+        const bool is_marked = marked && PQntuples(marked) == 1 && answer_bool(marked, 0, "is_marked");
+        if (marked && !is_marked)
+            postgres_exec(rebuild->conn, "SELECT tallymill.kept_out('tallymill.days', 1, 0)", QUERY_US, err);
         PQclear(marked);
-        if (!marked)
+        if (!is_marked)
             return error_wrap(err, "asking for %s", values[0]);
     }
     return true;

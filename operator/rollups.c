@@ -191,6 +191,27 @@ static bool note_names(PGconn *conn, const struct rollup_file *file, bool is_clo
     return result != NULL;
 }
 
+/* That table tallymill.rollups says what was written to it, as `sql` (with these parameters) answers with rollups that are not so. */
+static bool is_written(PGconn *conn, const char *sql, int count, const char *const *values, struct error *err)
+{
+    PGresult *wrong = postgres_query_params(conn, sql, count, values, SHORT_US, err);
+    if (wrong && PQntuples(wrong) > 0)
+        postgres_exec(conn, "SELECT tallymill.kept_out('tallymill.rollups', 1, 0)", SHORT_US, err);
+    PQclear(wrong);
+    return wrong && err->kind == ERROR_NONE;
+}
+
+static bool is_defined(PGconn *conn, const struct rollup_file *file, bool is_closed, struct error *err)
+{
+    char cadence[32];
+    snprintf(cadence, sizeof cadence, "%" PRId64 " microseconds", file->cadence_us);
+    const char *const values[] = {file->name, cadence, file->looks_back ? "t" : "f", file->query, is_closed ? "pg_catalog, pg_temp" : "pg_catalog, public, pg_temp"};
+    return is_written(conn,
+                      "SELECT WHERE NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = $1 AND r.cadence = $2::interval AND r.looks_back = $3::boolean "
+                      "AND r.query = $4 AND r.names = $5 AND r.retired_at IS NULL)",
+                      5, values, err);
+}
+
 /* One file, one transaction. False: the server, not the file. */
 static bool define_file(PGconn *conn, const char *path, const struct rollup_file *file, struct rollups_report *report,
                         struct error *err)
@@ -198,7 +219,8 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
     int line = 0;
     bool is_closed = false;
     if (begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && parse_query(conn, file->query, &line, err) &&
-        check_query(conn, file, &line, err) && define(conn, file, report, err) && note_names(conn, file, is_closed, err))
+        check_query(conn, file, &line, err) && define(conn, file, report, err) && note_names(conn, file, is_closed, err) &&
+        is_defined(conn, file, is_closed, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (PQstatus(conn) != CONNECTION_OK || !postgres_is(err, POSTGRES_REFUSED) || err->kind == ERROR_RETRY)
         return error_wrap(err, "rollup %s", file->name);
@@ -281,7 +303,8 @@ static bool retire(PGconn *conn, const char *retired, struct rollups_report *rep
         1, values, SHORT_US, err);
     report->retired = result ? (int)strtol(PQcmdTuples(result), NULL, 10) : 0;
     PQclear(result);
-    return result && postgres_exec(conn, "COMMIT", SHORT_US, err);
+    return result && is_written(conn, "SELECT FROM tallymill.rollups r WHERE r.rollup = ANY ($1::text[]) AND r.retired_at IS NULL", 1, values, err) &&
+           postgres_exec(conn, "COMMIT", SHORT_US, err);
 }
 
 static int is_sql(const struct dirent *entry)

@@ -40,6 +40,34 @@ static bool become_owner(PGconn *conn, struct error *err)
     return postgres_exec(conn, "SET LOCAL ROLE tallymill_admin", SHORT_US, err);
 }
 
+/* The row is not there as it was written. What names it otherwise (tallymill.kept_out) may not be there yet. */
+static bool kept_out(PGconn *conn, const char *table, struct error *err)
+{
+    const char *const values[] = {table};
+    PGresult *named = postgres_query_params(
+        conn,
+        "SELECT string_agg(t.said, ', ') FROM (SELECT format('trigger %I (function %s)', tgname, tgfoid::regprocedure) AS said FROM pg_trigger "
+        "WHERE tgrelid = $1::regclass AND NOT tgisinternal UNION ALL "
+        "SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1::regclass AND ev_type <> '1') AS t",
+        1, values, SHORT_US, err);
+    if (!named)
+        return false;
+    error_set(err, ERROR_RETRY, "%s keeps rows of table %s from being as they were written, and nothing was committed: an owner of the table drops it",
+              PQgetisnull(named, 0, 0) ? "something that is neither a trigger nor a rule" : PQgetvalue(named, 0, 0), table);
+    postgres_mark(err, POSTGRES_KEPT_OUT);
+    PQclear(named);
+    return false;
+}
+
+/* Whether the row that was just noted is there: `sql` finds it by the same values. */
+static bool is_noted(PGconn *conn, const char *table, const char *sql, int count, const char *const *values, struct error *err)
+{
+    PGresult *found = postgres_query_params(conn, sql, count, values, SHORT_US, err);
+    const bool is_there = found && PQntuples(found) == 1;
+    PQclear(found);
+    return is_there || (found && kept_out(conn, table, err));
+}
+
 static bool apply_migration(PGconn *conn, const struct migration *migration, struct error *err)
 {
     char checksum[SCHEMA_CHECKSUM_BYTES], version[16], min_program[16];
@@ -54,7 +82,10 @@ static bool apply_migration(PGconn *conn, const struct migration *migration, str
         conn, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES ($1, $2, $3, $4)", 4, values,
         SHORT_US, err);
     PQclear(result);
-    return result || error_wrap(err, "noting migration %s", migration->name);
+    return (result && is_noted(conn, "tallymill.schema_version",
+                               "SELECT FROM tallymill.schema_version v WHERE v.version = $1 AND v.name = $2 AND v.checksum = $3 AND v.min_program = $4", 4, values,
+                               err)) ||
+           error_wrap(err, "noting migration %s", migration->name);
 }
 
 static bool note_object(PGconn *conn, const struct schema_object *object, struct error *err)
@@ -67,7 +98,9 @@ static bool note_object(PGconn *conn, const struct schema_object *object, struct
         "earlier = array_remove(o.earlier, excluded.checksum) || o.checksum",
         3, values, SHORT_US, err);
     PQclear(result);
-    return result || error_wrap(err, "noting %s", object->name);
+    return (result && is_noted(conn, "tallymill.schema_objects",
+                               "SELECT FROM tallymill.schema_objects o WHERE o.name = $1 AND o.checksum = $2 AND o.release = $3", 3, values, err)) ||
+           error_wrap(err, "noting %s", object->name);
 }
 
 /* All that are due, in their order. */

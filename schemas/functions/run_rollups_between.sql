@@ -6,6 +6,7 @@
 -- is kept but the error returned: the caller tries fewer. What is about the server (a full disk, a lost connection of ours) fails outside of the query
 -- too, and there the transaction. A conflict (class 40) wants a newer snapshot, so the transaction goes again; of a query that conflicts each time the
 -- caller says SET LOCAL tallymill.conflicts = 'aside', and it is treated as any other failure.
+-- What it wrote to rollup_runs it reads again: TM010, outside of what a query's failure costs.
 
 SET ROLE tallymill_admin;
 
@@ -19,6 +20,7 @@ DECLARE
   r tallymill.rollups;
   days date[];
   versions bigint[];
+  written bigint;
 BEGIN
   IF p_epoch IS DISTINCT FROM (SELECT l.epoch FROM tallymill.leader l) THEN
     RETURN;
@@ -33,6 +35,10 @@ BEGIN
   END IF;
   INSERT INTO tallymill.rollup_runs AS t (rollup, first_day) SELECT p_rollup, u.day FROM unnest(days) AS u (day) ON CONFLICT DO NOTHING;
   PERFORM FROM tallymill.rollup_runs t WHERE t.rollup = p_rollup AND t.first_day = ANY (days) ORDER BY t.first_day FOR UPDATE;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> cardinality(days) THEN
+    PERFORM tallymill.kept_out('tallymill.rollup_runs', cardinality(days), written);
+  END IF;
   periods := cardinality(days);
   changed_rows := 0;
   BEGIN
@@ -55,6 +61,13 @@ BEGIN
         WHERE t.rollup = p_rollup AND t.first_day = days[1];
     END IF;
   END;
+  SELECT count(*) INTO written FROM unnest(days, versions) AS u (day, version)
+    JOIN tallymill.rollup_runs t ON t.rollup = p_rollup AND t.first_day = u.day
+    WHERE CASE WHEN run_rollups_between.error IS NULL THEN t.error IS NULL AND t.definition = r.definition AND t.version IS NOT DISTINCT FROM u.version
+               ELSE periods > 1 OR t.error IS NOT DISTINCT FROM run_rollups_between.error END;
+  IF written <> periods THEN
+    PERFORM tallymill.kept_out('tallymill.rollup_runs', periods, written);
+  END IF;
   RETURN NEXT;
 END
 $$;

@@ -179,3 +179,96 @@ def test_statistics_are_those_of_the_rows_that_a_trigger_made(make_site, where):
     assert site.database.value("SELECT count(*) FROM analytics_daily_stats WHERE event_name = 'renamed'") > 0
     done = site.tallymill("verify")
     assert done.code == 0, done
+
+
+ROLLUP = """-- One row a day: how many events it had.
+-- target: analytics_daily_counted
+-- key: date
+-- cadence: 1 s
+SELECT count(*) AS events FROM tallymill.day_events;
+"""
+
+
+def rollup_site(make_site, tmp_path):
+    folder = tmp_path / "rollups"
+    folder.mkdir()
+    (folder / "counted.sql").write_text(ROLLUP)
+    return make_site(partitions=1, **{"rollups.dir": folder})
+
+
+@pytest.mark.parametrize("table, when, answer, change", [
+    ("public.analytics_daily_counted", "INSERT", "NEW", "NEW.events := NEW.events + 1;"),
+    ("public.analytics_daily_counted", "UPDATE", "OLD", ""),
+    ("tallymill.rollup_runs", "UPDATE", "OLD", ""),
+], ids=lambda value: value.replace("tallymill.", "").replace("public.", "").replace(" ", "-"))
+def test_a_rollup_is_not_called_up_to_date_while_its_rows_are_kept_out(make_site, tmp_path, table, when, answer, change):
+    site = rollup_site(make_site, tmp_path)
+    send(site, 100)
+    site.drain()
+    if when != "INSERT":
+        site.fold()
+    plant(site, table, when, answer, change)
+    send(site, 50)
+    site.drain()
+    aggregator = site.aggregator()
+    said = lambda: aggregator.log() + str(site.database.rows("SELECT error FROM tallymill.rollup_runs WHERE error IS NOT NULL"))
+    wait_until(lambda: "trigger theirs" in said() and table.split(".")[1] in said(), 90, said)
+    assert aggregator.is_running()
+    take_away(site, table)
+    site.database.run("UPDATE tallymill.rollup_runs SET failed_at = failed_at - interval '1 hour'")  # a query that failed is tried again ten minutes later
+    wait_until(lambda: site.tallymill("verify", "--strict").code == 0, 90, lambda: site.tallymill("verify", "--strict"))
+    assert aggregator.stop() == 0
+
+
+def test_migrate_says_that_a_definition_was_kept_out(make_site, tmp_path):
+    site = rollup_site(make_site, tmp_path)
+    folder = tmp_path / "rollups"
+    for change in ((folder / "more.sql", ROLLUP.replace("counted", "more")), (folder / "counted.sql", ROLLUP.replace("1 s", "2 s"))):
+        plant(site, "tallymill.rollups", "INSERT OR UPDATE", "CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE OLD END")
+        change[0].write_text(change[1])
+        done = site.tallymill("migrate")
+        assert done.code == 1 and "trigger theirs" in done.err and "tallymill.rollups" in done.err, done
+        drop(site, "tallymill.rollups")
+        assert site.tallymill("migrate").code == 0
+    (folder / "more.sql").unlink()
+    plant(site, "tallymill.rollups", "UPDATE", "OLD")
+    done = site.tallymill("migrate", "--retire", "more")
+    assert done.code == 1 and "trigger theirs" in done.err and "tallymill.rollups" in done.err, done
+    drop(site, "tallymill.rollups")
+    assert site.tallymill("migrate", "--retire", "more").code == 0
+
+
+@pytest.mark.parametrize("answer, change", [("NULL", ""), ("NEW", "NEW.checksum := 'x';")], ids=["NULL", "changed"])
+def test_migrate_leaves_nothing_of_a_migration_that_it_cannot_note(make_site, answer, change):
+    """By an event trigger, as an auditing tool plants its triggers on every new table."""
+    site = make_site(migrate=False)
+    site.database.run(f"""
+        CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {change} RETURN {answer}; END $$;
+        CREATE FUNCTION public.on_table() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.object_identity = 'tallymill.schema_version' AND c.command_tag = 'CREATE TABLE') THEN
+            CREATE TRIGGER theirs BEFORE INSERT ON tallymill.schema_version FOR EACH ROW EXECUTE FUNCTION public.theirs();
+          END IF; END $$;
+        CREATE EVENT TRIGGER on_table ON ddl_command_end EXECUTE FUNCTION public.on_table()""")
+    done = site.tallymill("migrate")
+    assert done.code == 1 and "trigger theirs" in done.err and "tallymill.schema_version" in done.err, done
+    assert site.database.value("SELECT to_regclass('tallymill.schema_version') IS NULL")
+    site.database.run("DROP EVENT TRIGGER on_table; DROP FUNCTION public.theirs() CASCADE")
+    assert site.tallymill("migrate").code == 0
+    send(site, 20)
+    site.drain()
+    site.fold()
+    site.assert_holds()
+
+
+@pytest.mark.parametrize("answer", ["NULL", "OLD"])
+def test_rebuild_says_that_its_mark_was_kept_out(make_site, answer):
+    site = make_site(partitions=1)
+    send(site, 20)
+    site.drain()
+    site.fold()
+    plant(site, "tallymill.days", "UPDATE" if answer == "OLD" else "INSERT OR UPDATE", answer)
+    day = site.database.value("SELECT min(date) FROM analytics_daily_stats")
+    done = site.tallymill("rebuild", "--no-wait", day)
+    assert done.code == 1, done
+    assert_named(done.err, "tallymill.days")
+    assert site.database.value("SELECT count(*) FROM tallymill.days WHERE dirty_since IS NOT NULL") == 0

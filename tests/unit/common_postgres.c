@@ -70,7 +70,7 @@ Test(postgres_is, knows_codes_and_classes)
         {"57014", POSTGRES_CANCELLED, true},     {"23505", POSTGRES_UNIQUE, true},        {"23514", POSTGRES_CHECK, true},
         {"XX001", POSTGRES_INTERNAL, false},     {"XX000", POSTGRES_INTERNAL, true},      {"XX001", POSTGRES_DAMAGED, true},
         {"TM001", POSTGRES_FENCED, true},        {"TM004", POSTGRES_CONTRACT, true},      {"TM005", POSTGRES_MONTH_ARCHIVED, true},
-        {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},
+        {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},    {"TM010", POSTGRES_KEPT_OUT, true},      {"0A000", POSTGRES_UNSUPPORTED, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct error err = refused_with(cases[i].sqlstate);
@@ -94,7 +94,7 @@ Test(postgres_is, refused_only_while_the_connection_goes_on)
 Test(postgres_is, nothing_but_refused_without_an_sqlstate)
 {
     const struct error err = refused_with("");
-    for (int state = POSTGRES_REFUSED; state <= POSTGRES_TOPIC_ANEW; state++)
+    for (int state = POSTGRES_REFUSED; state <= POSTGRES_KEPT_OUT; state++)
         cr_expect_not(postgres_is(&err, (enum postgres_state)state), "state %d", state);
 }
 
