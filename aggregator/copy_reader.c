@@ -7,9 +7,9 @@
  */
 #include "aggregator/copy_reader.h"
 
-#include <endian.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/error.h"
 
 static const char signature[11] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', (char)0xff, '\r', '\n', '\0'};
@@ -21,25 +21,9 @@ void copy_reader_init(struct copy_reader *reader)
     *reader = (struct copy_reader){0};
 }
 
-static inline int16_t read_int16(const char *bytes)
+static inline int32_t get_int32(const char *bytes)
 {
-    uint16_t value;
-    memcpy(&value, bytes, sizeof value);
-    return (int16_t)be16toh(value);
-}
-
-static inline int32_t read_int32(const char *bytes)
-{
-    uint32_t value;
-    memcpy(&value, bytes, sizeof value);
-    return (int32_t)be32toh(value);
-}
-
-static inline int64_t read_int64(const char *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return (int64_t)be64toh(value);
+    return (int32_t)get_32(bytes);
 }
 
 static enum copy_outcome damaged(struct error *err, const char *what)
@@ -53,7 +37,7 @@ static size_t header_length(const char *message, size_t length)
 {
     if (length < HEADER_BYTES || memcmp(message, signature, sizeof signature) != 0)
         return 0;
-    uint32_t extension = (uint32_t)read_int32(message + HEADER_BYTES - 4);
+    uint32_t extension = (uint32_t)get_int32(message + HEADER_BYTES - 4);
     return extension > length - HEADER_BYTES ? 0 : HEADER_BYTES + extension;
 }
 
@@ -62,7 +46,7 @@ static enum copy_outcome take_fields(const char *next, const char *end, struct c
     for (unsigned i = 0; i < tuple->count; i++) {
         if (end - next < 4)
             return damaged(err, "a field's length is cut off");
-        int32_t length = read_int32(next);
+        int32_t length = get_int32(next);
         next += 4;
         if (length == NULL_LENGTH) {
             tuple->fields[i] = (struct copy_field){0};
@@ -91,7 +75,7 @@ enum copy_outcome copy_reader_take(struct copy_reader *reader, const char *messa
         return COPY_NOTHING;
     if (end - next < 2)
         return damaged(err, "half a number");
-    int16_t count = read_int16(next);
+    int16_t count = (int16_t)get_16(next);
     next += 2;
     if (count == TRAILER && next == end) {
         reader->is_ended = true;
@@ -105,17 +89,12 @@ enum copy_outcome copy_reader_take(struct copy_reader *reader, const char *messa
 
 int64_t copy_field_int64(const struct copy_field *field)
 {
-    return read_int64(field->bytes);
+    return (int64_t)get_64(field->bytes);
 }
 
 int32_t copy_field_int32(const struct copy_field *field)
 {
-    return read_int32(field->bytes);
-}
-
-bool copy_field_bool(const struct copy_field *field)
-{
-    return field->bytes[0] != 0;
+    return get_int32(field->bytes);
 }
 
 /* array_send(): dimensions, has-null flag, element type, then size and lower bound of each dimension, then length and bytes of each
@@ -125,20 +104,20 @@ int copy_field_int32_array(const struct copy_field *field, int32_t *elements, in
     enum { FIXED = 12, DIMENSION = 8, ELEMENT = 8 };
     if (!field->bytes || field->length < FIXED)
         return -1;
-    int32_t dimensions = read_int32(field->bytes);
+    int32_t dimensions = get_int32(field->bytes);
     if (dimensions == 0)
         return 0;
-    if (dimensions != 1 || read_int32(field->bytes + 4) != 0 || field->length < FIXED + DIMENSION)
+    if (dimensions != 1 || get_int32(field->bytes + 4) != 0 || field->length < FIXED + DIMENSION)
         return -1;
-    int32_t count = read_int32(field->bytes + FIXED);
+    int32_t count = get_int32(field->bytes + FIXED);
     if (count < 0 || (uint64_t)count * ELEMENT != field->length - (FIXED + DIMENSION))
         return -1;
     const char *next = field->bytes + FIXED + DIMENSION;
     for (int32_t i = 0; i < count; i++, next += ELEMENT) {
-        if (read_int32(next) != 4)
+        if (get_int32(next) != 4)
             return -1;
         if (i < capacity)
-            elements[i] = read_int32(next + 4);
+            elements[i] = get_int32(next + 4);
     }
     return count;
 }

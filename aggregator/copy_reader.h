@@ -41,7 +41,6 @@ enum copy_outcome copy_reader_take(struct copy_reader *reader, const char *messa
 /* Values of a field that is not null and has the type's length; see copy_field_has(). */
 int64_t copy_field_int64(const struct copy_field *field); /* bigint, and timestamptz as microseconds since 2000 */
 int32_t copy_field_int32(const struct copy_field *field); /* integer, and date as days since 2000 */
-bool copy_field_bool(const struct copy_field *field);
 
 /* Whether the field is not null and `length` bytes long. */
 static inline bool copy_field_has(const struct copy_field *field, uint32_t length)

@@ -1,4 +1,5 @@
-/* bytes.h - short byte strings compared and loaded without a call. Keys of events have 2 to 30 bytes: a call of memcmp costs more than the comparison.
+/* bytes.h - numbers in network byte order, and short byte strings compared and loaded without a call. Keys of events have 2 to 30 bytes: a call of memcmp
+ * costs more than the comparison.
  *
  * Loads overlap instead of running past an end: nothing outside [bytes, bytes + length) is ever read.
  */
@@ -52,6 +53,45 @@ static inline uint64_t bytes_head(const uint8_t *bytes, size_t length)
     for (size_t at = 0; at < length; at++)
         head = head << 8 | bytes[at];
     return head;
+}
+
+/* Network order, which Postgres's binary formats, msgpack and ours have alike. put_: returns the first byte behind what it wrote. */
+static inline uint8_t *put_16(uint8_t *out, uint16_t value)
+{
+    value = __builtin_bswap16(value);
+    memcpy(out, &value, sizeof value);
+    return out + sizeof value;
+}
+
+static inline uint8_t *put_32(uint8_t *out, uint32_t value)
+{
+    value = __builtin_bswap32(value);
+    memcpy(out, &value, sizeof value);
+    return out + sizeof value;
+}
+
+static inline uint8_t *put_64(uint8_t *out, uint64_t value)
+{
+    value = __builtin_bswap64(value);
+    memcpy(out, &value, sizeof value);
+    return out + sizeof value;
+}
+
+static inline uint16_t get_16(const void *at)
+{
+    uint16_t value;
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap16(value);
+}
+
+static inline uint32_t get_32(const void *at)
+{
+    return __builtin_bswap32(load_4(at));
+}
+
+static inline uint64_t get_64(const void *at)
+{
+    return __builtin_bswap64(load_8(at));
 }
 
 #endif

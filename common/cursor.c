@@ -14,9 +14,9 @@
 static uint64_t load(const uint8_t *at, unsigned bytes)
 {
     switch (bytes) {
-    case 8: return __builtin_bswap64(load_8(at));
-    case 4: return __builtin_bswap32(load_4(at));
-    case 2: return (uint64_t)at[0] << 8 | at[1];
+    case 8: return get_64(at);
+    case 4: return get_32(at);
+    case 2: return get_16(at);
     case 1: return at[0];
     default: return 0;
     }
@@ -90,7 +90,7 @@ __attribute__((always_inline)) static inline enum reason headed(struct cursor *c
     if ((size_t)(cursor->end - at) < bytes)
         return REASON_TRUNCATED;
     /* Heads without such bytes do not look at it. */
-    const uint64_t value = cursor->end - at >= 8 ? __builtin_bswap64(load_8(at)) >> ((64 - 8 * bytes) & 63) : load(at, bytes);
+    const uint64_t value = cursor->end - at >= 8 ? get_64(at) >> ((64 - 8 * bytes) & 63) : load(at, bytes);
     at += bytes;
     switch (first) {
     case 0xc0: return simple(cursor, item, ITEM_NIL, 0);

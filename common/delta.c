@@ -10,12 +10,12 @@
  */
 #include "common/delta.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <xxhash.h>
 
+#include "common/bytes.h"
 #include "common/error.h"
 #include "common/uuid.h"
 #include "common/wire.h"
@@ -106,8 +106,7 @@ static uint8_t *put_day(struct delta *delta, uint8_t *out, uint8_t *flags, int32
         return out;
     *flags |= DAY_IS_NEW;
     delta->days[delta->day_count++] = day;
-    const uint32_t wire = htobe32((uint32_t)day);
-    return put_bytes(out, &wire, sizeof wire);
+    return put_32(out, (uint32_t)day);
 }
 
 static uint8_t *put_session(uint8_t *out, uint8_t *flags, const struct delta_event *event)
@@ -138,9 +137,8 @@ static bool put_entry(struct delta *delta, const struct delta_event *event)
     if (!out)
         return false;
     if (event->has_user) {
-        const uint64_t wire = htobe64(event->user);
         flags |= HAS_USER;
-        out = put_bytes(out, &wire, sizeof wire);
+        out = put_64(out, event->user);
     }
     *begin = flags;
     delta->used = (size_t)(out - delta->bytes);
@@ -164,12 +162,9 @@ const uint8_t *delta_finish(struct delta *delta, size_t *length)
 {
     if (delta->is_unfit)
         return NULL;
-    const uint32_t rows = htobe32(delta->rows), entries = htobe32(delta->entries);
     delta->bytes[0] = VERSION;
-    memcpy(delta->bytes + 1, &rows, sizeof rows);
-    memcpy(delta->bytes + 5, &entries, sizeof entries);
-    const uint64_t check = htobe64(XXH3_64bits(delta->bytes, delta->used));
-    memcpy(delta->bytes + delta->used, &check, sizeof check);
+    put_32(put_32(delta->bytes + 1, delta->rows), delta->entries);
+    put_64(delta->bytes + delta->used, XXH3_64bits(delta->bytes, delta->used));
     *length = delta->used + CHECK_BYTES;
     return delta->bytes;
 }
@@ -191,20 +186,6 @@ static const uint8_t *take(struct delta_reader *reader, size_t length)
     return bytes;
 }
 
-static uint32_t read_32(const uint8_t *bytes)
-{
-    uint32_t value;
-    memcpy(&value, bytes, sizeof value);
-    return be32toh(value);
-}
-
-static uint64_t read_64(const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return be64toh(value);
-}
-
 bool delta_open(struct delta_reader *reader, const void *bytes, size_t length)
 {
     *reader = (struct delta_reader){.next = bytes};
@@ -212,10 +193,10 @@ bool delta_open(struct delta_reader *reader, const void *bytes, size_t length)
         return false;
     reader->end = reader->next + length - CHECK_BYTES;
     const uint8_t *header = take(reader, HEADER_BYTES);
-    reader->rows = read_32(header + 1);
-    reader->entries = read_32(header + 5);
+    reader->rows = get_32(header + 1);
+    reader->entries = get_32(header + 5);
     return header[0] == VERSION && reader->entries <= reader->rows &&
-           XXH3_64bits(bytes, length - CHECK_BYTES) == read_64(reader->end);
+           XXH3_64bits(bytes, length - CHECK_BYTES) == get_64(reader->end);
 }
 
 static bool define_name(struct delta_reader *reader, unsigned number)
@@ -235,7 +216,7 @@ static bool define_day(struct delta_reader *reader, unsigned number)
     const uint8_t *bytes = take(reader, 4);
     if (!bytes || number != reader->day_count || number == DELTA_DAYS)
         return false;
-    reader->days[number] = (int32_t)read_32(bytes);
+    reader->days[number] = (int32_t)get_32(bytes);
     reader->day_count++;
     return true;
 }
@@ -280,7 +261,7 @@ static bool read_user(struct delta_reader *reader, uint8_t flags, struct delta_e
     const uint8_t *bytes = event->has_user ? take(reader, 8) : NULL;
     if (!bytes)
         return !event->has_user;
-    event->user = read_64(bytes);
+    event->user = get_64(bytes);
     return true;
 }
 

@@ -15,28 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/clock.h"
 #include "common/plain_text.h"
-
-/* The length of the good UTF-8 sequence at `at`, 0 where it is none. The first byte is >= 0x80. Table 3-7 of the Unicode standard.
- */
-static size_t sequence_length(const uint8_t *at, size_t left)
-{
-    const uint8_t first = at[0];
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    const size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (left < length)
-        return 0;
-    const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
+#include "common/utf8.h"
 
 static uint8_t *write_escape(uint8_t *out, uint8_t byte)
 {
@@ -66,7 +48,7 @@ static enum reason write_with_care(uint8_t **out, const uint8_t *text, size_t le
     for (size_t at = 0; at < length;) {
         const uint8_t byte = text[at];
         if (byte >= 0x80) {
-            const size_t sequence = sequence_length(text + at, length - at);
+            const size_t sequence = utf8_sequence(text + at, length - at);
             if (sequence == 0)
                 return REASON_UTF8;
             memcpy(to, text + at, sequence);
@@ -112,7 +94,7 @@ enum reason text_check(const uint8_t *text, size_t length)
     for (size_t at = 0; at < length;) {
         if (text[at] == 0)
             return REASON_NUL;
-        const size_t sequence = text[at] < 0x80 ? 1 : sequence_length(text + at, length - at);
+        const size_t sequence = text[at] < 0x80 ? 1 : utf8_sequence(text + at, length - at);
         if (sequence == 0)
             return REASON_UTF8;
         at += sequence;
@@ -368,17 +350,8 @@ enum reason json_write_float32(uint8_t **out, float value)
 
 uint8_t *json_write_base64(uint8_t *out, const uint8_t *bytes, size_t length)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     *out++ = '"';
-    for (size_t at = 0; at < length; at += 3) {
-        const size_t left = length - at;
-        const uint32_t group =
-            (uint32_t)bytes[at] << 16 | (left > 1 ? (uint32_t)bytes[at + 1] << 8 : 0) | (left > 2 ? bytes[at + 2] : 0);
-        *out++ = (uint8_t)alphabet[group >> 18];
-        *out++ = (uint8_t)alphabet[group >> 12 & 63];
-        *out++ = left > 1 ? (uint8_t)alphabet[group >> 6 & 63] : '=';
-        *out++ = left > 2 ? (uint8_t)alphabet[group & 63] : '=';
-    }
+    out += base64_encode((char *)out, bytes, length);
     *out++ = '"';
     return out;
 }

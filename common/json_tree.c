@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/attributes.h"
+#include "common/bytes.h"
 #include "common/json_text.h"
 #include "common/plain_text.h"
 
@@ -98,7 +99,7 @@ static inline uint8_t *write_common(struct json_tree *tree, struct cursor *curso
         out += length + 2;
         at += length;
     } else if (first == 0xcb) {
-        const uint64_t bits = __builtin_bswap64(load_8(at));
+        const uint64_t bits = get_64(at);
         double value;
         memcpy(&value, &bits, sizeof value);
         type = ITEM_FLOAT64;
@@ -106,7 +107,7 @@ static inline uint8_t *write_common(struct json_tree *tree, struct cursor *curso
             return NULL;
         at += 8;
     } else if (first == 0xcd || first == 0xce) {
-        const uint32_t word = __builtin_bswap32(load_4(at));
+        const uint32_t word = get_32(at);
         type = ITEM_UINT;
         out = json_write_uint(out, first == 0xcd ? word >> 16 : word);
         at += first == 0xcd ? 2 : 4;

@@ -193,7 +193,7 @@ static bool read_common(struct transcoder *transcoder, enum field field)
         memcpy(transcoder->out + TUPLE_ID, at + 2, UUID_BYTES);
         cursor->at = at + 2 + UUID_BYTES;
     } else if (field == FIELD_CREATED_AT && cursor->end - at >= 9 && at[0] == 0xcf && at[1] < 0x80) {
-        transcoder->created_at_us = (int64_t)__builtin_bswap64(load_8(at + 1));
+        transcoder->created_at_us = (int64_t)get_64(at + 1);
         cursor->at = at + 9;
     } else {
         return false;

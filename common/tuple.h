@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/plain_text.h"
 
 /* In the order of the tuple: what the COPY statement and the INSERT name. */
@@ -32,28 +33,6 @@ enum {
 #define COPY_TRAILER "\377\377"
 enum { COPY_HEADER_BYTES = sizeof COPY_HEADER - 1, COPY_TRAILER_BYTES = sizeof COPY_TRAILER - 1 };
 
-/* Numbers in network order; each put_ returns the first byte behind what it wrote. */
-static inline uint8_t *put_16(uint8_t *out, uint16_t value)
-{
-    value = __builtin_bswap16(value);
-    memcpy(out, &value, sizeof value);
-    return out + sizeof value;
-}
-
-static inline uint8_t *put_32(uint8_t *out, uint32_t value)
-{
-    value = __builtin_bswap32(value);
-    memcpy(out, &value, sizeof value);
-    return out + sizeof value;
-}
-
-static inline uint8_t *put_64(uint8_t *out, uint64_t value)
-{
-    value = __builtin_bswap64(value);
-    memcpy(out, &value, sizeof value);
-    return out + sizeof value;
-}
-
 /* A column: its length word and its bytes; NULL bytes: SQL's NULL. */
 static inline uint8_t *put_column(uint8_t *out, const void *bytes, uint32_t length)
 {
@@ -65,13 +44,6 @@ static inline uint8_t *put_column(uint8_t *out, const void *bytes, uint32_t leng
     else if (length > 0)
         memcpy(out, bytes, length);
     return out + length;
-}
-
-static inline uint32_t get_32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap32(value);
 }
 
 struct tuple_column {

@@ -7,19 +7,7 @@ size_t utf8_character(const unsigned char *text, size_t left)
 {
     if (left == 0)
         return 0;
-    const unsigned char first = text[0];
-    if (first < 0x80)
-        return 1;
-    const size_t bytes = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-    if (bytes == 0 || bytes > left)
-        return 0;
-    for (size_t i = 1; i < bytes; i++)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    if ((first == 0xE0 && text[1] < 0xA0) || (first == 0xED && text[1] > 0x9F) || (first == 0xF0 && text[1] < 0x90) ||
-        (first == 0xF4 && text[1] > 0x8F))
-        return 0;
-    return bytes;
+    return text[0] < 0x80 ? 1 : utf8_sequence(text, left);
 }
 
 /* Bytes at the end of text[0..length) that begin a character and do not end it. */

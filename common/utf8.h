@@ -1,4 +1,4 @@
-/* utf8.h - where a text that is too long may be cut: between two characters, never inside one. Any thread. */
+/* utf8.h - what is a character, and where a text that is too long may be cut: between two of them, never inside one. Any thread. */
 #ifndef TALLYMILL_COMMON_UTF8_H
 #define TALLYMILL_COMMON_UTF8_H
 
@@ -10,6 +10,25 @@
 
 /* The bytes of the well-formed character at `text` (Unicode 15, table 3-7), which has `left` bytes, or 0: none stands there. */
 size_t utf8_character(const unsigned char *text, size_t left);
+
+/* The same where the first byte is above 127, and left at least 1; for texts of events, in which each call would count. */
+static inline size_t utf8_sequence(const unsigned char *at, size_t left)
+{
+    const unsigned char first = at[0];
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    const size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (left < length)
+        return 0;
+    const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
 
 /* How many of the first `room` bytes of `text`, which has `length`, are whole characters. Ill-formed bytes count as they stand. */
 size_t utf8_whole(const char *text, size_t length, size_t room);

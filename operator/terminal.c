@@ -11,26 +11,16 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
-/* The bytes of the UTF-8 sequence at `text` and its code point; 0 when it is none (RFC 3629: no overlong forms, no surrogates). */
-static int sequence_at(const unsigned char *text, uint32_t *point)
+/* The bytes of the character at `text`, which ends with a NUL, and its code point; 0 when it is none. */
+static size_t character_at(const unsigned char *text, uint32_t *point)
 {
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    int length = text[0] < 0x80 ? 1 : text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : text[0] >= 0xc0 ? 2 : 0;
-    if (length == 0 || text[0] > 0xf4) {
-        return 0;
+    const size_t length = utf8_character(text, strnlen((const char *)text, 4));
+    *point = length <= 1 ? text[0] : text[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        *point = *point << 6 | (text[i] & 0x3fu);
     }
-    uint32_t value = length == 1 ? text[0] : text[0] & (0x7fu >> length);
-    for (int i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) { /* also stops at the NUL */
-            return 0;
-        }
-        value = value << 6 | (text[i] & 0x3fu);
-    }
-    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) {
-        return 0;
-    }
-    *point = value;
     return length;
 }
 
@@ -49,16 +39,16 @@ int terminal_text(FILE *out, const char *text)
     int columns = 0;
     while (*at != 0) {
         uint32_t point = 0;
-        int length = sequence_at(at, &point);
+        const size_t length = character_at(at, &point);
         if (length > 0 && is_printable(point)) {
             if (out) {
-                fwrite(at, 1, (size_t)length, out);
+                fwrite(at, 1, length, out);
             }
             columns += 1;
             at += length;
             continue;
         }
-        for (int left = length > 0 ? length : 1; left > 0; left--, at++) {
+        for (size_t left = length > 0 ? length : 1; left > 0; left--, at++) {
             if (out) {
                 fprintf(out, "\\x%02x", *at);
             }

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/catalogue.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/service.h"
 #include "common/settings.h"
 #include "common/uuid.h"
-#include "producer/import/base64.h"
 #include "producer/import/msgpack_value.h"
 #include "producer/library/event.h"
 #include "producer/library/json.h"

@@ -13,11 +13,11 @@
 
 #include <tallymill/producer.h>
 
+#include "common/base64.h"
 #include "common/error.h"
 #include "common/utf8.h"
 #include "common/uuid.h"
 #include "common/wire.h"
-#include "producer/import/base64.h"
 #include "producer/import/columns.h"
 #include "producer/import/columns_source.h"
 #include "producer/import/line_id.h"

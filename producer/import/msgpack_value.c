@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/cursor.h"
 #include "common/error.h"
 #include "common/json_text.h"
-#include "producer/import/base64.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"
 

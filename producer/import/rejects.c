@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
+#include "common/base64.h"
 #include "common/error.h"
-#include "producer/import/base64.h"
 
 enum { TOLD_MAX = 20 };
 

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 #define LOW_BITS  UINT64_C(0x0101010101010101)
 
@@ -17,31 +19,6 @@
 static bool is_plain(uint64_t word)
 {
     return ((word | (word - LOW_BITS)) & HIGH_BITS) == 0;
-}
-
-static bool is_continuation(uint8_t byte)
-{
-    return (byte & 0xc0) == 0x80;
-}
-
-/* The length of the code point that begins with a byte above 127, or 0. */
-static size_t code_point_length(const uint8_t *at, size_t left)
-{
-    uint8_t first = at[0];
-    size_t length = first >= 0xc2 && first <= 0xdf   ? 2
-                    : first >= 0xe0 && first <= 0xef ? 3
-                    : first >= 0xf0 && first <= 0xf4 ? 4
-                                                     : 0;
-    if (length == 0 || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if (!is_continuation(at[i]))
-            return 0;
-    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xf0 && at[1] < 0x90)) /* not the shortest form */
-        return 0;
-    if ((first == 0xed && at[1] > 0x9f) || (first == 0xf4 && at[1] > 0x8f)) /* a surrogate; above U+10FFFF */
-        return 0;
-    return length;
 }
 
 static uint64_t load_8(const uint8_t *at)
@@ -84,7 +61,7 @@ static const char *slow_fault(const uint8_t *at, const uint8_t *end)
         } else if (*at < 0x80) {
             at++;
         } else {
-            size_t code_point = code_point_length(at, (size_t)(end - at));
+            size_t code_point = utf8_sequence(at, (size_t)(end - at));
             if (code_point == 0)
                 return "is not UTF-8";
             at += code_point;

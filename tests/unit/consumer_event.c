@@ -54,11 +54,6 @@ static const uint8_t *text_read(struct text_column *column, const uint8_t *at, s
     return at + length;
 }
 
-static int64_t get_64(const uint8_t *at)
-{
-    return (int64_t)((uint64_t)get_32(at) << 32 | get_32(at + 4));
-}
-
 void row_read(struct row *row, const uint8_t *tuple, size_t length)
 {
     cr_assert_eq(tuple[0] << 8 | tuple[1], TUPLE_COLUMNS);
@@ -67,7 +62,7 @@ void row_read(struct row *row, const uint8_t *tuple, size_t length)
     cr_assert_eq(get_32(tuple + TUPLE_CREATED_AT - 4), 8);
     cr_assert_eq(get_32(tuple + TUPLE_IS_INTERNAL - 4), 1);
     memcpy(row->id, tuple + TUPLE_ID, 16);
-    row->created_at_us = get_64(tuple + TUPLE_CREATED_AT) + CLOCK_POSTGRES_EPOCH_US;
+    row->created_at_us = (int64_t)get_64(tuple + TUPLE_CREATED_AT) + CLOCK_POSTGRES_EPOCH_US;
     row->is_internal = tuple[TUPLE_IS_INTERNAL] == 1;
     const uint8_t *at = tuple + TUPLE_EVENT_DATA;
     cr_assert_eq(at[4], 1, "jsonb's version");
@@ -80,7 +75,7 @@ void row_read(struct row *row, const uint8_t *tuple, size_t length)
     row->has_user = user_bytes != UINT32_MAX;
     if (row->has_user) {
         cr_assert_eq(user_bytes, 8);
-        row->user_id = get_64(at);
+        row->user_id = (int64_t)get_64(at);
         at += 8;
     }
     cr_assert_eq((size_t)(at - tuple), length);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/error.h"
-#include "producer/import/base64.h"
 #include "producer/import/csv.h"
 #include "producer/import/msgpack_value.h"
 #include "producer/import/reader.h"

@@ -1,5 +1,5 @@
 /* base64.c - see base64.h. */
-#include "producer/import/base64.h"
+#include "common/base64.h"
 
 #include <string.h>
 

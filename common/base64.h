@@ -1,6 +1,6 @@
-/* base64.h - bytes as text (RFC 4648, with padding). */
-#ifndef TALLYMILL_PRODUCER_IMPORT_BASE64_H
-#define TALLYMILL_PRODUCER_IMPORT_BASE64_H
+/* base64.h - bytes as text (RFC 4648, section 4, with padding). */
+#ifndef TALLYMILL_COMMON_BASE64_H
+#define TALLYMILL_COMMON_BASE64_H
 
 #include <stdbool.h>
 #include <stddef.h>
