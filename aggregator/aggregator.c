@@ -252,9 +252,9 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     struct cycle_report report;
     const int64_t start_us = clock_now_us();
     int ahead = (int)settings_int(aggregator->settings, "aggregator.months_ahead");
-    if (!months_make_ahead(&aggregator->cycle.months, aggregator->session, ahead, clock_now_us(), err))
+    if (!months_ahead_make(&aggregator->cycle.ahead, aggregator->session, ahead, clock_now_us(), err))
         return recover(aggregator, "making months", err);
-    if (!months_note_others(&aggregator->cycle.months, aggregator->session, clock_now_us(), err))
+    if (!months_ahead_note_others(&aggregator->cycle.ahead, aggregator->session, clock_now_us(), err))
         return recover(aggregator, "looking for months of others", err);
     if (!cycle_run(&aggregator->cycle, aggregator->session, &aggregator->leader, &report, err))
         return recover(aggregator, "taking events in", err);

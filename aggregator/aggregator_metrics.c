@@ -198,7 +198,7 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
     metrics_set(metrics, ROLLUPS_WAITING, 0, rollups->backlog.left);
     show_left(metrics, ROLLUPS_LEFT, &rollups->backlog, start_us);
     show_left(metrics, DAYS_LEFT, days, start_us);
-    metrics_set(metrics, SET_BYTES, 0, (int64_t)cycle->shelf.budget.used_bytes);
+    metrics_set(metrics, SET_BYTES, 0, (int64_t)cycle->cache.budget.used_bytes);
     metrics_set(metrics, RESIDENT_BYTES, 0, metrics_resident_bytes());
     const int64_t now_us = clock_now_us();
     health_set_state(&shown->health, "leading");

@@ -1,6 +1,6 @@
 /* budget.h - how many bytes the sets may take together, and how many they do.
  *
- * Whoever makes or grows a set asks first. A refusal is no error: the shelf puts a day away and asks again. One thread.
+ * Whoever makes or grows a set asks first. A refusal is no error: the cache puts a day away and asks again. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_BUDGET_H
 #define TALLYMILL_AGGREGATOR_BUDGET_H

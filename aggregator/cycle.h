@@ -16,7 +16,8 @@
 #include "aggregator/identity.h"
 #include "aggregator/intake.h"
 #include "aggregator/months.h"
-#include "aggregator/shelf.h"
+#include "aggregator/months_ahead.h"
+#include "aggregator/day_cache.h"
 #include "aggregator/worklist.h"
 
 struct error;
@@ -25,10 +26,11 @@ struct session;
 
 struct cycle {
     struct identity identity;
-    struct shelf shelf;
+    struct day_cache cache;
     struct worklist list;
     struct intake intake;
     struct months months;
+    struct months_ahead ahead;
     struct foreign foreign;
     struct held held;
     uint32_t max_entries; /* ledger rows to hold */

@@ -16,7 +16,7 @@
 #include "aggregator/intake.h"
 #include "aggregator/months.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
+#include "aggregator/day_cache.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"
 #include "common/delta.h"
@@ -26,23 +26,23 @@
 struct reading {
     struct intake *intake;
     struct worklist *list;
-    struct shelf *shelf;
+    struct day_cache *cache;
     const struct months *months;
-    struct shelf_day *day;              /* of the last event */
-    const struct shelf_day *named;      /* whose name numbers these are, for the delta at hand */
+    struct cached_day *day;              /* of the last event */
+    const struct cached_day *named;      /* whose name numbers these are, for the delta at hand */
     uint32_t name_numbers[DELTA_NAMES]; /* by number in the delta; WORK_NONE: not asked yet */
 };
 
 /* Texts are looked up once a delta and day, not once an event. False: the day has no memory for one more name. */
 static bool number_name(struct reading *reading, const struct delta_event *event, uint32_t *number)
 {
-    struct shelf_day *day = reading->day;
+    struct cached_day *day = reading->day;
     if (reading->named != day) {
         memset(reading->name_numbers, 0xff, sizeof reading->name_numbers);
         reading->named = day;
     }
     uint32_t *known = &reading->name_numbers[event->name_number];
-    if (*known == WORK_NONE && !shelf_name(reading->shelf, day, event->name, event->name_length, known))
+    if (*known == WORK_NONE && !day_cache_name(reading->cache, day, event->name, event->name_length, known))
         return false;
     *number = *known;
     return true;
@@ -66,7 +66,7 @@ static bool find_day(struct reading *reading, const struct work_batch *batch, in
         return true;
     *is_whole = names_day(reading->list, batch, day) && months_is_attached(reading->months, day);
     if (*is_whole)
-        reading->day = shelf_get(reading->shelf, day, err);
+        reading->day = day_cache_get(reading->cache, day, err);
     return !*is_whole || reading->day;
 }
 
@@ -76,7 +76,7 @@ static bool take_event(struct reading *reading, const struct delta_event *event,
     if (!taken.day->sets)
         return intake_put_note(reading->intake, &taken, err);
     if (!number_name(reading, event, &taken.event.name)) {
-        shelf_unload(taken.day);
+        day_cache_unload(taken.day);
         taken.day->is_too_big = true;
         return intake_put_note(reading->intake, &taken, err);
     }
@@ -84,7 +84,7 @@ static bool take_event(struct reading *reading, const struct delta_event *event,
     if (event->is_uuid)
         identity_of_uuid((const uint8_t *)event->session, taken.event.session);
     else if (event->session)
-        identity_of_text(reading->shelf->identity, event->session, event->session_length, taken.event.session);
+        identity_of_text(reading->cache->identity, event->session, event->session_length, taken.event.session);
     taken.event.has_user = event->has_user;
     taken.event.user = event->has_user ? event->user : 0;
     return intake_put(reading->intake, &taken, err);
@@ -167,11 +167,11 @@ static const char *list_ids(const struct worklist *list, enum which which, int32
     return text;
 }
 
-bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf,
+bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache,
                  const struct months *months, struct error *err)
 {
     static const char format[] = "COPY (SELECT * FROM tallymill.read_deltas('%s')) TO STDOUT (FORMAT binary)";
-    struct reading reading = {.intake = intake, .list = list, .shelf = shelf, .months = months};
+    struct reading reading = {.intake = intake, .list = list, .cache = cache, .months = months};
     struct array_text ids = {0};
     const char *text = list_ids(list, MAY_HAVE_ONE, 0, &ids, err);
     bool succeeded = err->kind == ERROR_NONE;

@@ -12,12 +12,12 @@ struct error;
 struct intake;
 struct months;
 struct session;
-struct shelf;
+struct day_cache;
 struct worklist;
 
 /* Puts the events of the chosen batches that have a delta into the intake, and counts those batches' rows. A delta that is damaged,
  * or is not what the ledger says, is as good as none. */
-bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf,
+bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache,
                  const struct months *months, struct error *err);
 
 /* Deletes those of the batches that are taken. */

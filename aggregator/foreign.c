@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "aggregator/day_cache.h"
 #include "aggregator/months.h"
+#include "aggregator/rebuild_queue.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
 #include "common/clock.h"
 
 extern const char sql_foreign_changes[];
@@ -31,7 +32,7 @@ bool foreign_is_due(const struct foreign *foreign, int64_t now_us)
     return foreign->looked_at_us == 0 || now_us - foreign->looked_at_us >= rest_us;
 }
 
-bool foreign_look(struct foreign *foreign, struct session *session, struct shelf *shelf, const struct months *months,
+bool foreign_look(struct foreign *foreign, struct session *session, struct day_cache *cache, const struct months *months,
                   int32_t first_open_day, struct error *err)
 {
     int64_t start_us = clock_now_us();
@@ -48,10 +49,10 @@ bool foreign_look(struct foreign *foreign, struct session *session, struct shelf
         int32_t number = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
         if (!months_is_attached(months, number))
             continue;
-        struct shelf_day *day = shelf_get(shelf, number, err);
+        struct cached_day *day = day_cache_get(cache, number, err);
         succeeded = day != NULL;
         if (day)
-            shelf_want(shelf, day, REBUILD_FOREIGN);
+            rebuild_queue_want(cache, day, REBUILD_FOREIGN);
     }
     PQclear(result);
     foreign->looked_at_us = clock_now_us();

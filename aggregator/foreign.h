@@ -13,7 +13,7 @@
 struct error;
 struct months;
 struct session;
-struct shelf;
+struct day_cache;
 
 struct foreign {
     int64_t looked_at_us;        /* monotonic; 0: never */
@@ -24,7 +24,7 @@ struct foreign {
 bool foreign_is_due(const struct foreign *foreign, int64_t now_us);
 
 /* Looks at the days from first_open_day on, in the cycle's snapshot; those that changed wait for a rebuild. */
-bool foreign_look(struct foreign *foreign, struct session *session, struct shelf *shelf, const struct months *months,
+bool foreign_look(struct foreign *foreign, struct session *session, struct day_cache *cache, const struct months *months,
                   int32_t first_open_day, struct error *err);
 
 #endif

@@ -14,10 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "aggregator/day_cache.h"
 #include "aggregator/identity.h"
+#include "aggregator/rebuild_queue.h"
 #include "aggregator/row.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -27,9 +28,9 @@ enum { MAX_RANGES = 32, RANGE_BYTES = 80, PREFETCH_ROWS = 8, FIRST_ROWS = 4096 }
 struct reading {
     struct intake *intake;
     struct worklist *list;
-    struct shelf *shelf;
+    struct day_cache *cache;
     struct row_shape shape;
-    struct shelf_day *day; /* of the last row */
+    struct cached_day *day; /* of the last row */
 };
 
 void intake_init(struct intake *intake)
@@ -68,19 +69,19 @@ bool intake_put_note(struct intake *intake, const struct intake_row *row, struct
 static bool take_external(struct reading *reading, const struct row *row, uint32_t batch, struct error *err)
 {
     if (!reading->day || reading->day->number != row->day) {
-        reading->day = shelf_get(reading->shelf, row->day, err);
+        reading->day = day_cache_get(reading->cache, row->day, err);
         if (!reading->day)
             return false;
     }
     struct intake_row taken = {.day = reading->day, .batch = batch};
     if (!taken.day->sets)
         return intake_put_note(reading->intake, &taken, err);
-    if (!shelf_name(reading->shelf, taken.day, row->name.bytes, row->name.length, &taken.event.name)) {
-        shelf_unload(taken.day);
+    if (!day_cache_name(reading->cache, taken.day, row->name.bytes, row->name.length, &taken.event.name)) {
+        day_cache_unload(taken.day);
         taken.day->is_too_big = true;
         return intake_put_note(reading->intake, &taken, err);
     }
-    row_identify(row, reading->shelf->identity, &taken.event);
+    row_identify(row, reading->cache->identity, &taken.event);
     return intake_put(reading->intake, &taken, err);
 }
 
@@ -109,7 +110,7 @@ static void write_place(char *place, size_t size, int32_t month, bool is_by_pare
         snprintf(place, size, "analytics_events_%.4s_%.2s WHERE", first, first + 5);
 }
 
-bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
+bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache, int32_t month,
                  bool is_by_parent, int64_t from_page, struct error *err)
 {
     struct work_range ranges[MAX_RANGES];
@@ -118,7 +119,7 @@ bool intake_read(struct intake *intake, struct session *session, struct worklist
         return true;
     char place[128];
     write_place(place, sizeof place, month, is_by_parent);
-    struct reading reading = {.intake = intake, .list = list, .shelf = shelf};
+    struct reading reading = {.intake = intake, .list = list, .cache = cache};
     reading.shape.is_of_one_batch = count == 1 && ranges[0].first_id == ranges[0].last_id;
     reading.shape.batch_id = ranges[0].first_id;
     reading.shape.is_of_one_day = worklist_only_day(list, month, &reading.shape.day);
@@ -141,12 +142,12 @@ static bool is_taken(const struct worklist *list, const struct intake_row *row)
 }
 
 /* False: the day is not in memory, or does not fit any more. */
-static bool add_to_day(struct shelf *shelf, const struct intake_row *row)
+static bool add_to_day(struct day_cache *cache, const struct intake_row *row)
 {
     if (row->is_only_note || !row->day->sets)
         return false;
-    if (!shelf_reserve(shelf, row->day, &row->event)) {
-        shelf_unload(row->day);
+    if (!day_cache_reserve(cache, row->day, &row->event)) {
+        day_cache_unload(row->day);
         row->day->is_too_big = true;
         return false;
     }
@@ -154,10 +155,10 @@ static bool add_to_day(struct shelf *shelf, const struct intake_row *row)
     return true;
 }
 
-size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *shelf)
+size_t intake_add(struct intake *intake, struct worklist *list, struct day_cache *cache)
 {
     size_t added = 0;
-    const struct shelf_day *touched = NULL;
+    const struct cached_day *touched = NULL;
     for (size_t i = 0; i < intake->count; i++) {
         if (i + PREFETCH_ROWS < intake->count) {
             const struct intake_row *ahead = &intake->rows[i + PREFETCH_ROWS];
@@ -168,13 +169,13 @@ size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *sh
         if (!is_taken(list, row))
             continue;
         if (row->day != touched) {
-            shelf_touch(shelf, row->day);
+            day_cache_touch(cache, row->day);
             touched = row->day;
         }
-        if (add_to_day(shelf, row))
+        if (add_to_day(cache, row))
             added++;
         else
-            shelf_want(shelf, row->day, REBUILD_TOUCHED);
+            rebuild_queue_want(cache, row->day, REBUILD_TOUCHED);
     }
     intake->count = 0;
     return added;

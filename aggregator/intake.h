@@ -15,13 +15,13 @@
 
 struct error;
 struct session;
-struct shelf;
-struct shelf_day;
+struct day_cache;
+struct cached_day;
 struct worklist;
 
 struct intake_row {
     struct day_event event;
-    struct shelf_day *day;
+    struct cached_day *day;
     uint32_t batch;    /* in the work list */
     bool is_only_note; /* the day is not in memory: only to know that the batch touched it */
 };
@@ -42,11 +42,11 @@ bool intake_put_note(struct intake *intake, const struct intake_row *row, struct
 /* Reads the rows of the other chosen batches that lie in the month which begins with this day; call for each month. from_page: from
  * that page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory
  * leave only a note. */
-bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct shelf *shelf, int32_t month,
+bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache, int32_t month,
                  bool is_by_parent, int64_t from_page, struct error *err);
 
 /* Adds the rows of the taken batches to their days, and empties the intake. A day that is not in memory, or does not fit any more,
  * waits for a rebuild. Returns events added. */
-size_t intake_add(struct intake *intake, struct worklist *list, struct shelf *shelf);
+size_t intake_add(struct intake *intake, struct worklist *list, struct day_cache *cache);
 
 #endif

@@ -16,14 +16,15 @@
 #include "aggregator/array_text.h"
 #include "aggregator/copy_reader.h"
 #include "aggregator/months.h"
+#include "aggregator/rebuild_queue.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
+#include "aggregator/day_cache.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/postgres_begin.h"
 
-extern const char sql_leap[], sql_mark_away[], sql_mark_days[];
+extern const char sql_leap[];
 
 static const int64_t TIMEOUT_US = SESSION_TIMEOUT_S * CLOCK_SECOND_US;
 
@@ -33,7 +34,7 @@ enum { MAX_DAYS = 20000, DAYS_PER_ENTRY = 16, NUMBER_BYTES = 24 };
 struct reading {
     struct worklist *list;
     struct months *months;
-    struct shelf *shelf;
+    struct day_cache *cache;
     struct ledger_begun *begun;
     uint32_t max_entries;
 };
@@ -119,7 +120,7 @@ static bool take_leader(struct reading *reading, const struct copy_field *fields
         return unexpected(err, "tallymill.leader");
     reading->begun->has_lock = true;
     reading->begun->epoch = copy_field_int64(&fields[COLUMN_FIRST_ID]);
-    reading->begun->wall_us = reading->shelf->wall_us = copy_field_int64(&fields[COLUMN_NEXT_OFFSET]);
+    reading->begun->wall_us = reading->cache->wall_us = copy_field_int64(&fields[COLUMN_NEXT_OFFSET]);
     return true;
 }
 
@@ -128,19 +129,19 @@ static bool take_day(struct reading *reading, int32_t number, const struct copy_
 {
     if (!months_is_attached(reading->months, number))
         return true;
-    struct shelf_day *day = shelf_get(reading->shelf, number, err);
+    struct cached_day *day = day_cache_get(reading->cache, number, err);
     if (!day)
         return false;
-    day->is_marked = copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8);
-    if (!day->is_marked) {
-        shelf_want(reading->shelf, day, REBUILD_CLOSE);
+    day->wait.is_marked = copy_field_has(&fields[COLUMN_NEXT_OFFSET], 8);
+    if (!day->wait.is_marked) {
+        rebuild_queue_want(reading->cache, day, REBUILD_CLOSE);
         return true;
     }
     char reason[32] = "";
     const struct copy_field *text = &fields[COLUMN_REASON];
     if (text->bytes && text->length < sizeof reason)
         memcpy(reason, text->bytes, text->length);
-    shelf_want_since(day, rebuild_reason_parse(reason), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]));
+    rebuild_wait_begin(&day->wait, rebuild_reason_parse(reason), copy_field_int64(&fields[COLUMN_NEXT_OFFSET]));
     return true;
 }
 
@@ -193,9 +194,9 @@ static bool take_work(void *context, const struct copy_tuple *tuple, struct erro
 }
 
 bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries, struct worklist *list,
-                  struct months *months, struct shelf *shelf, struct ledger_begun *begun, struct error *err)
+                  struct months *months, struct day_cache *cache, struct ledger_begun *begun, struct error *err)
 {
-    struct reading reading = {.list = list, .months = months, .shelf = shelf, .begun = begun, .max_entries = max_entries};
+    struct reading reading = {.list = list, .months = months, .cache = cache, .begun = begun, .max_entries = max_entries};
     *begun = (struct ledger_begun){0};
     worklist_reset(list);
     months_detach(months);
@@ -247,63 +248,4 @@ bool ledger_leap(struct session *session, int64_t *batches, struct error *err)
     *batches = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
     return true;
-}
-
-bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err)
-{
-    struct array_text days = {0}, reasons = {0};
-    array_text_begin(&days);
-    array_text_begin(&reasons);
-    bool is_any = false;
-    for (size_t i = 0; i < shelf->count; i++) {
-        struct shelf_day *day = shelf->days[i];
-        if (day->reason == REBUILD_NOT || day->reason == REBUILD_CLOSE || day->is_marked)
-            continue;
-        const char *reason = rebuild_reason_text(day->reason);
-        array_text_add_date(&days, day->number);
-        array_text_add(&reasons, reason, strlen(reason));
-        day->is_marked = is_any = true;
-    }
-    const char *const values[] = {array_text_end(&days), array_text_end(&reasons)};
-    bool succeeded = values[0] && values[1];
-    if (!succeeded)
-        error_set(err, ERROR_RETRY, "no memory for the days that wait");
-    else if (is_any)
-        succeeded = session_do(session, sql_mark_days, 2, values, err);
-    array_text_free(&days);
-    array_text_free(&reasons);
-    return succeeded;
-}
-
-struct away {
-    const struct months *months;
-    struct array_text days;
-    bool is_any;
-};
-
-static bool note_away(void *context, int32_t day)
-{
-    struct away *away = context;
-    if (!months_is_attached(away->months, day)) {
-        array_text_add_date(&away->days, day);
-        away->is_any = true;
-    }
-    return true;
-}
-
-bool ledger_mark_away(struct session *session, const struct worklist *list, const struct months *months, struct error *err)
-{
-    struct away away = {.months = months};
-    array_text_begin(&away.days);
-    for (uint32_t i = 0; i < list->batch_count; i++)
-        if (list->batches[i].state == WORK_TAKEN && list->batches[i].is_broken)
-            worklist_each_day(list, &list->batches[i], note_away, &away);
-    const char *const values[] = {array_text_end(&away.days)};
-    bool succeeded = values[0] != NULL;
-    if (!succeeded)
-        error_set(err, ERROR_RETRY, "no memory for the days of months that are not attached");
-    else if (away.is_any)
-        succeeded = session_do(session, sql_mark_away, 1, values, err);
-    array_text_free(&away.days);
-    return succeeded;
 }

@@ -12,7 +12,7 @@
 struct error;
 struct months;
 struct session;
-struct shelf;
+struct day_cache;
 struct worklist;
 
 /* What waits, asked outside of a transaction. */
@@ -36,7 +36,7 @@ struct ledger_begun {
 /* Begins the cycle's transaction and reads the books: which months are attached (and how many pages those have that are followed),
  * which of their days wait or are due for closing, and into the work list what is not folded. */
 bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries, struct worklist *list,
-                  struct months *months, struct shelf *shelf, struct ledger_begun *begun, struct error *err);
+                  struct months *months, struct day_cache *cache, struct ledger_begun *begun, struct error *err);
 
 /* Moves `folded` to where the work list stands. */
 bool ledger_move(struct session *session, const struct worklist *list, struct error *err);
@@ -44,11 +44,5 @@ bool ledger_move(struct session *session, const struct worklist *list, struct er
 /* Passes everything in the snapshot without reading a row: the days that it touches wait for a rebuild. *batches: how many ledger
  * rows. */
 bool ledger_leap(struct session *session, int64_t *batches, struct error *err);
-
-/* Marks the days that wait in tallymill.days. */
-bool ledger_mark_days(struct session *session, struct shelf *shelf, struct error *err);
-
-/* Of the batches that are taken: marks the days in months that are not attached, unless they were archived. */
-bool ledger_mark_away(struct session *session, const struct worklist *list, const struct months *months, struct error *err);
 
 #endif

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "aggregator/day_cache.h"
 #include "aggregator/deltas.h"
+#include "aggregator/rebuild_queue.h"
 #include "aggregator/row.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
 #include "aggregator/statistics.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"
@@ -29,8 +30,8 @@ static const int64_t SLOW_TIMEOUT_US = 3600 * CLOCK_SECOND_US;
 enum { NUMBER_BYTES = 24 };
 
 struct loading {
-    struct shelf *shelf;
-    struct shelf_day *day;
+    struct day_cache *cache;
+    struct cached_day *day;
     struct worklist *list;
     struct row_shape shape;
     int64_t rows;
@@ -39,10 +40,10 @@ struct loading {
 static bool load_event(struct loading *loading, const struct row *row)
 {
     struct day_event event;
-    if (!shelf_name(loading->shelf, loading->day, row->name.bytes, row->name.length, &event.name))
+    if (!day_cache_name(loading->cache, loading->day, row->name.bytes, row->name.length, &event.name))
         return false;
-    row_identify(row, loading->shelf->identity, &event);
-    if (!shelf_reserve(loading->shelf, loading->day, &event))
+    row_identify(row, loading->cache->identity, &event);
+    if (!day_cache_reserve(loading->cache, loading->day, &event))
         return false;
     day_add(loading->day->sets, &event);
     return true;
@@ -58,7 +59,7 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
         return true;
     loading->rows++;
     if (loading->day->sets && !load_event(loading, &row)) {
-        shelf_unload(loading->day);
+        day_cache_unload(loading->day);
         loading->day->is_too_big = true;
     }
     return true;
@@ -68,7 +69,7 @@ static bool take_tuple(void *context, const struct copy_tuple *tuple, struct err
 static bool load_day(struct loading *loading, struct session *session, const char *date, const char *next_date, struct error *err)
 {
     char sql[512];
-    if (!shelf_load(loading->shelf, loading->day)) {
+    if (!day_cache_load(loading->cache, loading->day)) {
         loading->day->is_too_big = true;
         return true;
     }
@@ -130,15 +131,15 @@ static bool look_at_foreign(struct session *session, const char *date, const cha
     return true;
 }
 
-static void tell(const struct shelf_day *day, const char *date, int64_t rows, bool is_due)
+static void tell(const struct cached_day *day, const char *date, int64_t rows, bool is_due)
 {
     if (day->sets)
         log_info("day rebuilt", "day=%s reason=\"%s\" rows=%" PRId64 " took_ms=%" PRId64 " closed=%s", date,
-                 rebuild_reason_text(day->reason), rows, day->rebuild_us / 1000, is_due ? "yes" : "no");
+                 rebuild_reason_text(day->wait.reason), rows, day->wait.took_us / 1000, is_due ? "yes" : "no");
     else
         log_info("day counted by Postgres: it does not fit into memory.max",
-                 "day=%s reason=\"%s\" took_ms=%" PRId64 " next_s=%" PRId64 " closed=%s", date, rebuild_reason_text(day->reason),
-                 day->rebuild_us / 1000, SHELF_REST * day->rebuild_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
+                 "day=%s reason=\"%s\" took_ms=%" PRId64 " next_s=%" PRId64 " closed=%s", date, rebuild_reason_text(day->wait.reason),
+                 day->wait.took_us / 1000, REBUILD_REST * day->wait.took_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
 }
 
 /* The snapshot says that the month is attached, but Postgres plans by what is so now: from a month that was detached meanwhile it
@@ -159,7 +160,7 @@ static bool is_still_attached(struct session *session, const char *date, struct 
     return is_attached || error_set(err, ERROR_RETRY, "the month of %s left analytics_events meanwhile", date);
 }
 
-bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,
+bool rebuild_day(struct session *session, struct day_cache *cache, struct cached_day *day, struct worklist *list, bool is_due,
                  struct error *err)
 {
     int64_t start_us = clock_now_us();
@@ -167,7 +168,7 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
     clock_format_day(date, day->number);
     clock_format_day(next_date, day->number + 1);
     struct loading loading = {
-        .shelf = shelf,
+        .cache = cache,
         .day = day,
         .list = list,
         .shape = {.is_of_one_day = true, .day = day->number, .is_of_one_batch = list->taken_count == list->batch_count}};
@@ -180,14 +181,14 @@ bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day 
         !is_still_attached(session, date, err) || !deltas_drop_waiting(session, list, day->number, err))
         return false;
 
-    day->rebuilt_at_us = clock_now_us();
-    day->rebuild_us = day->rebuilt_at_us - start_us;
-    snprintf(took, sizeof took, "%" PRId64, day->rebuild_us);
+    day->wait.rebuilt_at_us = clock_now_us();
+    day->wait.took_us = day->wait.rebuilt_at_us - start_us;
+    snprintf(took, sizeof took, "%" PRId64, day->wait.took_us);
     const char *const values[] = {date, is_due ? "t" : "f", took, rows, hash};
     if (!session_do(session, sql_note_rebuilt, 5, values, err))
         return false;
     tell(day, date, loading.rows, is_due);
-    day->is_marked = false;
-    day->reason = REBUILD_NOT;
+    day->wait.is_marked = false;
+    day->wait.reason = REBUILD_NOT;
     return true;
 }

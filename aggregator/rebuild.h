@@ -12,13 +12,13 @@
 
 struct error;
 struct session;
-struct shelf;
-struct shelf_day;
+struct day_cache;
+struct cached_day;
 struct worklist;
 
 /* Rebuilds one waiting day: statistics, its row in tallymill.days (closed if `is_due`), and its sets, if they fit. The caller knows
  * that its month is attached. */
-bool rebuild_day(struct session *session, struct shelf *shelf, struct shelf_day *day, struct worklist *list, bool is_due,
+bool rebuild_day(struct session *session, struct day_cache *cache, struct cached_day *day, struct worklist *list, bool is_due,
                  struct error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include "aggregator/array_text.h"
 #include "aggregator/day.h"
 #include "aggregator/session.h"
-#include "aggregator/shelf.h"
+#include "aggregator/day_cache.h"
 #include "common/clock.h"
 #include "common/error.h"
 
@@ -64,21 +64,21 @@ static void end(struct array_text columns[COLUMNS])
         array_text_free(&columns[i]);
 }
 
-bool statistics_write_touched(struct session *session, struct shelf *shelf, size_t *count, struct error *err)
+bool statistics_write_touched(struct session *session, struct day_cache *cache, size_t *count, struct error *err)
 {
     struct array_text columns[COLUMNS] = {0};
     begin(columns);
     *count = 0;
-    for (size_t i = 0; i < shelf->count; i++) {
-        const struct day *day = shelf->days[i]->sets;
+    for (size_t i = 0; i < cache->count; i++) {
+        const struct day *day = cache->days[i]->sets;
         if (day && day->touched_count > 0)
             *count += add_day(columns, day, true);
     }
     bool succeeded = *count == 0 || write_columns(session, columns, err);
     end(columns);
-    for (size_t i = 0; i < shelf->count && succeeded; i++)
-        if (shelf->days[i]->sets)
-            day_mark_written(shelf->days[i]->sets);
+    for (size_t i = 0; i < cache->count && succeeded; i++)
+        if (cache->days[i]->sets)
+            day_mark_written(cache->days[i]->sets);
     return succeeded;
 }
 

@@ -11,10 +11,10 @@
 struct day;
 struct error;
 struct session;
-struct shelf;
+struct day_cache;
 
 /* Writes what changed in the loaded days since the last time, and marks it as written. *count: rows written. */
-bool statistics_write_touched(struct session *session, struct shelf *shelf, size_t *count, struct error *err);
+bool statistics_write_touched(struct session *session, struct day_cache *cache, size_t *count, struct error *err);
 
 /* Makes a day's rows exactly these figures: names that are gone lose their row. Marks the day as written. */
 bool statistics_replace_day(struct session *session, struct day *day, struct error *err);
