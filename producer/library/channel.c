@@ -24,6 +24,7 @@
 #include "producer/library/channel.h"
 #include "producer/library/channel_struct.h"
 #include "producer/library/extra.h"
+#include "producer/library/fork_safety.h"
 
 enum {
     PURGE_MS = 5000, /* after a purge everything comes back at once; in case it does not, closing goes on */
@@ -55,6 +56,7 @@ static bool open_handle(struct channel *channel, rd_kafka_t **handle, rd_kafka_t
     char reason[256], bytes[32];
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(channel->conf);
     snprintf(bytes, sizeof bytes, "%lld", (long long)channel->limit_bytes);
+    fork_safety_watch(conf);
     *handle = rd_kafka_conf_set(conf, "batch.size", bytes, reason, sizeof reason) == RD_KAFKA_CONF_OK
                   ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason)
                   : NULL;

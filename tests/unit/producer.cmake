@@ -8,6 +8,9 @@ if(TARGET producer_core)
   unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_api.c producer_poll.c LIBS producer_core PkgConfig::MSGPACK)
   target_compile_definitions(test-producer-library PRIVATE $<$<BOOL:${TALLYMILL_RDKAFKA_IS_BUNDLED}>:RDKAFKA_IS_BUNDLED>)
   target_link_options(test-producer-library PRIVATE LINKER:--wrap=pipe LINKER:--undefined=__wrap_pipe) # as the library's own link: pipe_cloexec.c
+  if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize") # which has a getaddrinfo of its own
+    unit_test(producer-fork-safety producer_fork_safety.c LIBS producer_core)
+  endif()
   add_executable(test-producer-allocations producer_allocations.c)
   target_link_libraries(test-producer-allocations PRIVATE libtallymill tally_options)
   add_test(NAME producer-allocations COMMAND test-producer-allocations)

@@ -292,6 +292,7 @@ __attribute__((unused)) static int be_a_daemon(void *path)
     if (child != 0)
         _exit(0);
     setsid();
+    alarm(60); /* whoever waits for our pipes must not wait for ever */
     struct tally_setting settings[] = {
         {"kafka.bootstrap.servers", "127.0.0.1:1"}, {"spool.dir", path}, {"spool.wait.ms", "20000"}, {NULL, NULL}};
     struct tally_error err;
