@@ -1,4 +1,4 @@
-/* worker_state.h - what the parts of the worker share. Private to worker*.c. */
+/* worker_state.h - what the parts of the worker share. Private to worker*.c and outcome.c; the parts with a struct of their own know nothing of it. */
 #ifndef TALLYMILL_CONSUMER_WORKER_STATE_H
 #define TALLYMILL_CONSUMER_WORKER_STATE_H
 
