@@ -295,7 +295,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
 {
     service_watchdog(clock_now_us());
     if (!aggregator->session) {
-        if (aggregator->was_ready && !settings_refresh_dsn(aggregator->settings, err))
+        if (!settings_refresh_dsn(aggregator->settings, err))
             log_warn_because(err, "postgres.dsn was not read again: what it was before is tried", NULL);
         error_clear(err);
         aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);

@@ -110,6 +110,11 @@ char *settings_file_value(const char *written, struct error *err)
         while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
             end--;
         text[end] = '\0';
+        if (end == 0) { /* as whoever writes it anew in place leaves it for a moment */
+            free(text);
+            error_set(err, ERROR_USAGE, "%s is empty: it must hold the value", path);
+            return NULL;
+        }
     }
     return text;
 }

@@ -49,11 +49,11 @@ def ways(site, folder, **login):
     place = f"{parts['host']}:{parts['port']}/{parts['dbname']}"
     plain, uri = extensions.make_dsn(dsn, password=SECRET), f"postgresql://{parts['user']}:{quote(SECRET, safe='')}@{place}"
     held, passfile, dsn_file = folder / "held", folder / "pgpass", folder / "dsn"
-    held.write_text(SECRET + "\n")
-    passfile.write_text("*:*:*:*:" + SECRET.replace(":", "\\:") + "\n")
-    dsn_file.write_text(plain + "\n")
-    for one in (held, passfile, dsn_file):
-        one.chmod(0o600)
+    for path, text in ((held, SECRET), (passfile, "*:*:*:*:" + SECRET.replace(":", "\\:")), (dsn_file, plain)):
+        fresh = path.with_suffix(".fresh")
+        fresh.touch(0o600)
+        fresh.write_text(text + "\n")
+        fresh.rename(path)  # at once: a program that started before may be reading it
     sasl = "security.protocol = SASL_PLAINTEXT\nsasl.mechanism = PLAIN\nsasl.username = me\n"
     return {
         "pairs": ("", plain),

@@ -238,6 +238,19 @@ Test(settings_secret, files_of_libpq_that_cannot_be_read_are_named_with_file_and
     cr_expect_str_eq(err.text, wanted);
 }
 
+/* An empty connection string is one to libpq: the server of this host. */
+Test(settings_secret, whose_file_is_empty_is_refused)
+{
+    const char *texts[] = {"", "\n", "\r\n\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *path = temporary_text(texts[i]);
+        char set[300], wanted[ERROR_TEXT_BYTES];
+        snprintf(set, sizeof set, "postgres.dsn=@%s", path);
+        snprintf(wanted, sizeof wanted, "--set postgres.dsn: %s is empty: it must hold the value", path);
+        expect_refused(set, wanted);
+    }
+}
+
 Test(settings_secret, of_a_credential_needs_systemd)
 {
     unsetenv("CREDENTIALS_DIRECTORY");
