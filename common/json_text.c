@@ -240,9 +240,11 @@ static uint8_t *write_exact(uint8_t *out, double size)
     for (int digits = 15; digits <= 17; digits++) {
         decimals = (unsigned)(digits - whole_digits(size));
         const unsigned __int128 scaled = (unsigned __int128)mantissa * powers_of_ten[decimals];
-        n = (uint64_t)((scaled + ((unsigned __int128)1 << (shift - 1))) >> shift);
+        const unsigned __int128 half = (unsigned __int128)1 << (shift - 1);
+        n = (uint64_t)((scaled + half) >> shift);
         const unsigned __int128 back = (unsigned __int128)n << shift;
         const unsigned __int128 off = back > scaled ? back - scaled : scaled - back;
+        n -= off == half ? n & 1 : 0; /* the one below is as near: the even one of the two */
         if (off * nearness < powers_of_ten[decimals])
             break;
     }

@@ -17,6 +17,14 @@ static const char *print_double(double value)
     return (const char *)text;
 }
 
+/* Two decimals of sixteen digits are as near: the even one, as in JavaScript and Python. */
+Test(json_text, takes_the_even_one_of_two_shortest_decimals)
+{
+    cr_assert_str_eq(print_double(-732128995.55078125), "-732128995.5507812");
+    cr_assert_str_eq(print_double(732128995.55078125), "732128995.5507812");
+    cr_assert_str_eq(print_double(732128995.55859375), "732128995.5585938");
+}
+
 Test(json_text, prints_doubles_as_the_shortest_decimal)
 {
     static const struct {
