@@ -209,7 +209,7 @@ void sender_start(struct sender *sender, int64_t total, const struct sender_pace
     sender->start_wall_us = clock_wall_us();
     sender->start_us = sender->settled_us = sender->flushed_us = clock_now_us();
     sender->is_live = pace->is_live;
-    progress_init(&sender->progress, total, sender->start_us);
+    progress_init(&sender->progress, "events", total, sender->start_us);
     pace_init(&sender->pace, pace->rate, pace->is_open_loop, sender->start_us);
 }
 

@@ -17,7 +17,7 @@
 #include "producer/import/outside.h"
 #include "producer/latency.h"
 #include "producer/pace.h"
-#include "producer/progress.h"
+#include "common/progress.h"
 
 struct ack_log;
 struct error;

@@ -1,11 +1,11 @@
-/* producer_pace.c - pace.c and progress.c: when the next event is due, and what the bar says. */
+/* producer_pace.c - pace.c, and progress.c of common: when the next event is due, and what the bar says. */
 #include <criterion/criterion.h>
 
 #include <string.h>
 
 #include "common/clock.h"
 #include "producer/pace.h"
-#include "producer/progress.h"
+#include "common/progress.h"
 
 Test(pace, spreads_events_evenly_without_drifting)
 {
@@ -37,15 +37,15 @@ Test(pace, without_a_rate_never_waits)
 Test(progress, says_share_count_rate_and_time_left)
 {
     char text[PROGRESS_TEXT_BYTES];
-    progress_format(text, 50, 200, 1234567, 10 * CLOCK_SECOND_US);
+    progress_format(text, "events", 50, 200, 1234567, 10 * CLOCK_SECOND_US);
     cr_assert_str_eq(text, "[######..................]  25 %  1,234,567 events  123,456/s  30 s left");
-    progress_format(text, 0, 200, 0, 10 * CLOCK_SECOND_US);
+    progress_format(text, "events", 0, 200, 0, 10 * CLOCK_SECOND_US);
     cr_assert_str_eq(text, "[........................]   0 %  0 events  0/s");
-    progress_format(text, 400, 200, 1, CLOCK_SECOND_US);
+    progress_format(text, "events", 400, 200, 1, CLOCK_SECOND_US);
     cr_assert_not_null(strstr(text, "100 %"));
-    progress_format(text, 77, 0, 5, CLOCK_SECOND_US);
+    progress_format(text, "events", 77, 0, 5, CLOCK_SECOND_US);
     cr_assert_str_eq(text, "5 events  5/s");
-    progress_format(text, 1, INT64_MAX, UINT64_MAX, 1);
+    progress_format(text, "events", 1, INT64_MAX, UINT64_MAX, 1);
     cr_assert_lt(strlen(text), PROGRESS_TEXT_BYTES);
 }
 

@@ -1,5 +1,5 @@
 /* progress.c - see progress.h. */
-#include "producer/progress.h"
+#include "common/progress.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 
 enum { DRAW_US = 200000, BAR_WIDTH = 24 };
 
-void progress_init(struct progress *progress, int64_t total, int64_t now_us)
+void progress_init(struct progress *progress, const char *noun, int64_t total, int64_t now_us)
 {
-    *progress = (struct progress){.is_shown = isatty(STDERR_FILENO) == 1, .start_us = now_us, .total = total};
+    *progress = (struct progress){.is_shown = isatty(STDERR_FILENO) == 1, .noun = noun, .start_us = now_us, .total = total};
 }
 
 static const char *format_left(char text[32], double seconds)
@@ -26,15 +26,15 @@ static const char *format_left(char text[32], double seconds)
     return text;
 }
 
-size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t total, uint64_t events, int64_t elapsed_us)
+size_t progress_format(char text[PROGRESS_TEXT_BYTES], const char *noun, int64_t done, int64_t total, uint64_t count, int64_t elapsed_us)
 {
-    char count[32], rate[32], left[32];
+    char number[32], rate[32], left[32];
     double seconds = elapsed_us < 1 ? 1e-6 : (double)elapsed_us / 1e6;
-    number_text(count, events);
-    double per_second = (double)events / seconds;
+    number_text(number, (int64_t)count);
+    double per_second = (double)count / seconds;
     number_text(rate, per_second < 1e18 ? (uint64_t)per_second : 0);
     if (total <= 0)
-        return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "%s events  %s/s", count, rate);
+        return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "%s %s  %s/s", number, noun, rate);
     double share = (double)done / (double)total;
     share = share < 0 ? 0 : share > 1 ? 1 : share;
     int filled = (int)(share * BAR_WIDTH);
@@ -43,17 +43,17 @@ size_t progress_format(char text[PROGRESS_TEXT_BYTES], int64_t done, int64_t tot
         bar[i] = i < filled ? '#' : '.';
     bar[BAR_WIDTH] = '\0';
     bool is_guess_good = share > 0 && seconds > 0.5;
-    return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "[%s] %3.0f %%  %s events  %s/s%s%s%s", bar, share * 100, count, rate,
+    return (size_t)snprintf(text, PROGRESS_TEXT_BYTES, "[%s] %3.0f %%  %s %s  %s/s%s%s%s", bar, share * 100, number, noun, rate,
                             is_guess_good ? "  " : "", is_guess_good ? format_left(left, seconds * (1 - share) / share) : "",
                             is_guess_good ? " left" : "");
 }
 
-void progress_draw(struct progress *progress, int64_t done, uint64_t events, int64_t now_us)
+void progress_draw(struct progress *progress, int64_t done, uint64_t count, int64_t now_us)
 {
     if (!progress->is_shown || now_us - progress->drawn_us < DRAW_US)
         return;
     char text[PROGRESS_TEXT_BYTES];
-    progress_format(text, done, progress->total, events, now_us - progress->start_us);
+    progress_format(text, progress->noun, done, progress->total, count, now_us - progress->start_us);
     fprintf(stderr, "\r%s\x1b[K", text);
     fflush(stderr);
     progress->drawn_us = now_us;
