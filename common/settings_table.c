@@ -27,7 +27,7 @@ const struct setting settings_table[] = {
     {"window.policy", SETTING_CHOICE, "reject", 0, 0, "reject|clamp", FOR_CONSUMER | FOR_PRODUCE, "events outside the window: dead letters, or stored at Kafka's time with the original kept, each id once in the window"},
     {"wire.unknown_key", SETTING_CHOICE, "keep", 0, 0, "keep|reject", FOR_CONSUMER, "unknown top-level keys: kept under event_data._extra, or dead letters"},
     {"wire.trace", SETTING_CHOICE, "drop", 0, 0, "drop|keep", FOR_CONSUMER, "the message header traceparent (W3C): not read, or kept as event_data._trace"},
-    {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
+    {"catalogue.file", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_PRODUCE | FOR_OPERATOR, "the known events (JSON); empty: the built-in copy of share/tallymill/catalogue.json"},
     {"catalogue.unknown", SETTING_CHOICE, "accept", 0, 0, "accept|reject", FOR_CONSUMER | FOR_PRODUCE, "events that the catalogue does not know: stored and counted, or dead letters"},
     {"catalogue.attributes", SETTING_CHOICE, "count", 0, 0, "count|reject", FOR_CONSUMER, "attributes against the catalogue: stored and counted, or dead letters"},
     {"spool.dir", SETTING_TEXT, "", 0, 4000, NULL, FOR_PRODUCE, "directory in which events outlive Kafka's absence and a kill of the program, for one program at a time; empty: none"},

@@ -19,6 +19,7 @@ const struct command commands[] = {
     {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
     {"topic", "close the books of a topic that is over, or begin new ones for a topic that was made anew", topic_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
+    {"export", "events, daily statistics or a rollup as CSV or NDJSON, of one moment", export_run},
     {NULL, NULL, NULL},
 };
 

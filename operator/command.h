@@ -26,6 +26,7 @@ int rebuild_run(int argc, char **argv);
 int reset_run(int argc, char **argv);
 int refresh_run(int argc, char **argv);
 int topic_run(int argc, char **argv);
+int export_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

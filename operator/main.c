@@ -24,7 +24,7 @@ static const char *summary_text(char *buffer, size_t size)
 /* No command was named: answer --help and its like, or say what is missing. */
 static int run_without_command(int argc, char **argv)
 {
-    char summary[1024];
+    char summary[4096];
     const struct cli cli = {
         .program = "tallymill",
         .usage = "COMMAND [OPTION ...]",

@@ -7,6 +7,7 @@
 #include "operator/snapshot.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/postgres.h"
@@ -80,4 +81,27 @@ bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value
         postgres_query_params(snapshot->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, values, SHORT_US, err);
     PQclear(result);
     return result != NULL;
+}
+
+bool snapshot_copy(struct snapshot *snapshot, const char *sql, copy_out_take *take, void *context, struct error *err)
+{
+    return copy_out(snapshot->conn, sql, QUERY_US, take, context, err);
+}
+
+static char *quoted(char *text, const char *given, struct error *err)
+{
+    if (!text) {
+        error_set(err, ERROR_USAGE, "%.100s: Postgres cannot take this text, it is no UTF-8", given);
+    }
+    return text;
+}
+
+char *snapshot_quote_text(struct snapshot *snapshot, const char *text, struct error *err)
+{
+    return quoted(PQescapeLiteral(snapshot->conn, text, strlen(text)), text, err);
+}
+
+char *snapshot_quote_name(struct snapshot *snapshot, const char *name, struct error *err)
+{
+    return quoted(PQescapeIdentifier(snapshot->conn, name, strlen(name)), name, err);
 }

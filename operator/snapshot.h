@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 #include "common/error.h"
+#include "operator/copy_out.h"
 
 struct settings;
 struct snapshot;
@@ -35,5 +36,12 @@ bool snapshot_back(struct snapshot *snapshot);
 /* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql.
  */
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);
+
+/* Runs one COPY ... TO STDOUT and hands over row by row (copy_out.h); after a failure nothing more can be asked. */
+bool snapshot_copy(struct snapshot *snapshot, const char *sql, copy_out_take *take, void *context, struct error *err);
+
+/* A text or a name as it stands in SQL, quotes included, for what no parameter can say (COPY takes none). The caller frees it (PQfreemem). NULL: ERROR_USAGE, it is no UTF-8. */
+char *snapshot_quote_text(struct snapshot *snapshot, const char *text, struct error *err);
+char *snapshot_quote_name(struct snapshot *snapshot, const char *name, struct error *err);
 
 #endif
