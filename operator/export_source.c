@@ -4,7 +4,7 @@
  * are meant. Invariant: the same choice gives the same text, whoever asks. */
 #include "operator/export_source.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,12 +67,9 @@ static bool check_choice(const struct export_source *source, const struct export
     if (option) {
         return error_set(err, ERROR_USAGE, "%s: %s has no such column, its rows are counts of external events", option, source->what);
     }
-    for (const char *at = choice->user; at && *at; at++) {
-        if (!isdigit((unsigned char)*at) || at - choice->user > 18) {
-            return error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number", choice->user);
-        }
-    }
-    return !choice->user || *choice->user || error_set(err, ERROR_USAGE, "--user: which one? a user_id is a whole number");
+    errno = 0;
+    const bool is_user = !choice->user || (*choice->user && choice->user[strspn(choice->user, "0123456789")] == '\0' && strtoll(choice->user, NULL, 10) >= 0 && errno == 0);
+    return is_user || error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number from 0 to 9223372036854775807", choice->user);
 }
 
 bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct error *err)
