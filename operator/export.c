@@ -77,7 +77,7 @@ static bool is_directory(const char *path)
 static bool write_one(struct export_run *run, struct error *err)
 {
     struct export_written written;
-    char *sql = export_source_copy(&run->source, run->snapshot, &run->columns, &run->choice, export_span_of(&run->choice.range), err);
+    char *sql = export_source_copy(&run->source, run->snapshot, run->columns.list, &run->choice, export_span_of(&run->choice.range), err);
     const bool is_written = sql && export_output_write(run->snapshot, sql, run->output, &run->style, &written, err);
     free(sql);
     if (is_written) {

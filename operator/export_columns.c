@@ -1,7 +1,7 @@
 /* export_columns.c - see export_columns.h.
  *
  * Attributes are asked for as JSON (`event_data #> path`), never as text (`#>>`): only so a number that is -5 can be told from a text "-5" when the file is written,
- * and a text "null" from null. What an attribute is called, `--columns` takes as it is written in the header.
+ * and a text "null" from null. `--columns` takes an attribute's name as the header has it, behind event_data. where the catalogue does not know it: a misspelt column would be an empty one.
  */
 #include "operator/export_columns.h"
 
@@ -285,6 +285,16 @@ static bool choose(const struct choosing *choosing, const struct export_source *
                                        : choose_list(choosing, asked, err);
 }
 
+static bool write_list(struct export_columns *columns, struct error *err)
+{
+    size_t length;
+    FILE *out = open_memstream(&columns->list, &length);
+    for (size_t i = 0; out && i < columns->count; i++) {
+        fprintf(out, "%s%s", i == 0 ? "" : ", ", columns->items[i].expression);
+    }
+    return (out && fclose(out) == 0) || error_set(err, ERROR_RETRY, "out of memory");
+}
+
 bool export_columns_choose(struct export_columns *columns, struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice,
                            const struct catalogue *catalogue, struct error *err)
 {
@@ -294,7 +304,7 @@ bool export_columns_choose(struct export_columns *columns, struct snapshot *snap
         return error_set(err, ERROR_RETRY, "out of memory");
     }
     struct choosing choosing = {.columns = columns, .snapshot = snapshot, .catalogue = catalogue, .table = snapshot_ask(snapshot, sql, err), .is_events = source->is_events};
-    const bool is_chosen_all = choosing.table && choose(&choosing, source, choice, err);
+    const bool is_chosen_all = choosing.table && choose(&choosing, source, choice, err) && write_list(columns, err);
     PQclear(choosing.table);
     free(sql);
     return is_chosen_all;
@@ -307,6 +317,7 @@ void export_columns_reset(struct export_columns *columns)
         free(columns->items[i].expression);
     }
     free(columns->items);
+    free(columns->list);
     *columns = (struct export_columns){0};
 }
 

@@ -32,6 +32,7 @@ enum { EXPORT_COLUMNS_MAX = 1600 }; /* Postgres has 1,664 in an answer */
 struct export_columns {
     struct export_column *items;
     size_t count;
+    char *list; /* all expressions, as they stand behind SELECT */
 };
 
 /* The columns that --columns asks for: of the table, "flat" with the attributes that the catalogue knows, "discover" with those that the chosen events have, or a

@@ -164,7 +164,7 @@ static bool export_month(struct directory *directory, const struct export_month 
     if ((!month->has_rows && !noted) || !path_of(directory, name, path, err)) {
         return err->kind == ERROR_NONE; /* a month that is only made ahead */
     }
-    char *sql = export_source_copy(&run->source, run->snapshot, &run->columns, &run->choice, month->span, err);
+    char *sql = export_source_copy(&run->source, run->snapshot, run->columns.list, &run->choice, month->span, err);
     bool is_same = sql && noted && is_whole(noted, path, &month->span);
     const char *ledger = json_string_value(json_object_get(noted, "ledger"));
     bool is_done = sql != NULL;

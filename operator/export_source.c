@@ -12,7 +12,6 @@
 #include "common/clock.h"
 #include "common/nearest.h"
 #include "operator/answer.h"
-#include "operator/export_columns.h"
 #include "operator/snapshot.h"
 
 extern const char export_sources_sql[];
@@ -180,8 +179,8 @@ char *export_source_from(const struct export_source *source, struct snapshot *sn
     return closed(out, &text, put_from(out, source, snapshot, choice, span, err), err);
 }
 
-char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const struct export_columns *columns, const struct export_choice *choice,
-                         struct export_span span, struct error *err)
+char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns, const struct export_choice *choice, struct export_span span,
+                         struct error *err)
 {
     char *text = NULL;
     size_t length;
@@ -190,10 +189,7 @@ char *export_source_copy(const struct export_source *source, struct snapshot *sn
         no_memory(err);
         return NULL;
     }
-    fputs("COPY (SELECT ", out);
-    for (size_t i = 0; i < columns->count; i++) {
-        fprintf(out, "%s%s", i == 0 ? "" : ", ", columns->items[i].expression);
-    }
+    fprintf(out, "COPY (SELECT %s", columns);
     const bool is_good = put_from(out, source, snapshot, choice, span, err);
     if (source->order) {
         fprintf(out, " ORDER BY %s", source->order);

@@ -9,7 +9,6 @@
 #include "common/error.h"
 #include "operator/day_range.h"
 
-struct export_columns;
 struct snapshot;
 
 enum { EXPORT_NAMES_MAX = 1000 };
@@ -48,8 +47,8 @@ struct export_span export_span_of(const struct day_range *range);
 /* FROM and WHERE of the chosen rows in a span: " FROM ... WHERE ...". The caller frees it. NULL: ERROR_USAGE (a text that is no UTF-8), ERROR_RETRY (no memory). */
 char *export_source_from(const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct export_span span, struct error *err);
 
-/* COPY (SELECT columns FROM ... WHERE ... ORDER BY ...) TO STDOUT. As above. */
-char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const struct export_columns *columns, const struct export_choice *choice,
-                         struct export_span span, struct error *err);
+/* COPY (SELECT columns FROM ... WHERE ... ORDER BY ...) TO STDOUT; columns: "id, event_name". As above. */
+char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns, const struct export_choice *choice, struct export_span span,
+                         struct error *err);
 
 #endif

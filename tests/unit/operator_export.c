@@ -6,9 +6,12 @@
 #include "operator/export_columns.h"
 #include "operator/export_row.h"
 
-static struct export_column items[] = {{"session_id", "", EXPORT_TEXT}, {"user_id", "", EXPORT_NUMBER}, {"is_internal", "", EXPORT_BOOLEAN},
-                                       {"created_at", "", EXPORT_TIME}, {"event_data", "", EXPORT_JSON}, {"tier", "", EXPORT_ATTRIBUTE}};
-static const struct export_columns all = {items, 6}, texts = {items, 1}, jsons = {&items[4], 1}, attributes = {&items[5], 1}, numbers = {&items[1], 1}, times = {&items[3], 1};
+#define COLUMN(name, kind) {(char[]){name}, NULL, kind}
+
+static struct export_column items[] = {COLUMN("session_id", EXPORT_TEXT), COLUMN("user_id", EXPORT_NUMBER),     COLUMN("is_internal", EXPORT_BOOLEAN),
+                                       COLUMN("created_at", EXPORT_TIME), COLUMN("event_data", EXPORT_JSON), COLUMN("tier", EXPORT_ATTRIBUTE)};
+static const struct export_columns all = {items, 6, NULL}, texts = {items, 1, NULL}, jsons = {&items[4], 1, NULL}, attributes = {&items[5], 1, NULL},
+                                   numbers = {&items[1], 1, NULL}, times = {&items[3], 1, NULL};
 
 static struct export_row row; /* large */
 
