@@ -26,6 +26,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/monitor.h"
+#include "common/outage.h"
 #include "common/postgres.h"
 #include "common/service.h"
 #include "common/settings.h"
@@ -33,6 +34,7 @@
 static const int64_t FIRST_PAUSE_US = 100000;
 static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;
 static const int64_t STANDBY_US = CLOCK_SECOND_US;
+static const int64_t STATUS_US = 5 * CLOCK_SECOND_US;
 static const int64_t STATISTICS_FIRST_US = 60 * CLOCK_SECOND_US;
 static const int64_t ONCE_PATIENCE_US = 30 * CLOCK_SECOND_US;
 static const int64_t LOCKED_OUT_US = 10 * CLOCK_SECOND_US;
@@ -54,9 +56,11 @@ struct aggregator {
     int64_t pause_us;    /* after the next failure */
     int hard_errors;     /* in a row, that are not ERROR_RETRY */
     bool was_ready;
+    struct outage outage;
     struct error locked_out; /* as last found out */
     int64_t locked_out_asked_us, locked_out_told_us;
     int64_t events;
+    int64_t status_us, status_events, settled_us; /* of the last status line: when, and how many events then; when nothing was left behind last */
     struct backlog days;    /* that wait for a rebuild */
     int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
 };
@@ -163,8 +167,12 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
         return false;
     /* Jitter, so that several standbys do not come back at the same moment. */
     int64_t pause_us = aggregator->pause_us / 2 + random() % (aggregator->pause_us / 2 + 1);
-    log_warn_because(err, "trying again", "pause_ms=%" PRId64, pause_us / 1000);
-    service_status("waiting for Postgres: %s", err->text);
+    if (doing)
+        log_warn_because(err, "trying again", "pause_ms=%" PRId64, pause_us / 1000);
+    else
+        outage_note(&aggregator->outage, err, clock_now_us());
+    service_trouble(err);
+    service_status("waiting for Postgres");
     aggregator->pause_us = aggregator->pause_us * 2 < LONGEST_PAUSE_US ? aggregator->pause_us * 2 : LONGEST_PAUSE_US;
     error_clear(err);
     sleep_us(aggregator, pause_us);
@@ -218,6 +226,22 @@ static bool stand_by(struct aggregator *aggregator, struct error *err)
     return true;
 }
 
+/* The unit's status line. */
+static void show_status(struct aggregator *aggregator, const struct cycle_report *report, int64_t now_us)
+{
+    const int64_t passed_us = now_us - aggregator->status_us;
+    if (report->is_settled || aggregator->settled_us == 0) /* at the start: so long at least */
+        aggregator->settled_us = now_us;
+    if (passed_us < STATUS_US)
+        return;
+    const int64_t rate = aggregator->status_us == 0 ? 0 : (aggregator->events - aggregator->status_events) * CLOCK_SECOND_US / passed_us;
+    aggregator->status_us = now_us;
+    aggregator->status_events = aggregator->events;
+    service_status("leading: %" PRId64 " events/s, statistics %" PRId64 " s behind, %zu batches and %zu days waiting, %zu days in memory, last cycle %" PRId64 " ms", rate,
+                   (now_us - aggregator->settled_us) / CLOCK_SECOND_US, report->waiting_batches, report->waiting_days,
+                   report->loaded_days, report->took_us / 1000);
+}
+
 static void tell(struct aggregator *aggregator, const struct cycle_report *report)
 {
     aggregator->events += (int64_t)report->events;
@@ -228,8 +252,7 @@ static void tell(struct aggregator *aggregator, const struct cycle_report *repor
             "batches=%zu events=%zu statistics=%zu rebuilt=%zu closed=%zu days_in_memory=%zu days_waiting=%zu took_ms=%" PRId64,
             report->batches, report->events, report->statistics, report->rebuilt, report->closed, report->loaded_days,
             report->waiting_days, report->took_us / 1000);
-    service_status("leading: %" PRId64 " events added, %zu days in memory, %zu waiting, last cycle %" PRId64 " ms",
-                   aggregator->events, report->loaded_days, report->waiting_days, report->took_us / 1000);
+    show_status(aggregator, report, clock_now_us());
 }
 
 /* Between two cycles. Statistics come before rollups: while days are rebuilt one after the other, no rollup is begun and nobody
@@ -272,8 +295,8 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session, settings_int(aggregator->settings, "dead_letters.keep"),
                                          clock_now_us(), err))
         return recover(aggregator, "dropping the bytes of old dead letters", err);
-    if (!aggregator_metrics_count_days(&aggregator->shown, aggregator->session, start_us, err)) /* before it went well: else the pauses would not grow */
-        return recover(aggregator, "counting days", err);
+    if (!aggregator_metrics_count(&aggregator->shown, aggregator->session, err)) /* before it went well: else the pauses would not grow */
+        return recover(aggregator, "counting for the metrics", err);
     const bool is_settled = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
     if (!is_settled || !aggregator->was_settled) /* what is left of --once has one patience */
         went_well(aggregator);
@@ -301,6 +324,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
         aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);
         if (!aggregator->session)
             return recover(aggregator, NULL, err);
+        outage_over(&aggregator->outage, clock_now_us());
         log_info("connected to Postgres", NULL);
         aggregator_metrics_connected(&aggregator->shown);
     }
@@ -313,7 +337,8 @@ static bool turn(struct aggregator *aggregator, struct error *err)
 
 bool aggregator_run(struct settings *settings, bool once, struct error *err)
 {
-    struct aggregator aggregator = {.settings = settings, .once = once, .pause_us = FIRST_PAUSE_US, .progress_us = clock_now_us()};
+    struct aggregator aggregator = {.settings = settings, .once = once, .pause_us = FIRST_PAUSE_US, .progress_us = clock_now_us(),
+                                    .outage = {.away = "cannot reach Postgres, trying again", .back = "Postgres is back"}};
     if (!cycle_init(&aggregator.cycle, settings_int(settings, "memory.max"), settings_int(settings, "aggregator.close_after"), once,
                     err))
         return false;

@@ -5,18 +5,13 @@
  */
 #include "aggregator/aggregator_metrics.h"
 
-#include <stdlib.h>
-
 #include "aggregator/cycle.h"
 #include "aggregator/rollups.h"
-#include "aggregator/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/lock_watch.h"
 #include "common/monitor.h"
 #include "common/settings.h"
-
-#define COUNT_EVERY_US (5 * CLOCK_SECOND_US)
 
 enum {
     LEADER,
@@ -39,6 +34,11 @@ enum {
     ROLLUPS_LEFT,
     DAYS_LEFT,
     LEDGER_ROWS,
+    MONTHS_AHEAD,
+    TABLE_BYTES,
+    EVENTS_PER_DAY,
+    ROLLUPS_STALE,
+    ROLLUP_AGE,
     FAILURES,
     CONNECTED,
     SET_BYTES,
@@ -58,14 +58,14 @@ static const struct metric table[METRICS_COUNT] = {
     [BATCHES_WAITING] = {.name = "batches_waiting",
                          .help = "committed batches that the last cycle left behind",
                          .kind = METRIC_GAUGE},
-    [DAYS_OPEN] = {.name = "days_open", .help = "days with statistics that are not closed", .kind = METRIC_GAUGE},
-    [DAYS_DIRTY] = {.name = "days_dirty", .help = "days whose statistics wait for a rebuild", .kind = METRIC_GAUGE},
-    [DAYS_IN_MEMORY] = {.name = "days_in_memory", .help = "days whose exact sets are held", .kind = METRIC_GAUGE},
+    [DAYS_OPEN] = {.name = "statistics_open", .help = "days with statistics that are not closed", .kind = METRIC_GAUGE},
+    [DAYS_DIRTY] = {.name = "statistics_dirty", .help = "days whose statistics wait for a rebuild", .kind = METRIC_GAUGE},
+    [DAYS_IN_MEMORY] = {.name = "statistics_in_memory", .help = "days whose exact sets are held", .kind = METRIC_GAUGE},
     [EVENTS] = {.name = "events_total", .help = "events added to days in memory", .kind = METRIC_COUNTER},
     [BATCHES] = {.name = "batches_total", .help = "batches taken into the statistics", .kind = METRIC_COUNTER},
     [STATISTICS] = {.name = "statistics_total", .help = "rows of analytics_daily_stats written by adding", .kind = METRIC_COUNTER},
     [REBUILDS] = {.name = "rebuilds_total", .help = "days rebuilt from their rows", .kind = METRIC_COUNTER},
-    [CLOSED] = {.name = "days_closed_total", .help = "of these, days that were closed by it", .kind = METRIC_COUNTER},
+    [CLOSED] = {.name = "statistics_closed_total", .help = "of these, days that were closed by it", .kind = METRIC_COUNTER},
     [CYCLE_SECONDS] = {.name = "cycle_seconds", .help = "time of the cycles that committed", .kind = METRIC_HISTOGRAM},
     [STEP_SECONDS] = {.name = "step_seconds_total",
                       .help = "time by step of a cycle",
@@ -87,10 +87,20 @@ static const struct metric table[METRICS_COUNT] = {
     [ROLLUPS_LEFT] = {.name = "rollup_left_seconds",
                       .help = "how long they take at the pace so far; not there while nobody knows",
                       .kind = METRIC_GAUGE},
-    [DAYS_LEFT] = {.name = "days_left_seconds",
+    [DAYS_LEFT] = {.name = "rebuild_left_seconds",
                    .help = "how long the days that wait for a rebuild take at the pace so far; not there while nobody knows",
                    .kind = METRIC_GAUGE},
     [LEDGER_ROWS] = {.name = "ledger_rows", .help = "rows of tallymill.batches, merged ones included", .kind = METRIC_GAUGE},
+    [MONTHS_AHEAD] = {.name = "months_ahead", .help = "months that are there beyond this one, without a hole", .kind = METRIC_GAUGE},
+    [TABLE_BYTES] = {.name = "table_bytes", .help = "analytics_events with its indexes", .kind = METRIC_GAUGE},
+    [EVENTS_PER_DAY] = {.name = "events_per_day", .help = "events of yesterday (UTC) in the statistics", .kind = METRIC_GAUGE},
+    [ROLLUPS_STALE] = {.name = "rollups_stale",
+                       .help = "rollups with a day or week that is out of date and due by their cadence",
+                       .kind = METRIC_GAUGE},
+    [ROLLUP_AGE] = {.name = "rollup_age_seconds",
+                    .help = "for how long the first of these has been due; 0 without any",
+                    .kind = METRIC_GAUGE,
+                    .unit = METRIC_SECONDS},
     [FAILURES] = {.name = "failures_total",
                   .help = "errors after which everything in memory was forgotten",
                   .kind = METRIC_COUNTER},
@@ -108,6 +118,7 @@ bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct sett
     metrics_set(shown->metrics, MEMORY_MAX, 0, settings_int(settings, "memory.max"));
     metrics_set(shown->metrics, LEADER, 0, 0);
     metrics_set(shown->metrics, CONNECTED, 0, 0);
+    table_counts_forget(&shown->counts);
     health_init(&shown->health, "starting", settings_int(settings, "metrics.stalled_after"), clock_now_us());
     return monitor_open(&shown->monitor, settings, shown->metrics, &shown->health, err);
 }
@@ -123,15 +134,31 @@ void aggregator_metrics_connected(struct aggregator_metrics *shown)
     metrics_set(shown->metrics, CONNECTED, 0, 1);
 }
 
+/* Which metric shows what was counted. */
+static const int counted[TABLE_COUNTS] = {
+    [COUNT_DAYS_OPEN] = DAYS_OPEN,       [COUNT_DAYS_DIRTY] = DAYS_DIRTY,          [COUNT_LEDGER_ROWS] = LEDGER_ROWS,
+    [COUNT_MONTHS_AHEAD] = MONTHS_AHEAD, [COUNT_TABLE_BYTES] = TABLE_BYTES,        [COUNT_EVENTS_PER_DAY] = EVENTS_PER_DAY,
+    [COUNT_ROLLUPS_STALE] = ROLLUPS_STALE, [COUNT_ROLLUP_AGE] = ROLLUP_AGE,
+};
+
+static void show_counts(struct aggregator_metrics *shown)
+{
+    for (int i = 0; i < TABLE_COUNTS; i++)
+        if (shown->counts.values[i] == TABLE_COUNT_UNKNOWN)
+            metrics_drop(shown->metrics, counted[i]);
+        else
+            metrics_set(shown->metrics, counted[i], 0, shown->counts.values[i]);
+}
+
 /* What only a leader knows. */
 static void drop_leaders(struct aggregator_metrics *shown)
 {
-    static const int of_leader[] = {BATCHES_WAITING, DAYS_OPEN,    DAYS_DIRTY, DAYS_IN_MEMORY, SET_BYTES,
-                                    ROLLUPS_WAITING, ROLLUPS_LEFT, DAYS_LEFT,  LEDGER_ROWS};
+    static const int of_leader[] = {BATCHES_WAITING, DAYS_IN_MEMORY, SET_BYTES, ROLLUPS_WAITING, ROLLUPS_LEFT, DAYS_LEFT};
     metrics_set(shown->metrics, LEADER, 0, 0);
     for (size_t i = 0; i < sizeof of_leader / sizeof *of_leader; i++)
         metrics_drop(shown->metrics, of_leader[i]);
-    shown->days_at_us = shown->ledger_at_us = 0;
+    table_counts_forget(&shown->counts);
+    show_counts(shown);
 }
 
 static void show_reason(struct aggregator_metrics *shown, const struct error *locked_out, int64_t now_us)
@@ -206,37 +233,11 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
     health_set_work(&shown->health, is_behind, report->batches > 0 || report->rebuilt > 0, now_us);
 }
 
-/* The more it takes, the less often: a hundredth of the time at most. */
-static bool count_ledger(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err)
+bool aggregator_metrics_count(struct aggregator_metrics *shown, struct session *session, struct error *err)
 {
-    if (now_us < shown->ledger_at_us)
+    if (!shown->monitor)
         return true;
-    PGresult *result = session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, "SELECT count(*) FROM tallymill.batches", 0, NULL, err);
-    if (!result)
-        return false;
-    int64_t rest_us = 100 * (clock_now_us() - now_us);
-    shown->ledger_at_us = now_us + (rest_us > COUNT_EVERY_US ? rest_us : COUNT_EVERY_US);
-    metrics_set(shown->metrics, LEDGER_ROWS, 0, strtoll(PQgetvalue(result, 0, 0), NULL, 10));
-    PQclear(result);
-    return true;
-}
-
-bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err)
-{
-    if (!shown->monitor || now_us < shown->days_at_us)
-        return true;
-    if (!count_ledger(shown, session, clock_now_us(), err))
-        return false;
-    shown->days_at_us = now_us + COUNT_EVERY_US;
-    PGresult *result =
-        session_ask(session, COUNT_EVERY_US,
-                    "SELECT count(*) FILTER (WHERE closed_at IS NULL), count(*) FILTER (WHERE dirty_since IS NOT NULL) "
-                    "FROM tallymill.days WHERE closed_at IS NULL OR dirty_since IS NOT NULL",
-                    0, NULL, err);
-    if (!result)
-        return false;
-    metrics_set(shown->metrics, DAYS_OPEN, 0, strtoll(PQgetvalue(result, 0, 0), NULL, 10));
-    metrics_set(shown->metrics, DAYS_DIRTY, 0, strtoll(PQgetvalue(result, 0, 1), NULL, 10));
-    PQclear(result);
-    return true;
+    const bool is_answered = table_counts_look(&shown->counts, session, err);
+    show_counts(shown);
+    return is_answered;
 }

@@ -1,4 +1,4 @@
-/* aggregator_metrics.h - what an aggregator shows: set after each cycle, and what only the database knows every 5 s. Main thread.
+/* aggregator_metrics.h - what an aggregator shows: set after each cycle, and what only the database knows now and then. Main thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_AGGREGATOR_METRICS_H
 #define TALLYMILL_AGGREGATOR_AGGREGATOR_METRICS_H
@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "aggregator/table_counts.h"
 #include "common/health.h"
 #include "common/metrics.h"
 
@@ -22,7 +23,7 @@ struct aggregator_metrics {
     struct metrics *metrics;
     struct health health;
     struct monitor *monitor; /* NULL: nothing is shown */
-    int64_t days_at_us, ledger_at_us; /* when the days, the ledger's rows are counted again */
+    struct table_counts counts;
 };
 
 /* Shows them from now on, where metrics.listen says so. */
@@ -37,7 +38,7 @@ void aggregator_metrics_standby(struct aggregator_metrics *shown, const struct e
 void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
                               const struct rollups *rollups, const struct backlog *days, const struct error *locked_out, int64_t start_us);
 
-/* Counts open and waiting days, and the ledger's rows, when it is time. False: the session failed. */
-bool aggregator_metrics_count_days(struct aggregator_metrics *shown, struct session *session, int64_t now_us, struct error *err);
+/* Counts what only the database knows, where it is time. False: the session failed. */
+bool aggregator_metrics_count(struct aggregator_metrics *shown, struct session *session, struct error *err);
 
 #endif

@@ -39,7 +39,9 @@ int main(int argc, char **argv)
     else if (parsed.check)
         exit_code = aggregator_check(parsed.settings);
     else if (service_open(&err)) {
+        service_log_start(parsed.settings, "");
         aggregator_run(parsed.settings, once, &err);
+        service_log_stop(&err);
         service_close();
     }
     if (err.kind != ERROR_NONE)

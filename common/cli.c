@@ -17,6 +17,7 @@
 #include "common/error.h"
 #include "common/kafka_version.h"
 #include "common/log.h"
+#include "common/cli_man.h"
 #include "common/nearest.h"
 #include "common/settings.h"
 
@@ -29,8 +30,8 @@ struct parse {
     const char *config;
     const char **sets;
     size_t set_count;
-    bool wants_print, wants_version, wants_help;
-    struct cli_option common[7];
+    bool wants_print, wants_version, wants_help, wants_man;
+    struct cli_option common[8];
 };
 
 static bool add_set(void *context, const char *value, struct error *err)
@@ -54,6 +55,7 @@ static void list_common(struct parse *parse)
         {.name = "print-settings", .help = "print the settings in use, without secrets, and stop", .flag = &parse->wants_print},
         {.name = "version", .help = "print the version, and that of librdkafka, and stop", .flag = &parse->wants_version},
         {.name = "help", .help = "print this and stop", .flag = &parse->wants_help},
+        {.name = "man", .help = "print the manual page (mdoc) and stop", .flag = &parse->wants_man},
         {.name = NULL},
     };
     memcpy(parse->common, common, sizeof common);
@@ -165,9 +167,7 @@ static void print_help(const struct parse *parse)
                    setting->fallback[0] != '\0' ? setting->fallback : "empty");
     if (cli->examples != NULL)
         printf("\nExamples:\n%s\n", cli->examples);
-    printf("\nExit codes: %s\n", cli->exit_codes != NULL ? cli->exit_codes
-                                                          : "0 done; 1 failed, a restart may help; 2 usage, settings or schema; 3 "
-                                                            "needs a person.");
+    printf("\nExit codes: %s\n", cli->exit_codes != NULL ? cli->exit_codes : cli_exit_codes);
 }
 
 int cli_end_output(const struct cli *cli, int exit_code)
@@ -196,9 +196,11 @@ static bool run(struct parse *parse, int argc, char **argv, int *exit_code)
         *exit_code = usage_failed(parse->cli, &err);
         return false;
     }
-    if (parse->wants_help || parse->wants_version) {
+    if (parse->wants_help || parse->wants_version || parse->wants_man) {
         if (parse->wants_help)
             print_help(parse);
+        else if (parse->wants_man)
+            cli_man_write(stdout, parse->cli, parse->common);
         else
             printf("%s %s (librdkafka %s)\n", parse->cli->program, TALLYMILL_VERSION, rd_kafka_version_str());
         *exit_code = cli_end_output(parse->cli, 0);

@@ -1,7 +1,7 @@
-/* cli.h - the command line that all programs share: --config, --set, --check, --print-settings, --version, --help.
+/* cli.h - the command line that all programs share: --config, --set, --check, --print-settings, --version, --help, --man.
  *
- * cli_start() does it all: it reads the options, loads the settings, sets the log level, and answers --help, --version and
- * --print-settings itself. Data goes to stdout, talk to stderr. Main thread, once.
+ * cli_start() does it all: it reads the options, loads the settings, sets the log level, and answers --help, --man, --version
+ * and --print-settings itself. Data goes to stdout, talk to stderr. Main thread, once.
  */
 #ifndef TALLYMILL_COMMON_CLI_H
 #define TALLYMILL_COMMON_CLI_H
@@ -9,28 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/cli_table.h"
+
 struct error;
 struct settings;
-
-struct cli_option {
-    const char *name;     /* "until-end": a long option; NULL ends the list */
-    const char *argument; /* "N" in the help; NULL for a flag */
-    const char *help;     /* one line */
-    bool *flag;           /* set to true when given (flags) */
-    const char **value;   /* set to the argument (points into argv); the last one wins */
-    bool (*each)(void *context, const char *value, struct error *err); /* instead of value: called for each use, may refuse */
-    void *context;
-};
-
-struct cli {
-    const char *program;              /* "tallymill-consumer" */
-    const char *usage;                /* what stands behind the name in the usage line: "[OPTION ...] [FILE ...]" */
-    const char *summary;              /* what the program does, a few lines */
-    const char *examples;             /* lines for the end of --help, or NULL */
-    const char *exit_codes;           /* what the exit codes say, where they say more than all programs' do; else NULL */
-    const struct cli_option *options; /* the program's own options */
-    unsigned programs;                /* setting_program bits: which settings --help and --print-settings show */
-};
 
 struct cli_result {
     struct settings *settings; /* owned by the caller (settings_free) */

@@ -26,6 +26,7 @@ enum {
     CONNECTION_BYTES = 4096,
     HOST_BYTES = 256,
     PORT_BYTES = 6,
+    PORT_MAX = 65535,
     ADDRESS_BYTES = 300
 };
 
@@ -38,6 +39,25 @@ struct http_server {
 
 /* ---- the address ---- */
 
+/* PORT, or PORT+N: a unit of systemd can put the number of its instance there, and cannot add. */
+static bool read_port(const char *text, int *port)
+{
+    *port = 0;
+    for (int i = 0; i < 2; i++) {
+        const size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || digits >= PORT_BYTES)
+            return false;
+        *port += atoi(text);
+        text += digits;
+        if (*text != '+')
+            break;
+        text++;
+        if (i == 1)
+            return false;
+    }
+    return *text == '\0' && *port <= PORT_MAX;
+}
+
 static bool split(const char *address, char host[HOST_BYTES], char port[PORT_BYTES], struct error *err)
 {
     const char *colon = strrchr(address, ':');
@@ -45,12 +65,12 @@ static bool split(const char *address, char host[HOST_BYTES], char port[PORT_BYT
     const char *begin = has_brackets ? address + 1 : address, *end = has_brackets ? colon - 1 : colon;
     if (!colon || end <= begin || end - begin >= HOST_BYTES || (!has_brackets && memchr(begin, ':', (size_t)(end - begin))))
         return error_set(err, ERROR_USAGE, "\"%.*s\" is no address such as 127.0.0.1:9464 or [::1]:9464", UTF8_CUT(address, 60));
-    const size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits >= PORT_BYTES || colon[1 + digits] != '\0' || atoi(colon + 1) > 65535)
-        return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535", UTF8_CUT(address, 60));
+    int number;
+    if (!read_port(colon + 1, &number))
+        return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535 (PORT, or PORT+N: their sum)", UTF8_CUT(address, 60));
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';
-    strcpy(port, colon + 1);
+    snprintf(port, PORT_BYTES, "%hu", (unsigned short)number);
     return true;
 }
 

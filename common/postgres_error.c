@@ -278,8 +278,38 @@ static bool row_security_error(struct error *err, const PGconn *conn, const PGre
     return true;
 }
 
+/* The role that the program at hand runs with, by the name that it gave its connection; NULL: it depends on what it is asked to do. */
+static const char *role_of(const PGconn *conn)
+{
+    static const struct {
+        const char *program, *role;
+    } roles[] = {
+        {"tallymill-consumer", "tallymill_ingest"},  {"tallymill-aggregator", "tallymill_aggregate"}, {"tallymill rebuild", "tallymill_aggregate"},
+        {"tallymill refresh", "tallymill_aggregate"}, {"tallymill status", "tallymill_read"},          {"tallymill audit", "tallymill_read"},
+        {"tallymill verify", "tallymill_read"},       {"tallymill migrate", "tallymill_admin"},        {"tallymill reset", "tallymill_admin"},
+        {"tallymill topic", "tallymill_admin"},
+    };
+    const char *program = conn ? PQparameterStatus(conn, "application_name") : NULL;
+    for (size_t i = 0; program && i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(program, roles[i].program) == 0)
+            return roles[i].role;
+    return NULL;
+}
+
+/* What grants a right that is missing. */
+static const char *grant_text(const PGconn *conn, char *text, size_t size)
+{
+    const char *role = role_of(conn);
+    if (!role)
+        return "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, verify) or "
+               "tallymill_admin (what changes or shows contents)";
+    snprintf(text, size, "An owner of the database runs: GRANT %s TO \"%.63s\";", role, PQuser(conn));
+    return text;
+}
+
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
+    char grant[160];
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     if (sqlstate == NULL)
         return connection_error(err, conn);
@@ -297,8 +327,7 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
     if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
-        hint = "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, verify) or "
-               "tallymill_admin (what changes or shows contents)";
+        hint = grant_text(conn, grant, sizeof grant);
     error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",
               detail != NULL ? detail : "", detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
     memcpy(err->sqlstate, sqlstate, 5);

@@ -17,13 +17,21 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "common/error.h"
+#include "common/log.h"
+#include "common/settings.h"
 #include "common/utf8.h"
+
+enum { STATUS_BYTES = 512 };
 
 static int wake_pipe[2] = {-1, -1};
 static atomic_bool is_stop_wanted;
+static atomic_int stop_signal; /* which one wanted it; 0: none */
 static atomic_bool is_reload_wanted;
 static bool is_ready_told;
+static int64_t trouble_us; /* Unix time of the last trouble; 0: none yet */
+static char trouble[160];
 static int64_t watchdog_interval_us; /* half of WatchdogSec; 0: none */
 static int64_t watchdog_told_us;
 static _Atomic int64_t turned_us;
@@ -35,6 +43,8 @@ static void on_signal(int number)
         atomic_store(&is_reload_wanted, true);
     else if (atomic_exchange(&is_stop_wanted, true))
         _exit(1);
+    else
+        atomic_store(&stop_signal, number);
     /* A full pipe is awake already. */
     ssize_t wrote = write(wake_pipe[1], "", 1);
     (void)wrote;
@@ -59,7 +69,9 @@ bool service_open(struct error *err)
         watchdog_interval_us = (int64_t)(watchdog_us / 2);
     watchdog_told_us = 0;
     is_ready_told = false;
+    trouble_us = 0;
     atomic_store(&is_stop_wanted, false);
+    atomic_store(&stop_signal, 0);
     atomic_store(&is_reload_wanted, false);
     if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) &&
         handle(SIGPIPE, SIG_IGN, err))
@@ -79,6 +91,22 @@ void service_close(void)
             close(wake_pipe[i]);
         wake_pipe[i] = -1;
     }
+}
+
+void service_log_start(const struct settings *settings, const char *instance)
+{
+    char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
+    log_info("started", "version=%s settings=\"%s\" instance=\"%s\" pid=%ld", TALLYMILL_VERSION, log_text(path, settings_path(settings)), log_text(name, instance),
+             (long)getpid());
+}
+
+void service_log_stop(const struct error *err)
+{
+    const int number = atomic_load(&stop_signal);
+    if (err->kind != ERROR_NONE)
+        log_error_because(err, "stopped by an error", "exit_code=%d", error_exit_code(err));
+    else
+        log_info("stopped", "by=%s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "\"nothing more to do\"");
 }
 
 bool service_is_stopping(void)
@@ -112,13 +140,22 @@ void service_ready(void)
     is_ready_told = true;
 }
 
+void service_trouble(const struct error *err)
+{
+    trouble_us = clock_wall_us();
+    snprintf(trouble, sizeof trouble, "%.*s", UTF8_CUT(err->text, (int)sizeof trouble - 1));
+}
+
 void service_status(const char *format, ...)
 {
-    char text[256];
+    char text[STATUS_BYTES], moment[CLOCK_TIME_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    const size_t used = strlen(text);
+    if (trouble_us != 0 && clock_format_time(moment, trouble_us) > 0)
+        snprintf(text + used, sizeof text - used, "; last trouble %.19sZ: %s", moment, trouble);
     utf8_trim(text);
     /* A newline would begin another assignment. */
     for (char *at = text; (at = strchr(at, '\n')) != NULL;)

@@ -10,10 +10,16 @@
 #include <stdint.h>
 
 struct error;
+struct settings;
 
 /* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1). */
 bool service_open(struct error *err);
 void service_close(void);
+
+/* The first line of a service's log, with its version, the file of its settings and its instance (""); and the last, with what ended it: a signal, nothing more to do
+ * (--once, --until-end), or an error with its exit code. */
+void service_log_start(const struct settings *settings, const char *instance);
+void service_log_stop(const struct error *err);
 
 bool service_is_stopping(void);
 bool service_take_reload(void); /* true once after a SIGHUP */
@@ -27,6 +33,9 @@ int service_fd(void);
 void service_ready(void);
 void service_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void service_stopping(void);
+
+/* What went wrong last: every status says it from now on, with its time. Main thread. */
+void service_trouble(const struct error *err);
 void service_watchdog(int64_t now_us);
 
 /* When service_watchdog() was last called, or 0. */

@@ -302,6 +302,11 @@ int64_t settings_oldest_us(const struct settings *settings, const char *key, int
     return settings_value_age_us(value->text, wall_us);
 }
 
+const char *settings_path(const struct settings *settings)
+{
+    return settings->path ? settings->path : "";
+}
+
 const char *settings_origin(const struct settings *settings, const char *key)
 {
     const struct settings_value *value = NULL;

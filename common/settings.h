@@ -61,6 +61,9 @@ const char *settings_written(const struct settings *settings, const char *key); 
 /* Where a value comes from, for error texts: "FILE:LINE", "--set" or "default". Keys of kafka.* too, with the prefix. */
 const char *settings_origin(const struct settings *settings, const char *key);
 
+/* The file that they were read from, or "". Valid until settings_free. */
+const char *settings_path(const struct settings *settings);
+
 /* Where an AGE setting points, as Unix microseconds of a UTC day's begin, seen from now. "13 months": the first day of the month 13
  * before. */
 int64_t settings_oldest_us(const struct settings *settings, const char *key, int64_t wall_us);

@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/postgres.h"
+#include "common/service.h"
 #include "common/settings.h"
 
 #define FIRST_BACKOFF_US   INT64_C(50000)
@@ -41,7 +42,8 @@ bool connection_check(const char *dsn, struct error *err)
 
 void connection_init(struct connection *connection, struct settings *settings)
 {
-    *connection = (struct connection){.settings = settings, .dsn = settings_text(settings, "postgres.dsn")};
+    *connection = (struct connection){.settings = settings, .dsn = settings_text(settings, "postgres.dsn"),
+                                      .outage = {.away = "cannot reach Postgres, trying again", .back = "Postgres is back"}};
 }
 
 static void refresh_dsn(struct connection *connection)
@@ -63,6 +65,7 @@ bool connection_open(struct connection *connection, int64_t now_us, struct error
     if (connection->conn && postgres_check_schema(connection->conn, &local) &&
         postgres_exec(connection->conn, session_sql, CONNECTION_LIMIT_US, &local)) {
         connection->has_connected = true;
+        outage_over(&connection->outage, clock_now_us());
         log_info("connected to Postgres", NULL);
         return true;
     }
@@ -72,7 +75,8 @@ bool connection_open(struct connection *connection, int64_t now_us, struct error
         *err = local;
         return false;
     }
-    log_warn_because(&local, "cannot reach Postgres, trying again", NULL);
+    outage_note(&connection->outage, &local, now_us);
+    service_trouble(&local);
     connection_back_off(connection, now_us);
     return true;
 }

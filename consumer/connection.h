@@ -15,6 +15,8 @@
 
 #include <libpq-fe.h>
 
+#include "common/outage.h"
+
 struct error;
 struct settings;
 
@@ -29,6 +31,7 @@ struct connection {
     int64_t not_before_us;     /* nothing is asked of Postgres earlier */
     int64_t backoff_us;        /* the last pause; 0: none since a batch was stored */
     int64_t looked_us;
+    struct outage outage;
 };
 
 /* Away. settings outlive it. */

@@ -69,11 +69,15 @@ static void work(const struct cli *cli, struct settings *settings, int64_t until
     static struct guard guard = {CLOSE_SECONDS, &exit_code};
     struct error err;
     error_clear(&err);
+    service_log_start(settings, settings_text(settings, "consumer.instance"));
     struct worker *worker = worker_open(settings, until_end_us, &err);
-    exit_code = worker && worker_run(worker, &err) ? 0 : cli_fail(cli, &err);
+    if (worker && worker_run(worker, &err))
+        error_clear(&err);
+    exit_code = err.kind == ERROR_NONE ? 0 : cli_fail(cli, &err);
     service_stopping();
     start_guard(&guard);
     worker_close(worker, leave);
+    service_log_stop(&err);
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,12 @@
 
 #include <jansson.h>
 
+/* "-1" is where librdkafka keeps what has no topic partition yet. */
+static bool is_of_topic(const char *name, json_t *partition)
+{
+    return name[0] != '-' && !json_is_true(json_object_get(partition, "unknown"));
+}
+
 static void add_queues(struct source_statistics *statistics, json_t *topic)
 {
     const char *name;
@@ -13,6 +19,7 @@ static void add_queues(struct source_statistics *statistics, json_t *topic)
     json_object_foreach(json_object_get(topic, "partitions"), name, partition) {
         statistics->queue_messages += json_integer_value(json_object_get(partition, "fetchq_cnt"));
         statistics->queue_bytes += json_integer_value(json_object_get(partition, "fetchq_size"));
+        statistics->topic_partitions += is_of_topic(name, partition);
     }
 }
 

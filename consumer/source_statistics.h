@@ -1,4 +1,4 @@
-/* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, and who answers. */
+/* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, how many topic partitions the topic has, and who answers. */
 #ifndef TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
 #define TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
 
@@ -9,6 +9,7 @@
 struct source_statistics {
     bool is_known;
     int64_t queue_messages, queue_bytes; /* fetched, and not taken yet */
+    int topic_partitions; /* of the topic, whoever reads them */
     int brokers_up;
 };
 

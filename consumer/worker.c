@@ -173,7 +173,7 @@ static void note_assignment(struct worker *worker)
     metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, assignment->claims_made);
     if (assignment->claims_made > 0 && count > 0) {
         retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
-        log_info("reading", "topic=%s topic_partitions=%d", source_topic(worker->source), count);
+        worker_log_reading(worker);
     }
     assignment->gap_offsets = assignment->claims_made = 0;
 }
@@ -262,11 +262,6 @@ static void summarize(struct worker *worker, int64_t now_us)
         log_warn("Kafka's batches unpacked to more than memory.max holds: what was too much lay in a file meanwhile", "bytes=%" PRId64,
                  spilled - worker->spilled_reported);
     worker->spilled_reported = spilled;
-    int count;
-    source_partitions(worker->source, &count);
-    service_status(
-        "%s%d topic partitions, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters, %" PRId64 " duplicates",
-        worker->connection.conn ? "" : "Postgres is away; ", count, worker->rows, worker->commits, worker->dead_letters, worker->duplicates);
 }
 
 /* Whether a flood of dead letters is to stop the worker. */
@@ -384,6 +379,7 @@ static bool run(struct worker *worker, struct error *err)
             !may_go_on(worker, err))
             return false;
         summarize(worker, now_us);
+        worker_status(worker, now_us);
         if (!worker->is_open && connection_is_lost(&worker->connection, now_us))
             worker_drop_connection(worker, now_us);
         look_each_second(worker, now_us);
@@ -434,6 +430,8 @@ void worker_close(struct worker *worker, bool leave)
     finish_open_batch(worker, clock_now_us() + FINISH_LIMIT_US);
     if (worker->source && worker->reports_due)
         source_report_positions(worker->source);
+    if (worker->source)
+        worker_log_end(worker);
     if (worker->reaper)
         reaper_stop(worker->reaper);
     connection_close(&worker->connection);

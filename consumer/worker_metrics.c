@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/service.h"
 #include "common/settings.h"
 #include "consumer/source_statistics.h"
 #include "consumer/spill.h"
@@ -74,6 +75,11 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
                             .unit = METRIC_SECONDS,
                             .label = "topic_partition",
                             .series = MOST_TOPIC_PARTITIONS},
+    [WORKER_POSITION] = {.name = "position",
+                         .help = "the next offset to be stored",
+                         .kind = METRIC_GAUGE,
+                         .label = "topic_partition",
+                         .series = MOST_TOPIC_PARTITIONS},
     [WORKER_RETENTION] = {.name = "retention_seconds",
                           .help = "how long the topic keeps events, where that is limited and known",
                           .kind = METRIC_GAUGE,
@@ -81,6 +87,9 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
     [WORKER_NEAR_RETENTION] = {.name = "topic_partitions_near_retention",
                                .help = "topic partitions with a lag above half of the topic's retention",
                                .kind = METRIC_GAUGE},
+    [WORKER_TOPIC_PARTITIONS] = {.name = "topic_partitions",
+                                 .help = "topic partitions that the topic has, whoever reads them",
+                                 .kind = METRIC_GAUGE},
     [WORKER_ASSIGNED] = {.name = "topic_partitions_assigned",
                          .help = "topic partitions that this worker owns",
                          .kind = METRIC_GAUGE},
@@ -169,6 +178,7 @@ void worker_metrics_retry(struct worker *worker, const struct error *why)
     while (why->sqlstate[0] && sqlstate_classes[number + 1] && strncmp(sqlstate_classes[number], why->sqlstate, 2) != 0)
         number++; /* ends at "other", the last */
     metrics_add(worker->metrics, WORKER_RETRIES, number, 1);
+    service_trouble(why);
 }
 
 /* ---- once a second ---- */
@@ -208,12 +218,15 @@ static bool sample_lag(struct worker *worker, int64_t now_us)
     const int64_t wall_us = clock_wall_us();
     int count, stopped = 0, near = 0;
     bool lags = false;
+    worker->lag_offsets = worker->lag_us = 0;
     struct source_partition *partitions = source_partitions(worker->source, &count);
     metrics_drop(worker->metrics, WORKER_LAG_OFFSETS);
     metrics_drop(worker->metrics, WORKER_LAG_SECONDS);
+    metrics_drop(worker->metrics, WORKER_POSITION);
     for (int i = 0; i < count; i++) {
         struct source_partition *partition = &partitions[i];
         stopped += partition->is_stopped || partition->is_waiting;
+        metrics_set(worker->metrics, WORKER_POSITION, partition->claim.topic_partition, partition->claim.next_offset);
         const int64_t high = source_last_high(worker->source, partition->claim.topic_partition);
         if (high < 0)
             continue;
@@ -223,6 +236,8 @@ static bool sample_lag(struct worker *worker, int64_t now_us)
         if (late_us >= 0)
             metrics_set(worker->metrics, WORKER_LAG_SECONDS, partition->claim.topic_partition, late_us);
         lags |= lag > 0;
+        worker->lag_offsets += lag;
+        worker->lag_us = late_us > worker->lag_us ? late_us : worker->lag_us;
         near += worker->retention.keeps_us > 0 && late_us > worker->retention.keeps_us / 2;
     }
     metrics_set(worker->metrics, WORKER_ASSIGNED, 0, count);
@@ -240,6 +255,7 @@ static void sample_memory(struct worker *worker)
         metrics_set(metrics, WORKER_QUEUE_MESSAGES, 0, statistics->queue_messages);
         metrics_set(metrics, WORKER_QUEUE_BYTES, 0, statistics->queue_bytes);
         metrics_set(metrics, WORKER_BROKERS_UP, 0, statistics->brokers_up);
+        metrics_set(metrics, WORKER_TOPIC_PARTITIONS, 0, statistics->topic_partitions);
     }
     metrics_set(metrics, WORKER_BUFFER_BYTES, 0,
                 (int64_t)(worker->batches.filling->capacity + worker->batches.sending->capacity + worker->batches.filling->kept_used +

@@ -155,12 +155,16 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
     source_partitions(worker->source, &count);
     if (source_take_lost(worker->source))
         worker->lost_us = now_us;
+    if (worker->lost_us != 0)
+        outage_note(&worker->kafka_outage, NULL, now_us);
     if (count == 0 || assignment_is_due(&worker->assignment) || worker->assignment.is_revoked || worker->proof_since_us != 0)
         return;
     identity_look(identity, source_handle(worker->source));
     if (identity->told_us > worker->watched_us) {
         worker->watched_us = identity->told_us;
         worker->lost_us = identity->told_us > worker->lost_us ? 0 : worker->lost_us;
+        if (worker->lost_us == 0)
+            outage_over(&worker->kafka_outage, now_us);
         if (!is_same(worker)) {
             note_another(worker);
             return;

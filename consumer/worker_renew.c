@@ -143,6 +143,7 @@ static void let_go(struct worker *worker)
     assignment_let_go(&worker->assignment);
     until_end_let_go(&worker->until_end);
     worker->lost_us = 0;
+    outage_over(&worker->kafka_outage, clock_now_us());
 }
 
 bool worker_renew(struct worker *worker)

@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/health.h"
 #include "common/metrics.h"
+#include "common/outage.h"
 #include "common/transcode.h"
 #include "consumer/assignment.h"
 #include "consumer/batches.h"
@@ -46,6 +47,7 @@ struct worker {
     struct identity identity; /* which topic this is */
     struct renewal renewal;
     int64_t watched_us;       /* told_us of the last answer that was compared */
+    struct outage kafka_outage;
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
 
@@ -60,6 +62,8 @@ struct worker {
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;
+    int64_t last_status_us, status_rows; /* of the last status line: when, and worker->rows then */
+    int64_t lag_offsets, lag_us;         /* as last sampled: of all that is read, and of the topic partition that is furthest behind */
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
     int64_t clock_base_us;    /* wall clock less monotonic clock, at the last comparison with Postgres's that was good */
@@ -102,6 +106,11 @@ void worker_prove(struct worker *worker, int64_t now_us);
 /* Once a minute, and whenever nothing is stored: is it still the same topic? */
 void worker_watch_topic(struct worker *worker, int64_t now_us);
 bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
+
+/* worker_status.c: the unit's status line, now and then; log lines of what is read, and of where it ended. */
+void worker_status(struct worker *worker, int64_t now_us);
+void worker_log_reading(struct worker *worker);
+void worker_log_end(struct worker *worker);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/cli.h"
+#include "common/clock.h"
 #include "common/number_text.h"
 #include "common/settings.h"
 #include "common/utf8.h"
@@ -21,6 +22,7 @@
 #include "operator/command.h"
 #include "operator/ground.h"
 #include "operator/proof.h"
+#include "operator/run_metrics.h"
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
 
@@ -258,9 +260,21 @@ static int finish(struct audit *audit, const struct error *err)
     return proof_print_json(audit->json, proof, err) ? exit_code : 1;
 }
 
+static void leave_metrics(const struct audit *audit, int64_t began_us, int exit_code, struct error *err)
+{
+    const struct run_figure figures[] = {
+        {"offsets_consumed", "offsets that are accounted for, of all topics that were looked at", audit->consumed},
+        {"offsets_unread", "offsets that are still to be read", audit->unread},
+        {"gaps", "offsets whose messages were gone before they were read", audit->gaps},
+        {"damages", "damages that the last run found", audit->damages},
+    };
+    run_metrics_end(audit->metrics_path, "tallymill_audit", began_us, exit_code, figures, sizeof figures / sizeof figures[0], err);
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     struct audit *audit = context;
+    const int64_t began_us = clock_now_us();
     int exit_code = 0;
     audit->settings = command->settings;
     audit->is_one_topic = audit->own_topic != NULL;
@@ -277,6 +291,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     }
     if (!command->check && audit->json && proof_is_said(err, audit->damages)) {
         exit_code = finish(audit, err);
+    }
+    if (!command->check) {
+        leave_metrics(audit, began_us, exit_code, err);
     }
     json_decref(audit->json);
     snapshot_close(audit->snapshot);
@@ -306,6 +323,7 @@ int audit_run(int argc, char **argv)
         {.name = "topic", .argument = "NAME", .help = "one topic of the books only, that of topics.events or another", .value = &audit.own_topic},
         {.name = "no-kafka", .help = "check the database only", .flag = &audit.is_without_kafka},
         {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
+        {.name = "metrics", .argument = "FILE", .help = RUN_METRICS_HELP, .value = &audit.metrics_path},
         {.name = NULL},
     };
     struct cli cli = audit_cli;

@@ -18,6 +18,7 @@ struct audit {
     const struct settings *settings;
     struct snapshot *snapshot;
     bool as_json, is_deep, is_without_kafka; /* the options */
+    const char *metrics_path;                /* --metrics, or NULL */
     const char *own_topic;                   /* that of --topic, else topics.events */
     bool is_one_topic;                       /* --topic: the others are left aside */
     bool is_known, is_retired;               /* own_topic: the books know it; they are closed */

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "common/cli.h"
+#include "common/clock.h"
 #include "common/number_text.h"
 #include "common/settings.h"
 #include "operator/answer.h"
@@ -22,6 +23,7 @@
 #include "operator/finding.h"
 #include "operator/ground.h"
 #include "operator/proof.h"
+#include "operator/run_metrics.h"
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
 #include "operator/verify_rollups.h"
@@ -31,6 +33,7 @@ extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], veri
 struct verification {
     struct snapshot *snapshot;
     bool as_json, is_strict; /* the options */
+    const char *metrics_path; /* --metrics, or NULL */
     int64_t days, days_aside, differences;
     struct rollups_verdict rollups;
     int64_t pending_rows; /* of the days asked for, stored, but beyond `folded`: not compared */
@@ -279,9 +282,23 @@ static int finish(const struct verification *verification, const struct error *e
     return proof_print_json(verification->json, proof, err) ? exit_code : 1;
 }
 
+static void leave_metrics(const struct verification *verification, int64_t began_us, int exit_code, struct error *err)
+{
+    const struct run_figure figures[] = {
+        {"statistics_compared", "days whose statistics were compared", verification->days},
+        {"statistics_set_aside", "days that were set aside, each by name in the answer", verification->days_aside},
+        {"rollups_compared", "days and weeks of rollups that were compared", verification->rollups.compared},
+        {"rollups_set_aside", "days and weeks of rollups that were set aside", verification->rollups.aside},
+        {"rows_pending", "rows of these days that were not in the statistics yet", verification->pending_rows},
+        {"differences", "differences that the last run found", verification->differences},
+    };
+    run_metrics_end(verification->metrics_path, "tallymill_verify", began_us, exit_code, figures, sizeof figures / sizeof figures[0], err);
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     struct verification *verification = context;
+    const int64_t began_us = clock_now_us();
     struct day_range range = {{0}, {0}};
     int exit_code = 0;
     if (command->argument_count > 1) {
@@ -299,6 +316,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     }
     if (!command->check && verification->json && proof_is_said(err, verification->differences)) {
         exit_code = finish(verification, err);
+    }
+    if (!command->check) {
+        leave_metrics(verification, began_us, exit_code, err);
     }
     json_decref(verification->json);
     snapshot_close(verification->snapshot);
@@ -329,6 +349,7 @@ int verify_run(int argc, char **argv)
          .help = "exit code 1 too where something is set aside, or rows of these days are not in the statistics yet",
          .flag = &verification.is_strict},
         {.name = "json", .help = "answer with one JSON object", .flag = &verification.as_json},
+        {.name = "metrics", .argument = "FILE", .help = RUN_METRICS_HELP, .value = &verification.metrics_path},
         {.name = NULL},
     };
     struct cli cli = verify_cli;

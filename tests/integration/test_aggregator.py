@@ -455,7 +455,7 @@ def test_a_login_that_is_refused_for_a_while_is_waited_for(place):
     """As while a password is rotated. Five tries, after which other errors that no waiting mends are the end, take three seconds."""
     site = place()
     writer = Writer(site.database.dsn)
-    aggregator = site.aggregator()
+    aggregator = site.aggregator("--set", "log.level=debug")  # each try is a line
     wait_until_leading(aggregator)
     site.database.run(f"ALTER ROLE {LOGIN} NOLOGIN")
     try:
@@ -480,6 +480,7 @@ def test_a_login_without_the_role_is_a_settings_error(place):
     site.database.run(f"REVOKE tallymill_aggregate FROM {LOGIN}")
     done = site.run("tallymill-aggregator", "--once")
     assert done.code == 2 and "permission denied" in done.err, done
+    assert f'GRANT tallymill_aggregate TO "{LOGIN}";' in done.err.replace("\\", ""), done  # the one that is missing
     site.database.run(f"GRANT tallymill_aggregate TO {LOGIN}")
     checked = site.run("tallymill-aggregator", "--check")
     assert checked.code == 0, checked

@@ -10,7 +10,9 @@ from psycopg2 import extensions
 
 from .harness.gate import Gate
 from .harness.monitor import Monitor
-from .harness.program import MEMORY_BYTES
+from lib import prometheus_tools
+
+from .harness.program import MEMORY_BYTES, run
 from .harness.publisher import events
 
 LISTEN = ("--set", "metrics.listen=127.0.0.1:0")
@@ -21,6 +23,12 @@ A = "tallymill_aggregator_"
 def labelled(samples, name):
     """The series of one metric, by what stands between the braces."""
     return {series[len(name) + 1:-1]: value for series, value in samples.items() if series.startswith(name + "{")}
+
+
+def lint(monitor):
+    """What Prometheus's own tool has to say about the names, the units and the format."""
+    done = run([prometheus_tools.program("promtool"), "check", "metrics"], stdin=monitor.get("/metrics")[2].encode())
+    return (done.code, done.out + done.err)
 
 
 def test_a_workers_figures_equal_the_books(site):
@@ -51,6 +59,10 @@ def test_a_workers_figures_equal_the_books(site):
     assert f'topic="{site.topic}"' in next(series for series in samples if series.startswith(C + "info{"))
     monitor.wait_for("librdkafka's queue and brokers", lambda seen: seen.get(C + "kafka_brokers_up", 0) == 1  # and not its connection as coordinator once more
                      and seen.get(C + "queue_messages") == 0)
+    assert labelled(samples, C + "position") == {
+        f'topic_partition="{number}"': offset for number, offset in site.database.rows("SELECT topic_partition, next_offset FROM tallymill.positions")}
+    monitor.wait_for("how many topic partitions there are", lambda seen: seen.get(C + "topic_partitions") == 4)
+    assert lint(monitor) == (0, "")
     assert monitor.health() == (200, {"status": "ok", "state": "reading"})
     assert worker.stop() == 0
 
@@ -85,19 +97,61 @@ def test_an_aggregators_figures_equal_the_statistics_and_a_standby_is_healthy(si
     site.drain()
     site.wait_until_folded()
     days = site.database.value("SELECT count(*) FROM tallymill.days WHERE closed_at IS NULL")
-    samples = monitor.wait_for("all days", lambda seen: seen.get(A + "days_open") == days and seen[A + "days_dirty"] == 0
+    samples = monitor.wait_for("all days", lambda seen: seen.get(A + "statistics_open") == days and seen[A + "statistics_dirty"] == 0
                                and seen[A + "freshness_seconds"] < 5)
     assert samples[A + "batches_total"] == site.database.value("SELECT count(DISTINCT batch_id) FROM tallymill.batches")
     assert samples[A + "batches_waiting"] == 0 and samples[A + "rebuilds_total"] >= days
     assert samples[A + "cycle_seconds_count"] >= 1
     assert set(labelled(samples, A + "step_seconds_total")) == {
         f'step="{step}"' for step in ("look", "books", "rows", "rebuild", "commit")}
+    assert lint(monitor) == (0, "")
     assert monitor.health() == (200, {"status": "ok", "state": "leading"})
     assert standby.health() == (200, {"status": "ok", "state": "standing by"})
     other = standby.samples()
     assert other[A + "leader"] == 0 and A + "freshness_seconds" not in other
     assert leader.stop() == 0
     standby.wait_for("the standby to lead", lambda seen: seen[A + "leader"] == 1)
+
+
+def test_a_leader_shows_what_the_tables_hold_and_which_rollups_are_late(make_site, tmp_path):
+    """One rollup is kept, the query of the other fails: that one is out of date, and says for how long."""
+    (tmp_path / "rollups").mkdir()
+    for name, what in (("kept", "count(*) AS events"), ("broken", "1 / (count(*) - count(*)) AS events")):
+        (tmp_path / "rollups" / f"{name}.sql").write_text(
+            f"-- A test.\n-- target: analytics_daily_{name}\n-- key: date\n-- cadence: 1 s\nSELECT {what} FROM tallymill.day_events;\n")
+    site = make_site(**{"rollups.dir": tmp_path / "rollups", "aggregator.months_ahead": 4})
+    site.send(events(300, days=3))
+    site.drain()
+    site.fold()
+    leader = site.aggregator(*LISTEN)
+    monitor = Monitor(leader)
+    samples = monitor.wait_for("all counts", lambda seen: seen.get(A + "months_ahead") == 4 and seen.get(A + "rollups_stale") == 1)
+    assert samples[A + "rollup_age_seconds"] > 0
+    assert samples[A + "table_bytes"] == site.database.value(
+        "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('analytics_events') WHERE isleaf")
+    assert samples[A + "events_per_day"] == site.database.value(
+        "SELECT coalesce(sum(event_count), 0) FROM analytics_daily_stats WHERE date = (now() AT TIME ZONE 'UTC')::date - 1")
+    assert samples[A + "ledger_rows"] == site.database.value("SELECT count(*) FROM tallymill.batches")
+    assert leader.stop() == 0
+
+
+def test_a_month_that_somebody_has_locked_costs_the_figures_and_no_cycle(make_site):
+    """Someone rebuilds an old month for hours: sizes are not known meanwhile, and statistics go on."""
+    site = make_site()
+    month = site.database.value("SELECT tallymill.month_table('2020-01-01') FROM (SELECT tallymill.make_month('2020-01-01') OFFSET 0) made")
+    with site.database.session() as session, session.cursor() as cursor:
+        session.autocommit = False
+        cursor.execute(f"LOCK TABLE {month} IN ACCESS EXCLUSIVE MODE")
+        leader = site.aggregator(*LISTEN)
+        monitor = Monitor(leader)
+        monitor.wait_for("it to lead", lambda seen: seen[A + "leader"] == 1 and A + "ledger_rows" in seen)
+        assert "metrics were not counted, next try in a minute" in leader.log()
+        assert A + "table_bytes" not in monitor.samples() and monitor.samples()[A + "failures_total"] == 0
+        site.send(events(50))
+        site.drain()
+        site.wait_until_folded()
+        session.rollback()
+    assert leader.stop() == 0
 
 
 def test_a_taken_port_is_a_settings_error(site):

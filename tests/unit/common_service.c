@@ -136,6 +136,23 @@ Test(service, keeps_a_status_one_assignment, .init = be_systemd)
     cr_expect_str_eq(told(), "STATUS=5 rows READY=1");
 }
 
+Test(service, says_the_last_trouble_in_every_status, .init = be_systemd)
+{
+    struct error err = {0};
+    error_set(&err, ERROR_RETRY, "a lock is held");
+    service_trouble(&err);
+    service_status("4 topic partitions");
+    const char *text = told();
+    cr_expect(strncmp(text, "STATUS=4 topic partitions; last trouble 20", 42) == 0, "%s", text);
+    cr_expect_not_null(strstr(text, "Z: a lock is held"), "%s", text);
+    error_set(&err, ERROR_RETRY, "another");
+    service_trouble(&err);
+    service_status("x");
+    text = told();
+    cr_expect_not_null(strstr(text, ": another"), "%s", text);
+    cr_expect_null(strstr(text, "lock"), "%s", text);
+}
+
 Test(service, feeds_the_watchdog_each_half_of_its_time, .init = be_systemd)
 {
     service_watchdog(100 * CLOCK_SECOND_US);

@@ -111,7 +111,7 @@ def rotated(round):
     server.database().run("ALTER SYSTEM SET ssl = on")
     server.write("pg_hba.conf", RULES)
     server.reload()
-    site = round.make_site(stack=with_postgres(round.stack, server.dsn), partitions=4)
+    site = round.make_site(stack=with_postgres(round.stack, server.dsn), partitions=4, **{"log.level": "debug"})  # each refusal is a line
     site.log_in_as(LOGIN)
     password = Password(round, server)
     site.connect_programs_by(extensions.make_dsn(site.database.dsn, user=LOGIN, passfile=str(password.file), sslmode="verify-full",
