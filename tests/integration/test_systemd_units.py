@@ -1,6 +1,7 @@
-"""The units in deploy/systemd are accepted by systemd, and the sample settings by every program."""
+"""The units in deploy/systemd are accepted by systemd and expose no more than is said, and the sample settings are accepted by every program."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -8,14 +9,17 @@ import pytest
 
 from integration.harness.program import BUILDS, ROOT, binary, environment, run
 
-UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+SYSTEMD = ROOT / "deploy" / "systemd"
+UNITS = sorted(SYSTEMD.glob("*.service"))
+TIMERS = sorted(SYSTEMD.glob("*.timer"))
+SERVICES = [unit for unit in UNITS if "Type=notify\n" in unit.read_text()]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_accepts_the_unit(unit, tmp_path):
     text = unit.read_text()
-    assert "/usr/local/bin/tallymill-" in text
+    assert "=/usr/local/bin/tallymill" in text
     # Verified with programs that exist: the build's own.
     (tmp_path / unit.name).write_text(text.replace("/usr/local/bin", binary("tallymill-consumer").rsplit("/", 1)[0]))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.name)],
@@ -34,10 +38,10 @@ def test_an_installed_unit_starts_the_programs_of_its_prefix(tmp_path):
     for folder in ("plain", "with space"):
         prefix = str(tmp_path / folder)
         units = install(prefix)
-        assert sorted(units) == [unit.name for unit in UNITS]
+        assert sorted(units) == sorted(unit.name for unit in UNITS + TIMERS)
         for unit in UNITS:
             text = units[unit.name].read_text()
-            assert "/usr/local/bin" not in text and f"{prefix}/bin/tallymill-" in text, text
+            assert "/usr/local/bin" not in text and f"{prefix}/bin/tallymill" in text, text
             assert text.count("\n") == unit.read_text().count("\n") and text.count(";") == unit.read_text().count(";")
             if shutil.which("systemd-analyze"):
                 done = run(["systemd-analyze", "verify", "--man=no", str(units[unit.name])])
@@ -47,10 +51,43 @@ def test_an_installed_unit_starts_the_programs_of_its_prefix(tmp_path):
 
 
 def test_units_do_not_restart_what_needs_a_person():
-    for unit in UNITS:
+    assert [unit.name for unit in SERVICES] == ["tallymill-aggregator.service", "tallymill-consumer@.service"]
+    for unit in SERVICES:
         text = unit.read_text()
-        assert "Type=notify\n" in text and "WatchdogSec=" in text
+        assert "WatchdogSec=" in text and "ExecReload=" in text
         assert "Restart=on-failure\n" in text and "RestartPreventExitStatus=2 3\n" in text
+
+
+def exposure(unit, tmp_path, drop_in=None):
+    """What `systemd-analyze security` says of a unit, with a drop-in where one is given."""
+    text = unit.read_text().replace("/usr/local/bin", binary("tallymill-consumer").rsplit("/", 1)[0])
+    if drop_in:  # its [Service] behind the unit's own
+        text = text.replace("\n[Install]", "\n" + drop_in.read_text().replace("[Service]\n", "") + "\n[Install]") if "[Install]" in text \
+            else text + drop_in.read_text().replace("[Service]\n", "")
+    (tmp_path / unit.name).write_text(text)
+    done = run(["systemd-analyze", "security", "--offline=true", "--no-pager", str(tmp_path / unit.name)])
+    return float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.out).group(1))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_exposes_no_more_than_is_said(unit, tmp_path):
+    drop_ins = SYSTEMD / "drop-ins"
+    assert exposure(unit, tmp_path) <= 1.1
+    assert exposure(unit, tmp_path, drop_ins / "servers.conf") <= 1.0
+    if unit.name == "tallymill-aggregator.service":
+        assert exposure(unit, tmp_path, drop_ins / "tallymill-aggregator-local.conf") <= 0.2
+    text = unit.read_text()
+    assert {"MemoryMax=256M", "TasksMax=64", "LimitCORE=0", "PrivateUsers=yes"} <= set(text.splitlines())
+
+
+def test_the_timer_starts_both_proofs_which_leave_their_metrics():
+    (timer,) = TIMERS
+    assert timer.name == "tallymill-audit.timer"  # starts the service of its name
+    audit, verify = ((SYSTEMD / f"tallymill-{name}.service").read_text() for name in ("audit", "verify"))
+    assert "Wants=network-online.target tallymill-verify.service\n" in audit and " tallymill-audit.service\n" in verify
+    for name, text in (("audit", audit), ("verify", verify)):
+        assert f"/tallymill {name} --config /etc/tallymill/tallymill.ini --metrics %S/tallymill/{name}.prom\n" in text
 
 
 @pytest.mark.parametrize("program", ["tallymill-consumer", "tallymill-aggregator", "tallymill-produce", "tallymill"])
