@@ -1,0 +1,33 @@
+"""The packages, built once for the run, and a booted Debian to try them in."""
+
+import os
+
+import pytest
+
+from integration.conftest import make_site, stack  # noqa: F401  (fixtures)
+
+from . import build
+from .machine import Machine, missing
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The folder of deploy/package, of this checkout's last commit."""
+    return build.build(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session")
+def newer(tmp_path_factory):
+    """The same as a version that is newer."""
+    return build.build(tmp_path_factory.mktemp("newer"), "--version", build.version() + "+1")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Debian of this machine's release with systemd, booted; gone at the end."""
+    why = missing()
+    if why:
+        pytest.skip(why)
+    folder = os.environ.get("TALLYMILL_MACHINE_ROOT")  # kept from one run to the next while a test is written
+    with Machine(folder or str(tmp_path / "root"), keep=bool(folder)) as booted:
+        yield booted
