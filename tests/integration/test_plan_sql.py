@@ -1,7 +1,9 @@
 """The plan's own SQL, word for word, on this schema in a UTC session: it runs, and gives our figures. And the views for those who stay with it."""
 
 import pathlib
+import re
 
+from .harness.program import BUILDS, ROOT, run
 from .harness.publisher import events
 from .harness.stack import psql
 
@@ -85,3 +87,19 @@ def test_the_views_of_phase_2_equal_the_tables_and_note_how_long_a_refresh_took(
     one = site.tallymill("refresh", "funnel")
     assert one.code == 0 and "daily" not in one.out, one
     assert site.tallymill("refresh", "funnels").code == 2
+
+
+def test_the_queries_for_analysts_run_as_they_stand_and_the_reference_is_of_today(make_site):
+    """docs/analyse.md, with a login that may only read; docs/reference.md, of a database with the shipped rollups."""
+    site = make_site(**{"rollups.dir": ""})
+    assert site.produce("--generate", "2000", "--seed", "8", "--days", "3").code == 0
+    site.drain()
+    site.fold()
+    page = (ROOT / "docs" / "analyse.md").read_text()
+    queries = re.findall(r"(?:^    SELECT .*\n(?:^    .*\n)*)", page, re.MULTILINE)
+    assert len(queries) == 5
+    for query in queries:
+        done = psql(site.database.dsn, "-At", "-c", "SET ROLE tallymill_read", "-c", query)
+        assert done.code == 0 and done.out.count("\n") > 1, (query, done)
+    check = run([str(ROOT / "deploy" / "reference"), "--programs", str(BUILDS["release"] / "bin"), "--dsn", site.database.dsn, "--check"])
+    assert check.code == 0, f"docs/reference.md is old: deploy/reference --programs build/bin --dsn DSN; {check}"
