@@ -2,11 +2,15 @@
 #include "common/monitor.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/health.h"
 #include "common/http.h"
+#include "common/http_answer.h"
+#include "common/http_request.h"
+#include "common/http_socket.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
@@ -18,24 +22,36 @@ struct monitor {
     struct http_server *server;
 };
 
-static unsigned answer_metrics(void *context, FILE *out)
+enum { CONNECTIONS = 256, CONNECTION_BYTES = 4096, IDLE_SECONDS = 5, REQUEST_MS = 30000 };
+
+static void answer_metrics(const struct monitor *monitor, struct http_answer *answer)
 {
-    const struct monitor *monitor = context;
+    FILE *out = http_answer_body(answer);
+    if (!out)
+        return;
+    http_answer_status(answer, 200, "text/plain; version=0.0.4; charset=utf-8");
     metrics_write(monitor->metrics, out, clock_now_us());
-    return 200;
 }
 
-static unsigned answer_health(void *context, FILE *out)
+static void answer_health(const struct monitor *monitor, struct http_answer *answer)
 {
-    const struct monitor *monitor = context;
-    return health_write(monitor->health, out, service_turned_us(), clock_now_us()) ? 200 : 503;
+    FILE *out = http_answer_body(answer);
+    if (out)
+        http_answer_status(answer, health_write(monitor->health, out, service_turned_us(), clock_now_us()) ? 200 : 503, "application/json");
 }
 
-static const struct http_route routes[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", answer_metrics},
-    {"/health", "application/json", answer_health},
-    {NULL, NULL, NULL},
-};
+static void answer_path(void *context, struct http_request *request, struct http_answer *answer)
+{
+    const char *path = http_path(request);
+    if (strcmp(path, "/metrics") == 0)
+        answer_metrics(context, answer);
+    else if (strcmp(path, "/health") == 0)
+        answer_health(context, answer);
+    else
+        http_answer_text(answer, 404, "nothing here: /metrics and /health\n");
+}
+
+static const struct http_header headers[] = {{"Cache-Control", "no-store"}, {NULL, NULL}};
 
 static bool explain(const struct settings *settings, struct error *err)
 {
@@ -45,7 +61,7 @@ static bool explain(const struct settings *settings, struct error *err)
 bool monitor_check(const struct settings *settings, struct error *err)
 {
     const char *address = settings_text(settings, "metrics.listen");
-    return !*address || http_check_address(address, err) || explain(settings, err);
+    return !*address || http_socket_check(address, err) || explain(settings, err);
 }
 
 bool monitor_open(struct monitor **monitor, const struct settings *settings, const struct metrics *metrics, struct health *health,
@@ -59,7 +75,18 @@ bool monitor_open(struct monitor **monitor, const struct settings *settings, con
     if (!opened)
         return error_set(err, ERROR_RETRY, "no memory for the monitor");
     *opened = (struct monitor){.metrics = metrics, .health = health};
-    opened->server = http_open(address, routes, opened, err);
+    opened->server = http_open(
+        &(struct http_options){.address = address,
+                               .answer = answer_path,
+                               .context = opened,
+                               .headers = headers,
+                               .methods = "GET, HEAD",
+                               .threads = 1,
+                               .connections = CONNECTIONS,
+                               .connection_bytes = CONNECTION_BYTES,
+                               .idle_seconds = IDLE_SECONDS,
+                               .request_ms = REQUEST_MS},
+        err);
     if (!opened->server) {
         free(opened);
         return explain(settings, err);

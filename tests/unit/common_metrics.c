@@ -7,7 +7,7 @@
 
 #include "common/error.h"
 #include "common/health.h"
-#include "common/http.h"
+#include "common/http_socket.h"
 #include "common/metrics.h"
 
 enum { EVENTS, LATE, WAIT, AGE, TIMES, LAG, COUNT };
@@ -231,9 +231,9 @@ Test(http, takes_an_address_with_a_port_only)
     static const char *const bad[] = {"",         ":",    ":9464", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                                       "::1:9464", "[]:1", "a:1 ", "a:1+", "a:+1", "a:1+2+3", "a:65000+536", "a:1+x"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        cr_expect(http_check_address(good[i], &err), "%s", good[i]);
+        cr_expect(http_socket_check(good[i], &err), "%s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        cr_expect_not(http_check_address(bad[i], &err), "%s", bad[i]);
+        cr_expect_not(http_socket_check(bad[i], &err), "%s", bad[i]);
         cr_expect_eq(err.kind, ERROR_USAGE);
     }
 }
