@@ -34,6 +34,8 @@ static void print_value(const struct setting *setting, const struct settings_val
     bool is_file = value->written[0] == '@' && value->written[1] != '@';
     if (strcmp(setting->key, "postgres.dsn") == 0 && !is_file)
         settings_secret_print_dsn(value->text, out);
+    else if (strcmp(setting->key, "dashboard.token") == 0 && !is_file && value->text[0] != '\0')
+        fputs("********", out);
     else
         print_line(value->written, out);
 }

@@ -49,6 +49,12 @@ const struct setting settings_table[] = {
     {"views.refresh", SETTING_CHOICE, "off", 0, 0, "off|hourly|daily", FOR_AGGREGATOR, "when the leader refreshes the materialized views analytics_view_*; off: tallymill refresh does"},
     {"metrics.listen", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "HOST:PORT (or HOST:PORT+N, their sum) that serves /metrics and /health, one port a process; empty: none"},
     {"metrics.stalled_after", SETTING_DURATION, "1 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "/health says so when work has waited this long and none was done"},
+    {"dashboard.listen", SETTING_TEXT, "127.0.0.1:9460", 1, 0, NULL, FOR_OPERATOR, "HOST:PORT where tallymill dashboard serves its page; beyond the loopback it asks for dashboard.token"},
+    {"dashboard.token", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "what a browser has to show once, 32 characters or more; empty: whoever reaches the port may look"},
+    {"dashboard.hosts", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "names by which browsers may ask for the page, between blanks, beside localhost and addresses"},
+    {"dashboard.panels", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the panel files; empty: share/tallymill/panels beside the program"},
+    {"dashboard.export_rows", SETTING_COUNT, "1000000", 0, 1000000000, NULL, FOR_OPERATOR, "the most raw events in one CSV; 0: none, so that no user and session ids leave by the page"},
+    {"dashboard.cookie_secure", SETTING_CHOICE, "on", 0, 0, "on|off", FOR_OPERATOR, "whether the page's cookie is only sent over TLS (a proxy in front); off where the page is asked for by plain HTTP"},
     {"log.level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error", ANY, "the least important line to log"},
     {NULL, SETTING_TEXT, NULL, 0, 0, NULL, 0, NULL},
 };

@@ -20,6 +20,9 @@ const struct command commands[] = {
     {"topic", "close the books of a topic that is over, or begin new ones for a topic that was made anew", topic_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {"export", "events, daily statistics or a rollup as CSV or NDJSON, of one moment", export_run},
+#ifdef TALLYMILL_DASHBOARD
+    {"dashboard", "serve the page with the statistics and the state of the pipeline", dashboard_run},
+#endif
     {NULL, NULL, NULL},
 };
 

@@ -27,6 +27,7 @@ int reset_run(int argc, char **argv);
 int refresh_run(int argc, char **argv);
 int topic_run(int argc, char **argv);
 int export_run(int argc, char **argv);
+int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

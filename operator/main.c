@@ -16,7 +16,7 @@ static const char *summary_text(char *buffer, size_t size)
     int used = snprintf(
         buffer, size, "Runs and checks a Tallymill pipeline: events from Kafka in Postgres, with daily statistics.\n\nCommands:\n");
     for (const struct command *command = commands; command->name && used > 0 && (size_t)used < size; command++) {
-        used += snprintf(buffer + used, size - (size_t)used, "  %-8s %s\n", command->name, command->summary);
+        used += snprintf(buffer + used, size - (size_t)used, "  %-9s %s\n", command->name, command->summary);
     }
     return buffer;
 }

@@ -49,6 +49,7 @@ class Tour:
         self.settings = self.state.settings
         self.sets = [word for pair in chosen.set for word in ("--set", pair)]
         self.environment = environment_without_postgres()
+        self.page = None    # where the dashboard is served
 
     def program(self, name, *arguments):
         """The argv of one of our programs with this stack's settings; a subcommand goes before the options."""
@@ -103,6 +104,22 @@ class Tour:
             records.stop([name], [(signal.SIGTERM, 30), (signal.SIGKILL, 10)])
             pid = records.launch(name, argv, self.state.log(name), env=self.environment, cwd=ROOT)
             line("%-11s started, pid %d" % (name, pid))
+
+    def start_dashboard(self):
+        """The page of this stack, on a port that it keeps; nothing in a build without it."""
+        asked = subprocess.run(self.program("tallymill", "dashboard", "--help"), env=self.environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        if asked.returncode != 0:
+            return
+        records = self.state.records
+        if records.pid("dashboard") is None:
+            self.state.choose_port("dashboard")
+        self.page = "127.0.0.1:%d" % self.state.made["ports"]["dashboard"]
+        argv = self.program("tallymill", "dashboard", "--set", "dashboard.listen=" + self.page)
+        if not records.runs("dashboard", argv):
+            records.stop(["dashboard"], [(signal.SIGTERM, 30), (signal.SIGKILL, 10)])
+            records.launch("dashboard", argv, self.state.log("dashboard"), env=self.environment, cwd=ROOT)
+        self.programs["dashboard"] = argv
 
     def check_programs(self):
         for name in self.programs:
@@ -229,12 +246,17 @@ class Tour:
         say("How to stop")
         line("%s stop%s     stops the programs and servers, keeps the data; deploy/demo goes on with it" % (stack, where))
         line("%s reset%s    stops them and deletes the data" % (stack, where))
+        if self.page:
+            say("Look at it")
+            line("http://%s/" % self.page)
+            line("http://%s/?page=pipeline    what the operator sees, live" % self.page)
 
     def go(self):
         self.start_servers()
         say("Schema and topic")
         self.run(self.program("tallymill", "migrate"))
         self.start_programs()
+        self.start_dashboard()
         since = self.ask("SELECT clock_timestamp()")[0][0]
         self.send()
         self.wait()

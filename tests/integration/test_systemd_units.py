@@ -51,7 +51,7 @@ def test_an_installed_unit_starts_the_programs_of_its_prefix(tmp_path):
 
 
 def test_units_do_not_restart_what_needs_a_person():
-    assert [unit.name for unit in SERVICES] == ["tallymill-aggregator.service", "tallymill-consumer@.service"]
+    assert [unit.name for unit in SERVICES] == ["tallymill-aggregator.service", "tallymill-consumer@.service", "tallymill-dashboard.service"]
     for unit in SERVICES:
         text = unit.read_text()
         assert "WatchdogSec=" in text and "ExecReload=" in text

@@ -22,6 +22,7 @@ BELOW = {
     "consumer": {"common"},
     "aggregator": {"common"},
     "operator": {"common"},
+    "operator/dashboard": {"common", "operator"},
 }
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 

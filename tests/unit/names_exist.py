@@ -201,7 +201,7 @@ def unnamed_sqlstates(tree):
 def unnamed_files():
     """Sources that their folder's README does not name: its order of reading leaves nothing out."""
     for folder in ("common", "producer", "consumer", "aggregator", "operator"):
-        told = {"main"} | set(re.findall(r"\w+", (ROOT / folder / "README.md").read_text()))
+        told = {"main"} | {word for readme in (ROOT / folder).rglob("README.md") for word in re.findall(r"\w+", readme.read_text())}
         for name in sorted({path.stem for path in (ROOT / folder).rglob("*.[ch]")} - told):
             yield f"{folder}/README.md", 1, f"a word on {folder}/{name}"
 

@@ -1,0 +1,71 @@
+/* asset.c - see asset.h. The name of a version (ETag) is made of its content, so that a browser asks again and gets an empty answer until the program is another. */
+#include "operator/dashboard/asset.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "common/http_answer.h"
+#include "common/http_request.h"
+
+#define FILES(name) extern const char name[], name##_gz[]; extern const size_t name##_length, name##_gz_length;
+FILES(index_html)
+FILES(style_css)
+FILES(dashboard_js)
+FILES(format_js)
+FILES(chart_js)
+FILES(panels_js)
+FILES(pipeline_js)
+FILES(uplot_js)
+FILES(uplot_css)
+FILES(mark_svg)
+FILES(login_css)
+
+static const struct asset {
+    const char *path, *type, *bytes, *packed;
+    const size_t *length, *packed_length;
+} assets[] = {
+#define ASSET(path, type, name) {path, type "; charset=utf-8", name, name##_gz, &name##_length, &name##_gz_length}
+    ASSET("/", "text/html", index_html),
+    ASSET("/style.css", "text/css", style_css),
+    ASSET("/dashboard.js", "text/javascript", dashboard_js),
+    ASSET("/format.js", "text/javascript", format_js),
+    ASSET("/chart.js", "text/javascript", chart_js),
+    ASSET("/panels.js", "text/javascript", panels_js),
+    ASSET("/pipeline.js", "text/javascript", pipeline_js),
+    ASSET("/uplot.js", "text/javascript", uplot_js),
+    ASSET("/uplot.css", "text/css", uplot_css),
+    ASSET("/mark.svg", "image/svg+xml", mark_svg),
+    ASSET("/favicon.ico", "image/svg+xml", mark_svg),
+    ASSET("/login.css", "text/css", login_css),
+};
+
+static const struct asset *find(const char *path)
+{
+    for (size_t i = 0; i < sizeof assets / sizeof *assets; i++)
+        if (strcmp(assets[i].path, path) == 0)
+            return &assets[i];
+    return NULL;
+}
+
+bool asset_answer(struct http_request *request, struct http_answer *answer)
+{
+    const struct asset *asset = find(http_path(request));
+    if (!asset)
+        return false;
+    char tag[32];
+    const char *known = http_header(request, "If-None-Match"), *accepts = http_header(request, "Accept-Encoding");
+    const bool is_packed = accepts && strstr(accepts, "gzip");
+    snprintf(tag, sizeof tag, "\"%016llx%s\"", (unsigned long long)XXH3_64bits(asset->bytes, *asset->length), is_packed ? "g" : "");
+    http_answer_status(answer, known && strcmp(known, tag) == 0 ? 304 : 200, asset->type);
+    http_answer_header(answer, "ETag", tag);
+    http_answer_header(answer, "Cache-Control", "no-cache");
+    http_answer_header(answer, "Vary", "Accept-Encoding");
+    if (known && strcmp(known, tag) == 0)
+        return true;
+    if (is_packed)
+        http_answer_header(answer, "Content-Encoding", "gzip");
+    http_answer_constant(answer, is_packed ? asset->packed : asset->bytes, is_packed ? *asset->packed_length : *asset->length);
+    return true;
+}

@@ -1,0 +1,130 @@
+/* events_csv.c - GET /api/v1/events.csv: raw events by name, category, users, time, user and session, streamed in one snapshot.
+ *
+ * A cursor is read in pieces while they are sent, so that neither the result nor its CSV is ever in memory whole; a client that does not read holds one reader until the deadline
+ * of its request. Values from the request are parameters, never text of a query.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/http_answer.h"
+#include "common/http_request.h"
+#include "common/log.h"
+#include "operator/dashboard/reader.h"
+#include "operator/dashboard/rows.h"
+#include "operator/dashboard/site.h"
+
+extern const char events_csv_sql[], events_filter_sql[];
+
+enum { SECONDS = 600 };
+
+#define PIECE_US (60 * CLOCK_SECOND_US)
+
+struct export {
+    struct site *site;
+    struct reader *reader;
+    bool is_raw, has_head, is_over;
+    char *text; /* of the piece that is being sent */
+    size_t length, sent;
+};
+
+static bool read_piece(struct export *export)
+{
+    struct error err = {0};
+    PGresult *result = reader_ask_long(export->reader, "FETCH FORWARD 1000 FROM events", PIECE_US, &err);
+    free(export->text);
+    export->text = NULL;
+    export->sent = export->length = 0;
+    FILE *out = result ? open_memstream(&export->text, &export->length) : NULL;
+    bool is_good = out != NULL;
+    if (out) {
+        is_good = (export->has_head || rows_csv_head(result, out)) && rows_csv(result, export->is_raw, out);
+        is_good &= fclose(out) == 0;
+        export->has_head = true;
+        export->is_over = PQntuples(result) == 0;
+    }
+    PQclear(result);
+    if (!is_good)
+        log_warn_because(&err, "an export of events broke off", NULL);
+    return is_good;
+}
+
+static ssize_t read_export(void *context, char *bytes, size_t size)
+{
+    struct export *export = context;
+    while (export->sent == export->length) { /* ends: with the cursor */
+        if (export->is_over)
+            return 0;
+        if (!read_piece(export))
+            return -1;
+    }
+    const size_t left = export->length - export->sent, count = left < size ? left : size;
+    memcpy(bytes, export->text + export->sent, count);
+    export->sent += count;
+    return (ssize_t)count;
+}
+
+static void close_export(void *context)
+{
+    struct export *export = context;
+    readers_give(export->site->readers, export->reader);
+    atomic_fetch_sub(&export->site->exports, 1);
+    free(export->text);
+    free(export);
+}
+
+static const char *said(const struct http_request *request, const char *name)
+{
+    const char *value = http_query(request, name);
+    return value ? value : "";
+}
+
+static bool begin(struct reader *reader, struct http_request *request, const struct range *range, int64_t most, struct error *err)
+{
+    char first[CLOCK_DAY_BYTES], behind[CLOCK_DAY_BYTES], rows[24];
+    clock_format_day(first, range->first);
+    clock_format_day(behind, range->last + 1);
+    snprintf(rows, sizeof rows, "%" PRId64, most);
+    const char *const values[] = {first, behind, range->who, rows, said(request, "name"), said(request, "category"), said(request, "user"), said(request, "session")};
+    PGresult *filter = reader_ask_params(reader, events_filter_sql, sizeof values / sizeof *values, values, err);
+    PGresult *result = filter ? reader_ask_long(reader, events_csv_sql, PIECE_US, err) : NULL;
+    PQclear(filter);
+    PQclear(result);
+    return result != NULL;
+}
+
+void events_csv_answer(struct site *site, struct http_request *request, struct http_answer *answer)
+{
+    struct error err = {0};
+    struct range range;
+    const char *raw = http_query(request, "raw");
+    if (site->export_rows == 0) {
+        http_answer_text(answer, 403, "raw events are not exported here (dashboard.export_rows = 0)\n");
+        return;
+    }
+    if (!site_range(request, answer, &range))
+        return;
+    if (atomic_fetch_add(&site->exports, 1) >= SITE_EXPORTS) { /* a thread that waited for a reader could wait for its own */
+        atomic_fetch_sub(&site->exports, 1);
+        http_answer_text(answer, 503, "two exports are under way: try again when one is done\n");
+        return;
+    }
+    struct export *export = calloc(1, sizeof *export);
+    struct reader *reader = export ? readers_take(site->readers, &err) : NULL;
+    if (!reader || !begin(reader, request, &range, site->export_rows, &err)) {
+        if (reader)
+            readers_give(site->readers, reader);
+        atomic_fetch_sub(&site->exports, 1);
+        free(export);
+        site_failed(answer, &err);
+        return;
+    }
+    *export = (struct export){.site = site, .reader = reader, .is_raw = raw && strcmp(raw, "1") == 0};
+    http_allow(request, SECONDS);
+    http_answer_status(answer, 200, "text/csv; charset=utf-8");
+    http_answer_header(answer, "Content-Disposition", "attachment; filename=\"events.csv\"");
+    http_answer_stream(answer, (struct http_stream){read_export, close_export, export});
+}

@@ -1,0 +1,192 @@
+/* page.c - GET /api/v1/page/TAB: all panels of a tab in one snapshot, so that what stands on one page agrees with itself.
+ *
+ * A panel that fails says why in its own place: its table is not there yet, its query has an error, it took too long. What is late says of when it is: statistics are a second behind the
+ * rows, rollups minutes, and one figure beside the other would else look like a contradiction.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "operator/dashboard/reader.h"
+#include "operator/dashboard/rows.h"
+#include "operator/dashboard/site.h"
+
+extern const char page_fresh_sql[], page_stale_sql[];
+
+struct page {
+    struct reader *reader;
+    const struct range *range;
+    const char *tab;
+    PGresult *stale; /* what is not up to date */
+    struct error lost; /* the connection, or the memory: the page as a whole */
+};
+
+static json_t *days_json(int32_t first, int32_t last)
+{
+    char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES];
+    clock_format_day(first_text, first);
+    clock_format_day(last_text, last);
+    return json_pack("{s:s, s:s}", "first", first_text, "last", last_text);
+}
+
+static json_t *range_json(const struct range *range)
+{
+    json_t *json = days_json(range->first, range->last);
+    json_object_set_new(json, "name", json_string(range->name));
+    json_object_set_new(json, "grain", json_string(range->grain));
+    json_object_set_new(json, "before", range->has_before ? days_json(range->before_first, range->before_last) : json_null());
+    return json;
+}
+
+/* ---- how fresh a panel's tables are ---- */
+
+struct search {
+    const PGresult *stale;
+    int row; /* -1: none of the tables */
+};
+
+/* A twin waits with its rollup. */
+static void look_for(void *context, const char *name, size_t length)
+{
+    static const char twin[] = "analytics_internal_";
+    struct search *search = context;
+    char table[128];
+    const bool is_twin = strncmp(name, twin, sizeof twin - 1) == 0;
+    snprintf(table, sizeof table, "%s%.*s", is_twin ? "analytics_" : "", (int)(is_twin ? length - (sizeof twin - 1) : length),
+             is_twin ? name + sizeof twin - 1 : name);
+    for (int row = 0; row < PQntuples(search->stale) && search->row < 0; row++)
+        if (strcmp(PQgetvalue(search->stale, row, 0), table) == 0)
+            search->row = row;
+}
+
+static void note_stale(const struct page *page, const char *sql, json_t *panel)
+{
+    struct search search = {page->stale, -1};
+    if (page->stale)
+        panel_each_table(sql, look_for, &search);
+    if (search.row >= 0)
+        json_object_set_new(panel, "stale", rows_object(page->stale, search.row));
+}
+
+static void ask_stale(struct page *page)
+{
+    struct error err = {0};
+    char first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES];
+    const char *const values[] = {first, last};
+    clock_format_day(first, page->range->first);
+    clock_format_day(last, page->range->last);
+    page->stale = reader_ask_params(page->reader, page_stale_sql, 2, values, &err); /* without it the page has its figures all the same */
+}
+
+/* ---- one panel ---- */
+
+static json_t *describe(const struct panel *panel)
+{
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", panel->name, "title", panel->words[PANEL_TITLE], "sub", panel->words[PANEL_SUB],
+                             "show", panel->words[PANEL_SHOW], "unit", panel->words[PANEL_UNIT], "good", panel->words[PANEL_GOOD]);
+    if (json && panel->words[PANEL_ZONES][0] != '\0')
+        json_object_set_new(json, "zones", json_string(panel->words[PANEL_ZONES]));
+    if (json && panel->words[PANEL_TARGET][0] != '\0')
+        json_object_set_new(json, "target", json_real(strtod(panel->words[PANEL_TARGET], NULL)));
+    return json;
+}
+
+/* Why there are no rows, in the words of who looks at the page. */
+static void note_trouble(struct page *page, json_t *panel, const struct error *err)
+{
+    const bool is_missing = postgres_is(err, POSTGRES_NO_SCHEMA) || postgres_is(err, POSTGRES_MIGRATING);
+    json_object_set_new(panel, "trouble", json_string(err->text));
+    json_object_set_new(panel, "trouble_kind", json_string(is_missing                               ? "missing"
+                                                           : postgres_is(err, POSTGRES_NO_RIGHT)    ? "right"
+                                                           : postgres_is(err, POSTGRES_CANCELLED)   ? "slow"
+                                                                                                    : "failed"));
+    if (err->kind == ERROR_RETRY && !postgres_is(err, POSTGRES_REFUSED))
+        page->lost = *err;
+}
+
+/* The rows of days first to last as the member `name`. */
+static bool ask_panel(struct page *page, const struct panel *panel, int32_t first, int32_t last, const char *name, json_t *json)
+{
+    struct error err = {0};
+    char *sql = panel_sql(panel, page->range, first, last, page->tab);
+    PGresult *result = sql ? reader_ask(page->reader, sql, &err) : NULL;
+    if (result && strcmp(name, "rows") == 0) {
+        json_object_set_new(json, "columns", rows_columns(result));
+        json_object_set_new(json, "sql", json_string(sql));
+        note_stale(page, sql, json);
+    }
+    if (result)
+        json_object_set_new(json, name, rows_json(result));
+    else
+        note_trouble(page, json, &err);
+    PQclear(result);
+    free(sql);
+    return result != NULL;
+}
+
+static json_t *panel_json(struct page *page, const struct panel *panel)
+{
+    json_t *json = describe(panel);
+    if (!panel_knows(panel, page->range->who)) {
+        json_object_set_new(json, "trouble_kind", json_string("who"));
+        return json;
+    }
+    if (ask_panel(page, panel, page->range->first, page->range->last, "rows", json) && page->range->has_before && panel->words[PANEL_COMPARE][0] == '\0')
+        ask_panel(page, panel, page->range->before_first, page->range->before_last, "before", json);
+    return json;
+}
+
+static json_t *panels_json(struct page *page, const struct site *site)
+{
+    const struct panel **chosen = panels_of_tab(&site->panels, page->tab);
+    json_t *list = json_array();
+    for (size_t i = 0; chosen && chosen[i] && page->lost.kind == ERROR_NONE; i++)
+        if (panel_is_for(chosen[i], page->range))
+            json_array_append_new(list, panel_json(page, chosen[i]));
+    free(chosen);
+    return list;
+}
+
+/* ---- the page ---- */
+
+static json_t *fresh_json(struct page *page)
+{
+    struct error err = {0};
+    PGresult *result = reader_ask(page->reader, page_fresh_sql, &err);
+    json_t *json = result ? rows_object(result, 0) : json_pack("{s:s}", "trouble", err.text);
+    PQclear(result);
+    return json;
+}
+
+void page_answer(struct site *site, struct http_request *request, struct http_answer *answer, const char *tab)
+{
+    struct error err = {0};
+    struct range range;
+    struct page page = {.range = &range, .tab = site_tab(tab)};
+    if (!page.tab) {
+        site_json(answer, 404, json_pack("{s:s, s:s}", "error", "no such tab: overview, workflow, business, usage, system", "kind", "request"));
+        return;
+    }
+    if (!site_range(request, answer, &range))
+        return;
+    page.reader = readers_take(site->readers, &err);
+    if (!page.reader) {
+        site_failed(answer, &err);
+        return;
+    }
+    ask_stale(&page);
+    json_t *fresh = fresh_json(&page), *panels = panels_json(&page, site);
+    PQclear(page.stale);
+    readers_give(site->readers, page.reader);
+    if (page.lost.kind == ERROR_NONE) {
+        site_json(answer, 200, json_pack("{s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "range", range_json(&range), "fresh", fresh,
+                                         "panels", panels, "export", site->export_rows > 0));
+        return;
+    }
+    json_decref(fresh);
+    json_decref(panels);
+    site_failed(answer, &page.lost);
+}

@@ -1,0 +1,183 @@
+/* reader.c - see reader.h.
+ *
+ * Each question stands behind a savepoint, sent in the same message, so that a panel whose table is not there does not end the snapshot of the others. A failed
+ * connection is not tried again within a second, whoever asks: while Postgres is away, every page of every viewer asks.
+ */
+#include "operator/dashboard/reader.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/settings.h"
+
+#define OPEN_US  (4 * CLOCK_SECOND_US)
+#define QUERY_US (6 * CLOCK_SECOND_US)
+#define PAUSE_US (1 * CLOCK_SECOND_US)
+
+static const char session_sql[] = "SET LOCAL statement_timeout = '5s'; SET LOCAL jit = off";
+
+struct reader {
+    PGconn *conn;
+    bool is_taken;
+};
+
+struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t given;
+    struct settings *settings;
+    struct error failure; /* of the last try to connect */
+    int64_t failed_us;
+    int count;
+    struct reader list[];
+};
+
+struct readers *readers_new(struct settings *settings, int count)
+{
+    struct readers *readers = calloc(1, sizeof *readers + (size_t)count * sizeof readers->list[0]);
+    if (!readers)
+        return NULL;
+    readers->settings = settings;
+    readers->count = count;
+    pthread_mutex_init(&readers->lock, NULL);
+    pthread_cond_init(&readers->given, NULL);
+    return readers;
+}
+
+void readers_free(struct readers *readers)
+{
+    if (!readers)
+        return;
+    for (int i = 0; i < readers->count; i++)
+        PQfinish(readers->list[i].conn);
+    pthread_cond_destroy(&readers->given);
+    pthread_mutex_destroy(&readers->lock);
+    free(readers);
+}
+
+static void drop(struct reader *reader)
+{
+    PQfinish(reader->conn);
+    reader->conn = NULL;
+}
+
+/* Under the lock: so the file of a password is read by one at a time, and a server that is away is asked once. */
+static bool connect_reader(struct readers *readers, struct reader *reader, struct error *err)
+{
+    if (readers->failed_us != 0 && clock_now_us() - readers->failed_us < PAUSE_US) {
+        *err = readers->failure;
+        return false;
+    }
+    bool is_open = settings_refresh_dsn(readers->settings, err);
+    if (is_open)
+        reader->conn = postgres_open(settings_text(readers->settings, "postgres.dsn"), "tallymill dashboard", OPEN_US, err);
+    is_open = reader->conn && postgres_check_schema(reader->conn, err);
+    if (!is_open) {
+        drop(reader);
+        readers->failure = *err;
+        readers->failed_us = clock_now_us();
+        return false;
+    }
+    readers->failed_us = 0;
+    return true;
+}
+
+static bool begin(struct reader *reader, struct error *err)
+{
+    return postgres_exec(reader->conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY"), QUERY_US, err) &&
+           postgres_exec(reader->conn, session_sql, QUERY_US, err);
+}
+
+/* One that nobody has, the connected ones first. Under the lock. */
+static struct reader *find_free(struct readers *readers)
+{
+    struct reader *found = NULL;
+    for (int i = 0; i < readers->count; i++)
+        if (!readers->list[i].is_taken && (!found || readers->list[i].conn))
+            found = &readers->list[i];
+    return found;
+}
+
+struct reader *readers_take(struct readers *readers, struct error *err)
+{
+    struct reader *reader;
+    pthread_mutex_lock(&readers->lock);
+    while ((reader = find_free(readers)) == NULL) /* ends: each that is taken is given back */
+        pthread_cond_wait(&readers->given, &readers->lock);
+    reader->is_taken = true;
+    bool is_ready = reader->conn || connect_reader(readers, reader, err);
+    pthread_mutex_unlock(&readers->lock);
+    if (is_ready && begin(reader, err))
+        return reader;
+    if (is_ready) { /* it has broken while it lay there: once more, anew */
+        drop(reader);
+        error_clear(err);
+        pthread_mutex_lock(&readers->lock);
+        is_ready = connect_reader(readers, reader, err);
+        pthread_mutex_unlock(&readers->lock);
+        if (is_ready && begin(reader, err))
+            return reader;
+        drop(reader);
+    }
+    readers_give(readers, reader);
+    return NULL;
+}
+
+void readers_give(struct readers *readers, struct reader *reader)
+{
+    struct error ignored = {0};
+    if (reader->conn && (PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE || PQstatus(reader->conn) != CONNECTION_OK ||
+                         !postgres_exec(reader->conn, "ROLLBACK", QUERY_US, &ignored)))
+        drop(reader);
+    pthread_mutex_lock(&readers->lock);
+    reader->is_taken = false;
+    pthread_cond_signal(&readers->given);
+    pthread_mutex_unlock(&readers->lock);
+}
+
+/* What a failed question leaves: the snapshot as it was, or a connection that is of no use any more. */
+static PGresult *settle(struct reader *reader, PGresult *result, struct error *err)
+{
+    struct error ignored = {0};
+    if (!result && reader->conn && (PQstatus(reader->conn) != CONNECTION_OK || PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE ||
+                                    !postgres_exec(reader->conn, "ROLLBACK TO SAVEPOINT question", QUERY_US, &ignored)))
+        drop(reader);
+    if (!result && err->kind == ERROR_NONE)
+        error_set(err, ERROR_RETRY, "the connection to Postgres was lost");
+    return result;
+}
+
+PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err)
+{
+    static const char before[] = "SAVEPOINT question; ";
+    const size_t size = sizeof before + strlen(sql);
+    char *text = malloc(size);
+    if (!text) {
+        error_set(err, ERROR_RETRY, "out of memory");
+        return NULL;
+    }
+    snprintf(text, size, "%s%s", before, sql);
+    PGresult *result = reader->conn ? postgres_query(reader->conn, text, QUERY_US, err) : NULL;
+    free(text);
+    return settle(reader, result, err);
+}
+
+PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values, struct error *err)
+{
+    PGresult *result = NULL;
+    if (reader->conn && postgres_exec(reader->conn, "SAVEPOINT question", QUERY_US, err))
+        result = postgres_query_params(reader->conn, sql, count, values, QUERY_US, err);
+    return settle(reader, result, err);
+}
+
+PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err)
+{
+    if (!reader->conn || !postgres_exec(reader->conn, "SET LOCAL statement_timeout = 0", QUERY_US, err))
+        return NULL;
+    return postgres_query(reader->conn, sql, timeout_us, err);
+}

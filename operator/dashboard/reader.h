@@ -1,0 +1,39 @@
+/* reader.h - connections for the dashboard's questions: each request has one to itself, and one snapshot of the database for all of its questions.
+ *
+ * Read-only, with a login that has tallymill_read and no more. Opened when they are wanted, kept, and opened anew when they broke. Any thread; a reader that
+ * was taken is of the thread that took it.
+ */
+#ifndef TALLYMILL_OPERATOR_DASHBOARD_READER_H
+#define TALLYMILL_OPERATOR_DASHBOARD_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+struct error;
+struct reader;
+struct readers;
+struct settings;
+
+/* `count` at most; who asks for more waits. NULL: no memory. */
+struct readers *readers_new(struct settings *settings, int count);
+void readers_free(struct readers *readers);
+
+/* A connection in a fresh REPEATABLE READ READ ONLY transaction. NULL: Postgres is away (ERROR_RETRY; asked again at most once a second), the schema or a
+ * right is missing (ERROR_USAGE). */
+struct reader *readers_take(struct readers *readers, struct error *err);
+
+/* Back, whatever it was left in. */
+void readers_give(struct readers *readers, struct reader *reader);
+
+/* One query, of at most 5 s. Its failure leaves the snapshot as it is, unless the connection was lost. NULL: err. The caller frees (PQclear). */
+PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err);
+
+/* The same with parameters ($1, ...). */
+PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values, struct error *err);
+
+/* For queries of a longer run (an export): no limit of the server's, and the caller's deadline instead. */
+PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err);
+
+#endif

@@ -1,0 +1,4 @@
+-- Dead letters of the last 24 hours by reason.
+SELECT reason, count(*) AS count, count(*) FILTER (WHERE replayed_at IS NOT NULL) AS replayed
+FROM tallymill.dead_letters WHERE dead_at > clock_timestamp() - interval '24 hours'
+GROUP BY reason ORDER BY 2 DESC, 1;

@@ -1,0 +1,109 @@
+// format.js - elements, numbers, days. Whatever came from an event enters the page here, as text and never as markup.
+
+// el('div', {class: 'x', title: text}, child, ...): children are texts or elements; null and false are left out. on*: a listener.
+export function el(tag, attributes, ...children) {
+  const made = tag === 'svg' || svgTags.has(tag) ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? '' : String(value));
+  }
+  for (const child of children.flat(3)) if (child !== null && child !== undefined && child !== false) made.append(child);
+  return made;
+}
+const svgTags = new Set(['path', 'g', 'line', 'rect']);
+
+// A text of somebody else's: isolated, so that its direction turns nothing around, and whole in the title.
+export const foreign = text => el('bdi', {class: 'foreign', title: String(text)}, String(text));
+
+const whole = new Intl.NumberFormat('en-US', {maximumFractionDigits: 0});
+const two = new Intl.NumberFormat('en-US', {maximumFractionDigits: 2});
+export const NBSP = '\u202f';
+
+function short(value) {
+  const size = Math.abs(value);
+  if (size < 10000) return Number.isInteger(value) || size >= 100 ? whole.format(value) : two.format(value);
+  const steps = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
+  const [step, unit] = steps.find(([from]) => size >= from * 0.99995) || steps[3];
+  return (value / step).toFixed(1) + NBSP + unit;
+}
+
+export function seconds(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return 'unknown';
+  if (value < 10) return value.toFixed(1) + NBSP + 's';
+  if (value < 120) return Math.round(value) + NBSP + 's';
+  if (value < 7200) return Math.round(value / 60) + NBSP + 'min';
+  if (value < 172800) return Math.round(value / 3600) + NBSP + 'h';
+  return Math.round(value / 86400) + NBSP + 'days';
+}
+
+export function bytes(value) {
+  if (value === null || value === undefined) return 'unknown';
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let at = 0;
+  while (value >= 1024 && at < units.length - 1) { value /= 1024; at++; }
+  return (at === 0 || value >= 100 ? whole.format(value) : value.toFixed(1)) + NBSP + units[at];
+}
+
+// A figure as it stands on the page; exact(): every digit, for titles and tables.
+export function figure(value, unit) {
+  if (value === null || value === undefined) return '–';
+  switch (unit) {
+    case 'share': return (100 * value).toFixed(1) + NBSP + '%';
+    case 'ms': return Math.abs(value) < 1000 ? whole.format(value) + NBSP + 'ms' : two.format(value / 1000) + NBSP + 's';
+    case 'money': return '$' + NBSP + short(value);
+    case 'bytes': return bytes(value);
+    case 'seconds': return seconds(value);
+    case 'rate': return Math.abs(value) >= 10 ? short(Math.round(value)) : two.format(value);
+    default: return short(value);
+  }
+}
+export function exact(value, unit) {
+  if (value === null || value === undefined) return '';
+  if (typeof value !== 'number') return String(value);
+  if (unit === 'share') return (100 * value).toFixed(2) + NBSP + '%';
+  const text = new Intl.NumberFormat('en-US', {maximumFractionDigits: 6}).format(value);
+  return unit === 'ms' ? text + NBSP + 'ms' : unit === 'money' ? '$' + NBSP + text : text;
+}
+
+// By its name a column of a table says what its figures are.
+export function unitOf(column) {
+  if (/share|rate$/.test(column)) return 'share';
+  if (/ ms$|^to ms/.test(column)) return 'ms';
+  if (/revenue|amount/.test(column)) return 'money';
+  return 'count';
+}
+
+// ---- days: UTC, as "2026-11-24" and as seconds ----
+
+export const secondsOf = day => Date.parse(day + 'T00:00:00Z') / 1000;
+export const dayOf = at => new Date(at * 1000).toISOString().slice(0, 10);
+const named = new Intl.DateTimeFormat('en-US', {month: 'short', day: 'numeric', timeZone: 'UTC'});
+const yeared = new Intl.DateTimeFormat('en-US', {month: 'short', day: 'numeric', year: 'numeric', timeZone: 'UTC'});
+const full = new Intl.DateTimeFormat('en-US', {weekday: 'short', month: 'short', day: 'numeric', year: 'numeric', timeZone: 'UTC'});
+export const dayName = day => named.format(new Date(secondsOf(day) * 1000));
+export const dayFull = day => full.format(new Date(secondsOf(day) * 1000));
+export function span(first, last) {
+  if (first === last) return yeared.format(new Date(secondsOf(first) * 1000));
+  const sameYear = first.slice(0, 4) === last.slice(0, 4);
+  return `${sameYear && first.slice(0, 4) === new Date().toISOString().slice(0, 4) ? dayName(first) : yeared.format(new Date(secondsOf(first) * 1000))} – ${
+    sameYear && first.slice(0, 4) === new Date().toISOString().slice(0, 4) ? dayName(last) : yeared.format(new Date(secondsOf(last) * 1000))}`;
+}
+export const clock = at => new Date(at).toISOString().slice(11, 16);
+
+export function nextBucket(day, grain) {
+  const at = new Date(secondsOf(day) * 1000);
+  if (grain === 'month') at.setUTCMonth(at.getUTCMonth() + 1, 1);
+  else at.setUTCDate(at.getUTCDate() + (grain === 'week' ? 7 : 1));
+  return at.toISOString().slice(0, 10);
+}
+
+// The buckets from first to last, as the queries name them: the day on which each begins; of the first week or month perhaps one before the range.
+export function buckets(first, last, grain) {
+  const at = new Date(secondsOf(first) * 1000);
+  if (grain === 'week') at.setUTCDate(at.getUTCDate() - (at.getUTCDay() + 6) % 7);
+  if (grain === 'month') at.setUTCDate(1);
+  const found = [];
+  for (let day = at.toISOString().slice(0, 10); day <= last && found.length < 5000; day = nextBucket(day, grain)) found.push(day);
+  return found;
+}

@@ -1,0 +1,296 @@
+// panels.js - a panel of the page from its answer: what kind it is, what it says, and the buttons that each has (CSV, SQL, table).
+import {buckets, dayFull, dayName, el, exact, figure, foreign, nextBucket, NBSP, secondsOf, span, unitOf} from './format.js';
+import {bucketName, figureOf, legend, lines, sparkline} from './chart.js';
+
+const LIST_ROWS = 6, TABLE_ROWS = 10;
+const CLASSES = ['excellent', 'good', 'acceptable', 'slow'];
+const CLASS_COLORS = ['--excellent', '--good', '--acceptable', '--slow'];
+
+// ---- what all panels have ----
+
+export function dialog(title, ...content) {
+  const box = document.getElementById('dialog');
+  box.replaceChildren(el('div', {class: 'dialog-head'}, el('h2', {id: 'dialog-title'}, title), el('button', {class: 'ghost', type: 'button', onclick: () => box.close(), 'aria-label': 'Close'}, '✕')),
+    ...content);
+  box.showModal();
+}
+
+function copyButton(text) {
+  const button = el('button', {class: 'solid', type: 'button', onclick: async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = 'Copied';
+  }}, 'Copy');
+  return navigator.clipboard ? button : null;
+}
+
+const showSql = panel => dialog(`${panel.title}: its query`, el('p', {class: 'soft'}, 'As it was asked, over one snapshot for the whole page. It runs in psql as it stands.'),
+  el('pre', {tabindex: 0}, panel.sql), copyButton(panel.sql));
+
+function showTable(panel, page) {
+  const table = plainTable(panel.columns, panel.rows, panel);
+  dialog(`${panel.title}: ${span(page.range.first, page.range.last)}`, el('div', {class: 'scroll', tabindex: 0}, table));
+}
+
+function plainTable(columns, rows, panel) {
+  return el('table', {class: 'table'},
+    el('thead', {}, el('tr', {}, columns.map(column => el('th', {class: isNumeric(rows, columns.indexOf(column)) ? 'right' : null, scope: 'col'}, column)))),
+    el('tbody', {}, rows.map(row => el('tr', {}, row.map((cell, at) => typeof cell === 'number'
+      ? el('td', {class: 'right'}, exact(cell, cellUnit(panel, columns[at]))) : el('td', {}, cell === null ? el('span', {class: 'soft'}, at === 0 ? 'whole range' : '') : foreign(cell)))))));
+}
+
+const cellUnit = (panel, column) => panel.show === 'table' || panel.show === 'heat' || /events|excellent|good|acceptable|slow/.test(column) ? unitOf(column) : panel.unit;
+const isNumeric = (rows, at) => rows.some(row => typeof row[at] === 'number');
+
+function tools(panel, page) {
+  if (!panel.sql) return null;
+  const query = new URLSearchParams({range: 'custom', first: page.range.first, last: page.range.last, who: page.who, grain: page.range.grain, tab: page.tab});
+  return el('div', {class: 'tools'},
+    el('button', {type: 'button', class: 'tool', onclick: () => showTable(panel, page), 'aria-label': `${panel.title}: as a table`}, 'Table'),
+    el('a', {class: 'tool', href: `/api/v1/panel/${panel.name}.csv?${query}`, download: '', 'aria-label': `${panel.title}: rows as CSV`}, 'CSV'),
+    el('button', {type: 'button', class: 'tool', onclick: () => showSql(panel), 'aria-label': `${panel.title}: its query`}, 'SQL'));
+}
+
+function staleTag(panel) {
+  if (!panel.stale) return null;
+  const when = panel.stale.at ? `as of ${panel.stale.at.slice(11, 16)}` : 'not computed yet';
+  return el('span', {class: 'tag late', title: panel.stale.error ? 'Its query fails: ' + panel.stale.error : 'Events have changed since; the aggregator computes it anew'}, when);
+}
+
+function head(panel, page, title, sub) {
+  return el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title || panel.title), el('span', {class: 'sub'}, sub === undefined ? panel.sub : sub), staleTag(panel)), tools(panel, page));
+}
+
+const TROUBLES = {
+  missing: ['Not counted yet', 'Its table is not there. It comes with "tallymill migrate" of a release that has it, and fills when the aggregator has run.'],
+  right: ['Not readable', 'The login of the dashboard lacks a right: GRANT tallymill_read to it.'],
+  slow: ['Took too long', 'Its query was ended after 5 s. Other panels are not held up by it.'],
+  failed: ['Its query failed', 'The file of this panel, or the database, has an error.'],
+  who: ['Not counted for all together', 'Choose External or Internal: the two cannot be added up here without counting somebody twice.'],
+};
+
+function trouble(panel) {
+  const [title, advice] = TROUBLES[panel.trouble_kind];
+  return el('div', {class: 'trouble'}, el('b', {}, title), el('p', {}, advice), panel.trouble ? el('p', {class: 'detail'}, foreign(panel.trouble)) : null);
+}
+
+const nothing = text => el('p', {class: 'nothing'}, text || 'Nothing in this range.');
+
+export function card(panel, page, kind, ...content) {
+  const size = panel.trouble_kind ? 'card' : `card ${kind}`;
+  return el('section', {class: size, 'aria-label': panel.title, 'data-panel': panel.name}, head(panel, page), panel.trouble_kind ? trouble(panel) : content);
+}
+
+// ---- change ----
+
+// How `value` stands to the figure before: as text, and whether that is good. Rates in points.
+export function change(value, before, panel, page) {
+  if (!page.range.before) return null;
+  const range = span(page.range.before.first, page.range.before.last);
+  const known = page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
+  if (before === null || before === undefined || !known || (panel.unit !== 'share' && before === 0) || value === null)
+    return el('div', {class: 'change flat'}, known || !page.fresh.first_day ? 'no earlier figure' : `nothing whole before ${dayName(page.fresh.first_day)}`);
+  const points = panel.unit === 'share', by = points ? 100 * (value - before) : 100 * (value - before) / before;
+  const shown = Math.abs(by).toFixed(1), moved = shown !== '0.0';
+  const good = panel.good === 'none' || !moved ? 'flat' : (by > 0) === (panel.good === 'up') ? 'better' : 'worse';
+  const sign = !moved ? '' : by > 0 ? '+' : '−';
+  return el('div', {class: `change ${good}`, title: `before: ${exact(before, panel.unit)}`}, el('span', {'aria-hidden': 'true'}, !moved ? '● ' : by > 0 ? '▲ ' : '▼ '), `${sign}${shown}${NBSP}${points ? 'pp' : '%'}`,
+    el('span', {class: 'against'}, ` vs. ${range}`));
+}
+
+const total = rows => { const found = (rows || []).find(row => row[0] === null); return found ? found[1] : null; };
+
+// The values of all buckets of a range: a day without events has none of what is counted, and no rate.
+export function series(rows, range, grain, unit, firstDay) {
+  const known = new Map((rows || []).filter(row => row[0] !== null).map(row => [row[0], row[1]]));
+  return buckets(range.first, range.last, grain).map(day => known.has(day) && known.get(day) !== null ? known.get(day)
+    : unit === 'share' || !firstDay || nextBucket(day, grain) <= firstDay ? null : 0);
+}
+
+// ---- one kind each ----
+
+export function tile(panel, page, isChosen, choose) {
+  if (panel.trouble_kind)
+    return el('section', {class: 'card tile', 'data-panel': panel.name}, el('h2', {class: 'tile-name'}, panel.title), el('div', {class: 'tile-value soft'}, '–'),
+      el('div', {class: 'change flat', title: panel.trouble || ''}, TROUBLES[panel.trouble_kind][0].toLowerCase()));
+  const value = total(panel.rows), before = total(panel.before);
+  const grain = page.range.grain;
+  const now = series(panel.rows, page.range, grain, panel.unit, page.fresh.first_day), then = panel.before ? series(panel.before, page.range.before, grain, panel.unit, page.fresh.first_day) : null;
+  return el('button', {class: 'card tile' + (isChosen ? ' chosen' : ''), type: 'button', 'data-panel': panel.name, 'aria-pressed': String(isChosen), onclick: () => choose(panel.name),
+      title: `${exact(value, panel.unit)} ${panel.sub}`},
+    el('span', {class: 'tile-name'}, panel.title, staleTag(panel)), el('span', {class: 'tile-value'}, figure(value, panel.unit)), change(value, before, panel, page), sparkline(now, then));
+}
+
+const perGrain = {day: 'by day', week: 'by week', month: 'by month'};
+
+// The chosen figure over time. A week or month that the range cuts is dotted: it must not look like a fall.
+export function mainChart(panel, page, zoom) {
+  if (!panel || panel.trouble_kind)
+    return el('section', {class: 'card main', 'data-panel': 'main'}, panel ? [head(panel, page), trouble(panel)] : nothing('No figure on this tab.'));
+  const {range} = page, grain = range.grain, days = buckets(range.first, range.last, grain);
+  const now = series(panel.rows, range, grain, panel.unit, page.fresh.first_day);
+  const cut = days.map(day => day < range.first || nextBucket(day, grain) > dayAfter(range.last));
+  const isCut = grain !== 'day' && cut.some(Boolean);
+  const own = {label: panel.title, color: '--accent', fill: '--fill', format: figureOf(panel.unit)};
+  const list = [{...own, values: now.map((value, at) => isCut && cut[at] ? null : value)}];
+  if (isCut) list.push({...own, fill: null, label: 'cut by the range', dots: true, values: now.map((value, at) => cut[at] || cut[at - 1] || cut[at + 1] ? value : null)});
+  if (range.before && panel.before) {
+    const then = series(panel.before, range.before, grain, panel.unit, page.fresh.first_day);
+    if (then.some(value => value !== null)) list.push({label: 'before', color: '--soft', dash: true, width: 1.5, format: figureOf(panel.unit), values: days.map((_, at) => then[at] ?? null)});
+  }
+  const against = list.some(one => one.dash) ? ` · compared with ${span(range.before.first, range.before.last)}` : '';
+  const known = now.filter(value => value !== null);
+  const content = known.length === 0 ? nothing() : [lines({
+    x: days.map(secondsOf), series: list, format: value => figure(value, panel.unit), name: bucketName(grain), height: 330, floor: 0, most: panel.unit === 'share' ? undefined : undefined, zoom,
+    says: `${panel.title} ${perGrain[grain]}, ${span(range.first, range.last)}: from ${figure(known[0], panel.unit)} to ${figure(known[known.length - 1], panel.unit)}, at most ${figure(Math.max(...known), panel.unit)}.`,
+  }), legend(list)];
+  return el('section', {class: 'card main', 'aria-label': panel.title, 'data-panel': 'main'}, head(panel, page, panel.title, perGrain[grain] + against), content);
+}
+const dayAfter = day => nextBucket(day, 'day');
+
+export function funnel(panel, page) {
+  if (panel.trouble_kind) return card(panel, page, 'side');
+  const top = panel.rows[0] ? panel.rows[0][2] : 0, topBefore = panel.before && panel.before[0] ? panel.before[0][2] : 0;
+  if (!panel.rows.some(row => row[2] > 0)) return card(panel, page, 'side', nothing());
+  const stages = panel.rows.map(([, stage, sessions], at) => {
+    const share = top > 0 ? sessions / top : 0, last = at > 0 ? panel.rows[at - 1][2] : 0;
+    const bar = el('div', {class: 'funnel-bar'}, el('i', {}));
+    bar.firstChild.style.width = Math.min(100, 100 * share) + '%';
+    bar.firstChild.style.opacity = String(1 - 0.12 * at);
+    if (topBefore > 0) {
+      const mark = el('u', {title: `${exact(panel.before[at][2])} before`});
+      mark.style.left = Math.min(100, 100 * panel.before[at][2] / topBefore) + '%';
+      bar.append(mark);
+    }
+    const percent = value => (100 * value).toFixed(1) + NBSP + '%';
+    return el('li', {}, el('div', {class: 'funnel-name'}, el('span', {}, stage.replace(/_/g, ' ')), el('b', {title: exact(sessions)}, exact(sessions))), bar,
+      el('div', {class: 'soft'}, at === 0 ? 'all sessions' : `${last > 0 ? percent(sessions / last) : '–'} of the stage before · ${top > 0 ? percent(share) : '–'} of all`));
+  });
+  return card(panel, page, 'side', el('ol', {class: 'funnel'}, stages),
+    topBefore > 0 ? el('p', {class: 'soft foot'}, `The mark is where the stage stood ${span(page.range.before.first, page.range.before.last)}.`) : null);
+}
+
+export function list(panel, page) {
+  if (panel.trouble_kind) return card(panel, page, 'quarter');
+  const sum = panel.rows.reduce((all, row) => all + row[1], 0), most = Math.max(1, ...panel.rows.map(row => row[1]));
+  const rows = panel.rows.slice(0, LIST_ROWS).map(([value, events]) => {
+    const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), foreign(value)), el('b', {title: exact(events)}, figure(events, panel.unit)), el('span', {class: 'soft'}, Math.round(100 * events / sum) + NBSP + '%'));
+    row.querySelector('i').style.width = 100 * events / most + '%';
+    return row;
+  });
+  const more = panel.rows.length - LIST_ROWS;
+  return card(panel, page, 'quarter', rows.length === 0 ? nothing() : el('ol', {class: 'list'}, rows),
+    more > 0 ? el('button', {class: 'more', type: 'button', onclick: () => showTable(panel, page)}, `and ${more} more`) : null);
+}
+
+// ---- classes: how fast, in the plan's classes ----
+
+function classOf(value, zones, isDown) {
+  if (value === null || value === undefined) return -1;
+  const at = zones.findIndex((zone, index) => isDown ? (index === 2 ? value <= zone : value < zone) : (index === 0 ? value > zone : value >= zone));
+  return at < 0 ? 3 : at;
+}
+
+const sources = {doc_generation: 'generations', performance: 'performance events'};
+
+export function classes(panel, page) {
+  if (panel.trouble_kind) return card(panel, page, 'quarter');
+  const column = name => panel.columns.indexOf(name), names = [...new Set(panel.rows.map(row => row[0]))];
+  const whole = name => panel.rows.find(row => row[0] === name && row[1] === null);
+  names.sort((one, other) => whole(other)[column('events')] - whole(one)[column('events')]);
+  const body = el('div', {class: 'classes'});
+  const show = name => body.replaceChildren(...classBody(panel, page, name, names, show, column).filter(Boolean));
+  if (names.length > 0) show(names[0]); else body.append(nothing());
+  return card(panel, page, 'quarter', body);
+}
+
+function classBody(panel, page, name, names, show, column) {
+  const isDown = panel.good === 'down', zones = panel.zones.split(' ').map(Number), mine = panel.rows.filter(row => row[0] === name);
+  const range = mine.find(row => row[1] === null), days = mine.filter(row => row[1] !== null), percentiles = panel.columns.filter(one => /^p\d+$/.test(one));
+  const counts = CLASSES.map(one => range[column(one)] || 0), all = counts.reduce((sum, one) => sum + one, 0);
+  const median = range[column('p50')], at = classOf(median, zones, isDown);
+  const big = median !== null ? el('div', {class: 'bigs'}, percentiles.map((one, index) => el('div', {}, el('b', {title: exact(range[column(one)], panel.unit)}, figure(range[column(one)], panel.unit)),
+    index === 0 ? el('span', {class: `pill c${at}`}, CLASSES[at]) : null, el('span', {class: 'soft'}, index === 0 ? 'median' : !isDown && index === 1 ? `${one}, slow end` : one)))) : null;
+  const bar = el('div', {class: 'class-bar', role: 'img', 'aria-label': CLASSES.map((one, index) => `${one} ${Math.round(100 * counts[index] / (all || 1))} %`).join(', ')}, counts.map((count, index) => el('i', {class: `c${index}`, title: exact(count)})));
+  [...bar.children].forEach((part, index) => { part.style.flexGrow = String(all > 0 ? counts[index] / all : 0); if (counts[index] === 0) part.hidden = true; });
+  const shares = el('ul', {class: 'class-names'}, CLASSES.map((one, index) => el('li', {}, el('i', {class: `c${index}`}), `${one} ${all > 0 ? Math.round(100 * counts[index] / all) : 0}${NBSP}%`)));
+  const lists = percentiles.map((one, index) => ({label: one, color: ['--text', '--accent', '--slow-line'][index], width: [2, 1.6, 1.2][index], values: buckets(page.range.first, page.range.last, 'day').map(day => {
+    const row = days.find(found => found[1] === day);
+    return row ? row[column(one)] : null;
+  })}));
+  const bounds = isDown ? [[null, zones[0]], [zones[0], zones[1]], [zones[1], zones[2]], [zones[2], null]] : [[zones[0], null], [zones[1], zones[0]], [zones[2], zones[1]], [null, zones[2]]];
+  const known = lists[0].values.filter(value => value !== null);
+  return [big, bar, shares, lines({
+    x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists, format: value => figure(value, panel.unit), name: bucketName('day'), height: 128, floor: 0,
+    zones: bounds.map(([from, to], index) => ({from, to, color: ['--zone-excellent', '--zone-good', '--zone-acceptable', '--zone-slow'][index]})),
+    says: `${panel.title} by day: median from ${figure(Math.min(...known), panel.unit)} to ${figure(Math.max(...known), panel.unit)}.`,
+  }), el('div', {class: 'foot-row'}, legend(lists), names.length > 1 ? el('div', {class: 'switch', role: 'group', 'aria-label': `${panel.title}: of which events`}, names.map(one =>
+    el('button', {type: 'button', 'aria-pressed': String(one === name), onclick: () => show(one)}, sources[one] || one))) : null)];
+}
+
+// ---- lines with a headline, and with a target ----
+
+export function line(panel, page) {
+  const hasTarget = panel.target !== undefined, size = hasTarget ? 'quarter' : 'half';
+  if (panel.trouble_kind) return card(panel, page, size);
+  const isHours = panel.rows.length > 0 && typeof panel.rows[0][0] === 'number';
+  const range = panel.rows.find(row => row[0] === null), rows = panel.rows.filter(row => row[0] !== null);
+  if (rows.length === 0) return card(panel, page, size, nothing());
+  const names = panel.columns.slice(1), colors = ['--accent', '--teal', '--orange', '--pink'];
+  const x = isHours ? rows.map(row => row[0]) : [...new Set([...buckets(page.range.first, page.range.last, page.range.grain), ...rows.map(row => row[0])])].sort().filter(day => rows.some(row => row[0] === day) || day >= page.range.first);
+  const list = (hasTarget ? names.slice(0, 1) : names).map((label, at) => ({label, color: colors[at], values: x.map(day => { const row = rows.find(found => found[0] === day); return row ? row[at + 1] : null; })}));
+  const known = list[0].values.filter(value => value !== null), format = value => figure(value, panel.unit);
+  const says = `${panel.title}: ${list.map(one => `${one.label} ${format(one.values.filter(value => value !== null).pop() ?? null)}`).join(', ')} at the end.`;
+  const big = range && hasTarget ? el('div', {class: 'bigs'}, names.map((one, at) => el('div', {}, el('b', {title: exact(range[at + 1], panel.unit)}, format(range[at + 1])),
+    at === 0 && range[1] !== null ? el('span', {class: `pill c${range[1] >= panel.target ? 0 : 2}`}, range[1] >= panel.target ? 'on target' : 'below target') : null, el('span', {class: 'soft'}, one)))) : null;
+  const bar = hasTarget && range && range[1] !== null ? el('div', {class: 'class-bar'}, el('i', {class: 'accent'}), el('i', {class: 'empty'})) : null;
+  if (bar) { bar.children[0].style.flexGrow = String(range[1]); bar.children[1].style.flexGrow = String(1 - range[1]); }
+  return card(panel, page, size, big, bar, known.length === 0 ? nothing() : lines({
+    x: isHours ? x : x.map(secondsOf), plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: list, format, says, floor: 0, most: hasTarget ? 1 : undefined,
+    name: isHours ? at => `${at}:00 to ${at}:59` : bucketName(page.range.grain), height: hasTarget ? 150 : 216,
+    zones: hasTarget ? [{from: panel.target, to: 1, color: '--zone-excellent'}] : undefined,
+  }), legend(list));
+}
+
+// ---- heat and table ----
+
+export function heat(panel, page) {
+  if (panel.trouble_kind) return card(panel, page, 'half');
+  const weeks = [...new Set(panel.rows.map(row => row[0]))].sort(), most = Math.max(0, ...panel.rows.map(row => row[1]));
+  const at = (week, later) => { const row = panel.rows.find(found => found[0] === week && found[1] === later); return row ? row[2] : null; };
+  const rows = weeks.map(week => {
+    const size = at(week, 0);
+    return el('tr', {}, el('th', {scope: 'row'}, dayName(week)), el('td', {class: 'right'}, size === null ? '–' : exact(size)), Array.from({length: most + 1}, (_, later) => {
+      const users = at(week, later);
+      if (users === null || !size) return el('td', {class: 'heat empty'});
+      const cell = el('td', {class: 'heat' + (users / size > 0.55 ? ' full' : ''), title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
+      cell.style.setProperty('--heat', (8 + 92 * users / size).toFixed(0) + '%');
+      return cell;
+    }));
+  });
+  return card(panel, page, 'half', rows.length === 0 ? nothing() : el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': panel.title}, el('table', {class: 'table heat-table'},
+    el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, 'first week'), el('th', {class: 'right', scope: 'col'}, 'users'), Array.from({length: most + 1}, (_, later) => el('th', {class: 'right', scope: 'col'}, 'w' + later)))), el('tbody', {}, rows))));
+}
+
+export function table(panel, page) {
+  const size = panel.name === 'events' || (panel.columns || []).length > 6 ? 'full' : 'half';
+  if (panel.trouble_kind) return card(panel, page, size);
+  const texts = panel.columns.map((_, at) => !isNumeric(panel.rows, at)), first = texts.indexOf(false);
+  const name = row => JSON.stringify(row.filter((_, at) => texts[at]));
+  const before = new Map((panel.before || []).map(row => [name(row), row[first]]));
+  const most = Math.max(1, ...panel.rows.map(row => row[first] || 0));
+  const rows = panel.rows.slice(0, TABLE_ROWS + 8).map(row => el('tr', {}, row.map((cell, at) => {
+    if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : foreign(cell));
+    const unit = unitOf(panel.columns[at]), shown = el('td', {class: 'right', title: exact(cell, unit)}, figure(cell, unit));
+    return shown;
+  }), panel.before ? el('td', {class: 'right'}, change(row[first], before.get(name(row)) ?? null, {...panel, unit: 'count'}, page)) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
+  const more = panel.rows.length - rows.length;
+  return card(panel, page, size, rows.length === 0 ? nothing() : el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': panel.title}, el('table', {class: 'table'},
+    el('thead', {}, el('tr', {}, panel.columns.map((column, at) => el('th', {class: texts[at] ? null : 'right', scope: 'col'}, column)), panel.before ? el('th', {class: 'right', scope: 'col'}, 'change') : null, el('td', {class: 'share-cell'}))),
+    el('tbody', {}, rows))), more > 0 ? el('button', {class: 'more', type: 'button', onclick: () => showTable(panel, page)}, `and ${more} more`) : null);
+}
+
+export function shareBar(share) {
+  const bar = el('span', {class: 'share-bar', 'aria-hidden': 'true'}, el('i', {}));
+  bar.firstChild.style.width = Math.round(100 * share) + '%';
+  return bar;
+}

@@ -1,0 +1,10 @@
+-- title: Events
+-- sub: of every kind
+-- tab: system 3
+-- show: number
+-- unit: count
+-- good: none
+SELECT date_trunc(:'grain', s.date::timestamp)::date AS bucket, coalesce(sum(s.event_count), 0) AS value
+FROM public.analytics_daily_stats AS s
+WHERE s.date BETWEEN :'first' AND :'last'
+GROUP BY GROUPING SETS ((1), ()) ORDER BY 1 NULLS FIRST;

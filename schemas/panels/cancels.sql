@@ -1,0 +1,10 @@
+-- title: Cancels
+-- sub: subscriptions ended
+-- tab: business 6
+-- show: number
+-- unit: count
+-- good: down
+SELECT date_trunc(:'grain', c.date::timestamp)::date AS bucket, sum(c.cancels) AS value
+FROM public.analytics_daily_conversions AS c
+WHERE c.date BETWEEN :'first' AND :'last'
+GROUP BY GROUPING SETS ((1), ()) ORDER BY 1 NULLS FIRST;

@@ -1,0 +1,26 @@
+-- title: Events
+-- sub: by name; sessions and users distinct, exact over the range
+-- tab: all 90
+-- show: table
+-- unit: count
+-- good: none
+-- On a tab of the plan's categories, the events of that category.
+WITH counted AS (
+  SELECT s.event_name::text AS event, sum(s.event_count) AS events
+  FROM public.analytics_daily_stats AS s
+  WHERE s.date BETWEEN :'first' AND :'last'
+    AND (:'tab' = 'overview' OR s.event_name = ANY (CASE :'tab'
+      WHEN 'workflow' THEN '{session_start,code_input,generation_started,generation_completed,doc_export}'::text[]
+      WHEN 'business' THEN '{login,signup,trial,tier_change,checkout_completed,usage_alert}'
+      WHEN 'usage' THEN '{doc_generation,batch_generation,quality_score,oauth_flow,user_interaction}'
+      ELSE '{error,performance}' END))
+  GROUP BY 1
+), reached AS (
+  SELECT u.subject, sum(u.keys) FILTER (WHERE u.kind = 'session') AS sessions, sum(u.keys) FILTER (WHERE u.kind = 'user') AS users
+  FROM public.analytics_daily_uniques AS u
+  WHERE u.population = :'who' AND u.date BETWEEN :'first' AND :'last' AND u.previous_date < :'first'
+  GROUP BY 1
+)
+SELECT c.event, c.events, CASE WHEN r.subject IS NOT NULL THEN coalesce(r.sessions, 0) END AS sessions, CASE WHEN r.subject IS NOT NULL THEN coalesce(r.users, 0) END AS users
+FROM counted AS c LEFT JOIN reached AS r ON r.subject = c.event
+ORDER BY 2 DESC, 1 LIMIT 500;

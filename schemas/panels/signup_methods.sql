@@ -1,0 +1,10 @@
+-- title: Signup methods
+-- sub: of signups
+-- tab: business 11
+-- show: list
+-- unit: count
+-- good: none
+SELECT b.value, sum(b.events) AS events
+FROM public.analytics_daily_breakdowns AS b
+WHERE b.date BETWEEN :'first' AND :'last' AND b.event_name = 'signup' AND b.attribute = 'method'
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 500;

@@ -1,0 +1,267 @@
+"""The dashboard over HTTP: figures that equal the events, who is let in, and what it says while a server is away. How it looks: tests/browser."""
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import re
+import socket
+
+import pytest
+
+from psycopg2 import extensions
+
+from .harness.dashboard import Dashboard
+from .harness.gate import Gate
+from .harness.program import ROOT
+from .harness.publisher import event, now_us
+from .harness.waiting import wait_until
+
+DAY_US = 86_400_000_000
+HOSTILE = ["=HYPERLINK(\"http://x\")", "<img src=x onerror=alert(1)>", "+1", "@sum", "a,\"b\"", "täglich"]
+WEB = ROOT / "operator" / "dashboard" / "web"
+
+def made(days=3):
+    """Generations, code inputs and checkouts of the last whole days, some of them internal, with languages that a spreadsheet or a browser might run."""
+    today = now_us() // DAY_US * DAY_US
+    for day in range(1, days + 1):
+        for number in range(40):
+            at = today - day * DAY_US + number * 1_000_000
+            common = {"created_us": at, "session_id": f"s{number % 9}", "user_id": number % 5, "is_internal": number % 10 == 0}
+            yield event("doc_generation", event_category="usage", event_data={"success": number % 4 != 0, "doc_type": "README", "language": HOSTILE[number % 6],
+                        "llm": {"latency": {"ttft": 400 + 10 * number}, "cache": {"read_tokens": number % 2 * 100, "input_tokens": 50}}}, **common)
+            yield event("checkout_completed", event_category="business", event_data={"tier": "pro", "amount": 19.5}, **common)
+
+
+def ready(make_site, **settings):
+    site = make_site(**{"rollups.dir": "", **settings})
+    site.send(made())
+    site.drain()
+    site.fold()
+    return site
+
+
+RAW = "FROM analytics_events WHERE created_at >= (now() AT TIME ZONE 'UTC')::date - 7 AND created_at < (now() AT TIME ZONE 'UTC')::date AND NOT is_internal"
+
+
+def test_figures_equal_the_events_and_csv_the_panels(make_site):
+    site = ready(make_site)
+    dashboard = Dashboard(site)
+    panels, page = dashboard.page(range="7d", compare="off")
+    attempts, succeeded = site.database.rows(f"SELECT count(*), count(*) FILTER (WHERE event_data->>'success' = 'true') {RAW} AND event_name = 'doc_generation'")[0]
+    whole = {name: panel["rows"][0][1] for name, panel in panels.items() if panel["show"] == "number" and "rows" in panel}
+    assert whole["generations"] == attempts == 108
+    assert whole["success_rate"] == pytest.approx(succeeded / attempts, abs=1e-6)
+    assert whole["revenue"] == 19.5 * 108
+    assert [row[1] for row in panels["generations"]["rows"][1:]] == [36, 36, 36]
+    languages = site.database.rows(f"SELECT event_data->>'language', count(*) {RAW} AND event_name = 'doc_generation' GROUP BY 1 ORDER BY 2 DESC")
+    assert sorted(map(tuple, panels["languages"]["rows"])) == sorted(languages)
+    assert page["range"]["grain"] == "day" and page["fresh"]["behind_s"] < 60
+    # What waits for a table of a later release says so in its own place.
+    for panel in panels.values():
+        assert "rows" in panel or panel["trouble_kind"] == "missing", panel
+    ttft = panels["ttft"]
+    counts = dict(zip(ttft["columns"], next(row for row in ttft["rows"] if row[1] is None)))
+    raw = site.database.rows(f"""SELECT count(*) FILTER (WHERE v < 500), count(*) FILTER (WHERE v >= 500 AND v < 1000) FROM
+        (SELECT (event_data#>>'{{llm,latency,ttft}}')::numeric AS v {RAW} AND event_name = 'doc_generation') t""")[0]
+    assert (counts["excellent"], counts["good"]) == raw
+
+    status, headers, body = dashboard.get("/api/v1/panel/languages.csv?range=7d&compare=off")
+    assert status == 200 and headers["Content-Type"] == "text/csv; charset=utf-8" and "attachment" in headers["Content-Disposition"]
+    assert b"\r\n" in body
+    table = list(csv.reader(io.StringIO(body.decode(), newline="")))
+    assert table[0] == ["value", "events"]
+    guarded = [["'" + value if value[0] in "=+-@" else value, str(count)] for value, count in panels["languages"]["rows"]]
+    assert table[1:] == guarded
+    raw_csv = list(csv.reader(io.StringIO(dashboard.get("/api/v1/panel/languages.csv?range=7d&raw=1")[2].decode(), newline="")))
+    assert raw_csv[1:] == [[value, str(count)] for value, count in panels["languages"]["rows"]]
+    # A panel's SQL is what was asked: run by psql's role it gives the same rows.
+    assert [tuple(row) for row in panels["languages"]["rows"]] == [(value, int(count)) for value, count in site.database.rows(panels["languages"]["sql"])]
+
+
+def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
+    site = ready(make_site)
+    dashboard = Dashboard(site, "dashboard.export_rows=100")
+    day = datetime.datetime.fromtimestamp(now_us() // DAY_US * 86400 - 86400, datetime.timezone.utc).date()
+    one = f"/api/v1/events.csv?range=custom&first={day}&last={day}"
+    rows = list(csv.DictReader(io.StringIO(dashboard.get(one + "&name=doc_generation&who=all")[2].decode(), newline="")))
+    assert len(rows) == 40 and {row["event_name"] for row in rows} == {"doc_generation"}
+    assert len(list(csv.DictReader(io.StringIO(dashboard.get(one + "&session=s1")[2].decode(), newline="")))) == site.database.value(
+        "SELECT count(*) FROM analytics_events WHERE session_id = 's1' AND NOT is_internal AND created_at::date = %s", str(day))
+    assert len(dashboard.get("/api/v1/events.csv?range=7d&who=all")[2].splitlines()) == 101
+    assert dashboard.get("/api/v1/events.csv?range=7d&user=%27+OR+1=1+--")[2].splitlines()[1:] == []
+    assert Dashboard(site, "dashboard.export_rows=0").get("/api/v1/events.csv")[0] == 403
+
+
+def test_what_is_asked_wrongly_is_named(make_site):
+    dashboard = Dashboard(make_site())
+    for path in ("/api/v1/page/overview?range=30d", "/api/v1/page/overview?range=custom&first=2026-11-09&last=2026-11-08", "/api/v1/page/overview?who=me",
+                 "/api/v1/events.csv?grain=hour"):
+        status, _, body = dashboard.get(path)
+        assert (status, json.loads(body)["kind"]) == (400, "request"), path
+    for path in ("/api/v1/page/none", "/api/v1/panel/none.csv", "/api/v1/panel/languages", "/api/v1/panel/languages.csv?tab=%27", "/api/v1", "/etc/passwd", "/../web/index.html"):
+        assert dashboard.get(path)[0] == 404, path
+    assert dashboard.get("/api/v1/page/overview", "POST", b"x")[0] == 405
+    assert dashboard.get("/api/v1/page/overview", "DELETE")[0] == 405
+
+
+def test_the_page_is_whole_in_itself_and_says_so_to_the_browser(site):
+    dashboard = Dashboard(site)
+    status, headers, html = dashboard.get("/")
+    assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+    weight = len(gzip.compress(html))
+    for path in sorted(set(re.findall(r'(?:src|href)="(/[^"#]+)"', html.decode())) | {"/format.js", "/chart.js", "/panels.js", "/pipeline.js", "/favicon.ico"}):
+        status, headers, plain = dashboard.get(path)
+        assert status == 200 and headers["Cross-Origin-Resource-Policy"] == "same-origin", path
+        status, headers, packed = dashboard.get(path, Accept_Encoding="gzip")
+        assert packed == plain and headers["Content-Encoding"] == "gzip", path
+        assert dashboard.get(path, Accept_Encoding="gzip", If_None_Match=headers["ETag"])[::2] == (304, b""), path
+        weight += len(gzip.compress(plain))
+    assert weight < 150_000
+    # Refusals carry the same headers.
+    for status, headers, _ in (dashboard.get("/none"), dashboard.get("/", "PUT"), dashboard.get("/", Host="evil.example")):
+        assert status >= 400 and headers["Content-Security-Policy"] == policy
+
+
+def test_nothing_of_an_event_can_enter_the_page_as_markup():
+    for path in WEB.iterdir():
+        text = path.read_text()
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "style=", "javascript:", "onclick=", "http://", "https://"):
+            found = text.replace("http://www.w3.org/2000/svg", "")
+            assert word not in found, f"{path.name}: {word}"
+
+
+def test_only_known_hosts_are_answered(site):
+    dashboard = Dashboard(site, "dashboard.hosts=stats.example other.example")
+    for host in ("localhost", "localhost:9460", "127.0.0.1:1", "[::1]:9460", "10.1.2.3", "stats.example", "Other.Example:443"):
+        assert dashboard.get("/", Host=host)[0] == 200, host
+    for host in ("evil.example", "localhost.evil.example", "stats.example.evil", "example", "", "127.0.0.1.evil.example"):
+        assert dashboard.get("/api/v1/pipeline", Host=host)[0] == 421, host
+
+
+TOKEN = "0123456789abcdef0123456789abcdef-and-more"
+
+
+def test_a_token_is_asked_for_once(site, tmp_path):
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    dashboard = Dashboard(site, f"dashboard.token=@{tmp_path}/token", "dashboard.cookie_secure=off")
+    status, headers, _ = dashboard.get("/")
+    assert (status, headers["Location"]) == (303, "/login")
+    assert dashboard.get("/api/v1/pipeline")[0] == 401 and dashboard.get("/api/v1/events.csv")[0] == 401
+    assert b"<form" in dashboard.get("/login")[2] and dashboard.get("/login.css")[0] == 200
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    status, headers, _ = dashboard.get("/login", "POST", f"token={TOKEN}", **form)
+    cookie = headers["Set-Cookie"]
+    assert status == 303 and "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie and TOKEN not in cookie
+    session = cookie.split(";")[0]
+    assert dashboard.get("/", Cookie=session)[0] == 200 and dashboard.get("/api/v1/pipeline", Cookie=session)[0] == 200
+    assert dashboard.get("/api/v1/pipeline", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert dashboard.get("/api/v1/pipeline?token=" + TOKEN)[0] == 401
+    for wrong in (session[:-1] + ("0" if session[-1] != "0" else "1"), "session=", "session=" + "0" * 64, session + "00"):
+        assert dashboard.get("/", Cookie=wrong)[0] == 303, wrong
+    for wrong in (TOKEN[:-1], TOKEN + "x", "", TOKEN.upper()):
+        assert dashboard.get("/login", "POST", f"token={wrong}", **form)[0] == 403, wrong
+    assert dashboard.get("/api/v1/pipeline", Authorization="Bearer x" + TOKEN)[0] == 401  # the fifth that fails
+    assert dashboard.get("/login", "POST", f"token={TOKEN}", **form)[0] == 429
+    assert dashboard.get("/", Cookie=session)[0] == 200  # who is in stays in
+    assert TOKEN not in dashboard.program.log()
+    assert "Secure" in Dashboard(site, f"dashboard.token={TOKEN}").get("/login", "POST", f"token={TOKEN}", **form)[1]["Set-Cookie"]
+    assert TOKEN not in site.tallymill("dashboard", "--set", f"dashboard.token={TOKEN}", "--print-settings").out
+
+
+def test_beyond_the_loopback_a_token_is_a_must(site):
+    for sets in (("dashboard.listen=0.0.0.0:0",), ("dashboard.listen=0.0.0.0:0", "dashboard.token=short"), ("dashboard.token=" + "x" * 31,), ("dashboard.listen=127.0.0.1",),
+                 ("dashboard.panels=/nowhere",)):
+        refused = site.tallymill("dashboard", *[word for pair in sets for word in ("--set", pair)])
+        assert refused.code == 2 and "dashboard." in refused.err, (sets, refused)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = site.tallymill("dashboard", "--set", f"dashboard.listen=127.0.0.1:{taken.getsockname()[1]}")
+        assert refused.code == 2 and "another program listens there" in refused.err, refused
+    assert site.tallymill("dashboard", "--check").code == 0
+
+
+def test_an_operator_adds_a_panel_by_adding_a_file(site, tmp_path):
+    folder = tmp_path / "panels"
+    folder.mkdir()
+    lines = "-- title: {0}\n-- sub: s\n-- tab: overview 1\n-- show: table\n-- unit: count\n-- good: up\n"
+    (folder / "mine.sql").write_text(lines.format("Mine") + "SELECT 'a' AS name, 7 AS n;\n")
+    (folder / "broken.sql").write_text(lines.format("Broken") + "SELEC 1")
+    (folder / "divided.sql").write_text(lines.format("Divided") + "SELECT 1 / 0")
+    (folder / "pie.sql").write_text(lines.format("Pie").replace("table", "pie") + "SELECT 1")
+    dashboard = Dashboard(site, f"dashboard.panels={folder}")
+    panels, _ = dashboard.page()
+    assert panels["mine"]["rows"] == [["a", 7]] and set(panels) == {"mine", "broken", "divided"}
+    assert panels["broken"]["trouble_kind"] == panels["divided"]["trouble_kind"] == "failed" and "zero" in panels["divided"]["trouble"]
+    assert 'file="pie.sql"' in dashboard.program.log()
+
+
+def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
+    site = make_site(partitions=2)
+    dashboard = Dashboard(site)
+    dashboard.wait_for("the empty books", lambda: dashboard.pipeline()["books"]["verdict"] == "ok")
+    worker = site.worker()
+    site.send(made())
+    site.publisher.send_bytes(b"\xc1", b"x")
+    site.publisher.flush()
+    site.wait_until_drained()
+    facts = dashboard.pipeline()
+    assert sum(one["next_offset"] for one in facts["topic_partitions"]) == 241 and facts["dead_letters"] == [{"reason": "format", "count": 1, "replayed": 0}]
+    assert facts["postgres"] is None and facts["failed"] == {} and len(facts["months"]) >= 3
+    rows = wait_until(lambda: [row for row in dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"] if row[1]], 60, "a row in which something was stored")
+    assert sum(row[1] for row in rows) > 0
+    newest = dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"][-1][0]
+    later = dashboard.json("/api/v1/pipeline/live", since=newest)[1]["rows"]  # waits for the next one
+    assert later and later[0][0] > newest
+    wait_until(lambda: all(lag == 0 for lag in map(int.__sub__, dashboard.pipeline()["kafka"]["ends"],
+               [one["next_offset"] for one in dashboard.pipeline()["topic_partitions"]])), 30, "no lag")
+    assert worker.stop() == 0
+    assert dashboard.program.stop() == 0
+
+
+def test_it_stays_up_while_postgres_is_away(site):
+    server = extensions.parse_dsn(site.database.dsn)
+    gate = Gate(server["host"], int(server["port"]))
+    dashboard = Dashboard(site, f"postgres.dsn={extensions.make_dsn(site.database.dsn, host='127.0.0.1', port=gate.port)}")
+    assert dashboard.json("/api/v1/page/overview")[0] == 200
+    gate.shut()
+    status, answer = wait_until(lambda: (lambda found: found if found[0] == 503 else None)(dashboard.json("/api/v1/page/overview")), 30, "the page to say it")
+    assert answer["kind"] == "retry" and answer["error"]
+    facts = dashboard.pipeline()
+    assert facts["postgres"] and "topic_partitions" not in facts
+    assert dashboard.get("/")[0] == 200
+    gate.open()
+    wait_until(lambda: dashboard.json("/api/v1/page/overview")[0] == 200, 30, "the page to come back by itself")
+    assert dashboard.program.stop() == 0
+
+
+def test_it_starts_without_kafka_and_says_that_the_lag_is_unknown(site):
+    dashboard = Dashboard(site, "kafka.bootstrap.servers=127.0.0.1:1")
+    facts = wait_until(lambda: (lambda facts: facts if facts["kafka"]["trouble"] not in (None, "it was not asked yet") else None)(dashboard.pipeline()), 40, "Kafka's silence to be told")
+    assert facts["postgres"] is None and set(facts["kafka"]["ends"]) <= {None}
+    rows = wait_until(lambda: dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"], 40, "a row")
+    assert rows[-1][2] is None and rows[-1][3] is None and rows[-1][4] is None  # unknown is never 0
+
+
+def test_a_database_without_our_schema_is_named_and_comes_to_be_read(make_site):
+    site = make_site(migrate=False)
+    dashboard = Dashboard(site)
+    status, answer = dashboard.json("/api/v1/page/overview")
+    assert status == 500 and "tallymill migrate" in answer["error"]
+    assert site.tallymill("migrate").code == 0
+    wait_until(lambda: dashboard.json("/api/v1/page/overview")[0] == 200, 30, "the page to read the new schema")
+
+
+def test_strangers_do_not_keep_it_from_answering(site):
+    """Silent connections, half requests and readers that do not read, on all threads."""
+    dashboard = Dashboard(site)
+    host, port = dashboard.address.split(":")
+    strangers = [socket.create_connection((host, int(port)), 10) for _ in range(40)]
+    for number, stranger in enumerate(strangers):
+        stranger.sendall((b"", b"GET / HT", b"GET /uplot.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30, b"\0\xff" * 500, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\nx")[number % 5])
+    for _ in range(10):
+        assert dashboard.page()[1]["tab"] == "overview"
+    for stranger in strangers:
+        stranger.close()
