@@ -4,8 +4,8 @@
  * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
  * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
  * marked for a rebuild, one whose month is archived, one with rows of another program that were not seen yet. The days are compared
- * in spans of a month or half a million events: a query for each day would cost more than most days hold, and a single query over all of
- * them would sort the whole table three times at once.
+ * in spans of a year or half a million events: a query for each day, or for each month of a long and sparse history, would cost more than
+ * most of them hold, and a single query over all of them would sort the whole table three times at once.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,13 +131,13 @@ static bool compare_span(struct verification *verification, const PGresult *days
     return row >= 0 || error_wrap(err, "comparing %s to %s", first_day, last_day);
 }
 
-/* The last row of the span that begins at row `first`: days of one month, about SNAPSHOT_SPAN_EVENTS events, none that is set aside. */
+/* The last row of the span that begins at row `first`: days of one year, about SNAPSHOT_SPAN_EVENTS events, none that is set aside. */
 static int end_of_span(const PGresult *days, int first)
 {
     int64_t events = answer_int(days, first, "events");
     int last = first;
     while (last + 1 < PQntuples(days) && answer_is_null(days, last + 1, "set_aside") &&
-           strcmp(answer_text(days, last + 1, "month"), answer_text(days, first, "month")) == 0 &&
+           strcmp(answer_text(days, last + 1, "span"), answer_text(days, first, "span")) == 0 &&
            (events += answer_int(days, last + 1, "events")) <= SNAPSHOT_SPAN_EVENTS) {
         last++;
     }

@@ -3,7 +3,7 @@
  * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot;
  * a period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
  * seen yet are looked for only where figures differ. A query that fails (it is an operator's own) is set aside too, and the others are
- * compared. Periods of a month that one query gives are compared by one; of many months the busiest of them by the query for
+ * compared. Periods of a year that one query gives are compared by one, up to half a million events; of many such spans the busiest period by the query for
  * itself too, so that a query that counts otherwise over many days than over one is found. The comparison itself is SQL (tallymill.rollup_differences), because only the
  * database knows the columns of an operator's own rollup.
  */
@@ -93,7 +93,7 @@ struct span {
     int first, last;
 };
 
-/* A query that counts otherwise over many days does so in many months: the first dozen and every eighth behind them would show it. */
+/* A query that counts otherwise over many days does so in many spans: the first dozen and every eighth behind them would show it. */
 enum { ONES_AT_FIRST = 12, ONES_EVERY = 8 };
 
 struct comparing {

@@ -1,4 +1,5 @@
--- The UTC days to compare, and for each why it is set aside, if it is, and about how many events it has. In psql the range may be given first:
+-- The UTC days to compare, and for each why it is set aside, if it is, and about how many events it has; days of one span
+-- may be compared by one query. In psql the range may be given first:
 --   SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-30';
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
@@ -9,7 +10,7 @@ WITH asked AS (
   SELECT e.day FROM asked a CROSS JOIN LATERAL tallymill.event_days(a.first_day, a.last_day) AS e (day)
   UNION SELECT day FROM counted UNION SELECT day FROM tallymill.days
 )
-SELECT l.day, t.month IS NOT NULL AS is_attached, date_trunc('month', l.day::timestamp)::date AS month, coalesce(c.events, 0) AS events,
+SELECT l.day, t.month IS NOT NULL AS is_attached, date_trunc('year', l.day::timestamp)::date AS span, coalesce(c.events, 0) AS events,
        CASE WHEN m.state IN ('archived', 'detaching') THEN format('its month is %s', m.state)
             WHEN m.month IS NOT NULL AND t.month IS NULL THEN
               'the table of its month is no part of analytics_events'

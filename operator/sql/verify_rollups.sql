@@ -13,7 +13,7 @@ WITH asked AS (
   UNION ALL SELECT 7, date_trunc('week', c.date::timestamp)::date, sum(c.events)::bigint FROM counted c GROUP BY 2
 )
 SELECT p.rollup, p.first_day, p.last_day, r.is_range, coalesce(v.events, 0) AS events,
-       date_trunc(CASE WHEN r.period_days = 7 THEN 'year' ELSE 'month' END, p.first_day::timestamp)::date AS span, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from, a.set_aside
+       date_trunc('year', p.first_day::timestamp)::date AS span, CASE WHEN r.looks_back THEN '-infinity' ELSE p.first_day END AS foreign_from, a.set_aside
 FROM asked
 JOIN tallymill.rollup_periods p ON p.first_day <= asked.last_day AND p.last_day >= asked.first_day
 JOIN tallymill.rollups r ON r.rollup = p.rollup
