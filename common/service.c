@@ -28,6 +28,8 @@ enum { STATUS_BYTES = 512 };
 static int wake_pipe[2] = {-1, -1};
 static atomic_bool is_stop_wanted;
 static atomic_int stop_signal; /* which one wanted it; 0: none */
+static atomic_bool is_leave_wanted;
+static atomic_bool was_stopped; /* by SIGTERM or SIGINT: the next of them is not waited for */
 static atomic_bool is_reload_wanted;
 static bool is_ready_told;
 static int64_t trouble_us; /* Unix time of the last trouble; 0: none yet */
@@ -41,10 +43,14 @@ static void on_signal(int number)
     int saved = errno;
     if (number == SIGHUP)
         atomic_store(&is_reload_wanted, true);
-    else if (atomic_exchange(&is_stop_wanted, true))
+    else if (number == SIGUSR1)
+        atomic_store(&is_leave_wanted, true);
+    else if (atomic_exchange(&was_stopped, true))
         _exit(1);
-    else
-        atomic_store(&stop_signal, number);
+    if (number != SIGHUP) {
+        if (!atomic_exchange(&is_stop_wanted, true))
+            atomic_store(&stop_signal, number);
+    }
     /* A full pipe is awake already. */
     ssize_t wrote = write(wake_pipe[1], "", 1);
     (void)wrote;
@@ -72,8 +78,10 @@ bool service_open(struct error *err)
     trouble_us = 0;
     atomic_store(&is_stop_wanted, false);
     atomic_store(&stop_signal, 0);
+    atomic_store(&is_leave_wanted, false);
+    atomic_store(&was_stopped, false);
     atomic_store(&is_reload_wanted, false);
-    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) &&
+    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) && handle(SIGUSR1, on_signal, err) &&
         handle(SIGPIPE, SIG_IGN, err))
         return true;
     service_close();
@@ -86,6 +94,7 @@ void service_close(void)
     handle(SIGTERM, SIG_DFL, &ignored);
     handle(SIGINT, SIG_DFL, &ignored);
     handle(SIGHUP, SIG_DFL, &ignored);
+    handle(SIGUSR1, SIG_DFL, &ignored);
     for (int i = 0; i < 2; i++) {
         if (wake_pipe[i] >= 0)
             close(wake_pipe[i]);
@@ -112,6 +121,11 @@ void service_log_stop(const struct error *err)
 bool service_is_stopping(void)
 {
     return atomic_load(&is_stop_wanted);
+}
+
+bool service_is_leaving(void)
+{
+    return atomic_load(&is_leave_wanted);
 }
 
 bool service_take_reload(void)

@@ -1,6 +1,6 @@
 /* service.h - what systemd and an operator's signals want of a long-running program. Works the same without systemd.
  *
- * SIGTERM and SIGINT ask for a clean stop; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
+ * SIGTERM and SIGINT ask for a clean stop; SIGUSR1 for one that is for good, after which nobody of this name comes back soon; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
  * Main thread, but service_is_stopping() and service_turned_us() from any.
  */
 #ifndef TALLYMILL_COMMON_SERVICE_H
@@ -12,7 +12,7 @@
 struct error;
 struct settings;
 
-/* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1). */
+/* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1); one behind a SIGUSR1 does not, for systemd sends it when ExecStop= is done. */
 bool service_open(struct error *err);
 void service_close(void);
 
@@ -22,6 +22,7 @@ void service_log_start(const struct settings *settings, const char *instance);
 void service_log_stop(const struct error *err);
 
 bool service_is_stopping(void);
+bool service_is_leaving(void); /* it stops, and is asked to be for good */
 bool service_take_reload(void); /* true once after a SIGHUP */
 
 /* Becomes readable when a signal arrived; for poll(2). service_take_reload() empties it; once a stop is wanted it stays readable,

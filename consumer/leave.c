@@ -3,12 +3,14 @@
  */
 #include "consumer/leave.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/clock.h"
 
 enum { LOOK_MS = 50 };
-#define LIMIT_US INT64_C(2500000)
+#define LIMIT_US    INT64_C(2500000)
+#define FOR_GOOD_US INT64_C(2000000)
 
 bool leave_group(rd_kafka_t *handle)
 {
@@ -26,4 +28,27 @@ bool leave_group(rd_kafka_t *handle)
     }
     rd_kafka_queue_destroy(answers);
     return is_closed;
+}
+
+/* Its id is forgotten as soon as the group is told. */
+static bool is_member(rd_kafka_t *handle)
+{
+    char *id = rd_kafka_memberid(handle);
+    const bool has_id = id != NULL && id[0] != '\0';
+    if (id != NULL)
+        rd_kafka_mem_free(handle, id);
+    return has_id;
+}
+
+/* librdkafka tells the group (LeaveGroup) behind the answer to the last revocation, and for a static member only while the consumer is not being closed (KIP-345). So that
+ * is awaited: an unsubscribe right before the close says nothing to anybody. */
+void leave_for_good(rd_kafka_t *handle)
+{
+    const int64_t deadline_us = clock_now_us() + FOR_GOOD_US;
+    rd_kafka_unsubscribe(handle);
+    while (is_member(handle) && clock_now_us() < deadline_us) {
+        rd_kafka_message_t *dropped = rd_kafka_consumer_poll(handle, LOOK_MS); /* was not taken, so whoever has the topic partition next reads it */
+        if (dropped)
+            rd_kafka_message_destroy(dropped);
+    }
 }

@@ -76,7 +76,7 @@ static void work(const struct cli *cli, struct settings *settings, int64_t until
     exit_code = err.kind == ERROR_NONE ? 0 : cli_fail(cli, &err);
     service_stopping();
     start_guard(&guard);
-    worker_close(worker, leave);
+    worker_close(worker, leave || service_is_leaving());
     service_log_stop(&err);
 }
 
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
          .argument = "DURATION",
          .help = "of --until-end: give up after this time (20 min unless given), with exit code 1",
          .value = &deadline},
-        {.name = "leave", .help = "when stopping, give the topic partitions up at once (for scaling in)", .flag = &leave},
+        {.name = "leave", .help = "when stopping, give the topic partitions up at once (for scaling in); SIGUSR1 stops so too", .flag = &leave},
         {.name = NULL},
     };
     const struct cli cli = {

@@ -147,11 +147,25 @@ bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct
     return false;
 }
 
+/* Without a LeaveGroup the group keeps a static member's topic partitions for it, as long as its session lasts. */
+static void tell_leaving(const struct source *source, bool leave)
+{
+    char instance[256] = "", session_ms[32] = "0", text[LOG_TEXT_BYTES];
+    size_t instance_bytes = sizeof instance, session_bytes = sizeof session_ms;
+    rd_kafka_conf_get(rd_kafka_conf(source->handle), "group.instance.id", instance, &instance_bytes);
+    rd_kafka_conf_get(rd_kafka_conf(source->handle), "session.timeout.ms", session_ms, &session_bytes);
+    if (leave)
+        log_info("leaving the group for good: the other workers take the topic partitions now", "topic=%s", source->topic);
+    else if (instance[0] != '\0')
+        log_info("stopping: the topic partitions wait for a worker of this name to come back, then go to the others (SIGUSR1 instead gives them up at once)",
+                 "topic=%s instance_name=\"%s\" wait_s=%ld", source->topic, log_text(text, instance), strtol(session_ms, NULL, 10) / 1000);
+}
+
 /* False: it could not leave in time, and is still there. */
 static bool close_handle(struct source *source, bool leave)
 {
     if (leave)
-        rd_kafka_unsubscribe(source->handle);
+        leave_for_good(source->handle);
     if (source->queue) {
         rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(source->queue);
@@ -197,6 +211,8 @@ void source_close(struct source *source, bool leave)
     if (!source)
         return;
     source->is_closing = true;
+    if (source->handle && source->partition_count > 0)
+        tell_leaving(source, leave);
     if (source->handle)
         close_handle(source, leave);
     if (source->wakeup_fd >= 0)

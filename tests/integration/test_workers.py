@@ -1,6 +1,7 @@
 """Workers come, go, stop, freeze and die: every topic partition is served on, and nothing is lost or doubled."""
 
 import contextlib
+import signal
 
 import confluent_kafka
 import pytest
@@ -117,6 +118,22 @@ def test_sigterm_under_load_ends_with_0_and_the_next_one_goes_on(make_site):
     worker = site.worker("--until-end", instance="only")
     assert worker.wait(60) == 0
     assert site.outcomes() == (9_000, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_worker_that_is_taken_away_gives_its_topic_partitions_up_at_once(make_site):
+    """A static member that stops is waited for, as long as its session lasts; one that gets SIGUSR1 is not."""
+    site = make_site(**{"kafka.session.timeout.ms": 120_000})
+    one, two = site.worker(instance="one"), site.worker(instance="two")
+    site.send(events(100))
+    site.wait_until_drained()
+    wait_until(lambda: len({owner for owner, _ in owners(site).values()}) == 2, 60, lambda: f"both to own something: {owners(site)}")
+    one.signal(signal.SIGUSR1)
+    assert one.wait() == 0 and "leaving the group for good" in one.log()
+    site.send(events(100, seed=2))
+    site.wait_until_drained(deadline=60)
+    assert two.stop() == 0 and "wait_s=120" in two.log(), two.log()
     site.fold()
     site.assert_holds()
 

@@ -62,6 +62,17 @@ Test(service, stays_readable_when_a_stop_comes_with_a_reload, .init = open_servi
     cr_expect(service_is_stopping());
 }
 
+Test(service, notes_a_stop_for_good_and_takes_the_stop_behind_it_for_the_same, .init = open_service, .fini = service_close)
+{
+    cr_expect_not(service_is_leaving());
+    raise(SIGUSR1);
+    cr_expect(service_is_stopping());
+    cr_expect(service_is_leaving());
+    cr_expect(is_readable(service_fd()));
+    raise(SIGTERM); /* systemd's, behind ExecStop= */
+    cr_expect(service_is_leaving());
+}
+
 Test(service, survives_a_closed_pipe, .init = open_service, .fini = service_close)
 {
     raise(SIGPIPE);
