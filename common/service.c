@@ -115,7 +115,7 @@ void service_log_stop(const struct error *err)
     if (err->kind != ERROR_NONE)
         log_error_because(err, "stopped by an error", "exit_code=%d", error_exit_code(err));
     else
-        log_info("stopped", "by=%s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "\"nothing more to do\"");
+        log_info("stopped", "by=%s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : number == SIGUSR1 ? "SIGUSR1" : "\"nothing more to do\"");
 }
 
 bool service_is_stopping(void)

@@ -97,3 +97,8 @@ bool answer_print(const json_t *json)
 {
     return json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
 }
+
+bool answer_print_line(const json_t *json)
+{
+    return json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+}

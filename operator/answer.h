@@ -25,5 +25,7 @@ json_t *answer_array(const PGresult *result);
 
 /* Writes one JSON document to stdout, readable by people too. False when it could not be written. */
 bool answer_print(const json_t *json);
+/* The same on one line, for answers that follow each other. */
+bool answer_print_line(const json_t *json);
 
 #endif

@@ -2,8 +2,7 @@
  * same messages. The last of each topic partition always; older ones too where the topic's id does not tell.
  *
  * Offsets alone do not tell. A log that was truncated, or a topic made anew, is another log as soon as it has grown past the old
- * position: the worker has stopped there, and an audit by offsets would say that nothing is lost. One message of each of many topic
- * partitions is read at a time, side by side over one queue, by the simple consumer: it needs no group, and so no right to one.
+ * position: the worker has stopped there, and an audit by offsets would say that nothing is lost.
  */
 #include "operator/audit.h"
 
@@ -13,25 +12,9 @@
 #include <string.h>
 
 #include "common/anchor.h"
-#include "common/clock.h"
-#include "common/kafka.h"
+#include "operator/topic_peek.h"
 
-enum { KAFKA_TIMEOUT_MS = 10000, SIDE_BY_SIDE = 200 };
-
-static const char doing[] = "reading a stored message again";
-
-/* Those that are read now: each of another topic partition. */
-struct window {
-    struct audit_anchor *anchors[SIDE_BY_SIDE]; /* NULL: it was read */
-    int count, left;
-};
-
-/* Whether the code says that the log has no message there or behind it. */
-static bool is_nothing_there(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__PARTITION_EOF || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-           code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
-}
+enum { KAFKA_TIMEOUT_MS = 10000 };
 
 static void note_gone(struct audit *audit, const struct audit_anchor *anchor)
 {
@@ -69,106 +52,31 @@ static void judge(struct audit *audit, const struct audit_anchor *anchor, const 
     }
 }
 
-/* Its place in the window; -1: not of it, or read before. */
-static int place_of(const struct window *window, int32_t topic_partition)
+/* The anchors of one topic, place by place. */
+struct compared {
+    struct audit *audit;
+    const struct audit_anchor *anchors;
+};
+
+static void compare(void *context, int place, const rd_kafka_message_t *message)
 {
-    for (int i = 0; i < window->count; i++) {
-        if (window->anchors[i] && window->anchors[i]->topic_partition == topic_partition) {
-            return i;
-        }
-    }
-    return -1;
+    const struct compared *compared = context;
+    judge(compared->audit, &compared->anchors[place], message);
 }
 
-static void close_place(struct window *window, rd_kafka_topic_t *topic, int place)
-{
-    rd_kafka_consume_stop(topic, window->anchors[place]->topic_partition);
-    window->anchors[place] = NULL;
-    window->left--;
-}
-
-/* One answer: a message, an end, an error. False: Kafka does not deliver. */
-static bool take(struct audit *audit, struct window *window, rd_kafka_topic_t *topic, const rd_kafka_message_t *message, struct error *err)
-{
-    const int place = place_of(window, message->partition);
-    const rd_kafka_resp_err_t code = message->err;
-    if (place < 0 || (code != RD_KAFKA_RESP_ERR_NO_ERROR && !is_nothing_there(code) && kafka_kind(code) == ERROR_RETRY)) {
-        return true; /* a broker that comes back is waited for */
-    }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !is_nothing_there(code)) {
-        return kafka_error(err, code, doing);
-    }
-    const struct audit_anchor *anchor = window->anchors[place];
-    close_place(window, topic, place);
-    judge(audit, anchor, code == RD_KAFKA_RESP_ERR_NO_ERROR ? message : NULL);
-    return true;
-}
-
-static bool read_window(struct audit *audit, struct window *window, rd_kafka_t *client, rd_kafka_topic_t *topic, struct error *err)
-{
-    bool is_read = true;
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    window->left = window->count;
-    for (int i = 0; i < window->count; i++) {
-        if (rd_kafka_consume_start_queue(topic, window->anchors[i]->topic_partition, window->anchors[i]->offset, queue) != 0) {
-            is_read = kafka_error(err, rd_kafka_last_error(), doing);
-            window->count = i;
-        }
-    }
-    int64_t deadline_us = clock_now_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    for (int left = window->left; is_read && window->left > 0;) {
-        const int64_t left_us = deadline_us - clock_now_us();
-        rd_kafka_message_t *message = left_us > 0 ? rd_kafka_consume_queue(queue, (int)(left_us / 1000) + 1) : NULL;
-        is_read = message ? take(audit, window, topic, message, err)
-                          : error_set(err, ERROR_RETRY, "%s: Kafka did not deliver within %d ms", doing, KAFKA_TIMEOUT_MS);
-        if (message) {
-            rd_kafka_message_destroy(message);
-        }
-        if (window->left < left) { /* it moves */
-            left = window->left;
-            deadline_us = clock_now_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-        }
-    }
-    for (int i = 0; i < window->count; i++) {
-        if (window->anchors[i]) {
-            close_place(window, topic, i);
-        }
-    }
-    rd_kafka_queue_destroy(queue);
-    return is_read;
-}
-
-/* The next anchors, one of each topic partition at most, from those that were not taken yet. */
-static void fill_window(struct window *window, struct audit_anchor *anchors, int count)
-{
-    window->count = 0;
-    int32_t topic_partition = -1;
-    for (int i = 0; i < count && window->count < SIDE_BY_SIDE; i++) {
-        if (!anchors[i].is_taken && anchors[i].topic_partition != topic_partition) {
-            anchors[i].is_taken = true;
-            topic_partition = anchors[i].topic_partition;
-            window->anchors[window->count++] = &anchors[i];
-        }
-    }
-}
-
-void audit_anchors_compare(struct audit *audit, rd_kafka_t *client, const char *name, struct audit_anchor *anchors, int count)
+void audit_anchors_compare(struct audit *audit, rd_kafka_t *client, const char *name, const struct audit_anchor *anchors, int count)
 {
     struct error err = {0};
-    struct window window;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
-    if (!topic) {
-        kafka_error(&err, rd_kafka_last_error(), "opening the topic");
+    struct compared compared = {audit, anchors};
+    struct topic_place *places = calloc((size_t)count + 1, sizeof *places);
+    if (!places) {
+        error_set(&err, ERROR_RETRY, "out of memory");
     }
-    for (fill_window(&window, anchors, count); topic && window.count > 0 && err.kind == ERROR_NONE;
-         fill_window(&window, anchors, count)) {
-        read_window(audit, &window, client, topic, &err);
+    for (int i = 0; places && i < count; i++) {
+        places[i] = (struct topic_place){.topic_partition = anchors[i].topic_partition, .offset = anchors[i].offset};
     }
-    if (topic) {
-        rd_kafka_topic_destroy(topic);
-    }
-    if (err.kind != ERROR_NONE) {
-        error_wrap(&err, "topic %s", name);
+    if (!places || !topic_peek(client, name, places, count, KAFKA_TIMEOUT_MS, compare, &compared, &err)) {
         snprintf(audit->kafka_silence, sizeof audit->kafka_silence, "%s", err.text);
     }
+    free(places);
 }

@@ -138,14 +138,14 @@ static bool compare_anchors(struct audit *audit, rd_kafka_t *client, const struc
     for (int row = books->first; row < books->last; row++) {
         const struct audit_anchor anchor = {books->name, (int32_t)answer_int(books->positions, row, "topic_partition"),
                                             answer_int(books->positions, row, "anchor_offset"), answer_text(books->positions, row, "anchor_hash"),
-                                            true, false};
+                                            true};
         if (is_wanted[row - books->first] && anchor.hash[0] != '\0') {
             add_anchor(audit, anchors, &count, &anchor, topic->logs[anchor.topic_partition].low);
         }
     }
     for (int row = 0; older && row < PQntuples(older); row++) {
         const struct audit_anchor anchor = {books->name, (int32_t)answer_int(older, row, "topic_partition"),
-                                            answer_int(older, row, "anchor_offset"), answer_text(older, row, "anchor_hash"), false, false};
+                                            answer_int(older, row, "anchor_offset"), answer_text(older, row, "anchor_hash"), false};
         if (anchor.offset < topic->logs[anchor.topic_partition].high) {
             add_anchor(audit, anchors, &count, &anchor, topic->logs[anchor.topic_partition].low);
         }

@@ -12,6 +12,9 @@
 const struct command commands[] = {
     {"migrate", "make or update the schema, the topic and the months ahead; safe to repeat", migrate_run},
     {"status", "lag, owners, rows, dead letters, and how fresh the statistics are", status_run},
+    {"lag", "offsets and seconds that each topic partition is behind", lag_run},
+    {"top", "a live view of rates, lag, statistics and dead letters", top_run},
+    {"doctor", "look at everything that is known to go wrong, and say what mends it", doctor_run},
     {"audit", "prove that every event is stored once, or name what is missing", audit_run},
     {"verify", "compare the daily statistics with the raw events", verify_run},
     {"rebuild", "make the statistics of days anew from their rows, beside live events", rebuild_run},

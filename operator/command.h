@@ -26,6 +26,9 @@ int rebuild_run(int argc, char **argv);
 int reset_run(int argc, char **argv);
 int refresh_run(int argc, char **argv);
 int topic_run(int argc, char **argv);
+int doctor_run(int argc, char **argv);
+int lag_run(int argc, char **argv);
+int top_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
 

@@ -26,6 +26,7 @@
 #include "operator/run_metrics.h"
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
+#include "operator/verify.h"
 #include "operator/verify_rollups.h"
 
 extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], verify_pending_sql[];
@@ -295,6 +296,27 @@ static void leave_metrics(const struct verification *verification, int64_t began
     run_metrics_end(verification->metrics_path, "tallymill_verify", began_us, exit_code, figures, sizeof figures / sizeof figures[0], err);
 }
 
+/* The arrays that all findings go into. */
+static json_t *new_answer(struct error *err)
+{
+    json_t *answer = json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside");
+    if (!answer) {
+        error_set(err, ERROR_RETRY, "out of memory");
+    }
+    return answer;
+}
+
+json_t *verify_from(struct snapshot *snapshot, const char *first_day, struct error *err)
+{
+    struct verification verification = {.snapshot = snapshot, .as_json = true, .json = new_answer(err)};
+    struct day_range range = {{0}, {0}};
+    snprintf(range.first, sizeof range.first, "%s", first_day);
+    if (verification.json) {
+        compare(&verification, &range, err);
+    }
+    return verification.json;
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     struct verification *verification = context;
@@ -307,10 +329,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
         exit_code = command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)
                         ? ground_check(command->settings, &(struct ground){.program = "tallymill verify", .role = "tallymill_read"})
                         : 0;
-    } else if (!(verification->json =
-                     json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside"))) {
-        error_set(err, ERROR_RETRY, "out of memory");
-    } else if ((command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
+    } else if ((verification->json = new_answer(err)) != NULL && (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
                (verification->snapshot = snapshot_open(command->settings, "tallymill verify", err)) != NULL) {
         compare(verification, &range, err);
     }

@@ -9,6 +9,7 @@ from .harness.secured import PRODUCER, WORKER, Secured
 from .harness.site import Site
 from .harness.stack import own_stack
 from .harness.waiting import wait_until
+from .test_doctor import must_find
 
 
 @pytest.fixture(name="secured_stack", scope="module")
@@ -47,6 +48,18 @@ def test_logins_with_exactly_their_rights_work_and_those_with_less_are_told_what
         assert refused.code != 0 and "--operation Describe --topic" in refused.out + refused.err, refused
         assert "retire" not in refused.out and "not exist" not in refused.out + refused.err, refused
     assert site.database.value("SELECT retired_at IS NULL FROM tallymill.clusters")
+
+
+def test_doctor_names_a_login_that_is_refused_or_lacks_a_right(site):
+    worker, producer = site.secured.login("worker", WORKER), site.secured.login("producer", PRODUCER)
+    rights = must_find(site, "acls", "Read the topic", "--operation Read --topic", *producer.words)
+    assert producer.name in rights["remedy"]
+    worker.tell("not the password")
+    refused = must_find(site, "kafka", "refuses the login", "kafka.sasl.password", *worker.words)
+    assert "not the password" not in str(refused)
+    with site.secured.database_login("reader", "tallymill_read") as (words, name):
+        site.database.run(f"ALTER ROLE {name} PASSWORD 'another one'")
+        must_find(site, "postgres", name, "ALTER ROLE", *words)
 
 
 def test_a_password_of_kafka_is_changed_by_a_signal_and_a_wrong_one_is_not_taken(site):

@@ -1,0 +1,252 @@
+/* doctor_host.c - what `tallymill doctor` sees on this host: files that the settings name, clocks, the disk, and the programs that run here with the same settings. */
+#include "operator/doctor.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/catalogue.h"
+#include "common/clock.h"
+#include "common/disk.h"
+#include "common/settings.h"
+#include "operator/answer.h"
+#include "operator/terminal.h"
+#include "operator/topic.h"
+
+enum { CLOCK_WARNING_SECONDS = 30, CLOCK_FINDING_SECONDS = 300, KAFKA_MS = 5000, ROOM_PERCENT = 10, DAYS_SHORT = 3, DAYS_WARNING = 14 };
+
+#define ADDRESS_MAX 4096
+#define GIB         (INT64_C(1) << 30)
+
+void doctor_settings(struct doctor *doctor)
+{
+    struct error err = {0};
+    struct stat status;
+    char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
+    const char *catalogue_file = settings_text(doctor->settings, "catalogue.file"), *rollups = settings_text(doctor->settings, "rollups.dir");
+    const char *dsn = settings_written(doctor->settings, "postgres.dsn");
+    struct catalogue *catalogue = catalogue_file[0] ? catalogue_load(catalogue_file, &err) : NULL;
+    if (catalogue_file[0] && !catalogue) {
+        snprintf(remedy, sizeof remedy, "correct catalogue.file (%.200s)", settings_origin(doctor->settings, "catalogue.file"));
+        doctor_tell(doctor, DOCTOR_FINDING, "catalogue.file", err.text, "no worker starts with it", remedy);
+    }
+    catalogue_free(catalogue);
+    if (rollups[0] && (stat(rollups, &status) != 0 || !S_ISDIR(status.st_mode))) {
+        snprintf(what, sizeof what, "rollups.dir = %.300s is no directory that can be read", rollups);
+        snprintf(remedy, sizeof remedy, "correct rollups.dir (%.200s)", settings_origin(doctor->settings, "rollups.dir"));
+        doctor_tell(doctor, DOCTOR_WARNING, "rollups.dir", what, "the next migrate finds no rollups", remedy);
+    }
+    if (dsn[0] == '@' && dsn[1] == '/' && stat(dsn + 1, &status) == 0 && (status.st_mode & S_IROTH) != 0) {
+        snprintf(what, sizeof what, "everybody on this host can read %.300s", dsn + 1);
+        snprintf(remedy, sizeof remedy, "chmod o= %.300s", dsn + 1);
+        doctor_tell(doctor, DOCTOR_WARNING, "postgres.dsn", what, "it holds the login of the database", remedy);
+    }
+}
+
+/* How far this host's clock is ahead, as a finding. */
+static void judge_clock(struct doctor *doctor, const char *object, int64_t ahead_us, bool is_least)
+{
+    char what[DOCTOR_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
+    const int64_t size_us = ahead_us < 0 ? -ahead_us : ahead_us;
+    if (size_us < CLOCK_WARNING_SECONDS * CLOCK_SECOND_US) {
+        return;
+    }
+    snprintf(what, sizeof what, "the clock of this host is %s%s %s that of %s", is_least ? "at least " : "", terminal_age(age, size_us), ahead_us > 0 ? "ahead of" : "behind", object);
+    doctor_tell(doctor, size_us >= CLOCK_FINDING_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,
+                "events are judged by the worker's clock (window.ahead, window.oldest), and days are closed by Postgres's",
+                "timedatectl set-ntp true -- on this host and on the other; timedatectl timesync-status tells which of them is wrong");
+}
+
+/* Whether there is a message of that time (Unix milliseconds) or later, dated by a broker: of a time that has not come yet by our clock there should be none. */
+static bool has_message_from(struct doctor *doctor, int64_t from_ms)
+{
+    const char *topic = settings_text(doctor->settings, "topics.events");
+    char type[32];
+    struct error err = {0};
+    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err) || strcmp(type, "LogAppendTime") != 0) {
+        return false; /* producers date them */
+    }
+    const int64_t topic_partitions = json_integer_value(json_object_get(doctor->versions, "topic_partitions"));
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_partitions);
+    bool is_found = false;
+    for (int i = 0; i < topic_partitions; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = from_ms;
+    }
+    if (rd_kafka_offsets_for_times(doctor->client, list, KAFKA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int i = 0; i < list->cnt; i++) {
+            is_found |= list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return is_found;
+}
+
+void doctor_clocks(struct doctor *doctor)
+{
+    const int64_t before_us = clock_wall_us();
+    PGresult *now = doctor->conn ? doctor_ask(doctor, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us") : NULL;
+    if (now) {
+        judge_clock(doctor, "Postgres", before_us + (clock_wall_us() - before_us) / 2 - answer_int(now, 0, "now_us"), false);
+    }
+    PQclear(now);
+    if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_FINDING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
+    }
+    if (!now && !doctor->has_topic) {
+        doctor_pass(doctor, "neither server answered");
+    }
+}
+
+void doctor_disk(struct doctor *doctor)
+{
+    struct error err = {0};
+    struct disk disk;
+    char what[DOCTOR_TEXT_BYTES], lasts[64] = "";
+    if (!disk_look(doctor->conn, settings_int(doctor->settings, "postgres.disk_size"), &disk, &err)) {
+        doctor_pass(doctor, "%s", err.text);
+        return;
+    }
+    if (disk.source == DISK_UNKNOWN) {
+        doctor_pass(doctor, "unknown: Postgres's directory is not on this host, or the login may not know it (pg_read_all_settings); set postgres.disk_size");
+        return;
+    }
+    const int64_t days = disk_days_left(&disk), percent = disk.size_bytes > 0 ? disk.free_bytes * 100 / disk.size_bytes : 0;
+    const bool is_finding = percent < ROOM_PERCENT || (days >= 0 && days < DAYS_SHORT);
+    if (!is_finding && (days < 0 || days >= DAYS_WARNING)) {
+        return;
+    }
+    if (days >= 0) {
+        snprintf(lasts, sizeof lasts, ", which lasts for %" PRId64 " days", days);
+    }
+    snprintf(what, sizeof what, "the disk of Postgres (%s) has %.1f GiB of %.1f GiB free, %" PRId64 " %%%s", disk.source == DISK_SEEN ? disk.directory : "postgres.disk_size",
+             (double)disk.free_bytes / (double)GIB, (double)disk.size_bytes / (double)GIB, percent, lasts);
+    doctor_tell(doctor, is_finding ? DOCTOR_FINDING : DOCTOR_WARNING, "disk", what, "on a full disk nothing is stored, and a full WAL stops the server",
+                "SELECT c.relname, pg_size_pretty(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid) DESC LIMIT 10 -- what "
+                "fills it; make the disk larger, or remove what nobody needs");
+}
+
+/* The begin of a file of /proc or /sys, with a NUL behind; false: it is not there, or not for us. */
+static bool read_begin(const char *path, char *text, size_t size, size_t *length)
+{
+    FILE *file = fopen(path, "re");
+    *length = file ? fread(text, 1, size - 1, file) : 0;
+    text[*length] = '\0';
+    if (file) {
+        fclose(file);
+    }
+    return *length > 0;
+}
+
+/* The settings file of a process as an absolute name without links; false: it has none, or it cannot be known. */
+static bool settings_file_of(const char *pid, char path[PATH_MAX])
+{
+    char name[64], words[ADDRESS_MAX], cwd[PATH_MAX], relative[2 * PATH_MAX];
+    size_t length;
+    snprintf(name, sizeof name, "/proc/%.20s/cmdline", pid);
+    if (!read_begin(name, words, sizeof words, &length)) {
+        return false;
+    }
+    const char *file = NULL;
+    for (const char *word = words; word < words + length; word += strlen(word) + 1) {
+        if (strncmp(word, "--config=", 9) == 0) {
+            file = word + 9;
+        } else if (strcmp(word, "--config") == 0 && word + 9 < words + length) {
+            file = word + 9;
+        }
+    }
+    if (!file) {
+        return false;
+    }
+    snprintf(name, sizeof name, "/proc/%.20s/cwd", pid);
+    const ssize_t got = file[0] == '/' ? 0 : readlink(name, cwd, sizeof cwd - 1);
+    if (got < 0) {
+        return false;
+    }
+    cwd[got] = '\0';
+    snprintf(relative, sizeof relative, "%s%s%s", cwd, got > 0 ? "/" : "", file);
+    return realpath(relative, path) != NULL;
+}
+
+/* "max" and what is not there are no limit: -1. */
+static int64_t limit_of(const char *group, const char *what)
+{
+    char path[PATH_MAX], text[64];
+    size_t length;
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, what);
+    return read_begin(path, text, sizeof text, &length) && isdigit((unsigned char)text[0]) ? strtoll(text, NULL, 10) : -1;
+}
+
+/* The limits of the process's control group, which systemd makes of MemoryMax= and TasksMax=, beside memory.max of the settings. */
+static void judge_limits(struct doctor *doctor, const char *pid, const char *program)
+{
+    char name[64], text[ADDRESS_MAX], what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
+    size_t length;
+    snprintf(name, sizeof name, "/proc/%.20s/cgroup", pid);
+    if (!read_begin(name, text, sizeof text, &length) || strncmp(text, "0::", 3) != 0) {
+        return;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    const int64_t memory = limit_of(text + 3, "memory.max"), wanted = settings_int(doctor->settings, "memory.max");
+    const int64_t tasks_max = limit_of(text + 3, "pids.max"), tasks = limit_of(text + 3, "pids.current");
+    if (memory >= 0 && memory < wanted + wanted / 2) {
+        snprintf(what, sizeof what, "%s (pid %s) may hold %" PRId64 " MiB by its control group, and memory.max of the settings is %" PRId64 " MiB", program, pid, memory >> 20, wanted >> 20);
+        snprintf(remedy, sizeof remedy, "systemctl edit %s -- [Service] MemoryMax=%" PRId64 "M, twice memory.max", program, 2 * wanted >> 20);
+        doctor_tell(doctor, memory < wanted ? DOCTOR_FINDING : DOCTOR_WARNING, pid, what, "the kernel kills it under load, though it keeps to its own limit", remedy);
+    }
+    if (tasks_max >= 0 && tasks * 5 > tasks_max * 4) {
+        snprintf(what, sizeof what, "the control group of %s (pid %s) has %" PRId64 " of %" PRId64 " tasks", program, pid, tasks, tasks_max);
+        snprintf(remedy, sizeof remedy, "systemctl edit %s -- [Service] TasksMax=%" PRId64, program, 2 * tasks_max);
+        doctor_tell(doctor, DOCTOR_WARNING, "tasks", what, "each broker takes a thread of its own; one that cannot be made is never read from", remedy);
+    }
+}
+
+static void judge_process(struct doctor *doctor, const char *pid, const char *program)
+{
+    static const char deleted[] = " (deleted)";
+    char name[64], target[PATH_MAX], what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
+    snprintf(name, sizeof name, "/proc/%.20s/exe", pid);
+    const ssize_t got = readlink(name, target, sizeof target - 1);
+    target[got > 0 ? got : 0] = '\0';
+    if (got > (ssize_t)sizeof deleted && strcmp(target + got - (sizeof deleted - 1), deleted) == 0) {
+        snprintf(what, sizeof what, "%s (pid %s) runs a program that was replaced or removed: %.300s", program, pid, target);
+        snprintf(remedy, sizeof remedy, "systemctl restart %s", program);
+        doctor_tell(doctor, DOCTOR_WARNING, pid, what, "an upgrade has not come to it", remedy);
+    }
+    judge_limits(doctor, pid, program);
+}
+
+/* Programs of this host that run with the same settings file: whatever else runs here is another pipeline's. */
+void doctor_processes(struct doctor *doctor)
+{
+    static const struct {
+        const char *comm, *unit; /* the kernel keeps 15 characters */
+    } programs[] = {{"tallymill-consu", "tallymill-consumer@*"}, {"tallymill-aggre", "tallymill-aggregator"}};
+    char ours[PATH_MAX], theirs[PATH_MAX], path[300], comm[32];
+    size_t length;
+    DIR *all = settings_file_of("self", ours) ? opendir("/proc") : NULL;
+    if (!all) {
+        doctor_pass(doctor, "without --config FILE nobody knows which programs are meant, or /proc is not there");
+        return;
+    }
+    for (const struct dirent *entry = readdir(all); entry; entry = readdir(all)) {
+        snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+        if (!isdigit((unsigned char)entry->d_name[0]) || !read_begin(path, comm, sizeof comm, &length)) {
+            continue;
+        }
+        comm[strcspn(comm, "\n")] = '\0';
+        for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+            if (strcmp(comm, programs[i].comm) == 0 && settings_file_of(entry->d_name, theirs) && strcmp(ours, theirs) == 0) {
+                judge_process(doctor, entry->d_name, programs[i].unit);
+            }
+        }
+    }
+    closedir(all);
+}

@@ -1,0 +1,52 @@
+-- What the roles may do against schemas/rights.tsv: a right that a role has lost, and one that it should not have. Columns as in doctor_server.sql. The list comes in
+-- tallymill.doctor_rights: in psql, \set list `cat schemas/rights.tsv`, then SET tallymill.doctor_rights = :'list'. Without it: no row.
+-- Each object is asked for as Postgres itself decides (has_table_privilege and its like), memberships and grants to PUBLIC included; so nothing needs to be tried.
+WITH listed AS MATERIALIZED (
+  SELECT split_part(line, E'\t', 1) AS role, split_part(line, E'\t', 2) AS privilege, split_part(line, E'\t', 3) AS kind,
+         split_part(line, E'\t', 4) AS object, split_part(line, E'\t', 5) AS detail
+    FROM unnest(string_to_array(coalesce(current_setting('tallymill.doctor_rights', true), ''), E'\n')) AS line
+   WHERE line <> '' AND line NOT LIKE '#%'
+), roles AS (
+  SELECT r.oid, r.rolname, r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname IN ('tallymill_ingest', 'tallymill_aggregate', 'tallymill_read') AND EXISTS (SELECT FROM listed)
+), lost AS (
+  SELECT l.*
+    FROM listed l JOIN roles r ON r.rolname = l.role
+   WHERE NOT coalesce(CASE l.kind
+           WHEN 'schema' THEN has_schema_privilege(r.oid, l.object, l.privilege)
+           WHEN 'table' THEN has_table_privilege(r.oid, to_regclass(l.object), l.privilege)
+           WHEN 'column' THEN has_column_privilege(r.oid, to_regclass(l.object), l.detail, l.privilege)
+           WHEN 'sequence' THEN has_sequence_privilege(r.oid, to_regclass(l.object), l.privilege)
+           WHEN 'function' THEN has_function_privilege(r.oid, to_regprocedure(l.object), l.privilege)
+         END, true)
+), tables AS (
+  SELECT c.oid, n.nspname || '.' || c.relname AS object, c.relacl
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p', 'v') AND (n.nspname = 'tallymill' OR n.nspname || '.' || c.relname IN (SELECT object FROM listed WHERE kind = 'table'))
+), gained AS (
+  SELECT r.rolname, r.oid AS role, r.rolsuper, t.oid, string_agg(p.privilege, ', ' ORDER BY p.privilege) AS privileges, min(p.privilege) AS first
+    FROM roles r CROSS JOIN tables t CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('REFERENCES'), ('TRIGGER')) AS p (privilege)
+   WHERE has_table_privilege(r.oid, t.oid, p.privilege)
+     AND NOT EXISTS (SELECT FROM listed l WHERE l.kind = 'table' AND l.object = t.object AND l.privilege = p.privilege
+                       AND (l.role = r.rolname OR (l.role = 'tallymill_read' AND r.rolname = 'tallymill_aggregate')))
+   GROUP BY r.rolname, r.oid, r.rolsuper, t.oid
+)
+SELECT true AS is_finding, l.role || ' ' || l.object AS object,
+       format('role %s may not %s on %s %s%s any more', l.role, string_agg(DISTINCT l.privilege, ', ' ORDER BY l.privilege), min(l.kind), l.object,
+              CASE WHEN min(l.kind) = 'column' THEN ' (' || string_agg(l.detail, ', ' ORDER BY l.detail) || ')' ELSE '' END) AS what,
+       CASE l.role WHEN 'tallymill_ingest' THEN 'the workers cannot store' WHEN 'tallymill_aggregate' THEN 'the aggregator cannot keep the statistics'
+                   ELSE 'audit, verify, status and whoever reads cannot' END AS why,
+       format('GRANT %s ON %s %s TO %s', CASE WHEN min(l.kind) = 'column' THEN min(l.privilege) || ' (' || string_agg(l.detail, ', ' ORDER BY l.detail) || ')'
+                                              ELSE string_agg(DISTINCT l.privilege, ', ' ORDER BY l.privilege) END,
+              CASE min(l.kind) WHEN 'column' THEN 'TABLE' ELSE upper(min(l.kind)) END, l.object, l.role) AS remedy
+FROM lost l GROUP BY l.role, l.object, l.kind, CASE WHEN l.kind = 'column' THEN l.privilege END
+UNION ALL
+SELECT true, g.rolname || ' ' || t.object, format('role %s may %s on %s, which it must not', g.rolname, g.privileges, t.object),
+       'whoever has the role can change or see more than its program needs',
+       CASE WHEN g.rolsuper THEN format('ALTER ROLE %I NOSUPERUSER', g.rolname)
+            WHEN EXISTS (SELECT FROM aclexplode(t.relacl) a WHERE a.grantee = 0 AND a.privilege_type = g.first) THEN format('REVOKE %s ON %s FROM PUBLIC', g.privileges, t.object)
+            WHEN EXISTS (SELECT FROM aclexplode(t.relacl) a WHERE a.grantee = g.role AND a.privilege_type = g.first)
+              THEN format('REVOKE %s ON %s FROM %I', g.privileges, t.object, g.rolname)
+            ELSE coalesce((SELECT format('REVOKE %I FROM %I', m.roleid::regrole, g.rolname) FROM pg_catalog.pg_auth_members m
+                            WHERE m.member = g.role AND m.roleid::regrole::text <> 'tallymill_read' ORDER BY m.roleid LIMIT 1),
+                          format('REVOKE ALL ON %s FROM %I', t.object, g.rolname)) END
+FROM gained g JOIN tables t ON t.oid = g.oid

@@ -1,0 +1,44 @@
+/* top_look.h - what `tallymill top` knows: one look after the other, and the rates between them. One thread. */
+#ifndef TALLYMILL_OPERATOR_TOP_LOOK_H
+#define TALLYMILL_OPERATOR_TOP_LOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+#include <librdkafka/rdkafka.h>
+
+#include "common/error.h"
+#include "operator/backlog.h"
+
+struct settings;
+
+enum { TOP_HISTORY = 60 };
+
+/* What was seen of one topic partition at the looks before. */
+struct top_log {
+    int64_t next_offset;
+    double rate; /* offsets a second since the look before */
+};
+
+struct top {
+    const struct settings *settings;
+    PGconn *conn;       /* NULL: to be opened at the next look */
+    rd_kafka_t *client;
+    PGresult *positions, *statistics, *dead_letters, *sessions; /* of the last look that got them; NULL before */
+    struct backlog backlog; /* as Kafka told last */
+    struct top_log *logs;   /* log_count of them */
+    int log_count;
+    int64_t positions_us;   /* monotonic: when the positions were read; 0: never */
+    int64_t dead_letters_us, kafka_us; /* monotonic: when they were asked last */
+    double rates[TOP_HISTORY], lags[TOP_HISTORY]; /* of all topic partitions, the newest last */
+    int rate_count, lag_count;
+    char postgres_silence[ERROR_TEXT_BYTES], kafka_silence[ERROR_TEXT_BYTES]; /* why a server did not answer at the last look; "" */
+};
+
+/* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why. False: ERROR_USAGE, which no waiting mends
+ * (no schema, a login that is refused). */
+bool top_look(struct top *top, int64_t now_us, struct error *err);
+void top_free(struct top *top);
+
+#endif

@@ -1,0 +1,15 @@
+/* verify.h - the comparison behind `tallymill verify`, for a command that shows it in its own way. One thread. */
+#ifndef TALLYMILL_OPERATOR_VERIFY_H
+#define TALLYMILL_OPERATOR_VERIFY_H
+
+#include <jansson.h>
+
+#include "common/error.h"
+
+struct snapshot;
+
+/* Compares the statistics and the rollups of first_day ("2026-11-24"; "": of all) and later with the raw events. Returns an object with the arrays differences, damages, set_aside
+ * and rollups_set_aside, as `tallymill verify --json` has them; owned by the caller (json_decref). Where err is set, it is what was found until then; NULL: no memory. */
+json_t *verify_from(struct snapshot *snapshot, const char *first_day, struct error *err);
+
+#endif

@@ -1,0 +1,173 @@
+"""`tallymill lag` against what Kafka's own tools would say, and `tallymill top` on a terminal and without one."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from .harness.program import die_with_parent, environment
+from .harness.publisher import events
+from .harness.waiting import wait_until
+
+
+def test_lag_has_a_line_for_each_topic_partition_in_offsets_and_seconds(site):
+    site.send(events(100))
+    site.drain()
+    before = time.time()
+    site.send(events(60, seed=2))
+    ends, positions = site.end_offsets(), site.positions()
+    answer = json.loads(site.must("tallymill", "lag", "--json").out)
+    elapsed = time.time() - before
+    assert answer["topic"] == site.topic and answer["lag"] == 60 and 0 < answer["lag_seconds"] <= elapsed + 1, answer
+    for log in answer["topic_partitions"]:
+        number = log["topic_partition"]
+        assert (log["next_offset"], log["log_end"], log["lag"]) == (positions[number], ends[number], ends[number] - positions[number]), log
+        assert log["lag_seconds"] == 0 if log["lag"] == 0 else log["lag_seconds"] > 0, log
+        assert log["owner"] and log["last_commit_seconds"] >= 0 and log["lost"] == 0, log
+    lines = site.must("tallymill", "lag").out.splitlines()
+    assert len(lines) == 1 + len(ends) and all(line.split()[:5] == [site.topic, str(number), str(positions[number]), str(ends[number]), str(ends[number] - positions[number])]
+                                               for number, line in enumerate(lines[1:])), lines
+    site.drain()
+    answer = json.loads(site.must("tallymill", "lag", "--json").out)
+    assert answer["lag"] == 0 and answer["lag_seconds"] == 0, answer
+
+
+def test_lag_counts_what_nobody_has_claimed_and_fails_without_kafka(site):
+    site.send(events(10))
+    answer = json.loads(site.must("tallymill", "lag", "--json").out)
+    assert answer["lag"] == 10 and all(log["owner"] is None and log["next_offset"] is None for log in answer["topic_partitions"]), answer
+    away = site.tallymill("lag", "--set", "kafka.bootstrap.servers=127.0.0.1:1")
+    assert away.code == 1 and away.out == "" and "127.0.0.1:1" in away.err, away
+
+
+def test_lag_that_is_watched_looks_again_and_again(site):
+    site.send(events(10))
+    watched = subprocess.Popen(site.command("tallymill", "lag", "--json", "--watch"), stdout=subprocess.PIPE, env=environment(), preexec_fn=die_with_parent)
+    try:
+        assert json.loads(watched.stdout.readline())["lag"] == 10
+        site.drain()
+        wait_until(lambda: json.loads(watched.stdout.readline())["lag"] == 0, 30, "the lag to be gone")
+    finally:
+        watched.terminate()
+        watched.wait(10)
+
+
+class Terminal:
+    """A program on a terminal of its own: what it has drawn, keys, the window's size."""
+
+    def __init__(self, command, rows=30, columns=120):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            die_with_parent()
+            os.execve(command[0], command, environment())
+        self.drawn = b""
+        self.resize(rows, columns)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self):
+        """All that was drawn so far."""
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                self.drawn += os.read(self.fd, 65536)
+            except OSError:    # the program has ended
+                break
+        return self.drawn.decode()
+
+    def pictures(self):
+        return self.read().split("\x1b[H")[1:]
+
+    def key(self, key):
+        os.write(self.fd, key.encode())
+
+    def flags(self):
+        return termios.tcgetattr(self.fd)[3]
+
+    def wait(self, deadline=20):
+        def ended():
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return pid and (os.waitstatus_to_exitcode(status),)
+        (code,) = wait_until(ended, deadline, "the program to end")
+        return code
+
+    def close(self):
+        os.close(self.fd)
+
+
+@pytest.fixture(name="terminal")
+def fixture_terminal(site):
+    site.send(events(200))
+    site.drain()
+    site.send(events(30, seed=2))
+    made = Terminal(site.command("tallymill", "top"))
+    yield made
+    try:
+        os.kill(made.pid, signal.SIGKILL)
+        os.waitpid(made.pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    made.close()
+
+
+def plain(picture):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", picture).replace("\r", "")
+
+
+def test_top_draws_on_the_terminal_and_gives_it_back(site, terminal):
+    wait_until(lambda: len(terminal.pictures()) >= 3, 30, terminal.read)
+    flags = terminal.flags()
+    assert not flags & termios.ECHO and not flags & termios.ICANON
+    shown = plain(terminal.pictures()[-1])
+    assert site.topic in shown and re.search(r"lag +30 ", shown) and "q ends" in shown and "topic partition" in shown, shown
+    assert terminal.read().count("\x1b[2J") == 1    # what is drawn over is never blank
+    site.drain()
+    wait_until(lambda: re.search(r"lag +0 ", plain(terminal.pictures()[-1])), 30, terminal.read)
+    assert max(int(rate.replace(",", "")) for picture in terminal.pictures() for rate in re.findall(r"stored +([\d,]+) /s", plain(picture))) > 0
+    terminal.key("q")
+    assert terminal.wait() == 0
+    assert terminal.read().endswith("\x1b[?25h\x1b[?1049l")
+    assert terminal.flags() & termios.ECHO and terminal.flags() & termios.ICANON
+
+
+def test_top_pauses_and_fits_the_window(terminal):
+    wait_until(lambda: len(terminal.pictures()) >= 2, 30, terminal.read)
+    terminal.key("p")
+    wait_until(lambda: "paused" in terminal.pictures()[-1], 30, terminal.read)
+    terminal.resize(6, 20)
+
+    def fits():
+        lines = plain(terminal.pictures()[-1]).split("\n")
+        return len(lines) == 6 and all(len(line) <= 20 for line in lines)
+
+    wait_until(fits, 30, terminal.read)
+    terminal.resize(30, 120)
+    terminal.key("p")
+    wait_until(lambda: "p pauses" in terminal.pictures()[-1], 30, terminal.read)
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.wait() == 0 and terminal.read().endswith("\x1b[?1049l")
+
+
+def test_top_without_a_terminal_is_one_plain_picture(site):
+    site.send(events(100))
+    site.drain()
+    site.fold()
+    site.database.run(f"INSERT INTO tallymill.dead_letters (topic, topic_partition, kafka_offset, reason, batch_id) VALUES ('{site.topic}', 0, 100000, 'format', 1)")
+    shown = site.must("tallymill", "top").out
+    assert "\x1b" not in shown and re.search(r"stored +0 /s", shown) and re.search(r"lag +0 ", shown), shown
+    assert "statistics   up to date" in shown and "format 1 (of the last hour: 1)" in shown and len(re.findall(r"^ +\d+ +0 ", shown, re.MULTILINE)) == 4, shown
+
+
+def test_top_without_a_database_says_so(site):
+    away = site.tallymill("top", "--set", "postgres.dsn=host=127.0.0.1 port=1")
+    assert away.code == 1 and away.out == "" and "port 1" in away.err, away
