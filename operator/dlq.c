@@ -13,22 +13,21 @@
 #include <jansson.h>
 
 #include "common/cli.h"
+#include "common/clock.h"
 #include "common/postgres.h"
 #include "common/reason.h"
 #include "common/settings.h"
+#include "common/settings_value.h"
 #include "operator/answer.h"
 #include "operator/command.h"
 #include "operator/dlq.h"
 #include "operator/ground.h"
 #include "operator/packed.h"
 #include "operator/place.h"
-#include "operator/table.h"
 #include "operator/terminal.h"
 
-enum { LISTED = 20 };
+enum { LISTED = 20, LISTED_MAX = 100000 };
 #define CONNECT_US INT64_C(10000000)
-
-extern const char dlq_closed_sql[], dlq_counts_sql[], dlq_list_sql[];
 
 struct dlq {
     PGconn *conn;
@@ -36,9 +35,11 @@ struct dlq {
     struct dlq_choice choice;
     const char *at; /* "PARTITION:OFFSET" */
     struct place place;
+    const char *since, *key, *limit; /* as given */
+    char since_text[CLOCK_TIME_BYTES], *key_text;
     char **places; /* of discard */
     int place_count;
-    bool as_json, is_confirmed;
+    bool as_json, is_confirmed, is_dry;
     int exit_code; /* where there is no error */
 };
 
@@ -104,68 +105,55 @@ static bool read_place(struct dlq *dlq, struct error *err)
     return true;
 }
 
-static PGresult *ask(const struct dlq *dlq, const char *sql, const char *limit, struct error *err)
+/* "2 h" before now, a day, or a time. */
+static bool read_since(struct dlq *dlq, struct error *err)
 {
-    const struct dlq_choice *choice = &dlq->choice;
-    const char *values[] = {
-        choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", limit};
-    return postgres_query_params(dlq->conn, sql, limit ? 6 : 5, values, DLQ_QUERY_US, err);
+    static const struct setting age = {.key = "--since", .type = SETTING_DURATION, .fallback = "1 h", .max = 3650 * CLOCK_DAY_US};
+    struct error ignored = {0};
+    int64_t number, wall_us;
+    int32_t day;
+    if (!dlq->since) {
+        return true;
+    }
+    if (clock_parse_day(dlq->since, strlen(dlq->since), &day)) {
+        wall_us = day * CLOCK_DAY_US;
+    } else if (settings_value_parse(&age, dlq->since, &number, &ignored)) {
+        wall_us = clock_wall_us() - number;
+    } else if (!clock_parse_time(dlq->since, strlen(dlq->since), &wall_us)) {
+        return error_set(err, ERROR_USAGE, "--since %.60s: an age as \"2 h\", a UTC day as 2026-11-24, or a time as 2026-11-24T11:00:00Z", dlq->since);
+    }
+    clock_format_time(dlq->since_text, wall_us);
+    dlq->choice.since = dlq->since_text;
+    return true;
 }
 
-static void print_table(const PGresult *result, const char *sides, const char *const *heads)
+/* The bytes of --key, as Postgres writes them. */
+static bool read_key(struct dlq *dlq, struct error *err)
 {
-    struct table *table = table_new(sides, heads);
-    for (int row = 0; row < PQntuples(result); row++) {
-        const char *cells[TABLE_COLUMNS_MAX] = {NULL};
-        for (int column = 0; column < PQnfields(result); column++) {
-            cells[column] = PQgetisnull(result, row, column) ? "" : PQgetvalue(result, row, column);
-        }
-        table_add(table, cells);
+    if (!dlq->key) {
+        return true;
     }
-    table_print(table, "", stdout);
-    table_free(table);
-}
-
-/* Those in closed books are nobody's daily list, and would be forgotten. */
-static void print_closed(const PGresult *closed)
-{
-    for (int row = 0; row < PQntuples(closed); row++) {
-        printf("\nin the closed books of topic %s %s more: tallymill dlq --topic %s, tallymill dlq replay --topic %s\n",
-               PQgetvalue(closed, row, 0), PQgetvalue(closed, row, 1), PQgetvalue(closed, row, 0), PQgetvalue(closed, row, 0));
+    const size_t length = strlen(dlq->key);
+    dlq->key_text = malloc(2 * length + 3);
+    if (!dlq->key_text) {
+        return error_set(err, ERROR_RETRY, "out of memory");
     }
+    memcpy(dlq->key_text, "\\x", 3);
+    for (size_t i = 0; i < length; i++) {
+        snprintf(dlq->key_text + 2 + 2 * i, 3, "%02x", (unsigned char)dlq->key[i]);
+    }
+    dlq->choice.key = dlq->key_text;
+    return true;
 }
 
 static bool list(struct dlq *dlq, struct error *err)
 {
-    static const char *const count_heads[] = {"reason", "dead letters", "replayed", "emptied", "first", "last"};
-    static const char *const list_heads[] = {"topic partition", "offset", "reason", "dead since", "replayed", "emptied"};
-    char limit[16];
-    snprintf(limit, sizeof limit, "%d", LISTED);
-    PGresult *counts = ask(dlq, dlq_counts_sql, NULL, err), *letters = counts ? ask(dlq, dlq_list_sql, limit, err) : NULL;
-    const char *values[] = {dlq->choice.topic};
-    PGresult *closed = letters ? postgres_query_params(dlq->conn, dlq_closed_sql, 1, values, DLQ_QUERY_US, err) : NULL;
-    if (closed && dlq->as_json) {
-        json_t *answer = json_pack("{s:o, s:o, s:o}", "reasons", answer_array(counts), "newest", answer_array(letters), "closed", answer_array(closed));
-        answer_print(answer);
-        json_decref(answer);
-    } else if (closed && PQntuples(counts) == 0) {
-        printf("topic %s has no dead letters%s\n", dlq->choice.topic,
-               dlq->choice.with_replayed ? "" : " that wait (--replayed shows those sent again, and those whose bytes were dropped)");
-    } else if (closed) {
-        print_table(counts, "lrrrll", count_heads);
-        printf("\nthe newest%s:\n", PQntuples(letters) == LISTED ? " 20" : "");
-        print_table(letters, "rrllll", list_heads);
-        printf(
-            "\ntallymill dlq show --at TOPIC_PARTITION:OFFSET shows one with its bytes; tallymill dlq replay sends them again\n");
+    static const struct setting count = {.key = "--limit", .type = SETTING_COUNT, .fallback = "20", .min = 1, .max = LISTED_MAX};
+    int64_t limit = LISTED;
+    if (dlq->limit && !settings_value_parse(&count, dlq->limit, &limit, err)) {
+        return error_wrap(err, "--limit %.60s", dlq->limit);
     }
-    if (closed && !dlq->as_json) {
-        print_closed(closed);
-    }
-    const bool is_done = closed != NULL;
-    PQclear(counts);
-    PQclear(letters);
-    PQclear(closed);
-    return is_done;
+    return dlq_list(dlq->conn, &dlq->choice, (int)limit, dlq->as_json, err);
 }
 
 /* 16 bytes a line, as hexdump -C: what was sent is often not text at all. */
@@ -247,6 +235,12 @@ static bool is_place_known(const struct dlq *dlq, struct error *err)
 
 static bool replay(struct dlq *dlq, struct error *err)
 {
+    int64_t would = 0;
+    if (dlq->is_dry) {
+        const bool is_told = is_place_known(dlq, err) && choose_target(dlq, err) && dlq_dry_run(dlq->conn, dlq->settings, &dlq->choice, dlq->as_json, &would, err);
+        dlq->exit_code = would > 0 ? 0 : 1;
+        return is_told;
+    }
     struct dlq_replay done = {.left_list = dlq->as_json ? json_array() : NULL};
     const bool is_done = is_place_known(dlq, err) && choose_target(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
     if (dlq->as_json) {
@@ -269,7 +263,7 @@ static bool replay(struct dlq *dlq, struct error *err)
 
 static bool discard(struct dlq *dlq, struct error *err)
 {
-    if (dlq->at || dlq->choice.reason) {
+    if (dlq->at || dlq->choice.reason || dlq->since || dlq->key) {
         return error_set(err, ERROR_USAGE, "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes");
     }
     return dlq_discard(dlq->conn, dlq->choice.topic, dlq->places, dlq->place_count, dlq->is_confirmed, dlq->as_json, err);
@@ -318,8 +312,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!dlq->choice.topic) {
         dlq->choice.topic = settings_text(command->settings, "topics.events");
     }
-    const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && run(dlq, command, err);
+    const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && read_since(dlq, err) && read_key(dlq, err) && run(dlq, command, err);
     PQfinish(dlq->conn);
+    free(dlq->key_text);
     return is_done ? dlq->exit_code : 0;
 }
 
@@ -330,6 +325,10 @@ int dlq_run(int argc, char **argv)
         {.name = "topic", .argument = "TOPIC", .help = "those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events", .value = &dlq.choice.topic},
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
+        {.name = "since", .argument = "AGE|DAY|TIME", .help = "only those that died since then: 2 h, 2026-11-24, 2026-11-24T11:00:00Z", .value = &dlq.since},
+        {.name = "key", .argument = "KEY", .help = "only those of this Kafka key, mostly a session (tallymill_admin)", .value = &dlq.key},
+        {.name = "limit", .argument = "N", .help = "list: the newest N instead of 20", .value = &dlq.limit},
+        {.name = "dry-run", .help = "replay: say what would be sent, and send nothing", .flag = &dlq.is_dry},
         {.name = "replayed", .help = "also those sent again before; in lists also those whose bytes were dropped", .flag = &dlq.choice.with_replayed},
         {.name = "yes", .help = "discard: drop the bytes for good", .flag = &dlq.is_confirmed},
         {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
@@ -340,13 +339,14 @@ int dlq_run(int argc, char **argv)
         .usage = "[list | show | replay | discard PLACE ...] [OPTION ...]",
         .summary =
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
-            "list counts and names them (tallymill_read); show prints one with its bytes and what they say, and replay publishes the same bytes\n"
+            "list counts and names them (tallymill_read), with one of each reason and what it holds (tallymill_admin); show prints one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
             "What is in closed books is sent to the topic of topics.events.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"
                     "  tallymill dlq show --at 3:4711 --config settings.ini\n"
                     "  tallymill dlq replay --reason archived_month --config settings.ini\n"
+                    "  tallymill dlq replay --since '2 h' --dry-run --config settings.ini\n"
                     "  tallymill dlq replay --topic analytics-events@1 --config settings.ini\n"
                     "  tallymill dlq discard 3:4711 3:4712 --yes --config settings.ini\n",
         .exit_codes = "0 done; 1 failed, a restart may help, or replay sent none, or left one; 2 usage, settings or schema;\n"

@@ -14,12 +14,13 @@
 #include "common/kafka.h"
 #include "common/postgres.h"
 #include "common/settings.h"
+#include "operator/answer.h"
 #include "operator/dlq_places.h"
 
 /* A page is held as text, as bytes and by the client: about five times its bytes. */
 enum { PAGE = 200, PAGE_BYTES = 2 << 20, DELIVERY_MS = 30000 };
 
-extern const char dlq_next_sql[];
+extern const char dlq_next_sql[], dlq_dry_run_sql[];
 
 struct dlq_sending {
     rd_kafka_t *producer;
@@ -211,7 +212,8 @@ static PGresult *next_page(PGconn *conn, const struct dlq_sending *sending, cons
     snprintf(page_bytes, sizeof page_bytes, "%d", PAGE_BYTES);
     snprintf(max_bytes, sizeof max_bytes, "%" PRId64, sending->max_bytes);
     const char *values[] = {choice->topic,  choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f",
-                            partition,      offset,         start,                   page_bytes,     max_bytes};
+                            partition,      offset,         start,                   page_bytes,     max_bytes,
+                            choice->since,  choice->key};
     return postgres_query_params(conn, dlq_next_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
 }
 
@@ -265,4 +267,39 @@ bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_
                          replay_all(conn, &sending, replay, err);
     rd_kafka_destroy(sending.producer);
     return is_done;
+}
+
+bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json, int64_t *count, struct error *err)
+{
+    rd_kafka_t *producer = open_producer(settings, err);
+    if (!producer) {
+        return false;
+    }
+    char max_bytes[24];
+    int64_t bytes = 0, too_large = 0;
+    snprintf(max_bytes, sizeof max_bytes, "%" PRId64, read_max_bytes(producer));
+    rd_kafka_destroy(producer);
+    const char *values[] = {choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", choice->since, choice->key, max_bytes};
+    PGresult *reasons = postgres_query_params(conn, dlq_dry_run_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
+    for (int row = 0; reasons && row < PQntuples(reasons); row++) {
+        *count += answer_int(reasons, row, "dead_letters");
+        bytes += answer_int(reasons, row, "bytes");
+        too_large += answer_int(reasons, row, "too_large");
+    }
+    if (reasons && as_json) {
+        json_t *answer = json_pack("{s:I, s:I, s:I, s:s, s:o}", "would_send", (json_int_t)*count, "bytes", (json_int_t)bytes, "would_leave", (json_int_t)too_large, "topic",
+                                   choice->target, "reasons", answer_array(reasons));
+        answer_print(answer);
+        json_decref(answer);
+    } else if (reasons) {
+        printf("would send %" PRId64 " dead letters, %" PRId64 " bytes, to topic %s%s\n", *count, bytes, choice->target, *count > 0 ? ":" : "");
+        for (int row = 0; row < PQntuples(reasons); row++) {
+            printf("  %s %s\n", answer_text(reasons, row, "reason"), answer_text(reasons, row, "dead_letters"));
+        }
+        if (too_large > 0) {
+            printf("would leave %" PRId64 " that have more than kafka.message.max.bytes = %s\n", too_large, max_bytes);
+        }
+    }
+    PQclear(reasons);
+    return reasons != NULL;
 }

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/cursor.h"
 #include "common/json_text.h"
+#include "common/utf8.h"
 #include "operator/terminal.h"
 
 enum { DEPTH_MAX = 64, TEXT_MAX = 200, BYTES_MAX = 32 };
@@ -158,4 +159,42 @@ void packed_print(FILE *out, const uint8_t *bytes, size_t length)
     }
     if (walk.cursor.at < walk.cursor.end)
         stop(&walk, "bytes stand behind the value");
+}
+
+/* The item, where it is a text of that name. */
+static bool is_named(const struct item *item, const char *name)
+{
+    return item->type == ITEM_STR && item->length == strlen(name) && memcmp(item->bytes, name, item->length) == 0;
+}
+
+bool packed_text_of(const uint8_t *bytes, size_t length, const char *key, char *text, size_t size)
+{
+    struct cursor cursor = {bytes, bytes + length};
+    struct item map, item;
+    text[0] = '\0';
+    if (length == 0 || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
+        return false;
+    }
+    for (uint32_t pair = 0; pair < map.length; pair++) {
+        struct cursor key_begin = cursor;
+        if (cursor_skip(&cursor, DEPTH_MAX) != REASON_NONE || cursor_next(&key_begin, &item) != REASON_NONE) {
+            return false;
+        }
+        const bool is_wanted = is_named(&item, key);
+        struct cursor value = cursor;
+        if (is_wanted) {
+            if (cursor_next(&value, &item) != REASON_NONE || item.type != ITEM_STR) {
+                return false;
+            }
+            const size_t whole = item.length < size ? item.length : size - 1;
+            memcpy(text, item.bytes, whole);
+            text[whole] = '\0';
+            utf8_trim(text);
+            return true;
+        }
+        if (cursor_skip(&cursor, DEPTH_MAX) != REASON_NONE) {
+            return false;
+        }
+    }
+    return false;
 }

@@ -3,45 +3,44 @@
  * The database answers in one snapshot, then Kafka is asked for the ends of its logs; so a lag is never too small. Kafka may be
  * away: that is something to show, not a failure. The lag shown is from the ledger, which is the truth; the consumer group's own
  * offsets are advice to other tools and are not read.
+ *
+ * What stands still is told from here too: a log that ends below the position, another topic under the name, or messages that wait while nothing is committed. The worker
+ * that stopped says more in its log; but whoever asks does not know yet on which host that is.
  */
+#include "operator/status.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
+#include "common/catalogue.h"
 #include "common/cli.h"
+#include "common/clock.h"
 #include "common/lock_watch.h"
 #include "common/number_text.h"
 #include "common/settings.h"
+#include "common/settings_value.h"
 #include "operator/answer.h"
 #include "operator/command.h"
 #include "operator/ground.h"
 #include "operator/snapshot.h"
-#include "operator/table.h"
 #include "operator/terminal.h"
 #include "operator/topic.h"
+#include "operator/watch.h"
 
-extern const char status_topic_partitions_sql[], status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[],
-    audit_totals_sql[];
+extern const char status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[], status_books_sql[], status_names_sql[], audit_totals_sql[];
 
-enum { KAFKA_TIMEOUT_MS = 5000 };
-
-struct status {
-    const struct settings *settings;
-    bool as_json;
-    PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles, *waits;
-    struct topic topic; /* of topics.events */
-    char kafka_silence[ERROR_TEXT_BYTES];
-};
+enum { KAFKA_TIMEOUT_MS = 5000, UNKNOWN_EVENTS_MAX = 8 };
 
 static bool ask_database(struct status *status, struct error *err)
 {
     struct snapshot *snapshot = snapshot_open(status->settings, "tallymill status", err);
-    bool is_read = snapshot && (status->topic_partitions = snapshot_ask(snapshot, status_topic_partitions_sql, err)) &&
-                   (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) &&
+    bool is_read = snapshot && (status->topic_partitions = snapshot_ask(snapshot, backlog_positions_sql, err)) &&
+                   (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) && (status->books = snapshot_ask(snapshot, status_books_sql, err)) &&
                    (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
                    (status->days = snapshot_ask(snapshot, status_days_sql, err)) &&
+                   (status->names = snapshot_ask(snapshot, status_names_sql, err)) &&
                    (status->rollups = snapshot_ask(snapshot, status_rollups_sql, err)) &&
                    (status->troubles = snapshot_ask(snapshot, status_troubles_sql, err)) &&
                    (status->waits = snapshot_ask(snapshot, lock_waits_sql, err));
@@ -49,259 +48,239 @@ static bool ask_database(struct status *status, struct error *err)
     return is_read;
 }
 
+/* Whether a message waits for longer; what nobody knows is too long. */
+static bool is_older(struct status *status, int64_t age_us)
+{
+    struct error err = {0};
+    bool is_any = !backlog_mark_older(&status->backlog, status->client, status->topic, age_us, KAFKA_TIMEOUT_MS, &err);
+    for (int i = 0; i < status->backlog.count; i++) {
+        is_any |= status->backlog.logs[i].is_older;
+    }
+    return is_any;
+}
+
 static void ask_kafka(struct status *status)
 {
     struct error err = {0};
-    rd_kafka_t *client = topic_client(status->settings, &err);
-    if (!client || !topic_read(client, settings_text(status->settings, "topics.events"), KAFKA_TIMEOUT_MS, &status->topic, &err)) {
+    status->kafka_silence[0] = '\0';
+    if ((!status->client && !(status->client = topic_client(status->settings, &err))) ||
+        !backlog_read(status->topic_partitions, status->client, status->topic, KAFKA_TIMEOUT_MS, false, &status->backlog, NULL, &err)) {
         snprintf(status->kafka_silence, sizeof status->kafka_silence, "%s", err.text);
+        status->is_too_late = true;
+        return;
     }
-    if (client) {
-        rd_kafka_destroy(client);
-    }
+    status->is_too_late = status->max_us >= 0 ? is_older(status, status->max_us) : status->max_offsets >= 0 && status->backlog.waiting > status->max_offsets;
+    is_older(status, STATUS_STANDING_SECONDS * CLOCK_SECOND_US); /* the mark itself is what status_note() looks at */
 }
 
-static bool is_events_topic(const struct status *status, const char *name)
+bool status_is_shown(const struct status *status, const PGresult *rows, int row)
 {
-    return strcmp(name, settings_text(status->settings, "topics.events")) == 0;
+    return !status->is_one_topic || strcmp(answer_text(rows, row, "topic"), status->topic) == 0;
 }
 
-/* Offsets that Kafka has and the ledger has not; -1 where Kafka was not asked about that topic partition. */
-static int64_t lag_of(const struct status *status, int row)
+bool status_is_asked(const struct status *status, int row)
 {
-    int64_t topic_partition = answer_int(status->topic_partitions, row, "topic_partition");
-    if (!is_events_topic(status, answer_text(status->topic_partitions, row, "topic")) || topic_partition >= status->topic.count) {
-        return -1;
-    }
-    return status->topic.logs[topic_partition].high - answer_int(status->topic_partitions, row, "next_offset");
+    return strcmp(answer_text(status->topic_partitions, row, "topic"), status->topic) == 0;
 }
 
-/* What lies in topic partitions that nobody has claimed yet. */
-static int64_t unclaimed_offsets(const struct status *status)
+/* NULL: Kafka was not asked about it. */
+static const struct backlog_log *log_of(const struct status *status, int row)
+{
+    const int64_t topic_partition = answer_int(status->topic_partitions, row, "topic_partition");
+    return status->backlog.logs && status_is_asked(status, row) && topic_partition < status->backlog.count ? &status->backlog.logs[topic_partition] : NULL;
+}
+
+int64_t status_lag(const struct status *status, int row)
+{
+    const struct backlog_log *log = log_of(status, row);
+    return log && log->is_in_kafka ? log->high - log->next_offset : -1;
+}
+
+/* The topic's id in the books; "" where they know none. */
+static const char *id_in_books(const struct status *status, const char *topic)
+{
+    for (int row = 0; row < PQntuples(status->books); row++) {
+        if (strcmp(answer_text(status->books, row, "topic"), topic) == 0) {
+            return answer_text(status->books, row, "topic_id");
+        }
+    }
+    return "";
+}
+
+const char *status_note(const struct status *status, int row, char note[STATUS_NOTE_BYTES])
+{
+    const struct backlog_log *log = log_of(status, row);
+    char age[TERMINAL_AGE_BYTES], number[NUMBER_TEXT_BYTES];
+    note[0] = '\0';
+    if (!log) {
+        return note;
+    }
+    const char *known = id_in_books(status, status->topic);
+    if (known[0] && status->backlog.topic_id[0] && strcmp(known, status->backlog.topic_id) != 0) {
+        snprintf(note, STATUS_NOTE_BYTES, "stopped: the topic was made anew, and is not the one that the books are about: tallymill topic renew %.200s --yes", status->topic);
+    } else if (!log->is_in_kafka) {
+        snprintf(note, STATUS_NOTE_BYTES, "stopped: Kafka has no such topic partition: tallymill audit says what became of the topic");
+    } else if (log->high < log->next_offset) {
+        snprintf(note, STATUS_NOTE_BYTES,
+                 "stopped: Kafka's log ends at %" PRId64 ", below what is stored: it was truncated, or made anew; tallymill audit names it, and behind a look: tallymill reset --at %s:%" PRId64 " --yes", log->high,
+                 answer_text(status->topic_partitions, row, "topic_partition"), log->high);
+    } else if (log->lost > 0) {
+        snprintf(note, STATUS_NOTE_BYTES, "Kafka has deleted %s events that were not stored yet: a worker notes them as a gap, and goes on behind it", number_text(number, log->lost));
+    } else if (log->is_older && (log->commit_age_us < 0 || log->commit_age_us > STATUS_STANDING_SECONDS * CLOCK_SECOND_US)) {
+        snprintf(note, STATUS_NOTE_BYTES, "stands still: %s events wait, and %s%.100s %s%s%s: see its log, or tallymill doctor", number_text(number, log->waiting), log->owner[0] ? "its owner " : "nobody",
+                 log->owner, log->owner[0] ? "has committed nothing" : "stores it", log->commit_age_us >= 0 ? " for " : "", log->commit_age_us >= 0 ? terminal_age(age, log->commit_age_us) : "");
+    }
+    return note;
+}
+
+int64_t status_unclaimed(const struct status *status)
 {
     int64_t offsets = 0;
-    for (int i = 0; i < status->topic.count; i++) {
-        offsets += status->topic.logs[i].high - status->topic.logs[i].low;
-    }
-    for (int row = 0; row < PQntuples(status->topic_partitions); row++) {
-        if (lag_of(status, row) >= 0) {
-            const struct topic_log *log = &status->topic.logs[answer_int(status->topic_partitions, row, "topic_partition")];
-            offsets -= log->high - log->low;
-        }
+    for (int i = 0; i < status->backlog.count; i++) {
+        offsets += status->backlog.logs[i].is_claimed ? 0 : status->backlog.logs[i].waiting;
     }
     return offsets;
 }
 
-static void print_topic_partitions(const struct status *status)
+int64_t status_waiting(const struct status *status, const char *topic)
 {
-    static const char *const heads[] = {"topic", "topic partition", "lag", "position", "last commit", "owner", "epoch"};
-    struct table *table = table_new("lrrrrlr", heads);
-    const PGresult *rows = status->topic_partitions;
+    for (int row = 0; row < PQntuples(status->books); row++) {
+        if (strcmp(answer_text(status->books, row, "topic"), topic) == 0) {
+            return answer_int(status->books, row, "waiting");
+        }
+    }
+    return 0;
+}
+
+json_t *status_unknown_events(const struct status *status)
+{
+    struct error err = {0};
+    json_t *unknown = json_array();
+    const char *file = settings_text(status->settings, "catalogue.file");
+    struct catalogue *catalogue = catalogue_load(file[0] ? file : NULL, &err);
+    for (int row = 0; catalogue && row < PQntuples(status->names) && json_array_size(unknown) < UNKNOWN_EVENTS_MAX; row++) {
+        const char *name = answer_text(status->names, row, "event_name");
+        if (!catalogue_find(catalogue, name, strlen(name))) {
+            json_array_append_new(unknown, answer_object(status->names, row));
+        }
+    }
+    catalogue_free(catalogue);
+    return unknown;
+}
+
+/* The rows that are shown. */
+static json_t *shown_array(const struct status *status, const PGresult *rows)
+{
+    json_t *array = json_array();
     for (int row = 0; row < PQntuples(rows); row++) {
-        char lag[NUMBER_TEXT_BYTES], position[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES + 8] = "never";
-        char number[NUMBER_TEXT_BYTES];
-        int64_t offsets = lag_of(status, row);
-        number_text(position, answer_int(rows, row, "next_offset"));
-        if (!answer_is_null(rows, row, "commit_age_us")) {
-            snprintf(age, sizeof age, "%s ago", terminal_age(number, answer_int(rows, row, "commit_age_us")));
-        }
-        const char *const cells[] = {answer_text(rows, row, "topic"),
-                                     answer_text(rows, row, "topic_partition"),
-                                     offsets >= 0 ? number_text(lag, offsets) : "unknown",
-                                     position,
-                                     age,
-                                     answer_text(rows, row, "owner"),
-                                     answer_text(rows, row, "epoch")};
-        table_add(table, cells);
-    }
-    if (PQntuples(rows) == 0) {
-        printf("no topic partition was claimed yet: no worker has run\n");
-    } else {
-        table_print(table, "", stdout);
-    }
-    table_free(table);
-}
-
-static void print_kafka(const struct status *status)
-{
-    char number[NUMBER_TEXT_BYTES];
-    if (status->kafka_silence[0] != '\0') {
-        fputs("Kafka: unreachable, so the lag is unknown: ", stdout);
-        terminal_text(stdout, status->kafka_silence);
-        fputc('\n', stdout);
-    } else if (unclaimed_offsets(status) > 0) {
-        printf("%s events lie in topic partitions that no worker has claimed yet\n",
-               number_text(number, unclaimed_offsets(status)));
-    }
-}
-
-static void print_troubles(const PGresult *troubles)
-{
-    char age[TERMINAL_AGE_BYTES];
-    for (int row = 0; row < PQntuples(troubles); row++) {
-        fputs("worker ", stdout);
-        terminal_text(stdout, answer_text(troubles, row, "owner"));
-        printf(" has not stored a batch for %s: ", terminal_age(age, answer_int(troubles, row, "since_us")));
-        terminal_text(stdout, answer_text(troubles, row, "reason"));
-        if (answer_text(troubles, row, "sqlstate")[0] != '\0') {
-            printf(" (SQLSTATE %s)", answer_text(troubles, row, "sqlstate"));
-        }
-        fputc('\n', stdout);
-    }
-}
-
-/* Sessions of ours, or on tables of ours, that wait for a lock of somebody. */
-static void print_waits(const PGresult *waits)
-{
-    for (int row = 0; row < PQntuples(waits); row++) {
-        if (!answer_bool(waits, row, "is_ours"))
-            continue;
-        fputs("waiting for a lock: pid ", stdout);
-        terminal_text(stdout, answer_text(waits, row, "pid"));
-        fputs(" (", stdout);
-        terminal_text(stdout, answer_text(waits, row, "application_name"));
-        fputs("); ", stdout);
-        terminal_text(stdout, answer_text(waits, row, "holder"));
-        fputc('\n', stdout);
-    }
-}
-
-static void print_totals(const struct status *status)
-{
-    static const char *const heads[] = {"topic", "offsets consumed", "stored", "duplicates", "dead letters", "skipped", "gaps"};
-    static const char *const columns[] = {"consumed", "stored", "duplicates", "dead_letters", "skipped", "gaps"};
-    struct table *table = table_new("lrrrrrr", heads);
-    for (int row = 0; row < PQntuples(status->totals); row++) {
-        char numbers[6][NUMBER_TEXT_BYTES];
-        const char *cells[7] = {answer_text(status->totals, row, "topic")};
-        for (int i = 0; i < 6; i++) {
-            cells[i + 1] = number_text(numbers[i], answer_int(status->totals, row, columns[i]));
-        }
-        table_add(table, cells);
-    }
-    if (PQntuples(status->totals) > 0) {
-        fputc('\n', stdout);
-        table_print(table, "", stdout);
-    }
-    table_free(table);
-}
-
-static void print_statistics(const struct status *status)
-{
-    const PGresult *facts = status->statistics;
-    char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
-    fputs("\nstatistics: ", stdout);
-    if (answer_int(facts, 0, "pending_batches") == 0) {
-        fputs("up to date with every stored row", stdout);
-    } else {
-        printf("%s rows stored and not yet counted, the oldest for %s",
-               number_text(number, answer_int(facts, 0, "pending_rows")), terminal_age(age, answer_int(facts, 0, "behind_us")));
-    }
-    if (answer_is_null(facts, 0, "leader_since")) {
-        fputs("; no aggregator has run yet\n", stdout);
-    } else if (answer_text(facts, 0, "leader")[0] == '\0') {
-        fputs("; no aggregator runs now\n", stdout);
-    } else {
-        fputs("; aggregator ", stdout);
-        terminal_text(stdout, answer_text(facts, 0, "leader"));
-        printf(", last seen %s ago\n", terminal_age(age, answer_int(facts, 0, "leader_seen_us")));
-    }
-    if (answer_int(facts, 0, "dirty_days") > 0) {
-        printf("%s days wait for a rebuild, the newest: %s (", number_text(number, answer_int(facts, 0, "dirty_days")),
-               answer_text(facts, 0, "dirty_newest"));
-        terminal_text(stdout, answer_text(facts, 0, "dirty_reasons"));
-        printf("); the oldest waits for %s", terminal_age(age, answer_int(facts, 0, "dirty_oldest_us")));
-        if (answer_is_null(facts, 0, "dirty_left_us")) {
-            puts("; none was rebuilt in the last minute");
-        } else {
-            printf("; at the pace of the last minute all are rebuilt in %s\n", terminal_age(age, answer_int(facts, 0, "dirty_left_us")));
+        if (status_is_shown(status, rows, row)) {
+            json_array_append_new(array, answer_object(rows, row));
         }
     }
+    return array;
 }
 
-static void print_rollups(const PGresult *facts)
+/* `lag` is null where Kafka did not say. */
+static json_t *topic_partitions_json(const struct status *status)
 {
-    char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
-    if (answer_int(facts, 0, "rollups") == 0) {
-        return;
-    }
-    printf("rollups: %s days and weeks of %s rollups", number_text(number, answer_int(facts, 0, "periods")),
-           answer_text(facts, 0, "rollups"));
-    printf(", %s wait to be computed", number_text(number, answer_int(facts, 0, "waiting")));
-    if (answer_int(facts, 0, "waiting") > 0 && !answer_is_null(facts, 0, "left_us")) {
-        printf(" (%s in the last minute, so %s", number_text(number, answer_int(facts, 0, "done_last_minute")),
-               terminal_age(age, answer_int(facts, 0, "left_us")));
-        fputs(" are left)", stdout);
-    }
-    if (!answer_is_null(facts, 0, "ran_age_us")) {
-        printf("; the last %s ago", terminal_age(age, answer_int(facts, 0, "ran_age_us")));
-        printf(", the slowest %s in %s", answer_text(facts, 0, "slowest"), terminal_age(age, answer_int(facts, 0, "slowest_us")));
-    }
-    fputc('\n', stdout);
-    if (answer_int(facts, 0, "failed") > 0) {
-        printf("%s of them failed, the last: ", number_text(number, answer_int(facts, 0, "failed")));
-        terminal_text(stdout, answer_text(facts, 0, "failure"));
-        fputc('\n', stdout);
-    }
-}
-
-static void print_days(const struct status *status)
-{
-    static const char *const heads[] = {"day", "events", "event names", "state"};
-    struct table *table = table_new("lrrl", heads);
-    for (int row = 0; row < PQntuples(status->days); row++) {
-        char events[NUMBER_TEXT_BYTES];
-        const char *const cells[] = {answer_text(status->days, row, "day"),
-                                     number_text(events, answer_int(status->days, row, "events")),
-                                     answer_text(status->days, row, "event_names"), answer_text(status->days, row, "state")};
-        table_add(table, cells);
-    }
-    if (PQntuples(status->days) > 0) {
-        fputc('\n', stdout);
-        table_print(table, "", stdout);
-    }
-    table_free(table);
-}
-
-/* One object; `lag` is null where Kafka did not say. */
-static bool print_json(const struct status *status)
-{
-    json_t *topic_partitions = answer_array(status->topic_partitions);
+    json_t *topic_partitions = json_array();
+    char note[STATUS_NOTE_BYTES];
     for (int row = 0; row < PQntuples(status->topic_partitions); row++) {
-        int64_t lag = lag_of(status, row);
-        json_object_set_new(json_array_get(topic_partitions, (size_t)row), "lag", lag >= 0 ? json_integer(lag) : json_null());
+        if (status_is_shown(status, status->topic_partitions, row)) {
+            json_t *one = answer_object(status->topic_partitions, row);
+            const int64_t lag = status_lag(status, row);
+            json_object_set_new(one, "lag", lag >= 0 ? json_integer(lag) : json_null());
+            json_object_set_new(one, "note", status_note(status, row, note)[0] ? json_string(note) : json_null());
+            json_array_append_new(topic_partitions, one);
+        }
     }
+    return topic_partitions;
+}
+
+static json_t *totals_json(const struct status *status)
+{
+    json_t *totals = shown_array(status, status->totals);
+    for (size_t i = 0; i < json_array_size(totals); i++) {
+        json_t *one = json_array_get(totals, i);
+        json_object_set_new(one, "dead_letters_waiting", json_integer(status_waiting(status, json_string_value(json_object_get(one, "topic")))));
+    }
+    return totals;
+}
+
+static json_t *waits_json(const struct status *status)
+{
     json_t *waits = answer_array(status->waits);
     for (size_t i = json_array_size(waits); i-- > 0;) {
         json_t *wait = json_array_get(waits, i);
         json_object_del(wait, "self");
-        if (!json_is_true(json_object_get(wait, "is_ours")))
+        if (!json_is_true(json_object_get(wait, "is_ours"))) {
             json_array_remove(waits, i);
+        }
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
-                             status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions,
-                             "totals", answer_array(status->totals), "statistics", answer_object(status->statistics, 0), "days",
+    return waits;
+}
+
+static bool print_json(const struct status *status)
+{
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
+                             status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions_json(status),
+                             "totals", totals_json(status), "statistics", answer_object(status->statistics, 0), "days",
                              answer_array(status->days), "rollups", answer_object(status->rollups, 0), "troubles",
-                             answer_array(status->troubles), "waits", waits);
-    if (json && status->kafka_silence[0] == '\0') {
-        json_object_set_new(json, "unclaimed_offsets", json_integer(unclaimed_offsets(status)));
+                             answer_array(status->troubles), "waits", waits_json(status), "unknown_events", status_unknown_events(status));
+    if (json && status->backlog.logs) {
+        json_object_set_new(json, "unclaimed_offsets", json_integer(status_unclaimed(status)));
     }
-    bool is_written = answer_print(json);
+    const bool is_written = status->is_watched ? answer_print_line(json) : answer_print(json);
     json_decref(json);
     return is_written;
 }
 
-static bool print_text(const struct status *status)
+static bool look(void *context, struct error *err)
 {
-    print_topic_partitions(status);
-    print_kafka(status);
-    print_troubles(status->troubles);
-    print_waits(status->waits);
-    print_totals(status);
-    print_statistics(status);
-    print_rollups(status->rollups);
-    print_days(status);
-    return fflush(stdout) == 0;
+    struct status *status = context;
+    if (!ask_database(status, err)) {
+        return false;
+    }
+    ask_kafka(status);
+    return true;
+}
+
+static void print(void *context)
+{
+    struct status *status = context;
+    if (status->is_brief) {
+        status_print_brief(status);
+    } else if (status->as_json) {
+        status->is_written = print_json(status);
+    } else {
+        status_print(status);
+    }
+}
+
+static void forget(void *context)
+{
+    struct status *status = context;
+    PGresult **const answers[] = {&status->topic_partitions, &status->totals, &status->statistics, &status->days, &status->rollups, &status->troubles, &status->waits,
+                                  &status->books, &status->names};
+    backlog_free(&status->backlog);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        PQclear(*answers[i]);
+        *answers[i] = NULL;
+    }
+}
+
+/* "10000" or "30 s". */
+static bool read_max_lag(struct status *status, struct error *err)
+{
+    static const struct setting offsets = {.key = "--max-lag", .type = SETTING_COUNT, .fallback = "0", .max = INT64_MAX};
+    static const struct setting time = {.key = "--max-lag", .type = SETTING_DURATION, .fallback = "0 s", .max = 3650 * CLOCK_DAY_US};
+    status->max_offsets = status->max_us = -1;
+    if (!status->max_lag) {
+        return true;
+    }
+    const bool is_count = status->max_lag[strspn(status->max_lag, "0123456789")] == '\0';
+    return settings_value_parse(is_count ? &offsets : &time, status->max_lag, is_count ? &status->max_offsets : &status->max_us, err) ||
+           error_wrap(err, "--max-lag %.60s", status->max_lag);
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -309,23 +288,25 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct status *status = context;
     int exit_code = 0;
     status->settings = command->settings;
+    status->is_one_topic = status->topic != NULL;
+    status->is_brief |= status->max_lag && !status->as_json;
+    status->topic = status->topic ? status->topic : settings_text(command->settings, "topics.events");
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: status takes no arguments", command->arguments[0]);
     } else if (command->check) {
-        exit_code = ground_check(command->settings, &(struct ground){"tallymill status", "tallymill_read", settings_text(command->settings, "topics.events"),
-                                                                     RD_KAFKA_ACL_OPERATION_DESCRIBE});
-    } else if (ask_database(status, err)) {
-        ask_kafka(status);
-        exit_code = (status->as_json ? print_json(status) : print_text(status)) ? 0 : 1;
+        exit_code = ground_check(command->settings, &(struct ground){"tallymill status", "tallymill_read", status->topic, RD_KAFKA_ACL_OPERATION_DESCRIBE});
+    } else if (!read_max_lag(status, err)) {
+        exit_code = 0; /* the error's own */
+    } else if (status->is_watched) {
+        watch(&(struct watch){"tallymill status", status->as_json, look, print, forget, status}, err);
+    } else if (look(status, err)) {
+        print(status);
+        exit_code = status->is_written && !(status->max_lag && status->is_too_late) ? 0 : 1;
     }
-    topic_free(&status->topic);
-    PQclear(status->topic_partitions);
-    PQclear(status->totals);
-    PQclear(status->statistics);
-    PQclear(status->days);
-    PQclear(status->rollups);
-    PQclear(status->troubles);
-    PQclear(status->waits);
+    forget(status);
+    if (status->client) {
+        rd_kafka_destroy(status->client);
+    }
     return exit_code;
 }
 
@@ -335,16 +316,21 @@ static const struct cli status_cli = {
     .summary =
         "Shows lag, owner and last commit of each topic partition, what became of the events, and how fresh the statistics are.\n"
         "Works while Kafka is away. Needs a login with tallymill_read.\n",
-    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --json | jq "
-                "'[.topic_partitions[].lag] | add'\n",
+    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --max-lag '5 min' || echo too late\n"
+                "  tallymill status --config settings.ini --json | jq '[.topic_partitions[].lag] | add'\n",
+    .exit_codes = "0 shown, also while Kafka is away; 1 no database, or more waits than --max-lag, or nobody knows how much;\n2 usage, settings or schema; 3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 
 int status_run(int argc, char **argv)
 {
-    struct status status = {0};
+    struct status status = {.is_written = true};
     const struct cli_option options[] = {
-        {.name = "json", .help = "answer with one JSON object", .flag = &status.as_json},
+        {.name = "topic", .argument = "TOPIC", .help = "only this topic of the books, and its lag instead of that of topics.events", .value = &status.topic},
+        {.name = "brief", .help = "one line", .flag = &status.is_brief},
+        {.name = "max-lag", .argument = "N|TIME", .help = "one line, and exit code 1 where more events wait, or one for longer: 10000, 5 min", .value = &status.max_lag},
+        {.name = "watch", .help = "look again every two seconds, until it is ended", .flag = &status.is_watched},
+        {.name = "json", .help = "answer with one JSON object; with --watch one a line", .flag = &status.as_json},
         {.name = NULL},
     };
     struct cli cli = status_cli;

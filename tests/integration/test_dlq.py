@@ -4,6 +4,7 @@ import json
 
 import msgpack
 from confluent_kafka.admin import ConfigResource
+from psycopg2 import extensions
 
 from .harness.publisher import event, events, instant
 
@@ -25,6 +26,53 @@ def test_dlq_says_what_died_and_shows_one_with_its_bytes(site):
     assert site.tallymill("dlq", "show", "--at", "2:2").code == 2
     assert site.tallymill("dlq", "show", "--at", "two").code == 2
     assert site.tallymill("dlq", "burn").code == 2
+
+
+def test_dlq_list_shows_one_of_each_reason_with_what_it_holds_to_whoever_may_see_it(site):
+    site.publisher.send_bytes(b"\xc1", b"session-1", partition=0)
+    site.publisher.send_bytes(msgpack.packb({"session_id": "session-2", "event_name": "login", "created_at": "yesterday"}), b"session-2", partition=1)
+    site.publisher.send_bytes(b"\xc1", b"\xff\x00", partition=2)
+    site.publisher.flush()
+    site.drain()
+    answer = json.loads(site.must("tallymill", "dlq", "--json").out)
+    examples = {line["reason"]: line for line in answer["examples"]}
+    assert len(examples) == 2 and {line["reason"] for line in answer["reasons"]} == set(examples)
+    (timed,) = [line for reason, line in examples.items() if reason != "format"]
+    assert (timed["key"], timed["session_id"], timed["topic_partition"]) == ("session-2", "session-2", 1) and "created_at" in timed["detail"], timed
+    shown = site.must("tallymill", "dlq").out
+    assert "session-2" in shown and timed["detail"] in shown and "the newest of each reason" in shown, shown
+    keyed = json.loads(site.must("tallymill", "dlq", "--key", "session-1", "--json").out)["newest"]
+    assert [(line["topic_partition"], line["key"], line["session_id"]) for line in keyed] == [(0, "session-1", None)], keyed
+    assert "of this key" in site.must("tallymill", "dlq", "--key", "nobody").out
+    site.database.run("UPDATE tallymill.dead_letters SET dead_at = now() - interval '2 days' WHERE topic_partition = 2")
+    counts = lambda *words: sum(line["dead_letters"] for line in json.loads(site.must("tallymill", "dlq", "--json", *words).out)["reasons"])
+    assert (counts(), counts("--since", "1 h"), counts("--since", "3 days"), counts("--since", "2000-01-01")) == (3, 2, 3, 3)
+    assert len(json.loads(site.must("tallymill", "dlq", "--json", "--limit", "1").out)["newest"]) == 1
+    for words in (("--since", "soon"), ("--limit", "0"), ("--limit", "many")):
+        refused = site.tallymill("dlq", *words)
+        assert refused.code == 2 and words[0] in refused.err, refused
+    site.database.run("DO $$ BEGIN CREATE ROLE dlq_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT tallymill_read TO dlq_reader")
+    site.connect_programs_by(extensions.make_dsn(site.database.dsn, user="dlq_reader"))
+    reader = site.must("tallymill", "dlq")
+    assert "session-2" not in reader.out and "tallymill_admin" in reader.out and "format" in reader.out, reader
+    assert site.tallymill("dlq", "--key", "session-1").code == 2
+
+
+def test_a_dry_replay_says_what_it_would_send_and_sends_nothing(site):
+    for number in range(5):
+        site.publisher.send_bytes(b"\xc1", b"the key" if number else b"another", partition=0)
+    site.publisher.send_bytes(b"", b"the key", partition=0)
+    site.publisher.flush()
+    site.drain()
+    ends = site.end_offsets()
+    answer = json.loads(site.must("tallymill", "dlq", "replay", "--dry-run", "--json").out)
+    assert (answer["would_send"], answer["would_leave"], answer["topic"]) == (6, 0, site.topic), answer
+    assert {line["reason"]: line["dead_letters"] for line in answer["reasons"]} == site.reasons()
+    assert "would send 5 dead letters" in site.must("tallymill", "dlq", "replay", "--dry-run", "--key", "the key").out
+    assert site.tallymill("dlq", "replay", "--dry-run", "--since", "2100-01-01").code == 1, "it would send none"
+    assert site.end_offsets() == ends and site.database.value("SELECT count(replayed_at) FROM tallymill.dead_letters") == 0
+    assert "sent 5 dead letters" in site.must("tallymill", "dlq", "replay", "--key", "the key").out
+    assert sum(site.end_offsets().values()) == sum(ends.values()) + 5
 
 
 def test_a_replay_after_a_fix_stores_each_event_once_however_often_it_is_asked_for(make_site):

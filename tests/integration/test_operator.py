@@ -329,6 +329,47 @@ def test_status_shows_where_everything_stands(books):
     assert answer["topic_partitions"][0]["claimed_at"].endswith("Z")
 
 
+def test_status_in_one_line_judges_the_lag(books):
+    done = books.tallymill("status", "--brief")
+    assert done.code == 0 and len(done.out.splitlines()) == 1 and done.out.startswith("lag 8; "), done
+    for most, code in (("8", 0), ("7", 1), ("1 day", 0), ("0 s", 1)):
+        done = books.tallymill("status", "--max-lag", most)
+        assert done.code == code and len(done.out.splitlines()) == 1, done
+    assert books.tallymill("status", "--max-lag", "much").code == 2
+    assert books.tallymill("status", "--max-lag", "8", *nowhere()).code == 1, "nobody knows"
+
+
+def test_status_says_what_stands_still_and_why(books):
+    damage(books, "UPDATE tallymill.batches SET committed_at = now() - interval '1 hour'")
+    assert "stands still" not in books.tallymill("status").out, "it was sent a moment ago"
+    damage(books, "UPDATE tallymill.batches SET next_offset = 1000, skipped = skipped + 960 WHERE topic_partition = 1 AND first_offset = 30")
+    done = books.tallymill("status")
+    assert "topic partition 1: stopped: Kafka's log ends at 40, below what is stored" in done.out and "tallymill reset --at 1:40" in done.out, done
+    damage(books, "UPDATE tallymill.clusters SET topic_id = 'another'")
+    assert "stopped: the topic was made anew" in books.tallymill("status").out
+    notes = [row["note"] for row in json.loads(books.tallymill("status", "--json").out)["topic_partitions"]]
+    assert all("made anew" in note for note in notes), notes
+
+
+def test_status_says_which_topics_it_did_not_ask_for(books):
+    damage(books, "INSERT INTO tallymill.owners (topic, topic_partition) VALUES ('another', 0)")
+    done = books.tallymill("status")
+    assert "not asked" in done.out and "tallymill status --topic another" in done.out, done
+    done = books.tallymill("status", "--topic", books.topic)
+    assert "another" not in done.out and "worker-a" in done.out, done
+
+
+def test_status_says_how_many_dead_letters_wait_and_which_events_nobody_knows(books):
+    damage(books, f"INSERT INTO analytics_daily_stats (date, event_name, event_count) VALUES ((now() AT TIME ZONE 'UTC')::date, 'no_such_event', 1234), "
+                  f"((now() AT TIME ZONE 'UTC')::date, 'login', 9999)")
+    done = books.tallymill("status")
+    assert "1 (1 wait)" in done.out and "no_such_event 1,234" in done.out and "login 9,999" not in done.out, done
+    answer = json.loads(books.tallymill("status", "--json").out)
+    assert answer["totals"][0]["dead_letters_waiting"] == 1 and answer["unknown_events"] == [{"event_name": "no_such_event", "events": 1234}]
+    damage(books, "UPDATE tallymill.dead_letters SET replayed_at = now()")
+    assert "wait)" not in books.tallymill("status").out
+
+
 def test_status_says_how_far_the_statistics_are_behind(books):
     damage(books, "UPDATE tallymill.folded SET next_offset = 30 WHERE topic_partition = 0;"
                   "UPDATE tallymill.days SET dirty_since = now() WHERE day = '2026-03-01'")

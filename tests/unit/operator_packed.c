@@ -83,3 +83,22 @@ Test(packed, every_cut_of_an_event_and_any_depth_come_to_an_end)
     packed_print(out, deep, sizeof deep);
     fclose(out);
 }
+
+static void has_text(const char *bytes, size_t length, bool is_there, const char *expected)
+{
+    char text[8];
+    cr_expect_eq(packed_text_of((const uint8_t *)bytes, length, "session_id", text, sizeof text), is_there);
+    cr_expect_str_eq(text, expected);
+}
+
+Test(packed, finds_a_text_by_its_key_as_far_as_the_bytes_can_be_read)
+{
+    has_text("\x82\xa1n\x92\x01\x02\xaasession_id\xa3s-1", 21, true, "s-1");
+    has_text("\x82\xaasession_id\xa3s-1\xa1n\xc1", 19, true, "s-1"); /* broken behind it */
+    has_text("\x82\xa1n\xc1\xaasession_id\xa3s-1", 19, false, "");    /* broken before it */
+    has_text("\x81\xaasession_id\xa9" "123456789", 22, true, "1234567");
+    has_text("\x81\xaasession_id\xa8" "\x67\x72\xc3\xb6\xc3\x9f\xc3\xa4", 21, true, "grö\xc3\x9f"); /* no half character */
+    has_text("\x81\xaasession_id\x07", 13, false, "");
+    has_text("\xc1", 1, false, "");
+    has_text("", 0, false, "");
+}
