@@ -348,7 +348,7 @@ bool aggregator_run(struct settings *settings, bool once, struct error *err)
         return false;
     }
     leader_init(&aggregator.leader);
-    rollups_init(&aggregator.rollups, settings, once);
+    rollups_init(&aggregator.rollups, settings, once, aggregator.cycle.identity.key_secret.words[0]);
     backlog_init(&aggregator.days, "days of statistics", once);
     srandom((unsigned)clock_wall_us());
     bool succeeded = true;

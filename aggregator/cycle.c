@@ -31,6 +31,7 @@
 #include "aggregator/rebuild_queue.h"
 #include "aggregator/session.h"
 #include "aggregator/statistics.h"
+#include "aggregator/uniques.h"
 #include "aggregator/waiting_days.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -41,7 +42,7 @@
 static const int64_t REBUILD_US = 2 * CLOCK_SECOND_US;
 static const int64_t URGENT_REBUILD_US = 30 * CLOCK_SECOND_US;
 
-/* Of memory.max: the program itself, then an eighth for the rows of one intake, an eighth for the work list (a ledger row takes 64
+/* Of memory.max: the program itself, the keys of uniques (uniques.h), then an eighth for the rows of one intake, an eighth for the work list (a ledger row takes 64
  * bytes, its batch 64, its days some), the rest for the sets. */
 enum { PROGRAM_BYTES = 8 << 20, ENTRY_BYTES = 192 };
 
@@ -295,7 +296,8 @@ static bool take_in(struct run *run, struct error *err)
     if (!settle(run, err))
         return false;
     run->report->events = intake_add(&cycle->intake, &cycle->list, &cycle->cache);
-    return statistics_write_touched(run->session, &cycle->cache, &run->report->statistics, err);
+    return statistics_raise_others(run->session, &cycle->cache, &cycle->list, &cycle->months, err) &&
+           statistics_write_touched(run->session, &cycle->cache, &run->report->statistics, err);
 }
 
 /* Reads the chosen batches: their deltas, and the rows of the others from every attached month that they name. */
@@ -458,7 +460,7 @@ static void end_step(struct run *run, enum cycle_step step)
 
 bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err)
 {
-    int64_t eighth = (memory_bytes - PROGRAM_BYTES) / 8;
+    int64_t eighth = (memory_bytes - PROGRAM_BYTES - uniques_share_bytes(memory_bytes)) / 8;
     int64_t rows = eighth / (int64_t)sizeof(struct intake_row), entries = eighth / ENTRY_BYTES;
     *cycle = (struct cycle){.close_after_us = close_after_us,
                             .is_urgent = is_urgent,

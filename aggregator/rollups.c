@@ -47,11 +47,13 @@ void rollups_set(struct rollups *rollups, const struct settings *settings)
     rollups->view_unit = strcmp(refresh, "hourly") == 0 ? "hour" : strcmp(refresh, "daily") == 0 ? "day" : NULL;
     rollups->timeout_us = settings_int(settings, "rollups.timeout");
     rollups->pace.share = settings_int(settings, "rollups.share");
+    rollups->keep_us = settings_int(settings, "uniques.keep");
 }
 
-void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once)
+void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once, uint64_t seed)
 {
     *rollups = (struct rollups){.settings = settings};
+    uniques_init(&rollups->uniques, settings_int(settings, "memory.max"), seed);
     backlog_init(&rollups->backlog, "days and weeks of rollups", is_once);
     rollups_set(rollups, settings);
 }
@@ -59,6 +61,7 @@ void rollups_init(struct rollups *rollups, const struct settings *settings, bool
 void rollups_free(struct rollups *rollups)
 {
     rollups_stop(rollups);
+    uniques_free(&rollups->uniques);
     rollup_list_free(&rollups->list);
 }
 
@@ -66,6 +69,8 @@ void rollups_stop(struct rollups *rollups)
 {
     session_close(rollups->session);
     rollups->session = NULL;
+    uniques_stop(&rollups->uniques);
+    rollups->uniques.has_secret = false; /* the next session may be to another server */
     rollups->step = ROLLUPS_REST;
     rollups->list.count = rollups->list.next = 0;
 }
@@ -128,9 +133,21 @@ static bool send_view(struct rollups *rollups, int64_t epoch, int64_t now_us, st
     return send(rollups, ROLLUPS_VIEW, sql, now_us, err);
 }
 
+static bool send_uniques(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
+{
+    return uniques_start(&rollups->uniques, epoch, rollups->is_finishing ? rollups->since : NULL, rollups->keep_us, rollups->timeout_us, now_us, err) &&
+           send(rollups, ROLLUPS_UNIQUES, uniques_sql(&rollups->uniques), now_us, err);
+}
+
 static int64_t number_of(const PGresult *result, int row, int column)
 {
     return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+/* When to look again for what is due, where there was nothing. */
+static int64_t idle_us_after(int64_t took_us)
+{
+    return IDLE_TIMES * took_us > IDLE_US ? IDLE_TIMES * took_us : IDLE_US;
 }
 
 static void take_list(struct rollups *rollups, const PGresult *result, int64_t now_us)
@@ -153,9 +170,8 @@ static void take_list(struct rollups *rollups, const PGresult *result, int64_t n
         }
     }
     backlog_note(&rollups->backlog, 0, due, now_us);
-    int64_t idle_us = IDLE_TIMES * rollups->list_took_us;
     if (rollups->list.count == 0)
-        rollups->not_before_us = now_us + (idle_us > IDLE_US ? idle_us : IDLE_US);
+        rollups->idle_until_us = now_us + idle_us_after(rollups->list_took_us);
 }
 
 static void warn_of_failure(const struct rollups *rollups, const char *what, const char *because, int64_t took_ms)
@@ -220,18 +236,42 @@ static void take_view(struct rollups *rollups, const PGresult *result, int64_t n
         log_info("view refreshed", "view=%s took_ms=%" PRId64, PQgetvalue(result, 0, VIEW_NAME), took_us / 1000);
 }
 
+/* An answer of the conversation about uniques; sends what comes next. *is_over: nothing does. */
+static bool take_uniques(struct rollups *rollups, PGresult *result, int64_t now_us, bool *is_over, struct error *err)
+{
+    struct uniques *uniques = &rollups->uniques;
+    if (!uniques_take(uniques, result, now_us, err))
+        return false;
+    *is_over = uniques_sql(uniques) == NULL;
+    if (!*is_over)
+        return send(rollups, ROLLUPS_UNIQUES, uniques_sql(uniques), now_us, err);
+    rollups->step = ROLLUPS_REST;
+    rollups->uniques_at_us = uniques->did_run ? now_us : now_us + idle_us_after(now_us - uniques->begun_us);
+    return true;
+}
+
 static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
 {
-    const bool is_view = rollups->step == ROLLUPS_VIEW;
+    const bool is_view = rollups->step == ROLLUPS_VIEW, is_uniques = rollups->step == ROLLUPS_UNIQUES;
+    if (is_uniques)
+        uniques_failed(&rollups->uniques, err);
     if (rollups->step == ROLLUPS_RUNNING)
         rollup_list_failed(&rollups->list, &rollups->piece, now_us, 2 * FAILED_US); /* the others are first when it goes on */
-    log_warn_because(err, is_view ? "a view was not refreshed" : "rollups were not computed", "next_try_s=%d",
+    log_warn_because(err, is_view ? "a view was not refreshed" : is_uniques ? "uniques were not counted" : "rollups were not computed", "next_try_s=%d",
                      (int)(FAILED_US / CLOCK_SECOND_US));
     error_clear(err);
     rollups->failures++;
     rollups->views_at_us = is_view ? now_us + VIEWS_US : rollups->views_at_us;
     rollups->not_before_us = now_us + FAILED_US;
     rollups_stop(rollups);
+}
+
+/* Nothing is due of either: the rest lasts until one of them is to be looked for again. */
+static void wait_for_work(struct rollups *rollups, int64_t now_us)
+{
+    const int64_t until_us = rollups->idle_until_us < rollups->uniques_at_us ? rollups->idle_until_us : rollups->uniques_at_us;
+    if (rollups->step == ROLLUPS_REST && rollups->list.next >= rollups->list.count && now_us < until_us && rollups->not_before_us < until_us)
+        rollups->not_before_us = until_us;
 }
 
 /* False: the session failed, with err set. */
@@ -246,22 +286,34 @@ static bool look(struct rollups *rollups, bool is_behind, int64_t now_us, struct
     if (!is_done)
         return true;
     enum rollups_step step = rollups->step;
+    bool is_over = true;
+    if (step == ROLLUPS_UNIQUES && (!take_uniques(rollups, result, now_us, &is_over, err) || !is_over))
+        return err->kind == ERROR_NONE;
     rollups->step = ROLLUPS_REST;
-    rollups->not_before_us = now_us + rollup_pace_rest_us(&rollups->pace, now_us - rollups->sent_us, is_behind);
-    if (step == ROLLUPS_LISTING)
+    const int64_t begun_us = step == ROLLUPS_UNIQUES ? rollups->uniques.begun_us : rollups->sent_us;
+    rollups->not_before_us = now_us + rollup_pace_rest_us(&rollups->pace, now_us - begun_us, is_behind);
+    if (step == ROLLUPS_UNIQUES)
+        result = NULL; /* taken */
+    else if (step == ROLLUPS_LISTING)
         take_list(rollups, result, now_us);
     else if (step == ROLLUPS_RUNNING)
         take_piece(rollups, result, now_us);
     else if (step == ROLLUPS_VIEW)
         take_view(rollups, result, now_us);
     PQclear(result);
+    wait_for_work(rollups, now_us);
     return true;
 }
 
-/* Sends what comes next. */
+/* Sends what comes next: rollups and uniques by turns, while both have something to do. */
 static bool go_on(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
 {
     int64_t lasts_us = LIST_TIMES * rollups->list_took_us > LIST_US ? LIST_TIMES * rollups->list_took_us : LIST_US;
+    const bool is_idle = rollups->list.next >= rollups->list.count && now_us < rollups->idle_until_us;
+    const bool is_turn = !rollups->is_finishing && now_us >= rollups->uniques_at_us && (is_idle || !rollups->was_uniques);
+    rollups->was_uniques = is_turn;
+    if (is_turn)
+        return send_uniques(rollups, epoch, now_us, err);
     if (rollups->view_unit && !rollups->is_finishing && now_us >= rollups->views_at_us)
         return send_view(rollups, epoch, now_us, err);
     if (now_us - rollups->listed_us < lasts_us && rollup_list_take(&rollups->list, &rollups->piece, now_us, rollups->is_finishing))
@@ -302,9 +354,8 @@ static bool read_time(struct rollups *rollups, struct error *err)
 static bool await(struct rollups *rollups, struct error *err)
 {
     int64_t limit_us = (rollups->timeout_us > LIST_TIMEOUT_US ? rollups->timeout_us : LIST_TIMEOUT_US) + 60 * CLOCK_SECOND_US;
-    int64_t deadline_us = rollups->sent_us + limit_us;
-    while (rollups->step != ROLLUPS_REST) /* ends: at the deadline, with a stop, or when it is done */
-        if (!session_wait(rollups->session, deadline_us, err) || !look(rollups, false, clock_now_us(), err))
+    while (rollups->step != ROLLUPS_REST) /* ends: at the deadline of what was sent, with a stop, or when it is done */
+        if (!session_wait(rollups->session, rollups->sent_us + limit_us, err) || !look(rollups, false, clock_now_us(), err))
             return false;
     return true;
 }
@@ -320,6 +371,23 @@ static bool goes_again(struct rollups *rollups, struct error *err)
     rollup_list_failed(&rollups->list, &rollups->piece, clock_now_us(), 0);
     rollups_stop(rollups);
     return true;
+}
+
+/* Every day that is due, the newest last. A day whose own the failure is costs no other. */
+static bool finish_uniques(struct rollups *rollups, int64_t epoch, struct error *err)
+{
+    bool succeeded = true, is_any = true;
+    while (succeeded && is_any) { /* ends: no day is run, or fails, twice since the beginning */
+        succeeded = send_uniques(rollups, epoch, clock_now_us(), err) && await(rollups, err);
+        is_any = rollups->uniques.did_run;
+        if (!succeeded && uniques_failed(&rollups->uniques, err)) {
+            log_warn_because(err, "uniques of a day were not counted, next try in ten minutes or when the subjects have changed", NULL);
+            error_clear(err);
+            rollups_stop(rollups);
+            succeeded = is_any = true;
+        }
+    }
+    return succeeded;
 }
 
 bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
@@ -339,6 +407,7 @@ bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
             succeeded = error_set(err, ERROR_RETRY, "the rollups that are due do not become fewer: another aggregator leads");
         answers = is_list ? rollups->answers : answers;
     }
+    succeeded = succeeded && finish_uniques(rollups, epoch, err);
     rollups->is_finishing = false;
     if (succeeded)
         log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, rollups->runs - runs, (clock_now_us() - start_us) / 1000);

@@ -1,4 +1,4 @@
-/* rollups.h - computes the rollups whose events have changed, and refreshes the materialized views when they are due.
+/* rollups.h - computes the rollups whose events have changed, counts the uniques of their days, and refreshes the materialized views when they are due.
  *
  * A session of its own, driven without waiting: a query over a large day may take minutes, and the daily statistics must stay a
  * second behind all the while. A failure here is logged and tried again; it never touches the cycle. One thread.
@@ -12,12 +12,13 @@
 #include "aggregator/backlog.h"
 #include "aggregator/rollup_list.h"
 #include "aggregator/rollup_pace.h"
+#include "aggregator/uniques.h"
 
 struct error;
 struct session;
 struct settings;
 
-enum rollups_step { ROLLUPS_REST, ROLLUPS_LISTING, ROLLUPS_RUNNING, ROLLUPS_VIEW };
+enum rollups_step { ROLLUPS_REST, ROLLUPS_LISTING, ROLLUPS_RUNNING, ROLLUPS_VIEW, ROLLUPS_UNIQUES };
 
 struct rollups {
     const struct settings *settings; /* borrowed */
@@ -27,6 +28,11 @@ struct rollups {
     struct rollup_piece piece; /* ROLLUPS_RUNNING */
     struct rollup_list list;
     struct rollup_pace pace;
+    struct uniques uniques;
+    bool was_uniques;       /* the last thing sent was theirs: now it is the rollups' turn */
+    int64_t keep_us;        /* keys of days older than it go */
+    int64_t uniques_at_us;  /* monotonic: when to look for a due day again */
+    int64_t idle_until_us;  /* no rollup is due until then */
     struct backlog backlog;
     int64_t timeout_us;    /* a query is ended after it */
     int64_t sent_us;       /* monotonic */
@@ -41,11 +47,11 @@ struct rollups {
     uint64_t answers; /* pieces that were answered for, well or not */
 };
 
-/* views.refresh, rollups.share, rollups.timeout, again. */
+/* views.refresh, rollups.share, rollups.timeout, uniques.keep, again. */
 void rollups_set(struct rollups *rollups, const struct settings *settings);
 
-/* is_once: progress may be drawn on a terminal. */
-void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once);
+/* is_once: progress may be drawn on a terminal. seed: random. */
+void rollups_init(struct rollups *rollups, const struct settings *settings, bool is_once, uint64_t seed);
 void rollups_free(struct rollups *rollups);
 
 /* While we lead, with `epoch`: sends what is due, or looks whether what was sent is done. Never waits for a query.

@@ -10,6 +10,8 @@
 #include "aggregator/day.h"
 #include "aggregator/session.h"
 #include "aggregator/day_cache.h"
+#include "aggregator/months.h"
+#include "aggregator/worklist.h"
 #include "common/clock.h"
 #include "common/error.h"
 
@@ -99,5 +101,41 @@ bool statistics_replace_day(struct session *session, struct day *day, struct err
     end(columns);
     if (succeeded)
         day_mark_written(day);
+    return succeeded;
+}
+
+/* Context of add_version(). */
+struct raising {
+    const struct day_cache *cache;
+    const struct months *months;
+    struct array_text days;
+    int32_t last;
+    bool is_any;
+};
+
+static bool add_version(void *context, int32_t number)
+{
+    struct raising *raising = context;
+    const struct cached_day *day = day_cache_find(raising->cache, number);
+    const bool is_raised = (day && day->sets && day->sets->touched_count > 0) || (raising->is_any && number == raising->last);
+    if (is_raised || !months_is_attached(raising->months, number))
+        return true;
+    array_text_add_date(&raising->days, number);
+    raising->last = number;
+    raising->is_any = true;
+    return true;
+}
+
+bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list, const struct months *months, struct error *err)
+{
+    struct raising raising = {.cache = cache, .months = months};
+    array_text_begin(&raising.days);
+    for (uint32_t i = 0; i < list->batch_count; i++)
+        if (list->batches[i].state == WORK_TAKEN)
+            worklist_each_day(list, &list->batches[i], add_version, &raising);
+    const char *values[] = {array_text_end(&raising.days)};
+    bool succeeded = values[0] ? !raising.is_any || session_do(session, "SELECT tallymill.raise_versions(ARRAY(SELECT DISTINCT d FROM unnest($1::date[]) AS u (d)))", 1, values, err)
+                               : error_set(err, ERROR_RETRY, "no memory for the days of batches");
+    array_text_free(&raising.days);
     return succeeded;
 }

@@ -258,6 +258,12 @@ bool postgres_is_wrapped(const PGconn *conn, const char *sql)
     return PQtransactionStatus(conn) == PQTRANS_IDLE && !is_begin && !is_end;
 }
 
+bool postgres_exec_alone(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err)
+{
+    assert(PQtransactionStatus(conn) == PQTRANS_IDLE);
+    return order(conn, sql, timeout_us, clock_now_us() + timeout_us, err);
+}
+
 /* As it is inside a transaction, or when it begins one; else in a transaction of its own, with the settings that all have. */
 static PGresult *run(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err)
 {

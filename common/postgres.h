@@ -34,6 +34,10 @@ PGresult *postgres_query_params(PGconn *conn, const char *sql, int count, const 
                                 struct error *err);
 bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err); /* result not wanted */
 
+/* One statement that Postgres takes outside of a transaction only (CREATE INDEX CONCURRENTLY): no transaction may be open. It runs with the settings of the login, so it names every
+ * schema, and holds nothing that a setting could make another thing. */
+bool postgres_exec_alone(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
+
 /* Whether the text is to be put between POSTGRES_BEGIN() and COMMIT: no transaction is open, and it neither begins nor ends one. */
 bool postgres_is_wrapped(const PGconn *conn, const char *sql);
 

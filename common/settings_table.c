@@ -47,6 +47,8 @@ const struct setting settings_table[] = {
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},
     {"rollups.share", SETTING_COUNT, "0", 0, 100, NULL, FOR_AGGREGATOR, "percent of the time that computing rollups may take; 0: a fifth while the server is busy, all of it while it is idle"},
     {"rollups.timeout", SETTING_DURATION, "5 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "a rollup's query that takes longer is ended and named; the others go on"},
+    {"uniques.subjects", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "file of the subjects that uniques are counted of, which migrate defines; empty: the built-in copy of share/tallymill/uniques/subjects.sql"},
+    {"uniques.keep", SETTING_DURATION, "800 days", CLOCK_DAY_US, 3650 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR, "how long keys of uniques are kept: ranges that begin before are counted at most"},
     {"views.refresh", SETTING_CHOICE, "off", 0, 0, "off|hourly|daily", FOR_AGGREGATOR, "when the leader refreshes the materialized views analytics_view_*; off: tallymill refresh does"},
     {"metrics.listen", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "HOST:PORT (or HOST:PORT+N, their sum) that serves /metrics and /health, one port a process; empty: none"},
     {"metrics.stalled_after", SETTING_DURATION, "1 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_CONSUMER | FOR_AGGREGATOR, "/health says so when work has waited this long and none was done"},

@@ -20,9 +20,11 @@
 #include "common/utf8.h"
 #include "operator/answer.h"
 #include "operator/command.h"
+#include "operator/month_indexes.h"
 #include "operator/months.h"
 #include "operator/rollups.h"
 #include "operator/schema.h"
+#include "operator/subjects.h"
 #include "operator/terminal.h"
 #include "operator/topic.h"
 #include "operator/topic_compare.h"
@@ -43,9 +45,11 @@ static const struct kafka_forced topic_settings[] = {
 struct migrate_report {
     struct schema_ground ground;
     struct rollups_report rollups;
+    struct subjects_report subjects;
     struct schema_done done;
     int given_back;
     struct months_report months;
+    struct month_indexes_report indexes;
     const char *topic;
     bool topic_asked, topic_made;
     int topic_partitions;
@@ -190,6 +194,15 @@ static void print_rollups(const struct rollups_report *rollups, bool is_check)
     fputc('\n', stdout);
 }
 
+static void print_subjects(const struct subjects_report *subjects, bool is_check)
+{
+    printf("uniques %d subjects", subjects->count);
+    if (!is_check) {
+        printf(": %d made, %d retired", subjects->made, subjects->retired);
+    }
+    putchar('\n');
+}
+
 static void print_report(const struct migrate_report *report)
 {
     print_schema(report, false);
@@ -197,6 +210,7 @@ static void print_report(const struct migrate_report *report)
         printf("owners  %d objects given back to tallymill_admin (a restore with --no-owner had taken them)\n", report->given_back);
     }
     print_rollups(&report->rollups, false);
+    print_subjects(&report->subjects, false);
     if (report->topic_asked) {
         printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
                report->topic_partitions);
@@ -204,17 +218,21 @@ static void print_report(const struct migrate_report *report)
         printf("topic   %s, left alone (--no-topic)\n", report->topic);
     }
     printf("months  this one and the next %d, %d of them made\n", report->months.ahead, report->months.made);
+    if (report->indexes.built > 0) {
+        printf("indexes %d built for months that had none for internal events\n", report->indexes.built);
+    }
 }
 
 static int print_json(const struct migrate_report *report)
 {
-    json_t *json = json_pack("{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}}",
+    json_t *json = json_pack("{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}, s:{s:i, s:i, s:i}}",
                              "schema", "database", report->ground.database, "version", report->ground.known, "applied",
                              report->done.migrations, "objects", report->done.objects, "topic", "name", report->topic, "asked", report->topic_asked, "made",
                              report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning,
                              "months", "ahead", report->months.ahead, "made", report->months.made, "rollups", "directory",
                              report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
-                             report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused);
+                             report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused, "uniques", "subjects", report->subjects.count, "made", report->subjects.made,
+                             "retired", report->subjects.retired);
     bool is_written = answer_print(json);
     json_decref(json);
     return is_written ? 0 : 1;
@@ -231,6 +249,10 @@ static bool check_database(struct check *check, const struct settings *settings,
         return check_found(check, &err);
     }
     print_rollups(&report->rollups, true);
+    if (!subjects_define(conn, settings, true, &report->subjects, report->rollups.refused, &err)) {
+        return check_found(check, &err);
+    }
+    print_subjects(&report->subjects, true);
     return true;
 }
 
@@ -281,8 +303,9 @@ static int check(const struct settings *settings, PGconn *conn, struct migrate_r
 static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
 {
     return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->done, err) &&
-           rollups_define(conn, settings, retired, &report->rollups, err) && (no_topic || make_topic(settings, conn, report, err)) &&
-           months_make(conn, &report->months, err);
+           rollups_define(conn, settings, retired, &report->rollups, err) &&
+           subjects_define(conn, settings, false, &report->subjects, report->rollups.refused, err) && (no_topic || make_topic(settings, conn, report, err)) &&
+           month_indexes_build(conn, &report->indexes, err) && months_make(conn, &report->months, err);
 }
 
 /* The rollups of --retire, as an array for Postgres. */
@@ -315,7 +338,7 @@ int migrate_run(int argc, char **argv)
         .program = "tallymill migrate",
         .usage = "[OPTION ...]",
         .summary =
-            "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir (a file with an "
+            "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir and the subjects of uniques (a file with an "
             "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
             "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
             "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
@@ -347,6 +370,7 @@ int migrate_run(int argc, char **argv)
     print_refused(&report);
     print_lines(&report, result.check);
     const bool has_damage = months_print(&report.months);
+    month_indexes_print(&report.indexes);
     if (err.kind != ERROR_NONE) {
         exit_code = cli_fail(&cli, &err);
     } else if (exit_code == 0 && (has_damage || report.topic_refusal[0] != '\0' || json_array_size(report.rollups.refused) > 0)) {

@@ -118,29 +118,34 @@ static bool parse_query(PGconn *conn, const char *query, int *line, struct error
 }
 
 /* Whether the query is one that can be compared: the same rows whenever it runs, of types that have an equality. *line as above. */
-static bool check_query(PGconn *conn, const struct rollup_file *file, int *line, struct error *err)
+static bool check_query(PGconn *conn, const char *query, int *line, struct error *err)
 {
     static const char create[] = "CREATE VIEW tallymill.rollup_query AS ";
-    const size_t length = sizeof create + sizeof before_query + strlen(file->query) + sizeof after_query;
+    const size_t length = sizeof create + sizeof before_query + strlen(query) + sizeof after_query;
     char *sql = malloc(length);
     if (!sql)
         return error_set(err, ERROR_RETRY, "out of memory");
-    snprintf(sql, length, "%s%s%s%s", create, before_query, file->query, after_query);
+    snprintf(sql, length, "%s%s%s%s", create, before_query, query, after_query);
     bool is_good = postgres_exec(conn, sql, SHORT_US, err);
     free(sql);
     if (!is_good)
         return false;
-    const char *const values[] = {file->query};
+    const char *const values[] = {query};
     PGresult *set = postgres_query_params(conn, "SELECT set_config('tallymill.query', $1, true)", 1, values, SHORT_US, err);
     PGresult *faults = set ? postgres_query(conn, rollup_faults_sql, SHORT_US, err) : NULL;
     PQclear(set);
     if (faults && PQntuples(faults) > 0) {
-        *line = rollup_file_line_with(file->query, PQgetvalue(faults, 0, 0));
+        *line = rollup_file_line_with(query, PQgetvalue(faults, 0, 0));
         error_set(err, ERROR_USAGE, "%s", PQgetvalue(faults, 0, 1));
         postgres_mark(err, POSTGRES_CONTRACT);
     }
     PQclear(faults);
     return err->kind == ERROR_NONE && postgres_exec(conn, "DROP VIEW tallymill.rollup_query", SHORT_US, err);
+}
+
+bool rollups_try_query(PGconn *conn, const char *query, int *line, struct error *err)
+{
+    return parse_query(conn, query, line, err) && check_query(conn, query, line, err);
 }
 
 static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_report *report, struct error *err)
@@ -161,7 +166,7 @@ static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_
     return true;
 }
 
-static bool begin(PGconn *conn, struct error *err)
+bool rollups_begin(PGconn *conn, struct error *err)
 {
     return postgres_exec(conn,
                          POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = 0; SELECT "
@@ -218,8 +223,8 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
 {
     int line = 0;
     bool is_closed = false;
-    if (begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && parse_query(conn, file->query, &line, err) &&
-        check_query(conn, file, &line, err) && define(conn, file, report, err) && note_names(conn, file, is_closed, err) &&
+    if (rollups_begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && rollups_try_query(conn, file->query, &line, err) &&
+        define(conn, file, report, err) && note_names(conn, file, is_closed, err) &&
         is_defined(conn, file, is_closed, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (PQstatus(conn) != CONNECTION_OK || !postgres_is(err, POSTGRES_REFUSED) || err->kind == ERROR_RETRY)
@@ -296,7 +301,7 @@ static bool look_at_the_rest(PGconn *conn, const char *names, const char *retire
 static bool retire(PGconn *conn, const char *retired, struct rollups_report *report, struct error *err)
 {
     const char *const values[] = {retired};
-    if (!begin(conn, err))
+    if (!rollups_begin(conn, err))
         return false;
     PGresult *result = postgres_query_params(
         conn, "UPDATE tallymill.rollups SET retired_at = clock_timestamp() WHERE retired_at IS NULL AND rollup = ANY ($1::text[])",

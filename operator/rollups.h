@@ -35,6 +35,12 @@ bool rollups_define(PGconn *conn, const struct settings *settings, const char *r
 /* Reads the files and checks what they declare, and compares it with what is defined; changes nothing. */
 bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err);
 
+/* Begins a transaction that defines something: under the lock of migrate, as tallymill_admin. */
+bool rollups_begin(PGconn *conn, struct error *err);
+
+/* Within one: whether Postgres parses the query, and every run of it would give the same rows. *line: where it is wrong, 0: nobody knows. */
+bool rollups_try_query(PGconn *conn, const char *query, int *line, struct error *err);
+
 void rollups_report_free(struct rollups_report *report);
 
 #endif

@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/number_text.h"
 #include "common/settings.h"
+#include "common/settings_value.h"
 #include "operator/answer.h"
 #include "operator/command.h"
 #include "operator/day_range.h"
@@ -28,6 +29,7 @@
 #include "operator/terminal.h"
 #include "operator/verify.h"
 #include "operator/verify_rollups.h"
+#include "operator/verify_uniques.h"
 
 extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], verify_pending_sql[];
 
@@ -37,6 +39,8 @@ struct verification {
     const char *metrics_path; /* --metrics, or NULL */
     int64_t days, days_aside, differences;
     struct rollups_verdict rollups;
+    struct uniques_verdict uniques;
+    int64_t ranges; /* the option */
     int64_t pending_rows; /* of the days asked for, stored, but beyond `folded`: not compared */
     json_t *json;         /* set_aside, differences, damages */
 };
@@ -206,6 +210,8 @@ static bool compare(struct verification *verification, const struct day_range *r
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
                                         &verification->rollups, err);
     verification->differences += verification->rollups.differences; /* also of those before a question that failed */
+    is_read = is_read && verify_uniques(verification->snapshot, verification->ranges, verification->as_json ? verification->json : NULL, &verification->uniques, err);
+    verification->differences += verification->uniques.differences;
     return is_read;
 }
 
@@ -218,7 +224,7 @@ static enum proof verdict(const struct verification *verification, const struct 
     if (err->kind != ERROR_NONE) {
         return PROOF_NOT_PROVEN;
     }
-    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->pending_rows == 0;
+    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->uniques.aside == 0 && verification->pending_rows == 0;
     return verification->is_strict && !is_whole ? PROOF_SET_ASIDE : PROOF_HOLDS;
 }
 
@@ -235,6 +241,18 @@ static void print_compared(const struct verification *verification, const char *
     }
 }
 
+/* ", 12 of 14 days of uniques and 200 ranges": how much of them was compared. */
+static void print_uniques(const struct uniques_verdict *uniques)
+{
+    char compared[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES], ranges[NUMBER_TEXT_BYTES];
+    if (uniques->days + uniques->aside > 0) {
+        printf("; %s of %s days of uniques equal them", number_text(compared, uniques->days), number_text(all, uniques->days + uniques->aside));
+    }
+    if (uniques->ranges > 0) {
+        printf(", and %s ranges the raw events", number_text(ranges, uniques->ranges));
+    }
+}
+
 /* One line, the last of the output. */
 static void print_verdict(const struct verification *verification, enum proof proof, const struct error *err)
 {
@@ -244,7 +262,8 @@ static void print_verdict(const struct verification *verification, enum proof pr
         fputs("OK: the statistics of ", stdout);
         print_compared(verification, " equal the raw events");
         fputs(verification->rollups.compared > 0 ? " their queries" : "", stdout);
-        fputs(verification->days_aside + verification->rollups.aside > 0 ? "; the others are set aside, named above" : "", stdout);
+        print_uniques(&verification->uniques);
+        fputs(verification->days_aside + verification->rollups.aside + verification->uniques.aside > 0 ? "; the others are set aside, named above" : "", stdout);
         break;
     case PROOF_DAMAGED:
         printf("DAMAGED: %s differences, each named above; compared were ", number_text(number, verification->differences));
@@ -280,6 +299,9 @@ static int finish(const struct verification *verification, const struct error *e
     json_object_set_new(verification->json, "rollups",
                         json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
                                   (json_int_t)verification->rollups.aside));
+    json_object_set_new(verification->json, "uniques",
+                        json_pack("{s:I, s:I, s:I}", "days", (json_int_t)verification->uniques.days, "set_aside", (json_int_t)verification->uniques.aside, "ranges",
+                                  (json_int_t)verification->uniques.ranges));
     return proof_print_json(verification->json, proof, err) ? exit_code : 1;
 }
 
@@ -299,7 +321,7 @@ static void leave_metrics(const struct verification *verification, int64_t began
 /* The arrays that all findings go into. */
 static json_t *new_answer(struct error *err)
 {
-    json_t *answer = json_pack("{s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside");
+    json_t *answer = json_pack("{s:[], s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside", "uniques_set_aside");
     if (!answer) {
         error_set(err, ERROR_RETRY, "out of memory");
     }
@@ -348,17 +370,24 @@ static const struct cli verify_cli = {
     .program = "tallymill verify",
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
     .summary =
-        "Compares analytics_daily_stats with the raw events, day by day, and each rollup with its own query over them, in one "
-        "snapshot; all days unless told which (UTC).\n"
+        "Compares analytics_daily_stats with the raw events, day by day, each rollup with its own query over them, and analytics_daily_uniques with the "
+        "statistics, in one snapshot; all days unless told which (UTC).\n"
         "What waits (a day for its rebuild, a rollup for its cadence) is set aside by name.\n"
         "Needs a login with tallymill_read.\n",
     .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n"
-                "  tallymill verify --config settings.ini --strict ..2026-11-23\n",
+                "  tallymill verify --config settings.ini --strict ..2026-11-23\n"
+                "  tallymill verify --config settings.ini --ranges 200\n",
     .exit_codes = "0 all that was compared is equal; 1 differences, each named, or with --strict something set aside;\n"
                   "2 usage, settings or schema; 3 needs a person; 4 not proven: a server did not answer.\n"
                   "--json says the same as verdict: ok, damaged, set aside, not proven.",
     .programs = FOR_OPERATOR,
 };
+
+static bool read_ranges(void *context, const char *text, struct error *err)
+{
+    static const struct setting ranges = {.key = "--ranges", .type = SETTING_COUNT, .min = 0, .max = 1000000};
+    return settings_value_parse(&ranges, text, context, err) || error_wrap(err, "--ranges");
+}
 
 int verify_run(int argc, char **argv)
 {
@@ -367,6 +396,11 @@ int verify_run(int argc, char **argv)
         {.name = "strict",
          .help = "exit code 1 too where something is set aside, or rows of these days are not in the statistics yet",
          .flag = &verification.is_strict},
+        {.name = "ranges",
+         .argument = "N",
+         .help = "compare so many random ranges of analytics_daily_uniques with the raw events",
+         .each = read_ranges,
+         .context = &verification.ranges},
         {.name = "json", .help = "answer with one JSON object", .flag = &verification.as_json},
         {.name = "metrics", .argument = "FILE", .help = RUN_METRICS_HELP, .value = &verification.metrics_path},
         {.name = NULL},

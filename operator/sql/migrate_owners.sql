@@ -12,7 +12,7 @@ FROM (
   CROSS JOIN LATERAL (SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind) k
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'i')
     AND (n.nspname = 'tallymill'
-         OR (n.nspname = 'public' AND c.relname IN ('analytics_events', 'analytics_daily_stats', 'analytics_view_daily', 'analytics_view_funnel',
+         OR (n.nspname = 'public' AND c.relname IN ('analytics_events', 'analytics_daily_stats', 'analytics_daily_uniques', 'analytics_view_daily', 'analytics_view_funnel',
                                                     'analytics_view_conversion', 'analytics_view_performance'))
          OR (n.nspname = 'public' AND obj_description(c.oid, 'pg_class') LIKE 'Rollup % of tallymill.rollups%')
          OR (n.nspname = 'public' AND c.relname ~ '^analytics_events_[0-9]{4}_[0-9]{2}$'

@@ -1,4 +1,4 @@
--- Defines a rollup: makes its table, adds columns that are new, or takes note of a changed query. Returns 'made', 'changed' or 'unchanged'.
+-- Defines a rollup: makes its table and its twin's, adds columns that are new, or takes note of a changed query. Returns 'made', 'changed' or 'unchanged'.
 -- A table keeps days whose months are archived, so nothing is dropped: other keys, types or fewer columns are refused (TM004).
 
 SET ROLE tallymill_admin;
@@ -17,6 +17,10 @@ DECLARE
   period_type text;
   held_type text;
   statement text;
+  twin constant text := 'analytics_internal_' || substr(p_target, 11); -- of the same query over internal events (internal_twin)
+  had_twin constant boolean := to_regclass('public.' || quote_ident(twin)) IS NOT NULL;
+  goal text;
+  i integer;
 BEGIN
   PERFORM set_config('tallymill.day', '2000-01-01', true), set_config('tallymill.first_day', '2000-01-01', true),
           set_config('tallymill.last_day', '2000-01-01', true);
@@ -64,12 +68,20 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON public.%I TO tallymill_aggregate', p_target);
     EXECUTE format('COMMENT ON TABLE public.%I IS %L', p_target, 'Rollup ' || p_rollup || ' of tallymill.rollups, kept by tallymill-aggregator');
   END IF;
+  IF NOT had_twin THEN
+    EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', twin, p_target);
+    EXECUTE format('GRANT SELECT ON public.%I TO tallymill_read', twin);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON public.%I TO tallymill_aggregate', twin);
+    EXECUTE format('COMMENT ON TABLE public.%I IS %L', twin, 'Rollup ' || p_rollup || ' of tallymill.rollups over internal events, kept by tallymill-aggregator');
+  ELSIF known.rollup IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('table public.%s is there already and is no rollup', twin);
+  END IF;
 
-  FOR i IN 1 .. cardinality(shape) LOOP
+  FOR i, goal IN SELECT n, t FROM generate_series(1, cardinality(shape)) AS n, unnest(ARRAY[p_target, twin]) AS t ORDER BY n, t LOOP
     SELECT format_type(a.atttypid, a.atttypmod) INTO held_type FROM pg_attribute a
-      WHERE a.attrelid = ('public.' || quote_ident(p_target))::regclass AND a.attname = shape[i] AND NOT a.attisdropped;
+      WHERE a.attrelid = ('public.' || quote_ident(goal))::regclass AND a.attname = shape[i] AND NOT a.attisdropped;
     IF NOT FOUND THEN
-      EXECUTE format('ALTER TABLE public.%I ADD COLUMN %I %s', p_target, shape[i], types[i]);
+      EXECUTE format('ALTER TABLE public.%I ADD COLUMN %I %s', goal, shape[i], types[i]);
     ELSIF held_type <> types[i] THEN
       RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('column %s was %s and would be %s: a rollup keeps its types; give the column another name',
         shape[i], held_type, types[i]);
@@ -81,7 +93,7 @@ BEGIN
     INSERT INTO tallymill.rollups (rollup, target, period_days, period_column, key_columns, value_columns, cadence, looks_back, query, is_range)
       VALUES (p_rollup, p_target, days, period, keys, ARRAY(SELECT s FROM unnest(shape) s WHERE s <> ALL (keys)), p_cadence, p_looks_back, p_query, p_is_range);
     RETURN 'made';
-  ELSIF (known.query, known.looks_back, known.is_range) IS DISTINCT FROM (p_query, p_looks_back, p_is_range) THEN
+  ELSIF (known.query, known.looks_back, known.is_range, true) IS DISTINCT FROM (p_query, p_looks_back, p_is_range, had_twin) THEN
     UPDATE tallymill.rollups SET query = p_query, looks_back = p_looks_back, is_range = p_is_range, cadence = p_cadence, definition = definition + 1,
            value_columns = ARRAY(SELECT s FROM unnest(shape) s WHERE s <> ALL (keys)), defined_at = clock_timestamp(), retired_at = NULL
       WHERE rollup = p_rollup;

@@ -1,6 +1,6 @@
 -- The ledger stays small: one step of the merge. From batch id p_from on, the next p_rows ledger rows or so become one row for each topic partition, all over the same
 -- interval of batches, so that rows can still be counted against it. Where to go on, NULL: at the end; widened is how many rows became fewer.
--- What it deletes and what it writes instead say the same, or TM010 (kept_out).
+-- What it deletes and what it writes instead say the same, or TM010 (kept_out). What was stored each minute goes to tallymill.rates.
 --
 -- Only batches of a quarter of an hour ago or more: no batch's transaction lives that long (a worker gives it ten minutes), so no id inside the interval is
 -- still to come. If one came all the same (a clock was set) it would stay a row of its own, in nobody's way. In every topic partition the interval is a run
@@ -90,8 +90,17 @@ BEGIN
     FROM gone g LEFT JOIN named n USING (topic, topic_partition)
     GROUP BY g.topic, g.topic_partition
     RETURNING *
+  ), counted AS (
+    SELECT date_trunc('minute', g.committed_at, 'UTC') AS minute, g.topic, sum(g.stored) AS stored, sum(g.duplicates) AS duplicates, sum(g.dead_letters) AS dead_letters,
+           sum(g.skipped) AS skipped, count(DISTINCT g.batch_id) AS batches
+    FROM gone g GROUP BY 1, 2
+  ), rated AS (
+    INSERT INTO tallymill.rates AS r (minute, topic, stored, duplicates, dead_letters, skipped, batches) SELECT * FROM counted
+    ON CONFLICT (minute, topic) DO UPDATE SET stored = r.stored + excluded.stored, duplicates = r.duplicates + excluded.duplicates,
+      dead_letters = r.dead_letters + excluded.dead_letters, skipped = r.skipped + excluded.skipped, batches = r.batches + excluded.batches
+    RETURNING 1
   )
-  SELECT a.rows AS asked, g.rows AS gone, g.groups, w.rows AS wide, g.said = w.said AS agree INTO sums
+  SELECT a.rows AS asked, g.rows AS gone, g.groups, w.rows AS wide, g.said = w.said AS agree, (SELECT count(*) FROM counted) AS minutes, (SELECT count(*) FROM rated) AS rated INTO sums
   FROM asked a,
        (SELECT count(*) AS rows, count(DISTINCT (g.topic, g.topic_partition)) AS groups,
                ROW (sum(g.next_offset - g.first_offset), sum(g.stored), sum(g.duplicates), sum(g.dead_letters), sum(g.skipped)) AS said FROM gone g) g,
@@ -100,6 +109,10 @@ BEGIN
   IF sums.gone <> sums.asked OR sums.wide <> sums.groups OR NOT sums.agree THEN
     PERFORM tallymill.kept_out('tallymill.batches', sums.asked + sums.groups, sums.gone + sums.wide);
   END IF;
+  IF sums.rated <> sums.minutes THEN
+    PERFORM tallymill.kept_out('tallymill.rates', sums.minutes, sums.rated);
+  END IF;
+  DELETE FROM tallymill.rates r WHERE r.minute < clock_timestamp() - interval '400 days';
   widened := sums.gone - sums.wide;
 END
 $$;

@@ -1,4 +1,4 @@
--- Every event by its attributes with few values: doc_type, language, origin, format, action, method, tier and the like, whatever the
+-- Every event by its attributes with few values: doc_type, language, origin, format, action, method, tier, referrer and the like, whatever the
 -- event's name. For each (event, attribute) the 200 values with the most events have a row, the others are '(other)' together;
 -- an event without the attribute is in no row of it.
 -- target: analytics_daily_breakdowns
@@ -10,7 +10,7 @@ WITH valued AS MATERIALIZED (
   FROM tallymill.range_events e
   CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data) = 'object' THEN e.event_data ELSE '{}' END) AS a
   WHERE a.key IN ('doc_type', 'language', 'origin', 'format', 'action', 'method', 'tier', 'previous_tier', 'new_tier', 'source', 'reason', 'provider',
-                  'grade', 'success', 'has_trial', 'landing_page')
+                  'grade', 'success', 'has_trial', 'landing_page', 'referrer')
     AND jsonb_typeof(a.value) IN ('string', 'number', 'boolean')
 ), ranked AS (
   SELECT date, event_name, attribute, value,

@@ -2,7 +2,8 @@
 -- (tokens/s), from `performance` events (latency.ttft ...) and from `doc_generation` (llm.latency.ttft ...), each in rows of its own, since an
 -- application may send both for one call. Percentiles are values that occurred (nearest rank), the mean is exact to six decimals.
 -- Classes of the plan: ttft [0, 500) excellent, [500, 1000) good, [1000, 2000] acceptable, above slow; tpot [0, 20), [20, 40), [40, 60], above;
--- throughput above 50 excellent, [30, 50] good, [15, 30) acceptable, below 15 slow. The plan has none for total.
+-- throughput above 50 excellent, [30, 50] good, [15, 30) acceptable, below 15 slow. The plan has none for total. As shares and as counts, which add up over days; p05 and p01 are the
+-- slow end of throughput. Percentiles of a range of days: llm_histogram.
 -- target: analytics_daily_llm
 -- key: date, source, metric
 -- cadence: 1 min
@@ -30,5 +31,11 @@ SELECT date, source::text AS source, metric, count(*) AS events, round(avg(value
        round(count(*) FILTER (WHERE class = 1) / nullif(count(class), 0)::numeric, 6) AS excellent_share,
        round(count(*) FILTER (WHERE class = 2) / nullif(count(class), 0)::numeric, 6) AS good_share,
        round(count(*) FILTER (WHERE class = 3) / nullif(count(class), 0)::numeric, 6) AS acceptable_share,
-       round(count(*) FILTER (WHERE class = 4) / nullif(count(class), 0)::numeric, 6) AS slow_share
+       round(count(*) FILTER (WHERE class = 4) / nullif(count(class), 0)::numeric, 6) AS slow_share,
+       percentile_disc(0.05) WITHIN GROUP (ORDER BY value) AS p05,
+       percentile_disc(0.01) WITHIN GROUP (ORDER BY value) AS p01,
+       CASE WHEN metric <> 'total' THEN count(*) FILTER (WHERE class = 1) END AS excellent,
+       CASE WHEN metric <> 'total' THEN count(*) FILTER (WHERE class = 2) END AS good,
+       CASE WHEN metric <> 'total' THEN count(*) FILTER (WHERE class = 3) END AS acceptable,
+       CASE WHEN metric <> 'total' THEN count(*) FILTER (WHERE class = 4) END AS slow
 FROM classed GROUP BY 1, 2, 3

@@ -3,10 +3,10 @@
 
     tests/faults/random_statistics.py [--seed N] [--seconds S] [--keep]
 
-Events are published, repeated, delayed, backdated and imported at random; now and then rows are deleted or changed by
+Events are published, repeated, delayed, backdated and imported at random; now and then rows are deleted, changed or inserted by
 hand and `tallymill rebuild` is asked for their days; leader and standby are killed.  Meanwhile, once a second, the statistics
 are compared with the raw query inside one snapshot, over the batches at or below `folded`, days that wait for a rebuild
-aside.  The ledger is merged meanwhile, as if each turn of it came an hour later.  Prints its seed first; exit code 0 when every comparison held and everything was folded at the end.
+aside, and so are the uniques of days that claim to be counted; at the end all of analytics_daily_uniques equals one counted anew.  The ledger is merged meanwhile, as if each turn of it came an hour later.  Prints its seed first; exit code 0 when every comparison held and everything was folded at the end.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from integration.harness.exactness import differences
 from integration.harness.publisher import NAMES, event, now_us
 from integration.harness.site import Site
 from integration.harness.stack import Stack
+from integration.harness.uniques import SUBJECTS, all_differences, day_differences
 from integration.harness.waiting import wait_until
 
 DAY_US = 86_400_000_000
@@ -46,6 +47,12 @@ DELETE = f"""
 UPDATE = f"""
     WITH changed AS (UPDATE analytics_events SET event_name = 'renamed', user_id = 1 WHERE hashtext(session_id) %% 100 = %s
                        AND created_at < now() - interval '5 seconds' RETURNING created_at)
+    {MARK}"""
+
+INSERT = f"""
+    WITH changed AS (INSERT INTO analytics_events (event_name, session_id, user_id, is_internal, created_at)
+                     SELECT 'by another', 's-' || n, n, n %% 3 = 0, now() - (abs(%s) %% 50) * interval '1 day' FROM generate_series(1, 20) AS n
+                     RETURNING created_at)
     {MARK}"""
 
 
@@ -111,7 +118,7 @@ class Run:
     def change_by_hand(self):
         with self.site.database.session() as connection, connection.cursor() as cursor:
             # Days are marked in no order, so that it may lock with the aggregator; whoever is told so begins again, as it does.
-            wait_until(lambda: cursor.execute(self.source.choice((DELETE, UPDATE)), (self.source.randrange(-99, 100),)) or True, 30,
+            wait_until(lambda: cursor.execute(self.source.choice((DELETE, UPDATE, INSERT)), (self.source.randrange(-99, 100),)) or True, 30,
                        "the change by hand", despite=(psycopg2.errors.DeadlockDetected,))
             days = sorted(day for day, in cursor.fetchall())
         if days:
@@ -130,7 +137,7 @@ class Run:
         self.kills += 1
 
     def compare(self):
-        wrong = differences(self.site)
+        wrong = differences(self.site) + day_differences(self.site)
         assert not wrong, f"after {self.compared} comparisons and {self.kills} kills:\n" + "\n".join(map(str, wrong[:20]))
         self.compared += 1
 
@@ -149,6 +156,9 @@ class Run:
         self.compare()
         for program in self.workers + self.aggregators:
             assert program.stop() == 0, program.log()[-3000:]
+        self.site.fold()
+        wrong = all_differences(self.site)
+        assert not wrong, "uniques:\n" + "\n".join(map(str, wrong[:20]))
 
 
 def say_now(text):
@@ -184,7 +194,8 @@ def main():
     try:
         with Stack(folder / "stack") as stack:
             (folder / "site").mkdir()
-            with contextlib.closing(Site(stack, folder / "site", build=given.build)) as site:
+            (folder / "subjects.sql").write_text(SUBJECTS)
+            with contextlib.closing(Site(stack, folder / "site", build=given.build, **{"uniques.subjects": folder / "subjects.sql"})) as site:
                 random_run(site, given.seed, given.seconds)
         return 0
     except AssertionError as why:

@@ -4,7 +4,7 @@ granted AS (
  SELECT grantee, privilege_type, 'schema' AS kind, n.nspname::text AS object, '' AS detail FROM pg_namespace n, aclexplode(n.nspacl) WHERE n.nspname = 'tallymill'
  UNION ALL
  SELECT grantee, privilege_type, CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname || '.' || c.relname, '' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl)
-  WHERE n.nspname IN ('tallymill','public') AND NOT c.relispartition AND c.relname NOT IN (SELECT target FROM tallymill.rollups)
+  WHERE n.nspname IN ('tallymill','public') AND NOT c.relispartition AND replace(c.relname, 'analytics_internal_', 'analytics_') NOT IN (SELECT target FROM tallymill.rollups)
  UNION ALL
  SELECT a.grantee, a.privilege_type, 'column', n.nspname || '.' || c.relname, t.attname FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(t.attacl) a
   WHERE n.nspname IN ('tallymill','public') AND NOT c.relispartition

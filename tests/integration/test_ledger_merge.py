@@ -63,6 +63,8 @@ def test_a_merged_ledger_says_the_same_and_workers_go_on_from_it(make_site):
     assert site.database.value(ROWS) == 3 and said(site) == before
     assert site.database.value("SELECT count(DISTINCT (batch_id, last_batch_id)) FROM tallymill.batches WHERE last_batch_id > batch_id") == 1
 
+    # What was stored a minute is in tallymill.rates, once, also behind the one that was killed.
+    assert site.database.rows("SELECT sum(stored)::int, sum(duplicates)::int, sum(dead_letters)::int, sum(batches) > 12 FROM tallymill.rates") == [(900, 50, 3, True)]
     for command in (("audit", "--deep"), ("verify",)):
         done = site.tallymill(*command)
         assert done.code == 0, done

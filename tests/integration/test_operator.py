@@ -226,7 +226,8 @@ def test_whole_statistics_pass(books):
     assert "1 days" in holds(books, "verify", "2026-03-02").out
     answer = json.loads(books.tallymill("verify", "--json").out)
     assert answer == {"set_aside": [], "differences": [], "damages": [], "days": 2, "pending_rows": 0, "verdict": "ok",
-                      "rollups_set_aside": [], "rollups": {"compared": 0, "set_aside": 0}}
+                      "rollups_set_aside": [], "rollups": {"compared": 0, "set_aside": 0},
+                      "uniques_set_aside": [], "uniques": {"days": 0, "set_aside": 0, "ranges": 0}}
 
 
 @pytest.mark.parametrize("statement, pieces", [

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import json
+import math
 import re
 import shutil
 from decimal import Decimal
@@ -94,6 +95,18 @@ def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(make_site):
         ("throughput", 5, 32.08, 30, 50.5, 50.5, 0.2, 0.4, 0.2, 0.2),
         ("tpot", 5, 40.08, 40, 60.5, 60.5, 0.2, 0.2, 0.4, 0.2),
         ("ttft", 5, 1199.8, 999, 2000.1, 2000.1, 0.2, 0.4, 0.2, 0.2)]]
+    assert one_day(site, "analytics_daily_llm", "metric, excellent, good, acceptable, slow, p05, p01", "source = 'performance'") == [tuple(map(exact, row)) for row in [
+        ("throughput", 1, 2, 1, 1, 14.9, 14.9), ("tpot", 1, 1, 2, 1, 19.9, 19.9), ("ttft", 1, 2, 1, 1, 499.9, 499.9)]]
+    # Buckets are 2 % wide: each value is in the one of its logarithm, and its middle is within 1 %.
+    buckets = [math.floor(math.log(value) / math.log(1.02)) for value in (499.9, 500, 999, 2000, 2000.1)]
+    assert one_day(site, "analytics_daily_llm_histogram", "first_bucket, counts", "source = 'performance' AND metric = 'ttft'") == [
+        (buckets[0], [buckets.count(n) for n in range(buckets[0], buckets[-1] + 1)])]
+    assert one_day(site, "analytics_daily_hours", "hour, events", "event_name = 'checkout_completed'") == [(19, 1), (20, 1)]
+    assert one_day(site, "analytics_daily_hours", "sum(events)") == [(39,)]
+    # The one of staff, in the twins: by the same queries.
+    assert one_day(site, "analytics_internal_daily_funnel", "step, sessions") == [(1, 1), (2, 0), (3, 0), (4, 0), (5, 0)]
+    assert one_day(site, "analytics_internal_daily_hours", "event_name, events") == [("session_start", 1)]
+    assert site.database.rows("SELECT active_users FROM analytics_internal_weekly_cohorts") == [(1,)]
     # 3 of 4 with a cache read from it; 0.9 x 1000 / (1000 + 2000).
     assert one_day(site, "analytics_daily_llm_cache", "source, events, hits, hit_rate, read_tokens, input_tokens, savings") == [
         ("performance", 4, 3, Decimal("0.75"), 1000, 2000, Decimal("0.3"))]
@@ -112,6 +125,21 @@ def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(make_site):
 
 def exact(value):
     return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def test_internal_events_alone_have_the_twins_computed_and_a_wrong_twin_is_found(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    site.send([event("login", DAY_US, session_id="A")])
+    site.drain()
+    site.fold()
+    assert one_day(site, "analytics_internal_daily_counted", "events") == [(0,)]
+    site.send([event("login", DAY_US + 1, session_id="staff", is_internal=True)])
+    site.drain()
+    site.fold()
+    assert one_day(site, "analytics_internal_daily_counted", "events") == [(1,)] and one_day(site, "analytics_daily_counted", "events") == [(1,)]
+    site.database.run("UPDATE analytics_internal_daily_counted SET events = 7")
+    found = site.tallymill("verify")
+    assert found.code == 1 and "internal: " in found.out and "events is 7, should be 1" in found.out, found
 
 
 def test_every_rollup_equals_its_own_query(make_site):

@@ -188,7 +188,7 @@ def is_word(tree, word):
         return True
     if word.isupper():
         return f"REASON_{word}" in tree.words
-    made = re.sub(r"^tallymill_(consumer|aggregator)_|^analytics_(daily|weekly)_", "", word)
+    made = re.sub(r"^tallymill_(consumer|aggregator)_|^analytics_(internal_)?(daily|weekly)_", "", word)
     return made != word and made in tree.words
 
 

@@ -54,6 +54,7 @@ class Site:
             "topics.partitions": partitions,
             "consumer.group": f"group-{name}",
             "rollups.dir": no_rollups(folder),
+            "uniques.subjects": no_subjects(folder),
             **settings,
         })
         if migrate:
@@ -218,6 +219,13 @@ def no_rollups(folder):
     """An empty directory: most tests are about something else, and 16 tables a site take time. "rollups.dir": "" asks for the shipped ones."""
     empty = folder / "no-rollups"
     empty.mkdir()
+    return empty
+
+
+def no_subjects(folder):
+    """A file of no subjects, for the same reason: no uniques are counted. "uniques.subjects": "" asks for the shipped ones."""
+    empty = folder / "no-subjects.sql"
+    empty.write_text("-- none\n")
     return empty
 
 

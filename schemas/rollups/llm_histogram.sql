@@ -1,0 +1,29 @@
+-- How the figures of llm are distributed, so that percentiles of any range of days follow: counts of values by bucket, of which each is 2 % wider than the one before.
+-- counts[1] is bucket first_bucket; bucket n holds [1.02^n, 1.02^(n+1)), -350 all that is less than 0.001 (1.02^-349), 1046 all from 1.02^1046 on (9.9e8). The value that stands for a
+-- bucket is 1.02^(n + 0.5): within 1 % of each that is in it. Counts of days add up bucket by bucket; schemas/rollups.md has the query.
+-- target: analytics_daily_llm_histogram
+-- key: date, source, metric
+-- cadence: 5 min
+-- range: yes
+WITH bounds AS MATERIALIZED (
+  SELECT array_agg(round(power(1.02::double precision, n)::numeric, 9) ORDER BY n) AS least FROM generate_series(-349, 1046) AS n
+), measured AS (
+  SELECT e.date, e.event_name::text AS source, m.metric, m.value
+  FROM tallymill.range_events e
+  CROSS JOIN LATERAL (SELECT CASE WHEN e.event_name = 'performance' THEN e.event_data ELSE e.event_data -> 'llm' END AS data OFFSET 0) d
+  CROSS JOIN LATERAL (VALUES ('ttft', tallymill.number(d.data #> '{latency,ttft}')),
+                             ('tpot', tallymill.number(d.data #> '{latency,tpot}')),
+                             ('total', tallymill.number(d.data #> '{latency,total}')),
+                             ('throughput', tallymill.number(d.data #> '{throughput,tokens_per_second}'))) AS m (metric, value)
+  WHERE e.event_name IN ('performance', 'doc_generation') AND m.value IS NOT NULL
+), filled AS (
+  SELECT date, source, metric, width_bucket(value, (SELECT least FROM bounds)) - 350 AS bucket, count(*) AS events FROM measured GROUP BY 1, 2, 3, 4
+), spanned AS (
+  SELECT date, source, metric, min(bucket) AS first_bucket, max(bucket) AS last_bucket, array_agg(bucket) AS buckets, array_agg(events) AS counts FROM filled GROUP BY 1, 2, 3
+)
+SELECT s.date, s.source, s.metric, s.first_bucket, c.counts
+FROM spanned s
+CROSS JOIN LATERAL (
+  SELECT array_agg(coalesce(f.events, 0) ORDER BY n.bucket) AS counts
+  FROM generate_series(s.first_bucket, s.last_bucket) AS n (bucket) LEFT JOIN unnest(s.buckets, s.counts) AS f (bucket, events) USING (bucket)
+) c
