@@ -19,7 +19,7 @@
 #include "aggregator/leader.h"
 #include "aggregator/merge.h"
 #include "aggregator/rollups.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/check.h"
 #include "common/check_postgres.h"
 #include "common/clock.h"
@@ -71,7 +71,7 @@ static void try_dsn(struct settings *settings, struct settings *fresh)
     struct error err = {0};
     if (settings_is_same_dsn(settings, fresh))
         return;
-    struct session *session = session_open(settings_text(fresh, "postgres.dsn"), &err);
+    struct session *session = session_open(settings_text(fresh, "postgres.dsn"), "tallymill-aggregator", &err);
     if (!session) {
         log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again", NULL);
         return;
@@ -321,7 +321,7 @@ static bool turn(struct aggregator *aggregator, struct error *err)
         if (!settings_refresh_dsn(aggregator->settings, err))
             log_warn_because(err, "postgres.dsn was not read again: what it was before is tried", NULL);
         error_clear(err);
-        aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), err);
+        aggregator->session = session_open(settings_text(aggregator->settings, "postgres.dsn"), "tallymill-aggregator", err);
         if (!aggregator->session)
             return recover(aggregator, NULL, err);
         outage_over(&aggregator->outage, clock_now_us());

@@ -7,6 +7,7 @@
 
 #include "aggregator/cycle.h"
 #include "aggregator/rollups.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/lock_watch.h"

@@ -29,7 +29,7 @@
 #include "aggregator/ledger.h"
 #include "aggregator/rebuild.h"
 #include "aggregator/rebuild_queue.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/statistics.h"
 #include "aggregator/uniques.h"
 #include "aggregator/waiting_days.h"

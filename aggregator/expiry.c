@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"

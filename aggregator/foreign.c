@@ -14,7 +14,7 @@
 #include "aggregator/day_cache.h"
 #include "aggregator/months.h"
 #include "aggregator/rebuild_queue.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 
 extern const char sql_foreign_changes[];

@@ -18,7 +18,7 @@
 #include "aggregator/identity.h"
 #include "aggregator/rebuild_queue.h"
 #include "aggregator/row.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"
 #include "common/error.h"

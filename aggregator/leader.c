@@ -17,7 +17,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/array_text.h"
-#include "aggregator/copy_reader.h"
+#include "common/array_text.h"
+#include "common/copy_reader.h"
 #include "aggregator/months.h"
 #include "aggregator/rebuild_queue.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/day_cache.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 #include "common/clock.h"
 #include "common/error.h"
 

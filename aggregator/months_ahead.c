@@ -4,7 +4,7 @@
  */
 #include "aggregator/months_ahead.h"
 
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"

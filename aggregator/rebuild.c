@@ -16,7 +16,7 @@
 #include "aggregator/deltas.h"
 #include "aggregator/rebuild_queue.h"
 #include "aggregator/row.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/statistics.h"
 #include "aggregator/worklist.h"
 #include "common/clock.h"

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -90,7 +90,7 @@ int64_t rollups_wait_us(const struct rollups *rollups, int64_t now_us)
 static bool send(struct rollups *rollups, enum rollups_step step, const char *sql, int64_t now_us, struct error *err)
 {
     if (!rollups->session)
-        rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), err);
+        rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), "tallymill-aggregator", err);
     if (!rollups->session || !session_send(rollups->session, sql, err))
         return false;
     rollups->step = step;
@@ -341,7 +341,7 @@ void rollups_turn(struct rollups *rollups, int64_t epoch, bool is_behind, int64_
 /* The server's time, as text. */
 static bool read_time(struct rollups *rollups, struct error *err)
 {
-    rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), err);
+    rollups->session = session_open(settings_text(rollups->settings, "postgres.dsn"), "tallymill-aggregator", err);
     PGresult *result =
         rollups->session ? session_ask(rollups->session, 30 * CLOCK_SECOND_US, "SELECT clock_timestamp()", 0, NULL, err) : NULL;
     if (result)

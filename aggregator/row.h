@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "aggregator/copy_reader.h"
+#include "common/copy_reader.h"
 
 struct day_event;
 struct error;

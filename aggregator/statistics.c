@@ -6,9 +6,9 @@
  */
 #include "aggregator/statistics.h"
 
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 #include "aggregator/day.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/day_cache.h"
 #include "aggregator/months.h"
 #include "aggregator/worklist.h"

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 #include "aggregator/day_cache.h"
 #include "aggregator/months.h"
-#include "aggregator/session.h"
+#include "common/session.h"
 #include "aggregator/worklist.h"
 #include "common/error.h"
 

@@ -1,14 +1,15 @@
-/* session.h - the aggregator's one connection to Postgres: statements that a signal can end and that keep the watchdog fed.
+/* session.h - a connection to Postgres for long work: statements that a signal can end and that keep the watchdog fed.
  *
  * A statement may take minutes (a big day) while systemd waits for its watchdog and an operator for the stop. So nothing here
  * blocks: every wait is a poll of at most 200 ms with a look at the signals, and has a deadline. After an error that the server
  * reported (err->sqlstate is set) the connection is idle again, but for its transaction; after any other it is out of step: close
  * it. The server then rolls its transaction back within a second. One thread.
  */
-#ifndef TALLYMILL_AGGREGATOR_SESSION_H
-#define TALLYMILL_AGGREGATOR_SESSION_H
+#ifndef TALLYMILL_COMMON_SESSION_H
+#define TALLYMILL_COMMON_SESSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
@@ -19,8 +20,9 @@ struct session;
 
 enum { SESSION_TIMEOUT_S = 120 }; /* what ordinary statements may take: locks are waited for 10 s */
 
-/* Connected and the schema known to fit, or NULL: ERROR_RETRY, or ERROR_USAGE (dsn, rights, schema). */
-struct session *session_open(const char *dsn, struct error *err);
+/* Connected and the schema known to fit, or NULL: ERROR_RETRY, or ERROR_USAGE (dsn, rights, schema). application_name: as
+ * pg_stat_activity shows it. Signals end a statement where the program has opened the service (service.h); else they do what they do. */
+struct session *session_open(const char *dsn, const char *application_name, struct error *err);
 void session_close(struct session *session);
 
 /* The server process as the connection's start named it: behind a pooler not the one that works for us. */
@@ -50,6 +52,11 @@ int session_socket(const struct session *session);
 bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
                       bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
                       struct error *err);
+
+/* Runs COPY ... TO STDOUT in any format, likewise behind other statements, and hands over message by message (a row each in text and csv; valid for the
+ * call). `take` returns false with err set to stop. */
+bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
+                        bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context, struct error *err);
 
 /* Puts who holds locks on what is ours into an error about one (55P03) that was asked for without waiting; over a connection of its own. */
 void session_name_holders(struct session *session, struct error *err);

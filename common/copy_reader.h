@@ -3,8 +3,8 @@
  * PostgreSQL manual, "COPY", section "Binary Format". libpq hands over one message at a time; the file header comes with the first
  * tuple or by itself, depending on the server's release, so the reader takes both. Pure: no I/O, no allocation. One thread.
  */
-#ifndef TALLYMILL_AGGREGATOR_COPY_READER_H
-#define TALLYMILL_AGGREGATOR_COPY_READER_H
+#ifndef TALLYMILL_COMMON_COPY_READER_H
+#define TALLYMILL_COMMON_COPY_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>

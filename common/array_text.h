@@ -3,8 +3,8 @@
  * How many rows go to the server as one parameter each column (unnest). PostgreSQL manual, "Array Input and Output Syntax". Running
  * out of memory is remembered and reported once, by array_text_end(). One thread.
  */
-#ifndef TALLYMILL_AGGREGATOR_ARRAY_TEXT_H
-#define TALLYMILL_AGGREGATOR_ARRAY_TEXT_H
+#ifndef TALLYMILL_COMMON_ARRAY_TEXT_H
+#define TALLYMILL_COMMON_ARRAY_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

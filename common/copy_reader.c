@@ -5,7 +5,7 @@
  *
  * Rejected: text format, which costs the backend 0.3 us more a row for timestamps alone.
  */
-#include "aggregator/copy_reader.h"
+#include "common/copy_reader.h"
 
 #include <string.h>
 

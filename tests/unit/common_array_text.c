@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdint.h>
 
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 
 static struct array_text array;
 

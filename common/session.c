@@ -6,7 +6,7 @@
  * Rejected: PQcancel() on a stop: it opens a second connection and blocks for as long as the network likes. Closing ours is enough,
  * because cycles set client_connection_check_interval.
  */
-#include "aggregator/session.h"
+#include "common/session.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "aggregator/copy_reader.h"
+#include "common/copy_reader.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/lock_watch.h"
@@ -24,7 +24,7 @@
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
 static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;
-enum { SLICE_MS = 200, TUPLES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
+enum { SLICE_MS = 200, MESSAGES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
 
 struct session {
     PGconn *conn;
@@ -33,14 +33,14 @@ struct session {
     struct lock_watch watch;
 };
 
-struct session *session_open(const char *dsn, struct error *err)
+struct session *session_open(const char *dsn, const char *application_name, struct error *err)
 {
     struct session *session = calloc(1, sizeof *session);
     if (!session) {
         error_set(err, ERROR_RETRY, "no memory for a connection");
         return NULL;
     }
-    session->conn = postgres_open(dsn, "tallymill-aggregator", CONNECT_TIMEOUT_US, err);
+    session->conn = postgres_open(dsn, application_name, CONNECT_TIMEOUT_US, err);
     if (!session->conn || !postgres_check_schema(session->conn, err)) {
         session_close(session);
         return NULL;
@@ -330,13 +330,9 @@ static bool next_message(struct session *session, int64_t timeout_us, char **mes
     return *length != -2 || broken(session, err);
 }
 
-bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
-                      bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
-                      struct error *err)
+bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
+                        bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context, struct error *err)
 {
-    struct copy_reader reader;
-    struct copy_tuple tuple;
-    copy_reader_init(&reader);
     if (!begin_copy(session, sql, clock_now_us() + timeout_us, err))
         return false;
     for (unsigned count = 1;; count++) { /* ends: with the data, or at a deadline */
@@ -346,15 +342,38 @@ bool session_copy_out(struct session *session, int64_t timeout_us, const char *s
             return false;
         if (length == -1)
             break;
-        enum copy_outcome outcome = copy_reader_take(&reader, message, (size_t)length, &tuple, err);
-        bool goes_on = outcome == COPY_NOTHING || (outcome == COPY_TUPLE && take(context, &tuple, err));
+        const bool goes_on = take(context, message, (size_t)length, err);
         PQfreemem(message);
-        if (!goes_on || (count % TUPLES_BETWEEN_LOOKS == 0 && !look_around(session, err)))
+        if (!goes_on || (count % MESSAGES_BETWEEN_LOOKS == 0 && !look_around(session, err)))
             return false;
     }
     PGresult *result = last_result(session, clock_now_us() + timeout_us, err);
     PQclear(result);
-    if (result && !reader.is_ended)
-        return error_set(err, ERROR_FATAL, "COPY data without its end marker");
     return result != NULL;
+}
+
+/* Whoever takes a binary stream's tuples, with the reader that finds them. */
+struct tuple_taker {
+    struct copy_reader reader;
+    bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err);
+    void *context;
+};
+
+static bool take_message(void *context, const char *bytes, size_t length, struct error *err)
+{
+    struct tuple_taker *taker = context;
+    struct copy_tuple tuple;
+    const enum copy_outcome outcome = copy_reader_take(&taker->reader, bytes, length, &tuple, err);
+    return outcome == COPY_NOTHING || (outcome == COPY_TUPLE && taker->take(taker->context, &tuple, err));
+}
+
+bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
+                      bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
+                      struct error *err)
+{
+    struct tuple_taker taker = {.take = take, .context = context};
+    copy_reader_init(&taker.reader);
+    if (!session_copy_bytes(session, timeout_us, sql, take_message, &taker, err))
+        return false;
+    return taker.reader.is_ended || error_set(err, ERROR_FATAL, "COPY data without its end marker");
 }

@@ -4,7 +4,7 @@
  *
  * Rejected: one INSERT a row (a round trip each), and binary arrays (the same bytes to send, twice the code to build).
  */
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
