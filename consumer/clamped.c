@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/oid.h"
 #include "common/tuple.h"
 #include "common/uuid.h"
 #include "consumer/batch.h"
@@ -74,7 +75,7 @@ char *clamped_lock_sql(const struct batch *batch)
 
 bool clamped_send_look_up(PGconn *conn, const struct batch *batch)
 {
-    enum { OID_UUID = 2950, OID_UUID_ARRAY = 2951, OID_TIMESTAMPTZ = 1184, HEADER_BYTES = 20 };
+    enum { HEADER_BYTES = 20 };
     static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ, OID_TIMESTAMPTZ};
     static const int formats[] = {1, 1, 1};
     const size_t length = HEADER_BYTES + (size_t)batch->clamped_count * (4 + UUID_BYTES);

@@ -6,26 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/oid.h"
 #include "common/tuple.h"
 #include "consumer/batch.h"
 
-enum {
-    OID_BOOL_ARRAY = 1000,
-    OID_TEXT_ARRAY = 1009,
-    OID_INT8_ARRAY = 1016,
-    OID_TIMESTAMPTZ_ARRAY = 1185,
-    OID_UUID_ARRAY = 2951,
-    OID_JSONB_ARRAY = 3807
-};
-enum {
-    OID_BOOL = 16,
-    OID_INT8 = 20,
-    OID_TEXT = 25,
-    OID_TIMESTAMPTZ = 1184,
-    OID_UUID = 2950,
-    OID_JSONB = 3802,
-    ARRAY_HEADER_BYTES = 20
-};
+enum { ARRAY_HEADER_BYTES = 20 };
 
 /* In the order of TUPLE_COLUMN_NAMES. */
 static const Oid array_types[TUPLE_COLUMNS] = {OID_INT8_ARRAY, OID_UUID_ARRAY,  OID_TIMESTAMPTZ_ARRAY,

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array_text.h"
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/oid.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/tuple.h"
@@ -132,22 +134,6 @@ static void read_hash(uint8_t hash[ANCHOR_HASH_BYTES], const char *hex)
     }
 }
 
-static char *write_partitions(const struct claim *claims, int count)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return NULL;
-    for (int i = 0; i < count; i++)
-        fprintf(out, "%c%" PRId32, i ? ',' : '{', claims[i].topic_partition);
-    fputs("}", out);
-    if (fclose(out) == 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
 /* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. */
 bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
 {
@@ -155,9 +141,15 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
                                     "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
     bool done = false;
     PGresult *result = NULL;
-    char *partitions = write_partitions(claims, count);
-    if (!partitions)
-        return error_set(err, ERROR_RETRY, "no memory for a claim");
+    struct array_text wanted = {0};
+    array_text_begin(&wanted);
+    for (int i = 0; i < count; i++)
+        array_text_add_int64(&wanted, claims[i].topic_partition);
+    const char *partitions = array_text_end(&wanted);
+    if (!partitions) {
+        error_set(err, ERROR_RETRY, "no memory for a claim");
+        goto out;
+    }
     const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id, claimant->group, claimant->owner, partitions};
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
         goto out;
@@ -187,7 +179,7 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
     done = true;
 out:
     PQclear(result);
-    free(partitions);
+    array_text_free(&wanted);
     return done;
 }
 
@@ -263,8 +255,8 @@ bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int c
 
 bool ledger_send_delta(PGconn *conn, int64_t batch_id, const uint8_t *delta, size_t length)
 {
-    enum { INT8_OID = 20, BYTEA_OID = 17, BINARY = 1 };
-    static const Oid types[] = {INT8_OID, BYTEA_OID};
+    enum { BINARY = 1 };
+    static const Oid types[] = {OID_INT8, OID_BYTEA};
     static const int formats[] = {BINARY, BINARY};
     uint8_t id[8];
     put_64(id, (uint64_t)batch_id);

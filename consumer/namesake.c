@@ -12,12 +12,10 @@
  */
 #include "consumer/namesake.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/array_text.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -31,24 +29,20 @@ static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($
                                  "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
                                  "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
 
-enum { LOOK_MS = 200, NUMBER_BYTES = 24 };
+enum { LOOK_MS = 200 };
 #define LOOK_LIMIT_US INT64_C(1000000)
 #define WAIT_US       INT64_C(10000000) /* the usual session time-out: as long as a namesake may wait for its share */
 
-/* "{1,2}" of the claims' topic partitions or epochs; NULL without memory. */
-static char *list(const struct namesake_self *self, bool is_epochs)
+/* The claims' topic partitions and epochs as arrays. False without memory. */
+static bool list_claims(const struct namesake_self *self, struct array_text *topic_partitions, struct array_text *epochs)
 {
-    char *text = malloc((size_t)self->claim_count * NUMBER_BYTES + 3);
-    if (!text)
-        return NULL;
-    size_t used = 0;
-    text[used++] = '{';
-    for (int i = 0; i < self->claim_count; i++)
-        used += (size_t)snprintf(text + used, NUMBER_BYTES, "%s%" PRId64, i > 0 ? "," : "",
-                                 is_epochs ? self->claims[i].epoch : self->claims[i].topic_partition);
-    text[used++] = '}';
-    text[used] = '\0';
-    return text;
+    array_text_begin(topic_partitions);
+    array_text_begin(epochs);
+    for (int i = 0; i < self->claim_count; i++) {
+        array_text_add_int64(topic_partitions, self->claims[i].topic_partition);
+        array_text_add_int64(epochs, self->claims[i].epoch);
+    }
+    return array_text_end(topic_partitions) && array_text_end(epochs);
 }
 
 /* False: whether there is such a claim was not found out. */
@@ -82,15 +76,16 @@ void namesake_judge(const struct namesake_self *self, struct error *err)
     bool is_there = false;
     error_clear(&local);
     PGconn *conn = postgres_open(self->dsn, "tallymill-consumer", CONNECTION_LIMIT_US, &local);
-    char *topic_partitions = list(self, false), *epochs = list(self, true);
-    const char *const values[] = {self->topic, topic_partitions, epochs, instance_of(self->owner), self->owner};
-    if (conn && topic_partitions && epochs && look_for_claim(conn, values, &is_there, &local) && !is_there) {
+    struct array_text topic_partitions = {0}, epochs = {0};
+    const bool is_listed = list_claims(self, &topic_partitions, &epochs);
+    const char *const values[] = {self->topic, topic_partitions.bytes, epochs.bytes, instance_of(self->owner), self->owner};
+    if (conn && is_listed && look_for_claim(conn, values, &is_there, &local) && !is_there) {
         err->kind = ERROR_RETRY;
         error_wrap(err, "no worker of this name claims anything in the ledger: start again");
     } else if (!is_there && !service_is_stopping()) {
         log_warn_because(&local, "cannot ask the ledger who has this worker's name", NULL);
     }
-    free(epochs);
-    free(topic_partitions);
+    array_text_free(&epochs);
+    array_text_free(&topic_partitions);
     PQfinish(conn);
 }

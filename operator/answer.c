@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/oid.h"
+
 /* From pg_type.dat: they are part of the protocol and never change. */
-enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TIMESTAMPTZ = 1184 };
 
 static int column_of(const PGresult *result, const char *column)
 {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array_text.h"
 #include "common/settings.h"
 #include "common/utf8.h"
 #include "operator/answer.h"
@@ -103,20 +104,15 @@ static int by_place(const void *left, const void *right)
 /* Older messages that the ledger knows, of all topic partitions; NULL: the database failed. */
 static PGresult *ask_older(struct audit *audit, const struct books *books, const struct topic *topic, struct error *err)
 {
-    char *lows = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&lows, &length);
-    if (!out) {
-        error_set(err, ERROR_RETRY, "out of memory");
-        return NULL;
-    }
+    struct array_text lows = {0};
+    array_text_begin(&lows);
     for (int i = 0; i < topic->count; i++) {
-        fprintf(out, "%c%" PRId64, i == 0 ? '{' : ',', topic->logs[i].low);
+        array_text_add_int64(&lows, topic->logs[i].low);
     }
-    fputs(topic->count == 0 ? "{}" : "}", out);
-    fclose(out);
-    const bool is_set = snapshot_set(audit->snapshot, "audit_topic", books->name, err) && snapshot_set(audit->snapshot, "audit_lows", lows, err);
-    free(lows);
+    const char *list = array_text_end(&lows);
+    const bool is_set = list ? snapshot_set(audit->snapshot, "audit_topic", books->name, err) && snapshot_set(audit->snapshot, "audit_lows", list, err)
+                             : error_set(err, ERROR_RETRY, "out of memory");
+    array_text_free(&lows);
     return is_set ? snapshot_ask(audit->snapshot, audit_older_anchors_sql, err) : NULL;
 }
 

@@ -35,7 +35,7 @@ static bool read_places(char **words, int count, struct dlq_places *places, stru
 /* What the places hold, and that there is a dead letter at each. */
 static PGresult *look(PGconn *conn, const char *topic, const struct dlq_places *places, int64_t *bytes, struct error *err)
 {
-    const char *values[] = {topic, places->topic_partitions, places->offsets};
+    const char *values[] = {topic, places->topic_partitions.bytes, places->offsets.bytes};
     PGresult *found = postgres_query_params(conn, dlq_places_sql, 3, values, DLQ_QUERY_US, err);
     *bytes = 0;
     for (int row = 0; found && row < PQntuples(found); row++) {
@@ -70,9 +70,9 @@ bool dlq_discard(PGconn *conn, const char *topic, char **words, int count, bool 
     PGresult *found = NULL, *done = NULL;
     int64_t bytes = 0;
     char number[NUMBER_TEXT_BYTES];
-    if (dlq_places_init(&places, err) && read_places(words, count, &places, err) &&
-        (found = look(conn, topic, &places, &bytes, err)) != NULL) {
-        const char *values[] = {topic, places.topic_partitions, places.offsets};
+    dlq_places_init(&places);
+    if (read_places(words, count, &places, err) && (found = look(conn, topic, &places, &bytes, err)) != NULL) {
+        const char *values[] = {topic, places.topic_partitions.bytes, places.offsets.bytes};
         if (!is_confirmed) {
             error_set(err, ERROR_USAGE,
                       "%s bytes of %d dead letters would be gone, and could never be sent again; add --yes if that is meant",

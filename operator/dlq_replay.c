@@ -79,14 +79,15 @@ static bool mark(PGconn *conn, const struct dlq_choice *choice, const PGresult *
                  struct dlq_replay *replay, struct error *err)
 {
     struct dlq_places places;
-    bool is_marked = dlq_places_init(&places, err);
-    for (int row = 0; is_marked && row < PQntuples(page); row++) {
+    dlq_places_init(&places);
+    for (int row = 0; row < PQntuples(page); row++) {
         if (fates[row] == RD_KAFKA_RESP_ERR_NO_ERROR) {
             dlq_places_add(&places, PQgetvalue(page, row, 0), PQgetvalue(page, row, 1));
         }
     }
-    if (is_marked && (is_marked = dlq_places_end(&places, err)) && places.count > 0) {
-        const char *values[] = {choice->topic, places.topic_partitions, places.offsets};
+    bool is_marked = dlq_places_end(&places, err);
+    if (is_marked && places.count > 0) {
+        const char *values[] = {choice->topic, places.topic_partitions.bytes, places.offsets.bytes};
         PGresult *result = postgres_query_params(
             conn,
             "WITH marked AS (UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], $3::bigint[]) "

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/array_text.h"
 #include "common/cli.h"
 #include "common/clock.h"
 #include "common/postgres.h"
@@ -78,16 +79,14 @@ static void show_progress(const struct rebuild *rebuild, int done)
         fprintf(stderr, "\rrebuilt %d of %d days%s", done, rebuild->count, done == rebuild->count ? "\n" : " ");
 }
 
-/* "{2026-11-01,2026-11-02}" of the next step's days. */
-static int step_days(const struct rebuild *rebuild, char days[(STEP_DAYS + 1) * CLOCK_DAY_BYTES])
+/* The next step's days as an array, and their number; 0: no memory. */
+static int step_days(const struct rebuild *rebuild, struct array_text *days)
 {
     int count = 0;
-    char *at = days;
-    *at++ = '{';
+    array_text_begin(days);
     for (; count < STEP_DAYS && rebuild->done + count < rebuild->count; count++)
-        at += sprintf(at, "%s%s", count ? "," : "", day_at(rebuild, rebuild->done + count));
-    strcpy(at, "}");
-    return count;
+        array_text_add(days, day_at(rebuild, rebuild->done + count), strlen(day_at(rebuild, rebuild->done + count)));
+    return array_text_end(days) ? count : 0;
 }
 
 static bool wait_for_step(struct rebuild *rebuild, const char *days, int count, struct error *err)
@@ -134,14 +133,16 @@ static bool mark_step(struct rebuild *rebuild, int count, struct error *err)
 
 static bool rebuild_days(struct rebuild *rebuild, struct error *err)
 {
-    char days[(STEP_DAYS + 1) * CLOCK_DAY_BYTES];
-    while (rebuild->done < rebuild->count) { /* ends: each turn does a step */
-        int count = step_days(rebuild, days);
-        if (!mark_step(rebuild, count, err) || (!rebuild->is_unwaited && !wait_for_step(rebuild, days, count, err)))
-            return false;
-        rebuild->done += count;
+    struct array_text days = {0};
+    bool succeeded = true;
+    while (succeeded && rebuild->done < rebuild->count) { /* ends: each turn does a step */
+        const int count = step_days(rebuild, &days);
+        succeeded = count > 0 ? mark_step(rebuild, count, err) && (rebuild->is_unwaited || wait_for_step(rebuild, days.bytes, count, err))
+                              : error_set(err, ERROR_RETRY, "out of memory");
+        rebuild->done += succeeded ? count : 0;
     }
-    return true;
+    array_text_free(&days);
+    return succeeded;
 }
 
 static void tell(const struct rebuild *rebuild)

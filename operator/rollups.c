@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/array_text.h"
 #include "common/clock.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
@@ -318,11 +319,11 @@ static int is_sql(const struct dirent *entry)
     return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".sql") == 0;
 }
 
-/* Everything with each file; is_check: changes nothing. *names: the rollups that have a file, as an array for Postgres. */
-static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int count, struct rollups_report *report, char *names, size_t size,
+/* Everything with each file; is_check: changes nothing. *names: the rollups that have a file. */
+static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int count, struct rollups_report *report, struct array_text *names,
                        struct error *err)
 {
-    size_t used = 0;
+    array_text_begin(names);
     bool succeeded = true;
     for (int i = 0; i < count && succeeded; i++) {
         struct rollup_file file = {.query = NULL};
@@ -335,11 +336,10 @@ static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int
         else
             succeeded = is_check ? compare_file(conn, &file, report, err) : define_file(conn, path, &file, report, err);
         if (file.name[0] != '\0')
-            used += (size_t)snprintf(names + used, size - used, "%s%s", used == 0 ? "{" : ",", file.name);
+            array_text_add(names, file.name, strlen(file.name));
         free(text);
     }
-    snprintf(names + used, size - used, used == 0 ? "{}" : "}");
-    return succeeded;
+    return succeeded && (array_text_end(names) || error_set(err, ERROR_RETRY, "out of memory"));
 }
 
 static bool take_directory(PGconn *conn, bool is_check, const struct settings *settings, const char *retired, struct rollups_report *report,
@@ -356,17 +356,16 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
                error_set(err, ERROR_USAGE, "rollups.dir: %s cannot be read: %s", report->directory, strerror(errno));
     }
     report->files = count;
-    size_t size = (size_t)(count + 1) * (ROLLUP_NAME_BYTES + 1);
-    char *names = malloc(size);
-    bool succeeded = names && report->refused && report->lines;
+    struct array_text names = {0};
+    bool succeeded = report->refused && report->lines;
     if (!succeeded)
         error_set(err, ERROR_RETRY, "out of memory");
-    succeeded = succeeded && take_files(conn, is_check, entries, count, report, names, size, err) &&
-                look_at_the_rest(conn, names, retired, is_check, report, err) && (is_check || retire(conn, retired, report, err));
+    succeeded = succeeded && take_files(conn, is_check, entries, count, report, &names, err) &&
+                look_at_the_rest(conn, names.bytes, retired, is_check, report, err) && (is_check || retire(conn, retired, report, err));
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
-    free(names);
+    array_text_free(&names);
     return succeeded;
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array_text.h"
 #include "operator/answer.h"
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
@@ -132,24 +133,21 @@ static int take_period(struct comparing *comparing, const struct span *span, con
     return row;
 }
 
-/* "{2026-11-23,2026-11-24}", to be freed. */
-static char *list_periods(const struct span *span)
+/* The periods of a span as an array; NULL: no memory. */
+static const char *list_periods(const struct span *span, struct array_text *periods)
 {
-    enum { DATE_BYTES = 16 };
-    size_t size = 3 + (size_t)(span->last - span->first + 1) * DATE_BYTES, used = 0;
-    char *text = malloc(size);
-    for (int row = span->first; text && row <= span->last; row++) {
-        used += (size_t)snprintf(text + used, size - used, "%s%s", row == span->first ? "{" : ",", answer_text(span->periods, row, "first_day"));
+    array_text_begin(periods);
+    for (int row = span->first; row <= span->last; row++) {
+        const char *period = answer_text(span->periods, row, "first_day");
+        array_text_add(periods, period, strlen(period));
     }
-    if (text) {
-        snprintf(text + used, size - used, "}");
-    }
-    return text;
+    return array_text_end(periods);
 }
 
 static PGresult *find_differences(struct comparing *comparing, const struct span *span, struct error *err)
 {
-    char *list = list_periods(span);
+    struct array_text periods = {0};
+    const char *list = list_periods(span, &periods);
     PGresult *found = NULL;
     if (!list) {
         error_set(err, ERROR_RETRY, "out of memory");
@@ -157,7 +155,7 @@ static PGresult *find_differences(struct comparing *comparing, const struct span
                snapshot_set(comparing->snapshot, "periods", list, err)) {
         found = snapshot_ask(comparing->snapshot, verify_rollup_sql, err);
     }
-    free(list);
+    array_text_free(&periods);
     return found;
 }
 
