@@ -15,16 +15,15 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "common/postgres.h"
+#include "common/postgres_error.h"
+#include "common/postgres_open.h"
+#include "common/statement.h"
 #include "common/utf8.h"
 
 #define FIRST_LOOK_US   CLOCK_SECOND_US
 #define RAREST_LOOK_US  (60 * CLOCK_SECOND_US)
 #define TOLD_AFTER_US   (4 * CLOCK_SECOND_US)
 #define SIDE_TIMEOUT_US (2 * CLOCK_SECOND_US)
-
-/* The look waits for answers itself, and must not be watched in turn. */
-static _Thread_local bool is_looking;
 
 void lock_watch_start(struct lock_watch *watch, int64_t now_us)
 {
@@ -92,6 +91,15 @@ static PGconn *open_side(PGconn *conn)
     return side;
 }
 
+/* What the other connection is asked is not watched in turn. */
+static PGresult *ask(PGconn *side, const char *sql)
+{
+    struct error ignored = {0};
+    struct statement_wait wait = statement_wait_for(SIDE_TIMEOUT_US);
+    wait.is_cancelled_late = true;
+    return statement_run(side, sql, 0, NULL, &wait, &ignored);
+}
+
 enum { COLUMN_PID, COLUMN_APPLICATION, COLUMN_LOGIN, COLUMN_SELF, COLUMN_IS_OURS, COLUMN_HOLDER };
 
 /* Behind a pooler nobody has our pid, and whoever waits under our name and login stands for us. */
@@ -105,11 +113,7 @@ static bool is_waiting(const PGresult *waits, int row, PGconn *side, int pid, co
 
 bool lock_watch_ask(PGconn *side, int pid, const char *application, char text[LOCK_TEXT_BYTES])
 {
-    struct error ignored = {0};
-    const bool was_looking = is_looking;
-    is_looking = true;
-    PGresult *waits = postgres_query(side, lock_waits_sql, SIDE_TIMEOUT_US, &ignored);
-    is_looking = was_looking;
+    PGresult *waits = ask(side, lock_waits_sql);
     const bool is_known = waits != NULL;
     text[0] = '\0';
     for (int row = 0; waits && row < PQntuples(waits) && !text[0]; row++)
@@ -123,16 +127,10 @@ bool lock_watch_look(struct lock_watch *watch, PGconn *conn, int64_t now_us)
 {
     if (now_us < watch->look_at_us)
         return false;
-    if (is_looking) {
-        watch->look_at_us = INT64_MAX; /* a look of its own is not watched */
-        return false;
-    }
-    is_looking = true;
     PGconn *side = open_side(conn);
     if (!side || !lock_watch_ask(side, PQbackendPID(conn), PQparameterStatus(conn, "application_name"), watch->text))
         watch->text[0] = '\0';
     PQfinish(side);
-    is_looking = false;
     const int64_t waited_us = now_us - watch->since_us;
     watch->look_at_us = clock_now_us() + (waited_us < RAREST_LOOK_US ? waited_us : RAREST_LOOK_US); /* at 1, 2, 4, 8, ... s */
     if (watch->text[0] && !watch->is_told && waited_us >= TOLD_AFTER_US) {
@@ -161,16 +159,12 @@ void lock_watch_append(struct error *err, const char *text)
 /* Whoever held it for all of our time-out mostly holds it still. */
 static void append_holders(PGconn *conn, struct error *err)
 {
-    struct error ignored = {0};
-    is_looking = true;
     PGconn *side = open_side(conn);
-    PGresult *holders =
-        side ? postgres_query(side, "SELECT string_agg(h, '; ') FROM tallymill.lock_holders() AS h", SIDE_TIMEOUT_US, &ignored) : NULL;
+    PGresult *holders = side ? ask(side, "SELECT string_agg(h, '; ') FROM tallymill.lock_holders() AS h") : NULL;
     if (holders && !PQgetisnull(holders, 0, 0))
         lock_watch_append(err, PQgetvalue(holders, 0, 0));
     PQclear(holders);
     PQfinish(side);
-    is_looking = false;
 }
 
 bool lock_watch_explain(const struct lock_watch *watch, PGconn *conn, struct error *err)
@@ -178,7 +172,27 @@ bool lock_watch_explain(const struct lock_watch *watch, PGconn *conn, struct err
     const bool is_lock = lock_watch_is_timeout(err), is_end = postgres_is(err, POSTGRES_CANCELLED) || !err->sqlstate[0];
     if (watch->text[0] && (is_lock || is_end))
         lock_watch_append(err, watch->text);
-    else if (is_lock && !is_looking)
+    else if (is_lock)
         append_holders(conn, err);
     return false;
 }
+
+static void start(void *context, int64_t now_us)
+{
+    lock_watch_start(context, now_us);
+}
+
+static bool look(void *context, PGconn *conn, int64_t now_us, bool is_silent, struct error *err)
+{
+    (void)err;
+    if (is_silent)
+        lock_watch_look(context, conn, now_us);
+    return true;
+}
+
+static void explain(void *context, PGconn *conn, struct error *err)
+{
+    lock_watch_explain(context, conn, err);
+}
+
+const struct statement_watch lock_watch_statements = {.start = start, .look = look, .explain = explain};

@@ -13,6 +13,7 @@
 #include <libpq-fe.h>
 
 struct error;
+struct statement_watch;
 
 enum { LOCK_TEXT_BYTES = 360 };
 
@@ -40,6 +41,9 @@ bool lock_watch_ask(PGconn *side, int pid, const char *application, char text[LO
 
 /* The query behind it, without parameters; its columns are told in its file. */
 extern const char lock_waits_sql[];
+
+/* The same three for a struct lock_watch as the context of a wait (statement.h). */
+extern const struct statement_watch lock_watch_statements;
 
 /* Appends the text to an error, whose kind and SQLSTATE stay. */
 void lock_watch_append(struct error *err, const char *text);

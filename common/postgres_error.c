@@ -1,10 +1,10 @@
-/* postgres_error.c - what an error of Postgres asks for: postgres_error() and the one table of SQLSTATEs. See postgres.h.
+/* postgres_error.c - what an error of Postgres asks for: postgres_error() and the one table of SQLSTATEs. See postgres_error.h.
  *
  * The SQLSTATE decides, never the text, which is localised. An SQLSTATE that the table does not know is FATAL: retrying what can
  * never work stalls a topic partition for ever, and rejecting what might work throws events away; a person must look once and
  * the table grows by a line. The list of codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-#include "common/postgres.h"
+#include "common/postgres_error.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -8,7 +8,6 @@
  */
 #include "common/session.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -19,12 +18,12 @@
 #include "common/error.h"
 #include "common/lock_watch.h"
 #include "common/postgres.h"
-#include "common/postgres_begin.h"
 #include "common/service.h"
+#include "common/statement.h"
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
 static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;
-enum { SLICE_MS = 200, MESSAGES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
+enum { MESSAGES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
 
 struct session {
     PGconn *conn;
@@ -91,123 +90,42 @@ static bool look_around(struct session *session, struct error *err)
     return error_set(err, ERROR_RETRY, "asked to stop");
 }
 
-/* Waits for one of the events, at most until the deadline. */
-static bool wait_for_socket(struct session *session, short events, int64_t deadline_us, struct error *err)
+static void start(void *context, int64_t now_us)
 {
-    struct pollfd socket = {.fd = PQsocket(session->conn), .events = events};
-    for (;;) { /* ends: at the deadline */
-        if (!look_around(session, err))
-            return false;
-        int ready = poll(&socket, 1, SLICE_MS);
-        if (ready > 0)
-            return true;
-        if (ready < 0 && errno != EINTR)
-            return error_set(err, ERROR_RETRY, "poll(2) of the connection to Postgres failed");
-        const int64_t now_us = clock_now_us();
-        lock_watch_look(&session->watch, session->conn, now_us);
-        if (now_us > deadline_us) {
-            error_set(err, ERROR_RETRY, "Postgres has not answered in time");
-            return lock_watch_explain(&session->watch, session->conn, err);
-        }
-    }
+    struct session *session = context;
+    lock_watch_start(&session->watch, now_us);
 }
 
-static bool broken(struct session *session, struct error *err)
+static bool look(void *context, PGconn *conn, int64_t now_us, bool is_silent, struct error *err)
 {
-    return postgres_error(err, session->conn, NULL);
-}
-
-/* Sends what libpq holds back. */
-static bool flush(struct session *session, int64_t deadline_us, struct error *err)
-{
-    int left;
-    while ((left = PQflush(session->conn)) == 1) { /* ends: at the deadline */
-        if (!wait_for_socket(session, POLLIN | POLLOUT, deadline_us, err))
-            return false;
-        if (!PQconsumeInput(session->conn))
-            return broken(session, err);
-    }
-    return left == 0 || broken(session, err);
-}
-
-/* The next result of the statement (*result NULL: that was all). */
-static bool next_result(struct session *session, int64_t deadline_us, PGresult **result, struct error *err)
-{
-    *result = NULL;
-    while (PQisBusy(session->conn)) { /* ends: at the deadline */
-        if (!wait_for_socket(session, POLLIN, deadline_us, err))
-            return false;
-        if (!PQconsumeInput(session->conn))
-            return broken(session, err);
-    }
-    *result = PQgetResult(session->conn);
+    struct session *session = context;
+    if (!look_around(session, err))
+        return false;
+    if (is_silent)
+        lock_watch_look(&session->watch, conn, now_us);
     return true;
 }
 
-/* All results, of which the last is kept. After an error that the server reports, the connection is idle again. */
-static PGresult *last_result(struct session *session, int64_t deadline_us, struct error *err)
+static void explain(void *context, PGconn *conn, struct error *err)
 {
-    PGresult *last = NULL, *result;
-    bool has_failed = false;
-    while (next_result(session, deadline_us, &result, err)) { /* ends: libpq gives NULL after the last result, or an error */
-        if (!result && last && !has_failed)
-            return last;
-        if (!result)
-            break;
-        PQclear(last);
-        last = result;
-        ExecStatusType status = PQresultStatus(result);
-        if (has_failed || status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-            continue;
-        has_failed = true;
-        postgres_error(err, session->conn, result);
-        lock_watch_explain(&session->watch, session->conn, err);
-        if (PQstatus(session->conn) == CONNECTION_BAD || status == PGRES_COPY_OUT || status == PGRES_COPY_IN)
-            break;
-    }
-    if (!has_failed && !last && !session->was_stopped && err->kind == ERROR_NONE)
-        broken(session, err);
-    PQclear(last);
-    return NULL;
+    struct session *session = context;
+    lock_watch_explain(&session->watch, conn, err);
 }
 
-/* One message; values NULL: it may hold several statements. */
-static PGresult *ask(struct session *session, int64_t deadline_us, const char *sql, int count, const char *const *values, struct error *err)
+static struct statement_wait wait_for(struct session *session, int64_t timeout_us)
 {
-    const bool is_sent =
-        values ? PQsendQueryParams(session->conn, sql, count, NULL, values, NULL, NULL, 0) : PQsendQuery(session->conn, sql);
-    if (!is_sent) {
-        broken(session, err);
-        return NULL;
-    }
-    lock_watch_start(&session->watch, clock_now_us());
-    return flush(session, deadline_us, err) ? last_result(session, deadline_us, err) : NULL;
-}
-
-static bool order(struct session *session, int64_t deadline_us, const char *sql, struct error *err)
-{
-    PGresult *result = ask(session, deadline_us, sql, 0, NULL, err);
-    PQclear(result);
-    return result != NULL;
+    static const struct statement_watch watch = {.start = start, .look = look, .explain = explain};
+    struct statement_wait wait = statement_wait_for(timeout_us);
+    wait.watch = &watch;
+    wait.context = session;
+    return wait;
 }
 
 PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
                       struct error *err)
 {
-    int64_t deadline_us = clock_now_us() + timeout_us;
-    if (!postgres_is_wrapped(session->conn, sql))
-        return ask(session, deadline_us, sql, count, values, err);
-    if (!order(session, deadline_us, POSTGRES_BEGIN("READ COMMITTED"), err))
-        return NULL;
-    PGresult *result = ask(session, deadline_us, sql, count, values, err);
-    struct error rolled = {0};
-    if (!result && PQtransactionStatus(session->conn) == PQTRANS_INERROR)
-        order(session, deadline_us, "ROLLBACK", &rolled);
-    if (result && !order(session, deadline_us, "COMMIT", err)) {
-        PQclear(result);
-        return NULL;
-    }
-    return result;
+    struct statement_wait wait = wait_for(session, timeout_us);
+    return statement_run(session->conn, sql, count, values, &wait, err);
 }
 
 bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err)
@@ -219,15 +137,15 @@ bool session_do(struct session *session, const char *sql, int count, const char 
 
 PGresult *session_ask_all(struct session *session, const char *sql, struct error *err)
 {
-    return ask(session, clock_now_us() + SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, 0, NULL, err);
+    return session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US, sql, 0, NULL, err);
 }
 
 bool session_send(struct session *session, const char *sql, struct error *err)
 {
     PQclear(session->sent_result);
     session->sent_result = NULL;
-    lock_watch_start(&session->watch, clock_now_us());
-    return PQsendQuery(session->conn, sql) ? flush(session, clock_now_us() + CONNECT_TIMEOUT_US, err) : broken(session, err);
+    struct statement_wait wait = wait_for(session, CONNECT_TIMEOUT_US);
+    return statement_send(session->conn, sql, 0, NULL, &wait, err);
 }
 
 bool session_look(struct session *session, PGresult **result, bool *is_done, struct error *err)
@@ -235,7 +153,7 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
     *result = NULL;
     *is_done = false;
     if (!PQconsumeInput(session->conn))
-        return broken(session, err);
+        return postgres_error(err, session->conn, NULL);
     while (!PQisBusy(session->conn)) { /* ends: libpq gives NULL after the last result, or is busy */
         PGresult *next = PQgetResult(session->conn);
         *is_done = next == NULL;
@@ -261,7 +179,8 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
 
 bool session_wait(struct session *session, int64_t deadline_us, struct error *err)
 {
-    return wait_for_socket(session, POLLIN, deadline_us, err);
+    struct statement_wait wait = wait_for(session, deadline_us - clock_now_us());
+    return statement_await(session->conn, POLLIN, &wait, err);
 }
 
 int session_socket(const struct session *session)
@@ -270,16 +189,14 @@ int session_socket(const struct session *session)
 }
 
 /* Up to the answer that COPY has begun. */
-static bool begin_copy(struct session *session, const char *sql, int64_t deadline_us, struct error *err)
+static bool begin_copy(struct session *session, const char *sql, int64_t timeout_us, struct error *err)
 {
     PGresult *result;
-    if (!PQsendQuery(session->conn, sql))
-        return broken(session, err);
-    lock_watch_start(&session->watch, clock_now_us());
-    if (!flush(session, deadline_us, err))
+    struct statement_wait wait = wait_for(session, timeout_us);
+    if (!statement_send(session->conn, sql, 0, NULL, &wait, err))
         return false;
     for (;;) { /* ends: with the COPY, an error, or at the deadline */
-        if (!next_result(session, deadline_us, &result, err))
+        if (!statement_next(session->conn, &wait, &result, err))
             return false;
         ExecStatusType status = PQresultStatus(result);
         if (!result || (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK))
@@ -310,7 +227,7 @@ static bool take_stream(struct session *session, struct error *err)
     int reads = 0;
     do {
         if (!PQconsumeInput(session->conn)) /* 16 KB at first, then what its buffer has grown to */
-            return broken(session, err);
+            return postgres_error(err, session->conn, NULL);
     } while (++reads < READS && ready_bytes(session) > 0);
     return true;
 }
@@ -318,22 +235,22 @@ static bool take_stream(struct session *session, struct error *err)
 /* One message into *message (owned by the caller); *length -1: the data has ended. */
 static bool next_message(struct session *session, int64_t timeout_us, char **message, int *length, struct error *err)
 {
-    int64_t deadline_us = 0;
+    struct statement_wait wait = {.deadline_us = 0};
     while ((*length = PQgetCopyData(session->conn, message, 1)) == 0) { /* ends: at the deadline */
-        if (deadline_us == 0)
-            deadline_us = clock_now_us() + timeout_us;
-        if (!wait_for_socket(session, POLLIN, deadline_us, err))
+        if (wait.deadline_us == 0)
+            wait = wait_for(session, timeout_us);
+        if (!statement_await(session->conn, POLLIN, &wait, err))
             return false;
         if (!take_stream(session, err))
             return false;
     }
-    return *length != -2 || broken(session, err);
+    return *length != -2 || postgres_error(err, session->conn, NULL);
 }
 
 bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
                         bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context, struct error *err)
 {
-    if (!begin_copy(session, sql, clock_now_us() + timeout_us, err))
+    if (!begin_copy(session, sql, timeout_us, err))
         return false;
     for (unsigned count = 1;; count++) { /* ends: with the data, or at a deadline */
         char *message;
@@ -347,7 +264,8 @@ bool session_copy_bytes(struct session *session, int64_t timeout_us, const char 
         if (!goes_on || (count % MESSAGES_BETWEEN_LOOKS == 0 && !look_around(session, err)))
             return false;
     }
-    PGresult *result = last_result(session, clock_now_us() + timeout_us, err);
+    struct statement_wait wait = wait_for(session, timeout_us);
+    PGresult *result = statement_last(session->conn, &wait, err);
     PQclear(result);
     return result != NULL;
 }

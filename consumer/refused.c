@@ -21,6 +21,7 @@
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/service.h"
+#include "common/statement.h"
 #include "common/utf8.h"
 #include "consumer/batch.h"
 #include "consumer/conflict.h"
@@ -53,10 +54,10 @@ struct search {
 /* The answer to what was sent, waited for until the deadline; NULL: none came, or the connection is lost. */
 static PGresult *await_answer(PGconn *conn, int64_t deadline_us)
 {
-    while (PQflush(conn) == 1 || PQisBusy(conn))
-        if (!postgres_wait(conn, PQflush(conn) == 1, deadline_us) || !PQconsumeInput(conn))
-            return NULL;
-    return PQgetResult(conn);
+    struct error ignored = {0};
+    struct statement_wait wait = {.deadline_us = deadline_us};
+    PGresult *result = NULL;
+    return statement_flush(conn, &wait, &ignored) && statement_next(conn, &wait, &result, &ignored) ? result : NULL;
 }
 
 static void drain(PGconn *conn, int64_t deadline_us)

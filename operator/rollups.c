@@ -22,6 +22,7 @@
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/settings.h"
+#include "common/statement.h"
 #include "operator/rollup_file.h"
 
 extern const char rollup_faults_sql[];
@@ -88,22 +89,16 @@ static char *read_file(const char *path, struct error *err)
 static bool parse_query(PGconn *conn, const char *query, int *line, struct error *err)
 {
     size_t length = strlen(query) + sizeof before_query + sizeof after_query;
-    int64_t deadline_us = clock_now_us() + SHORT_US;
     char *sql = malloc(length);
     *line = 0;
     if (!sql)
         return error_set(err, ERROR_RETRY, "out of memory");
     snprintf(sql, length, "%s%s%s", before_query, query, after_query);
-    bool is_parsed = PQsendPrepare(conn, "", sql, 0, NULL) == 1, is_late = false;
-    if (!is_parsed)
-        postgres_error(err, conn, NULL);
-    PGresult *result;
-    while (is_parsed && !is_late) { /* ends: at the deadline, or after the last result */
-        is_late = PQflush(conn) < 0 || (PQisBusy(conn) && !(postgres_wait(conn, true, deadline_us) && PQconsumeInput(conn)));
-        if (is_late || PQisBusy(conn))
-            continue;
-        if ((result = PQgetResult(conn)) == NULL)
-            break;
+    struct statement_wait wait = statement_wait_for(SHORT_US);
+    wait.sql = query;
+    bool is_waited = PQsendPrepare(conn, "", sql, 0, NULL) == 1 ? statement_flush(conn, &wait, err) : postgres_error(err, conn, NULL);
+    PGresult *result = NULL;
+    while (is_waited && (is_waited = statement_next(conn, &wait, &result, err)) && result) { /* ends: at the deadline, or after the last result */
         if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
             if (position) /* the first line is before_query */
@@ -113,8 +108,6 @@ static bool parse_query(PGconn *conn, const char *query, int *line, struct error
         PQclear(result);
     }
     free(sql);
-    if (is_late)
-        return error_set(err, ERROR_RETRY, "Postgres has not parsed the query in time");
     return err->kind == ERROR_NONE;
 }
 

@@ -117,10 +117,10 @@ Test(postgres_error, keeps_the_kind_of_a_connection_that_was_never_made)
     cr_expect_null(strstr(err.text, "hunter2"), "%s", err.text);
 }
 
-Test(postgres_start, refuses_a_connection_string_that_is_none_without_quoting_it)
+Test(postgres_open, refuses_a_connection_string_that_is_none_without_quoting_it)
 {
     struct error err = {0};
-    cr_assert_null(postgres_start("host=h password=my hunter2", "unit", &err));
+    cr_assert_null(postgres_open("host=h password=my hunter2", "unit", CLOCK_SECOND_US, &err));
     cr_expect_eq(err.kind, ERROR_USAGE);
     cr_expect_str_eq(err.text, "cannot connect to Postgres: postgres.dsn is not a connection string that libpq understands");
 }
