@@ -20,6 +20,7 @@
 #include "consumer/batch.h"
 #include "consumer/clamped.h"
 #include "consumer/conflict.h"
+#include "consumer/copy_stream.h"
 #include "consumer/dead_letter.h"
 #include "consumer/failure.h"
 #include "consumer/ledger.h"
@@ -32,7 +33,7 @@ static const char begin_sql[] =
 static const char copy_sql[] = "; COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
-enum { CHUNK_BYTES = 64 * 1024, BATCHES_WITHOUT_DELTA = 100 };
+enum { BATCHES_WITHOUT_DELTA = 100, TURNS = 8 /* of one call: rows, their end and what follows are several */ };
 #define DEADLINE_US (INT64_C(600) * 1000000)
 
 enum step {
@@ -62,19 +63,15 @@ struct transaction {
     bool on_conflict;
     bool has_trigger; /* somebody's, where events are inserted */
     bool is_proven;   /* the rows were compared with what was sent */
-    bool must_hold; /* before the fence, until it is released */
+    bool must_hold;   /* before the fence, until it is released */
     bool wants_write;
     bool committed;    /* COMMIT was answered with COMMIT */
     bool broken;       /* the connection is lost or out of step */
     int without_delta; /* counted down at each begin; none is written while it is above 0, because one could not be */
     int64_t batch_id;
     int backend_pid;
-    size_t sent;      /* bytes of the batch given to libpq */
-    int rows_with_id; /* so many tuples know their batch */
-    int sent_rows;    /* for the failpoint */
-    int dead_sent;
+    struct copy_stream stream;
     int64_t begun_us, moved_us;
-    struct dead_letter_buffer dead_buffer;
     int *missing; /* rows that the INSERT did not take */
     int missing_count, proving_count;
     struct failure failure; /* the first one: ERROR_NONE while all is well */
@@ -86,7 +83,7 @@ struct transaction *transaction_new(const char *topic, struct error *err)
     if (!transaction)
         error_set(err, ERROR_RETRY, "no memory for a transaction");
     else
-        transaction->topic = topic;
+        transaction->topic = transaction->stream.topic = topic;
     return transaction;
 }
 
@@ -94,7 +91,7 @@ void transaction_free(struct transaction *transaction)
 {
     if (!transaction)
         return;
-    free(transaction->dead_buffer.bytes);
+    copy_stream_reset(&transaction->stream);
     free(transaction->missing);
     free(transaction);
 }
@@ -275,70 +272,20 @@ static void go_on_after_begin(struct transaction *transaction)
         break_off(transaction, "cannot send to Postgres");
 }
 
-/* Rows wholly inside the first `sent` bytes, for the failpoint that counts them. */
-static void count_sent_rows(struct transaction *transaction)
+/* Hands over what the socket takes; once all of it is sent, the step is `next`. */
+static void send_through(struct transaction *transaction, enum copy_stream_state (*send)(struct copy_stream *, bool *), enum step next,
+                         int64_t now_us)
 {
-#ifdef TALLYMILL_FAILPOINTS
-    const struct batch *batch = transaction->batch;
-    while (transaction->sent_rows < batch->row_count &&
-           batch->rows[transaction->sent_rows].start + batch->rows[transaction->sent_rows].length <= transaction->sent)
-        transaction->sent_rows++;
-    FAILPOINT_COUNT("mid_copy", transaction->sent_rows);
-#else
-    (void)transaction;
-#endif
-}
-
-static void send_rows(struct transaction *transaction, int64_t now_us)
-{
-    const size_t end = transaction->batch->used;
-    while (!transaction->wants_write && !transaction->broken) {
-        if (transaction->sent == end) {
-            if (PQputCopyData(transaction->conn, COPY_TRAILER, COPY_TRAILER_BYTES) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
-                break_off(transaction, "cannot end COPY");
-            transaction->step = STEP_COPY_END;
-            return;
-        }
-        const size_t left = end - transaction->sent, chunk = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-        transaction->rows_with_id =
-            batch_set_id(transaction->batch, transaction->rows_with_id, transaction->sent + chunk, transaction->batch_id);
-        if (PQputCopyData(transaction->conn, (const char *)transaction->batch->bytes + transaction->sent, (int)chunk) != 1) {
-            break_off(transaction, "cannot send rows to Postgres");
-            return;
-        }
-        transaction->sent += chunk;
+    bool has_moved = false;
+    transaction->stream.batch_id = transaction->batch_id;
+    const enum copy_stream_state state = send(&transaction->stream, &has_moved);
+    if (has_moved)
         transaction->moved_us = now_us;
-        const int flushed = PQflush(transaction->conn);
-        if (flushed < 0)
-            break_off(transaction, "cannot send rows to Postgres");
-        transaction->wants_write = flushed == 1;
-        count_sent_rows(transaction);
-    }
-}
-
-static void send_dead_letters(struct transaction *transaction, int64_t now_us)
-{
-    if (transaction->dead_sent == 0 && PQputCopyData(transaction->conn, COPY_HEADER, COPY_HEADER_BYTES) != 1)
-        break_off(transaction, "cannot send dead letters to Postgres");
-    while (!transaction->wants_write && !transaction->broken) {
-        if (transaction->dead_sent == transaction->batch->dead_count) {
-            if (PQputCopyData(transaction->conn, COPY_TRAILER, COPY_TRAILER_BYTES) != 1 || PQputCopyEnd(transaction->conn, NULL) != 1)
-                break_off(transaction, "cannot end COPY");
-            transaction->step = STEP_DEAD_END;
-            return;
-        }
-        if (!dead_letter_send(&transaction->dead_buffer, transaction->conn, &transaction->batch->dead[transaction->dead_sent],
-                              transaction->topic, transaction->batch_id)) {
-            break_off(transaction, "cannot send dead letters to Postgres");
-            return;
-        }
-        transaction->dead_sent++;
-        transaction->moved_us = now_us;
-        const int flushed = PQflush(transaction->conn);
-        if (flushed < 0)
-            break_off(transaction, "cannot send dead letters to Postgres");
-        transaction->wants_write = flushed == 1;
-    }
+    transaction->wants_write = state == COPY_STREAM_FULL;
+    if (state == COPY_STREAM_BROKEN)
+        break_off(transaction, transaction->stream.trouble);
+    else if (state == COPY_STREAM_ENDED)
+        transaction->step = next;
 }
 
 /* ---- answers ---- */
@@ -506,8 +453,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->committed = transaction->broken = transaction->wants_write = false;
     transaction->batch_id = 0;
     transaction->backend_pid = 0;
-    transaction->sent = 0;
-    transaction->sent_rows = transaction->rows_with_id = transaction->dead_sent = 0;
+    copy_stream_begin(&transaction->stream, conn, batch);
     transaction->begun_us = transaction->moved_us = now_us;
     failure_clear(&transaction->failure);
     if (transaction->without_delta > 0)
@@ -550,7 +496,7 @@ void transaction_give_up(struct transaction *transaction, const struct error *wh
 enum transaction_outcome transaction_pump(struct transaction *transaction, int64_t now_us)
 {
     enum transaction_outcome outcome = TRANSACTION_BUSY;
-    for (int turn = 0; turn < 8 && outcome == TRANSACTION_BUSY && !transaction->broken; turn++) {
+    for (int turn = 0; turn < TURNS && outcome == TRANSACTION_BUSY && !transaction->broken; turn++) {
         const int flushed = PQflush(transaction->conn);
         if (flushed < 0)
             break_off(transaction, "the connection to Postgres is lost");
@@ -561,9 +507,9 @@ enum transaction_outcome transaction_pump(struct transaction *transaction, int64
         if (step == STEP_HELD)
             transaction->moved_us = now_us; /* it waits for us, not for a lock */
         else if (step == STEP_COPY)
-            send_rows(transaction, now_us);
+            send_through(transaction, copy_stream_rows, STEP_COPY_END, now_us);
         else if (step == STEP_DEAD)
-            send_dead_letters(transaction, now_us);
+            send_through(transaction, copy_stream_dead_letters, STEP_DEAD_END, now_us);
         else
             outcome = take_answers(transaction, now_us);
         if (transaction->step == step)
