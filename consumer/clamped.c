@@ -51,7 +51,7 @@ void clamped_drop_repeats(struct batch *batch)
         batch_compact(batch);
 }
 
-char *clamped_lock_sql(const struct batch *batch)
+char *clamped_lock_sql(const struct batch *batch, const char *begin_sql)
 {
     bool is_taken[LOCKS] = {false};
     char *sql = NULL;
@@ -62,7 +62,7 @@ char *clamped_lock_sql(const struct batch *batch)
     for (int row = 0; row < batch->row_count; row++)
         if (batch->rows[row].is_clamped)
             is_taken[batch_row_id(batch, row)[UUID_BYTES - 1] % LOCKS] = true; /* random in every version that is in use */
-    fprintf(out, "; SELECT pg_catalog.pg_advisory_xact_lock(%d, b) FROM pg_catalog.unnest('{", LOCK_CLASS);
+    fprintf(out, "%s; SELECT pg_catalog.pg_advisory_xact_lock(%d, b) FROM pg_catalog.unnest('{", begin_sql, LOCK_CLASS);
     for (int lock = 0, count = 0; lock < LOCKS; lock++)
         if (is_taken[lock])
             fprintf(out, "%s%d", count++ ? "," : "", lock); /* all in one order: no deadlock */

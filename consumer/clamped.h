@@ -13,8 +13,9 @@ struct batch;
 /* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. Before batch_seal. */
 void clamped_drop_repeats(struct batch *batch);
 
-/* "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL without memory. */
-char *clamped_lock_sql(const struct batch *batch);
+/* "BEGIN_SQL; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL
+ * without memory. */
+char *clamped_lock_sql(const struct batch *batch, const char *begin_sql);
 
 /* Asks which of the clamped rows' ids are stored. False: as PQsendQueryParams, or without memory. */
 bool clamped_send_look_up(PGconn *conn, const struct batch *batch);

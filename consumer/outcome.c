@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "consumer/failure.h"
 #include "consumer/months.h"
-#include "consumer/refused.h"
+#include "consumer/bisect.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
@@ -74,8 +74,8 @@ void outcome_committed(struct worker *worker, int64_t now_us)
     log_dead_letters(worker, batch);
     log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
               batch->range_count);
-    if (worker->conflict_batches_left > 0)
-        worker->conflict_batches_left--;
+    if (worker->insert_batches_left > 0)
+        worker->insert_batches_left--;
     worker->last_commit_us = now_us;
     connection_settle(&worker->connection);
     worker->taken_offsets = worker->guesses = 0;
@@ -122,7 +122,7 @@ static bool find_refused(struct worker *worker, const struct failure *why, struc
     error_clear(err);
     const bool done =
         months_prepare(worker->connection.conn, worker->batches.sending, err) &&
-        refused_find(worker->connection.conn, worker->batches.sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
+        bisect_refused(worker->connection.conn, worker->batches.sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
@@ -166,7 +166,7 @@ static void go_by_insert(struct worker *worker)
 {
     log_info("events are stored already: this batch and the next go by INSERT ... ON CONFLICT", "topic=%s batches=%d",
              source_topic(worker->source), INSERT_BATCHES);
-    worker->conflict_batches_left = INSERT_BATCHES;
+    worker->insert_batches_left = INSERT_BATCHES;
 }
 
 /* Months are made, or refused rows searched. True: the batch goes again at once. False: *plan is what to do instead, *shown why. */
@@ -182,8 +182,8 @@ static bool mend(struct worker *worker, const struct failure *why, enum failure_
     if (is_search && shown->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
         failure_hide(why, shown);
         error_wrap(shown, "no row by itself is refused");
-        if (worker->conflict_batches_left == 0)
-            worker->conflict_batches_left = 1;
+        if (worker->insert_batches_left == 0)
+            worker->insert_batches_left = 1;
     }
     return false;
 }
@@ -211,7 +211,7 @@ static enum failure_plan decide(struct worker *worker, const struct failure *why
     facts.is_lost = is_lost;
     facts.taken_offsets = worker->taken_offsets;
     if (failure_wants_insert(&facts))
-        worker->conflict_batches_left = INSERT_BATCHES;
+        worker->insert_batches_left = INSERT_BATCHES;
     return failure_plan(&facts);
 }
 

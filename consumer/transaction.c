@@ -19,7 +19,7 @@
 #include "common/tuple.h"
 #include "consumer/batch.h"
 #include "consumer/clamped.h"
-#include "consumer/conflict.h"
+#include "consumer/insert.h"
 #include "consumer/copy_stream.h"
 #include "consumer/dead_letter.h"
 #include "consumer/failure.h"
@@ -121,8 +121,6 @@ const struct failure *transaction_failure(const struct transaction *transaction)
     return &transaction->failure;
 }
 
-/* ---- failures ---- */
-
 static bool has_failed(const struct transaction *transaction)
 {
     return transaction->failure.error.kind != ERROR_NONE;
@@ -162,14 +160,18 @@ static void break_off(struct transaction *transaction, const char *doing)
         error_set(&transaction->failure.error, ERROR_RETRY, "%s: %s", doing, PQerrorMessage(transaction->conn));
 }
 
-static void send_query(struct transaction *transaction, enum step step, const char *sql)
+/* What belongs to the step was sent, or could not be. */
+static void enter(struct transaction *transaction, enum step step, bool is_sent)
 {
     transaction->step = step;
-    if (!PQsendQuery(transaction->conn, sql))
+    if (!is_sent)
         break_off(transaction, "cannot send to Postgres");
 }
 
-/* ---- steps ---- */
+static void send_query(struct transaction *transaction, enum step step, const char *sql)
+{
+    enter(transaction, step, PQsendQuery(transaction->conn, sql) == 1);
+}
 
 static void send_commit(struct transaction *transaction)
 {
@@ -199,18 +201,9 @@ static void go_on_after_delta(struct transaction *transaction)
 /* Asks for the rows that this transaction stored. */
 static void prove_rows(struct transaction *transaction)
 {
-    const int row_count = transaction->batch->row_count;
-    int *rows = malloc((size_t)row_count * sizeof *rows);
-    transaction->step = STEP_PROVE;
-    transaction->proving_count = 0;
-    for (int row = 0, missing = 0; rows && row < row_count; row++) {
-        const bool is_missing = missing < transaction->missing_count && transaction->missing[missing] == row;
-        missing += is_missing;
-        if (!is_missing)
-            rows[transaction->proving_count++] = row;
-    }
-    if (!rows || !conflict_send_prove(transaction->conn, transaction->batch, rows, transaction->proving_count))
-        break_off(transaction, "cannot send to Postgres");
+    int *rows = malloc((size_t)transaction->batch->row_count * sizeof *rows);
+    transaction->proving_count = rows ? insert_taken(0, transaction->batch->row_count, transaction->missing, transaction->missing_count, rows) : 0;
+    enter(transaction, STEP_PROVE, rows && insert_send_prove(transaction->conn, transaction->batch, rows, transaction->proving_count));
     free(rows);
 }
 
@@ -227,9 +220,7 @@ static void go_on_after_rows(struct transaction *transaction)
         go_on_after_delta(transaction);
         return;
     }
-    transaction->step = STEP_DELTA;
-    if (!ledger_send_delta(transaction->conn, transaction->batch_id, delta, length))
-        break_off(transaction, "cannot send to Postgres");
+    enter(transaction, STEP_DELTA, ledger_send_delta(transaction->conn, transaction->batch_id, delta, length));
 }
 
 static void go_on_after_insert(struct transaction *transaction)
@@ -238,9 +229,8 @@ static void go_on_after_insert(struct transaction *transaction)
         go_on_after_rows(transaction);
         return;
     }
-    transaction->step = STEP_LOOK_UP;
-    if (!conflict_send_look_up(transaction->conn, transaction->batch, transaction->missing, transaction->missing_count))
-        break_off(transaction, "cannot send to Postgres");
+    enter(transaction, STEP_LOOK_UP,
+          insert_send_look_up(transaction->conn, transaction->batch, transaction->missing, transaction->missing_count));
 }
 
 /* Behind a BEGIN that did not open the COPY itself. */
@@ -256,9 +246,7 @@ static void begin_rows(struct transaction *transaction)
         return;
     }
     batch_set_id(batch, 0, batch->used, transaction->batch_id);
-    transaction->step = STEP_INSERT;
-    if (!conflict_send_insert(transaction->conn, batch, 0, batch->row_count))
-        break_off(transaction, "cannot send rows to Postgres");
+    enter(transaction, STEP_INSERT, insert_send(transaction->conn, batch, 0, batch->row_count));
 }
 
 static void go_on_after_begin(struct transaction *transaction)
@@ -267,9 +255,7 @@ static void go_on_after_begin(struct transaction *transaction)
         begin_rows(transaction);
         return;
     }
-    transaction->step = STEP_CLAMPED;
-    if (!clamped_send_look_up(transaction->conn, transaction->batch))
-        break_off(transaction, "cannot send to Postgres");
+    enter(transaction, STEP_CLAMPED, clamped_send_look_up(transaction->conn, transaction->batch));
 }
 
 /* Hands over what the socket takes; once all of it is sent, the step is `next`. */
@@ -287,8 +273,6 @@ static void send_through(struct transaction *transaction, enum copy_stream_state
     else if (state == COPY_STREAM_ENDED)
         transaction->step = next;
 }
-
-/* ---- answers ---- */
 
 static void fail_by_bug(struct transaction *transaction, const char *what, long stored, long wanted)
 {
@@ -319,7 +303,7 @@ static void take_inserted(struct transaction *transaction, const PGresult *resul
         return;
     }
     transaction->missing = missing;
-    transaction->missing_count = conflict_missing(batch, 0, batch->row_count, result, transaction->has_trigger, missing);
+    transaction->missing_count = insert_missing(batch, 0, batch->row_count, result, transaction->has_trigger, missing);
     if (transaction->missing_count < 0)
         fail_by_bug(transaction, "Postgres returned rows that were not sent: a trigger changes id or created_at, or",
                     PQntuples(result), batch->row_count);
@@ -434,12 +418,11 @@ static bool is_sending(const struct transaction *transaction)
 /* Locks first, in a statement of their own: the look-up's snapshot is taken once nobody else stores these events. */
 static void begin_clamped(struct transaction *transaction)
 {
-    char *lock_sql = clamped_lock_sql(transaction->batch), *sql = NULL;
-    if (lock_sql && asprintf(&sql, "%s%s", begin_sql, lock_sql) >= 0)
+    char *sql = clamped_lock_sql(transaction->batch, begin_sql);
+    if (sql)
         send_query(transaction, STEP_BEGIN, sql);
     else
         break_off(transaction, "no memory to begin a transaction");
-    free(lock_sql);
     free(sql);
 }
 

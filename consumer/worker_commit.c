@@ -40,7 +40,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     stamp_ranges(worker, worker->batches.sending);
     if (!batch_is_empty(worker->batches.sending) && !worker->assignment.resync) {
         worker->holder[0] = '\0';
-        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->conflict_batches_left > 0, now_us);
+        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->insert_batches_left > 0, now_us);
         worker->began_us = now_us;
         worker->is_open = true;
         worker_hold(worker, now_us);

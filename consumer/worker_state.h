@@ -58,7 +58,7 @@ struct worker {
     bool kafka_is_fatal;  /* its last error: this client cannot go on */
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
-    int conflict_batches_left; /* that go by INSERT ... ON CONFLICT at once */
+    int insert_batches_left; /* that go by INSERT ... ON CONFLICT at once */
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;

@@ -7,7 +7,7 @@
 #include "common/error.h"
 #include "common/tuple.h"
 #include "consumer/batch.h"
-#include "consumer/conflict.h"
+#include "consumer/insert.h"
 #include "consumer/ledger.h"
 #include "consumer_event.h"
 

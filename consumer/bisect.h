@@ -1,6 +1,6 @@
-/* refused.h - finds the rows that Postgres will not take, among those it will. */
-#ifndef TALLYMILL_CONSUMER_REFUSED_H
-#define TALLYMILL_CONSUMER_REFUSED_H
+/* bisect.h - finds the rows that Postgres will not take, among those it will. */
+#ifndef TALLYMILL_CONSUMER_BISECT_H
+#define TALLYMILL_CONSUMER_BISECT_H
 
 #include <stdbool.h>
 
@@ -15,7 +15,7 @@ struct failure;
  * the search about two batches for one bad row. tries: of this batch. Waits, up to two minutes; called while no transaction is open.
  * *refused: how many; 0: the server takes all of them this way. ERROR_RETRY when something else came between (then ask again),
  * ERROR_FATAL past `most` refused rows. */
-bool refused_find(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
+bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
                   struct error *err);
 
 #endif

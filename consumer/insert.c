@@ -1,7 +1,7 @@
-/* conflict.c - see conflict.h. Rows go in sorted by key, so that two workers with crossing duplicates take the index in one order;
+/* insert.c - see insert.h. Rows go in sorted by key, so that two workers with crossing duplicates take the index in one order;
  * RETURNING is counted, not the command tag (Citus counts what it routed).
  */
-#include "consumer/conflict.h"
+#include "consumer/insert.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TU
     }
 }
 
-bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, int end)
+bool insert_send(PGconn *conn, const struct batch *batch, int first, int end)
 {
     size_t sizes[TUPLE_COLUMNS], total = 0;
     measure(batch, first, end, sizes);
@@ -86,7 +86,7 @@ bool conflict_send_insert(PGconn *conn, const struct batch *batch, int first, in
     return sent;
 }
 
-int conflict_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing)
+int insert_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing)
 {
     const int inserted = PQntuples(result), sent = end - first;
     int count = -1;
@@ -111,6 +111,18 @@ out:
     return count;
 }
 
+int insert_taken(int first, int end, const int *missing, int missing_count, int *taken)
+{
+    int count = 0;
+    for (int row = first, next = 0; row < end; row++) {
+        if (next < missing_count && missing[next] == row)
+            next++;
+        else
+            taken[count++] = row;
+    }
+    return count;
+}
+
 static const char look_up_sql[] = "SELECT k.number FROM unnest($1, $2) WITH ORDINALITY AS k (id, created_at, number) "
                                   "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
                                   "WHERE e.id = k.id AND e.created_at = k.created_at LIMIT 1) AS found";
@@ -119,7 +131,7 @@ static const char prove_sql[] = "SELECT k.number FROM unnest($1, $2, $3) WITH OR
                                 "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
                                 "WHERE e.id = k.id AND e.created_at = k.created_at AND e.batch_id = k.batch_id LIMIT 1) AS found";
 
-bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
+bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
 {
     enum { ID_BYTES = 16, TIME_BYTES = 8 };
     static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY};
@@ -141,7 +153,7 @@ bool conflict_send_look_up(PGconn *conn, const struct batch *batch, const int *r
     return sent;
 }
 
-bool conflict_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count)
+bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count)
 {
     enum { COLUMNS = 3 };
     static const Oid types[COLUMNS] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_INT8_ARRAY};
@@ -171,7 +183,7 @@ bool conflict_send_prove(PGconn *conn, const struct batch *batch, const int *row
     return is_sent;
 }
 
-int conflict_take_look_up(const PGresult *result, int *rows, int count)
+int insert_take_look_up(const PGresult *result, int *rows, int count)
 {
     for (int i = 0; i < PQntuples(result); i++) {
         const uint64_t number = PQgetlength(result, i, 0) == 8 ? (uint64_t)get_32((const uint8_t *)PQgetvalue(result, i, 0) + 4) : 0;

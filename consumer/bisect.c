@@ -1,4 +1,4 @@
-/* refused.c - see refused.h.
+/* bisect.c - see bisect.h.
  *
  * One transaction, rolled back at the end, takes the rows in part by part, each behind a savepoint: what the server takes stays, what it refuses is halved. So
  * each row is judged behind all good ones before it, as it would be in the batch: of two rows that exclude each other the later one is refused. Deferred
@@ -9,7 +9,7 @@
  * says where to look first: that row is tried by itself. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
  * already is not refused. A row that is neither inserted nor there was kept out by a trigger that answered NULL.
  */
-#include "consumer/refused.h"
+#include "consumer/bisect.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 #include "common/statement.h"
 #include "common/utf8.h"
 #include "consumer/batch.h"
-#include "consumer/conflict.h"
+#include "consumer/insert.h"
 #include "consumer/failure.h"
 
 #define PART_TIMEOUT_US   INT64_C(25000000)
@@ -91,9 +91,9 @@ static bool take_missing(struct search *search, int count, struct error *err)
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
     if (count == 0)
         return true;
-    PGresult *result = conflict_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
+    PGresult *result = insert_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
     const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
-    const int kept_out = is_answered ? conflict_take_look_up(result, search->missing, count) : 0;
+    const int kept_out = is_answered ? insert_take_look_up(result, search->missing, count) : 0;
     if (!is_answered)
         postgres_error(err, search->conn, result);
     PQclear(result);
@@ -108,18 +108,13 @@ static bool take_missing(struct search *search, int count, struct error *err)
 static bool take_changed(struct search *search, int first, int end, int missing_count, struct error *err)
 {
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
-    int *taken = malloc((size_t)(end - first) * sizeof *taken), count = 0;
+    int *taken = malloc((size_t)(end - first) * sizeof *taken);
     if (!taken)
         return error_set(err, ERROR_RETRY, "no memory for a search among %d rows", end - first);
-    for (int row = first, missing = 0; row < end; row++) {
-        const bool is_missing = missing < missing_count && search->missing[missing] == row;
-        missing += is_missing;
-        if (!is_missing)
-            taken[count++] = row;
-    }
-    PGresult *result = conflict_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
+    const int count = insert_taken(first, end, search->missing, missing_count, taken);
+    PGresult *result = insert_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
     bool is_fine = PQresultStatus(result) == PGRES_TUPLES_OK;
-    const int changed = is_fine ? conflict_take_look_up(result, taken, count) : 0;
+    const int changed = is_fine ? insert_take_look_up(result, taken, count) : 0;
     if (!is_fine)
         postgres_error(err, search->conn, result);
     PQclear(result);
@@ -145,12 +140,12 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     search->is_late = now_us > search->deadline_us;
     if (search->is_late)
         return error_set(err, ERROR_RETRY, "the search for refused rows took longer than two minutes");
-    PGresult *result = conflict_send_insert(conn, search->batch, first, end) ? await_answer(conn, deadline_us) : NULL;
+    PGresult *result = insert_send(conn, search->batch, first, end) ? await_answer(conn, deadline_us) : NULL;
     *taken = PQresultStatus(result) == PGRES_TUPLES_OK;
     int missing = 0;
     bool is_verdict = true;
     if (*taken) {
-        missing = conflict_missing(search->batch, first, end, result, search->has_trigger, search->missing);
+        missing = insert_missing(search->batch, first, end, result, search->has_trigger, search->missing);
         if (missing < 0)
             error_set(err, ERROR_FATAL, "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
     } else {
@@ -250,7 +245,7 @@ static bool bury(struct search *search, struct error *err)
     return true;
 }
 
-bool refused_find(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
+bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
                   struct error *err)
 {
     struct search search = {.conn = conn,
