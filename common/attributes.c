@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "common/catalogue.h"
-#include "common/cursor.h"
+#include "common/msgpack.h"
 #include "common/error.h"
 #include "common/json_text.h"
 #include "common/wire.h"
@@ -130,7 +130,7 @@ const struct attribute_node *attributes_of(const struct attributes *attributes, 
     return root->child_count > 0 ? root : NULL;
 }
 
-bool attribute_is_listed(const struct attribute_node *node, const struct item *item)
+bool attribute_is_listed(const struct attribute_node *node, const struct msgpack_item *item)
 {
     for (const char *const *value = node->values; *value; value++)
         if (strncmp(*value, (const char *)item->bytes, item->length) == 0 && (*value)[item->length] == '\0')
@@ -138,17 +138,17 @@ bool attribute_is_listed(const struct attribute_node *node, const struct item *i
     return false;
 }
 
-static bool map_agrees(const struct attribute_node *node, struct cursor *cursor, uint32_t pairs)
+static bool map_agrees(const struct attribute_node *node, struct msgpack_cursor *cursor, uint32_t pairs)
 {
     bool agrees = true;
     uint32_t hint = 0;
     for (uint32_t i = 0; i < pairs && agrees; i++) {
-        struct item key, item;
-        if (cursor_next(cursor, &key) != REASON_NONE || key.type != ITEM_STR)
+        struct msgpack_item key, item;
+        if (msgpack_next(cursor, &key) != REASON_NONE || key.type != ITEM_STR)
             return agrees;
         const struct attribute_node *child = attribute_child(node, &hint, key.bytes, key.length);
-        struct cursor inside = *cursor;
-        if (cursor_skip(cursor, WIRE_DATA_DEPTH) != REASON_NONE || !child || cursor_next(&inside, &item) != REASON_NONE)
+        struct msgpack_cursor inside = *cursor;
+        if (msgpack_skip(cursor, WIRE_DATA_DEPTH) != REASON_NONE || !child || msgpack_next(&inside, &item) != REASON_NONE)
             continue;
         agrees = attribute_agrees(child, &item);
         if (item.type == ITEM_MAP && child->child_count > 0)
@@ -159,9 +159,9 @@ static bool map_agrees(const struct attribute_node *node, struct cursor *cursor,
 
 bool attributes_agree(const struct attribute_node *root, const uint8_t *data, size_t length)
 {
-    struct cursor cursor = {data, data + length};
-    struct item item;
-    if (cursor_next(&cursor, &item) != REASON_NONE || item.type != ITEM_MAP)
+    struct msgpack_cursor cursor = {data, data + length};
+    struct msgpack_item item;
+    if (msgpack_next(&cursor, &item) != REASON_NONE || item.type != ITEM_MAP)
         return true;
     return map_agrees(root, &cursor, item.length);
 }

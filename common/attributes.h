@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
-#include "common/cursor.h"
+#include "common/msgpack.h"
 
 struct catalogue;
 struct error;
@@ -27,7 +27,7 @@ struct attribute_node {
     uint8_t json[48];         /* ,"key": */
     uint8_t packed_length;    /* 0: too long for a fixstr, or not plain text; it is found by its name alone */
     uint8_t json_length;
-    uint16_t types;  /* bits of enum item_type: what may stand here */
+    uint16_t types;  /* bits of enum msgpack_type: what may stand here */
     uint32_t length; /* of name */
     uint32_t child_count;
     const char *name;          /* the key; borrowed from the catalogue */
@@ -83,17 +83,17 @@ static inline const struct attribute_node *attribute_packed(const struct attribu
 }
 
 /* Is this text in the node's closed list? */
-bool attribute_is_listed(const struct attribute_node *node, const struct item *item);
+bool attribute_is_listed(const struct attribute_node *node, const struct msgpack_item *item);
 
 /* Is this value one that the catalogue expects at this node? */
-static inline bool attribute_agrees(const struct attribute_node *node, const struct item *item)
+static inline bool attribute_agrees(const struct attribute_node *node, const struct msgpack_item *item)
 {
     if (!(node->types & 1u << item->type))
         return false;
     return !node->values || item->type != ITEM_STR || attribute_is_listed(node, item);
 }
 
-/* A whole event_data, which json_tree_write has accepted, in a walk of its own: for events whose name stands behind it. */
+/* A whole event_data, which json_value_write has accepted, in a walk of its own: for events whose name stands behind it. */
 bool attributes_agree(const struct attribute_node *root, const uint8_t *data, size_t length);
 
 #endif

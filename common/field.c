@@ -9,7 +9,7 @@
 #include "common/uuid.h"
 #include "common/wire.h"
 
-enum reason field_text(const struct item *item, uint32_t most, struct text *text)
+enum reason field_text(const struct msgpack_item *item, uint32_t most, struct text *text)
 {
     if (item->type != ITEM_STR)
         return REASON_TYPE;
@@ -19,7 +19,7 @@ enum reason field_text(const struct item *item, uint32_t most, struct text *text
     return text_check(item->bytes, item->length);
 }
 
-enum reason field_id(const struct item *item, uint8_t *out)
+enum reason field_id(const struct msgpack_item *item, uint8_t *out)
 {
     static const uint8_t zero[UUID_BYTES];
     if (item->type == ITEM_BIN && item->length == UUID_BYTES)
@@ -31,10 +31,10 @@ enum reason field_id(const struct item *item, uint8_t *out)
     return memcmp(out, zero, UUID_BYTES) == 0 ? REASON_ID : REASON_NONE;
 }
 
-enum reason field_time(const struct item *item, int64_t *created_at_us)
+enum reason field_time(const struct msgpack_item *item, int64_t *created_at_us)
 {
     if (item->type == ITEM_EXT)
-        return item_time(item, created_at_us);
+        return msgpack_time(item, created_at_us);
     if (item->type != ITEM_UINT && item->type != ITEM_INT)
         return REASON_TYPE;
     if (item->type == ITEM_UINT && item->uint > INT64_MAX)
@@ -43,7 +43,7 @@ enum reason field_time(const struct item *item, int64_t *created_at_us)
     return REASON_NONE;
 }
 
-enum reason field_version(const struct item *item)
+enum reason field_version(const struct msgpack_item *item)
 {
     if (item->type == ITEM_INT)
         return REASON_VERSION;
@@ -52,7 +52,7 @@ enum reason field_version(const struct item *item)
     return item->uint == WIRE_VERSION ? REASON_NONE : REASON_VERSION;
 }
 
-enum reason field_bool(const struct item *item, uint8_t *out)
+enum reason field_bool(const struct msgpack_item *item, uint8_t *out)
 {
     if (item->type != ITEM_BOOL)
         return REASON_TYPE;

@@ -16,70 +16,26 @@
 #include "common/bytes.h"
 #include "common/catalogue.h"
 #include "common/clock.h"
-#include "common/cursor.h"
+#include "common/msgpack.h"
 #include "common/error.h"
+#include "common/event_key.h"
 #include "common/field.h"
 #include "common/json_text.h"
-#include "common/json_tree.h"
+#include "common/json_value.h"
 #include "common/tuple.h"
 #include "common/uuid.h"
-
-enum field {
-    FIELD_ID,
-    FIELD_EVENT_NAME,
-    FIELD_CATEGORY,
-    FIELD_SESSION,
-    FIELD_USER,
-    FIELD_DATA,
-    FIELD_INTERNAL,
-    FIELD_CREATED_AT,
-    FIELD_VERSION,
-    FIELD_COUNT
-};
-
-/* The keys, and before each the byte that a fixstr of its length begins with. */
-static const struct {
-    const char *packed;
-    size_t length; /* of the key */
-} fields[FIELD_COUNT] = {{"\xa2"
-                          "id",
-                          2},
-                         {"\xaa"
-                          "event_name",
-                          10},
-                         {"\xae"
-                          "event_category",
-                          14},
-                         {"\xaa"
-                          "session_id",
-                          10},
-                         {"\xa7"
-                          "user_id",
-                          7},
-                         {"\xaa"
-                          "event_data",
-                          10},
-                         {"\xab"
-                          "is_internal",
-                          11},
-                         {"\xaa"
-                          "created_at",
-                          10},
-                         {"\xa1"
-                          "v",
-                          1}};
 
 struct transcoder {
     struct transcode_rules rules;
     struct attributes *attributes;
-    struct json_tree tree;
+    struct json_value json;
     char detail[96];
     /* The event under way. */
     const uint8_t *value;
-    struct cursor cursor;
-    unsigned seen, present; /* bits of enum field: the key was met; its value was not nil */
+    struct msgpack_cursor cursor;
+    unsigned seen, present; /* bits of enum event_key: the key was met; its value was not nil */
     bool has_unknown;
-    int field; /* the field under way, FIELD_COUNT: an unknown key, -1: none */
+    int field; /* the field under way, KEY_COUNT: an unknown key, -1: none */
     struct text event_name, category, session;
     const struct event_kind *kind;     /* of event_name; NULL: not in the catalogue, or no name yet */
     const struct attribute_node *node; /* of the kind */
@@ -97,7 +53,7 @@ struct transcoder *transcoder_new(const struct transcode_rules *rules, struct er
 {
     struct transcoder *transcoder = calloc(1, sizeof *transcoder);
     error_set(err, ERROR_RETRY, "no memory for the event reader");
-    if (transcoder && (transcoder->tree.keys = malloc(JSON_KEYS * sizeof *transcoder->tree.keys)) &&
+    if (transcoder && (transcoder->json.keys = malloc(JSON_KEYS * sizeof *transcoder->json.keys)) &&
         (transcoder->attributes = attributes_new(rules->catalogue, err))) {
         transcoder->rules = *rules;
         error_clear(err);
@@ -112,7 +68,7 @@ void transcoder_free(struct transcoder *transcoder)
     if (!transcoder)
         return;
     attributes_free(transcoder->attributes);
-    free(transcoder->tree.keys);
+    free(transcoder->json.keys);
     free(transcoder);
 }
 
@@ -135,7 +91,7 @@ const char *transcoder_detail(const struct transcoder *transcoder)
 
 /* The name, and what the catalogue knows under it: most events have it before event_data, which can then be checked as it is
  * written. */
-static enum reason read_name(struct transcoder *transcoder, const struct item *item)
+static enum reason read_name(struct transcoder *transcoder, const struct msgpack_item *item)
 {
     const enum reason reason = field_text(item, WIRE_EVENT_NAME_BYTES, &transcoder->event_name);
     if (reason != REASON_NONE)
@@ -145,7 +101,7 @@ static enum reason read_name(struct transcoder *transcoder, const struct item *i
     return REASON_NONE;
 }
 
-static enum reason read_user(struct transcoder *transcoder, const struct item *item)
+static enum reason read_user(struct transcoder *transcoder, const struct msgpack_item *item)
 {
     if (item->type == ITEM_INT)
         return REASON_RANGE;
@@ -161,10 +117,10 @@ static enum reason read_user(struct transcoder *transcoder, const struct item *i
 /* event_data goes to its place in the tuple at once. */
 static enum reason read_data(struct transcoder *transcoder)
 {
-    struct cursor *cursor = &transcoder->cursor;
-    struct cursor look = *cursor;
-    struct item item;
-    enum reason reason = cursor_next(&look, &item);
+    struct msgpack_cursor *cursor = &transcoder->cursor;
+    struct msgpack_cursor look = *cursor;
+    struct msgpack_item item;
+    enum reason reason = msgpack_next(&look, &item);
     if (reason != REASON_NONE)
         return reason;
     if (item.type == ITEM_NIL || (item.type == ITEM_ARRAY && item.length == 0)) { /* PHP and Lua pack an empty map as an array */
@@ -174,25 +130,25 @@ static enum reason read_data(struct transcoder *transcoder)
     if (item.type != ITEM_MAP)
         return REASON_TYPE;
     transcoder->data = cursor->at;
-    transcoder->tree.limit = cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
+    transcoder->json.limit = cursor->end - cursor->at > WIRE_DATA_BYTES ? cursor->at + WIRE_DATA_BYTES : cursor->end;
     uint8_t *json = transcoder->out + TUPLE_EVENT_DATA + 5;
     transcoder->data_is_checked = transcoder->event_name.bytes != NULL;
-    reason = json_tree_write(&transcoder->tree, cursor, 1, transcoder->node, &json);
+    reason = json_value_write(&transcoder->json, cursor, 1, transcoder->node, &json);
     transcoder->json_end = json;
     transcoder->data_end = cursor->at;
     return reason;
 }
 
 /* Id and time as most producers write them, bin 8 and uint 64. False: another form, or not good; nothing has changed then. */
-static bool read_common(struct transcoder *transcoder, enum field field)
+static bool read_common(struct transcoder *transcoder, enum event_key field)
 {
-    struct cursor *cursor = &transcoder->cursor;
+    struct msgpack_cursor *cursor = &transcoder->cursor;
     const uint8_t *at = cursor->at;
-    if (field == FIELD_ID && cursor->end - at > 2 + UUID_BYTES && at[0] == 0xc4 && at[1] == UUID_BYTES &&
+    if (field == KEY_ID && cursor->end - at > 2 + UUID_BYTES && at[0] == 0xc4 && at[1] == UUID_BYTES &&
         (load_8(at + 2) | load_8(at + 10)) != 0) {
         memcpy(transcoder->out + TUPLE_ID, at + 2, UUID_BYTES);
         cursor->at = at + 2 + UUID_BYTES;
-    } else if (field == FIELD_CREATED_AT && cursor->end - at >= 9 && at[0] == 0xcf && at[1] < 0x80) {
+    } else if (field == KEY_CREATED_AT && cursor->end - at >= 9 && at[0] == 0xcf && at[1] < 0x80) {
         transcoder->created_at_us = (int64_t)get_64(at + 1);
         cursor->at = at + 9;
     } else {
@@ -202,93 +158,70 @@ static bool read_common(struct transcoder *transcoder, enum field field)
     return true;
 }
 
-static enum reason read_field(struct transcoder *transcoder, enum field field)
+static enum reason read_field(struct transcoder *transcoder, enum event_key field)
 {
-    struct cursor *cursor = &transcoder->cursor;
-    if (field == FIELD_DATA)
+    struct msgpack_cursor *cursor = &transcoder->cursor;
+    if (field == KEY_DATA)
         return read_data(transcoder);
     if (read_common(transcoder, field))
         return REASON_NONE;
     const uint8_t *start = cursor->at;
-    struct item item;
-    enum reason reason = cursor_next(cursor, &item);
+    struct msgpack_item item;
+    enum reason reason = msgpack_next(cursor, &item);
     if (reason != REASON_NONE)
         return reason;
-    if (item.type == ITEM_NIL && field != FIELD_ID)
+    if (item.type == ITEM_NIL && field != KEY_ID)
         return REASON_NONE; /* absent; required fields are missed at the end */
     transcoder->present |= 1u << field;
     switch (field) {
-    case FIELD_ID: reason = field_id(&item, transcoder->out + TUPLE_ID); break;
-    case FIELD_EVENT_NAME: reason = read_name(transcoder, &item); break;
-    case FIELD_CATEGORY: reason = field_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
-    case FIELD_SESSION: reason = field_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
-    case FIELD_USER: reason = read_user(transcoder, &item); break;
-    case FIELD_INTERNAL: reason = field_bool(&item, transcoder->out + TUPLE_IS_INTERNAL); break;
-    case FIELD_CREATED_AT: reason = field_time(&item, &transcoder->created_at_us); break;
-    case FIELD_VERSION: reason = field_version(&item); break;
-    case FIELD_DATA:
-    case FIELD_COUNT: break;
+    case KEY_ID: reason = field_id(&item, transcoder->out + TUPLE_ID); break;
+    case KEY_EVENT_NAME: reason = read_name(transcoder, &item); break;
+    case KEY_CATEGORY: reason = field_text(&item, WIRE_CATEGORY_BYTES, &transcoder->category); break;
+    case KEY_SESSION: reason = field_text(&item, WIRE_SESSION_ID_BYTES, &transcoder->session); break;
+    case KEY_USER: reason = read_user(transcoder, &item); break;
+    case KEY_INTERNAL: reason = field_bool(&item, transcoder->out + TUPLE_IS_INTERNAL); break;
+    case KEY_CREATED_AT: reason = field_time(&item, &transcoder->created_at_us); break;
+    case KEY_VERSION: reason = field_version(&item); break;
+    case KEY_DATA:
+    case KEY_COUNT: break;
     }
     if (reason != REASON_NONE)
         cursor->at = start;
     return reason;
 }
 
-/* expected: the field that mostly comes here, tried first. */
-static enum field find_field(const struct item *key, unsigned expected)
+static enum reason read_unknown(struct transcoder *transcoder, const struct msgpack_item *key, const uint8_t *start)
 {
-    for (unsigned tried = 0; tried < FIELD_COUNT; tried++, expected++) {
-        if (expected >= FIELD_COUNT)
-            expected = 0;
-        if (fields[expected].length == key->length && bytes_equal(fields[expected].packed + 1, key->bytes, key->length))
-            return (enum field)expected;
-    }
-    return FIELD_COUNT;
-}
-
-/* The expected field, or one of the two behind it (optional ones are left out), when its key stands here packed the short way, as
- * in nearly all events; else FIELD_COUNT. The header byte and the text are compared as one. */
-static enum field expected_field(const struct cursor *cursor, unsigned expected)
-{
-    for (unsigned last = expected + 3; expected < FIELD_COUNT && expected < last; expected++)
-        if ((size_t)(cursor->end - cursor->at) > fields[expected].length &&
-            bytes_equal(fields[expected].packed, cursor->at, fields[expected].length + 1))
-            return (enum field)expected;
-    return FIELD_COUNT;
-}
-
-static enum reason read_unknown(struct transcoder *transcoder, const struct item *key, const uint8_t *start)
-{
-    struct cursor *cursor = &transcoder->cursor;
+    struct msgpack_cursor *cursor = &transcoder->cursor;
     if (transcoder->rules.reject_unknown_keys)
         return REASON_UNKNOWN_KEY;
-    json_tree_push(&transcoder->tree, key);
+    json_value_push(&transcoder->json, key);
     transcoder->has_unknown = true;
-    const enum reason reason = cursor_skip(cursor, WIRE_DATA_DEPTH - 2); /* it will lie at levels 3 and deeper */
+    const enum reason reason = msgpack_skip(cursor, WIRE_DATA_DEPTH - 2); /* it will lie at levels 3 and deeper */
     transcoder->extra_bytes += (size_t)(cursor->at - start);
     return reason == REASON_NONE && transcoder->extra_bytes > WIRE_DATA_BYTES ? REASON_SIZE : reason;
 }
 
 static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
 {
-    struct cursor *cursor = &transcoder->cursor;
+    struct msgpack_cursor *cursor = &transcoder->cursor;
     unsigned expected = 0;
     for (uint32_t i = 0; i < pairs; i++) {
-        struct item key;
+        struct msgpack_item key;
         const uint8_t *start = cursor->at;
         transcoder->field = -1;
         enum reason reason = REASON_NONE;
-        enum field field = expected_field(cursor, expected);
-        if (field != FIELD_COUNT) {
-            cursor->at += fields[field].length + 1;
+        enum event_key field = event_key_expected(cursor, expected);
+        if (field != KEY_COUNT) {
+            cursor->at += event_keys[field].length + 1;
         } else {
-            if ((reason = json_tree_key(cursor, &key)) != REASON_NONE)
+            if ((reason = json_value_key(cursor, &key)) != REASON_NONE)
                 return reason;
-            field = find_field(&key, expected);
+            field = event_key_find(&key, expected);
         }
         expected = (unsigned)field + 1;
         transcoder->field = (int)field;
-        if (field == FIELD_COUNT) {
+        if (field == KEY_COUNT) {
             reason = read_unknown(transcoder, &key, start);
         } else if (transcoder->seen & 1u << field) {
             cursor->at = start;
@@ -301,7 +234,7 @@ static enum reason read_pairs(struct transcoder *transcoder, uint32_t pairs)
             return reason;
     }
     transcoder->field = -1;
-    return json_tree_pop_unique(&transcoder->tree, 0);
+    return json_value_pop_unique(&transcoder->json, 0);
 }
 
 /* Reopens the JSON object in the tuple for another member. */
@@ -339,7 +272,7 @@ bool transcoder_keeps_trace(const struct transcoder *transcoder)
 /* Beside the attributes, unless the event has one of its own. */
 static void write_trace(struct transcoder *transcoder)
 {
-    if (transcoder->trace == NULL || cursor_map_has_key(transcoder->data, transcoder->data_end, "_trace"))
+    if (transcoder->trace == NULL || msgpack_map_has_key(transcoder->data, transcoder->data_end, "_trace"))
         return;
     uint8_t *json = reopen_data(transcoder);
     memcpy(json, "\"_trace\":\"", 10);
@@ -354,20 +287,20 @@ static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, co
     const size_t data_bytes = transcoder->data ? (size_t)(transcoder->data_end - transcoder->data) : 0;
     if (data_bytes + transcoder->extra_bytes > WIRE_DATA_BYTES)
         return REASON_SIZE;
-    if (cursor_map_has_key(transcoder->data, transcoder->data_end, "_extra"))
+    if (msgpack_map_has_key(transcoder->data, transcoder->data_end, "_extra"))
         return REASON_DUP_KEY;
-    struct cursor *cursor = &transcoder->cursor;
+    struct msgpack_cursor *cursor = &transcoder->cursor;
     cursor->at = first_pair;
-    transcoder->tree.limit = cursor->end;
+    transcoder->json.limit = cursor->end;
     uint8_t *json = reopen_data(transcoder);
     memcpy(json, "\"_extra\":{", 10);
     json += 10;
     bool is_first = true;
     for (uint32_t i = 0; i < pairs; i++) {
-        struct item key;
-        enum reason reason = json_tree_key(cursor, &key);
-        if (reason == REASON_NONE && find_field(&key, 0) != FIELD_COUNT) {
-            reason = cursor_skip(cursor, WIRE_DATA_DEPTH);
+        struct msgpack_item key;
+        enum reason reason = json_value_key(cursor, &key);
+        if (reason == REASON_NONE && event_key_find(&key, 0) != KEY_COUNT) {
+            reason = msgpack_skip(cursor, WIRE_DATA_DEPTH);
         } else if (reason == REASON_NONE) {
             if (!is_first)
                 *json++ = ',';
@@ -375,7 +308,7 @@ static enum reason write_extra(struct transcoder *transcoder, uint32_t pairs, co
             reason = json_write_text(&json, key.bytes, key.length);
             *json++ = ':';
             if (reason == REASON_NONE)
-                reason = json_tree_write(&transcoder->tree, cursor, 3, NULL, &json);
+                reason = json_value_write(&transcoder->json, cursor, 3, NULL, &json);
         }
         if (reason != REASON_NONE)
             return reason;
@@ -392,10 +325,10 @@ static enum reason check_window(struct transcoder *transcoder, int64_t message_u
     const int64_t original = transcoder->created_at_us;
     if (original >= rules->oldest_us && original < rules->newest_us)
         return REASON_NONE;
-    transcoder->field = FIELD_CREATED_AT;
+    transcoder->field = KEY_CREATED_AT;
     if (!rules->clamp || message_us < rules->oldest_us || message_us >= rules->newest_us)
         return REASON_TS_RANGE;
-    if (cursor_map_has_key(transcoder->data, transcoder->data_end, "_created_at"))
+    if (msgpack_map_has_key(transcoder->data, transcoder->data_end, "_created_at"))
         return REASON_DUP_KEY;
     uint8_t *json = reopen_data(transcoder);
     memcpy(json, "\"_created_at\":", 14);
@@ -412,20 +345,20 @@ static enum reason check_catalogue(struct transcoder *transcoder, struct transco
     const struct event_kind *kind = transcoder->kind;
     result->is_unknown_event = kind == NULL;
     if (!kind) {
-        transcoder->field = FIELD_EVENT_NAME;
+        transcoder->field = KEY_EVENT_NAME;
         return transcoder->rules.reject_unknown_events ? REASON_UNKNOWN_EVENT : REASON_NONE;
     }
     const struct text listed = {(const uint8_t *)kind->category, (uint32_t)kind->category_length};
-    transcoder->field = FIELD_CATEGORY;
+    transcoder->field = KEY_CATEGORY;
     if (!transcoder->category.bytes)
         transcoder->category = listed;
     else if (transcoder->category.length != listed.length || memcmp(transcoder->category.bytes, listed.bytes, listed.length) != 0)
         return REASON_CATEGORY;
-    transcoder->field = FIELD_DATA;
+    transcoder->field = KEY_DATA;
     if (transcoder->data && transcoder->node && !transcoder->data_is_checked)
-        transcoder->tree.disagrees =
+        transcoder->json.disagrees =
             !attributes_agree(transcoder->node, transcoder->data, (size_t)(transcoder->data_end - transcoder->data));
-    if (transcoder->tree.disagrees) {
+    if (transcoder->json.disagrees) {
         result->breaks_attributes = true;
         if (transcoder->rules.reject_attributes)
             return REASON_SCHEMA;
@@ -459,8 +392,8 @@ static size_t finish_tuple(struct transcoder *transcoder)
 
 static enum reason read_event(struct transcoder *transcoder, int64_t message_us, struct transcoded *result)
 {
-    struct item root;
-    enum reason reason = cursor_next(&transcoder->cursor, &root);
+    struct msgpack_item root;
+    enum reason reason = msgpack_next(&transcoder->cursor, &root);
     if (reason != REASON_NONE)
         return reason;
     if (root.type != ITEM_MAP) {
@@ -473,13 +406,13 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
         return reason;
     if (transcoder->cursor.at != transcoder->cursor.end)
         return REASON_TRAILING;
-    static const enum field required[] = {FIELD_ID, FIELD_EVENT_NAME, FIELD_CREATED_AT};
+    static const enum event_key required[] = {KEY_ID, KEY_EVENT_NAME, KEY_CREATED_AT};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         transcoder->field = (int)required[i];
         if (!(transcoder->present & 1u << required[i]))
             return REASON_MISSING;
     }
-    transcoder->field = FIELD_COUNT;
+    transcoder->field = KEY_COUNT;
     if (transcoder->has_unknown && (reason = write_extra(transcoder, root.length, first_pair)) != REASON_NONE)
         return reason;
     if ((reason = check_window(transcoder, message_us, result)) != REASON_NONE)
@@ -491,14 +424,14 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
 static void describe(struct transcoder *transcoder, enum reason reason)
 {
     const char *key = transcoder->field < 0              ? "none"
-                      : transcoder->field == FIELD_COUNT ? "(unknown)"
-                                                         : fields[transcoder->field].packed + 1;
+                      : transcoder->field == KEY_COUNT ? "(unknown)"
+                                                         : event_keys[transcoder->field].packed + 1;
     if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
         snprintf(transcoder->detail, sizeof transcoder->detail, "the message's value is %zu bytes long, the most is %d",
                  (size_t)(transcoder->cursor.end - transcoder->value), WIRE_VALUE_BYTES);
     else if (reason == REASON_MISSING)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
-    else if (reason == REASON_TS_RANGE && transcoder->field != FIELD_CREATED_AT)
+    else if (reason == REASON_TS_RANGE && transcoder->field != KEY_CREATED_AT)
         snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s: a time outside the years 0001 to 9999",
                  (size_t)(transcoder->cursor.at - transcoder->value), key);
     else if (reason == REASON_TS_RANGE)
@@ -512,15 +445,15 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
                       struct transcoded *result)
 {
     transcoder->value = value;
-    transcoder->cursor = (struct cursor){value, value ? value + length : NULL};
+    transcoder->cursor = (struct msgpack_cursor){value, value ? value + length : NULL};
     transcoder->seen = transcoder->present = 0;
     transcoder->has_unknown = transcoder->has_user = false;
     transcoder->field = -1;
     transcoder->event_name = transcoder->category = transcoder->session = (struct text){NULL, 0};
     transcoder->data = transcoder->data_end = NULL;
     transcoder->extra_bytes = 0;
-    transcoder->tree.key_count = 0;
-    transcoder->tree.disagrees = false;
+    transcoder->json.key_count = 0;
+    transcoder->json.disagrees = false;
     transcoder->kind = NULL;
     transcoder->node = NULL;
     transcoder->out = out;

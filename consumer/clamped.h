@@ -13,7 +13,7 @@ struct batch;
 /* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. Before batch_seal. */
 void clamped_drop_repeats(struct batch *batch);
 
-/* "BEGIN_SQL; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL
+/* begin_sql and "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL
  * without memory. */
 char *clamped_lock_sql(const struct batch *batch, const char *begin_sql);
 

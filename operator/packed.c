@@ -1,6 +1,6 @@
 /* packed.c - see packed.h.
  *
- * The workers' reader (common/cursor.h) says what is there, so that a byte named in a dead letter's detail is a line here. JSON was rejected as the form:
+ * The workers' reader (common/msgpack.h) says what is there, so that a byte named in a dead letter's detail is a line here. JSON was rejected as the form:
  * what died is often what JSON cannot say, and where an item begins is what is looked for.
  */
 #include "operator/packed.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/cursor.h"
+#include "common/msgpack.h"
 #include "common/json_text.h"
 #include "common/utf8.h"
 #include "operator/terminal.h"
@@ -19,14 +19,14 @@ enum { DEPTH_MAX = 64, TEXT_MAX = 200, BYTES_MAX = 32 };
 struct walk {
     FILE *out;
     const uint8_t *bytes;
-    struct cursor cursor;
+    struct msgpack_cursor cursor;
     uint64_t left[DEPTH_MAX + 1]; /* items still to come, of each container that is open */
     bool is_map[DEPTH_MAX + 1];
     int depth;
     bool is_line_open; /* "KEY = ", and the value comes */
 };
 
-static void print_text(FILE *out, const struct item *item)
+static void print_text(FILE *out, const struct msgpack_item *item)
 {
     char text[TEXT_MAX + 1];
     const size_t shown = item->length < TEXT_MAX ? item->length : TEXT_MAX;
@@ -48,7 +48,7 @@ static void print_text(FILE *out, const struct item *item)
         fprintf(out, " and %zu bytes more", item->length - shown);
 }
 
-static void print_hexadecimal(FILE *out, const char *what, const struct item *item)
+static void print_hexadecimal(FILE *out, const char *what, const struct msgpack_item *item)
 {
     fprintf(out, "%s of %" PRIu32 " bytes", what, item->length);
     for (uint32_t i = 0; i < item->length && i < BYTES_MAX; i++)
@@ -57,11 +57,11 @@ static void print_hexadecimal(FILE *out, const char *what, const struct item *it
         fputs("...", out);
 }
 
-static void print_extension(FILE *out, const struct item *item)
+static void print_extension(FILE *out, const struct msgpack_item *item)
 {
     int64_t wall_us;
     uint8_t text[JSON_TEXT_ROOM], *end = text;
-    if (item_time(item, &wall_us) == REASON_NONE && json_write_time(&end, wall_us) == REASON_NONE) {
+    if (msgpack_time(item, &wall_us) == REASON_NONE && json_write_time(&end, wall_us) == REASON_NONE) {
         fprintf(out, "timestamp %.*s", (int)(end - text) - 2, (const char *)text + 1);
         return;
     }
@@ -70,7 +70,7 @@ static void print_extension(FILE *out, const struct item *item)
     print_hexadecimal(out, what, item);
 }
 
-static void print_real(FILE *out, const struct item *item)
+static void print_real(FILE *out, const struct msgpack_item *item)
 {
     uint8_t text[JSON_TEXT_ROOM], *end = text;
     const enum reason reason = item->type == ITEM_FLOAT32 ? json_write_float32(&end, item->float32) : json_write_float64(&end, item->float64);
@@ -80,7 +80,7 @@ static void print_real(FILE *out, const struct item *item)
         fprintf(out, "%f", item->type == ITEM_FLOAT32 ? (double)item->float32 : item->float64); /* nan, inf */
 }
 
-static void print_item(FILE *out, const struct item *item)
+static void print_item(FILE *out, const struct msgpack_item *item)
 {
     switch (item->type) {
     case ITEM_NIL: fputs("nil", out); break;
@@ -119,9 +119,9 @@ static bool stop(struct walk *walk, const char *why)
 /* One item: a key opens a line, its value closes it. */
 static bool step(struct walk *walk)
 {
-    struct item item;
+    struct msgpack_item item;
     const uint8_t *start = walk->cursor.at;
-    const enum reason reason = cursor_next(&walk->cursor, &item);
+    const enum reason reason = msgpack_next(&walk->cursor, &item);
     if (reason != REASON_NONE) {
         if (walk->is_line_open)
             fputc('\n', walk->out);

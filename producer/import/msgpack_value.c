@@ -1,6 +1,6 @@
 /* msgpack_value.c - see msgpack_value.h.
  *
- * The workers' reader (common/cursor.h) says what is there, and their writers how a time and a float32 look: what an import sends is what they would have
+ * The workers' reader (common/msgpack.h) says what is there, and their writers how a time and a float32 look: what an import sends is what they would have
  * stored. Depth is bounded here. msgpack-c's unpacker was rejected: it makes a tree of its own first, and reserves 6.4 GB for five bytes that declare a
  * large array.
  */
@@ -12,14 +12,14 @@
 #include <string.h>
 
 #include "common/base64.h"
-#include "common/cursor.h"
+#include "common/msgpack.h"
 #include "common/error.h"
 #include "common/json_text.h"
 #include "producer/library/text.h"
 #include "producer/library/value.h"
 
 struct walk {
-    struct cursor cursor;
+    struct msgpack_cursor cursor;
     unsigned depth;
     struct value_pool *pool;
     struct error *err;
@@ -33,15 +33,15 @@ static struct value *refuse(struct walk *walk, const char *reason)
     return NULL;
 }
 
-static bool next(struct walk *walk, struct item *item)
+static bool next(struct walk *walk, struct msgpack_item *item)
 {
-    enum reason reason = cursor_next(&walk->cursor, item);
+    enum reason reason = msgpack_next(&walk->cursor, item);
     if (reason != REASON_NONE)
         refuse(walk, reason == REASON_FORMAT ? "no msgpack (byte c1)" : "the msgpack object ends too early");
     return reason == REASON_NONE;
 }
 
-static struct value *text_of(struct walk *walk, const struct item *item)
+static struct value *text_of(struct walk *walk, const struct msgpack_item *item)
 {
     if (memchr(item->bytes, 0, item->length) != NULL)
         return refuse(walk, "a text holds a NUL, which Postgres does not take");
@@ -50,7 +50,7 @@ static struct value *text_of(struct walk *walk, const struct item *item)
     return value_text(walk->pool, (const char *)item->bytes, item->length, walk->err);
 }
 
-static struct value *base64_of(struct walk *walk, const struct item *item)
+static struct value *base64_of(struct walk *walk, const struct msgpack_item *item)
 {
     char *text = value_room(walk->pool, BASE64_LENGTH(item->length), walk->err);
     struct value *value = text == NULL ? NULL : value_new(walk->pool, VALUE_TEXT, walk->err);
@@ -62,11 +62,11 @@ static struct value *base64_of(struct walk *walk, const struct item *item)
     return value;
 }
 
-static struct value *time_of(struct walk *walk, const struct item *item)
+static struct value *time_of(struct walk *walk, const struct msgpack_item *item)
 {
     int64_t wall_us;
     uint8_t quoted[JSON_TEXT_ROOM], *end = quoted;
-    enum reason reason = item_time(item, &wall_us);
+    enum reason reason = msgpack_time(item, &wall_us);
     if (reason == REASON_NONE)
         reason = json_write_time(&end, wall_us);
     if (reason != REASON_NONE)
@@ -74,7 +74,7 @@ static struct value *time_of(struct walk *walk, const struct item *item)
     return value_text(walk->pool, (const char *)quoted + 1, (size_t)(end - quoted) - 2, walk->err);
 }
 
-static struct value *real_of(struct walk *walk, const struct item *item)
+static struct value *real_of(struct walk *walk, const struct msgpack_item *item)
 {
     double number = item->type == ITEM_FLOAT64 ? item->float64 : (double)item->float32;
     if (!isfinite(number))
@@ -91,7 +91,7 @@ static struct value *real_of(struct walk *walk, const struct item *item)
     return value;
 }
 
-static struct value *whole_of(struct walk *walk, const struct item *item)
+static struct value *whole_of(struct walk *walk, const struct msgpack_item *item)
 {
     bool is_large = item->type == ITEM_UINT && item->uint > INT64_MAX;
     struct value *value = value_new(walk->pool, is_large ? VALUE_UNSIGNED : VALUE_INTEGER, walk->err);
@@ -127,7 +127,7 @@ static struct value *read_array(struct walk *walk, uint32_t count)
 /* A key as text; NULL: refused. */
 static struct value *read_key(struct walk *walk)
 {
-    struct item item;
+    struct msgpack_item item;
     if (!next(walk, &item))
         return NULL;
     return item.type == ITEM_STR ? text_of(walk, &item) : refuse(walk, "a key is no text");
@@ -149,7 +149,7 @@ static struct value *read_map(struct walk *walk, uint32_t count)
 
 static struct value *read_value(struct walk *walk)
 {
-    struct item item;
+    struct msgpack_item item;
     if (!next(walk, &item))
         return NULL;
     switch (item.type) {

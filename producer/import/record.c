@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/cursor.h"
+#include "common/msgpack.h"
 
 #define RS 0x1e /* of RFC 7464 */
 
@@ -231,9 +231,9 @@ static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t l
                 return used;
             continue;
         }
-        struct cursor cursor = {bytes + used, bytes + length};
-        struct item item;
-        enum reason reason = cursor_head(&cursor, &item);
+        struct msgpack_cursor cursor = {bytes + used, bytes + length};
+        struct msgpack_item item;
+        enum reason reason = msgpack_head(&cursor, &item);
         if (reason != REASON_NONE) {
             record->is_broken = reason != REASON_TRUNCATED;
             return used;

@@ -5,24 +5,24 @@
  */
 #include <string.h>
 
-#include "common/cursor.h"
+#include "common/msgpack.h"
 #include "producer/library/event.h"
 #include "producer/library/event_bytes.h"
 
 /* The value of a key of the map; false: it has none. */
-static bool find(const void *value, size_t length, const char *name, struct item *found)
+static bool find(const void *value, size_t length, const char *name, struct msgpack_item *found)
 {
-    struct cursor cursor = {.at = value, .end = (const uint8_t *)value + length};
-    struct item map, key;
-    if (cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP)
+    struct msgpack_cursor cursor = {.at = value, .end = (const uint8_t *)value + length};
+    struct msgpack_item map, key;
+    if (msgpack_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP)
         return false;
     for (uint32_t i = 0; i < map.length; i++) {
-        if (cursor_next(&cursor, &key) != REASON_NONE)
+        if (msgpack_next(&cursor, &key) != REASON_NONE)
             return false;
         bool is_it = key.type == ITEM_STR && key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0;
         if (is_it)
-            return cursor_next(&cursor, found) == REASON_NONE;
-        if (cursor_skip(&cursor, WIRE_DATA_DEPTH + 1) != REASON_NONE)
+            return msgpack_next(&cursor, found) == REASON_NONE;
+        if (msgpack_skip(&cursor, WIRE_DATA_DEPTH + 1) != REASON_NONE)
             return false;
     }
     return false;
@@ -34,13 +34,13 @@ const uint8_t *event_find_id(const void *value, size_t length)
     const uint8_t *bytes = value;
     if (length >= EVENT_ID_POSITION + TALLY_ID_BYTES && memcmp(bytes + 1, usual, sizeof usual) == 0)
         return bytes + EVENT_ID_POSITION;
-    struct item id;
+    struct msgpack_item id;
     return find(value, length, "id", &id) && id.type == ITEM_BIN && id.length == TALLY_ID_BYTES ? id.bytes : none;
 }
 
 bool event_find_key(const void *value, size_t length, struct event_message *message)
 {
-    struct item item;
+    struct msgpack_item item;
     bool is_found = (find(value, length, "session_id", &item) && item.type == ITEM_STR) || find(value, length, "id", &item);
     if (is_found) {
         message->key = item.bytes;
@@ -53,15 +53,15 @@ void tally_event_data(struct tally_event *event, const void *bytes, size_t size)
 {
     if (!event_may_change(event))
         return;
-    struct cursor cursor = {.at = bytes, .end = bytes == NULL ? NULL : (const uint8_t *)bytes + size};
-    struct item map;
-    if (bytes == NULL || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
+    struct msgpack_cursor cursor = {.at = bytes, .end = bytes == NULL ? NULL : (const uint8_t *)bytes + size};
+    struct msgpack_item map;
+    if (bytes == NULL || msgpack_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
         event_fail(event, TALLY_INVALID, "event_data is not a msgpack map");
         return;
     }
     const uint8_t *entries = cursor.at;
     cursor.at = bytes;
-    if (cursor_skip(&cursor, WIRE_DATA_DEPTH + 1) != REASON_NONE || cursor.at != cursor.end) {
+    if (msgpack_skip(&cursor, WIRE_DATA_DEPTH + 1) != REASON_NONE || cursor.at != cursor.end) {
         event_fail(event, TALLY_INVALID, "event_data is not one whole msgpack map of %zu bytes", size);
         return;
     }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/cursor.h"
+#include "common/msgpack.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -67,13 +67,13 @@ static size_t make_item(uint8_t *out, uint64_t *state)
  * inside count. In one pass: to skip each item from its own begin is quadratic in the depth, and took more time than the reader. */
 static size_t find_items(const uint8_t *data, size_t size, const uint8_t *begins[ITEMS], const uint8_t *ends[ITEMS])
 {
-    struct cursor cursor = {data, data + size};
-    struct item item;
+    struct msgpack_cursor cursor = {data, data + size};
+    struct msgpack_item item;
     size_t open[DEPTH], found = 0, depth = 0;
     uint64_t missing[DEPTH]; /* the items that open containers still lack */
     while (found < ITEMS && cursor.at < cursor.end) {
         begins[found] = cursor.at;
-        if (cursor_next(&cursor, &item) != REASON_NONE)
+        if (msgpack_next(&cursor, &item) != REASON_NONE)
             break;
         const uint64_t inside = item.type == ITEM_MAP ? 2 * (uint64_t)item.length : item.type == ITEM_ARRAY ? item.length : 0;
         if (inside > 0 && depth == DEPTH)

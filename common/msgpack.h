@@ -1,10 +1,10 @@
-/* cursor.h - reads msgpack from memory one item at a time, and trusts no length. Spec: github.com/msgpack/msgpack/blob/master/spec.md
+/* msgpack.h - reads msgpack from memory one item at a time, and trusts no length. Spec: github.com/msgpack/msgpack/blob/master/spec.md
  *
- * cursor_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
+ * msgpack_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
  * array and map the items follow. No allocation, no recursion, no I/O. Any thread, one cursor each.
  */
-#ifndef TALLYMILL_COMMON_CURSOR_H
-#define TALLYMILL_COMMON_CURSOR_H
+#ifndef TALLYMILL_COMMON_MSGPACK_H
+#define TALLYMILL_COMMON_MSGPACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,10 +12,10 @@
 
 #include "common/reason.h"
 
-enum item_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_INT, ITEM_FLOAT32, ITEM_FLOAT64, ITEM_STR, ITEM_BIN, ITEM_EXT, ITEM_ARRAY, ITEM_MAP };
+enum msgpack_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_INT, ITEM_FLOAT32, ITEM_FLOAT64, ITEM_STR, ITEM_BIN, ITEM_EXT, ITEM_ARRAY, ITEM_MAP };
 
-struct item {
-    enum item_type type;
+struct msgpack_item {
+    enum msgpack_type type;
     int8_t ext_type;      /* ITEM_EXT */
     uint32_t length;      /* bytes of STR, BIN, EXT; items of ARRAY; pairs of MAP */
     const uint8_t *bytes; /* payload of STR, BIN, EXT: borrowed from the message */
@@ -27,15 +27,15 @@ struct item {
     };
 };
 
-struct cursor {
+struct msgpack_cursor {
     const uint8_t *at, *end;
 };
 
-/* The part of cursor_next() for first bytes from 0xc0 to 0xdf. */
-enum reason cursor_next_headed(struct cursor *cursor, struct item *item);
+/* The part of msgpack_next() for first bytes from 0xc0 to 0xdf. */
+enum reason msgpack_next_headed(struct msgpack_cursor *cursor, struct msgpack_item *item);
 
 /* The part for fixmap, fixarray and fixstr, 0x80 to 0xbf. */
-static inline enum reason cursor_next_short(struct cursor *cursor, struct item *item)
+static inline enum reason msgpack_next_short(struct msgpack_cursor *cursor, struct msgpack_item *item)
 {
     const uint8_t first = *cursor->at;
     const uint8_t *at = cursor->at + 1;
@@ -60,15 +60,15 @@ static inline enum reason cursor_next_short(struct cursor *cursor, struct item *
 }
 
 /* Decodes the next item; REASON_NONE, or why not (TRUNCATED, FORMAT, COUNT) with `at` left at the item's first byte. */
-static inline enum reason cursor_next(struct cursor *cursor, struct item *item)
+static inline enum reason msgpack_next(struct msgpack_cursor *cursor, struct msgpack_item *item)
 {
     if (cursor->at == cursor->end)
         return REASON_TRUNCATED;
     const uint8_t first = *cursor->at;
     if (first >= 0x80 && first < 0xc0)
-        return cursor_next_short(cursor, item);
+        return msgpack_next_short(cursor, item);
     if (first >= 0xc0 && first < 0xe0)
-        return cursor_next_headed(cursor, item);
+        return msgpack_next_headed(cursor, item);
     item->type = first < 0x80 ? ITEM_UINT : ITEM_INT;
     item->sint = (int8_t)first;
     cursor->at++;
@@ -77,15 +77,15 @@ static inline enum reason cursor_next(struct cursor *cursor, struct item *item)
 
 /* The head alone, of an item that may not be here whole (a file comes in pieces): `at` is moved behind it, and `length` bytes (of STR, BIN, EXT; none of them is
  * looked at, `bytes` is where they would begin) or items follow. TRUNCATED: too little of the head is here; FORMAT. */
-enum reason cursor_head(struct cursor *cursor, struct item *item);
+enum reason msgpack_head(struct msgpack_cursor *cursor, struct msgpack_item *item);
 
 /* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */
-enum reason cursor_skip(struct cursor *cursor, int depth);
+enum reason msgpack_skip(struct msgpack_cursor *cursor, int depth);
 
 /* Has the map in [map, end) that key? No map (or NULL): it has none. */
-bool cursor_map_has_key(const uint8_t *map, const uint8_t *end, const char *name);
+bool msgpack_map_has_key(const uint8_t *map, const uint8_t *end, const char *name);
 
 /* The time in a timestamp extension as Unix microseconds, cut downwards: REASON_NONE, EXT (another type or length) or TS_RANGE. */
-enum reason item_time(const struct item *item, int64_t *wall_us);
+enum reason msgpack_time(const struct msgpack_item *item, int64_t *wall_us);
 
 #endif

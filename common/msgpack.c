@@ -1,10 +1,10 @@
-/* cursor.c - the msgpack headers, one switch, compiled twice: with what follows a head compared with the bytes left, and without.
+/* msgpack.c - the msgpack headers, one switch, compiled twice: with what follows a head compared with the bytes left, and without.
  *
  * Invariant: after REASON_NONE, `at` <= `end`, and a payload lies wholly inside the message. Lengths are compared with the bytes
  * left, never added to a pointer first. A 32-bit count that cannot fit is COUNT (a bomb: five bytes that declare four billion
  * items); a small one is TRUNCATED, which is what a cut event looks like.
  */
-#include "common/cursor.h"
+#include "common/msgpack.h"
 
 #include <string.h>
 
@@ -22,7 +22,7 @@ static uint64_t load(const uint8_t *at, unsigned bytes)
     }
 }
 
-static inline enum reason payload(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t length,
+static inline enum reason payload(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type, const uint8_t *at, uint64_t length,
                                   bool is_whole)
 {
     if (is_whole && length > (uint64_t)(cursor->end - at))
@@ -34,7 +34,7 @@ static inline enum reason payload(struct cursor *cursor, struct item *item, enum
     return REASON_NONE;
 }
 
-static inline enum reason container(struct cursor *cursor, struct item *item, enum item_type type, const uint8_t *at, uint64_t count,
+static inline enum reason container(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type, const uint8_t *at, uint64_t count,
                                     bool wide, bool is_whole)
 {
     uint64_t least = type == ITEM_MAP ? count * 2 : count;
@@ -46,7 +46,7 @@ static inline enum reason container(struct cursor *cursor, struct item *item, en
     return REASON_NONE;
 }
 
-static enum reason signed_number(struct cursor *cursor, struct item *item, const uint8_t *at, int64_t value)
+static enum reason signed_number(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, int64_t value)
 {
     item->type = value < 0 ? ITEM_INT : ITEM_UINT;
     item->sint = value;
@@ -54,7 +54,7 @@ static enum reason signed_number(struct cursor *cursor, struct item *item, const
     return REASON_NONE;
 }
 
-static enum reason unsigned_number(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t value)
+static enum reason unsigned_number(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint64_t value)
 {
     item->type = ITEM_UINT;
     item->uint = value;
@@ -62,7 +62,7 @@ static enum reason unsigned_number(struct cursor *cursor, struct item *item, con
     return REASON_NONE;
 }
 
-static enum reason simple(struct cursor *cursor, struct item *item, enum item_type type, uint64_t value)
+static enum reason simple(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type, uint64_t value)
 {
     item->type = type;
     item->uint = value;
@@ -70,7 +70,23 @@ static enum reason simple(struct cursor *cursor, struct item *item, enum item_ty
     return REASON_NONE;
 }
 
-static inline enum reason extension(struct cursor *cursor, struct item *item, const uint8_t *at, uint64_t length, bool is_whole)
+static inline enum reason float_32(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint32_t bits)
+{
+    memcpy(&item->float32, &bits, sizeof bits);
+    item->type = ITEM_FLOAT32;
+    cursor->at = at;
+    return REASON_NONE;
+}
+
+static inline enum reason float_64(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint64_t bits)
+{
+    memcpy(&item->float64, &bits, sizeof bits);
+    item->type = ITEM_FLOAT64;
+    cursor->at = at;
+    return REASON_NONE;
+}
+
+static inline enum reason extension(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint64_t length, bool is_whole)
 {
     if (at == cursor->end)
         return REASON_TRUNCATED;
@@ -82,7 +98,7 @@ static inline enum reason extension(struct cursor *cursor, struct item *item, co
 static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
                                        1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
 
-__attribute__((always_inline)) static inline enum reason headed(struct cursor *cursor, struct item *item, bool is_whole)
+__attribute__((always_inline)) static inline enum reason headed(struct msgpack_cursor *cursor, struct msgpack_item *item, bool is_whole)
 {
     const uint8_t first = *cursor->at;
     const unsigned bytes = head_bytes[first - 0xc0];
@@ -103,18 +119,8 @@ __attribute__((always_inline)) static inline enum reason headed(struct cursor *c
     case 0xc7:
     case 0xc8:
     case 0xc9: return extension(cursor, item, at, value, is_whole);
-    case 0xca: {
-        const uint32_t bits = (uint32_t)value;
-        memcpy(&item->float32, &bits, sizeof bits);
-        item->type = ITEM_FLOAT32;
-        cursor->at = at;
-        return REASON_NONE;
-    }
-    case 0xcb:
-        memcpy(&item->float64, &value, sizeof value);
-        item->type = ITEM_FLOAT64;
-        cursor->at = at;
-        return REASON_NONE;
+    case 0xca: return float_32(cursor, item, at, (uint32_t)value);
+    case 0xcb: return float_64(cursor, item, at, value);
     case 0xcc:
     case 0xcd:
     case 0xce:
@@ -137,12 +143,12 @@ __attribute__((always_inline)) static inline enum reason headed(struct cursor *c
     }
 }
 
-enum reason cursor_next_headed(struct cursor *cursor, struct item *item)
+enum reason msgpack_next_headed(struct msgpack_cursor *cursor, struct msgpack_item *item)
 {
     return headed(cursor, item, true);
 }
 
-enum reason cursor_head(struct cursor *cursor, struct item *item)
+enum reason msgpack_head(struct msgpack_cursor *cursor, struct msgpack_item *item)
 {
     if (cursor->at == cursor->end)
         return REASON_TRUNCATED;
@@ -159,38 +165,38 @@ enum reason cursor_head(struct cursor *cursor, struct item *item)
     return REASON_NONE;
 }
 
-enum reason cursor_skip(struct cursor *cursor, int depth)
+enum reason msgpack_skip(struct msgpack_cursor *cursor, int depth)
 {
-    struct item item;
-    enum reason reason = cursor_next(cursor, &item);
+    struct msgpack_item item;
+    enum reason reason = msgpack_next(cursor, &item);
     if (reason != REASON_NONE || item.type < ITEM_ARRAY)
         return reason;
     if (depth <= 0)
         return REASON_DEPTH;
     const uint64_t items = item.type == ITEM_MAP ? (uint64_t)item.length * 2 : item.length;
     for (uint64_t i = 0; i < items && reason == REASON_NONE; i++)
-        reason = cursor_skip(cursor, depth - 1);
+        reason = msgpack_skip(cursor, depth - 1);
     return reason;
 }
 
-bool cursor_map_has_key(const uint8_t *map, const uint8_t *end, const char *name)
+bool msgpack_map_has_key(const uint8_t *map, const uint8_t *end, const char *name)
 {
-    struct cursor cursor = {map, end};
-    struct item root, key;
-    if (!map || cursor_next(&cursor, &root) != REASON_NONE || root.type != ITEM_MAP)
+    struct msgpack_cursor cursor = {map, end};
+    struct msgpack_item root, key;
+    if (!map || msgpack_next(&cursor, &root) != REASON_NONE || root.type != ITEM_MAP)
         return false;
     for (uint32_t i = 0; i < root.length; i++) {
-        if (cursor_next(&cursor, &key) != REASON_NONE || key.type != ITEM_STR)
+        if (msgpack_next(&cursor, &key) != REASON_NONE || key.type != ITEM_STR)
             return false;
         if (key.length == strlen(name) && memcmp(key.bytes, name, key.length) == 0)
             return true;
-        if (cursor_skip(&cursor, WIRE_DATA_DEPTH) != REASON_NONE)
+        if (msgpack_skip(&cursor, WIRE_DATA_DEPTH) != REASON_NONE)
             return false;
     }
     return false;
 }
 
-enum reason item_time(const struct item *item, int64_t *wall_us)
+enum reason msgpack_time(const struct msgpack_item *item, int64_t *wall_us)
 {
     int64_t seconds;
     uint64_t nanoseconds = 0;
