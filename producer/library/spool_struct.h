@@ -77,4 +77,31 @@ void spool_reader_tell(struct spool *spool);
 void spool_reader_forget(struct spool *spool, size_t count);
 void spool_reader_reset(struct spool *spool);
 
+/* Of spool_segments.c. */
+
+/* The disk refused. One line, kept until it works again. */
+void spool_note_trouble(struct spool *spool, const char *what);
+bool spool_write_state(struct spool *spool, bool is_durable);
+/* After a failed fsync the kernel may have thrown the pages away and call the next one a success. So there is no next one. */
+bool spool_sync_now(struct spool *spool, int64_t now_us);
+/* The first `count` segments go. The state must say first that their messages are done, or the next process would miss them; where
+ * a full disk does not even take that, they make room for it. */
+void spool_segments_remove(struct spool *spool, size_t count);
+/* All but the one that is written to, as far as their messages are done. */
+void spool_segments_remove_done(struct spool *spool);
+struct spool_segment *spool_segments_last(const struct spool *spool);
+/* The one being written is finished: what of it is not on the disk goes there now, and what was reserved is given back. */
+bool spool_segments_finish(struct spool *spool);
+/* All segments go, the one that is written to as well, if everything in them is done: the last means against a full disk. */
+bool spool_segments_release(struct spool *spool);
+/* Blocks for `wanted` more bytes of a segment, or for as many as the disk has; at least `least` and one page. */
+bool spool_segments_reserve(struct spool *spool, int file, uint64_t bytes, size_t least, size_t wanted, uint64_t *end);
+/* Begins the next segment with blocks for more than `least` bytes, up to `wanted`; else all is as it was. */
+bool spool_segments_begin(struct spool *spool, size_t least, size_t wanted);
+/* If that is the policy, and there is another segment than the one that is written to. */
+bool spool_segments_drop_oldest(struct spool *spool);
+/* What earlier processes left. The last segment is read through: only it can be longer or shorter than the next one's name tells.
+ */
+bool spool_segments_find(struct spool *spool);
+
 #endif
