@@ -3,16 +3,18 @@
  */
 #include "consumer/leave.h"
 
-#include <stdbool.h>
+#include <pthread.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 enum { LOOK_MS = 50 };
 #define LIMIT_US    INT64_C(2500000)
 #define FOR_GOOD_US INT64_C(2000000)
 
-bool leave_group(rd_kafka_t *handle)
+static bool leave_group(rd_kafka_t *handle)
 {
     rd_kafka_queue_t *answers = rd_kafka_queue_new(handle);
     const int64_t deadline_us = clock_now_us() + LIMIT_US;
@@ -30,6 +32,19 @@ bool leave_group(rd_kafka_t *handle)
     return is_closed;
 }
 
+void leave_tell(rd_kafka_t *handle, const char *topic, bool for_good)
+{
+    char instance[256] = "", session_ms[32] = "0", text[LOG_TEXT_BYTES];
+    size_t instance_bytes = sizeof instance, session_bytes = sizeof session_ms;
+    rd_kafka_conf_get(rd_kafka_conf(handle), "group.instance.id", instance, &instance_bytes);
+    rd_kafka_conf_get(rd_kafka_conf(handle), "session.timeout.ms", session_ms, &session_bytes);
+    if (for_good)
+        log_info("leaving the group for good: the other workers take the topic partitions now", "topic=%s", topic);
+    else if (instance[0] != '\0')
+        log_info("stopping: the topic partitions wait for a worker of this name to come back, then go to the others (SIGUSR1 instead gives them up at once)",
+                 "topic=%s instance_name=\"%s\" wait_s=%ld", topic, log_text(text, instance), strtol(session_ms, NULL, 10) / 1000);
+}
+
 /* Its id is forgotten as soon as the group is told. */
 static bool is_member(rd_kafka_t *handle)
 {
@@ -40,9 +55,10 @@ static bool is_member(rd_kafka_t *handle)
     return has_id;
 }
 
-/* librdkafka tells the group (LeaveGroup) behind the answer to the last revocation, and for a static member only while the consumer is not being closed (KIP-345). So that
- * is awaited: an unsubscribe right before the close says nothing to anybody. */
-void leave_for_good(rd_kafka_t *handle)
+/* Gives the topic partitions up, and waits at most 2 s until the group was told. librdkafka tells it (LeaveGroup) behind the answer to the last
+ * revocation, and for a static member only while the consumer is not being closed (KIP-345). So that is awaited: an unsubscribe right before the close
+ * says nothing to anybody. */
+static void leave_for_good(rd_kafka_t *handle)
 {
     const int64_t deadline_us = clock_now_us() + FOR_GOOD_US;
     rd_kafka_unsubscribe(handle);
@@ -51,4 +67,33 @@ void leave_for_good(rd_kafka_t *handle)
         if (dropped)
             rd_kafka_message_destroy(dropped);
     }
+}
+
+bool leave_handle(rd_kafka_t *handle, rd_kafka_queue_t *queue, const char *topic, bool for_good)
+{
+    if (for_good)
+        leave_for_good(handle);
+    if (queue) {
+        rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(queue);
+    }
+    if (leave_group(handle)) {
+        rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        return true;
+    }
+    log_warn("Kafka did not let this member leave in time: the group will notice by its session time-out", "topic=%s", topic);
+    return false;
+}
+
+static void *destroy(void *handle)
+{
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+void leave_aside(rd_kafka_t *handle)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, destroy, handle) == 0)
+        pthread_detach(thread);
 }

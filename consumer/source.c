@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,8 +41,6 @@ struct source {
     rd_kafka_resp_err_t callback_error;
     struct source_statistics statistics;
 };
-
-/* ---- opening and closing ---- */
 
 static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
 
@@ -147,56 +144,11 @@ bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct
     return false;
 }
 
-/* Without a LeaveGroup the group keeps a static member's topic partitions for it, as long as its session lasts. */
-static void tell_leaving(const struct source *source, bool leave)
-{
-    char instance[256] = "", session_ms[32] = "0", text[LOG_TEXT_BYTES];
-    size_t instance_bytes = sizeof instance, session_bytes = sizeof session_ms;
-    rd_kafka_conf_get(rd_kafka_conf(source->handle), "group.instance.id", instance, &instance_bytes);
-    rd_kafka_conf_get(rd_kafka_conf(source->handle), "session.timeout.ms", session_ms, &session_bytes);
-    if (leave)
-        log_info("leaving the group for good: the other workers take the topic partitions now", "topic=%s", source->topic);
-    else if (instance[0] != '\0')
-        log_info("stopping: the topic partitions wait for a worker of this name to come back, then go to the others (SIGUSR1 instead gives them up at once)",
-                 "topic=%s instance_name=\"%s\" wait_s=%ld", source->topic, log_text(text, instance), strtol(session_ms, NULL, 10) / 1000);
-}
-
-/* False: it could not leave in time, and is still there. */
-static bool close_handle(struct source *source, bool leave)
-{
-    if (leave)
-        leave_for_good(source->handle);
-    if (source->queue) {
-        rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(source->queue);
-    }
-    if (leave_group(source->handle)) {
-        rd_kafka_destroy_flags(source->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-        return true;
-    }
-    log_warn("Kafka did not let this member leave in time: the group will notice by its session time-out", "topic=%s", source->topic);
-    return false;
-}
-
-static void *destroy_handle(void *handle)
-{
-    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    return NULL;
-}
-
-/* What waits for a group that does not answer must not keep the worker waiting. Without a thread it is left to the end of the process. */
-static void destroy_aside(rd_kafka_t *handle)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, destroy_handle, handle) == 0)
-        pthread_detach(thread);
-}
-
 bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err)
 {
     source->is_closing = true;
-    if (!close_handle(source, false))
-        destroy_aside(source->handle);
+    if (!leave_handle(source->handle, source->queue, source->topic, false))
+        leave_aside(source->handle);
     source->is_closing = false;
     source->handle = handle;
     listen_to(source);
@@ -212,9 +164,9 @@ void source_close(struct source *source, bool leave)
         return;
     source->is_closing = true;
     if (source->handle && source->partition_count > 0)
-        tell_leaving(source, leave);
+        leave_tell(source->handle, source->topic, leave);
     if (source->handle)
-        close_handle(source, leave);
+        leave_handle(source->handle, source->queue, source->topic, leave);
     if (source->wakeup_fd >= 0)
         close(source->wakeup_fd);
     free(source->wanted);
@@ -231,8 +183,6 @@ int source_fd(const struct source *source)
 {
     return source->wakeup_fd;
 }
-
-/* ---- assignments ---- */
 
 static int by_topic_partition(const void *left, const void *right)
 {
@@ -445,8 +395,6 @@ void source_report_positions(struct source *source)
         rd_kafka_commit(source->handle, list, 1); /* asynchronous; only advice, so that its failure means nothing */
     rd_kafka_topic_partition_list_destroy(list);
 }
-
-/* ---- reading ---- */
 
 static enum source_event take_error(struct source *source, rd_kafka_message_t *message, struct source_partition **partition,
                                     int64_t *end_offset, struct error *err)

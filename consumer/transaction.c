@@ -9,7 +9,6 @@
  */
 #include "consumer/transaction.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -434,8 +433,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->must_hold = transaction->has_trigger = transaction->is_proven = false;
     transaction->missing_count = 0;
     transaction->committed = transaction->broken = transaction->wants_write = false;
-    transaction->batch_id = 0;
-    transaction->backend_pid = 0;
+    transaction->batch_id = transaction->backend_pid = 0;
     copy_stream_begin(&transaction->stream, conn, batch);
     transaction->begun_us = transaction->moved_us = now_us;
     failure_clear(&transaction->failure);
