@@ -4,8 +4,8 @@ if(TARGET producer_core)
   unit_test(producer-import producer_columns.c producer_instant.c producer_input.c producer_rejects.c producer_pace.c producer_command.c
             producer_record.c producer_reader.c producer_resume.c
             LIBS producer_core)
-  unit_test(producer-spool producer_spool.c producer_full_disk.c LIBS producer_core)
-  unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_api.c producer_poll.c LIBS producer_core PkgConfig::MSGPACK)
+  unit_test(producer-spool producer_spool.c producer_spool_damage.c producer_spool_library.c producer_full_disk.c LIBS producer_core)
+  unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_forked.c producer_api.c producer_settings_file.c producer_poll.c LIBS producer_core PkgConfig::MSGPACK)
   target_compile_definitions(test-producer-library PRIVATE $<$<BOOL:${TALLYMILL_RDKAFKA_IS_BUNDLED}>:RDKAFKA_IS_BUNDLED>)
   target_link_options(test-producer-library PRIVATE LINKER:--wrap=pipe LINKER:--undefined=__wrap_pipe) # as the library's own link: pipe_cloexec.c
   if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize") # which has a getaddrinfo of its own

@@ -1,7 +1,6 @@
 /* producer_api.c - what goes beside an event and comes back with it (tag, fate, header), and events that come as msgpack. */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <math.h>
 #include <msgpack.h>
 #include <stdatomic.h>
@@ -16,83 +15,10 @@
 
 #include "common/clock.h"
 #include "producer/library/event.h"
-
-enum { TOLD_MAX = 64 };
-
-struct told {
-    int count[TALLY_DROPPED + 1];
-    uint64_t tags[TOLD_MAX];
-    int tagged;
-    uint8_t value[4096], key[256], id[TALLY_ID_BYTES];
-    size_t value_length, key_length;
-};
-
-static void on_delivered(void *context, const struct tally_delivery *delivery)
-{
-    struct told *told = context;
-    cr_assert_eq(delivery->error == NULL, delivery->fate == TALLY_ACKNOWLEDGED);
-    told->count[delivery->fate]++;
-    if (delivery->tag != 0 && told->tagged < TOLD_MAX)
-        told->tags[told->tagged++] = delivery->tag;
-    memcpy(told->value, delivery->value, told->value_length = delivery->value_length);
-    memcpy(told->key, delivery->key, told->key_length = delivery->key_length);
-    memcpy(told->id, delivery->id, TALLY_ID_BYTES);
-}
-
-static struct tally_producer *open_with(const char *servers, struct told *told, const char *key, const char *value, const char *key_2,
-                                        const char *value_2)
-{
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", servers == NULL ? "ignored:1" : servers},
-                                       {servers == NULL ? "kafka.test.mock.num.brokers" : "kafka.client.id", "1"},
-                                       {"kafka.allow.auto.create.topics", servers == NULL ? "true" : "false"},
-                                       {key, value},
-                                       {key_2, value_2},
-                                       {NULL, NULL}};
-    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .context = told};
-    struct tally_error err;
-    struct tally_producer *producer = tally_open(settings, told == NULL ? NULL : &hooks, &err);
-    cr_assert_not_null(producer, "%s", err.text);
-    return producer;
-}
+#include "producer_directory.h"
+#include "producer_told.h"
 
 static const char nobody[] = "127.0.0.1:1";
-
-static const char *new_directory(void)
-{
-    static char path[64];
-    strcpy(path, "/tmp/tallymill-api-XXXXXX");
-    cr_assert_not_null(mkdtemp(path));
-    return path;
-}
-
-static void remove_directory(const char *path)
-{
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        unlinkat(dirfd(directory), entry->d_name, 0);
-    closedir(directory);
-    rmdir(path);
-}
-
-static void publish_tagged(struct tally_producer *producer, uint64_t first, int count)
-{
-    struct tally_event *event = tally_event_new();
-    struct tally_error err;
-    for (int i = 0; i < count; i++) {
-        tally_event_begin(event, "login");
-        tally_event_session(event, "one");
-        tally_event_tag(event, first + (uint64_t)i);
-        cr_assert_eq(tally_publish(producer, event, &err), TALLY_OK, "%s", err.text);
-    }
-    tally_event_free(event);
-}
-
-static void check_tags(const struct told *told, uint64_t first, int count)
-{
-    cr_assert_eq(told->tagged, count);
-    for (int i = 0; i < count; i++)
-        cr_assert_eq(told->tags[i], first + (uint64_t)i);
-}
 
 Test(tag, comes_back_in_the_delivery_report_with_and_without_a_spool)
 {
@@ -188,9 +114,6 @@ Test(bytes, of_a_failed_event_are_sent_again_as_they_were)
     check_tags(&again, 9, 2);
 }
 
-/* -- msgpack from msgpack-c -----------------------------------------------------------------------------------------------------
- */
-
 static void pack_text(msgpack_packer *packer, const char *text)
 {
     msgpack_pack_str_with_body(packer, text, strlen(text));
@@ -279,9 +202,6 @@ Test(bytes, of_event_data_go_in_beside_typed_attributes)
     tally_event_free(event);
     msgpack_sbuffer_destroy(&buffer);
 }
-
-/* -- Headers --------------------------------------------------------------------------------------------------------------------
- */
 
 /* The header `name` of the first `count` messages of the topic, as read by librdkafka's own consumer. */
 static int count_headers(const char *servers, int count, const char *name, const char *value)
@@ -384,9 +304,6 @@ Test(header, with_lengths_is_the_same_as_with_a_nul)
     tally_event_free(other);
 }
 
-/* -- Sizes ----------------------------------------------------------------------------------------------------------------------
- */
-
 /* As an application has it that was built against a later release: its struct is longer. */
 struct longer_counts {
     struct tally_counts counts;
@@ -456,164 +373,4 @@ Test(size, of_hooks_that_is_none_is_refused)
         cr_assert_eq(err.code, TALLY_INVALID);
         cr_assert_not_null(strstr(err.text, "hooks.size"));
     }
-}
-
-/* -- Settings of a file ---------------------------------------------------------------------------------------------------------
- */
-
-static const char *write_file(const char *directory, const char *name, const char *text)
-{
-    static char path[2][128];
-    static int turn;
-    char *to = path[turn++ % 2];
-    snprintf(to, sizeof path[0], "%s/%s", directory, name);
-    FILE *file = fopen(to, "w");
-    cr_assert_not_null(file);
-    fputs(text, file);
-    fclose(file);
-    return to;
-}
-
-Test(file, has_the_settings_that_tally_open_takes_with_secrets_in_files_of_their_own)
-{
-    const char *path = new_directory();
-    char text[512];
-    write_file(path, "id", "from-a-file\n");
-    snprintf(text, sizeof text, "# a producer's\n[kafka]\nbootstrap.servers = ignored:1\ntest.mock.num.brokers = 1\nclient.id = @%s/id\n"
-             "allow.auto.create.topics = true\n\n[queue]\nsize = 1 MiB\n[topics]\nevents = of no use\n", path);
-    const char *ini = write_file(path, "tallymill.ini", text);
-    struct tally_setting more[] = {{"topics.events", "analytics-events"}, {NULL, NULL}};
-    struct told told = {0};
-    struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .context = &told};
-    struct tally_error err = TALLY_ERROR_INIT;
-    struct tally_producer *producer = tally_open_file(ini, more, &hooks, &err);
-    cr_assert_not_null(producer, "%s", err.text);
-    publish_tagged(producer, 1, 3);
-    cr_assert(tally_close(producer, 20000, NULL));
-    check_tags(&told, 1, 3);
-    cr_assert_null(tally_open_file(ini, NULL, NULL, &err), "the file's own name of the topic");
-    cr_assert_not_null(strstr(err.text, "of no use"), "%s", err.text);
-    remove_directory(path);
-}
-
-Test(file, that_is_wrong_is_named_with_its_line_and_key)
-{
-    const char *path = new_directory();
-    struct {
-        const char *text, *why;
-    } cases[] = {
-        {"[kafka]\nbootstrap.servers = a:1\n[spool]\ndri = /tmp\n", "tallymill.ini:4: spool.dri: unknown setting 'spool.dri'; did you mean spool.dir?"},
-        {"[kafka]\nbootstrap.servers = a:1\n[postgres]\ndsn = host=a password=secret\n", "tallymill.ini:4: postgres.dsn: unknown setting"},
-        {"[kafka]\nbootstrap.server = a:1\n", "tallymill.ini:2: kafka.bootstrap.server: "},
-        {"[kafka]\nacks = 1\n", "tallymill.ini:2: kafka.acks: "},
-        {"[kafka]\nbootstrap.servers = a:1\nbootstrap.servers = b:1\n", "tallymill.ini:3: kafka.bootstrap.servers: set twice, here and at line 2"},
-        {"[queue]\nsize = large\n", "tallymill.ini:2: queue.size: "},
-        {"[kafka]\nsasl.password = @/nowhere/at/all\n", "/nowhere/at/all: cannot open"},
-        {"[kafka]\nsasl.password = @name\n", "CREDENTIALS_DIRECTORY"},
-        {"[kafka\n", "tallymill.ini:1: "},
-        {"words\n", "tallymill.ini:1: "},
-        {"postgresql://me:secret@host/db = 1\n", "no key"},
-        {"", "kafka.bootstrap.servers is not set"},
-    };
-    unsetenv("CREDENTIALS_DIRECTORY");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct tally_error err = TALLY_ERROR_INIT;
-        cr_assert_null(tally_open_file(write_file(path, "tallymill.ini", cases[i].text), NULL, NULL, &err), "case %zu", i);
-        cr_assert_eq(err.code, TALLY_INVALID);
-        cr_assert_not_null(strstr(err.text, cases[i].why), "case %zu: %s", i, err.text);
-        cr_assert_null(strstr(err.text, "secret"), "case %zu: %s", i, err.text);
-    }
-    struct tally_error err = TALLY_ERROR_INIT;
-    cr_assert_null(tally_open_file("/nowhere/at/all.ini", NULL, NULL, &err));
-    cr_assert_eq(err.code, TALLY_INVALID);
-    cr_assert_not_null(strstr(err.text, "/nowhere/at/all.ini: cannot open"), "%s", err.text);
-    cr_assert_null(tally_open_file(NULL, NULL, NULL, &err));
-    remove_directory(path);
-}
-
-static void on_comment_line(void *context, int level, const char *text)
-{
-    (void)level;
-    if (strstr(text, "comments stand on lines of their own") != NULL)
-        snprintf(context, 512, "%s", text);
-}
-
-Test(file, with_a_comment_behind_a_value_says_so_to_the_log_hook)
-{
-    const char *path = new_directory();
-    static char line[512];
-    struct tally_hooks hooks = {.size = sizeof hooks, .log = on_comment_line, .context = line};
-    const char *ini = write_file(path, "tallymill.ini", "[kafka]\nbootstrap.servers = 127.0.0.1:1\nclient.id = us # ours\n");
-    struct tally_producer *producer = tally_open_file(ini, NULL, &hooks, NULL);
-    cr_assert_not_null(producer);
-    tally_close(producer, 0, NULL);
-    cr_assert_not_null(strstr(line, "tallymill.ini:3: kafka.client.id: "), "%s", line);
-    remove_directory(path);
-}
-
-/* -- Tokens ---------------------------------------------------------------------------------------------------------------------
- */
-
-struct asked {
-    atomic_int times, failures;
-    enum tally_code good, bad, without_principal;
-    char why[TALLY_ERROR_BYTES];
-};
-
-static void on_token(void *context, struct tally_producer *producer, const char *config)
-{
-    struct asked *asked = context;
-    struct tally_error err = TALLY_ERROR_INIT;
-    int64_t in_an_hour_us = clock_wall_us() + 3600 * CLOCK_SECOND_US;
-    cr_assert_str_eq(config, "ours");
-    asked->bad = tally_oauth_token(producer, "token", 1, "us", NULL, &err);
-    snprintf(asked->why, sizeof asked->why, "%s", err.text);
-    asked->without_principal = tally_oauth_token(producer, "token", in_an_hour_us, NULL, NULL, NULL);
-    tally_oauth_failed(producer, "the provider is away");
-    asked->good = tally_oauth_token(producer, "token", in_an_hour_us, "us", (struct tally_setting[]){{"logicalCluster", "one"}, {NULL, NULL}}, &err);
-    atomic_fetch_add(&asked->times, 1);
-}
-
-static void on_token_line(void *context, int level, const char *text)
-{
-    struct asked *asked = context;
-    atomic_fetch_add(&asked->failures, level == 3 && strstr(text, "the provider is away") != NULL);
-}
-
-Test(token, is_asked_for_and_taken_in_the_hook_or_where_it_is_polled)
-{
-    for (int is_polled = 0; is_polled < 2; is_polled++) {
-        struct asked asked = {0};
-        struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {"kafka.security.protocol", "SASL_PLAINTEXT"},
-                                           {"kafka.sasl.mechanism", "OAUTHBEARER"}, {"kafka.sasl.oauthbearer.config", "ours"}, {NULL, NULL}};
-        struct tally_hooks hooks = TALLY_HOOKS_INIT;
-        hooks.log = on_token_line;
-        hooks.context = &asked;
-        hooks.is_polled = is_polled == 1;
-        hooks.token = on_token;
-        struct tally_error err = TALLY_ERROR_INIT;
-        struct tally_producer *producer = tally_open(settings, &hooks, &err);
-        cr_assert_not_null(producer, "%s", err.text);
-        int64_t deadline_us = clock_now_us() + 20 * CLOCK_SECOND_US;
-        while ((atomic_load(&asked.times) == 0 || atomic_load(&asked.failures) == 0) && clock_now_us() < deadline_us) {
-            usleep(10000);
-            tally_poll(producer);
-        }
-        cr_assert_eq(asked.times, 1);
-        cr_assert_eq(asked.good, TALLY_OK);
-        cr_assert_eq(asked.bad, TALLY_INVALID, "%s", asked.why);
-        cr_assert_eq(asked.without_principal, TALLY_INVALID);
-        cr_assert_eq(asked.failures, 1);
-        tally_stop(producer, 0, NULL);
-        cr_assert_eq(tally_oauth_token(producer, "token", INT64_MAX, "us", NULL, NULL), TALLY_FAILED);
-        tally_close(producer, 0, NULL);
-    }
-    struct tally_producer *producer = open_with(nobody, NULL, "queue.size", "4 MiB", NULL, NULL);
-    struct tally_error err = TALLY_ERROR_INIT;
-    cr_assert_eq(tally_oauth_token(producer, "token", INT64_MAX, "us", NULL, &err), TALLY_FAILED);
-    cr_assert_not_null(strstr(err.text, "hooks.token"));
-    tally_oauth_failed(producer, NULL);
-    tally_close(producer, 0, NULL);
-    cr_assert_eq(tally_oauth_token(NULL, "token", INT64_MAX, "us", NULL, NULL), TALLY_FAILED);
-    tally_oauth_failed(NULL, "why");
 }
