@@ -324,29 +324,55 @@ static bool add_retired(void *context, const char *name, struct error *err)
     return added > 0 && (size_t)added < sizeof retired->names - used ? true : error_set(err, ERROR_USAGE, "--retire: too many of them");
 }
 
+static const char summary[] =
+    "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir and the subjects "
+    "of uniques (a file with an error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
+    "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
+    "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n";
+
+static const char examples[] =
+    "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n";
+
+/* What the command line asks for. */
+struct wishes {
+    bool no_topic, as_json;
+    struct retired retired;
+};
+
+/* Does it, or says what would be done; the exit code, but for what err says. */
+static int migrate_or_check(const struct cli_result *command, const struct wishes *wishes, struct migrate_report *report, struct error *err)
+{
+    if (command->argument_count > 0) {
+        error_set(err, ERROR_USAGE, "%s: migrate takes no arguments", command->arguments[0]);
+        return 0;
+    }
+    int exit_code = 0;
+    PGconn *conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill migrate", OPEN_US, err);
+    if (command->check) {
+        exit_code = check(command->settings, conn, report, wishes->retired.names, wishes->no_topic, err);
+        error_clear(err);
+    } else if (conn && migrate(command->settings, conn, report, wishes->retired.names, wishes->no_topic, err)) {
+        exit_code = wishes->as_json ? print_json(report) : (print_report(report), 0);
+    }
+    PQfinish(conn);
+    return exit_code;
+}
+
 int migrate_run(int argc, char **argv)
 {
-    bool no_topic = false, as_json = false;
-    struct retired retired = {"{}"};
+    struct wishes wishes = {.retired = {"{}"}};
     const struct cli_option options[] = {
-        {.name = "retire", .argument = "ROLLUP", .help = "end a rollup whose file is gone: its table stays as it is", .each = add_retired, .context = &retired},
-        {.name = "no-topic", .help = "leave Kafka alone: somebody else makes the topic", .flag = &no_topic},
-        {.name = "json", .help = "report as one JSON object", .flag = &as_json},
+        {.name = "retire", .argument = "ROLLUP", .help = "end a rollup whose file is gone: its table stays as it is", .each = add_retired, .context = &wishes.retired},
+        {.name = "no-topic", .help = "leave Kafka alone: somebody else makes the topic", .flag = &wishes.no_topic},
+        {.name = "json", .help = "report as one JSON object", .flag = &wishes.as_json},
         {.name = NULL},
     };
-    const struct cli cli = {
-        .program = "tallymill migrate",
-        .usage = "[OPTION ...]",
-        .summary =
-            "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir and the subjects of uniques (a file with an "
-            "error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
-            "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
-            "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n",
-        .examples =
-            "  tallymill migrate --config settings.ini\n  tallymill migrate --config settings.ini --set topics.partitions=32\n",
-        .options = options,
-        .programs = FOR_OPERATOR,
-    };
+    const struct cli cli = {.program = "tallymill migrate",
+                            .usage = "[OPTION ...]",
+                            .summary = summary,
+                            .examples = examples,
+                            .options = options,
+                            .programs = FOR_OPERATOR};
     struct cli_result result = {0};
     struct error err = {0};
     int exit_code = 0;
@@ -355,18 +381,7 @@ int migrate_run(int argc, char **argv)
     }
     struct migrate_report report = {.topic = settings_text(result.settings, "topics.events"),
                                     .months.ahead = (int)settings_int(result.settings, "aggregator.months_ahead")};
-    PGconn *conn = NULL;
-    if (result.argument_count > 0) {
-        error_set(&err, ERROR_USAGE, "%s: migrate takes no arguments", result.arguments[0]);
-    } else {
-        conn = postgres_open(settings_text(result.settings, "postgres.dsn"), "tallymill migrate", OPEN_US, &err);
-        if (result.check) {
-            exit_code = check(result.settings, conn, &report, retired.names, no_topic, &err);
-            error_clear(&err);
-        } else if (conn && migrate(result.settings, conn, &report, retired.names, no_topic, &err)) {
-            exit_code = as_json ? print_json(&report) : (print_report(&report), 0);
-        }
-    }
+    exit_code = migrate_or_check(&result, &wishes, &report, &err);
     print_refused(&report);
     print_lines(&report, result.check);
     const bool has_damage = months_print(&report.months);
@@ -378,7 +393,6 @@ int migrate_run(int argc, char **argv)
     }
     rollups_report_free(&report.rollups);
     months_report_free(&report.months);
-    PQfinish(conn);
     settings_free(result.settings);
     return cli_end_output(&cli, exit_code);
 }

@@ -236,51 +236,52 @@ static bool read_words(struct produce *produce, const struct words *words, struc
     return read_plan(produce, words, err) && (produce->is_generating || read_import(produce, words, err));
 }
 
-bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code)
+/* As it was written: the settings know the values alone. */
+static const char *find_config(int argc, char **argv)
 {
-    *produce = (struct produce){.columns = columns_new()};
-    struct error err;
-    if (produce->columns == NULL) {
-        error_set(&err, ERROR_RETRY, "no memory");
-        *exit_code = cli_fail(&produce_cli, &err);
-        return false;
-    }
-    struct words words = {0};
+    const char *config = NULL;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            config = argv[i + 1];
+        else if (strncmp(argv[i], "--config=", 9) == 0)
+            config = argv[i] + 9;
+    return config;
+}
+
+/* False: the program ends here, with *exit_code. */
+static bool read_command_line(struct produce *produce, struct words *words, int argc, char **argv, int *exit_code)
+{
     /* clang-format off */
     const struct cli_option options[] = {
         {"map", "COLUMN=FIELD", "a column (or event_data.NAME) from a field; dots lead into objects", .each = on_map, .context = produce->columns},
         {"const", "COLUMN=VALUE", "the same value in every event", .each = on_const, .context = produce->columns},
         {"default", "COLUMN=VALUE", "the value where a line has none", .each = on_default, .context = produce->columns},
         {"rest", "WHERE", "all other fields: event_data (kept there) or none (dropped)", .each = on_rest, .context = produce->columns},
-        {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words.time_unit},
+        {"time-unit", "UNIT", "what numbers in created_at count: s, ms, us or ns since 1970", .value = &words->time_unit},
         {"time-format", "FORMAT", "how created_at is written, by strptime's letters and %f; repeatable, tried in order", .each = on_time_format, .context = produce->columns},
         {"time-zone", "ZONE", "where times without an offset are from, such as UTC or Europe/Berlin", .each = on_time_zone, .context = produce->columns},
-        {"id-from-text", NULL, "an id that is no UUID becomes one (version 5, of its text and the topic)", .flag = &words.takes_text_ids},
-        {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words.format},
-        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (what the name, a line sep= or the first lines tell, else a comma)", .value = &words.delimiter},
-        {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words.csv_types},
+        {"id-from-text", NULL, "an id that is no UUID becomes one (version 5, of its text and the topic)", .flag = &words->takes_text_ids},
+        {"format", "FORMAT", "of the files: ndjson, csv, msgpack or combined, a web server's log (told by their names, else ndjson)", .value = &words->format},
+        {"delimiter", "CHAR", "between the fields of CSV: a character, or tab (what the name, a line sep= or the first lines tell, else a comma)", .value = &words->delimiter},
+        {"csv-types", "TYPES", "text: every field of CSV is one (the default); json: numbers, true and false are that", .value = &words->csv_types},
         {"guess", NULL, "send nothing: propose the mapping of the file, as the command to run", .flag = &produce->is_guessing},
         {"dry-run", NULL, "send nothing: show the first events as they would be sent, and the lines that would fail", .flag = &produce->is_dry_run},
         {"resume", "FILE", "keep there how far the import is; the same command goes on from there, without duplicates", .value = &produce->resume_file},
-        {"follow", NULL, "go on reading the last file as it grows, until a signal comes", .flag = &words.is_followed},
+        {"follow", NULL, "go on reading the last file as it grows, until a signal comes", .flag = &words->is_followed},
         {"reject-file", "FILE", "keep bad lines there, with their line number and reason", .value = &produce->reject_file},
-        {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words.generate},
-        {"sparse", "N", "make N events up, on random days of the last D: others have none", .value = &words.sparse},
-        {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words.seed},
-        {"days", "D", "over the last D days (14)", .value = &words.days},
-        {"until", "TIME", "where those days end (now)", .value = &words.until},
-        {"rate", "R", "send R events a second (as fast as it goes); made up ones by a fixed timetable", .value = &words.rate},
-        {"live", NULL, "made up events happen when they are due (--rate); the report says how long they took", .flag = &words.is_live},
+        {"generate", "N", "make up N events: sessions that walk the funnel", .value = &words->generate},
+        {"sparse", "N", "make N events up, on random days of the last D: others have none", .value = &words->sparse},
+        {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words->seed},
+        {"days", "D", "over the last D days (14)", .value = &words->days},
+        {"until", "TIME", "where those days end (now)", .value = &words->until},
+        {"rate", "R", "send R events a second (as fast as it goes); made up ones by a fixed timetable", .value = &words->rate},
+        {"live", NULL, "made up events happen when they are due (--rate); the report says how long they took", .flag = &words->is_live},
         {"ack-log", "FILE", "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},
         {"json", NULL, "the report as one JSON object on stdout", .flag = &produce->wants_json},
         {.name = NULL},
     };
     /* clang-format on */
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            produce->config = argv[i + 1];
-        else if (strncmp(argv[i], "--config=", 9) == 0)
-            produce->config = argv[i] + 9;
+    produce->config = find_config(argc, argv);
     produce_cli.options = options;
     struct cli_result result;
     bool goes_on = cli_start(&produce_cli, argc, argv, &result, exit_code);
@@ -291,7 +292,18 @@ bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code
     produce->wants_check = result.check;
     produce->import.paths = result.arguments;
     produce->import.path_count = result.argument_count;
-    if (read_words(produce, &words, &err))
+    return true;
+}
+
+bool produce_read(struct produce *produce, int argc, char **argv, int *exit_code)
+{
+    *produce = (struct produce){.columns = columns_new()};
+    struct error err;
+    struct words words = {0};
+    const bool has_memory = produce->columns != NULL || error_set(&err, ERROR_RETRY, "no memory");
+    if (has_memory && !read_command_line(produce, &words, argc, argv, exit_code))
+        return false;
+    if (has_memory && read_words(produce, &words, &err))
         return true;
     *exit_code = cli_fail(&produce_cli, &err);
     return false;
