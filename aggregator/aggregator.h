@@ -7,12 +7,13 @@
 
 #include <stdbool.h>
 
-struct error;
+#include "common/error.h"
+
 struct settings;
 
 /* Runs until SIGTERM, or with `once` until everything that is committed is in the statistics. True: stopped as asked. False: err
  * says why and how to exit. */
-bool aggregator_run(struct settings *settings, bool once, struct error *err);
+MUST_CHECK bool aggregator_run(struct settings *settings, bool once, struct error *err);
 
 /* --check: connects, checks the schema and that this login may do what an aggregator does, and tells all that is wrong at once; changes
  * nothing. The exit code. */

@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 #include "aggregator/table_counts.h"
+#include "common/error.h"
 #include "common/health.h"
 #include "common/metrics.h"
 
 struct backlog;
 struct cycle;
 struct cycle_report;
-struct error;
 struct monitor;
 struct rollups;
 struct session;
@@ -27,7 +27,7 @@ struct aggregator_metrics {
 };
 
 /* Shows them from now on, where metrics.listen says so. */
-bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct settings *settings, struct error *err);
+MUST_CHECK bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct settings *settings, struct error *err);
 void aggregator_metrics_close(struct aggregator_metrics *shown);
 
 /* What happened: connected; something failed and is tried again (a lock that somebody holds is told with its holder); another one leads; a cycle of ours that
@@ -39,6 +39,6 @@ void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cyc
                               const struct rollups *rollups, const struct backlog *days, const struct error *locked_out, int64_t start_us);
 
 /* Counts what only the database knows, where it is time. False: the session failed. */
-bool aggregator_metrics_count(struct aggregator_metrics *shown, struct session *session, struct error *err);
+MUST_CHECK bool aggregator_metrics_count(struct aggregator_metrics *shown, struct session *session, struct error *err);
 
 #endif

@@ -19,8 +19,8 @@
 #include "aggregator/months_ahead.h"
 #include "aggregator/day_cache.h"
 #include "aggregator/worklist.h"
+#include "common/error.h"
 
-struct error;
 struct leader;
 struct session;
 
@@ -70,7 +70,7 @@ struct cycle_report {
 };
 
 /* memory_bytes: memory.max, of which the sets get about two thirds. False: no random bytes. */
-bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err);
+MUST_CHECK bool cycle_init(struct cycle *cycle, int64_t memory_bytes, int64_t close_after_us, bool is_urgent, struct error *err);
 void cycle_free(struct cycle *cycle);
 
 /* Forgets everything that was learned: the next cycle rebuilds the days that are touched. */
@@ -78,6 +78,7 @@ void cycle_forget(struct cycle *cycle);
 
 /* Looks for work and does it. False: the session failed (close it) and the memory must be forgotten. When leadership was lost
  * leader->is_leading is false afterwards. */
-bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report, struct error *err);
+MUST_CHECK bool cycle_run(struct cycle *cycle, struct session *session, struct leader *leader, struct cycle_report *report,
+                          struct error *err);
 
 #endif

@@ -14,8 +14,8 @@
 #include "aggregator/budget.h"
 #include "aggregator/day.h"
 #include "aggregator/rebuild_wait.h"
+#include "common/error.h"
 
-struct error;
 struct identity;
 
 struct cached_day {
@@ -44,7 +44,7 @@ void day_cache_forget(struct day_cache *cache);
 
 /* The day, or NULL if it is unknown; day_cache_get makes it known (NULL: ERROR_RETRY, no memory). Valid until day_cache_forget. */
 struct cached_day *day_cache_find(const struct day_cache *cache, int32_t number);
-struct cached_day *day_cache_get(struct day_cache *cache, int32_t number, struct error *err);
+MUST_CHECK struct cached_day *day_cache_get(struct day_cache *cache, int32_t number, struct error *err);
 
 /* Notes that the day was used now. */
 void day_cache_touch(struct day_cache *cache, struct cached_day *day);

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct intake;
 struct months;
 struct session;
@@ -17,14 +18,14 @@ struct worklist;
 
 /* Puts the events of the chosen batches that have a delta into the intake, and counts those batches' rows. A delta that is damaged,
  * or is not what the ledger says, is as good as none. */
-bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache,
-                 const struct months *months, struct error *err);
+MUST_CHECK bool deltas_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache,
+                            const struct months *months, struct error *err);
 
 /* Deletes those of the batches that are taken. */
-bool deltas_drop(struct session *session, const struct worklist *list, struct error *err);
+MUST_CHECK bool deltas_drop(struct session *session, const struct worklist *list, struct error *err);
 
 /* Deletes those of the batches that wait and name this day, which was rebuilt without them. A rebuild may have been asked for
  * because rows were changed by hand (another reason may stand first), also rows of these batches: so they must be read. */
-bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err);
+MUST_CHECK bool deltas_drop_waiting(struct session *session, const struct worklist *list, int32_t day, struct error *err);
 
 #endif

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 
 struct expiry {
@@ -20,6 +21,6 @@ struct expiry {
 
 /* Does the next step if one is due; keep_us 0: for ever. A step that Postgres refuses is tried again an hour later, with a line in the log.
  * False: the session failed. */
-bool expiry_turn(struct expiry *expiry, struct session *session, int64_t keep_us, int64_t now_us, struct error *err);
+MUST_CHECK bool expiry_turn(struct expiry *expiry, struct session *session, int64_t keep_us, int64_t now_us, struct error *err);
 
 #endif

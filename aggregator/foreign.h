@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct months;
 struct session;
 struct day_cache;
@@ -24,7 +25,7 @@ struct foreign {
 bool foreign_is_due(const struct foreign *foreign, int64_t now_us);
 
 /* Looks at the days from first_open_day on, in the cycle's snapshot; those that changed wait for a rebuild. */
-bool foreign_look(struct foreign *foreign, struct session *session, struct day_cache *cache, const struct months *months,
-                  int32_t first_open_day, struct error *err);
+MUST_CHECK bool foreign_look(struct foreign *foreign, struct session *session, struct day_cache *cache, const struct months *months,
+                             int32_t first_open_day, struct error *err);
 
 #endif

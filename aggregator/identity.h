@@ -14,8 +14,7 @@
 #include <string.h>
 
 #include "aggregator/keyset.h"
-
-struct error;
+#include "common/error.h"
 
 enum { IDENTITY_SECRET_BYTES = 192 }; /* XXH3 asks for at least 136 */
 
@@ -25,7 +24,7 @@ struct identity {
 };
 
 /* New secrets from the system. False: getrandom(2) failed (ERROR_FATAL). */
-bool identity_init(struct identity *identity, struct error *err);
+MUST_CHECK bool identity_init(struct identity *identity, struct error *err);
 
 /* The key of a session id: as text, and of one whose text is a canonical UUID. */
 void identity_of_text(const struct identity *identity, const char *text, size_t length, uint64_t key[2]);

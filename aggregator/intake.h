@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "aggregator/day.h"
+#include "common/error.h"
 
-struct error;
 struct session;
 struct day_cache;
 struct cached_day;
@@ -36,14 +36,14 @@ void intake_free(struct intake *intake);
 
 /* Puts a row in, or only a note that its batch touched its day (unless the last row says so already). False: ERROR_RETRY, no
  * memory. */
-bool intake_put(struct intake *intake, const struct intake_row *row, struct error *err);
-bool intake_put_note(struct intake *intake, const struct intake_row *row, struct error *err);
+MUST_CHECK bool intake_put(struct intake *intake, const struct intake_row *row, struct error *err);
+MUST_CHECK bool intake_put_note(struct intake *intake, const struct intake_row *row, struct error *err);
 
 /* Reads the rows of the other chosen batches that lie in the month which begins with this day; call for each month. from_page: from
  * that page of its table on; -1: wherever the batch index says. Counts them into the batches. Rows of days that are not in memory
  * leave only a note. */
-bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache, int32_t month,
-                 bool is_by_parent, int64_t from_page, struct error *err);
+MUST_CHECK bool intake_read(struct intake *intake, struct session *session, struct worklist *list, struct day_cache *cache,
+                            int32_t month, bool is_by_parent, int64_t from_page, struct error *err);
 
 /* Adds the rows of the taken batches to their days, and empties the intake. A day that is not in memory, or does not fit any more,
  * waits for a rebuild. Returns events added. */

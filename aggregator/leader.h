@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 
 /* The lock is ('tall', 1), spelled out in sql/leader_look.sql and in the schema's functions too. */
@@ -35,10 +36,10 @@ void leader_init(struct leader *leader);
 
 /* Looks who leads and claims if nobody does, or if the leader has not moved for 20 s. is_leading says the result; false: the
  * session failed. */
-bool leader_try(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
+MUST_CHECK bool leader_try(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
 
 /* While leading, between cycles: tells standbys that we live, every 5 s. is_leading becomes false if another has claimed. */
-bool leader_tell(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
+MUST_CHECK bool leader_tell(struct leader *leader, struct session *session, int64_t now_us, struct error *err);
 
 /* Gives it up, so that a standby need not wait. Best effort. */
 void leader_release(struct leader *leader, struct session *session);

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct months;
 struct session;
 struct day_cache;
@@ -23,7 +24,7 @@ struct ledger_look {
     size_t month_count;
 };
 
-bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_look *look, struct error *err);
+MUST_CHECK bool ledger_peek(struct session *session, int64_t close_after_us, struct ledger_look *look, struct error *err);
 void ledger_look_free(struct ledger_look *look);
 
 struct ledger_begun {
@@ -35,14 +36,15 @@ struct ledger_begun {
 
 /* Begins the cycle's transaction and reads the books: which months are attached (and how many pages those have that are followed),
  * which of their days wait or are due for closing, and into the work list what is not folded. */
-bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries, struct worklist *list,
-                  struct months *months, struct day_cache *cache, struct ledger_begun *begun, struct error *err);
+MUST_CHECK bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us, uint32_t max_entries,
+                             struct worklist *list, struct months *months, struct day_cache *cache, struct ledger_begun *begun,
+                             struct error *err);
 
 /* Moves `folded` to where the work list stands. */
-bool ledger_move(struct session *session, const struct worklist *list, struct error *err);
+MUST_CHECK bool ledger_move(struct session *session, const struct worklist *list, struct error *err);
 
 /* Passes everything in the snapshot without reading a row: the days that it touches wait for a rebuild. *batches: how many ledger
  * rows. */
-bool ledger_leap(struct session *session, int64_t *batches, struct error *err);
+MUST_CHECK bool ledger_leap(struct session *session, int64_t *batches, struct error *err);
 
 #endif

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
         exit_code = aggregator_check(parsed.settings);
     else if (service_open(&err)) {
         service_log_start(parsed.settings, "");
-        aggregator_run(parsed.settings, once, &err);
+        error_ignore(aggregator_run(parsed.settings, once, &err)); /* err says how it ended */
         service_log_stop(&err);
         service_close();
     }

@@ -18,7 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 
 /* All -1 at first: month_tail_forget(). Times are monotonic. */
@@ -47,6 +48,7 @@ bool month_tail_miss(struct month_tail *tail, int64_t now_us);
 void month_tail_advance(struct month_tail *tail, bool is_all);
 
 /* Brings the batch index of the month that begins on first_day up to its last page. Outside of any transaction. */
-bool month_tail_summarize(struct month_tail *tail, struct session *session, int32_t first_day, int64_t now_us, struct error *err);
+MUST_CHECK bool month_tail_summarize(struct month_tail *tail, struct session *session, int32_t first_day, int64_t now_us,
+                                     struct error *err);
 
 #endif

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "aggregator/month_tail.h"
+#include "common/error.h"
 
 struct array_text;
-struct error;
 struct session;
 
 struct month {
@@ -32,7 +32,7 @@ void months_forget(struct months *months);
 /* A cycle reads which months are attached in its snapshot: none, then one after the other. pages: what a followed month has, read
  * with that snapshot; -1: it is none. */
 void months_detach(struct months *months);
-bool months_attach(struct months *months, int32_t first_day, int64_t pages, bool is_by_parent, struct error *err);
+MUST_CHECK bool months_attach(struct months *months, int32_t first_day, int64_t pages, bool is_by_parent, struct error *err);
 
 /* The first days of the months whose pages the next cycle should read with its snapshot: those whose tail is known, the newest
  * MONTHS_FOLLOWED of them. */
@@ -40,7 +40,7 @@ enum { MONTHS_FOLLOWED = 4 };
 void months_list_followed(const struct months *months, struct array_text *dates);
 
 /* A cycle begins: the month has so many pages. Months that are not named are not looked at. */
-bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err);
+MUST_CHECK bool months_look(struct months *months, int32_t first_day, int64_t pages, struct error *err);
 
 /* Whether the month's unfolded rows are to be read by the batch index. */
 bool months_is_by_index(const struct months *months, int32_t first_day, int64_t now_us);
@@ -60,6 +60,6 @@ void months_advance(struct months *months, bool is_all);
 bool months_is_attached(const struct months *months, int32_t day);
 
 /* Brings the batch index of the month that holds `day` up to its last page. Outside of any transaction. */
-bool months_summarize(struct months *months, struct session *session, int32_t day, int64_t now_us, struct error *err);
+MUST_CHECK bool months_summarize(struct months *months, struct session *session, int32_t day, int64_t now_us, struct error *err);
 
 #endif

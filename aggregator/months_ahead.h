@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 
 /* All zero at first. Times are monotonic. */
@@ -17,9 +18,10 @@ struct months_ahead {
 
 /* Once an hour: makes this month and `ahead` more. A month that cannot be made now (a lock) is logged and tried again in a minute.
  * False: the session failed. */
-bool months_ahead_make(struct months_ahead *months, struct session *session, int ahead, int64_t now_us, struct error *err);
+MUST_CHECK bool months_ahead_make(struct months_ahead *months, struct session *session, int ahead, int64_t now_us,
+                                  struct error *err);
 
 /* Every 15 s: takes note of months that somebody made by hand. False: the session failed. */
-bool months_ahead_note_others(struct months_ahead *months, struct session *session, int64_t now_us, struct error *err);
+MUST_CHECK bool months_ahead_note_others(struct months_ahead *months, struct session *session, int64_t now_us, struct error *err);
 
 #endif

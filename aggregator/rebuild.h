@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 struct day_cache;
 struct cached_day;
@@ -18,7 +19,7 @@ struct worklist;
 
 /* Rebuilds one waiting day: statistics, its row in tallymill.days (closed if `is_due`), and its sets, if they fit. The caller knows
  * that its month is attached. */
-bool rebuild_day(struct session *session, struct day_cache *cache, struct cached_day *day, struct worklist *list, bool is_due,
-                 struct error *err);
+MUST_CHECK bool rebuild_day(struct session *session, struct day_cache *cache, struct cached_day *day, struct worklist *list,
+                            bool is_due, struct error *err);
 
 #endif

@@ -13,8 +13,8 @@
 #include "aggregator/rollup_list.h"
 #include "aggregator/rollup_pace.h"
 #include "aggregator/uniques.h"
+#include "common/error.h"
 
-struct error;
 struct session;
 struct settings;
 
@@ -66,7 +66,7 @@ int rollups_socket(const struct rollups *rollups);
 int64_t rollups_wait_us(const struct rollups *rollups, int64_t now_us);
 
 /* Computes everything that is stale, whatever its cadence, and waits for it (--once). False: the session failed. */
-bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err);
+MUST_CHECK bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err);
 
 /* Leadership or connection are lost, or it is the end: what runs is given up. */
 void rollups_stop(struct rollups *rollups);

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "common/copy_reader.h"
+#include "common/error.h"
 
 struct day_event;
-struct error;
 struct identity;
 
 /* What the rows of one question have in common. */
@@ -36,7 +36,7 @@ struct row {
 };
 
 /* False: ERROR_FATAL, the columns have other types. */
-bool row_read(struct row *row, const struct row_shape *shape, const struct copy_tuple *tuple, struct error *err);
+MUST_CHECK bool row_read(struct row *row, const struct row_shape *shape, const struct copy_tuple *tuple, struct error *err);
 
 /* The keys of its session and user; the name number is the caller's to set. */
 void row_identify(const struct row *row, const struct identity *identity, struct day_event *event);

@@ -8,18 +8,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
+
 struct day;
-struct error;
 struct months;
 struct session;
 struct day_cache;
 struct worklist;
 
 /* Writes what changed in the loaded days since the last time, and marks it as written. *count: rows written. */
-bool statistics_write_touched(struct session *session, struct day_cache *cache, size_t *count, struct error *err);
+MUST_CHECK bool statistics_write_touched(struct session *session, struct day_cache *cache, size_t *count, struct error *err);
 
 /* Makes a day's rows exactly these figures: names that are gone lose their row. Marks the day as written. */
-bool statistics_replace_day(struct session *session, struct day *day, struct error *err);
+MUST_CHECK bool statistics_replace_day(struct session *session, struct day *day, struct error *err);
 
 /* Raises the version of the days of taken batches of which nothing is to be written: their events are internal ones, which the statistics do not count, and uniques and rollups do. Call it
  * before statistics_write_touched(), which raises the others. */

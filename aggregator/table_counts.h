@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct session;
 
 enum table_count {
@@ -36,6 +37,6 @@ struct table_counts {
 void table_counts_forget(struct table_counts *counts);
 
 /* Asks what is due. False: the session failed. */
-bool table_counts_look(struct table_counts *counts, struct session *session, struct error *err);
+MUST_CHECK bool table_counts_look(struct table_counts *counts, struct session *session, struct error *err);
 
 #endif

@@ -5,19 +5,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/error.h"
+
 struct day_cache;
-struct error;
 struct months;
 struct session;
 struct worklist;
 
 /* Gives each day up to last_day (since 1970) its row, if it has none. */
-bool waiting_days_fill(struct session *session, int32_t last_day, struct error *err);
+MUST_CHECK bool waiting_days_fill(struct session *session, int32_t last_day, struct error *err);
 
 /* Marks the days that wait. */
-bool waiting_days_mark(struct session *session, struct day_cache *cache, struct error *err);
+MUST_CHECK bool waiting_days_mark(struct session *session, struct day_cache *cache, struct error *err);
 
 /* Of the batches that are taken: marks the days in months that are not attached, unless they were archived. */
-bool waiting_days_mark_away(struct session *session, const struct worklist *list, const struct months *months, struct error *err);
+MUST_CHECK bool waiting_days_mark_away(struct session *session, const struct worklist *list, const struct months *months,
+                                       struct error *err);
 
 #endif

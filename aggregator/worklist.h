@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 enum work_state {
     WORK_WAITING, /* for a later cycle */
@@ -68,13 +68,14 @@ void worklist_free(struct worklist *list);
 
 /* Fills the list: places first, in order of their number; then entries in any order. False: ERROR_RETRY, no memory. days: since
  * 1970, copied. */
-bool worklist_add_place(struct worklist *list, int64_t next_offset, struct error *err);
-bool worklist_add_batch(struct worklist *list, uint32_t place, int64_t first_id, int64_t last_id, int64_t first_offset,
-                        int64_t next_offset, int64_t stored, const int32_t *days, uint32_t day_count, struct error *err);
-bool worklist_add_gap(struct worklist *list, uint32_t place, int64_t first_offset, int64_t next_offset, struct error *err);
+MUST_CHECK bool worklist_add_place(struct worklist *list, int64_t next_offset, struct error *err);
+MUST_CHECK bool worklist_add_batch(struct worklist *list, uint32_t place, int64_t first_id, int64_t last_id, int64_t first_offset,
+                                   int64_t next_offset, int64_t stored, const int32_t *days, uint32_t day_count, struct error *err);
+MUST_CHECK bool worklist_add_gap(struct worklist *list, uint32_t place, int64_t first_offset, int64_t next_offset,
+                                 struct error *err);
 
 /* Sorts it and groups ledger rows into batches. Call once, when it is filled. */
-bool worklist_close(struct worklist *list, struct error *err);
+MUST_CHECK bool worklist_close(struct worklist *list, struct error *err);
 
 /* Chooses batches in an order in which they may have been committed, up to max_rows rows but at least one batch. */
 void worklist_choose(struct worklist *list, int64_t max_rows);

@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
+#include "common/error.h"
 #include "common/msgpack.h"
 
 struct catalogue;
-struct error;
 struct event_kind;
 
 /* A key as it stands in a message and as it stands in JSON, made once, so that a known key costs a comparison and a copy. */
@@ -38,7 +38,7 @@ struct attribute_node {
 struct attributes;
 
 /* For all kinds of the catalogue, which must outlive it. NULL and ERROR_RETRY without memory. */
-struct attributes *attributes_new(const struct catalogue *catalogue, struct error *err);
+MUST_CHECK struct attributes *attributes_new(const struct catalogue *catalogue, struct error *err);
 void attributes_free(struct attributes *attributes);
 
 /* The tree of a kind, or NULL when none of its attributes is known. */

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct catalogue;
 
 enum attribute_type {
@@ -41,7 +42,7 @@ struct event_kind {
 };
 
 /* From a file, or the built-in copy when path is NULL or "". NULL and ERROR_USAGE with file, line and what is wrong. */
-struct catalogue *catalogue_load(const char *path, struct error *err);
+MUST_CHECK struct catalogue *catalogue_load(const char *path, struct error *err);
 void catalogue_free(struct catalogue *catalogue);
 
 /* The kind with that name, or NULL. O(1), no allocation. Borrowed: valid until catalogue_free. */

@@ -11,7 +11,8 @@
 
 #include "common/cli_table.h"
 
-struct error;
+#include "common/error.h"
+
 struct settings;
 
 struct cli_result {
@@ -29,6 +30,6 @@ bool cli_start(const struct cli *cli, int argc, char **argv, struct cli_result *
 int cli_end_output(const struct cli *cli, int exit_code);
 
 /* For errors that main() ends with: writes "PROGRAM: TEXT" to stderr and returns error_exit_code(). */
-int cli_fail(const struct cli *cli, const struct error *err);
+MUST_CHECK int cli_fail(const struct cli *cli, const struct error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 enum { COPY_FIELDS = 9 };
 
@@ -35,8 +35,8 @@ void copy_reader_init(struct copy_reader *reader);
 
 /* One message: a tuple, or nothing (only the header, or the trailer), or DAMAGED with ERROR_FATAL. The tuple is valid as long as
  * the message. */
-enum copy_outcome copy_reader_take(struct copy_reader *reader, const char *message, size_t length, struct copy_tuple *tuple,
-                                   struct error *err);
+MUST_CHECK enum copy_outcome copy_reader_take(struct copy_reader *reader, const char *message, size_t length,
+                                              struct copy_tuple *tuple, struct error *err);
 
 /* Values of a field that is not null and has the type's length; see copy_field_has(). */
 int64_t copy_field_int64(const struct copy_field *field); /* bigint, and timestamptz as microseconds since 2000 */

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 /* DELTA_LEAST_ROWS: below, writing and reading a delta costs Postgres more than reading the rows back. */
 enum { DELTA_NAMES = 64, DELTA_DAYS = 64, DELTA_MOST_BYTES = 2 << 20, DELTA_LEAST_ROWS = 64 };
@@ -58,7 +58,7 @@ struct delta {
 };
 
 /* Room for a batch of so many rows. False: ERROR_RETRY, no memory. */
-bool delta_init(struct delta *delta, int max_rows, struct error *err);
+MUST_CHECK bool delta_init(struct delta *delta, int max_rows, struct error *err);
 void delta_free(struct delta *delta);
 
 /* Empty again. */

@@ -8,6 +8,9 @@
 
 #include <stdbool.h>
 
+/* What a fallible function returns must not be passed over: the compiler warns. Where it may fail in silence, error_ignore() says so. */
+#define MUST_CHECK __attribute__((warn_unused_result))
+
 enum error_kind {
     ERROR_NONE = 0,
     ERROR_RETRY,  /* may pass: a server away, a lock, a full disk. Exit code 1. */
@@ -35,6 +38,12 @@ bool error_wrap(struct error *err, const char *format, ...) __attribute__((forma
 void error_clear(struct error *err);
 
 /* The exit code that this error asks for: 0 none, 1 retry or reject, 2 usage, 3 fatal. */
-int error_exit_code(const struct error *err);
+MUST_CHECK int error_exit_code(const struct error *err);
+
+/* For what is tried and may fail: the answer of a fallible function is passed over on purpose. */
+static inline void error_ignore(bool is_done)
+{
+    (void)is_done;
+}
 
 #endif

@@ -11,7 +11,8 @@
 
 #include <stddef.h>
 
-struct error;
+#include "common/error.h"
+
 struct http_answer;
 struct http_header;
 struct http_request;
@@ -35,7 +36,7 @@ struct http_options {
 };
 
 /* Listens and answers from now on. ERROR_USAGE: the address is none, or taken, or not ours. */
-struct http_server *http_open(const struct http_options *options, struct error *err);
+MUST_CHECK struct http_server *http_open(const struct http_options *options, struct error *err);
 
 /* Suspended requests are resumed (http_is_late), the others end. NULL is allowed. */
 void http_close(struct http_server *server);

@@ -9,13 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/error.h"
+
 struct MHD_Connection;
-struct error;
 struct http_deadlines;
 struct http_link;
 
 /* NULL: ERROR_RETRY. */
-struct http_deadlines *http_deadlines_start(unsigned request_ms, struct error *err);
+MUST_CHECK struct http_deadlines *http_deadlines_start(unsigned request_ms, struct error *err);
 
 /* No request can be suspended any more, and those that are are resumed as late. Then, once no connection is left, stop. */
 void http_deadlines_end(struct http_deadlines *deadlines);

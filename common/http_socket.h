@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct error;
+#include "common/error.h"
 
 /* Whether the text is an address: "127.0.0.1:9464", "[::1]:9464", "name:9464". Only looks at the text. ERROR_USAGE. */
-bool http_socket_check(const char *address, struct error *err);
+MUST_CHECK bool http_socket_check(const char *address, struct error *err);
 
 /* A listening socket, the caller's to close. -1: ERROR_USAGE (no address, taken, not ours), ERROR_RETRY (out of descriptors). */
-int http_socket_listen(const char *address, struct error *err);
+MUST_CHECK int http_socket_listen(const char *address, struct error *err);
 
 /* Where it listens, "127.0.0.1:9464", NUL-terminated and cut at `size`. */
 void http_socket_name(int fd, char *text, size_t size);

@@ -10,15 +10,17 @@
 
 #include <librdkafka/rdkafka.h>
 
-struct error;
+#include "common/error.h"
 
 /* Whether our login may do `operation` with the topic, or with the consumer group. ERROR_USAGE names login, operation and the command
  * that grants it; ERROR_RETRY when nobody answers in time. A topic that does not exist may be used. */
-bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err);
-bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err);
+MUST_CHECK bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOperation_t operation, int timeout_ms,
+                                   struct error *err);
+MUST_CHECK bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms,
+                                   struct error *err);
 
 /* The same error for a request that was refused. resource is "topic" or "group". Returns false. */
 bool kafka_rights_error(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation,
-                        struct error *err);
+                                   struct error *err);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-struct error;
+#include "common/error.h"
 
 enum kafka_trouble {
     KAFKA_TROUBLE_NONE,

@@ -7,13 +7,13 @@
 
 #include <stdbool.h>
 
-struct error;
+#include "common/error.h"
 
 /* 0xMMmmrrxx, as rd_kafka_version() returns it: 2.6.1. Before that a client's nonce is sent twice in a SASL/SCRAM login, which brokers
  * refuse since the fix of CVE-2024-56128; before 2.3 there is no way to ask for many offsets at once, or for the id of a topic. */
 #define KAFKA_VERSION_LEAST 0x020601ff
 
 /* ERROR_USAGE with the reason and what to do. Pass rd_kafka_version() and rd_kafka_version_str(). */
-bool kafka_version_check(int version, const char *name, struct error *err);
+MUST_CHECK bool kafka_version_check(int version, const char *name, struct error *err);
 
 #endif

@@ -12,7 +12,8 @@
 
 #include <libpq-fe.h>
 
-struct error;
+#include "common/error.h"
+
 struct statement_watch;
 
 enum { LOCK_TEXT_BYTES = 360 };
@@ -49,6 +50,6 @@ extern const struct statement_watch lock_watch_statements;
 void lock_watch_append(struct error *err, const char *text);
 
 /* Whether the error is about a lock that was waited for in vain. */
-bool lock_watch_is_timeout(const struct error *err);
+MUST_CHECK bool lock_watch_is_timeout(const struct error *err);
 
 #endif

@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct error;
+#include "common/error.h"
+
 struct metrics;
 
 enum metric_kind {
@@ -35,7 +36,7 @@ struct metric {
 };
 
 /* `prefix` ("tallymill_consumer") and table are borrowed. NULL and ERROR_RETRY without memory. */
-struct metrics *metrics_new(const char *prefix, const struct metric *table, int count, struct error *err);
+MUST_CHECK struct metrics *metrics_new(const char *prefix, const struct metric *table, int count, struct error *err);
 void metrics_free(struct metrics *metrics);
 
 /* One more label of PREFIX_info, whose value is always 1; values are escaped. Before anybody reads. */

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 struct settings;
 
 /* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1); one behind a SIGUSR1 does not, for systemd sends it when ExecStop= is done. */
-bool service_open(struct error *err);
+MUST_CHECK bool service_open(struct error *err);
 void service_close(void);
 
 /* The first line of a service's log, with its version, the file of its settings and its instance (""); and the last, with what ended it: a signal, nothing more to do

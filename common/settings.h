@@ -17,18 +17,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/error.h"
 #include "common/settings_table.h"
 
-struct error;
 struct settings;
 
 /* Defaults, then the file (NULL: none), then `sets` ("KEY=VALUE", `set_count` of them). NULL and ERROR_USAGE with file, line and
  * key on the first wrong one. Owned by the caller until settings_free. */
-struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err);
+MUST_CHECK struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err);
 void settings_free(struct settings *settings);
 
 /* Reads the same file and the same `sets` again. As settings_load. */
-struct settings *settings_load_again(const struct settings *settings, struct error *err);
+MUST_CHECK struct settings *settings_load_again(const struct settings *settings, struct error *err);
 
 /* Takes over from `fresh` what this program can change while it runs (settings_reload.c has the list), and logs each such change, and each
  * change that waits for the next start. log.level is in force afterwards; the rest is the caller's to look up again. Texts that were asked
@@ -48,7 +48,7 @@ void settings_swap_kafka(struct settings *one, struct settings *other);
 
 /* Before a new connection: where postgres.dsn is @FILE, the file is read again (its text before is gone then). False: it cannot be, or holds no connection
  * string; the text before stays. ERROR_USAGE. */
-bool settings_refresh_dsn(struct settings *settings, struct error *err);
+MUST_CHECK bool settings_refresh_dsn(struct settings *settings, struct error *err);
 
 /* Whether a program takes a change of this key while it runs. */
 bool settings_is_live(const char *key, unsigned program);

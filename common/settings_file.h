@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 /* Called for each "key = value": the key with its section in front ("topics.events"), borrowed for the call. May refuse. */
 typedef bool settings_file_each(void *context, const char *key, const char *value, int line, struct error *err);
@@ -15,18 +15,19 @@ typedef bool settings_file_each(void *context, const char *key, const char *valu
 typedef void settings_file_warn(void *context, const char *key, int line);
 
 /* Reads the file and calls `each` in order. ERROR_USAGE with file and line at the first wrong line. */
-bool settings_file_read(const char *path, settings_file_each *each, settings_file_warn *warn, void *context, struct error *err);
+MUST_CHECK bool settings_file_read(const char *path, settings_file_each *each, settings_file_warn *warn, void *context,
+                                   struct error *err);
 
 /* The value behind a text, freed by the caller: itself, what its file holds when it begins with @ (settings.h), or itself without the first
  * @ of two. NULL: ERROR_USAGE, ERROR_RETRY. */
-char *settings_file_value(const char *written, struct error *err);
+MUST_CHECK char *settings_file_value(const char *written, struct error *err);
 
 /* Whether a key that does not exist may be quoted: a connection string on a line of its own is none. */
 bool settings_file_may_show_key(const char *key);
 
 /* Reads a small file whole (a secret, a list): NUL-terminated, freed by the caller. ERROR_USAGE when it cannot be read, is larger
  * than max_bytes, or holds a NUL byte. */
-char *settings_file_text(const char *path, long max_bytes, struct error *err);
+MUST_CHECK char *settings_file_text(const char *path, long max_bytes, struct error *err);
 
 /* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. 0: it cannot be read. */
 int64_t settings_file_mark(const char *path);

@@ -11,7 +11,7 @@
 
 #include <libpq-fe.h>
 
-struct error;
+#include "common/error.h"
 
 /* What is done while Postgres works. Each function gets the wait's context. */
 struct statement_watch {
@@ -36,27 +36,28 @@ struct statement_wait statement_wait_for(int64_t timeout_us);
 
 /* Waits until the socket is ready for one of poll(2)'s events. False with err set: the deadline has passed, or the watch wants no more. A broken socket
  * counts as ready: the next call into libpq says what is wrong with it. */
-bool statement_await(PGconn *conn, short events, struct statement_wait *wait, struct error *err);
+MUST_CHECK bool statement_await(PGconn *conn, short events, struct statement_wait *wait, struct error *err);
 
 /* Sends one message, to its last byte. values NULL: without parameters, and it may hold several statements. */
-bool statement_send(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait, struct error *err);
+MUST_CHECK bool statement_send(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
+                               struct error *err);
 
 /* Sends what libpq holds back, reading meanwhile, or both sides could wait for each other. */
-bool statement_flush(PGconn *conn, struct statement_wait *wait, struct error *err);
+MUST_CHECK bool statement_flush(PGconn *conn, struct statement_wait *wait, struct error *err);
 
 /* The next result of what was sent; *result NULL: that was all. It may be one that failed. */
-bool statement_next(PGconn *conn, struct statement_wait *wait, PGresult **result, struct error *err);
+MUST_CHECK bool statement_next(PGconn *conn, struct statement_wait *wait, PGresult **result, struct error *err);
 
 /* All that are left, of which the last is kept, to be freed with PQclear. NULL: one of them failed. When the server reported it
  * (err->sqlstate is set) the connection is idle again, but for its transaction; else it is out of step: close it. */
-PGresult *statement_last(PGconn *conn, struct statement_wait *wait, struct error *err);
+MUST_CHECK PGresult *statement_last(PGconn *conn, struct statement_wait *wait, struct error *err);
 
 /* Sends and takes the last result. */
-PGresult *statement_ask(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
-                        struct error *err);
+MUST_CHECK PGresult *statement_ask(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
+                                   struct error *err);
 
 /* The same in a transaction of its own, begun as postgres_begin.h says, where none is open and the text neither begins nor ends one. */
-PGresult *statement_run(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
-                        struct error *err);
+MUST_CHECK PGresult *statement_run(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
+                                   struct error *err);
 
 #endif

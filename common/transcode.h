@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "common/reason.h"
 #include "common/wire.h"
 
 struct catalogue;
-struct error;
 
 /* Bytes that one tuple may need, whatever the event holds: six for each byte of event_data (a control character), and the rest. */
 enum { TRANSCODE_ROOM = 6 * (WIRE_DATA_BYTES + 16) + 2048 };
@@ -41,7 +41,7 @@ struct transcoded {
 struct transcoder;
 
 /* NULL and ERROR_RETRY without memory. rules is copied. */
-struct transcoder *transcoder_new(const struct transcode_rules *rules, struct error *err);
+MUST_CHECK struct transcoder *transcoder_new(const struct transcode_rules *rules, struct error *err);
 void transcoder_free(struct transcoder *transcoder);
 
 /* Moves the accepted window (the clock goes on). */

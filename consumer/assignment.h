@@ -16,12 +16,12 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
 #include "common/kafka.h"
 #include "consumer/identity.h"
 #include "consumer/log_ends.h"
 
 struct claim;
-struct error;
 struct settings;
 struct source;
 
@@ -68,9 +68,9 @@ bool assignment_is_due(const struct assignment *assignment);
 
 /* Claims, over an idle connection. Never waits for Kafka: true as long as there is nothing to do but wait, and assignment_is_due() until it is claimed. False:
  * ERROR_RETRY (again later) or what ends the worker. */
-bool assignment_claim(struct assignment *assignment, PGconn *conn, int64_t now_us, struct error *err);
+MUST_CHECK bool assignment_claim(struct assignment *assignment, PGconn *conn, int64_t now_us, struct error *err);
 
 /* Begins what waits and has been answered for; asks again about the others. Over an idle connection. As assignment_claim. */
-bool assignment_begin(struct assignment *assignment, PGconn *conn, int64_t now_us, struct error *err);
+MUST_CHECK bool assignment_begin(struct assignment *assignment, PGconn *conn, int64_t now_us, struct error *err);
 
 #endif

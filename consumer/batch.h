@@ -16,11 +16,11 @@
 
 #include "common/anchor.h"
 #include "common/delta.h"
+#include "common/error.h"
 #include "common/reason.h"
 #include "consumer/batch_row.h"
 #include "consumer/batch_seen.h"
 
-struct error;
 struct transcoder;
 
 enum { DEAD_DETAIL_BYTES = 96 };
@@ -83,7 +83,7 @@ struct batch {
 };
 
 /* Room for max_rows events, up to `capacity` bytes of tuples, and as many of messages. NULL and ERROR_RETRY without memory. */
-struct batch *batch_new(int max_rows, size_t capacity, struct error *err);
+MUST_CHECK struct batch *batch_new(int max_rows, size_t capacity, struct error *err);
 void batch_free(struct batch *batch);
 
 /* Empties it. */
@@ -97,11 +97,11 @@ bool batch_is_full(const struct batch *batch);
 /* Adds a message at its offset, which must be at or above the range's next_offset; the offsets between are skipped. `next_offset`
  * is where the topic partition stood before when the batch does not know it yet. Takes the message over. False without memory
  * (ERROR_RETRY): the message is still the caller's. */
-bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset,
-               struct error *err);
+MUST_CHECK bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_message_t *message, int64_t next_offset,
+                          struct error *err);
 
 /* Credits [next_offset, end) as skipped: Kafka has no message there. */
-bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err);
+MUST_CHECK bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err);
 
 /* What the books say of a range: rows that this attempt found in the table already are duplicates. */
 static inline int64_t batch_range_stored(const struct batch_range *range)
@@ -125,7 +125,7 @@ bool batch_drop(struct batch *batch, int32_t topic_partition);
 
 /* Turns row number `row` into a dead letter. Its number stays taken, and means nothing, until batch_compact, which must come before
  * the batch is used for anything else. */
-bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
+MUST_CHECK bool batch_kill_row(struct batch *batch, int row, enum reason reason, const char *detail, struct error *err);
 void batch_compact(struct batch *batch);
 
 /* Counts row number `row` as a duplicate; otherwise as above. */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
 #include "consumer/batch.h"
 
 struct batches {
@@ -25,7 +26,7 @@ struct batches {
 };
 
 /* Both empty. False and ERROR_RETRY without memory; batches_free() takes what is half made, and all 0. */
-bool batches_init(struct batches *batches, int max_rows, size_t tuple_bytes, struct error *err);
+MUST_CHECK bool batches_init(struct batches *batches, int max_rows, size_t tuple_bytes, struct error *err);
 void batches_free(struct batches *batches);
 
 /* Room for another message. */

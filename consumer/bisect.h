@@ -6,8 +6,9 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
+
 struct batch;
-struct error;
 struct failure;
 
 /* Turns rows that the server refuses into dead letters (refused): the one that `failure` seems to blame, if it is refused by itself
@@ -15,7 +16,7 @@ struct failure;
  * the search about two batches for one bad row. tries: of this batch. Waits, up to two minutes; called while no transaction is open.
  * *refused: how many; 0: the server takes all of them this way. ERROR_RETRY when something else came between (then ask again),
  * ERROR_FATAL past `most` refused rows. */
-bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
-                  struct error *err);
+MUST_CHECK bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries,
+                               int most, int *refused, struct error *err);
 
 #endif

@@ -17,7 +17,8 @@
 
 #include "common/outage.h"
 
-struct error;
+#include "common/error.h"
+
 struct settings;
 
 /* Connecting, with all that is asked once. */
@@ -39,7 +40,7 @@ void connection_init(struct connection *connection, struct settings *settings);
 
 /* While it is away; waits up to CONNECTION_LIMIT_US for each of its questions. True: `conn` is there, or is to be tried again later (logged). False: err says
  * why trying again is of no use. */
-bool connection_open(struct connection *connection, int64_t now_us, struct error *err);
+MUST_CHECK bool connection_open(struct connection *connection, int64_t now_us, struct error *err);
 
 /* Neither away nor with a query that ran out of time. */
 bool connection_is_idle(const struct connection *connection);
@@ -62,6 +63,6 @@ void connection_settle(struct connection *connection);
 void connection_try_dsn(struct connection *connection, struct settings *fresh);
 
 /* Whether the schema is one that we know and the login may store events. ERROR_USAGE, ERROR_RETRY. */
-bool connection_check(const char *dsn, struct error *err);
+MUST_CHECK bool connection_check(const char *dsn, struct error *err);
 
 #endif

@@ -59,7 +59,7 @@ enum failure_plan failure_plan(const struct failure_facts *facts);
 bool failure_wants_insert(const struct failure_facts *facts);
 
 /* What to do when making months, or the search, failed in turn; ERROR_NONE: the search found no row. */
-enum failure_plan failure_plan_then(const struct error *err);
+MUST_CHECK enum failure_plan failure_plan_then(const struct error *err);
 
 /* How many rows of a batch a search may turn into dead letters: of the last rows stored and this batch's, so that a few percent in all are refused. */
 int failure_most_refused(int64_t recent_rows, int64_t recent_refused, int batch_rows);

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct settings;
 
 /* Fewer dead letters than this within a window are no flood, whatever their share. */
@@ -43,6 +44,6 @@ void flood_look(struct flood *flood, const struct flood_rules *rules, const char
 int flood_percent(const struct flood *flood);
 
 /* False: the policy is to stop; ERROR_FATAL says so. */
-bool flood_allows(const struct flood *flood, const struct flood_rules *rules, const char *topic, struct error *err);
+MUST_CHECK bool flood_allows(const struct flood *flood, const struct flood_rules *rules, const char *topic, struct error *err);
 
 #endif

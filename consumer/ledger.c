@@ -156,7 +156,7 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
     result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
     if (!result) {
         struct error ignored;
-        postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored);
+        error_ignore(postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored));
         goto out;
     }
     if (!postgres_exec(conn, "COMMIT", LEDGER_TIMEOUT_US, err))

@@ -12,9 +12,8 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
 #include "consumer/batch.h"
-
-struct error;
 
 /* A claim waits for the commit in flight of the owner before, at most lock_timeout (10 s). */
 #define LEDGER_TIMEOUT_US INT64_C(15000000)
@@ -40,24 +39,25 @@ struct claimant {
 
 /* Claims claims[0..count).topic_partition (sorted) and fills in the rest. ERROR_USAGE: another group or cluster, closed
  * books. ERROR_FATAL with TM009: another topic of that name. ERROR_RETRY: a lock, the connection. */
-bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err);
+MUST_CHECK bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err);
 
 /* Up to `room` messages of a topic partition whose log begins at `low`, evenly spread up to the last, in order; *count of them. */
-bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partition, int64_t low, struct anchor *anchors, int room,
-                          int *count, struct error *err);
+MUST_CHECK bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partition, int64_t low, struct anchor *anchors,
+                                     int room, int *count, struct error *err);
 
 /* Says what the id of the topic is whose log was found to be the ledger's. */
-bool ledger_name_topic(PGconn *conn, const char *topic, const char *topic_id, struct error *err);
+MUST_CHECK bool ledger_name_topic(PGconn *conn, const char *topic, const char *topic_id, struct error *err);
 
 /* Notes [ledger's position, next_offset) of a claimed topic partition as gone. reason: "retention", "truncated". */
-bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,
-                       struct error *err);
+MUST_CHECK bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset,
+                                  const char *reason, struct error *err);
 
 /* Tells `tallymill status` why nothing is stored; reason NULL: it is over. Waits 2 s at most. */
-bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason, struct error *err);
+MUST_CHECK bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason,
+                                    struct error *err);
 
 /* positions[i] = next_offset of topic partition i, 0 where the ledger does not know it. */
-bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err);
+MUST_CHECK bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int count, struct error *err);
 
 /* "SELECT tallymill.commit_batch(...); COMMIT" for a batch with sorted ranges. free() it; NULL without memory. topic: letters,
  * digits, '.', '_', '-' only. */

@@ -9,7 +9,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-struct error;
+#include "common/error.h"
 
 struct log_end {
     int32_t topic_partition;
@@ -26,8 +26,8 @@ struct log_ends {
 
 /* Asks about wanted[0..count), sorted by topic partition, of which `low` and `high` do not matter. What was asked before is
  * forgotten. wakeup_fd becomes readable with each answer. ERROR_RETRY without memory. */
-bool log_ends_ask(struct log_ends *ends, rd_kafka_t *handle, const char *topic, int wakeup_fd, const struct log_end *wanted, int count,
-                  struct error *err);
+MUST_CHECK bool log_ends_ask(struct log_ends *ends, rd_kafka_t *handle, const char *topic, int wakeup_fd,
+                             const struct log_end *wanted, int count, struct error *err);
 
 /* Takes the answers that are there. True: there was one. */
 bool log_ends_look(struct log_ends *ends);

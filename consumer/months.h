@@ -6,11 +6,12 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
+
 struct batch;
-struct error;
 
 /* For each month of the batch's rows: makes it where it is missing; rows of a month that was archived become dead letters
  * (archived_month). Waits, up to 10 s a month; called while no transaction is open. */
-bool months_prepare(PGconn *conn, struct batch *batch, struct error *err);
+MUST_CHECK bool months_prepare(PGconn *conn, struct batch *batch, struct error *err);
 
 #endif

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct worker;
 
 /* Committed: claims move on to its end, it is counted, and what stood in its way is over. */
@@ -13,6 +14,6 @@ void outcome_committed(struct worker *worker, int64_t now_us);
 
 /* Rolled back; is_lost: or not, the connection is gone. Carries out what failure_plan() says, which may wait (months_prepare, bisect_refused). True: go on
  * (retry_sending or resync says how); false: err ends the worker. */
-bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct error *err);
+MUST_CHECK bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct error *err);
 
 #endif

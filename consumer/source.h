@@ -12,9 +12,9 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "common/error.h"
 #include "consumer/ledger.h"
 
-struct error;
 struct settings;
 struct source;
 struct source_statistics;
@@ -49,17 +49,17 @@ enum source_event {
 };
 
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
-struct source *source_open(const struct settings *settings, struct error *err);
+MUST_CHECK struct source *source_open(const struct settings *settings, struct error *err);
 
 /* A second handle of these settings beside the one in use, for source_renew(): it is in no group, and belongs to the caller until then. ERROR_USAGE. */
-rd_kafka_t *source_make_handle(struct source *source, const struct settings *settings, struct error *err);
+MUST_CHECK rd_kafka_t *source_make_handle(struct source *source, const struct settings *settings, struct error *err);
 
 /* Leaves the group by the handle in use, as source_close() does, and joins it by this one. Nothing is assigned then. All messages and queues of the handle
  * before must be gone. False: joining failed, which source_rejoin() may try again. */
-bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err);
+MUST_CHECK bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err);
 
 /* Whether our login may read the topic and use the group, as the brokers tell it; what they do not tell in time is taken for yes. Joins nothing. ERROR_USAGE. */
-bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err);
+MUST_CHECK bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err);
 
 /* Leaves the group, for at most 2.5 s; what librdkafka has not given up by then is left to the end of the process. With `leave` also gives a static member's share up at
  * once. */
@@ -69,8 +69,8 @@ const char *source_topic(const struct source *source);
 int source_fd(const struct source *source);                              /* readable when source_poll has something */
 
 /* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
-enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
-                              int64_t *end_offset, struct error *err);
+MUST_CHECK enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
+                                         int64_t *end_offset, struct error *err);
 
 /* Forgets pending wakeups; call before draining with source_poll. */
 void source_clear_wakeup(struct source *source);
@@ -98,7 +98,7 @@ rd_kafka_t *source_handle(const struct source *source);
 
 /* Answers SOURCE_ASSIGN (or starts over): reads these from the next anchor to be met, else from their expected_offset. Those that
  * are stopped or wait are not read. */
-bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
+MUST_CHECK bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
 void source_unassign(struct source *source);
 
 /* Gives the membership up and joins again: after another worker turned out to hold a topic partition. */

@@ -30,7 +30,7 @@ enum transaction_outcome {
 struct transaction;
 
 /* For the worker's life: each transaction_begin() names the connection. topic is borrowed. NULL and ERROR_RETRY without memory. */
-struct transaction *transaction_new(const char *topic, struct error *err);
+MUST_CHECK struct transaction *transaction_new(const char *topic, struct error *err);
 void transaction_free(struct transaction *transaction);
 
 /* Starts, on a connection that is idle. The batch's ranges carry their epochs and are sorted. The caller must not touch it until the

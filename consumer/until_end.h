@@ -11,9 +11,9 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
 #include "consumer/log_ends.h"
 
-struct error;
 struct identity;
 struct source;
 
@@ -35,13 +35,13 @@ struct until_end {
 void until_end_init(struct until_end *end, int64_t deadline_us, struct source *source, struct identity *identity, int answers_fd);
 
 /* Asks Kafka for the ends, without waiting. False: as log_ends_ask. */
-bool until_end_learn(struct until_end *end, int64_t now_us, struct error *err);
+MUST_CHECK bool until_end_learn(struct until_end *end, int64_t now_us, struct error *err);
 
 /* Asks the ledger over an idle connection, a few times a second. False: ERROR_FATAL ends the worker, else a retry. */
-bool until_end_check(struct until_end *end, PGconn *conn, int64_t now_us, struct error *err);
+MUST_CHECK bool until_end_check(struct until_end *end, PGconn *conn, int64_t now_us, struct error *err);
 
 /* The deadline has passed; err (ERROR_RETRY) says what is missing. */
-bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error *err);
+MUST_CHECK bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error *err);
 
 /* Before the Kafka client goes that was asked: what is known stays known. */
 void until_end_let_go(struct until_end *end);

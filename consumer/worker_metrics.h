@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct settings;
 struct worker;
 
@@ -48,7 +49,7 @@ enum worker_metric {
 };
 
 /* Fills worker->metrics and worker->health. */
-bool worker_metrics_init(struct worker *worker, struct error *err);
+MUST_CHECK bool worker_metrics_init(struct worker *worker, struct error *err);
 
 /* A batch was committed, its transaction begun at worker->began_us. Call before the worker's claims move on to its end. */
 void worker_metrics_commit(struct worker *worker, int64_t now_us);

@@ -105,7 +105,7 @@ void worker_hold(struct worker *worker, int64_t now_us);
 void worker_prove(struct worker *worker, int64_t now_us);
 /* Once a minute, and whenever nothing is stored: is it still the same topic? */
 void worker_watch_topic(struct worker *worker, int64_t now_us);
-bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
+MUST_CHECK bool worker_name_topic(struct worker *worker, struct error *err); /* needs an idle connection */
 
 /* worker_status.c: the unit's status line, now and then; log lines of what is read, and of where it ended. */
 void worker_status(struct worker *worker, int64_t now_us);
@@ -114,12 +114,12 @@ void worker_log_end(struct worker *worker);
 
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
-bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
+MUST_CHECK bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker_clock.c: the window moves; the clock is compared with Postgres's when that is due (waits, on an idle connection). False: it was wrong for too long. */
 void worker_move_window(struct worker *worker, int64_t now_us);
 void worker_note_record_time(struct worker *worker, const struct batch *batch, int64_t now_us);
-bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err);
+MUST_CHECK bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);

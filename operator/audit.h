@@ -52,6 +52,6 @@ void audit_anchors_compare(struct audit *audit, rd_kafka_t *client, const char *
 
 /* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the
  * settings are wrong. */
-bool audit_kafka(struct audit *audit, struct error *err);
+MUST_CHECK bool audit_kafka(struct audit *audit, struct error *err);
 
 #endif

@@ -16,6 +16,6 @@ typedef bool copy_out_take(void *context, char *row, size_t length, struct error
 
 /* Runs one COPY inside the transaction that is open, and hands over row by row. timeout_us bounds the wait for each next row. Returns false on any failure, where
  * `take` refused or time ran out too: then the connection is in the middle of COPY and must be closed. */
-bool copy_out(PGconn *conn, const char *sql, int64_t timeout_us, copy_out_take *take, void *context, struct error *err);
+MUST_CHECK bool copy_out(PGconn *conn, const char *sql, int64_t timeout_us, copy_out_take *take, void *context, struct error *err);
 
 #endif

@@ -12,6 +12,6 @@ struct day_range {
 };
 
 /* False: ERROR_USAGE, naming what is wrong. */
-bool day_range_parse(const char *text, struct day_range *range, struct error *err);
+MUST_CHECK bool day_range_parse(const char *text, struct day_range *range, struct error *err);
 
 #endif

@@ -41,11 +41,12 @@ struct dlq_replay {
 /* Publishes the chosen dead letters to the target, byte for byte, oldest place first, and notes replayed_at of each once Kafka has
  * acknowledged it. One that is larger than Kafka takes is named and left; at any other that Kafka does not take it stops. It holds a
  * few MiB, or the largest single one that message.max.bytes allows. Needs tallymill_admin. */
-bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, struct dlq_replay *replay,
-                struct error *err);
+MUST_CHECK bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice,
+                           struct dlq_replay *replay, struct error *err);
 
 /* Drops the bytes of the dead letters at these places ("3:4711") for good; their places and reasons stay. All or none: a place
  * without a dead letter is ERROR_USAGE, and so is a call without `is_confirmed`. Prints what was done. Needs tallymill_admin. */
-bool dlq_discard(PGconn *conn, const char *topic, char **places, int count, bool is_confirmed, bool as_json, struct error *err);
+MUST_CHECK bool dlq_discard(PGconn *conn, const char *topic, char **places, int count, bool is_confirmed, bool as_json,
+                            struct error *err);
 
 #endif

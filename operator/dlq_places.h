@@ -19,7 +19,7 @@ void dlq_places_init(struct dlq_places *places);
 void dlq_places_add(struct dlq_places *places, const char *topic_partition, const char *offset);
 
 /* No more will be added. False without memory. */
-bool dlq_places_end(struct dlq_places *places, struct error *err);
+MUST_CHECK bool dlq_places_end(struct dlq_places *places, struct error *err);
 
 void dlq_places_reset(struct dlq_places *places);
 

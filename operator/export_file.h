@@ -20,12 +20,12 @@ extern const char *const export_packing_endings[]; /* "", ".gz", ".zst" */
 enum { EXPORT_HASH_BYTES = 33 };
 
 /* path NULL: stdout. NULL: ERROR_RETRY (it cannot be opened, no memory). */
-struct export_file *export_file_open(const char *path, enum export_packing packing, struct error *err);
+MUST_CHECK struct export_file *export_file_open(const char *path, enum export_packing packing, struct error *err);
 
-bool export_file_write(struct export_file *file, const char *bytes, size_t length, struct error *err);
+MUST_CHECK bool export_file_write(struct export_file *file, const char *bytes, size_t length, struct error *err);
 
 /* Writes out what is left, and gives the file its name. *bytes: as they lie on the disk; hash: of these (XXH3, 128 bits, as hex). Both may be NULL. Frees the file, after a failure too. */
-bool export_file_end(struct export_file *file, int64_t *bytes, char hash[EXPORT_HASH_BYTES], struct error *err);
+MUST_CHECK bool export_file_end(struct export_file *file, int64_t *bytes, char hash[EXPORT_HASH_BYTES], struct error *err);
 
 /* Gives up what was not ended: the file of that name, if there is one, stays as it was. NULL is allowed. */
 void export_file_drop(struct export_file *file);
@@ -34,6 +34,6 @@ void export_file_drop(struct export_file *file);
 bool export_file_hash(const char *path, int64_t *bytes, char hash[EXPORT_HASH_BYTES]);
 
 /* Writes a small file whole, or not at all. */
-bool export_file_save(const char *path, const char *text, size_t length, struct error *err);
+MUST_CHECK bool export_file_save(const char *path, const char *text, size_t length, struct error *err);
 
 #endif

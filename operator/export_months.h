@@ -30,13 +30,14 @@ struct export_months {
 };
 
 /* export_months_reset() frees it, after a failure too. */
-bool export_months_find(struct export_months *months, struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice, struct error *err);
+MUST_CHECK bool export_months_find(struct export_months *months, struct snapshot *snapshot, const struct export_source *source,
+                                   const struct export_choice *choice, struct error *err);
 void export_months_reset(struct export_months *months);
 
 /* About how many rows all of them have. */
 int64_t export_months_rows(const struct export_months *months);
 
 /* Whether nothing that is asked for is archived. Where something is, and that is allowed, a line on stderr names it; else ERROR_RETRY does. */
-bool export_months_check(const struct export_months *months, bool is_allowed, struct error *err);
+MUST_CHECK bool export_months_check(const struct export_months *months, bool is_allowed, struct error *err);
 
 #endif

@@ -45,10 +45,12 @@ struct export_written {
 };
 
 /* Runs `sql` (export_source_copy) and writes what comes to `path` (NULL: stdout). Which cells were guarded, where any were, is in PATH.guarded.csv. */
-bool export_output_write(struct snapshot *snapshot, const char *sql, const char *path, const struct export_style *style, struct export_written *written, struct error *err);
+MUST_CHECK bool export_output_write(struct snapshot *snapshot, const char *sql, const char *path, const struct export_style *style,
+                                    struct export_written *written, struct error *err);
 
 /* Reads the rows and writes nothing: rows and row_hash alone. */
-bool export_output_read(struct snapshot *snapshot, const char *sql, struct export_progress *progress, struct export_written *written, struct error *err);
+MUST_CHECK bool export_output_read(struct snapshot *snapshot, const char *sql, struct export_progress *progress,
+                                   struct export_written *written, struct error *err);
 
 /* Says on stderr which cells were guarded; nothing where none was. */
 void export_output_tell(const struct export_written *written, const struct export_columns *columns, const char *path);

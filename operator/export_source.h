@@ -32,7 +32,8 @@ struct export_source {
 };
 
 /* Finds the table; checks that the choice can be made there. ERROR_USAGE: there is none, or it has no such rows to choose. export_source_reset() frees it, after a failure too. */
-bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct error *err);
+MUST_CHECK bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
+                                   struct error *err);
 void export_source_reset(struct export_source *source);
 
 /* Days from `from_day` on, before `to_day` (days since 1970). */
@@ -45,10 +46,11 @@ struct export_span {
 struct export_span export_span_of(const struct day_range *range);
 
 /* FROM and WHERE of the chosen rows in a span: " FROM ... WHERE ...". The caller frees it. NULL: ERROR_USAGE (a text that is no UTF-8), ERROR_RETRY (no memory). */
-char *export_source_from(const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct export_span span, struct error *err);
+MUST_CHECK char *export_source_from(const struct export_source *source, struct snapshot *snapshot,
+                                    const struct export_choice *choice, struct export_span span, struct error *err);
 
 /* COPY (SELECT columns FROM ... WHERE ... ORDER BY ...) TO STDOUT; columns: "id, event_name". As above. */
-char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns, const struct export_choice *choice, struct export_span span,
-                         struct error *err);
+MUST_CHECK char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns,
+                                    const struct export_choice *choice, struct export_span span, struct error *err);
 
 #endif

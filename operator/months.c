@@ -37,7 +37,7 @@ static PGresult *ask(PGconn *conn, const char *sql, int count, const char *const
             return result;
         PQclear(result);
         struct error ignored = {0};
-        postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored);
+        error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
         if (failures + 1 == ATTEMPTS || !may_pass(conn, err))
             return NULL;
         poll(NULL, 0, PAUSE_MS * (failures + 1));

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 
-struct error;
+#include "common/error.h"
 
 /* What was found: arrays of texts, owned by the caller. */
 struct months_report {
@@ -18,7 +18,7 @@ struct months_report {
 
 /* Makes the months from this one to `ahead` months later, each in a transaction of its own: one that cannot be made keeps no other. Those that somebody made by hand are
  * taken note of. False: ERROR_RETRY (a lock, a server), or what make_month() refuses for another reason than the rows of somebody. */
-bool months_make(PGconn *conn, struct months_report *report, struct error *err);
+MUST_CHECK bool months_make(PGconn *conn, struct months_report *report, struct error *err);
 
 /* Prints the report's findings on stderr. Returns whether there is a damage. */
 bool months_print(const struct months_report *report);

@@ -20,12 +20,12 @@ enum proof {
 };
 
 /* The exit code; `err` is how looking ended. */
-int proof_exit_code(enum proof proof, const struct error *err);
+MUST_CHECK int proof_exit_code(enum proof proof, const struct error *err);
 
 /* Whether there is a verdict to say: not where the command could not begin for a mistake of its caller (ERROR_USAGE). */
 bool proof_is_said(const struct error *err, int64_t damages);
 
 /* Adds the members verdict and, where looking failed, error, and prints the answer. False when it could not be written. */
-bool proof_print_json(json_t *answer, enum proof proof, const struct error *err);
+MUST_CHECK bool proof_print_json(json_t *answer, enum proof proof, const struct error *err);
 
 #endif

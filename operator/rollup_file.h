@@ -29,7 +29,7 @@ struct rollup_file {
 };
 
 /* Reads a file's text, which is cut in place. False: ERROR_USAGE, and *line says which line is wrong (from 1). */
-bool rollup_file_parse(const char *file_name, char *text, struct rollup_file *file, int *line, struct error *err);
+MUST_CHECK bool rollup_file_parse(const char *file_name, char *text, struct rollup_file *file, int *line, struct error *err);
 
 /* The line (from 1) on which the character at `position` (from 1, as Postgres counts) of a text in UTF-8 stands. */
 int rollup_file_line_of(const char *text, long position);

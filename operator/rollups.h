@@ -30,10 +30,12 @@ void rollups_find(const struct settings *settings, struct rollups_report *report
 /* Defines what the files declare. A rollup whose file is gone goes on as it was defined, and is named: the directory may be another one than last
  * time. `retired`: those that are to end (an array for Postgres, "{}": none), their tables stay as they are. False: ERROR_USAGE for one that is not there or has a file; ERROR_RETRY, or
  * ERROR_USAGE when rollups.dir cannot be read; a refused file is no failure here. */
-bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err);
+MUST_CHECK bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
+                               struct error *err);
 
 /* Reads the files and checks what they declare, and compares it with what is defined; changes nothing. */
-bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err);
+MUST_CHECK bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
+                              struct error *err);
 
 /* Begins a transaction that defines something: under the lock of migrate, as tallymill_admin. */
 bool rollups_begin(PGconn *conn, struct error *err);

@@ -229,7 +229,7 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
 static void roll_back(PGconn *conn)
 {
     struct error ignored = {0};
-    postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored);
+    error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
 }
 
 /* In one transaction: every statement of the list, or none. */

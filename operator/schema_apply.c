@@ -181,7 +181,7 @@ bool schema_apply(PGconn *conn, struct schema_done *done, struct error *err)
             continue;
         }
         struct error ignored = {0};
-        postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored);
+        error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
         step.migrations = 1; /* not done */
         if (++failures == ATTEMPTS || !may_pass(conn, err)) {
             return false;

@@ -17,7 +17,7 @@ struct snapshot;
 
 /* Connects (postgres.dsn), checks the schema, begins the transaction and takes the snapshot. NULL: ERROR_RETRY (no connection) or
  * ERROR_USAGE (schema, rights). `application_name` is what pg_stat_activity shows. */
-struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err);
+MUST_CHECK struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err);
 
 /* Ends the transaction and disconnects. NULL is allowed. */
 void snapshot_close(struct snapshot *snapshot);
@@ -26,22 +26,22 @@ void snapshot_close(struct snapshot *snapshot);
 enum { SNAPSHOT_SPAN_EVENTS = 500000 };
 
 /* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
-PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
+MUST_CHECK PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);
 
 /* From here on a question may fail for a reason of its own (an operator's query whose table is gone), and snapshot_back() goes on with
  * the same snapshot behind it: true, unless the connection was lost. What snapshot_set() said since the mark is forgotten. */
-bool snapshot_mark(struct snapshot *snapshot, struct error *err);
+MUST_CHECK bool snapshot_mark(struct snapshot *snapshot, struct error *err);
 bool snapshot_back(struct snapshot *snapshot);
 
 /* Sets a variable that a query reads with current_setting('tallymill.NAME'): so the .sql files need no parameters and run in psql.
  */
-bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);
+MUST_CHECK bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err);
 
 /* Runs one COPY ... TO STDOUT and hands over row by row (copy_out.h); after a failure nothing more can be asked. */
-bool snapshot_copy(struct snapshot *snapshot, const char *sql, copy_out_take *take, void *context, struct error *err);
+MUST_CHECK bool snapshot_copy(struct snapshot *snapshot, const char *sql, copy_out_take *take, void *context, struct error *err);
 
 /* A text or a name as it stands in SQL, quotes included, for what no parameter can say (COPY takes none). The caller frees it (PQfreemem). NULL: ERROR_USAGE, it is no UTF-8. */
-char *snapshot_quote_text(struct snapshot *snapshot, const char *text, struct error *err);
-char *snapshot_quote_name(struct snapshot *snapshot, const char *name, struct error *err);
+MUST_CHECK char *snapshot_quote_text(struct snapshot *snapshot, const char *text, struct error *err);
+MUST_CHECK char *snapshot_quote_name(struct snapshot *snapshot, const char *name, struct error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "common/kafka.h"
 
 struct settings;
@@ -30,7 +31,7 @@ struct topic {
 
 /* A handle that asks and creates, and consumes no more than single messages (the simple consumer: without a group). NULL:
  * ERROR_USAGE. */
-rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
+MUST_CHECK rd_kafka_t *topic_client(const struct settings *settings, struct error *err);
 
 /* Which cluster the client is connected to; "" when the brokers do not say within `timeout_ms`. */
 void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLUSTER_BYTES]);
@@ -38,11 +39,11 @@ void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLU
 /* Reads which topic it is and the ends of all logs, within `timeout_ms` in all: three questions, whatever the number of topic partitions. False:
  * ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (`is_absent`: no such topic; else a missing right, which tells nothing
  * about the topic). */
-bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
+MUST_CHECK bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
 void topic_free(struct topic *topic);
 
 /* The value of a topic's setting ("message.timestamp.type") as the brokers hold it, NUL-terminated into `value`. */
-bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size,
-                   struct error *err);
+MUST_CHECK bool topic_setting(rd_kafka_t *client, const char *name, const char *key, int timeout_ms, char *value, size_t size,
+                              struct error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
 #include "common/kafka.h"
 #include "operator/topic.h"
 
@@ -28,6 +29,7 @@ struct topic_compare {
 
 /* Asks both. False: ERROR_RETRY (a server does not answer), ERROR_USAGE (rights). A database of before the books knew topics' ids, or without
  * any, is asked for what it has. */
-bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeout_ms, struct topic_compare *compared, struct error *err);
+MUST_CHECK bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeout_ms, struct topic_compare *compared,
+                              struct error *err);
 
 #endif

@@ -18,6 +18,6 @@ struct rollups_verdict {
 
 /* Compares every period that overlaps the days which the snapshot's tallymill.first_day and last_day name. What it finds is
  * printed, or with json (an object with the arrays `differences` and `rollups_set_aside`) added there. False: a question failed. */
-bool verify_rollups(struct snapshot *snapshot, json_t *json, struct rollups_verdict *verdict, struct error *err);
+MUST_CHECK bool verify_rollups(struct snapshot *snapshot, json_t *json, struct rollups_verdict *verdict, struct error *err);
 
 #endif

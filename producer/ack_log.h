@@ -7,12 +7,13 @@
 
 #include <stdbool.h>
 
+#include "common/error.h"
+
 struct ack_log;
-struct error;
 struct tally_delivery;
 
 /* Makes the file anew. NULL: ERROR_USAGE. */
-struct ack_log *ack_log_open(const char *path, struct error *err);
+MUST_CHECK struct ack_log *ack_log_open(const char *path, struct error *err);
 
 /* A failed write is remembered and told by ack_log_close. */
 void ack_log_add(struct ack_log *log, const struct tally_delivery *delivery);
@@ -21,6 +22,6 @@ void ack_log_add(struct ack_log *log, const struct tally_delivery *delivery);
 void ack_log_flush(struct ack_log *log);
 
 /* False: ERROR_RETRY, the file is not complete. Frees in any case; NULL is fine. */
-bool ack_log_close(struct ack_log *log, struct error *err);
+MUST_CHECK bool ack_log_close(struct ack_log *log, struct error *err);
 
 #endif

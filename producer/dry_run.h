@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "producer/import/sink.h"
 #include "producer/import/outside.h"
 
 struct catalogue;
-struct error;
 struct settings;
 struct value_pool;
 
@@ -25,7 +25,7 @@ struct dry_run {
 };
 
 /* False: ERROR_USAGE, the catalogue cannot be read. */
-bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err);
+MUST_CHECK bool dry_run_open(struct dry_run *dry_run, const struct settings *settings, struct error *err);
 void dry_run_close(struct dry_run *dry_run);
 
 struct sink dry_run_sink(struct dry_run *dry_run);

@@ -13,6 +13,7 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
 #include "producer/import/sink.h"
 #include "producer/import/outside.h"
 #include "producer/latency.h"
@@ -20,7 +21,6 @@
 #include "common/progress.h"
 
 struct ack_log;
-struct error;
 struct settings;
 
 struct sender {
@@ -40,11 +40,11 @@ struct sender {
 
 /* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is logged, and events wait. False: ERROR_USAGE or
  * ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
-bool sender_open(struct sender *sender, const struct settings *settings, struct error *err);
+MUST_CHECK bool sender_open(struct sender *sender, const struct settings *settings, struct error *err);
 
 /* For --check: the configuration that sender_open() would publish with, but without idempotence, for which Kafka would have to make a producer id. NULL:
  * ERROR_USAGE. The caller's. */
-rd_kafka_conf_t *sender_conf(const struct settings *settings, struct error *err);
+MUST_CHECK rd_kafka_conf_t *sender_conf(const struct settings *settings, struct error *err);
 
 /* How fast, and when events happen. */
 struct sender_pace {
@@ -57,11 +57,11 @@ struct sender_pace {
 void sender_start(struct sender *sender, int64_t total, const struct sender_pace *pace);
 
 /* Sends one event, waiting for its turn and for room. SINK_FAILED: a signal came, or Kafka took nothing for minutes. */
-enum sink_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
+MUST_CHECK enum sink_answer sender_send(struct sender *sender, struct tally_event *event, int64_t done, struct error *err);
 
 /* Waits until everything is acknowledged (after a signal: for 10 s). False: *err; some was given up, or Kafka took nothing for
  * minutes. */
-bool sender_settle(struct sender *sender, int64_t done, struct error *err);
+MUST_CHECK bool sender_settle(struct sender *sender, int64_t done, struct error *err);
 
 /* The sender as an sink of an import. */
 struct sink sender_sink(struct sender *sender);

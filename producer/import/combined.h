@@ -4,12 +4,13 @@
 
 #include <stddef.h>
 
-struct error;
+#include "common/error.h"
+
 struct value;
 struct value_pool;
 
 /* client, ident, user, time, method, path, protocol (or request, where it is not these three), status, bytes, referrer, agent; host where
  * a name and port come first; extra: what stands behind. What is "-" is absent. The values are the pool's. NULL: ERROR_REJECT, ERROR_RETRY. */
-struct value *combined_object(struct value_pool *pool, const char *line, size_t length, struct error *err);
+MUST_CHECK struct value *combined_object(struct value_pool *pool, const char *line, size_t length, struct error *err);
 
 #endif

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
+
 struct csv;
-struct error;
 struct value;
 struct value_pool;
 
@@ -19,7 +20,7 @@ void csv_free(struct csv *csv);
 void csv_set_delimiter(struct csv *csv, char delimiter);
 
 /* The first record: the names, each once. A column without a name is dropped. False: ERROR_REJECT. */
-bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err);
+MUST_CHECK bool csv_header(struct csv *csv, const char *record, size_t length, struct error *err);
 bool csv_has_header(const struct csv *csv);
 size_t csv_columns(const struct csv *csv);
 /* The record is the header once more, byte for byte. */
@@ -30,6 +31,6 @@ void csv_advise(const struct csv *csv, struct error *err);
 const char *csv_name(const struct csv *csv, size_t column);
 
 /* Any other: one field a name. A field that is empty, or \N as MySQL and Postgres write NULL, and without quotes is absent, "" is an empty text. NULL: ERROR_REJECT. */
-struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *record, size_t length, struct error *err);
+MUST_CHECK struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *record, size_t length, struct error *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-struct error;
+#include "common/error.h"
 
 enum decompress_kind { DECOMPRESS_UNKNOWN, DECOMPRESS_PLAIN, DECOMPRESS_GZIP, DECOMPRESS_ZSTD, DECOMPRESS_XZ, DECOMPRESS_BZIP2 };
 
@@ -31,7 +31,7 @@ struct decompress {
 enum decompress_kind decompress_look(const uint8_t *bytes, size_t length);
 
 /* False: ERROR_RETRY, no memory. decompress_reset in either case. */
-bool decompress_init(struct decompress *decompress, enum decompress_kind kind, struct error *err);
+MUST_CHECK bool decompress_init(struct decompress *decompress, enum decompress_kind kind, struct error *err);
 void decompress_reset(struct decompress *decompress);
 
 /* The next bytes of the file, borrowed until decompress_run has used them up. Only when decompress_is_dry. */
@@ -40,6 +40,6 @@ bool decompress_is_dry(const struct decompress *decompress);
 
 /* Unpacks into the room; *got bytes were written. Several members and frames may follow each other. False: ERROR_REJECT, damaged.
  */
-bool decompress_run(struct decompress *decompress, void *room, size_t length, size_t *got, struct error *err);
+MUST_CHECK bool decompress_run(struct decompress *decompress, void *room, size_t length, size_t *got, struct error *err);
 
 #endif

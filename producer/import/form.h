@@ -6,10 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
 #include "producer/import/likeness.h"
 #include "producer/import/record.h"
-
-struct error;
 
 struct form {
     char line_end;  /* '\n' (CR LF too) or '\r' */
@@ -22,8 +21,8 @@ struct form {
 enum form_answer { FORM_KNOWN, FORM_MORE /* bytes are needed to tell */, FORM_FOREIGN /* ERROR_USAGE */ };
 
 /* delimiter: as the user said it; 0: not at all. is_all: no more bytes will come. */
-enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
-                           struct error *err);
+MUST_CHECK enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all,
+                                      struct form *form, struct error *err);
 
 /* As one word, for the resume file: the same word, the same records. */
 const char *form_name(const struct form *form, enum record_format format);

@@ -4,11 +4,12 @@
 
 #include <stdbool.h>
 
-struct error;
+#include "common/error.h"
+
 struct import_plan;
 
 /* Prints the command to run on stdout, and on stderr what the file was taken for. config: of the settings, or NULL. has_format: the
  * user has said the format. False: *err, nothing could be made of the first file. */
-bool guess_print(const struct import_plan *plan, const char *config, bool has_format, struct error *err);
+MUST_CHECK bool guess_print(const struct import_plan *plan, const char *config, bool has_format, struct error *err);
 
 #endif

@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "producer/import/reader.h"
 
 struct columns;
-struct error;
 struct sink;
 struct rejects;
 struct resume;
@@ -29,6 +29,6 @@ long long import_size(char **paths, int count);
 
 /* Sends every record of the files in order. False: *err says why it stopped before the end. A signal is the end of a followed file.
  */
-bool import_files(const struct import_plan *plan, const struct sink *sink, struct rejects *rejects, struct error *err);
+MUST_CHECK bool import_files(const struct import_plan *plan, const struct sink *sink, struct rejects *rejects, struct error *err);
 
 #endif

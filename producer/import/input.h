@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "producer/import/record.h"
 
-struct error;
 struct input;
 
 enum { INPUT_RECORD_BYTES = 4 * 1024 * 1024 };
@@ -30,12 +30,12 @@ struct input_kind {
 };
 
 /* "-" is stdin. NULL: *err (ERROR_USAGE when the file is not there). */
-struct input *input_open(const char *path, const struct input_kind *kind, struct error *err);
+MUST_CHECK struct input *input_open(const char *path, const struct input_kind *kind, struct error *err);
 void input_close(struct input *input);
 
 /* The next record; a line without its end (and the first without a byte order mark), a value of a stream without what stands before it;
  * valid until the next call. */
-enum input_answer input_next(struct input *input, const char **record, size_t *length, struct error *err);
+MUST_CHECK enum input_answer input_next(struct input *input, const char **record, size_t *length, struct error *err);
 
 const char *input_name(const struct input *input); /* the path, or "stdin" */
 uint64_t input_line(const struct input *input); /* where the last record began, from 1; of msgpack and streams of JSON: its number */

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct value;
 struct zone;
 
@@ -28,8 +29,8 @@ struct instant_rules {
 bool instant_parse_unit(const char *text, enum time_unit *unit);
 
 /* One more format (time_format.h); the zone (zone.h), once. ERROR_USAGE. */
-bool instant_add_format(struct instant_rules *rules, const char *format, struct error *err);
-bool instant_set_zone(struct instant_rules *rules, const char *name, struct error *err);
+MUST_CHECK bool instant_add_format(struct instant_rules *rules, const char *format, struct error *err);
+MUST_CHECK bool instant_set_zone(struct instant_rules *rules, const char *name, struct error *err);
 void instant_reset(struct instant_rules *rules);
 
 /* *wall_us from a text or number; below a microsecond it is cut downwards. NULL, or why not, as a constant. */

@@ -6,9 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
 #include "producer/import/record.h"
-
-struct error;
 
 enum likeness_answer {
     LIKENESS_NONE, /* it may well be what it was taken for */
@@ -24,7 +23,7 @@ struct likeness {
 };
 
 /* format, delimiter: what it was taken for (0: not said). is_all: no more bytes will come. */
-enum likeness_answer likeness_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all,
-                                   struct likeness *likeness, struct error *err);
+MUST_CHECK enum likeness_answer likeness_look(enum record_format format, char delimiter, const char *bytes, size_t length,
+                                              bool is_all, struct likeness *likeness, struct error *err);
 
 #endif

@@ -5,12 +5,13 @@
 
 #include <stddef.h>
 
-struct error;
+#include "common/error.h"
+
 struct value;
 struct value_pool;
 
 /* The values are the pool's. NULL: ERROR_REJECT with the reason (no msgpack, a key that is no text or stands twice, NUL, no UTF-8, NaN,
  * another extension, more than 32 levels, bytes behind the object); ERROR_RETRY, no memory. */
-struct value *msgpack_value(struct value_pool *pool, const void *bytes, size_t length, struct error *err);
+MUST_CHECK struct value *msgpack_value(struct value_pool *pool, const void *bytes, size_t length, struct error *err);
 
 #endif

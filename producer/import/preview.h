@@ -4,11 +4,12 @@
 
 #include <stdbool.h>
 
-struct error;
+#include "common/error.h"
+
 struct import_plan;
 
 /* Reads the beginning of each file that can be read twice (stdin and pipes cannot). False: ERROR_USAGE: a file is not there, is of a
  * format that is not read, or every header is without a field that was mapped. */
-bool preview_files(const struct import_plan *plan, struct error *err);
+MUST_CHECK bool preview_files(const struct import_plan *plan, struct error *err);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
 #include "producer/import/record.h"
 
-struct error;
 struct csv;
 struct reader;
 struct value;
@@ -38,6 +38,7 @@ enum reader_answer {
 };
 
 /* *object is valid until the next call. BAD: ERROR_REJECT, this record only. FAILED: nothing behind it can be read either. */
-enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err);
+MUST_CHECK enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object,
+                                          struct error *err);
 
 #endif

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct resume;
 
 struct resume_totals {
@@ -20,7 +21,7 @@ struct resume_totals {
 
 /* Reads the file, or begins an import and writes it. `options` is a number that differs where the
  * mapping does. NULL: *err (ERROR_USAGE: damaged, other files, a file that is not what it was, other options). */
-struct resume *resume_open(const char *path, char **inputs, int count, uint64_t options, struct error *err);
+MUST_CHECK struct resume *resume_open(const char *path, char **inputs, int count, uint64_t options, struct error *err);
 void resume_free(struct resume *resume);
 
 /* The time of the import, Unix microseconds. */
@@ -31,12 +32,12 @@ const uint8_t *resume_file_id(const struct resume *resume, int input);
 uint64_t resume_line(const struct resume *resume, int input);
 /* How the records of the input are told apart (form.h); kept with the next resume_save. False: ERROR_USAGE, lines are done with that were
  * told apart otherwise: the same number is another line now. */
-bool resume_check_form(struct resume *resume, int input, const char *form, struct error *err);
+MUST_CHECK bool resume_check_form(struct resume *resume, int input, const char *form, struct error *err);
 /* What earlier runs have done. */
 const struct resume_totals *resume_totals(const struct resume *resume);
 
 /* Everything up to `line` of the input (and in all inputs before it) is acknowledged or rejected. On the disk when this returns
  * true; the file is replaced as a whole, so that there is always one. False: ERROR_RETRY. */
-bool resume_save(struct resume *resume, int input, uint64_t line, const struct resume_totals *totals, struct error *err);
+MUST_CHECK bool resume_save(struct resume *resume, int input, uint64_t line, const struct resume_totals *totals, struct error *err);
 
 #endif

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct textfile;
 
 enum textfile_answer {
@@ -21,12 +22,12 @@ enum textfile_answer {
 };
 
 /* "-" is stdin. is_followed: its end is not the end. is_binary: never UTF-16. NULL: *err (ERROR_USAGE when the file is not there). */
-struct textfile *textfile_open(const char *path, bool is_followed, bool is_binary, struct error *err);
+MUST_CHECK struct textfile *textfile_open(const char *path, bool is_followed, bool is_binary, struct error *err);
 void textfile_close(struct textfile *textfile);
 
 /* Up to `length` bytes into room, which takes TEXTFILE_ROOM at least. */
 enum { TEXTFILE_ROOM = 4096 };
-enum textfile_answer textfile_read(struct textfile *textfile, char *room, size_t length, size_t *got, struct error *err);
+MUST_CHECK enum textfile_answer textfile_read(struct textfile *textfile, char *room, size_t length, size_t *got, struct error *err);
 
 const char *textfile_name(const struct textfile *textfile); /* the path, or "stdin" */
 int64_t textfile_bytes(const struct textfile *textfile);    /* read so far, as they lie in the file */

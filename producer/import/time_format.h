@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/error.h"
+
 struct civil;
-struct error;
 
 /* Every letter is known, and they give a year, a month and a day. ERROR_USAGE. */
-bool time_format_check(const char *format, struct error *err);
+MUST_CHECK bool time_format_check(const char *format, struct error *err);
 
 /* Reads the whole text by a format that was checked. False: it does not fit. */
 bool time_format_read(const char *format, const char *text, size_t length, struct civil *civil);

@@ -5,11 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct zone;
 
 /* An IANA name, such as Europe/Berlin; UTC is known without the database. NULL: ERROR_USAGE, with the nearest name. */
-struct zone *zone_open(const char *name, struct error *err);
+MUST_CHECK struct zone *zone_open(const char *name, struct error *err);
 void zone_close(struct zone *zone);
 
 enum zone_answer { ZONE_FOUND, ZONE_SKIPPED /* clocks were set forward over it */, ZONE_REPEATED /* set back: it is there twice */ };

@@ -15,14 +15,15 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
 #include "producer/library/channel_hooks.h"
 #include "producer/library/event.h"
 
 struct channel;
 
 /* Takes conf (which the caller has filled from options.c) whatever the outcome. NULL: *err. */
-struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
-                             void *context, struct tally_error *err);
+MUST_CHECK struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
+                                        void *context, struct tally_error *err);
 
 /* A tag is any number below 2^56. Headers travel as the message's extra says; its tag does not. */
 
@@ -42,15 +43,15 @@ void channel_ask_for_tokens(rd_kafka_conf_t *conf);
 /* Right behind it: who is asked for them. */
 void channel_tell_token(struct channel *channel, channel_token_asked *asked);
 /* Any thread; see tally_oauth_token. False: OAUTHBEARER is not in use. */
-enum tally_code channel_token(struct channel *channel, const char *token, int64_t expires_us, const char *principal,
-                              const struct tally_setting *extensions, struct tally_error *err);
+MUST_CHECK enum tally_code channel_token(struct channel *channel, const char *token, int64_t expires_us, const char *principal,
+                                         const struct tally_setting *extensions, struct tally_error *err);
 bool channel_token_failed(struct channel *channel, const char *reason);
 
 /* From the delivery callback: leave what else came back for the next channel_serve. */
 void channel_yield(struct channel *channel);
 
 /* The number of the topic's topic partitions; see tally_check. */
-enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err);
+MUST_CHECK enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topic_partitions, struct tally_error *err);
 
 /* Does Kafka take messages, as far as is known? */
 bool channel_is_up(struct channel *channel);

@@ -327,7 +327,7 @@ enum tally_code channel_check(struct channel *channel, int timeout_ms, int *topi
     if (channel_is_right_missing(code))
         kafka_rights_error(channel->handle, "topic", channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, &why);
     else if (count > 0)
-        kafka_rights_topic(channel->handle, channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, timeout_ms, &why);
+        error_ignore(kafka_rights_topic(channel->handle, channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, timeout_ms, &why));
     pthread_rwlock_unlock(&channel->lock);
     if (why.kind == ERROR_USAGE)
         return tally_error_set(err, TALLY_INVALID, "%s", why.text);

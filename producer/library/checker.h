@@ -10,6 +10,8 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
+
 struct catalogue;
 struct checker;
 
@@ -18,6 +20,6 @@ struct checker *checker_new(const struct catalogue *catalogue, bool is_unknown_e
 void checker_free(struct checker *checker);
 
 /* TALLY_OK; TALLY_INVALID with the reason that a dead letter would have, and where; TALLY_FAILED: no memory. */
-enum tally_code checker_check(struct checker *checker, const void *value, size_t length, struct tally_error *err);
+MUST_CHECK enum tally_code checker_check(struct checker *checker, const void *value, size_t length, struct tally_error *err);
 
 #endif

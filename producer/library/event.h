@@ -14,6 +14,7 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
 #include "common/wire.h"
 #include "producer/library/keys.h"
 
@@ -74,12 +75,12 @@ struct event_message {
 
 /* The message; gives the event its id and time if it has none, so that encoding again gives the same bytes. False: *err
  * (TALLY_INVALID or TALLY_FAILED). */
-bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err);
+MUST_CHECK bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err);
 
 /* May it be sent, by the catalogue? Not when its category is another, nor (if is_unknown_refused) when its name is not there.
  * False: *err (TALLY_INVALID). */
-bool event_is_allowed(const struct tally_event *event, const struct catalogue *catalogue, bool is_unknown_refused,
-                      struct tally_error *err);
+MUST_CHECK bool event_is_allowed(const struct tally_event *event, const struct catalogue *catalogue, bool is_unknown_refused,
+                                 struct tally_error *err);
 
 /* Where the id lies in each value that event_encode makes: behind the map's header, the key "id" and the header of a bin of 16. */
 enum { EVENT_ID_POSITION = 6 };

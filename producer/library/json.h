@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-struct error;
+#include "common/error.h"
+
 struct json;
 struct value;
 struct value_pool;
@@ -23,12 +24,12 @@ void json_take_nan(struct json *json);
 
 /* The value that the whole text is. It holds until the next call, or until the pool is reset. NULL: ERROR_REJECT, with the byte but
  * without the text, which does not belong into anybody's log; ERROR_RETRY, no memory. */
-struct value *json_read(struct json *json, struct value_pool *pool, const char *text, size_t length, struct error *err);
+MUST_CHECK struct value *json_read(struct json *json, struct value_pool *pool, const char *text, size_t length, struct error *err);
 
 /* The number that the whole text is; NULL when it is none, or without memory. */
 struct value *json_number(struct value_pool *pool, const char *text, size_t length);
 
 /* Whole numbers exactly, reals by their shortest text, in one line; what is_taken is left out. False: ERROR_RETRY. */
-bool json_write(const struct value *value, FILE *file, struct error *err);
+MUST_CHECK bool json_write(const struct value *value, FILE *file, struct error *err);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
 #include "producer/library/spool.h"
 
 struct options {
@@ -23,9 +24,9 @@ struct options {
 };
 
 /* False: *err is TALLY_INVALID and names the setting; nothing is left to free. */
-bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err);
+MUST_CHECK bool options_read(struct options *options, const struct tally_setting *settings, struct tally_error *err);
 /* One setting alone: does a producer have it, and can it have this value? False: *err is TALLY_INVALID. */
-bool options_try(const struct tally_setting *setting, struct tally_error *err);
+MUST_CHECK bool options_try(const struct tally_setting *setting, struct tally_error *err);
 void options_reset(struct options *options);
 
 #endif

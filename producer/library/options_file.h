@@ -4,10 +4,12 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
+
 struct options_file;
 
 /* What the file says, but for the keys that `more` (may be NULL) has, which then follow. NULL: *err, with file, line and key. */
-struct options_file *options_file_read(const char *path, const struct tally_setting *more, struct tally_error *err);
+MUST_CHECK struct options_file *options_file_read(const char *path, const struct tally_setting *more, struct tally_error *err);
 /* NULL is fine. */
 void options_file_free(struct options_file *file);
 

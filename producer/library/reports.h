@@ -12,6 +12,8 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
+
 struct reports;
 
 /* Whoever calls the hooks: exactly one member is told. */
@@ -23,7 +25,7 @@ struct reports_listener {
 };
 
 /* NULL: *err. limit_bytes: from when on it is full. */
-struct reports *reports_new(size_t limit_bytes, struct tally_error *err);
+MUST_CHECK struct reports *reports_new(size_t limit_bytes, struct tally_error *err);
 /* What still waits is forgotten. */
 void reports_free(struct reports *reports);
 

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "producer/library/event.h"
 #include "producer/library/spool_options.h"
 
@@ -22,8 +23,8 @@ struct spool;
 /* Makes the directory if it is missing, takes its lock and finds what earlier processes left: *recovered is the number of their
  * messages that are not done yet (some may prove unreadable and are then told to `lost`). NULL: TALLY_INVALID (the directory cannot
  * be used) or TALLY_FAILED (it is in use, or the machine lacks something now). */
-struct spool *spool_open(const struct spool_options *options, spool_lost *lost, void *context, uint64_t *recovered,
-                         struct tally_error *err);
+MUST_CHECK struct spool *spool_open(const struct spool_options *options, spool_lost *lost, void *context, uint64_t *recovered,
+                                    struct tally_error *err);
 
 /* The first sequence that this process appends. */
 uint64_t spool_own_from(const struct spool *spool);

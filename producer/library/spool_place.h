@@ -15,6 +15,8 @@
 
 #include <tallymill/producer.h>
 
+#include "common/error.h"
+
 struct spool_place {
     int directory, lock, state; /* file descriptors; -1: not open */
     uint64_t turn;              /* of the state's slots */
@@ -29,7 +31,7 @@ struct spool_state {
 
 /* Makes the directory if it is missing, and locks it, waiting up to wait_ms for a process that has it. False: TALLY_INVALID what
  * always will be wrong, or TALLY_FAILED what may be cured; nothing is left to close. */
-bool spool_place_open(struct spool_place *place, const char *directory, int wait_ms, struct tally_error *err);
+MUST_CHECK bool spool_place_open(struct spool_place *place, const char *directory, int wait_ms, struct tally_error *err);
 void spool_place_close(struct spool_place *place);
 
 /* All zero when there is none, or none that is sound. */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 enum value_type {
     VALUE_NULL,
@@ -56,15 +56,15 @@ void value_pool_free(struct value_pool *pool);
 void value_pool_reset(struct value_pool *pool);
 
 /* A value, valid until the pool is reset. NULL: ERROR_REJECT, more than VALUE_COUNT_MAX; ERROR_RETRY, no memory. */
-struct value *value_new(struct value_pool *pool, enum value_type type, struct error *err);
+MUST_CHECK struct value *value_new(struct value_pool *pool, enum value_type type, struct error *err);
 /* Memory for a text, NUL not counted. NULL: ERROR_RETRY. */
-char *value_room(struct value_pool *pool, size_t length, struct error *err);
+MUST_CHECK char *value_room(struct value_pool *pool, size_t length, struct error *err);
 /* A text of bytes that are copied. */
-struct value *value_text(struct value_pool *pool, const char *text, size_t length, struct error *err);
+MUST_CHECK struct value *value_text(struct value_pool *pool, const char *text, size_t length, struct error *err);
 /* The same value, to stand in another container; texts and entries are shared. */
-struct value *value_share(struct value_pool *pool, const struct value *value, struct error *err);
+MUST_CHECK struct value *value_share(struct value_pool *pool, const struct value *value, struct error *err);
 /* All of it, into another pool. */
-struct value *value_copy(struct value_pool *pool, const struct value *value, struct error *err);
+MUST_CHECK struct value *value_copy(struct value_pool *pool, const struct value *value, struct error *err);
 
 /* Puts it behind what is there. The key is borrowed; NULL in an array. */
 void value_add(struct value *container, const char *key, size_t key_length, struct value *value);
@@ -73,6 +73,6 @@ struct value *value_find(const struct value *object, const char *key, size_t key
 /* Some entry is not taken. */
 bool value_has_rest(const struct value *object);
 /* False: ERROR_REJECT, a key stands twice in the object (of its own entries, not of theirs). */
-bool value_keys_are_unique(struct value_pool *pool, const struct value *object, struct error *err);
+MUST_CHECK bool value_keys_are_unique(struct value_pool *pool, const struct value *object, struct error *err);
 
 #endif
