@@ -120,7 +120,7 @@ static bool take_leader(struct reading *reading, const struct copy_field *fields
         return unexpected(err, "tallymill.leader");
     reading->begun->has_lock = true;
     reading->begun->epoch = copy_field_int64(&fields[COLUMN_FIRST_ID]);
-    reading->begun->wall_us = reading->cache->wall_us = copy_field_int64(&fields[COLUMN_NEXT_OFFSET]);
+    reading->cache->wall_us = copy_field_int64(&fields[COLUMN_NEXT_OFFSET]);
     return true;
 }
 

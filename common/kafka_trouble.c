@@ -148,7 +148,8 @@ static const struct pattern patterns[] = {
     {{"Connect to", "failed"}, KAFKA_TROUBLE_REFUSED},
 };
 
-enum kafka_trouble kafka_trouble_judge(const char *line, char *server, size_t size)
+/* What a line of librdkafka's log is about; server gets "HOST:PORT" ("" when it names none). */
+static enum kafka_trouble judge(const char *line, char *server, size_t size)
 {
     const char *name = line;
     if (strncmp(line, "[thrd:", 6) == 0 && (name = strstr(line, "]: ")) != NULL)
@@ -241,7 +242,8 @@ static void describe(rd_kafka_t *handle, const char *server, enum kafka_trouble 
     }
 }
 
-bool kafka_trouble_is_lasting(enum kafka_trouble trouble)
+/* Whether this trouble ends only when a person changes something. */
+static bool is_lasting(enum kafka_trouble trouble)
 {
     return trouble >= KAFKA_TROUBLE_AUTHORITY && trouble <= KAFKA_TROUBLE_NO_LOGIN;
 }
@@ -249,7 +251,7 @@ bool kafka_trouble_is_lasting(enum kafka_trouble trouble)
 bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size)
 {
     char server[SERVER_BYTES];
-    enum kafka_trouble trouble = kafka_trouble_judge(line, server, sizeof server);
+    enum kafka_trouble trouble = judge(line, server, sizeof server);
     told[0] = '\0';
     /* "GroupCoordinator" is no server yet; "Local: Broker handle destroyed" is our own going away. */
     if (trouble == KAFKA_TROUBLE_NONE || strchr(server, ':') == NULL || strstr(line, "handle destroyed") != NULL || (trouble == KAFKA_TROUBLE_NO_LOGIN && !was_thrown_out(handle, line)))
@@ -273,19 +275,13 @@ static bool take_latest(const char *server, struct note *latest)
     for (size_t i = 0; i < SERVERS_MAX; i++)
         if (is_fresh(&notes[i], now_us) && (server == NULL || strcmp(server, notes[i].server) == 0)) {
             /* One that lasts says more than one that may pass: of two brokers one is down, and the other refuses us. */
-            const bool is_better = kafka_trouble_is_lasting(notes[i].trouble) > kafka_trouble_is_lasting(latest->trouble);
-            const bool is_worse = kafka_trouble_is_lasting(notes[i].trouble) < kafka_trouble_is_lasting(latest->trouble);
+            const bool is_better = is_lasting(notes[i].trouble) > is_lasting(latest->trouble);
+            const bool is_worse = is_lasting(notes[i].trouble) < is_lasting(latest->trouble);
             if (is_better || (!is_worse && notes[i].noted_us > latest->noted_us))
                 *latest = notes[i];
         }
     pthread_mutex_unlock(&lock);
     return latest->trouble != KAFKA_TROUBLE_NONE;
-}
-
-enum kafka_trouble kafka_trouble_of(const char *server)
-{
-    struct note latest;
-    return take_latest(server, &latest) ? latest.trouble : KAFKA_TROUBLE_NONE;
 }
 
 bool kafka_trouble_explain(rd_kafka_t *handle, struct error *err)
@@ -299,15 +295,15 @@ bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct
     char text[ERROR_TEXT_BYTES];
     if (!take_latest(server, &latest))
         return false;
-    bool is_lasting = kafka_trouble_is_lasting(latest.trouble);
+    bool lasts = is_lasting(latest.trouble);
     /* A proxy whose broker is down closes connections just so: ask before a setting is called wrong. */
     if (latest.trouble == KAFKA_TROUBLE_NO_TLS || latest.trouble == KAFKA_TROUBLE_NO_PLAIN) {
         const enum kafka_probe spoken = kafka_probe(latest.server);
-        is_lasting = spoken == (latest.trouble == KAFKA_TROUBLE_NO_TLS ? KAFKA_PROBE_PLAIN : KAFKA_PROBE_TLS);
-        if (!is_lasting)
+        lasts = spoken == (latest.trouble == KAFKA_TROUBLE_NO_TLS ? KAFKA_PROBE_PLAIN : KAFKA_PROBE_TLS);
+        if (!lasts)
             return false;
     }
     describe(handle, latest.server, latest.trouble, text, sizeof text);
-    error_set(err, is_lasting ? ERROR_USAGE : err->kind, "%s", text);
+    error_set(err, lasts ? ERROR_USAGE : err->kind, "%s", text);
     return true;
 }

@@ -32,22 +32,13 @@ enum kafka_trouble {
 /* Has the reasons noted for which a handle of this configuration refuses a certificate. It refuses what it refused before. */
 void kafka_trouble_watch(rd_kafka_conf_t *conf);
 
-/* What a line of librdkafka's log is about; server gets "HOST:PORT" ("" when it names none). */
-enum kafka_trouble kafka_trouble_judge(const char *line, char *server, size_t size);
-
 /* Notes a line of the log. True: it was one about a trouble, and `told` has the explanation, or "" when the same was explained within the last
  * half minute. */
 bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size);
-
-/* Of the last half minute: the trouble with this server, or with any (NULL). */
-enum kafka_trouble kafka_trouble_of(const char *server);
 
 /* Puts the explanation of the latest trouble in place of err's text: ERROR_USAGE where our settings or rights must change, else the
  * kind stays. It may ask the server what it speaks, which takes up to 2 s. False: there is none, and err is as it was. */
 bool kafka_trouble_explain(rd_kafka_t *handle, struct error *err);
 bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct error *err); /* of this server only */
-
-/* Whether this trouble ends only when a person changes something. */
-bool kafka_trouble_is_lasting(enum kafka_trouble trouble);
 
 #endif

@@ -48,8 +48,7 @@ void connection_init(struct connection *connection, struct settings *settings)
 
 static void refresh_dsn(struct connection *connection)
 {
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     if (!settings_refresh_dsn(connection->settings, &err))
         log_warn_because(&err, "postgres.dsn was not read again: what it was before is tried", NULL);
     connection->dsn = settings_text(connection->settings, "postgres.dsn");
@@ -57,8 +56,7 @@ static void refresh_dsn(struct connection *connection)
 
 bool connection_open(struct connection *connection, int64_t now_us, struct error *err)
 {
-    struct error local;
-    error_clear(&local);
+    struct error local = {0};
     if (connection->has_connected)
         refresh_dsn(connection);
     connection->conn = postgres_open(connection->dsn, "tallymill-consumer", CONNECTION_LIMIT_US, &local);
@@ -127,8 +125,7 @@ void connection_settle(struct connection *connection)
 
 void connection_try_dsn(struct connection *connection, struct settings *fresh)
 {
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     if (settings_is_same_dsn(connection->settings, fresh))
         return;
     if (!connection_check(settings_text(fresh, "postgres.dsn"), &err)) {

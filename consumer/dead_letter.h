@@ -13,19 +13,13 @@ struct batch_dead;
 #define DEAD_LETTER_COLUMNS                                                                                                        \
     "batch_id, topic, topic_partition, kafka_offset, reason, detail, message_key, message_value, message_time, emptied_at"
 
-/* Bytes that dead_letter_encode may write. */
-size_t dead_letter_room(const struct batch_dead *dead, const char *topic);
-
-/* Returns the bytes written. What is larger than WIRE_KEPT_BYTES goes in with its place and without its bytes, emptied at now_us (Unix time). */
-size_t dead_letter_encode(uint8_t *out, const struct batch_dead *dead, const char *topic, int64_t batch_id, int64_t now_us);
-
 /* Room for one encoded dead letter, which grows as needed; zeroed at first, its bytes are the caller's to free. */
 struct dead_letter_buffer {
     uint8_t *bytes;
     size_t capacity;
 };
 
-/* Encodes one and hands it to libpq, within COPY. False: no memory, or as PQputCopyData. */
+/* Encodes one and hands it to libpq, within COPY. What is larger than WIRE_KEPT_BYTES goes in with its place and without its bytes, emptied now. False: no memory, or as PQputCopyData. */
 bool dead_letter_send(struct dead_letter_buffer *buffer, PGconn *conn, const struct batch_dead *dead, const char *topic,
                       int64_t batch_id);
 

@@ -19,6 +19,8 @@
 #include "common/postgres_begin.h"
 #include "common/tuple.h"
 
+#define TELL_TIMEOUT_US (2 * CLOCK_SECOND_US) /* what is told is not worth a batch's time */
+
 static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(const struct batch_range *), const char *type)
 {
     fputs(", '{", out);
@@ -231,7 +233,7 @@ bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, con
 {
     const char *values[] = {topic, owner, sqlstate, reason};
     PGresult *result =
-        postgres_query_params(conn, "SELECT tallymill.tell_trouble($1, $2, $3, $4)", 4, values, INT64_C(2000000), err);
+        postgres_query_params(conn, "SELECT tallymill.tell_trouble($1, $2, $3, $4)", 4, values, TELL_TIMEOUT_US, err);
     PQclear(result);
     return result != NULL;
 }

@@ -67,8 +67,7 @@ static void check(const struct settings *settings)
 static void work(const struct cli *cli, struct settings *settings, int64_t until_end_us, bool leave)
 {
     static struct guard guard = {CLOSE_SECONDS, &exit_code};
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     service_log_start(settings, settings_text(settings, "consumer.instance"));
     struct worker *worker = worker_open(settings, until_end_us, &err);
     if (worker && worker_run(worker, &err))
@@ -110,8 +109,7 @@ int main(int argc, char **argv)
     struct cli_result command;
     if (!cli_start(&cli, argc, argv, &command, &exit_code))
         return exit_code;
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     if (command.argument_count > 0) {
         error_set(&err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command.arguments[0]);
         return cli_fail(&cli, &err);

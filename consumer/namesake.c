@@ -72,9 +72,8 @@ static const char *instance_of(const char *owner)
 
 void namesake_judge(const struct namesake_self *self, struct error *err)
 {
-    struct error local;
+    struct error local = {0};
     bool is_there = false;
-    error_clear(&local);
     PGconn *conn = postgres_open(self->dsn, "tallymill-consumer", CONNECTION_LIMIT_US, &local);
     struct array_text topic_partitions = {0}, epochs = {0};
     const bool is_listed = list_claims(self, &topic_partitions, &epochs);

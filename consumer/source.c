@@ -25,7 +25,7 @@
 #include "consumer/source_statistics.h"
 #include "consumer/start.h"
 
-enum { ASK_TIMEOUT_MS = 5000 };
+enum { ASK_TIMEOUT_MS = 5000, WHY_BYTES = 256 /* of a text of librdkafka */ };
 
 struct source {
     rd_kafka_t *handle;
@@ -49,7 +49,7 @@ static void note_error(rd_kafka_t *handle, int code, const char *reason, void *o
     struct source *source = opaque;
     char text[LOG_TEXT_BYTES];
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        char why[256];
+        char why[WHY_BYTES];
         source->callback_error = rd_kafka_fatal_error(handle, why, sizeof why);
         log_error("Kafka ended this member", "error=\"%s\"", log_text(text, why));
     } else {
@@ -260,7 +260,7 @@ bool source_take_lost(struct source *source)
 
 bool source_was_fenced(const struct source *source)
 {
-    char why[256];
+    char why[WHY_BYTES];
     return rd_kafka_fatal_error(source->handle, why, sizeof why) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
@@ -454,7 +454,7 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
     if (!taken && source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR) {
         /* Asked for, too: a subscription renewed just then throws the event away that would have told. Without a fatal error it
          * costs one atomic read. */
-        char why[256];
+        char why[WHY_BYTES];
         source->callback_error = rd_kafka_fatal_error(source->handle, why, sizeof why);
     }
     if (source->callback_error != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -316,8 +316,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (!worker->batches.retry_sending)
         batch_reset(worker->batches.sending); /* nothing follows at once: let the messages of the committed batch go */
     if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->batches.filling)) {
-        struct error local;
-        error_clear(&local);
+        struct error local = {0};
         if (!until_end_check(&worker->until_end, worker->connection.conn, now_us, &local)) {
             if (local.kind == ERROR_FATAL) {
                 *err = local;
@@ -397,8 +396,7 @@ static bool run(struct worker *worker, struct error *err)
 
 static void finish_open_batch(struct worker *worker, int64_t deadline_us)
 {
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     while (worker->is_open && clock_now_us() < deadline_us) {
         if (!worker_pump(worker, clock_now_us(), &err) || !worker->is_open)
             break;

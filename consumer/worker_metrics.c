@@ -20,6 +20,8 @@
 #include "consumer/spill.h"
 #include "consumer/worker_state.h"
 
+#define RETENTION_TOLD_EVERY_US (600 * CLOCK_SECOND_US)
+
 enum { MOST_TOPIC_PARTITIONS = 10000 };
 
 static const char *const sqlstate_classes[] = {"none", "08", "22", "23", "25", "28", "40",    "42",
@@ -205,7 +207,7 @@ static void warn_of_retention(struct worker *worker, int near, int64_t now_us)
     }
     if (worker->near_retention_at_us != 0 && now_us < worker->near_retention_at_us)
         return;
-    worker->near_retention_at_us = now_us + 600 * CLOCK_SECOND_US;
+    worker->near_retention_at_us = now_us + RETENTION_TOLD_EVERY_US;
     log_warn(
         "the lag is above half of what the topic keeps: events will be lost unless workers catch up, or retention.ms is raised",
         "topic=%s topic_partitions=%d retention_s=%" PRId64, source_topic(worker->source), near,

@@ -24,8 +24,7 @@ struct transcode_rules worker_rules(const struct settings *settings, const struc
 
 void worker_reload(struct worker *worker, int64_t now_us)
 {
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     struct transcoder *transcoder = NULL;
     struct settings *fresh = settings_load_again(worker->settings, &err);
     struct catalogue *catalogue = fresh ? catalogue_load(settings_text(fresh, "catalogue.file"), &err) : NULL;

@@ -58,8 +58,7 @@ static rd_kafka_t *make_handle(struct worker *worker, struct settings *fresh, st
 void worker_renew_begin(struct worker *worker, struct settings *fresh, int64_t now_us)
 {
     struct renewal *renewal = &worker->renewal;
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     give_up(worker); /* what was read later is right */
     if (settings_is_same_kafka(worker->settings, fresh)) {
         settings_free(fresh);
@@ -91,8 +90,7 @@ static bool judge(struct worker *worker, struct error *err)
 static void look_at_proof(struct worker *worker, int64_t now_us)
 {
     struct renewal *renewal = &worker->renewal;
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     if (!identity_look(&renewal->proof, renewal->handle))
         return;
     if (renewal->proof.state != IDENTITY_UNKNOWN) {
@@ -112,8 +110,7 @@ static void look_at_proof(struct worker *worker, int64_t now_us)
 /* Without a SIGHUP: only what files hold may be another, for the settings may be half edited. */
 static void look_for_secrets(struct worker *worker, int64_t now_us)
 {
-    struct error err;
-    error_clear(&err);
+    struct error err = {0};
     worker->renewal.looked_us = now_us;
     struct settings *fresh = settings_load_again(worker->settings, &err);
     if (!fresh)
@@ -149,10 +146,9 @@ static void let_go(struct worker *worker)
 bool worker_renew(struct worker *worker)
 {
     struct renewal *renewal = &worker->renewal;
-    struct error err;
+    struct error err = {0};
     if (!renewal->is_proven)
         return false;
-    error_clear(&err);
     if (worker->reports_due)
         source_report_positions(worker->source);
     worker->reports_due = false;

@@ -34,7 +34,8 @@ enum { MAX_FILE_BYTES = 1 << 20, PATH_BYTES = 2048 };
 
 static const char before_query[] = "SELECT * FROM (\n", after_query[] = "\n) AS q";
 
-void rollups_find(const struct settings *settings, struct rollups_report *report)
+/* Sets where the files are: rollups.dir, or what was installed beside the program. */
+static void find_directory(const struct settings *settings, struct rollups_report *report)
 {
     const char *directory = settings_text(settings, "rollups.dir");
     char program[ROLLUPS_DIRECTORY_BYTES / 2] = "";
@@ -339,7 +340,7 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
                            struct error *err)
 {
     struct dirent **entries = NULL;
-    rollups_find(settings, report);
+    find_directory(settings, report);
     report->refused = json_array();
     report->lines = json_array();
     int count = scandir(report->directory, &entries, is_sql, alphasort);

@@ -24,9 +24,6 @@ struct rollups_report {
     json_t *refused; /* "FILE:LINE: what is wrong", texts; owned */
 };
 
-/* Sets where the files are: rollups.dir, or what was installed beside the program. */
-void rollups_find(const struct settings *settings, struct rollups_report *report);
-
 /* Defines what the files declare. A rollup whose file is gone goes on as it was defined, and is named: the directory may be another one than last
  * time. `retired`: those that are to end (an array for Postgres, "{}": none), their tables stay as they are. False: ERROR_USAGE for one that is not there or has a file; ERROR_RETRY, or
  * ERROR_USAGE when rollups.dir cannot be read; a refused file is no failure here. */

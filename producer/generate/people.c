@@ -30,7 +30,8 @@ const char *people_language(unsigned language)
     return names[language];
 }
 
-struct person people_user(uint64_t seed, int64_t user_id, bool is_internal)
+/* The user with that id. */
+static struct person user_of(uint64_t seed, int64_t user_id, bool is_internal)
 {
     struct random random = random_stream(seed ^ UINT64_C(0x70656f706c65), (uint64_t)user_id);
     struct person person = {.user_id = user_id, .is_internal = is_internal};
@@ -44,16 +45,16 @@ struct person people_visitor(struct random *random, uint64_t seed, uint32_t user
 {
     double who = random_unit(random);
     if (who < 0.03)
-        return people_user(seed, 1 + random_below(random, STAFF), true);
+        return user_of(seed, 1 + random_below(random, STAFF), true);
     if (who < 0.38) {
-        struct person stranger = people_user(seed, (int64_t)(random_next(random) >> 1), false);
+        struct person stranger = user_of(seed, (int64_t)(random_next(random) >> 1), false);
         stranger.user_id = 0;
         stranger.tier = TIER_FREE;
         return stranger;
     }
     /* Some come every day and most rarely: the square of a uniform number favours the low ids. */
     double rank = random_unit(random);
-    return people_user(seed, FIRST_USER_ID + (int64_t)(rank * rank * users), false);
+    return user_of(seed, FIRST_USER_ID + (int64_t)(rank * rank * users), false);
 }
 
 unsigned people_pick_language(const struct person *person, struct random *random)

@@ -22,9 +22,6 @@ struct person {
 /* Somebody comes by. `users` is how many there are beside strangers and staff. */
 struct person people_visitor(struct random *random, uint64_t seed, uint32_t users);
 
-/* The user with that id. */
-struct person people_user(uint64_t seed, int64_t user_id, bool is_internal);
-
 const char *people_tier(enum tier tier);
 const char *people_method(enum method method);
 const char *people_language(unsigned language);
