@@ -191,6 +191,9 @@ static void print_rollups(const PGresult *facts)
                terminal_age(age, answer_int(facts, 0, "left_us")));
         fputs(" are left)", stdout);
     }
+    if (answer_int(facts, 0, "not_due") > 0) {
+        printf(", %s have changed and are not due yet", number_text(number, answer_int(facts, 0, "not_due")));
+    }
     if (!answer_is_null(facts, 0, "ran_age_us")) {
         printf("; the last %s ago", terminal_age(age, answer_int(facts, 0, "ran_age_us")));
         printf(", the slowest %s in %s", answer_text(facts, 0, "slowest"), terminal_age(age, answer_int(facts, 0, "slowest_us")));

@@ -15,6 +15,13 @@ int main(int argc, char **argv)
         if (reason.code() != TALLY_INVALID)
             return 4;
     }
+    try {
+        tally::producer nobody({}); /* no settings: not a null pointer */
+        return 5;
+    } catch (const tally::error &reason) {
+        if (reason.code() != TALLY_INVALID)
+            return 6;
+    }
     tally::producer opened{{{"kafka.bootstrap.servers", argv[1]}, {"topics.events", argv[2]}, {"publish.timeout.ms", "1000"}}};
     tally::producer producer = std::move(opened);
     const std::string text = "session-1|doc_export|copy";

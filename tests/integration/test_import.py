@@ -180,20 +180,20 @@ def test_an_import_stopped_by_a_signal_goes_on_without_sending_a_line_twice(site
 
 
 def test_packed_streams_and_utf16_are_resumed_object_by_object(site, tmp_path):
-    objects = [{"event_name": "login", "session_id": f"s{number % 7}", "event_data": {"n": number}} for number in range(600)]
+    objects = [{"event_name": "login", "session_id": f"s{number % 7}", "event_data": {"n": number}} for number in range(2400)]
     array, stream, wide, resume = (tmp_path / name for name in ("array.json.xz", "stream.json.bz2", "wide.ndjson", "resume"))
     array.write_bytes(lzma.compress(json.dumps(objects[:200], indent=1).encode()))
     stream.write_bytes(bz2.compress(b"".join(b"\x1e" + json.dumps(one).encode() + b"\n" for one in objects[200:400])))
     wide.write_bytes("\r".join(map(json.dumps, objects[400:])).encode("utf-16"))
     words = ("--resume", resume, array, stream, wide)
-    for least in (100, 300, 500):  # a stop in each of the files
+    for least in (100, 300, 500):  # a stop in each of the files; the last is long, so that a busy machine stops it in time, too
         importing = site.start("tallymill-produce", "--rate", 300, *words)
         wait_until(lambda least=least: sum(site.end_offsets().values()) > least, 30, "the import to be under way")
         assert importing.stop() == 1, importing.log()
     site.must("tallymill-produce", *words)
     site.drain()
-    assert site.outcomes() == (600, 0, 0, 0)
-    assert site.database.rows("SELECT count(DISTINCT event_data->'n'), count(DISTINCT id) FROM analytics_events") == [(600, 600)]
+    assert site.outcomes() == (2400, 0, 0, 0)
+    assert site.database.rows("SELECT count(DISTINCT event_data->'n'), count(DISTINCT id) FROM analytics_events") == [(2400, 2400)]
 
 
 def test_a_file_that_grows_into_another_form_is_not_resumed(site, tmp_path):

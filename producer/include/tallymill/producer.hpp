@@ -156,7 +156,7 @@ class producer {
         tally_producer *opened = tally_open_file(path.c_str(), nullptr, hooks, &reason);
         if (opened == nullptr)
             throw error(reason);
-        return producer(opened);
+        return producer(taken(opened));
     }
     ~producer() { tally_close(producer_, close_ms, nullptr); }
     producer(const producer &) = delete;
@@ -208,7 +208,11 @@ class producer {
     int close_ms = 10000;
 
   private:
-    explicit producer(tally_producer *opened) noexcept : producer_(opened) {}
+    struct taken { /* a type that {} makes none of: producer({}) has no settings, and is no null pointer */
+        explicit taken(tally_producer *from) noexcept : opened(from) {}
+        tally_producer *opened;
+    };
+    explicit producer(taken from) noexcept : producer_(from.opened) {}
 
     tally_producer *producer_ = nullptr;
 };

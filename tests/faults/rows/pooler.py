@@ -63,7 +63,11 @@ class Pooler:
             self.process = subprocess.Popen(["pgbouncer", self.folder / "pgbouncer.ini"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd="/", env=environment(), **self.identity)
         dsn = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres"
-        wait_until(lambda: psql(dsn, "-c", "SELECT 1").code == 0, 30, lambda: f"pgbouncer to answer:\n{(self.folder / 'log').read_text()[-2000:]}")
+        try:
+            wait_until(lambda: psql(dsn, "-c", "SELECT 1").code == 0, 30, lambda: f"pgbouncer to answer:\n{(self.folder / 'log').read_text()[-2000:]}")
+        except BaseException:  # whoever has not entered is not asked to leave
+            self.end(signal.SIGKILL)
+            raise
         return self
 
     def __exit__(self, *_):
