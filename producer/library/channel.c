@@ -25,6 +25,7 @@
 #include "producer/library/channel_struct.h"
 #include "producer/library/extra.h"
 #include "producer/library/fork_safety.h"
+#include "producer/library/lookup.h"
 
 enum {
     PURGE_MS = 5000, /* after a purge everything comes back at once; in case it does not, closing goes on */
@@ -49,6 +50,15 @@ static void on_error(rd_kafka_t *handle, int code, const char *text, void *conte
     struct channel *channel = context;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && handle == channel->handle)
         channel->is_down = true;
+}
+
+static int on_name(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found, void *context)
+{
+    struct channel *channel = context;
+    if (node != NULL)
+        return lookup(node, service, hints, found, &channel->is_leaving);
+    freeaddrinfo(*found); /* librdkafka has done with them */
+    return 0;
 }
 
 static bool open_handle(struct channel *channel, rd_kafka_t **handle, rd_kafka_topic_t **topic_handle, struct tally_error *err)
@@ -247,6 +257,7 @@ struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_d
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_resolve_cb(conf, on_name);
     kafka_trouble_watch(conf);
     if (open_handle(channel, &channel->handle, &channel->topic_handle, err)) {
         channel_look_open(channel);
@@ -458,6 +469,7 @@ void channel_close(struct channel *channel)
     if (channel == NULL)
         return;
     channel->is_closing = true;
+    atomic_store(&channel->is_leaving, true);
     if (channel->handle != NULL)
         channel_look_close(channel);
     for (; channel->held != NULL; let_go(channel))

@@ -8,7 +8,6 @@
  */
 #include "producer/library/fork_safety.h"
 
-#include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <time.h>
@@ -27,13 +26,8 @@ enum { FORK_WAIT_NS = 200 * 1000 * 1000, SECOND_NS = 1000 * 1000 * 1000 };
 static pthread_rwlock_t holders = HOLDERS_INIT;
 static _Thread_local bool is_waited_for; /* by the thread that forks */
 
-static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found, void *context)
+int fork_safety_look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
-    (void)context;
-    if (node == NULL) { /* librdkafka has done with them */
-        freeaddrinfo(*found);
-        return 0;
-    }
     pthread_rwlock_rdlock(&holders);
     int answer = getaddrinfo(node, service, hints, found);
     pthread_rwlock_unlock(&holders);
@@ -88,6 +82,5 @@ void fork_safety_watch(rd_kafka_conf_t *conf)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, heed_forks);
-    rd_kafka_conf_set_resolve_cb(conf, look_up);
     rd_kafka_conf_interceptor_add_on_new(conf, "tallymill", on_new, NULL);
 }

@@ -1,5 +1,5 @@
-/* producer_fork_safety.c - a process whose producers look up brokers forks: its child can look up names. In a program of its own, whose getaddrinfo
- * behaves as glibc's does, only more visibly: it has a lock while it works that fork() does not look after. */
+/* producer_fork_safety.c - a process whose producers look up brokers forks: its child can look up names. And a look-up that nobody answers holds nobody up.
+ * In a program of its own, whose getaddrinfo behaves as glibc's does, only more visibly: it has a lock while it works that fork() does not look after. */
 #include <criterion/criterion.h>
 
 #include <dlfcn.h>
@@ -15,16 +15,27 @@
 
 #include "common/clock.h"
 
-enum { WORK_NS = 20 * 1000 * 1000, LOOK_NS = 100 * 1000, PRODUCERS = 4, ROUNDS = 20 };
+enum { WORK_NS = 20 * 1000 * 1000, LOOK_NS = 100 * 1000, PRODUCERS = 4, ROUNDS = 20, PATIENCE_US = 30 * 1000 * 1000 };
 
 typedef int resolver(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found);
 
 static pthread_mutex_t inner = PTHREAD_MUTEX_INITIALIZER;
 static atomic_int inside;
+static atomic_bool is_stuck; /* as where a name server does not answer */
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
     resolver *real = (resolver *)(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+    if (hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0)
+        return real(node, service, hints, found);
+    if (atomic_load(&is_stuck)) {
+        const int64_t patience_us = clock_now_us() + PATIENCE_US;
+        atomic_fetch_add(&inside, 1);
+        while (atomic_load(&is_stuck) && clock_now_us() < patience_us)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+        atomic_fetch_sub(&inside, 1);
+        return EAI_AGAIN;
+    }
     pthread_mutex_lock(&inner);
     atomic_fetch_add(&inside, 1);
     nanosleep(&(struct timespec){.tv_nsec = WORK_NS}, NULL);
@@ -68,4 +79,16 @@ Test(fork_safety, a_child_can_look_up_names_that_its_parent_was_looking_up)
     }
     for (int i = 0; i < PRODUCERS; i++)
         tally_close(producers[i], 0, NULL);
+}
+
+Test(look_up, that_a_name_server_does_not_answer_keeps_nobody_from_closing)
+{
+    atomic_store(&is_stuck, true);
+    struct tally_producer *producer = open_one();
+    cr_assert(wait_until_inside(), "nobody looks up anything");
+    tally_close(producer, 0, NULL);
+    cr_assert_gt(atomic_load(&inside), 0, "tally_close has waited until the resolver gave up");
+    atomic_store(&is_stuck, false);
+    while (atomic_load(&inside) > 0) /* ends: each sees it */
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 }
