@@ -1,5 +1,5 @@
-/* bytes.h - numbers in network byte order, and short byte strings compared and loaded without a call. Keys of events have 2 to 30 bytes: a call of memcmp
- * costs more than the comparison.
+/* bytes.h - numbers in network byte order, and short byte strings compared and loaded without a call. Keys of events have 2 to 30
+ * bytes: a call of memcmp costs more than the comparison.
  *
  * Loads overlap instead of running past an end: nothing outside [bytes, bytes + length) is ever read.
  */
@@ -55,7 +55,8 @@ static inline uint64_t bytes_head(const uint8_t *bytes, size_t length)
     return head;
 }
 
-/* Network order, which Postgres's binary formats, msgpack and ours have alike. put_: returns the first byte behind what it wrote. */
+/* Network order, which Postgres's binary formats, msgpack and ours have alike. put_: returns the first byte behind what it wrote.
+ */
 static inline uint8_t *put_16(uint8_t *out, uint16_t value)
 {
     value = __builtin_bswap16(value);

@@ -1,4 +1,5 @@
-/* descriptors.c - see descriptors.h. In main() and not before it (a constructor): a library that an application links must leave the application's descriptors alone. */
+/* descriptors.c - see descriptors.h. In main() and not before it (a constructor): a library that an application links must leave
+ * the application's descriptors alone. */
 #include "common/descriptors.h"
 
 #include <errno.h>

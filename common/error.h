@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-/* What a fallible function returns must not be passed over: the compiler warns. Where it may fail in silence, error_ignore() says so. */
+/* What a fallible function returns must not be passed over: the compiler warns. Where it may fail in silence, error_ignore() says
+ * so. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 enum error_kind {

@@ -22,7 +22,8 @@ enum event_key event_key_find(const struct msgpack_item *string, unsigned expect
     for (unsigned tried = 0; tried < KEY_COUNT; tried++, expected++) {
         if (expected >= KEY_COUNT)
             expected = 0;
-        if (event_keys[expected].length == string->length && bytes_equal(event_keys[expected].packed + 1, string->bytes, string->length))
+        if (event_keys[expected].length == string->length &&
+            bytes_equal(event_keys[expected].packed + 1, string->bytes, string->length))
             return (enum event_key)expected;
     }
     return KEY_COUNT;

@@ -28,8 +28,8 @@ struct event_key_text {
 };
 extern const struct event_key_text event_keys[KEY_COUNT];
 
-/* The expected key, or one of the two behind it (optional ones are left out), when it stands here packed the short way, as in nearly
- * all events; else KEY_COUNT. The header byte and the text are compared as one. */
+/* The expected key, or one of the two behind it (optional ones are left out), when it stands here packed the short way, as in
+ * nearly all events; else KEY_COUNT. The header byte and the text are compared as one. */
 static inline enum event_key event_key_expected(const struct msgpack_cursor *cursor, unsigned expected)
 {
     for (unsigned last = expected + 3; expected < KEY_COUNT && expected < last; expected++)

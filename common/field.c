@@ -1,5 +1,5 @@
-/* field.c - see field.h. One rule for each field: transcode.c decides which field is where in the message and in the tuple; the rules
- * are here, so that each can be read by itself.
+/* field.c - see field.h. One rule for each field: transcode.c decides which field is where in the message and in the tuple; the
+ * rules are here, so that each can be read by itself.
  */
 #include "common/field.h"
 

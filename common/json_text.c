@@ -278,7 +278,8 @@ static uint8_t *write_printed(uint8_t *out, const char *printed)
     return out;
 }
 
-/* The next decimal of as many digits, away from zero; false where it would be a power of ten, which has fewer digits. `printed` is of "%e". */
+/* The next decimal of as many digits, away from zero; false where it would be a power of ten, which has fewer digits. `printed` is
+ * of "%e". */
 static bool print_above(char *printed)
 {
     char *at = strchr(printed, 'e') - 1;
@@ -301,9 +302,11 @@ static bool is_float(const char *printed, double value)
     return strtof(printed, NULL) == (float)value;
 }
 
-/* With as few digits, from `digits` on, as read back, with an exponent, or without where %g would print none. Below a power of two values lie twice as close as above it, so there the nearest decimal may not read back
- * while the next one above does; anywhere else the nearest of so many digits does, or none. */
-static uint8_t *write_shortest(uint8_t *out, double value, bool may_be_plain, bool (*reads_back)(const char *, double), int digits, int most)
+/* With as few digits, from `digits` on, as read back, with an exponent, or without where %g would print none. Below a power of two
+ * values lie twice as close as above it, so there the nearest decimal may not read back while the next one above does; anywhere
+ * else the nearest of so many digits does, or none. */
+static uint8_t *write_shortest(uint8_t *out, double value, bool may_be_plain, bool (*reads_back)(const char *, double), int digits,
+                               int most)
 {
     char printed[JSON_TEXT_ROOM];
     int exponent;

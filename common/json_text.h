@@ -1,7 +1,7 @@
 /* json_text.h - writes values as JSON text straight into a buffer that is known to be large enough. No allocation, no locale.
  *
- * Every function takes where to write and returns the first byte behind. Room needed: JSON_TEXT_ROOM bytes for a number or time; 6 bytes a
- * byte of input plus 2 for text; 4 bytes per 3 of input plus 6 for binary.
+ * Every function takes where to write and returns the first byte behind. Room needed: JSON_TEXT_ROOM bytes for a number or time; 6
+ * bytes a byte of input plus 2 for text; 4 bytes per 3 of input plus 6 for binary.
  */
 #ifndef TALLYMILL_COMMON_JSON_TEXT_H
 #define TALLYMILL_COMMON_JSON_TEXT_H
@@ -19,7 +19,8 @@ enum reason json_write_text(uint8_t **out, const uint8_t *text, size_t length);
 uint8_t *json_write_uint(uint8_t *out, uint64_t value);
 uint8_t *json_write_int(uint8_t *out, int64_t value);
 
-/* The shortest decimal that reads back as the same double (float). Whole numbers keep a ".0", so that they stay floating point to a reader. */
+/* The shortest decimal that reads back as the same double (float). Whole numbers keep a ".0", so that they stay floating point to a
+ * reader. */
 enum reason json_write_float64(uint8_t **out, double value); /* NONFINITE */
 enum reason json_write_float32(uint8_t **out, float value);
 

@@ -1,5 +1,5 @@
-/* json_value.c - see json_value.h. The alternative, a tree in memory that is printed afterwards, costs an allocation per value and a
- * second walk; what it would buy, rejecting before writing, the caller has for free: what was written for a bad event is simply
+/* json_value.c - see json_value.h. The alternative, a tree in memory that is printed afterwards, costs an allocation per value and
+ * a second walk; what it would buy, rejecting before writing, the caller has for free: what was written for a bad event is simply
  * overwritten.
  */
 #include "common/json_value.h"
@@ -80,7 +80,8 @@ static uint8_t *write_key(struct json_value *json, struct msgpack_cursor *cursor
 
 /* The values that nearly all pairs hold, without a call and without an item in memory: short plain text, small numbers, float64.
  * NULL: another one, or something about it is not right; nothing has changed then, and write_value() goes over it again. */
-static inline uint8_t *write_common(struct json_value *json, struct msgpack_cursor *cursor, const struct attribute_node *node, uint8_t *out)
+static inline uint8_t *write_common(struct json_value *json, struct msgpack_cursor *cursor, const struct attribute_node *node,
+                                    uint8_t *out)
 {
     const uint8_t *at = cursor->at;
     if (json->limit - at < 1 + 32) /* the header and the longest of them: the event's last bytes go the other way */
@@ -120,8 +121,8 @@ static inline uint8_t *write_common(struct json_value *json, struct msgpack_curs
     return out;
 }
 
-/* Repeats: a key that the catalogue knows is recognised by its place among the node's children, a bit each; the others are compared with
- * each other at the end. */
+/* Repeats: a key that the catalogue knows is recognised by its place among the node's children, a bit each; the others are compared
+ * with each other at the end. */
 static uint8_t *write_map(struct json_value *json, struct msgpack_cursor *cursor, uint32_t pairs, int level,
                           const struct attribute_node *node, uint8_t *out)
 {

@@ -28,7 +28,8 @@ struct kafka_forced {
 MUST_CHECK rd_kafka_conf_t *kafka_conf(const struct settings *settings, const struct kafka_forced *defaults,
                                        const struct kafka_forced *forced, struct error *err);
 
-/* For a configuration that was made elsewhere: log lines of librdkafka go to our log, and why a broker does not let us in is known. */
+/* For a configuration that was made elsewhere: log lines of librdkafka go to our log, and why a broker does not let us in is known.
+ */
 void kafka_conf_watch(rd_kafka_conf_t *conf);
 
 /* Opens a handle; on failure the conf is destroyed. ERROR_USAGE. */

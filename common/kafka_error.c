@@ -113,13 +113,16 @@ static bool is_among(rd_kafka_resp_err_t code, const rd_kafka_resp_err_t *codes,
 
 #define IS_AMONG(code, codes) is_among(code, codes, sizeof(codes) / sizeof *(codes))
 
-/* FATAL, as all that stands in none of them: a namesake took over, or the log is not what it was. Offsets out of range are the reader's to judge before
- * they come here. */
+/* FATAL, as all that stands in none of them: a namesake took over, or the log is not what it was. Offsets out of range are the
+ * reader's to judge before they come here. */
 enum error_kind kafka_kind(rd_kafka_resp_err_t code)
 {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return ERROR_NONE;
-    return IS_AMONG(code, retry) ? ERROR_RETRY : IS_AMONG(code, reject) ? ERROR_REJECT : IS_AMONG(code, usage) ? ERROR_USAGE : ERROR_FATAL;
+    return IS_AMONG(code, retry)    ? ERROR_RETRY
+           : IS_AMONG(code, reject) ? ERROR_REJECT
+           : IS_AMONG(code, usage)  ? ERROR_USAGE
+                                    : ERROR_FATAL;
 }
 
 bool kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *doing)

@@ -44,7 +44,8 @@ static int connect_to(const struct addrinfo *address)
     int failure = 0;
     socklen_t length = sizeof failure;
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 ||
-        (errno == EINPROGRESS && wait_for(fd, POLLOUT) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 && failure == 0))
+        (errno == EINPROGRESS && wait_for(fd, POLLOUT) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 &&
+         failure == 0))
         return fd;
     close(fd);
     return -1;

@@ -1,7 +1,7 @@
 /* kafka_reach.c - see kafka_reach.h.
  *
- * The offset asked for is the end of the log, for which Describe is enough. Findings are reported by broker, not by topic partition: with
- * a wrong name it is all of them that it leads.
+ * The offset asked for is the end of the log, for which Describe is enough. Findings are reported by broker, not by topic
+ * partition: with a wrong name it is all of them that it leads.
  */
 #include "common/kafka_reach.h"
 
@@ -73,8 +73,8 @@ static const struct rd_kafka_metadata_broker *broker_of(const struct rd_kafka_me
     return NULL;
 }
 
-static void tell_broker(rd_kafka_t *handle, const char *topic, const struct rd_kafka_metadata_broker *broker, const struct silent *silent,
-                        kafka_reach_found *found, void *context)
+static void tell_broker(rd_kafka_t *handle, const char *topic, const struct rd_kafka_metadata_broker *broker,
+                        const struct silent *silent, kafka_reach_found *found, void *context)
 {
     struct error err;
     char server[SERVER_BYTES];
@@ -83,8 +83,8 @@ static void tell_broker(rd_kafka_t *handle, const char *topic, const struct rd_k
     if (err.kind == ERROR_FATAL)
         err.kind = ERROR_RETRY;
     kafka_trouble_explain_server(handle, server, &err);
-    error_wrap(&err, "broker %d, which leads %d topic partition%s of %s (%s) and says that it is found at %s", (int)broker->id, silent->count,
-               silent->count == 1 ? "" : "s", topic, silent->list, server);
+    error_wrap(&err, "broker %d, which leads %d topic partition%s of %s (%s) and says that it is found at %s", (int)broker->id,
+               silent->count, silent->count == 1 ? "" : "s", topic, silent->list, server);
     found(context, &err);
 }
 
@@ -97,7 +97,8 @@ static bool judge(rd_kafka_t *handle, const char *topic, const struct rd_kafka_m
     for (int b = 0; b < metadata->broker_cnt; b++) {
         struct silent silent = {.list = ""};
         for (int i = 0; i < about->partition_cnt; i++)
-            if (about->partitions[i].leader == metadata->brokers[b].id && codes[about->partitions[i].id] != RD_KAFKA_RESP_ERR_NO_ERROR)
+            if (about->partitions[i].leader == metadata->brokers[b].id &&
+                codes[about->partitions[i].id] != RD_KAFKA_RESP_ERR_NO_ERROR)
                 add(&silent, about->partitions[i].id, codes[about->partitions[i].id]);
         if (silent.count > 0)
             tell_broker(handle, topic, &metadata->brokers[b], &silent, found, context);

@@ -9,8 +9,9 @@
 
 struct error;
 
-/* Asks each leader for an offset, all side by side, in at most timeout_ms. found() is called for each broker that does not answer, with
- * its topic partitions and what is known of the reason, and for topic partitions without a leader. True when it was never called. */
+/* Asks each leader for an offset, all side by side, in at most timeout_ms. found() is called for each broker that does not answer,
+ * with its topic partitions and what is known of the reason, and for topic partitions without a leader. True when it was never
+ * called. */
 typedef void kafka_reach_found(void *context, const struct error *err);
 bool kafka_reach(rd_kafka_t *handle, const char *topic, int timeout_ms, kafka_reach_found *found, void *context);
 

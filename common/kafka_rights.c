@@ -1,7 +1,7 @@
 /* kafka_rights.c - see kafka_rights.h.
  *
- * Trying the thing itself was rejected: a missing Read of the group shows only when one joins it, which makes the others rebalance, and
- * a missing Write only with the first event.
+ * Trying the thing itself was rejected: a missing Read of the group shows only when one joins it, which makes the others rebalance,
+ * and a missing Write only with the first event.
  */
 #include "common/kafka_rights.h"
 
@@ -11,10 +11,10 @@
 #include "common/error.h"
 #include "common/kafka.h"
 
-/* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is there,
- * and one comes behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request, then
- * rd_kafka_coord_req_fail; seen with the coordinator's broker dead). So it gets all the time that an admin request may have, and our
- * own wait has the deadline. */
+/* The question for a group goes to its coordinator, and must not end before we do: where its time is up before a coordinator is
+ * there, and one comes behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request,
+ * then rd_kafka_coord_req_fail; seen with the coordinator's broker dead). So it gets all the time that an admin request may have,
+ * and our own wait has the deadline. */
 enum { NAME_BYTES = 160, COORDINATOR_MS = 3600 * 1000 };
 
 /* As kafka-acls spells them. */
@@ -37,8 +37,8 @@ static void name_login(rd_kafka_t *handle, char name[NAME_BYTES])
     size_t bytes = sizeof protocol;
     rd_kafka_conf_get(rd_kafka_conf(handle), "security.protocol", protocol, &bytes);
     bytes = NAME_BYTES;
-    if (protocol[0] == 's' && protocol[1] == 'a' && rd_kafka_conf_get(rd_kafka_conf(handle), "sasl.username", name, &bytes) == RD_KAFKA_CONF_OK &&
-        name[0] != '\0')
+    if (protocol[0] == 's' && protocol[1] == 'a' &&
+        rd_kafka_conf_get(rd_kafka_conf(handle), "sasl.username", name, &bytes) == RD_KAFKA_CONF_OK && name[0] != '\0')
         return;
     snprintf(name, NAME_BYTES, "%s", protocol[0] == 's' && protocol[1] == 's' ? "<the subject of our certificate>" : "ANONYMOUS");
 }
@@ -51,7 +51,8 @@ bool kafka_rights_error(rd_kafka_t *handle, const char *resource, const char *na
     name_login(handle, login);
     rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", servers, &bytes);
     return error_set(err, ERROR_USAGE,
-                     "Kafka at %.100s does not let %s (kafka.sasl.username) %s the %s %s: kafka-acls --add --allow-principal 'User:%s' --operation %s "
+                     "Kafka at %.100s does not let %s (kafka.sasl.username) %s the %s %s: kafka-acls --add --allow-principal "
+                     "'User:%s' --operation %s "
                      "--%s %s",
                      servers, login, spelled(operation), resource, name, login, spelled(operation), resource, name);
 }
@@ -66,8 +67,8 @@ static bool has(const rd_kafka_AclOperation_t *operations, size_t count, rd_kafk
     return false;
 }
 
-static bool judge(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation, const rd_kafka_error_t *error,
-                  const rd_kafka_AclOperation_t *operations, size_t count, struct error *err)
+static bool judge(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation,
+                  const rd_kafka_error_t *error, const rd_kafka_AclOperation_t *operations, size_t count, struct error *err)
 {
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     switch (code) {
@@ -119,7 +120,8 @@ bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOpera
     } else {
         size_t operations_count = 0;
         const rd_kafka_AclOperation_t *operations = rd_kafka_TopicDescription_authorized_operations(found[0], &operations_count);
-        good = judge(handle, "topic", topic, operation, rd_kafka_TopicDescription_error(found[0]), operations, operations_count, err);
+        good =
+            judge(handle, "topic", topic, operation, rd_kafka_TopicDescription_error(found[0]), operations, operations_count, err);
     }
     if (event != NULL)
         rd_kafka_event_destroy(event);
@@ -137,16 +139,19 @@ bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOpera
     rd_kafka_AdminOptions_t *options = options_of(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, COORDINATOR_MS);
     rd_kafka_DescribeConsumerGroups(handle, names, 1, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
-    const rd_kafka_DescribeConsumerGroups_result_t *result = event != NULL ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
+    const rd_kafka_DescribeConsumerGroups_result_t *result =
+        event != NULL ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
     size_t count = 0;
-    const rd_kafka_ConsumerGroupDescription_t **found = result != NULL ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
+    const rd_kafka_ConsumerGroupDescription_t **found =
+        result != NULL ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
     if (count != 1 || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         good = unanswered(event, "group", group, err);
     } else {
         size_t operations_count = 0;
         const rd_kafka_AclOperation_t *operations =
             rd_kafka_ConsumerGroupDescription_authorized_operations(found[0], &operations_count);
-        good = judge(handle, "group", group, operation, rd_kafka_ConsumerGroupDescription_error(found[0]), operations, operations_count, err);
+        good = judge(handle, "group", group, operation, rd_kafka_ConsumerGroupDescription_error(found[0]), operations,
+                     operations_count, err);
     }
     if (event != NULL)
         rd_kafka_event_destroy(event);

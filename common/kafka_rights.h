@@ -1,7 +1,7 @@
 /* kafka_rights.h - what our login may do in Kafka, asked before it is needed.
  *
- * Brokers tell it with the description of a topic or a group (KIP-430), and whoever may do anything may ask: nothing is read, written
- * or joined. A broker that does not tell (older than 2.3) is taken to allow it.
+ * Brokers tell it with the description of a topic or a group (KIP-430), and whoever may do anything may ask: nothing is read,
+ * written or joined. A broker that does not tell (older than 2.3) is taken to allow it.
  */
 #ifndef TALLYMILL_COMMON_KAFKA_RIGHTS_H
 #define TALLYMILL_COMMON_KAFKA_RIGHTS_H
@@ -12,8 +12,8 @@
 
 #include "common/error.h"
 
-/* Whether our login may do `operation` with the topic, or with the consumer group. ERROR_USAGE names login, operation and the command
- * that grants it; ERROR_RETRY when nobody answers in time. A topic that does not exist may be used. */
+/* Whether our login may do `operation` with the topic, or with the consumer group. ERROR_USAGE names login, operation and the
+ * command that grants it; ERROR_RETRY when nobody answers in time. A topic that does not exist may be used. */
 MUST_CHECK bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOperation_t operation, int timeout_ms,
                                    struct error *err);
 MUST_CHECK bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms,

@@ -138,8 +138,8 @@ static bool await_topic(rd_kafka_t *handle, const char *topic, int timeout_ms, i
 }
 
 /* The topic as it shall be; NULL: a setting of it is wrong. */
-static rd_kafka_NewTopic_t *describe(const char *topic, int partitions, int replication, int brokers, const struct kafka_forced *config,
-                                     struct error *err)
+static rd_kafka_NewTopic_t *describe(const char *topic, int partitions, int replication, int brokers,
+                                     const struct kafka_forced *config, struct error *err)
 {
     char reason[REASON_BYTES];
     const int most = brokers < 1 ? 1 : brokers < REPLICATION_MAX ? brokers : REPLICATION_MAX;
@@ -199,6 +199,7 @@ bool kafka_topic_try(rd_kafka_t *handle, const char *topic, int partitions, int 
 void kafka_topic_id(const rd_kafka_TopicDescription_t *description, char id[KAFKA_TOPIC_ID_BYTES])
 {
     const rd_kafka_Uuid_t *uuid = rd_kafka_TopicDescription_topic_id(description);
-    const bool is_given = uuid && (rd_kafka_Uuid_most_significant_bits(uuid) != 0 || rd_kafka_Uuid_least_significant_bits(uuid) != 0);
+    const bool is_given =
+        uuid && (rd_kafka_Uuid_most_significant_bits(uuid) != 0 || rd_kafka_Uuid_least_significant_bits(uuid) != 0);
     snprintf(id, KAFKA_TOPIC_ID_BYTES, "%s", is_given ? rd_kafka_Uuid_base64str(uuid) : "");
 }

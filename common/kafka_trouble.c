@@ -191,6 +191,8 @@ static bool was_thrown_out(rd_kafka_t *handle, const char *line)
     return after != NULL && strtol(after + 7, NULL, 10) < 1000 && strncmp(protocol_of(handle, protocol), "SASL", 4) != 0;
 }
 
+/* A table: what is wrong, and what to set. */
+/* clang-format off */
 static void describe(rd_kafka_t *handle, const char *server, enum kafka_trouble trouble, char *text, size_t size)
 {
     char one[VALUE_BYTES], other[VALUE_BYTES];
@@ -241,6 +243,7 @@ static void describe(rd_kafka_t *handle, const char *server, enum kafka_trouble 
         break;
     }
 }
+/* clang-format on */
 
 /* Whether this trouble ends only when a person changes something. */
 static bool is_lasting(enum kafka_trouble trouble)

@@ -32,8 +32,8 @@ enum kafka_trouble {
 /* Has the reasons noted for which a handle of this configuration refuses a certificate. It refuses what it refused before. */
 void kafka_trouble_watch(rd_kafka_conf_t *conf);
 
-/* Notes a line of the log. True: it was one about a trouble, and `told` has the explanation, or "" when the same was explained within the last
- * half minute. */
+/* Notes a line of the log. True: it was one about a trouble, and `told` has the explanation, or "" when the same was explained
+ * within the last half minute. */
 bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size);
 
 /* Puts the explanation of the latest trouble in place of err's text: ERROR_USAGE where our settings or rights must change, else the

@@ -1,10 +1,11 @@
 /* lock_watch.c - see lock_watch.h.
  *
- * The look is taken while the wait lasts, because only then does the server know who blocks whom (pg_blocking_pids); behind a lock time-out there is nothing left but
- * to list who holds locks at all. It needs a second connection, which the settings of the first are read back for (PQconninfo): the password of a
- * file, the host of several that was taken.
+ * The look is taken while the wait lasts, because only then does the server know who blocks whom (pg_blocking_pids); behind a lock
+ * time-out there is nothing left but to list who holds locks at all. It needs a second connection, which the settings of the first
+ * are read back for (PQconninfo): the password of a file, the host of several that was taken.
  *
- * Rejected: log_lock_waits and the server's log (another's machine); asking before each statement (a round trip each, and the answer of a moment before).
+ * Rejected: log_lock_waits and the server's log (another's machine); asking before each statement (a round trip each, and the
+ * answer of a moment before).
  */
 #include "common/lock_watch.h"
 
@@ -36,7 +37,8 @@ void lock_watch_start(struct lock_watch *watch, int64_t now_us)
 /* What must not be taken over: the name by which the waiting session is known, and what is empty anyhow. */
 static bool is_wanted(const PQconninfoOption *option)
 {
-    static const char *const left[] = {"application_name", "fallback_application_name", "replication", "service", "target_session_attrs"};
+    static const char *const left[] = {"application_name", "fallback_application_name", "replication", "service",
+                                       "target_session_attrs"};
     for (size_t i = 0; i < sizeof left / sizeof *left; i++)
         if (strcmp(option->keyword, left[i]) == 0)
             return false;
@@ -108,7 +110,8 @@ static bool is_waiting(const PGresult *waits, int row, PGconn *side, int pid, co
     if (atoi(PQgetvalue(waits, row, COLUMN_PID)) == pid)
         return true;
     return atoi(PQgetvalue(waits, row, COLUMN_SELF)) != PQbackendPID(side) && application &&
-           strcmp(PQgetvalue(waits, row, COLUMN_APPLICATION), application) == 0 && strcmp(PQgetvalue(waits, row, COLUMN_LOGIN), PQuser(side)) == 0;
+           strcmp(PQgetvalue(waits, row, COLUMN_APPLICATION), application) == 0 &&
+           strcmp(PQgetvalue(waits, row, COLUMN_LOGIN), PQuser(side)) == 0;
 }
 
 bool lock_watch_ask(PGconn *side, int pid, const char *application, char text[LOCK_TEXT_BYTES])

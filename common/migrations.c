@@ -1,10 +1,12 @@
 /* migrations.c - see migrations.h; and the check that a database has this program's schema (postgres.h).
  *
- * The lists are made by the build from the files themselves (cmake/embed_migrations.cmake, cmake/embed_schema_objects.cmake), so that a new file needs no other edit. A program's
- * level is the number of migrations it carries. Whether it may run on newer tables is the schema's to say (min_program), because only the newer release knows what it changed.
+ * The lists are made by the build from the files themselves (cmake/embed_migrations.cmake, cmake/embed_schema_objects.cmake), so
+ * that a new file needs no other edit. A program's level is the number of migrations it carries. Whether it may run on newer tables
+ * is the schema's to say (min_program), because only the newer release knows what it changed.
  *
- * Functions and views have no number: which text is the newer one is known by the release that applied it, and by the checksums that it had before. So a worker of the
- * release before goes on when they were replaced, and one of the next release asks for a migrate. Rejected: a number in each file, which two branches would count up to the same.
+ * Functions and views have no number: which text is the newer one is known by the release that applied it, and by the checksums
+ * that it had before. So a worker of the release before goes on when they were replaced, and one of the next release asks for a
+ * migrate. Rejected: a number in each file, which two branches would count up to the same.
  */
 #include "common/migrations.h"
 
@@ -166,8 +168,9 @@ static bool check_objects(PGconn *conn, struct error *err)
     }
     PQclear(result);
     return lacking == 0 ||
-           error_set(err, ERROR_USAGE, "%zu functions and views of database %s are older than this program, the first is %s; run: tallymill migrate", lacking,
-                     PQdb(conn), first);
+           error_set(err, ERROR_USAGE,
+                     "%zu functions and views of database %s are older than this program, the first is %s; run: tallymill migrate",
+                     lacking, PQdb(conn), first);
 }
 
 bool postgres_check_schema(PGconn *conn, struct error *err)

@@ -22,8 +22,8 @@ static uint64_t load(const uint8_t *at, unsigned bytes)
     }
 }
 
-static inline enum reason payload(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type, const uint8_t *at, uint64_t length,
-                                  bool is_whole)
+static inline enum reason payload(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type,
+                                  const uint8_t *at, uint64_t length, bool is_whole)
 {
     if (is_whole && length > (uint64_t)(cursor->end - at))
         return REASON_TRUNCATED;
@@ -34,8 +34,8 @@ static inline enum reason payload(struct msgpack_cursor *cursor, struct msgpack_
     return REASON_NONE;
 }
 
-static inline enum reason container(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type, const uint8_t *at, uint64_t count,
-                                    bool wide, bool is_whole)
+static inline enum reason container(struct msgpack_cursor *cursor, struct msgpack_item *item, enum msgpack_type type,
+                                    const uint8_t *at, uint64_t count, bool wide, bool is_whole)
 {
     uint64_t least = type == ITEM_MAP ? count * 2 : count;
     if (is_whole && least > (uint64_t)(cursor->end - at))
@@ -86,7 +86,8 @@ static inline enum reason float_64(struct msgpack_cursor *cursor, struct msgpack
     return REASON_NONE;
 }
 
-static inline enum reason extension(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint64_t length, bool is_whole)
+static inline enum reason extension(struct msgpack_cursor *cursor, struct msgpack_item *item, const uint8_t *at, uint64_t length,
+                                    bool is_whole)
 {
     if (at == cursor->end)
         return REASON_TRUNCATED;
@@ -98,7 +99,8 @@ static inline enum reason extension(struct msgpack_cursor *cursor, struct msgpac
 static const uint8_t head_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
                                        1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
 
-__attribute__((always_inline)) static inline enum reason headed(struct msgpack_cursor *cursor, struct msgpack_item *item, bool is_whole)
+__attribute__((always_inline)) static inline enum reason headed(struct msgpack_cursor *cursor, struct msgpack_item *item,
+                                                                bool is_whole)
 {
     const uint8_t first = *cursor->at;
     const unsigned bytes = head_bytes[first - 0xc0];
@@ -156,7 +158,11 @@ enum reason msgpack_head(struct msgpack_cursor *cursor, struct msgpack_item *ite
     if (first >= 0xc0 && first < 0xe0)
         return headed(cursor, item, false);
     /* One byte is all of it. */
-    item->type = first >= 0xe0 ? ITEM_INT : first < 0x80 ? ITEM_UINT : first < 0x90 ? ITEM_MAP : first < 0xa0 ? ITEM_ARRAY : ITEM_STR;
+    item->type = first >= 0xe0  ? ITEM_INT
+                 : first < 0x80 ? ITEM_UINT
+                 : first < 0x90 ? ITEM_MAP
+                 : first < 0xa0 ? ITEM_ARRAY
+                                : ITEM_STR;
     if (item->type == ITEM_INT || item->type == ITEM_UINT)
         item->sint = (int8_t)first;
     else

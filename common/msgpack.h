@@ -1,7 +1,9 @@
-/* msgpack.h - reads msgpack from memory one item at a time, and trusts no length. Spec: github.com/msgpack/msgpack/blob/master/spec.md
+/* msgpack.h - reads msgpack from memory one item at a time, and trusts no length. Spec:
+ * github.com/msgpack/msgpack/blob/master/spec.md
  *
- * msgpack_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over the payload, having checked it against the bytes left; for
- * array and map the items follow. No allocation, no recursion, no I/O. Any thread, one cursor each.
+ * msgpack_next() decodes one header; the short forms, which are nearly all, without a call. For str, bin and ext it also steps over
+ * the payload, having checked it against the bytes left; for array and map the items follow. No allocation, no recursion, no I/O.
+ * Any thread, one cursor each.
  */
 #ifndef TALLYMILL_COMMON_MSGPACK_H
 #define TALLYMILL_COMMON_MSGPACK_H
@@ -12,7 +14,19 @@
 
 #include "common/reason.h"
 
-enum msgpack_type { ITEM_NIL, ITEM_BOOL, ITEM_UINT, ITEM_INT, ITEM_FLOAT32, ITEM_FLOAT64, ITEM_STR, ITEM_BIN, ITEM_EXT, ITEM_ARRAY, ITEM_MAP };
+enum msgpack_type {
+    ITEM_NIL,
+    ITEM_BOOL,
+    ITEM_UINT,
+    ITEM_INT,
+    ITEM_FLOAT32,
+    ITEM_FLOAT64,
+    ITEM_STR,
+    ITEM_BIN,
+    ITEM_EXT,
+    ITEM_ARRAY,
+    ITEM_MAP
+};
 
 struct msgpack_item {
     enum msgpack_type type;
@@ -75,8 +89,9 @@ static inline enum reason msgpack_next(struct msgpack_cursor *cursor, struct msg
     return REASON_NONE;
 }
 
-/* The head alone, of an item that may not be here whole (a file comes in pieces): `at` is moved behind it, and `length` bytes (of STR, BIN, EXT; none of them is
- * looked at, `bytes` is where they would begin) or items follow. TRUNCATED: too little of the head is here; FORMAT. */
+/* The head alone, of an item that may not be here whole (a file comes in pieces): `at` is moved behind it, and `length` bytes (of
+ * STR, BIN, EXT; none of them is looked at, `bytes` is where they would begin) or items follow. TRUNCATED: too little of the head
+ * is here; FORMAT. */
 enum reason msgpack_head(struct msgpack_cursor *cursor, struct msgpack_item *item);
 
 /* Steps over one whole item, at most `depth` containers deep: else REASON_DEPTH. */

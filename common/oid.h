@@ -1,5 +1,5 @@
-/* oid.h - the numbers of Postgres's own types, for parameters and results in binary. Fixed since they were given: catalog/pg_type.dat in PostgreSQL's
- * sources.
+/* oid.h - the numbers of Postgres's own types, for parameters and results in binary. Fixed since they were given:
+ * catalog/pg_type.dat in PostgreSQL's sources.
  */
 #ifndef TALLYMILL_COMMON_OID_H
 #define TALLYMILL_COMMON_OID_H

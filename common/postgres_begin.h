@@ -7,9 +7,9 @@
  *
  * Time-outs are pinned too, for ours are the ones that recovery relies on; whoever needs another sets it behind.
  *
- * Not pinned, because they decide nothing of what we read or write: what only makes a plan better or worse; synchronous_commit (after
- * a crash the ledger stands where the rows do); default_tablespace; lc_messages. default_transaction_read_only is left as it is on
- * purpose: who switches it on, as providers do when a disk is nearly full, wants the writers held, and they wait and say so.
+ * Not pinned, because they decide nothing of what we read or write: what only makes a plan better or worse; synchronous_commit
+ * (after a crash the ledger stands where the rows do); default_tablespace; lc_messages. default_transaction_read_only is left as it
+ * is on purpose: who switches it on, as providers do when a disk is nearly full, wants the writers held, and they wait and say so.
  *
  * Rejected: options= in the connection string, which poolers refuse; SET once a session, for the reason above; a function with
  * SET clauses around each statement, whose settings end with it, while COPY and COMMIT come after.
@@ -25,11 +25,12 @@
 /* Whose functions, operators and tables are meant: Postgres's own, and those whose schema we name. */
 #define POSTGRES_PIN_NAMES POSTGRES_PIN("search_path", "pg_catalog, pg_temp")
 
-/* Where a batch is stored, triggers of the database's owner run, and they may rely on the search_path that he has set: it comes behind
- * pg_catalog. So all that these transactions send names schemas, and calls with exactly the types that a function has. */
-#define POSTGRES_PIN_NAMES_FIRST \
-    "CASE WHEN pg_catalog.length(pg_catalog.current_setting('search_path')) OPERATOR(pg_catalog.>) 0 " \
-    "THEN pg_catalog.set_config('search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path')), true) " \
+/* Where a batch is stored, triggers of the database's owner run, and they may rely on the search_path that he has set: it comes
+ * behind pg_catalog. So all that these transactions send names schemas, and calls with exactly the types that a function has. */
+#define POSTGRES_PIN_NAMES_FIRST                                                                                                   \
+    "CASE WHEN pg_catalog.length(pg_catalog.current_setting('search_path')) OPERATOR(pg_catalog.>) 0 "                             \
+    "THEN pg_catalog.set_config('search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path')), "     \
+    "true) "                                                                                                                       \
     "ELSE " POSTGRES_PIN_NAMES " END"
 
 /* Answers with one row of one integer. */
@@ -57,7 +58,8 @@
 #define POSTGRES_BEGIN(mode)       "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES)
 #define POSTGRES_BEGIN_BATCH(mode) "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES_FIRST)
 
-/* What would end a session while it waits, set once when it is opened. (A pooler keeps what it is given; it does its clients no harm.) */
+/* What would end a session while it waits, set once when it is opened. (A pooler keeps what it is given; it does its clients no
+ * harm.) */
 #define POSTGRES_SESSION "SET idle_session_timeout = 0"
 
 #endif

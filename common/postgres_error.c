@@ -54,12 +54,13 @@ static const struct rule rules[] = {
     {"42P10", ERROR_USAGE}, /* ON CONFLICT finds no unique index: somebody dropped the key */
 
     /* Our own (schemas/sql/0003_books.sql lists them). */
-    {"TM001", ERROR_RETRY},  /* fenced: drop what is fenced, read the ledger again */
-    {"TM002", ERROR_USAGE},  /* another consumer group stores this topic: consumer.group */
-    {"TM003", ERROR_USAGE},  /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
-    {"TM004", ERROR_FATAL},  /* the caller broke the contract of commit_batch */
-    {"TM007", ERROR_RETRY},  /* a month was detached by hand: wait for a person, losing nothing */
-    {"TM006", ERROR_USAGE},  /* what an operator asks for is not so: a reset that does not go forward, a topic that is none of the books */
+    {"TM001", ERROR_RETRY}, /* fenced: drop what is fenced, read the ledger again */
+    {"TM002", ERROR_USAGE}, /* another consumer group stores this topic: consumer.group */
+    {"TM003", ERROR_USAGE}, /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
+    {"TM004", ERROR_FATAL}, /* the caller broke the contract of commit_batch */
+    {"TM007", ERROR_RETRY}, /* a month was detached by hand: wait for a person, losing nothing */
+    {"TM006",
+     ERROR_USAGE}, /* what an operator asks for is not so: a reset that does not go forward, a topic that is none of the books */
     {"TM008", ERROR_USAGE},  /* the topic's books are closed: topics.events */
     {"TM010", ERROR_RETRY},  /* somebody's trigger or rule keeps the books from being written: wait for whoever takes it away */
     {"TM009", ERROR_FATAL},  /* the topic was made anew: nothing of it is stored until a person has looked */
@@ -165,18 +166,21 @@ static void connection_text(const char *text, const char *sqlstate, struct error
     free(copy);
 }
 
-/* A connection that TLS keeps from being made has no SQLSTATE; libpq's words, which are English here (nobody calls setlocale), tell it. */
+/* A connection that TLS keeps from being made has no SQLSTATE; libpq's words, which are English here (nobody calls setlocale), tell
+ * it. */
 static const struct {
     const char *said, *advice;
 } tls_refusals[] = {
     {"certificate has expired", "the server's certificate must be renewed, or this machine's clock is wrong"},
     {"certificate is not yet valid", "this machine's clock is wrong, or the server's certificate"},
     {"certificate verify failed", /* libpq does not say why */
-     "either sslrootcert in postgres.dsn names another authority than the server's certificate is of, or the server's certificate has expired: renew it "
+     "either sslrootcert in postgres.dsn names another authority than the server's certificate is of, or the server's certificate "
+     "has expired: renew it "
      "(openssl s_client -starttls postgres -connect HOST:PORT shows it)"},
     {"does not match host name", "set host in postgres.dsn to the name in the server's certificate"},
     {"does not match any of the names", "set host in postgres.dsn to the name in the server's certificate"},
-    {"server does not support SSL", "sslmode in postgres.dsn asks for TLS: switch it on at the server (ssl = on), or set sslmode=prefer"},
+    {"server does not support SSL",
+     "sslmode in postgres.dsn asks for TLS: switch it on at the server (ssl = on), or set sslmode=prefer"},
     {"root certificate file", "sslrootcert in postgres.dsn names a file with the authority's certificate (PEM)"},
     {"certificate required", "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn"},
     {"alert unknown ca", "the server does not know the authority of sslcert in postgres.dsn"},
@@ -203,10 +207,13 @@ static const char *login_advice(const char *sqlstate, const char *text)
     if (strstr(text, "no encryption") != NULL)
         return "the server takes this login over TLS only: set sslmode=verify-full in postgres.dsn";
     if (strstr(text, "certificate authentication failed") != NULL)
-        return "the name (CN) in the certificate of sslcert must be the user of postgres.dsn, or be mapped to it in the server's pg_ident.conf";
+        return "the name (CN) in the certificate of sslcert must be the user of postgres.dsn, or be mapped to it in the server's "
+               "pg_ident.conf";
     if (strstr(text, "valid client certificate") != NULL)
         return "the server asks for a client's certificate: sslcert and sslkey in postgres.dsn";
-    return postgres_state_is(sqlstate, POSTGRES_LOGIN_REFUSED) ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server" : NULL;
+    return postgres_state_is(sqlstate, POSTGRES_LOGIN_REFUSED)
+               ? "check user and password (or passfile) in postgres.dsn, and pg_hba.conf on the server"
+               : NULL;
 }
 
 static bool connection_error(struct error *err, const PGconn *conn)
@@ -261,8 +268,8 @@ static bool first_quoted(const char *text, char *name, size_t size)
     return true;
 }
 
-/* Row security on one of our tables, which row_security = off makes an error (postgres_begin.h). The server's own name of the place that
- * refuses tells it from a right that is missing, in every language. */
+/* Row security on one of our tables, which row_security = off makes an error (postgres_begin.h). The server's own name of the place
+ * that refuses tells it from a right that is missing, in every language. */
 static bool row_security_error(struct error *err, const PGconn *conn, const PGresult *result, const char *message)
 {
     const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
@@ -271,23 +278,27 @@ static bool row_security_error(struct error *err, const PGconn *conn, const PGre
         return false;
     const char *login = conn != NULL ? PQuser(conn) : NULL;
     error_set(err, ERROR_USAGE,
-              "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it runs: ALTER TABLE "
+              "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it "
+              "runs: ALTER TABLE "
               "%s.%s DISABLE ROW LEVEL SECURITY; or, to keep it for others, a superuser: ALTER ROLE \"%s\" BYPASSRLS;",
-              table, login ? login : "of ours", strncmp(table, "analytics_", 10) == 0 ? "public" : "tallymill", table, login ? login : "");
+              table, login ? login : "of ours", strncmp(table, "analytics_", 10) == 0 ? "public" : "tallymill", table,
+              login ? login : "");
     postgres_mark(err, POSTGRES_NO_RIGHT);
     return true;
 }
 
-/* The role that the program at hand runs with, by the name that it gave its connection; NULL: it depends on what it is asked to do. */
+/* The role that the program at hand runs with, by the name that it gave its connection; NULL: it depends on what it is asked to do.
+ */
 static const char *role_of(const PGconn *conn)
 {
     static const struct {
         const char *program, *role;
     } roles[] = {
-        {"tallymill-consumer", "tallymill_ingest"},  {"tallymill-aggregator", "tallymill_aggregate"}, {"tallymill rebuild", "tallymill_aggregate"},
-        {"tallymill refresh", "tallymill_aggregate"}, {"tallymill status", "tallymill_read"},          {"tallymill audit", "tallymill_read"},
-        {"tallymill verify", "tallymill_read"},       {"tallymill migrate", "tallymill_admin"},        {"tallymill reset", "tallymill_admin"},
-        {"tallymill topic", "tallymill_admin"},
+        {"tallymill-consumer", "tallymill_ingest"},   {"tallymill-aggregator", "tallymill_aggregate"},
+        {"tallymill rebuild", "tallymill_aggregate"}, {"tallymill refresh", "tallymill_aggregate"},
+        {"tallymill status", "tallymill_read"},       {"tallymill audit", "tallymill_read"},
+        {"tallymill verify", "tallymill_read"},       {"tallymill migrate", "tallymill_admin"},
+        {"tallymill reset", "tallymill_admin"},       {"tallymill topic", "tallymill_admin"},
     };
     const char *program = conn ? PQparameterStatus(conn, "application_name") : NULL;
     for (size_t i = 0; program && i < sizeof roles / sizeof roles[0]; i++)
@@ -301,7 +312,8 @@ static const char *grant_text(const PGconn *conn, char *text, size_t size)
 {
     const char *role = role_of(conn);
     if (!role)
-        return "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, verify) or "
+        return "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, "
+               "verify) or "
                "tallymill_admin (what changes or shows contents)";
     snprintf(text, size, "An owner of the database runs: GRANT %s TO \"%.63s\";", role, PQuser(conn));
     return text;

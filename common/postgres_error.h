@@ -17,7 +17,8 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
  * = connection lost = RETRY. The one table of it. */
 enum error_kind postgres_kind(const char *sqlstate);
 
-/* What a caller may have to know of an error beyond its kind. The codes and classes behind each stand in postgres_error.c and nowhere else. */
+/* What a caller may have to know of an error beyond its kind. The codes and classes behind each stand in postgres_error.c and
+ * nowhere else. */
 enum postgres_state {
     POSTGRES_REFUSED,        /* the server answered, and the connection goes on: neither lost nor being ended by the server */
     POSTGRES_LOGIN_REFUSED,  /* class 28; a login that TLS refuses counts as one */

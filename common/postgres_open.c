@@ -29,14 +29,15 @@ static const char *field_of(const PGresult *result, int field)
     return value ? value : "";
 }
 
-/* What a server says beside its answers (NOTICE, WARNING). libpq would print it on stderr as it stands, and it may quote an event: which could so write lines of our log. */
+/* What a server says beside its answers (NOTICE, WARNING). libpq would print it on stderr as it stands, and it may quote an event:
+ * which could so write lines of our log. */
 static void log_notice(void *context, const PGresult *result)
 {
     char text[LOG_TEXT_BYTES], severity[LOG_TEXT_BYTES], sqlstate[LOG_TEXT_BYTES];
     (void)context;
     log_debug("Postgres says", "severity=\"%s\" sqlstate=\"%s\" text=\"%s\"",
-              log_text(severity, field_of(result, PG_DIAG_SEVERITY_NONLOCALIZED)), log_text(sqlstate, field_of(result, PG_DIAG_SQLSTATE)),
-              log_text(text, field_of(result, PG_DIAG_MESSAGE_PRIMARY)));
+              log_text(severity, field_of(result, PG_DIAG_SEVERITY_NONLOCALIZED)),
+              log_text(sqlstate, field_of(result, PG_DIAG_SQLSTATE)), log_text(text, field_of(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
 static PGconn *start(const char *dsn, const char *application_name, struct error *err)
@@ -75,8 +76,8 @@ static bool connect_by(PGconn *conn, struct statement_wait *wait, struct error *
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) { /* ends: at the deadline */
         if (!statement_await(conn, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, wait, err))
-            return error_set(err, ERROR_RETRY, "cannot connect to Postgres at %s port %s: no answer in %.1f s", PQhost(conn), PQport(conn),
-                             (double)wait->timeout_us / (double)CLOCK_SECOND_US);
+            return error_set(err, ERROR_RETRY, "cannot connect to Postgres at %s port %s: no answer in %.1f s", PQhost(conn),
+                             PQport(conn), (double)wait->timeout_us / (double)CLOCK_SECOND_US);
         status = PQconnectPoll(conn);
     }
     if (status == PGRES_POLLING_OK && PQsetnonblocking(conn, 1) == 0)

@@ -248,7 +248,8 @@ static bool next_message(struct session *session, int64_t timeout_us, char **mes
 }
 
 bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
-                        bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context, struct error *err)
+                        bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context,
+                        struct error *err)
 {
     if (!begin_copy(session, sql, timeout_us, err))
         return false;

@@ -22,22 +22,24 @@ struct session;
 enum { SESSION_TIMEOUT_S = 120 }; /* what ordinary statements may take: locks are waited for 10 s */
 
 /* Connected and the schema known to fit, or NULL: ERROR_RETRY, or ERROR_USAGE (dsn, rights, schema). application_name: as
- * pg_stat_activity shows it. Signals end a statement where the program has opened the service (service.h); else they do what they do. */
+ * pg_stat_activity shows it. Signals end a statement where the program has opened the service (service.h); else they do what they
+ * do. */
 MUST_CHECK struct session *session_open(const char *dsn, const char *application_name, struct error *err);
 void session_close(struct session *session);
 
 /* The server process as the connection's start named it: behind a pooler not the one that works for us. */
 int session_backend_pid(const struct session *session);
 
-/* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. Outside of a transaction
- * it gets one of its own (common/postgres_begin.h). */
+/* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. Outside of a
+ * transaction it gets one of its own (common/postgres_begin.h). */
 MUST_CHECK PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,
                                  struct error *err);
 
 /* The same with the usual timeout, for a statement whose rows are not wanted. */
 MUST_CHECK bool session_do(struct session *session, const char *sql, int count, const char *const *values, struct error *err);
 
-/* Several statements without parameters, separated by ';', in one round trip; they begin a transaction (POSTGRES_BEGIN()) or run in one. Returns the last one's result. */
+/* Several statements without parameters, separated by ';', in one round trip; they begin a transaction (POSTGRES_BEGIN()) or run in
+ * one. Returns the last one's result. */
 MUST_CHECK PGresult *session_ask_all(struct session *session, const char *sql, struct error *err);
 
 /* A statement without parameters (several, separated by ';') that is not waited for: send it, then look now and then, or when the
@@ -45,22 +47,25 @@ MUST_CHECK PGresult *session_ask_all(struct session *session, const char *sql, s
  * asked meanwhile. False: it failed, and the session must be closed. */
 MUST_CHECK bool session_send(struct session *session, const char *sql, struct error *err);
 MUST_CHECK bool session_look(struct session *session, PGresult **result, bool *is_done, struct error *err);
-MUST_CHECK bool session_wait(struct session *session, int64_t deadline_us, struct error *err); /* until there is something to look at */
+MUST_CHECK bool session_wait(struct session *session, int64_t deadline_us,
+                             struct error *err); /* until there is something to look at */
 int session_socket(const struct session *session);
 
-/* Runs COPY ... TO STDOUT (FORMAT binary), perhaps behind statements whose rows are not wanted ("BEGIN; SELECT ...; COPY ..."), and hands over tuple by
- * tuple (valid for the call). `take` returns false with err set to stop. The timeout is for the wait for each next tuple. */
+/* Runs COPY ... TO STDOUT (FORMAT binary), perhaps behind statements whose rows are not wanted ("BEGIN; SELECT ...; COPY ..."), and
+ * hands over tuple by tuple (valid for the call). `take` returns false with err set to stop. The timeout is for the wait for each
+ * next tuple. */
 MUST_CHECK bool session_copy_out(struct session *session, int64_t timeout_us, const char *sql,
                                  bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
                                  struct error *err);
 
-/* Runs COPY ... TO STDOUT in any format, likewise behind other statements, and hands over message by message (a row each in text and csv; valid for the
- * call). `take` returns false with err set to stop. */
+/* Runs COPY ... TO STDOUT in any format, likewise behind other statements, and hands over message by message (a row each in text
+ * and csv; valid for the call). `take` returns false with err set to stop. */
 MUST_CHECK bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
                                    bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context,
                                    struct error *err);
 
-/* Puts who holds locks on what is ours into an error about one (55P03) that was asked for without waiting; over a connection of its own. */
+/* Puts who holds locks on what is ours into an error about one (55P03) that was asked for without waiting; over a connection of its
+ * own. */
 void session_name_holders(struct session *session, struct error *err);
 
 /* Whether an error came from a request to stop; and for what must still be said after one. */

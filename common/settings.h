@@ -30,9 +30,9 @@ void settings_free(struct settings *settings);
 /* Reads the same file and the same `sets` again. As settings_load. */
 MUST_CHECK struct settings *settings_load_again(const struct settings *settings, struct error *err);
 
-/* Takes over from `fresh` what this program can change while it runs (settings_reload.c has the list), and logs each such change, and each
- * change that waits for the next start. log.level is in force afterwards; the rest is the caller's to look up again. Texts that were asked
- * for before and have changed are gone once `fresh` is freed. */
+/* Takes over from `fresh` what this program can change while it runs (settings_reload.c has the list), and logs each such change,
+ * and each change that waits for the next start. log.level is in force afterwards; the rest is the caller's to look up again. Texts
+ * that were asked for before and have changed are gone once `fresh` is freed. */
 void settings_adopt(struct settings *settings, struct settings *fresh, unsigned program);
 
 /* Whether the two have the same postgres.dsn, and the same kafka.*, contents of the files included that they name. */
@@ -46,8 +46,8 @@ bool settings_is_written_same_kafka(const struct settings *one, const struct set
 void settings_swap_dsn(struct settings *one, struct settings *other);
 void settings_swap_kafka(struct settings *one, struct settings *other);
 
-/* Before a new connection: where postgres.dsn is @FILE, the file is read again (its text before is gone then). False: it cannot be, or holds no connection
- * string; the text before stays. ERROR_USAGE. */
+/* Before a new connection: where postgres.dsn is @FILE, the file is read again (its text before is gone then). False: it cannot be,
+ * or holds no connection string; the text before stays. ERROR_USAGE. */
 MUST_CHECK bool settings_refresh_dsn(struct settings *settings, struct error *err);
 
 /* Whether a program takes a change of this key while it runs. */

@@ -18,7 +18,8 @@ typedef void settings_file_warn(void *context, const char *key, int line);
 MUST_CHECK bool settings_file_read(const char *path, settings_file_each *each, settings_file_warn *warn, void *context,
                                    struct error *err);
 
-/* The value behind a text, freed by the caller: itself, what its file holds when it begins with @ (settings.h), or itself without the first
+/* The value behind a text, freed by the caller: itself, what its file holds when it begins with @ (settings.h), or itself without
+ * the first
  * @ of two. NULL: ERROR_USAGE, ERROR_RETRY. */
 MUST_CHECK char *settings_file_value(const char *written, struct error *err);
 
@@ -29,7 +30,8 @@ bool settings_file_may_show_key(const char *key);
  * than max_bytes, or holds a NUL byte. */
 MUST_CHECK char *settings_file_text(const char *path, long max_bytes, struct error *err);
 
-/* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. 0: it cannot be read. */
+/* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. 0: it
+ * cannot be read. */
 int64_t settings_file_mark(const char *path);
 
 #endif

@@ -1,8 +1,8 @@
 /* settings_reload.c - which settings a running program can change, and changing them.
  *
- * What is not in the list shapes what was made at the start (buffers, the name in a group), and a change of it would be a restart in
- * disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the caller's to try and to take over. A file with any error changes nothing, so that half of
- * an edit is never in force.
+ * What is not in the list shapes what was made at the start (buffers, the name in a group), and a change of it would be a restart
+ * in disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the caller's to try
+ * and to take over. A file with any error changes nothing, so that half of an edit is never in force.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +118,8 @@ void settings_adopt(struct settings *settings, struct settings *fresh, unsigned 
     char text[LOG_TEXT_BYTES];
     for (size_t i = 0; settings_table[i].key != NULL; i++) {
         const struct setting *setting = &settings_table[i];
-        if ((setting->programs & program) == 0 || is_proven_first(setting->key) || strcmp(settings->values[i].text, fresh->values[i].text) == 0)
+        if ((setting->programs & program) == 0 || is_proven_first(setting->key) ||
+            strcmp(settings->values[i].text, fresh->values[i].text) == 0)
             continue;
         if (!settings_is_live(setting->key, program)) {
             log_warn("this setting has changed, which is taken at the next start only", "key=%s", setting->key);

@@ -21,8 +21,9 @@
 
 static const char mask[] = "********";
 
-static const char uri_advice[] = "in a URI write each @ of user and password as %40, / as %2F, ? as %3F and % as %25, or put the password "
-                                 "into the file of passfile=";
+static const char uri_advice[] =
+    "in a URI write each @ of user and password as %40, / as %2F, ? as %3F and % as %25, or put the password "
+    "into the file of passfile=";
 
 /* libpq's text with what stands between quotes left out, unless it is the name of an option in a string that shows no password. */
 static void parse_failed(const char *dsn, const char *message, struct error *err)

@@ -121,8 +121,8 @@ static bool parse_choice(const struct setting *setting, const char *text, struct
     }
     const char *nearest = nearest_word(text, words, count);
     if (nearest != NULL)
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", UTF8_CUT(text, SHOWN_BYTES), setting->choices,
-                         nearest);
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s; did you mean %s?", UTF8_CUT(text, SHOWN_BYTES),
+                         setting->choices, nearest);
     return error_set(err, ERROR_USAGE, "\"%.*s\" is not one of %s", UTF8_CUT(text, SHOWN_BYTES), setting->choices);
 }
 

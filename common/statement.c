@@ -1,7 +1,7 @@
 /* statement.c - see statement.h.
  *
- * Sockets are non-blocking and every wait is a poll(2) with a deadline. PQexec() was rejected: it waits for ever on a server that vanished without a FIN, and
- * nothing but a second thread could end that wait.
+ * Sockets are non-blocking and every wait is a poll(2) with a deadline. PQexec() was rejected: it waits for ever on a server that
+ * vanished without a FIN, and nothing but a second thread could end that wait.
  */
 #include "common/statement.h"
 
@@ -87,7 +87,8 @@ bool statement_flush(PGconn *conn, struct statement_wait *wait, struct error *er
     return left == 0 || broken(conn, wait, err);
 }
 
-bool statement_send(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait, struct error *err)
+bool statement_send(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
+                    struct error *err)
 {
     wait->sql = sql;
     const bool is_sent = values ? PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) : PQsendQuery(conn, sql);
@@ -131,7 +132,8 @@ PGresult *statement_last(PGconn *conn, struct statement_wait *wait, struct error
         last = result;
         const ExecStatusType status = PQresultStatus(result);
         if (is_copy(status)) { /* PQgetResult() would hand out this same state for ever */
-            error_set(err, ERROR_FATAL, "COPY goes through session.h: %.*s", UTF8_CUT(wait->sql ? wait->sql : "?", SHOWN_SQL_BYTES));
+            error_set(err, ERROR_FATAL, "COPY goes through session.h: %.*s",
+                      UTF8_CUT(wait->sql ? wait->sql : "?", SHOWN_SQL_BYTES));
             break;
         }
         if (has_failed || status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY)
@@ -164,7 +166,8 @@ static bool order(PGconn *conn, const char *sql, struct statement_wait *wait, st
 /* Whether the text is to be put between POSTGRES_BEGIN() and COMMIT: no transaction is open, and it neither begins nor ends one. */
 static bool is_wrapped(const PGconn *conn, const char *sql)
 {
-    const bool is_begin = strncmp(sql, "BEGIN", 5) == 0, is_end = strncmp(sql, "COMMIT", 6) == 0 || strncmp(sql, "ROLLBACK", 8) == 0;
+    const bool is_begin = strncmp(sql, "BEGIN", 5) == 0,
+               is_end = strncmp(sql, "COMMIT", 6) == 0 || strncmp(sql, "ROLLBACK", 8) == 0;
     assert(!is_begin || strstr(sql, "pg_catalog.num_nulls(") != NULL); /* POSTGRES_BEGIN(), or a setting of the login decides */
     return PQtransactionStatus(conn) == PQTRANS_IDLE && !is_begin && !is_end;
 }

@@ -1,7 +1,7 @@
 /* statement.h - one message to Postgres and its answers, waited for with a deadline and with looks at the world meanwhile.
  *
- * What postgres.h, session.h and lock_watch.h stand on; who has no such wait of his own asks through them. The connection is non-blocking, and belongs to
- * one thread.
+ * What postgres.h, session.h and lock_watch.h stand on; who has no such wait of his own asks through them. The connection is
+ * non-blocking, and belongs to one thread.
  */
 #ifndef TALLYMILL_COMMON_STATEMENT_H
 #define TALLYMILL_COMMON_STATEMENT_H
@@ -17,7 +17,8 @@
 struct statement_watch {
     /* A message was sent. now_us is monotonic, here and below. */
     void (*start)(void *context, int64_t now_us);
-    /* Before each wait for the socket, of 200 ms at most; is_silent: nothing has come in the one before. False with err set: wait no longer. */
+    /* Before each wait for the socket, of 200 ms at most; is_silent: nothing has come in the one before. False with err set: wait
+     * no longer. */
     bool (*look)(void *context, PGconn *conn, int64_t now_us, bool is_silent, struct error *err);
     /* It failed, and err says so: may add to it. */
     void (*explain)(void *context, PGconn *conn, struct error *err);
@@ -34,8 +35,8 @@ struct statement_wait {
 /* A wait that begins now. */
 struct statement_wait statement_wait_for(int64_t timeout_us);
 
-/* Waits until the socket is ready for one of poll(2)'s events. False with err set: the deadline has passed, or the watch wants no more. A broken socket
- * counts as ready: the next call into libpq says what is wrong with it. */
+/* Waits until the socket is ready for one of poll(2)'s events. False with err set: the deadline has passed, or the watch wants no
+ * more. A broken socket counts as ready: the next call into libpq says what is wrong with it. */
 MUST_CHECK bool statement_await(PGconn *conn, short events, struct statement_wait *wait, struct error *err);
 
 /* Sends one message, to its last byte. values NULL: without parameters, and it may hold several statements. */
@@ -56,7 +57,8 @@ MUST_CHECK PGresult *statement_last(PGconn *conn, struct statement_wait *wait, s
 MUST_CHECK PGresult *statement_ask(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
                                    struct error *err);
 
-/* The same in a transaction of its own, begun as postgres_begin.h says, where none is open and the text neither begins nor ends one. */
+/* The same in a transaction of its own, begun as postgres_begin.h says, where none is open and the text neither begins nor ends
+ * one. */
 MUST_CHECK PGresult *statement_run(PGconn *conn, const char *sql, int count, const char *const *values, struct statement_wait *wait,
                                    struct error *err);
 

@@ -1,5 +1,5 @@
-/* transcode.h - one msgpack event becomes one tuple of Postgres's binary COPY, in one walk over its bytes. Wire format: schemas/wire.md;
- * tuple: tuple.h. batch_id is left 0: it is known when the transaction begins.
+/* transcode.h - one msgpack event becomes one tuple of Postgres's binary COPY, in one walk over its bytes. Wire format:
+ * schemas/wire.md; tuple: tuple.h. batch_id is left 0: it is known when the transaction begins.
  *
  * A transcoder belongs to one thread. Nothing here allocates after transcoder_new.
  */
@@ -50,13 +50,15 @@ void transcoder_set_window(struct transcoder *transcoder, int64_t oldest_us, int
 /* As it was last moved. */
 void transcoder_window(const struct transcoder *transcoder, int64_t *oldest_us, int64_t *newest_us);
 
-/* Writes the tuple of `value` (NULL: a tombstone) to `out`, which has TRANSCODE_ROOM bytes. message_us: Kafka's record time in Unix microseconds, used
- * for clamping when it lies in the window. Any reason but NONE: a dead letter; what is in `out` then means nothing, and transcoder_detail() says where. */
+/* Writes the tuple of `value` (NULL: a tombstone) to `out`, which has TRANSCODE_ROOM bytes. message_us: Kafka's record time in Unix
+ * microseconds, used for clamping when it lies in the window. Any reason but NONE: a dead letter; what is in `out` then means
+ * nothing, and transcoder_detail() says where. */
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
                       struct transcoded *result);
 
-/* The message's header `traceparent` (NULL: none), borrowed until the next transcode, for which alone it holds. What is not one by W3C
- * Trace Context ("00-", 32 hexadecimal digits, "-", 16, "-", 2) is left out: it says nothing about the event. Without keep_trace: nothing. */
+/* The message's header `traceparent` (NULL: none), borrowed until the next transcode, for which alone it holds. What is not one by
+ * W3C Trace Context ("00-", 32 hexadecimal digits, "-", 16, "-", 2) is left out: it says nothing about the event. Without
+ * keep_trace: nothing. */
 void transcoder_set_trace(struct transcoder *transcoder, const void *text, size_t length);
 bool transcoder_keeps_trace(const struct transcoder *transcoder);
 

@@ -1,4 +1,5 @@
-/* utf8.c - see utf8.h. Postgres refuses a text that ends inside a character, and a reader of JSON the whole document: so a cut text is a broken one. */
+/* utf8.c - see utf8.h. Postgres refuses a text that ends inside a character, and a reader of JSON the whole document: so a cut text
+ * is a broken one. */
 #include "common/utf8.h"
 
 #include <string.h>

@@ -6,9 +6,11 @@ enum {
     WIRE_VERSION = 1,
     WIRE_VALUE_BYTES = 1024 * 1024, /* a message's value */
     WIRE_KEY_BYTES = 64 * 1024,     /* a message's key */
-    WIRE_KEPT_BYTES = 4 * 1024 * 1024 + 64 * 1024, /* key and value of a dead letter: larger ones are not kept, as no topic of ours would take them again */
-    WIRE_HEADER_BYTES = 64 * 1024,  /* a message's headers, which are not stored */
-    WIRE_EVENT_NAME_BYTES = 100,    /* bytes, not characters: the column would take 100 characters */
+    WIRE_KEPT_BYTES =
+        4 * 1024 * 1024 +
+        64 * 1024, /* key and value of a dead letter: larger ones are not kept, as no topic of ours would take them again */
+    WIRE_HEADER_BYTES = 64 * 1024, /* a message's headers, which are not stored */
+    WIRE_EVENT_NAME_BYTES = 100,   /* bytes, not characters: the column would take 100 characters */
     WIRE_CATEGORY_BYTES = 50,
     WIRE_SESSION_ID_BYTES = 255,
     WIRE_DATA_BYTES = 64 * 1024,        /* event_data as msgpack, _extra included */

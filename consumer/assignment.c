@@ -55,10 +55,10 @@ static bool ask_identity(struct assignment *assignment, int64_t now_us, bool *to
     return true;
 }
 
-/* The ledger is about another topic of that name: nothing of this one is read, each topic partition says so (stop_foreign). A person may begin
- * new books meanwhile. */
-static bool note_foreign(struct assignment *assignment, struct source_partition *partitions, int count, const struct error *why, int64_t now_us,
-                         struct error *err)
+/* The ledger is about another topic of that name: nothing of this one is read, each topic partition says so (stop_foreign). A
+ * person may begin new books meanwhile. */
+static bool note_foreign(struct assignment *assignment, struct source_partition *partitions, int count, const struct error *why,
+                         int64_t now_us, struct error *err)
 {
     log_error_because(why, "the topic was deleted and recreated: nothing of it is stored", "topic=%s topic_partitions=%d",
                       source_topic(assignment->source), count);
@@ -77,8 +77,8 @@ static bool note_foreign(struct assignment *assignment, struct source_partition 
 }
 
 /* Claims what the group gave us. Fills claims; partitions stop where it is another topic. */
-static bool claim_wanted(struct assignment *assignment, struct claim *claims, struct source_partition *partitions, int count, int64_t now_us,
-                         struct error *err)
+static bool claim_wanted(struct assignment *assignment, struct claim *claims, struct source_partition *partitions, int count,
+                         int64_t now_us, struct error *err)
 {
     const struct identity *identity = assignment->identity;
     const struct claimant claimant = {source_topic(assignment->source), identity->topic_id, identity->cluster_id,
@@ -120,7 +120,8 @@ static void stop_foreign(struct assignment *assignment, struct source_partition 
     if (claim->next_offset > log->high)
         note_truncated(assignment, claim, log->high);
     else
-        log_error("the topic was deleted and recreated, another message stands where the last stored one was; not read until a person has looked",
+        log_error("the topic was deleted and recreated, another message stands where the last stored one was; not read until a "
+                  "person has looked",
                   "topic=%s topic_partition=%" PRId32 " next_offset=%" PRId64 " high=%" PRId64, source_topic(assignment->source),
                   claim->topic_partition, claim->next_offset, log->high);
 }
@@ -140,8 +141,8 @@ static bool note_gap(struct assignment *assignment, struct source_partition *par
 }
 
 /* The anchors to be met before anything is stored: older ones too where the topic's id does not tell. */
-static bool choose_anchors(struct assignment *assignment, struct source_partition *partition, const struct start *start, int64_t low,
-                           struct error *err)
+static bool choose_anchors(struct assignment *assignment, struct source_partition *partition, const struct start *start,
+                           int64_t low, struct error *err)
 {
     const struct claim *claim = &partition->claim;
     partition->anchor_count = partition->anchors_met = 0;
@@ -160,7 +161,8 @@ static bool choose_anchors(struct assignment *assignment, struct source_partitio
     return true;
 }
 
-static bool begin_partition(struct assignment *assignment, struct source_partition *partition, const struct log_end *log, struct error *err)
+static bool begin_partition(struct assignment *assignment, struct source_partition *partition, const struct log_end *log,
+                            struct error *err)
 {
     struct claim *claim = &partition->claim;
     const struct start start = start_decide(claim, log->low, log->high);
@@ -176,8 +178,8 @@ static bool begin_partition(struct assignment *assignment, struct source_partiti
         return false;
     else if (start.kind == START_NEXT && claim->anchor_offset >= 0)
         log_warn("the last stored message is gone from Kafka: its place cannot be verified",
-                 "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64, source_topic(assignment->source),
-                 claim->topic_partition, claim->anchor_offset, claim->next_offset);
+                 "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64,
+                 source_topic(assignment->source), claim->topic_partition, claim->anchor_offset, claim->next_offset);
     return partition->is_stopped || choose_anchors(assignment, partition, &start, log->low, err);
 }
 
@@ -196,8 +198,8 @@ static bool ask_ends(struct assignment *assignment, struct error *err)
             wanted[wanted_count++] =
                 (struct log_end){number, number < assignment->identity->count ? assignment->identity->leaders[number] : -1, -1, -1};
     }
-    const bool asked = log_ends_ask(&assignment->logs, source_handle(assignment->source), source_topic(assignment->source), assignment->answers_fd, wanted,
-                                    wanted_count, err);
+    const bool asked = log_ends_ask(&assignment->logs, source_handle(assignment->source), source_topic(assignment->source),
+                                    assignment->answers_fd, wanted, wanted_count, err);
     free(wanted);
     return asked;
 }
@@ -319,7 +321,8 @@ bool assignment_claim(struct assignment *assignment, PGconn *conn, int64_t now_u
     bool told = true;
     const struct claim *wanted = source_wanted(assignment->source, &count);
     assignment->conn = conn;
-    if (count == 0 && !assignment->is_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
+    if (count == 0 &&
+        !assignment->is_wanted) { /* between two assignments: the next one claims, and nothing may be said to the group */
         assignment->resync = false;
         return true;
     }

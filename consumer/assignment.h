@@ -2,11 +2,12 @@
  *
  *     none, the group assigns (is_wanted)                                        ->  wanted
  *     wanted, Kafka has said which topic this is, the ledger epoch and position  ->  claimed: each topic partition waits
- *     claimed, a leader has said where its log begins and ends                   ->  begun, each by itself: read, stopped, or its anchors are met first
- *     any, memory and ledger may differ (resync)                                 ->  wanted again, with the same topic partitions
- *     any, the group takes them back (is_revoked, answered within 3 s)           ->  none
+ *     claimed, a leader has said where its log begins and ends                   ->  begun, each by itself: read, stopped, or its
+ * anchors are met first any, memory and ledger may differ (resync)                                 ->  wanted again, with the same
+ * topic partitions any, the group takes them back (is_revoked, answered within 3 s)           ->  none
  *
- * The worker's loop sets is_wanted, is_revoked, resync and rejoin, and answers them; what was read is dropped before a claim. Main thread.
+ * The worker's loop sets is_wanted, is_revoked, resync and rejoin, and answers them; what was read is dropped before a claim. Main
+ * thread.
  */
 #ifndef TALLYMILL_CONSUMER_ASSIGNMENT_H
 #define TALLYMILL_CONSUMER_ASSIGNMENT_H
@@ -41,11 +42,12 @@ struct assignment {
 
     struct claim *claimed; /* the last assignment, as the ledger answered it */
     int claimed_count;
-    int64_t claim_since_us;              /* since when a claim is wanted: it needs an answer to a question sent later; 0: none is wanted */
+    int64_t claim_since_us; /* since when a claim is wanted: it needs an answer to a question sent later; 0: none is wanted */
     char topic_id[KAFKA_TOPIC_ID_BYTES]; /* of the last claim; "" where Kafka gives none */
     char cluster_id[IDENTITY_CLUSTER_BYTES];
     bool is_foreign;  /* the ledger is about another topic of that name */
-    bool name_wanted; /* the ledger does not know topic_id yet; it is written there once the anchors have shown that it is this one */
+    bool name_wanted; /* the ledger does not know topic_id yet; it is written there once the anchors have shown that it is this one
+                       */
 
     struct log_ends logs; /* where the logs of those begin and end that are not read yet */
     int64_t look_at_us;   /* when those that wait are asked about again; 0: none waits */
@@ -66,8 +68,8 @@ void assignment_let_go(struct assignment *assignment);
 /* A claim is to be made. */
 bool assignment_is_due(const struct assignment *assignment);
 
-/* Claims, over an idle connection. Never waits for Kafka: true as long as there is nothing to do but wait, and assignment_is_due() until it is claimed. False:
- * ERROR_RETRY (again later) or what ends the worker. */
+/* Claims, over an idle connection. Never waits for Kafka: true as long as there is nothing to do but wait, and assignment_is_due()
+ * until it is claimed. False: ERROR_RETRY (again later) or what ends the worker. */
 MUST_CHECK bool assignment_claim(struct assignment *assignment, PGconn *conn, int64_t now_us, struct error *err);
 
 /* Begins what waits and has been answered for; asks again about the others. Over an idle connection. As assignment_claim. */

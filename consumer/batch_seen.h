@@ -1,8 +1,9 @@
-/* batch_seen.h - which (id, created_at) a batch holds already: a hash table over its rows. Knows their tuples, and nothing else of the batch.
+/* batch_seen.h - which (id, created_at) a batch holds already: a hash table over its rows. Knows their tuples, and nothing else of
+ * the batch.
  *
- * A slot is 0 (free), or a row's number + 1 in its lower half and bits of that row's hash in the upper. Comparing those bits rejects a
- * colliding row without reading its tuple, which is no longer in the cache. Neither is the slot: prefetch it, and do something else
- * before asking.
+ * A slot is 0 (free), or a row's number + 1 in its lower half and bits of that row's hash in the upper. Comparing those bits
+ * rejects a colliding row without reading its tuple, which is no longer in the cache. Neither is the slot: prefetch it, and do
+ * something else before asking.
  */
 #ifndef TALLYMILL_CONSUMER_BATCH_SEEN_H
 #define TALLYMILL_CONSUMER_BATCH_SEEN_H

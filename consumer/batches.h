@@ -35,10 +35,12 @@ bool batches_have_room(const struct batches *batches);
 /* The message left over, which is the caller's now, once there is room for it; NULL: none, or no room. */
 rd_kafka_message_t *batches_take_left_over(struct batches *batches);
 
-/* The batch to send becomes `sending`: the one that goes again, or what was filled; then the committed one is `filling`, not emptied yet. True: it goes again. */
+/* The batch to send becomes `sending`: the one that goes again, or what was filled; then the committed one is `filling`, not
+ * emptied yet. True: it goes again. */
 bool batches_turn(struct batches *batches);
 
-/* After that, when `sending` did not go again: the committed one is emptied only now, so that the backend does not wait for it, and takes its new size. */
+/* After that, when `sending` did not go again: the committed one is emptied only now, so that the backend does not wait for it, and
+ * takes its new size. */
 void batches_release(struct batches *batches);
 
 /* Forgets all that was read; is_under_way: but `sending`, which the transaction needs. */

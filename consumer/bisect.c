@@ -1,9 +1,10 @@
 /* bisect.c - see bisect.h.
  *
- * One transaction, rolled back at the end, takes the rows in part by part, each behind a savepoint: what the server takes stays, what it refuses is halved. So
- * each row is judged behind all good ones before it, as it would be in the batch: of two rows that exclude each other the later one is refused. Deferred
- * constraints are made immediate, or a violation would show at a COMMIT that never comes. What was refused is tried once more at the end, for a row may
- * need one that comes later. Only a row that is refused by itself, as a statement of one row, is a verdict: a trigger that refuses large statements gives none.
+ * One transaction, rolled back at the end, takes the rows in part by part, each behind a savepoint: what the server takes stays,
+ * what it refuses is halved. So each row is judged behind all good ones before it, as it would be in the batch: of two rows that
+ * exclude each other the later one is refused. Deferred constraints are made immediate, or a violation would show at a COMMIT that
+ * never comes. What was refused is tried once more at the end, for a row may need one that comes later. Only a row that is refused
+ * by itself, as a statement of one row, is a verdict: a trigger that refuses large statements gives none.
  *
  * The line that Postgres names in the error's context is not trusted: its text is localised, and Citus names a shard's line. It
  * says where to look first: that row is tried by itself. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
@@ -91,7 +92,8 @@ static bool take_missing(struct search *search, int count, struct error *err)
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
     if (count == 0)
         return true;
-    PGresult *result = insert_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
+    PGresult *result =
+        insert_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
     const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
     const int kept_out = is_answered ? insert_take_look_up(result, search->missing, count) : 0;
     if (!is_answered)
@@ -104,7 +106,8 @@ static bool take_missing(struct search *search, int count, struct error *err)
     return is_answered;
 }
 
-/* Of the rows of a part that were taken, those that do not stand as they were sent. missing: the others, in order, so many. False: something failed. */
+/* Of the rows of a part that were taken, those that do not stand as they were sent. missing: the others, in order, so many. False:
+ * something failed. */
 static bool take_changed(struct search *search, int first, int end, int missing_count, struct error *err)
 {
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
@@ -112,7 +115,8 @@ static bool take_changed(struct search *search, int first, int end, int missing_
     if (!taken)
         return error_set(err, ERROR_RETRY, "no memory for a search among %d rows", end - first);
     const int count = insert_taken(first, end, search->missing, missing_count, taken);
-    PGresult *result = insert_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
+    PGresult *result =
+        insert_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
     bool is_fine = PQresultStatus(result) == PGRES_TUPLES_OK;
     const int changed = is_fine ? insert_take_look_up(result, taken, count) : 0;
     if (!is_fine)
@@ -128,8 +132,8 @@ static bool take_changed(struct search *search, int first, int end, int missing_
     return is_fine;
 }
 
-/* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some out (then
- * they are suspects). False: something else failed. */
+/* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some
+ * out (then they are suspects). False: something else failed. */
 static bool try_part(struct search *search, int first, int end, bool *taken, struct error *err)
 {
     PGconn *conn = search->conn;
@@ -147,7 +151,8 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     if (*taken) {
         missing = insert_missing(search->batch, first, end, result, search->has_trigger, search->missing);
         if (missing < 0)
-            error_set(err, ERROR_FATAL, "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
+            error_set(err, ERROR_FATAL,
+                      "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
     } else {
         failure_read(&search->failure, conn, result, FAILURE_ROWS);
         *err = search->failure.error;
@@ -163,11 +168,12 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     if (*taken && search->has_trigger && !take_changed(search, first, end, missing, err))
         return false;
     return take_missing(search, missing, err) &&
-           postgres_exec(conn, *taken ? "RELEASE SAVEPOINT part; SAVEPOINT part" : "ROLLBACK TO SAVEPOINT part", PART_TIMEOUT_US, err);
+           postgres_exec(conn, *taken ? "RELEASE SAVEPOINT part; SAVEPOINT part" : "ROLLBACK TO SAVEPOINT part", PART_TIMEOUT_US,
+                         err);
 }
 
-/* *all_taken: the server took every row of [first, end). is_refused: it is known that it refuses them together. Recursion: log2 of the batch's
- * rows. */
+/* *all_taken: the server took every row of [first, end). is_refused: it is known that it refuses them together. Recursion: log2 of
+ * the batch's rows. */
 static bool walk(struct search *search, int first, int end, bool is_refused, bool *all_taken, struct error *err)
 {
     *all_taken = false;
@@ -230,10 +236,12 @@ static bool search_rows(struct search *search, const struct failure *failure, bo
             return false;
         if (search->count > 0)
             return true;
-        if (!postgres_exec(search->conn, "ROLLBACK", PART_TIMEOUT_US, err) || !postgres_exec(search->conn, begin_sql, PART_TIMEOUT_US, err))
+        if (!postgres_exec(search->conn, "ROLLBACK", PART_TIMEOUT_US, err) ||
+            !postgres_exec(search->conn, begin_sql, PART_TIMEOUT_US, err))
             return false;
     }
-    return search->batch->row_count == 0 || (walk(search, 0, search->batch->row_count, false, &taken, err) && hear_again(search, err));
+    return search->batch->row_count == 0 ||
+           (walk(search, 0, search->batch->row_count, false, &taken, err) && hear_again(search, err));
 }
 
 static bool bury(struct search *search, struct error *err)
@@ -245,8 +253,8 @@ static bool bury(struct search *search, struct error *err)
     return true;
 }
 
-bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most, int *refused,
-                  struct error *err)
+bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *failure, bool may_guess, int tries, int most,
+                    int *refused, struct error *err)
 {
     struct search search = {.conn = conn,
                             .batch = batch,
@@ -263,7 +271,8 @@ bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *fai
         error_set(err, ERROR_RETRY, "no memory for a search among %d rows", batch->row_count);
     done = done && postgres_exec(conn, begin_sql, PART_TIMEOUT_US, err);
     if (done) {
-        done = ask_for_trigger(&search, err) && (search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0));
+        done = ask_for_trigger(&search, err) &&
+               (search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0));
         if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled) && done) {
             *err = rolled;
             done = false;

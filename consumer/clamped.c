@@ -1,8 +1,9 @@
 /* clamped.c - see clamped.h.
  *
- * The table's key is (id, created_at), and created_at of a clamped event is not its own: so the key refuses no repeat of it. It leads with id, which makes the look-up an index
- * probe a month. Two workers that have the same event at once are kept apart by advisory locks on hashed ids, few enough for any max_locks_per_transaction; clamped events are rare, and
- * batches without them take no lock. A unique index on id was rejected: a partitioned table has none without its partition key.
+ * The table's key is (id, created_at), and created_at of a clamped event is not its own: so the key refuses no repeat of it. It
+ * leads with id, which makes the look-up an index probe a month. Two workers that have the same event at once are kept apart by
+ * advisory locks on hashed ids, few enough for any max_locks_per_transaction; clamped events are rare, and batches without them
+ * take no lock. A unique index on id was rejected: a partitioned table has none without its partition key.
  */
 #include "consumer/clamped.h"
 
@@ -19,8 +20,9 @@
 
 enum { LOCKS = 64, LOCK_CLASS = 1952541811 }; /* the class is "tals" in ASCII: nothing else of ours takes two numbers */
 
-static const char look_up_sql[] = "SELECT k.number FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (id, number) CROSS JOIN LATERAL "
-                                  "(SELECT FROM public.analytics_events e WHERE e.id = k.id AND e.created_at >= $2 AND e.created_at < $3 LIMIT 1) AS found";
+static const char look_up_sql[] =
+    "SELECT k.number FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (id, number) CROSS JOIN LATERAL "
+    "(SELECT FROM public.analytics_events e WHERE e.id = k.id AND e.created_at >= $2 AND e.created_at < $3 LIMIT 1) AS found";
 
 static int by_id_and_place(const void *left, const void *right, void *context)
 {

@@ -1,5 +1,6 @@
-/* clamped.h - events whose time was outside the window and that are stored at Kafka's time of them (window.policy = clamp): the same bytes again have another time of Kafka's, so
- * they are known by their id alone, in their batch and in the months of the window.
+/* clamped.h - events whose time was outside the window and that are stored at Kafka's time of them (window.policy = clamp): the
+ * same bytes again have another time of Kafka's, so they are known by their id alone, in their batch and in the months of the
+ * window.
  */
 #ifndef TALLYMILL_CONSUMER_CLAMPED_H
 #define TALLYMILL_CONSUMER_CLAMPED_H
@@ -13,8 +14,8 @@ struct batch;
 /* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. Before batch_seal. */
 void clamped_drop_repeats(struct batch *batch);
 
-/* begin_sql and "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the transaction ends. free() it; NULL
- * without memory. */
+/* begin_sql and "; SELECT pg_advisory_xact_lock(...)": nobody else looks up or stores clamped events of these ids until the
+ * transaction ends. free() it; NULL without memory. */
 char *clamped_lock_sql(const struct batch *batch, const char *begin_sql);
 
 /* Asks which of the clamped rows' ids are stored. False: as PQsendQueryParams, or without memory. */

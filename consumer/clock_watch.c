@@ -1,5 +1,5 @@
-/* clock_watch.c - see clock_watch.h. Two of three clocks that agree are right. Where nobody speaks for Postgres's, the worker's own is the suspect: to wait costs minutes, to bury live events
- * costs a replay.
+/* clock_watch.c - see clock_watch.h. Two of three clocks that agree are right. Where nobody speaks for Postgres's, the worker's own
+ * is the suspect: to wait costs minutes, to bury live events costs a replay.
  */
 #include "consumer/clock_watch.h"
 

@@ -1,6 +1,8 @@
-/* clock_watch.h - whose clock is wrong: the worker's, beside Postgres's and the times that Kafka's brokers gave to records. Pure: no I/O, no clock.
+/* clock_watch.h - whose clock is wrong: the worker's, beside Postgres's and the times that Kafka's brokers gave to records. Pure:
+ * no I/O, no clock.
  *
- * A worker judges times of events by its own clock; one that is days off would bury every live event. Exactly-once needs no clock at all.
+ * A worker judges times of events by its own clock; one that is days off would bury every live event. Exactly-once needs no clock
+ * at all.
  */
 #ifndef TALLYMILL_CONSUMER_CLOCK_WATCH_H
 #define TALLYMILL_CONSUMER_CLOCK_WATCH_H
@@ -14,7 +16,8 @@
 struct clock_facts {
     int64_t postgres_off_us; /* the worker's clock less Postgres's */
     bool has_record;         /* a record that a broker has dated (LogAppendTime) was read within the last minutes */
-    int64_t record_off_us;   /* the worker's clock less that time; a backlog makes it large and means nothing, so it only speaks for a clock */
+    int64_t record_off_us; /* the worker's clock less that time; a backlog makes it large and means nothing, so it only speaks for a
+                              clock */
     int64_t ahead_us;        /* window.ahead */
 };
 

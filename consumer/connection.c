@@ -1,7 +1,7 @@
 /* connection.c - see connection.h.
  *
- * A login that worked before and is refused now is waited for, since its password may be being changed: the secret is read again before each new connection.
- * The pauses have jitter, because workers that lost one server must not come back in step.
+ * A login that worked before and is refused now is waited for, since its password may be being changed: the secret is read again
+ * before each new connection. The pauses have jitter, because workers that lost one server must not come back in step.
  */
 #include "consumer/connection.h"
 
@@ -23,8 +23,9 @@
 static const char session_sql[] =
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
 
-static const char rights_sql[] = "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
-                                 "AND has_function_privilege('tallymill.claim(text, text, text, text, text, integer[])', 'EXECUTE')";
+static const char rights_sql[] =
+    "SELECT has_table_privilege('public.analytics_events', 'INSERT') "
+    "AND has_function_privilege('tallymill.claim(text, text, text, text, text, integer[])', 'EXECUTE')";
 
 bool connection_check(const char *dsn, struct error *err)
 {
@@ -129,7 +130,8 @@ void connection_try_dsn(struct connection *connection, struct settings *fresh)
     if (settings_is_same_dsn(connection->settings, fresh))
         return;
     if (!connection_check(settings_text(fresh, "postgres.dsn"), &err)) {
-        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again", NULL);
+        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again",
+                          NULL);
         return;
     }
     settings_swap_dsn(connection->settings, fresh);

@@ -1,7 +1,7 @@
 /* copy_stream.c - see copy_stream.h.
  *
- * Rows go as they lie in the batch, 64 KiB at a time: libpq copies what it is given into its own buffer, which would otherwise grow to the batch's size. They
- * get their batch's id just before, while they are warm for the copy.
+ * Rows go as they lie in the batch, 64 KiB at a time: libpq copies what it is given into its own buffer, which would otherwise grow
+ * to the batch's size. They get their batch's id just before, while they are warm for the copy.
  */
 #include "consumer/copy_stream.h"
 

@@ -1,5 +1,6 @@
-/* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. One of 300 MiB, which
- * a few KB of a compressed batch may become, could not be sent again, and would be hundreds of megabytes here, in libpq and in the server: it keeps its place. */
+/* dead_letter.c - see dead_letter.h. Key and value go in as they came: a dead letter is kept to be replayed, byte for byte. One of
+ * 300 MiB, which a few KB of a compressed batch may become, could not be sent again, and would be hundreds of megabytes here, in
+ * libpq and in the server: it keeps its place. */
 #include "consumer/dead_letter.h"
 
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static bool is_kept(const struct batch_dead *dead)
 /* Bytes that encode() may write. */
 static size_t room_for(const struct batch_dead *dead, const char *topic)
 {
-    return FIXED_BYTES + strlen(topic) + DEAD_DETAIL_BYTES + (is_kept(dead) ? dead->original.key_length + dead->original.value_length : 0);
+    return FIXED_BYTES + strlen(topic) + DEAD_DETAIL_BYTES +
+           (is_kept(dead) ? dead->original.key_length + dead->original.value_length : 0);
 }
 
 static uint8_t *put_moment(uint8_t *end, int64_t unix_us)

@@ -19,7 +19,8 @@ struct dead_letter_buffer {
     size_t capacity;
 };
 
-/* Encodes one and hands it to libpq, within COPY. What is larger than WIRE_KEPT_BYTES goes in with its place and without its bytes, emptied now. False: no memory, or as PQputCopyData. */
+/* Encodes one and hands it to libpq, within COPY. What is larger than WIRE_KEPT_BYTES goes in with its place and without its bytes,
+ * emptied now. False: no memory, or as PQputCopyData. */
 bool dead_letter_send(struct dead_letter_buffer *buffer, PGconn *conn, const struct batch_dead *dead, const char *topic,
                       int64_t batch_id);
 

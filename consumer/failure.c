@@ -1,9 +1,10 @@
 /* failure.c - see failure.h.
  *
- * Whose code was at work is read from the error's context, a line for each function or statement, innermost first. Its words are localised and its order is not:
- * what a COPY itself adds is a line that names the table and calls no function; any other line is somebody's code, and code of the schema tallymill is ours.
- * That a piece of code RAISEd is recognised by the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each
- * constraint was rejected: the transaction is over, and the answer could be another by then.
+ * Whose code was at work is read from the error's context, a line for each function or statement, innermost first. Its words are
+ * localised and its order is not: what a COPY itself adds is a line that names the table and calls no function; any other line is
+ * somebody's code, and code of the schema tallymill is ours. That a piece of code RAISEd is recognised by the server's source file
+ * (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each constraint was rejected: the
+ * transaction is over, and the answer could be another by then.
  */
 #include "consumer/failure.h"
 
@@ -34,7 +35,8 @@ static bool is_copy_line(const char *line, size_t length)
            (memmem(line, length, "analytics_events", 16) || memmem(line, length, "dead_letters", 12));
 }
 
-/* A function by its name and types: `PL/pgSQL function public.f(text) line 3 at RAISE`. Statements are left out, for they may quote what they were made of. */
+/* A function by its name and types: `PL/pgSQL function public.f(text) line 3 at RAISE`. Statements are left out, for they may quote
+ * what they were made of. */
 static bool is_function_line(const char *line, size_t length)
 {
     return memchr(line, '(', length) && !memchr(line, '"', length) && !memchr(line, '\'', length);
@@ -76,7 +78,8 @@ static bool is_event_table(const struct failure *failure)
 static bool is_primary_key(const struct failure *failure)
 {
     const size_t length = strlen(failure->table);
-    return length > 0 && strncmp(failure->constraint, failure->table, length) == 0 && strcmp(failure->constraint + length, "_pkey") == 0;
+    return length > 0 && strncmp(failure->constraint, failure->table, length) == 0 &&
+           strcmp(failure->constraint + length, "_pkey") == 0;
 }
 
 static enum failure_owner owner_of(const struct failure *failure, bool has_code, bool is_ours)
@@ -149,8 +152,9 @@ void failure_changed(struct failure *failure, long stored, long sent)
 {
     failure_kept_out(failure, FAILURE_ROWS, stored, sent);
     error_set(&failure->error, ERROR_REJECT,
-              "of %ld rows of table analytics_events %ld stand as they were sent: a trigger changes id, created_at or batch_id of the others, or takes them away", sent,
-              stored);
+              "of %ld rows of table analytics_events %ld stand as they were sent: a trigger changes id, created_at or batch_id of "
+              "the others, or takes them away",
+              sent, stored);
 }
 
 struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries)
@@ -170,8 +174,8 @@ void failure_hide(const struct failure *failure, struct error *shown)
     *shown = failure->error;
     if (failure->owner != OWNER_USER || !failure->error.sqlstate[0])
         return;
-    error_set(shown, failure->error.kind, "refused by %s%s%stable %s%s%s", failure->constraint[0] ? "constraint " : "", failure->constraint,
-              failure->constraint[0] ? " of " : "", failure->table[0] ? failure->table : "(not named)", failure->place[0] ? ", in " : "",
-              failure->place);
+    error_set(shown, failure->error.kind, "refused by %s%s%stable %s%s%s", failure->constraint[0] ? "constraint " : "",
+              failure->constraint, failure->constraint[0] ? " of " : "", failure->table[0] ? failure->table : "(not named)",
+              failure->place[0] ? ", in " : "", failure->place);
     memcpy(shown->sqlstate, failure->error.sqlstate, sizeof shown->sqlstate);
 }

@@ -22,7 +22,8 @@ struct failure {
     int guessed_row; /* the row of the batch that the server's text seems to blame, or -1: where to look first, never a verdict */
     char detail[FAILURE_DETAIL_BYTES]; /* Postgres's DETAIL ("3/epoch 5/position" of TM001) */
     char schema[FAILURE_NAME_BYTES], table[FAILURE_NAME_BYTES], constraint[FAILURE_NAME_BYTES]; /* "" where it names none */
-    char place[FAILURE_PLACE_BYTES]; /* the innermost function that was at work, in the server's words: "PL/pgSQL function f() line 3 at RAISE" */
+    char place[FAILURE_PLACE_BYTES]; /* the innermost function that was at work, in the server's words: "PL/pgSQL function f() line
+                                        3 at RAISE" */
 };
 
 /* No failure. */
@@ -40,7 +41,8 @@ void failure_kept_out(struct failure *failure, enum failure_step step, long stor
 /* The facts of a plan; the caller adds what only it knows: is_lost, taken_offsets. Borrows the SQLSTATE. */
 struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries);
 
-/* The error as a log may show it: of a refusal by somebody else's rule, by SQLSTATE, constraint, table and place, without words that may quote the row. */
+/* The error as a log may show it: of a refusal by somebody else's rule, by SQLSTATE, constraint, table and place, without words
+ * that may quote the row. */
 void failure_hide(const struct failure *failure, struct error *shown);
 
 #endif

@@ -1,14 +1,22 @@
 /* failure_plan.c - see failure_plan.h.
  *
- * Three questions, in this order. Is it an answer of our own books? Is it about rows, and somebody's rule or code that refuses them? Else the SQLSTATE
- * alone decides. What the server itself says for want of something (a lock, a disk) is tried again even inside a trigger of somebody else: no event is
- * buried for a disk that is full. What that trigger RAISEs with such an SQLSTATE is tried again a few times, and then believed.
+ * Three questions, in this order. Is it an answer of our own books? Is it about rows, and somebody's rule or code that refuses
+ * them? Else the SQLSTATE alone decides. What the server itself says for want of something (a lock, a disk) is tried again even
+ * inside a trigger of somebody else: no event is buried for a disk that is full. What that trigger RAISEs with such an SQLSTATE is
+ * tried again a few times, and then believed.
  */
 #include "consumer/failure_plan.h"
 
 #include "common/postgres.h"
 
-enum { MOST_MONTH_TRIES = 3, RAISED_TRIES = 4, MOST_TAKEN_OFFSETS = 10, REFUSED_ROWS = 50, REFUSED_PERCENT = 5, REFUSED_OF_ROWS = 1000 };
+enum {
+    MOST_MONTH_TRIES = 3,
+    RAISED_TRIES = 4,
+    MOST_TAKEN_OFFSETS = 10,
+    REFUSED_ROWS = 50,
+    REFUSED_PERCENT = 5,
+    REFUSED_OF_ROWS = 1000
+};
 
 static bool is(const struct failure_facts *facts, enum postgres_state state)
 {
@@ -22,7 +30,8 @@ static enum failure_plan plan_by_kind(const struct failure_facts *facts)
         return FAILURE_RECONNECT;
     if (facts->kind == ERROR_FATAL || is(facts, POSTGRES_NO_RIGHT))
         return FAILURE_STOP;
-    return facts->kind == ERROR_USAGE ? FAILURE_RECONNECT : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
+    return facts->kind == ERROR_USAGE ? FAILURE_RECONNECT
+                                      : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
 }
 
 static enum failure_plan plan_for_rows(const struct failure_facts *facts)

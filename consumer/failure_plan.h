@@ -1,4 +1,5 @@
-/* failure_plan.h - what is to be done about a batch that was not committed: a decision from what is known of the failure, and nothing else.
+/* failure_plan.h - what is to be done about a batch that was not committed: a decision from what is known of the failure, and
+ * nothing else.
  *
  * No I/O, no clock, no memory: the same facts, the same answer. `failure` reads the facts, `outcome` carries the answer out.
  */
@@ -61,7 +62,8 @@ bool failure_wants_insert(const struct failure_facts *facts);
 /* What to do when making months, or the search, failed in turn; ERROR_NONE: the search found no row. */
 MUST_CHECK enum failure_plan failure_plan_then(const struct error *err);
 
-/* How many rows of a batch a search may turn into dead letters: of the last rows stored and this batch's, so that a few percent in all are refused. */
+/* How many rows of a batch a search may turn into dead letters: of the last rows stored and this batch's, so that a few percent in
+ * all are refused. */
 int failure_most_refused(int64_t recent_rows, int64_t recent_refused, int batch_rows);
 
 #endif

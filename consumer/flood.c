@@ -22,10 +22,11 @@ static const char *const policies[] = {[FLOOD_CONTINUE] = "continue", [FLOOD_SLO
 struct flood_rules flood_rules(const struct settings *settings)
 {
     const char *policy = settings_text(settings, "dead_letters.policy");
-    return (struct flood_rules){
-        .policy = strcmp(policy, policies[FLOOD_SLOW]) == 0 ? FLOOD_SLOW : strcmp(policy, policies[FLOOD_STOP]) == 0 ? FLOOD_STOP : FLOOD_CONTINUE,
-        .window_us = settings_int(settings, "dead_letters.window"),
-        .max_percent = settings_int(settings, "dead_letters.max_share")};
+    return (struct flood_rules){.policy = strcmp(policy, policies[FLOOD_SLOW]) == 0   ? FLOOD_SLOW
+                                          : strcmp(policy, policies[FLOOD_STOP]) == 0 ? FLOOD_STOP
+                                                                                      : FLOOD_CONTINUE,
+                                .window_us = settings_int(settings, "dead_letters.window"),
+                                .max_percent = settings_int(settings, "dead_letters.max_share")};
 }
 
 static void age(struct flood *flood, int64_t window_us, int64_t now_us)
@@ -61,7 +62,8 @@ void flood_look(struct flood *flood, const struct flood_rules *rules, const char
     }
 }
 
-void flood_add(struct flood *flood, const struct flood_rules *rules, const char *topic, int64_t events, int64_t dead, int64_t now_us)
+void flood_add(struct flood *flood, const struct flood_rules *rules, const char *topic, int64_t events, int64_t dead,
+               int64_t now_us)
 {
     age(flood, rules->window_us, now_us);
     flood->events[0] += events;

@@ -22,7 +22,8 @@ struct flood_rules {
     int64_t window_us, max_percent;
 };
 
-/* All 0 at first. The window is kept as two halves, of which the older is forgotten: what is judged is between half a window and one old. */
+/* All 0 at first. The window is kept as two halves, of which the older is forgotten: what is judged is between half a window and
+ * one old. */
 struct flood {
     int64_t half_since_us;
     int64_t events[2], dead[2]; /* of this half and of the one before */
@@ -35,7 +36,8 @@ struct flood {
 struct flood_rules flood_rules(const struct settings *settings);
 
 /* A batch was committed: counts it and judges. */
-void flood_add(struct flood *flood, const struct flood_rules *rules, const char *topic, int64_t events, int64_t dead, int64_t now_us);
+void flood_add(struct flood *flood, const struct flood_rules *rules, const char *topic, int64_t events, int64_t dead,
+               int64_t now_us);
 
 /* Judges again without new events, now and then: a flood ends by itself. */
 void flood_look(struct flood *flood, const struct flood_rules *rules, const char *topic, int64_t now_us);

@@ -1,9 +1,9 @@
 /* identity.h - which log is behind the topic's name: the cluster's id and the topic's (KIP-516), and which topic partitions have a
  * leader, asked of Kafka without waiting for the answer.
  *
- * A topic that was deleted and made anew under its name is read on at the old offset by librdkafka, without a word, once the new log
- * has grown past it. So what was fetched before a question was sent is of the log that the answer names: ids never come back. One
- * thread.
+ * A topic that was deleted and made anew under its name is read on at the old offset by librdkafka, without a word, once the new
+ * log has grown past it. So what was fetched before a question was sent is of the log that the answer names: ids never come back.
+ * One thread.
  */
 #ifndef TALLYMILL_CONSUMER_IDENTITY_H
 #define TALLYMILL_CONSUMER_IDENTITY_H

@@ -170,8 +170,12 @@ bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows,
         is_sent = at != NULL;
         at = at ? begin_array(at, elements[column], count) : NULL;
         for (int i = 0; at && i < count; i++) {
-            const uint8_t *batch_id = batch->bytes + batch->rows[rows[i]].start + 2 + 4; /* the tuple's first column, behind its length */
-            at = put_column(at, column == 0 ? batch_row_id(batch, rows[i]) : column == 1 ? batch_row_created_at(batch, rows[i]) : batch_id,
+            const uint8_t *batch_id =
+                batch->bytes + batch->rows[rows[i]].start + 2 + 4; /* the tuple's first column, behind its length */
+            at = put_column(at,
+                            column == 0   ? batch_row_id(batch, rows[i])
+                            : column == 1 ? batch_row_created_at(batch, rows[i])
+                                          : batch_id,
                             element_bytes[column]);
         }
         values[column] = (const char *)arrays[column];
@@ -186,7 +190,8 @@ bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows,
 int insert_take_look_up(const PGresult *result, int *rows, int count)
 {
     for (int i = 0; i < PQntuples(result); i++) {
-        const uint64_t number = PQgetlength(result, i, 0) == 8 ? (uint64_t)get_32((const uint8_t *)PQgetvalue(result, i, 0) + 4) : 0;
+        const uint64_t number =
+            PQgetlength(result, i, 0) == 8 ? (uint64_t)get_32((const uint8_t *)PQgetvalue(result, i, 0) + 4) : 0;
         if (number >= 1 && number <= (uint64_t)count)
             rows[number - 1] = -1;
     }

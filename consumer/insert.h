@@ -17,9 +17,9 @@ struct batch;
  * be in the tuples. */
 bool insert_send(PGconn *conn, const struct batch *batch, int first, int end);
 
-/* From that statement's result (binary id and created_at of the rows it inserted): the rows of [first, end) that it did not insert, into
- * missing, in order, which has room for all of them. How many; -1: it names a row that was not sent, or there is no memory. has_trigger: such a row is one that
- * somebody's trigger made of ours, which is missing then. */
+/* From that statement's result (binary id and created_at of the rows it inserted): the rows of [first, end) that it did not insert,
+ * into missing, in order, which has room for all of them. How many; -1: it names a row that was not sent, or there is no memory.
+ * has_trigger: such a row is one that somebody's trigger made of ours, which is missing then. */
 int insert_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing);
 
 /* The others of [first, end), into `taken`, in order; how many. */
@@ -28,7 +28,8 @@ int insert_taken(int first, int end, const int *missing, int missing_count, int 
 /* Asks which of these rows are in the table; false as above. */
 bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count);
 
-/* Asks which of these rows stand in the table as they were sent: with their id, created_at and batch id (which must be in the tuples). */
+/* Asks which of these rows stand in the table as they were sent: with their id, created_at and batch id (which must be in the
+ * tuples). */
 bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count);
 
 /* Takes the rows that this answer names (its only column, binary: places in `rows`, from 1) out of `rows`; how many are left. */

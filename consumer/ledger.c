@@ -139,8 +139,9 @@ static void read_hash(uint8_t hash[ANCHOR_HASH_BYTES], const char *hex)
 /* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. */
 bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
 {
-    static const char claim_sql[] = "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash, is_proven "
-                                    "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
+    static const char claim_sql[] =
+        "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash, is_proven "
+        "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
     bool done = false;
     PGresult *result = NULL;
     struct array_text wanted = {0};
@@ -152,7 +153,8 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
         error_set(err, ERROR_RETRY, "no memory for a claim");
         goto out;
     }
-    const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id, claimant->group, claimant->owner, partitions};
+    const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id,
+                            claimant->group, claimant->owner,    partitions};
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
         goto out;
     result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
@@ -229,7 +231,8 @@ bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *clai
     return result != NULL;
 }
 
-bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason, struct error *err)
+bool ledger_tell_trouble(PGconn *conn, const char *topic, const char *owner, const char *sqlstate, const char *reason,
+                         struct error *err)
 {
     const char *values[] = {topic, owner, sqlstate, reason};
     PGresult *result =

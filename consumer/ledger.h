@@ -2,7 +2,8 @@
  * batch.
  *
  * What takes a `struct error *` waits (up to LEDGER_TIMEOUT_US) and is called while no batch is under way; ledger_commit_sql() and
- * ledger_send_delta() belong into a batch's transaction and never wait. The SQL that they call is in schemas/functions (claim.sql, commit_batch.sql, add_delta.sql).
+ * ledger_send_delta() belong into a batch's transaction and never wait. The SQL that they call is in schemas/functions (claim.sql,
+ * commit_batch.sql, add_delta.sql).
  */
 #ifndef TALLYMILL_CONSUMER_LEDGER_H
 #define TALLYMILL_CONSUMER_LEDGER_H

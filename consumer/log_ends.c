@@ -68,8 +68,8 @@ static bool is_asked_before(const struct log_ends *ends, int place)
     return false;
 }
 
-bool log_ends_ask(struct log_ends *ends, rd_kafka_t *handle, const char *topic, int wakeup_fd, const struct log_end *wanted, int count,
-                  struct error *err)
+bool log_ends_ask(struct log_ends *ends, rd_kafka_t *handle, const char *topic, int wakeup_fd, const struct log_end *wanted,
+                  int count, struct error *err)
 {
     static const uint64_t one = 1;
     log_ends_reset(ends);
@@ -101,7 +101,8 @@ static void take(struct log_ends *ends, rd_kafka_event_t *event)
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *told = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
         struct log_end *end = (struct log_end *)log_ends_find(ends, told->partition);
-        if (!end || told->err != RD_KAFKA_RESP_ERR_NO_ERROR || told->offset < 0) /* below 0: what was asked, handed back where the leader was not reached */
+        if (!end || told->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
+            told->offset < 0) /* below 0: what was asked, handed back where the leader was not reached */
             continue;
         if (is_low)
             end->low = told->offset;

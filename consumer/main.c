@@ -47,7 +47,8 @@ static void start_guard(struct guard *guard)
 /* How long --until-end may take; 0 without it. */
 static bool read_deadline(bool until_end, const char *text, int64_t *until_end_us, struct error *err)
 {
-    static const struct setting deadline = {"--deadline", SETTING_DURATION, "20 min", CLOCK_SECOND_US, 365 * CLOCK_DAY_US, NULL, FOR_CONSUMER, ""};
+    static const struct setting deadline = {"--deadline", SETTING_DURATION, "20 min", CLOCK_SECOND_US, 365 * CLOCK_DAY_US,
+                                            NULL,         FOR_CONSUMER,     ""};
     if (text && !until_end)
         return error_set(err, ERROR_USAGE, "--deadline is for --until-end");
     if (!settings_value_parse(&deadline, text ? text : deadline.fallback, until_end_us, err))
@@ -120,7 +121,8 @@ int main(int argc, char **argv)
     if (!service_open(&err))
         return cli_fail(&cli, &err);
     if (!spill_open(settings_int(command.settings, "memory.max"), ""))
-        log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory", NULL);
+        log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory",
+                 NULL);
     if (command.check)
         check(command.settings);
     else

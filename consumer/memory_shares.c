@@ -9,9 +9,9 @@
  * on Postgres's side: a transaction costs it 5 ms beside its rows.
  *
  * None of it depends on the number of topic partitions, so that no rebalance changes it: the queue's limit holds for the consumer's
- * one queue, however many feed it (librdkafka's CONFIGURATION.md), and what may be under way beyond it is one answer a broker, which
- * the broker itself cuts at fetch.max.bytes (KIP-74), or at one of Kafka's batches where that is larger. Measured with 200 topic
- * partitions: 50 MiB resident (with answers of 2 MiB 58, and 195 without fetch.max.bytes).
+ * one queue, however many feed it (librdkafka's CONFIGURATION.md), and what may be under way beyond it is one answer a broker,
+ * which the broker itself cuts at fetch.max.bytes (KIP-74), or at one of Kafka's batches where that is larger. Measured with 200
+ * topic partitions: 50 MiB resident (with answers of 2 MiB 58, and 195 without fetch.max.bytes).
  *
  * Rejected: a consumer made anew with other sizes at each rebalance (it would have to join the group again, which is a rebalance);
  * fetches that are smaller the more topic partitions there are (slower, and they bound no more than this does).

@@ -9,7 +9,8 @@
  *   1/1024 a fetch of one topic partition (64 KiB)
  *   1/64   an answer of a broker, whatever the number of topic partitions (1 MiB)
  *   1/16   each of the two batches' tuples, and as much again for its messages (4 MiB and 4 MiB: 10,000 events)
- *   the rest: overhead of messages, the batches' deltas (27 bytes an event, 2 MiB at most), libpq's buffers, the programs themselves */
+ *   the rest: overhead of messages, the batches' deltas (27 bytes an event, 2 MiB at most), libpq's buffers, the programs
+ * themselves */
 struct memory_shares {
     char queue_kib[24];    /* queued.max.messages.kbytes */
     char fetch_bytes[24];  /* fetch.message.max.bytes */

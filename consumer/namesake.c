@@ -25,9 +25,10 @@
 #include "consumer/ledger.h"
 
 /* Beyond our own claims, by a worker of our name. */
-static const char claims_sql[] = "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "
-                                 "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
-                                 "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
+static const char claims_sql[] =
+    "SELECT 1 FROM tallymill.owners o JOIN unnest($2::integer[], $3::bigint[]) AS c (topic_partition, epoch) "
+    "USING (topic_partition) WHERE o.topic = $1 AND o.epoch > c.epoch "
+    "AND o.owner <> $5 AND substring(o.owner FROM '^[^/]*/[0-9]+/(.*)$') = $4 LIMIT 1";
 
 enum { LOOK_MS = 200 };
 #define LOOK_LIMIT_US INT64_C(1000000)

@@ -13,8 +13,8 @@ struct namesake_self {
     int claim_count;
 };
 
-/* err: Kafka's error that ended this member for its name. It becomes ERROR_RETRY when the ledger shows no namesake. Waits up to 10 s for one, but not
- * through a stop. */
+/* err: Kafka's error that ended this member for its name. It becomes ERROR_RETRY when the ledger shows no namesake. Waits up to 10
+ * s for one, but not through a stop. */
 void namesake_judge(const struct namesake_self *self, struct error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* open_transaction.c - see open_transaction.h.
  *
  * Kafka delivers nothing behind the first message of a transaction that is neither committed nor aborted. From here that looks like
- * a quiet topic partition: its end is met, and only the high watermark, which every fetch brings along, lies beyond. A producer that
- * died is aborted by the broker after its transaction.timeout.ms (15 min at most by default); one that hangs holds everybody up.
+ * a quiet topic partition: its end is met, and only the high watermark, which every fetch brings along, lies beyond. A producer
+ * that died is aborted by the broker after its transaction.timeout.ms (15 min at most by default); one that hangs holds everybody
+ * up.
  */
 #include "consumer/open_transaction.h"
 

@@ -66,8 +66,8 @@ void outcome_committed(struct worker *worker, int64_t now_us)
     const struct batch *batch = worker->batches.sending;
     const struct batch_totals totals = batch_totals(batch);
     const struct flood_rules rules = flood_rules(worker->settings);
-    flood_add(&worker->flood, &rules, source_topic(worker->source), totals.stored + totals.duplicates + totals.dead_letters, batch->dead_count,
-              now_us);
+    flood_add(&worker->flood, &rules, source_topic(worker->source), totals.stored + totals.duplicates + totals.dead_letters,
+              batch->dead_count, now_us);
     worker_metrics_commit(worker, now_us);
     move_claims(worker, batch);
     count(worker, batch, &totals);
@@ -120,9 +120,9 @@ static bool find_refused(struct worker *worker, const struct failure *why, struc
     const int most = failure_most_refused(worker->recent_rows, worker->recent_refused, worker->batches.sending->row_count);
     int refused = 0;
     error_clear(err);
-    const bool done =
-        months_prepare(worker->connection.conn, worker->batches.sending, err) &&
-        bisect_refused(worker->connection.conn, worker->batches.sending, why, ++worker->guesses <= MOST_GUESSES, worker->failures, most, &refused, err);
+    const bool done = months_prepare(worker->connection.conn, worker->batches.sending, err) &&
+                      bisect_refused(worker->connection.conn, worker->batches.sending, why, ++worker->guesses <= MOST_GUESSES,
+                                     worker->failures, most, &refused, err);
     worker->recent_refused += refused;
     if (refused > 0)
         log_warn("Postgres refused rows: kept as dead letters", "topic=%s rows=%d", source_topic(worker->source), refused);
@@ -150,11 +150,13 @@ static void forget(struct worker *worker, const struct failure *why, int64_t now
 }
 
 /* A pause before the same batch goes again, and a line in the log. `shown`: without words that may quote a row. */
-static void try_again_later(struct worker *worker, const struct failure *why, const struct error *shown, bool reconnect, int64_t now_us)
+static void try_again_later(struct worker *worker, const struct failure *why, const struct error *shown, bool reconnect,
+                            int64_t now_us)
 {
     char constraint[LOG_TEXT_BYTES], table[LOG_TEXT_BYTES];
-    log_warn_because(shown, "batch not stored, trying again", "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"",
-                     source_topic(worker->source), worker->batches.sending->row_count, worker->batches.sending->dead_count, worker->failures,
+    log_warn_because(shown, "batch not stored, trying again",
+                     "topic=%s rows=%d dead_letters=%d tries=%d table=\"%s\" constraint=\"%s\"", source_topic(worker->source),
+                     worker->batches.sending->row_count, worker->batches.sending->dead_count, worker->failures,
                      log_text(table, why->table), log_text(constraint, why->constraint));
     worker_trouble(worker, TROUBLE_OF_BATCH, shown, now_us);
     connection_back_off(&worker->connection, now_us);
@@ -175,7 +177,8 @@ static bool mend(struct worker *worker, const struct failure *why, enum failure_
     const bool is_search = *plan == FAILURE_SEARCH;
     if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->batches.sending, shown)) {
         if (!is_search)
-            log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
+            log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source),
+                     worker->failures);
         return true;
     }
     *plan = failure_plan_then(shown);

@@ -48,7 +48,8 @@ static bool terminate(PGconn *conn, const struct suspect *suspect)
     const bool ended = result && PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
     PQclear(result);
     if (ended)
-        log_warn("ended a server process of our own login that blocked this batch and did not move, as a frozen worker does", "pid=%s", suspect->pid);
+        log_warn("ended a server process of our own login that blocked this batch and did not move, as a frozen worker does",
+                 "pid=%s", suspect->pid);
     return ended;
 }
 
@@ -109,7 +110,8 @@ static void *run(void *argument)
     if (!conn)
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);
     bool can_look = conn != NULL;
-    for (unsigned turn = 0; can_look && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && (can_look = look(reaper, conn)); turn++) {
+    for (unsigned turn = 0;
+         can_look && !atomic_load(&reaper->stop) && clock_now_us() < deadline_us && (can_look = look(reaper, conn)); turn++) {
         if (turn % LOOKS_A_HOLDER == 0)
             note_holder(reaper, conn);
         const struct timespec pause = {0, LOOK_EVERY_US * 1000};

@@ -15,8 +15,9 @@
 
 struct reaper;
 
-/* A thread with a connection of its own looks at what blocks server process `pid`, for at most 30 s or until reaper_stop. application: the name of the session that waits
- * (lock_watch_ask). Both texts are borrowed. NULL and ERROR_RETRY when the thread cannot start. */
+/* A thread with a connection of its own looks at what blocks server process `pid`, for at most 30 s or until reaper_stop.
+ * application: the name of the session that waits (lock_watch_ask). Both texts are borrowed. NULL and ERROR_RETRY when the thread
+ * cannot start. */
 MUST_CHECK struct reaper *reaper_start(const char *dsn, int pid, const char *application, struct error *err);
 
 /* Whether its work is over (then reaper_stop does not wait). */

@@ -3,8 +3,9 @@
  * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
  * between is Kafka's hole and is counted by whoever takes the message. It rests on properties that source_conf.c forces.
  *
- * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). What was taken and not yet looked at would have to be thrown away by
- * hand at each assignment and each stop of a topic partition; librdkafka does that for what is still in its queue. A poll a message costs 0.23 us.
+ * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). What was taken and not yet looked at would have to be
+ * thrown away by hand at each assignment and each stop of a topic partition; librdkafka does that for what is still in its queue. A
+ * poll a message costs 0.23 us.
  */
 #include "consumer/source.h"
 
@@ -366,7 +367,8 @@ void source_seek(struct source *source, const struct source_partition *partition
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, source->topic, partition->claim.topic_partition)->offset = reads_from(partition);
-    rd_kafka_error_destroy(rd_kafka_seek_partitions(source->handle, list, 0)); /* without waiting: what was fetched is stale at once */
+    rd_kafka_error_destroy(
+        rd_kafka_seek_partitions(source->handle, list, 0)); /* without waiting: what was fetched is stale at once */
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -413,8 +415,8 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR_INCONSISTENT_TOPIC_ID:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        log_warn("the topic, or a topic partition, is not there any more: looking which topic this is", "topic=%s topic_partition=%d code=%s",
-                 source->topic, (int)message->partition, rd_kafka_err2name(code));
+        log_warn("the topic, or a topic partition, is not there any more: looking which topic this is",
+                 "topic=%s topic_partition=%d code=%s", source->topic, (int)message->partition, rd_kafka_err2name(code));
         return SOURCE_RESYNC;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
@@ -430,10 +432,11 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
         /* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
         if (*partition)
             source_stop(source, *partition);
-        log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; tallymill reset "
+        log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what "
+                  "it is; tallymill reset "
                   "--at TOPIC_PARTITION:OFFSET goes on behind it",
-                  "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source->topic, (int)message->partition, message->offset,
-                  log_text(text, rd_kafka_message_errstr(message)));
+                  "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source->topic, (int)message->partition,
+                  message->offset, log_text(text, rd_kafka_message_errstr(message)));
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:

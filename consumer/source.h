@@ -31,7 +31,8 @@ struct source_partition {
     bool is_waiting;         /* not read yet: without a leader, or its log's ends are not known yet */
     bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
     int64_t end_offset;      /* the end of what can be read, where it was met; -1: not met yet */
-    int64_t blocked_since_us;   /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
+    int64_t
+        blocked_since_us; /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
     int64_t blocked_offset;     /* where */
     int64_t blocked_told_us;    /* when that was last logged */
     int64_t stored_time_us;  /* Unix time that Kafka gave the last event stored, as far as it was noted; for the metrics */
@@ -51,18 +52,20 @@ enum source_event {
 /* Joins the group. ERROR_USAGE: settings, missing topic. */
 MUST_CHECK struct source *source_open(const struct settings *settings, struct error *err);
 
-/* A second handle of these settings beside the one in use, for source_renew(): it is in no group, and belongs to the caller until then. ERROR_USAGE. */
+/* A second handle of these settings beside the one in use, for source_renew(): it is in no group, and belongs to the caller until
+ * then. ERROR_USAGE. */
 MUST_CHECK rd_kafka_t *source_make_handle(struct source *source, const struct settings *settings, struct error *err);
 
-/* Leaves the group by the handle in use, as source_close() does, and joins it by this one. Nothing is assigned then. All messages and queues of the handle
- * before must be gone. False: joining failed, which source_rejoin() may try again. */
+/* Leaves the group by the handle in use, as source_close() does, and joins it by this one. Nothing is assigned then. All messages
+ * and queues of the handle before must be gone. False: joining failed, which source_rejoin() may try again. */
 MUST_CHECK bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err);
 
-/* Whether our login may read the topic and use the group, as the brokers tell it; what they do not tell in time is taken for yes. Joins nothing. ERROR_USAGE. */
+/* Whether our login may read the topic and use the group, as the brokers tell it; what they do not tell in time is taken for yes.
+ * Joins nothing. ERROR_USAGE. */
 MUST_CHECK bool source_may_read(rd_kafka_t *handle, const struct settings *settings, struct error *err);
 
-/* Leaves the group, for at most 2.5 s; what librdkafka has not given up by then is left to the end of the process. With `leave` also gives a static member's share up at
- * once. */
+/* Leaves the group, for at most 2.5 s; what librdkafka has not given up by then is left to the end of the process. With `leave`
+ * also gives a static member's share up at once. */
 void source_close(struct source *source, bool leave);
 
 const char *source_topic(const struct source *source);

@@ -1,6 +1,7 @@
 /* source_conf.c - see source_conf.h.
  *
- * What exactly-once rests on is forced, and an operator who sets such a property gets an error, because overruling in silence is worse.
+ * What exactly-once rests on is forced, and an operator who sets such a property gets an error, because overruling in silence is
+ * worse.
  */
 #include "consumer/source_conf.h"
 
@@ -13,11 +14,12 @@
 #include "common/settings.h"
 #include "consumer/memory_shares.h"
 
-/* How often a broker is asked while events trickle. It answers once so many bytes (compressed, some 10 to 20 events) are there, or after so many ms; with
- * librdkafka's own single byte it answers for each batch of a producer's, which at 5,000 events/s costs broker and worker more than the events do
- * (190 and 14 us of CPU each). So there is a fetch every few ms at such a rate, and forty a second at a low one and at none: that is the most that an event waits for
- * company in the broker. Measured by tests/bench/run latency: 5 ms instead cost an idle broker a tenth of a core, more bytes cost median latency.
- * A backlog has more than this in each answer. Both may be overridden. */
+/* How often a broker is asked while events trickle. It answers once so many bytes (compressed, some 10 to 20 events) are there, or
+ * after so many ms; with librdkafka's own single byte it answers for each batch of a producer's, which at 5,000 events/s costs
+ * broker and worker more than the events do (190 and 14 us of CPU each). So there is a fetch every few ms at such a rate, and forty
+ * a second at a low one and at none: that is the most that an event waits for company in the broker. Measured by tests/bench/run
+ * latency: 5 ms instead cost an idle broker a tenth of a core, more bytes cost median latency. A backlog has more than this in each
+ * answer. Both may be overridden. */
 #define FETCH_BYTES   "2048"
 #define FETCH_WAIT_MS "25"
 
@@ -33,8 +35,9 @@ static const struct kafka_forced forced[] = {
     {NULL, NULL},
 };
 
-/* The section may be shared with producers, whose messages message.max.bytes bounds. A worker sends none, but librdkafka refuses one above
- * fetch.max.bytes, and takes it for the most that a batch compressed by lz4 becomes at its first try: so as large as it may be, up to its default. */
+/* The section may be shared with producers, whose messages message.max.bytes bounds. A worker sends none, but librdkafka refuses
+ * one above fetch.max.bytes, and takes it for the most that a batch compressed by lz4 becomes at its first try: so as large as it
+ * may be, up to its default. */
 static void bound_messages(rd_kafka_conf_t *conf)
 {
     char value[32], why[256];
@@ -54,11 +57,13 @@ rd_kafka_conf_t *source_conf(const struct settings *settings, struct error *err)
         {"queued.max.messages.kbytes", shares.queue_kib},
         {"fetch.message.max.bytes", shares.fetch_bytes},
         {"fetch.max.bytes", shares.answer_bytes},
-        {"receive.message.max.bytes", "2147483647"}, /* for zstd also the most that a batch may unpack to: what is beyond memory lies in a file (spill.h) */
+        {"receive.message.max.bytes",
+         "2147483647"}, /* for zstd also the most that a batch may unpack to: what is beyond memory lies in a file (spill.h) */
         {"queued.min.messages", "100000"},
         {"fetch.min.bytes", FETCH_BYTES},
         {"fetch.wait.max.ms", FETCH_WAIT_MS},
-        {"fetch.queue.backoff.ms", "25"}, /* until a full queue is looked at again: a second by default, in which a worker takes 80,000 events; each look wakes a thread */
+        {"fetch.queue.backoff.ms", "25"}, /* until a full queue is looked at again: a second by default, in which a worker takes
+                                             80,000 events; each look wakes a thread */
         {"topic.metadata.refresh.interval.ms", "60000"}, /* in which topic partitions that were added are noticed */
         {"session.timeout.ms", "10000"},
         {"heartbeat.interval.ms", "1000"},

@@ -29,7 +29,8 @@ static bool is_up(json_t *broker)
     return state && strcmp(state, "UP") == 0;
 }
 
-/* Whether an entry before this one is a connection to the same broker: librdkafka has one to the coordinator beside the broker's own. */
+/* Whether an entry before this one is a connection to the same broker: librdkafka has one to the coordinator beside the broker's
+ * own. */
 static bool is_counted(json_t *brokers, const char *until, json_int_t id)
 {
     const char *name;

@@ -1,10 +1,11 @@
 /* spill.c - see spill.h.
  *
- * One unlinked file, whose blocks lie one behind the other; a block's pages are given back to the disk when it goes, and the file begins anew when none is
- * left. The room is reserved beforehand: a full disk would otherwise end the process at the first touch (SIGBUS).
+ * One unlinked file, whose blocks lie one behind the other; a block's pages are given back to the disk when it goes, and the file
+ * begins anew when none is left. The room is reserved beforehand: a full disk would otherwise end the process at the first touch
+ * (SIGBUS).
  *
- * Rejected: a limit that makes malloc() fail (librdkafka aborts without memory, by design); a look at what a batch will unpack to (librdkafka hands nothing
- * over before); a file of its own for each block (descriptors).
+ * Rejected: a limit that makes malloc() fail (librdkafka aborts without memory, by design); a look at what a batch will unpack to
+ * (librdkafka hands nothing over before); a file of its own for each block (descriptors).
  */
 #include "consumer/spill.h"
 

@@ -1,11 +1,13 @@
 /* spill.h - large blocks of memory beyond a budget lie in a file.
  *
- * librdkafka unpacks one of Kafka's batches whole, into one block, and has no limit for that: a batch of 3 KB may become 300 MiB (zstd), one of 4 MiB
- * four gigabytes (gzip). A worker in a memory cgroup would be killed, and again after each restart, in front of the same batch. What is in a file
- * can be written out and given back by the kernel instead: the worker goes on, the event becomes a dead letter, and the block is gone.
+ * librdkafka unpacks one of Kafka's batches whole, into one block, and has no limit for that: a batch of 3 KB may become 300 MiB
+ * (zstd), one of 4 MiB four gigabytes (gzip). A worker in a memory cgroup would be killed, and again after each restart, in front
+ * of the same batch. What is in a file can be written out and given back by the kernel instead: the worker goes on, the event
+ * becomes a dead letter, and the block is gone.
  *
- * The budget is for all blocks of SPILL_LEAST_BYTES and more together. A worker at rest and in a drain stays below it, so that nothing of this is used.
- * spill_malloc.c puts it behind malloc() of the program; it is no part of the library, nor of builds with a sanitizer.
+ * The budget is for all blocks of SPILL_LEAST_BYTES and more together. A worker at rest and in a drain stays below it, so that
+ * nothing of this is used. spill_malloc.c puts it behind malloc() of the program; it is no part of the library, nor of builds with
+ * a sanitizer.
  *
  * Any thread. Nothing here allocates, so that malloc() may call it.
  */
@@ -18,8 +20,8 @@
 
 enum { SPILL_LEAST_BYTES = 256 << 10 };
 
-/* From now on. `folder` is on a disk, "" for TMPDIR or else /var/tmp; borrowed for the call. A folder in which no file can be made means that nothing
- * is spilled; false then. */
+/* From now on. `folder` is on a disk, "" for TMPDIR or else /var/tmp; borrowed for the call. A folder in which no file can be made
+ * means that nothing is spilled; false then. */
 bool spill_open(int64_t budget_bytes, const char *folder);
 
 /* For tests: gives the file up. No block may be in it. */

@@ -1,7 +1,9 @@
-/* spill_malloc.c - malloc() of the worker's program, its libraries included: glibc's, but for large blocks beyond the budget of spill.h.
+/* spill_malloc.c - malloc() of the worker's program, its libraries included: glibc's, but for large blocks beyond the budget of
+ * spill.h.
  *
- * A small block costs a comparison. A large one is counted by what glibc says that it holds, when it comes and when it goes, so that no header of our
- * own lies before it. NEARLY is what glibc may give more than was asked for: below it no block can hold SPILL_LEAST_BYTES.
+ * A small block costs a comparison. A large one is counted by what glibc says that it holds, when it comes and when it goes, so
+ * that no header of our own lies before it. NEARLY is what glibc may give more than was asked for: below it no block can hold
+ * SPILL_LEAST_BYTES.
  */
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)

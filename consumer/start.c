@@ -1,7 +1,8 @@
 /* start.c - see start.h.
  *
- * The anchor is the last message stored, which need not be at next_offset - 1 (markers and compaction leave holes there): taking next - 1
- * for it is a bug that others had. high == next with an anchor is the common case of a caught-up worker: the anchor is read again and thrown away.
+ * The anchor is the last message stored, which need not be at next_offset - 1 (markers and compaction leave holes there): taking
+ * next - 1 for it is a bug that others had. high == next with an anchor is the common case of a caught-up worker: the anchor is
+ * read again and thrown away.
  */
 #include "consumer/start.h"
 

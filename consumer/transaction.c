@@ -24,17 +24,18 @@
 #include "consumer/failure.h"
 #include "consumer/ledger.h"
 
-/* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of a quarter of an hour ago and relies on no
- * batch living longer. */
+/* The pinned lock_timeout is the backstop behind the reaper. Deadline: the ledger merges batches of a quarter of an hour ago and
+ * relies on no batch living longer. */
 static const char begin_sql[] =
-    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), pg_catalog.pg_backend_pid(), "
-    "tallymill.has_insert_trigger()";
+    POSTGRES_BEGIN_BATCH("READ COMMITTED") "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), "
+                                           "pg_catalog.pg_backend_pid(), tallymill.has_insert_trigger()";
 static const char copy_sql[] = "; COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)";
 static const char dead_sql[] = "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)";
 
 enum { BATCHES_WITHOUT_DELTA = 100, TURNS = 8 /* of one call: rows, their end and what follows are several */ };
 #define DEADLINE_US (INT64_C(600) * 1000000)
 
+/* In order: a batch passes through them downwards, and leaves out what it does not need. */
 enum step {
     STEP_IDLE,
     STEP_BEGIN,
@@ -79,10 +80,10 @@ struct transaction {
 struct transaction *transaction_new(const char *topic, struct error *err)
 {
     struct transaction *transaction = calloc(1, sizeof *transaction);
-    if (!transaction)
-        error_set(err, ERROR_RETRY, "no memory for a transaction");
-    else
+    if (transaction)
         transaction->topic = transaction->stream.topic = topic;
+    else
+        error_set(err, ERROR_RETRY, "no memory for a transaction");
     return transaction;
 }
 
@@ -127,20 +128,12 @@ static bool has_failed(const struct transaction *transaction)
 
 static enum failure_step failed_step(const struct transaction *transaction)
 {
-    switch (transaction->step) {
-    case STEP_COPY_BEGIN:
-    case STEP_COPY:
-    case STEP_COPY_END:
-    case STEP_INSERT:
-    case STEP_LOOK_UP:
-    case STEP_PROVE: return FAILURE_ROWS;
-    case STEP_DELTA: return FAILURE_DELTA;
-    case STEP_DEAD_BEGIN:
-    case STEP_DEAD:
-    case STEP_DEAD_END: return FAILURE_DEAD_LETTERS;
-    case STEP_COMMIT: return FAILURE_COMMIT;
-    default: return FAILURE_BEGIN;
-    }
+    const enum step step = transaction->step;
+    if (step >= STEP_COPY_BEGIN && step <= STEP_PROVE)
+        return FAILURE_ROWS;
+    if (step >= STEP_DEAD_BEGIN && step <= STEP_DEAD_END)
+        return FAILURE_DEAD_LETTERS;
+    return step == STEP_DELTA ? FAILURE_DELTA : step == STEP_COMMIT ? FAILURE_COMMIT : FAILURE_BEGIN;
 }
 
 static void fail(struct transaction *transaction, const PGresult *result)
@@ -200,9 +193,11 @@ static void go_on_after_delta(struct transaction *transaction)
 /* Asks for the rows that this transaction stored. */
 static void prove_rows(struct transaction *transaction)
 {
-    int *rows = malloc((size_t)transaction->batch->row_count * sizeof *rows);
-    transaction->proving_count = rows ? insert_taken(0, transaction->batch->row_count, transaction->missing, transaction->missing_count, rows) : 0;
-    enter(transaction, STEP_PROVE, rows && insert_send_prove(transaction->conn, transaction->batch, rows, transaction->proving_count));
+    const struct batch *batch = transaction->batch;
+    int *rows = malloc((size_t)batch->row_count * sizeof *rows);
+    if (rows)
+        transaction->proving_count = insert_taken(0, batch->row_count, transaction->missing, transaction->missing_count, rows);
+    enter(transaction, STEP_PROVE, rows && insert_send_prove(transaction->conn, batch, rows, transaction->proving_count));
     free(rows);
 }
 
@@ -258,8 +253,8 @@ static void go_on_after_begin(struct transaction *transaction)
 }
 
 /* Hands over what the socket takes; once all of it is sent, the step is `next`. */
-static void send_through(struct transaction *transaction, enum copy_stream_state (*send)(struct copy_stream *, bool *), enum step next,
-                         int64_t now_us)
+static void send_through(struct transaction *transaction, enum copy_stream_state (*send)(struct copy_stream *, bool *),
+                         enum step next, int64_t now_us)
 {
     bool has_moved = false;
     transaction->stream.batch_id = transaction->batch_id;
@@ -276,8 +271,8 @@ static void send_through(struct transaction *transaction, enum copy_stream_state
 static void fail_by_bug(struct transaction *transaction, const char *what, long stored, long wanted)
 {
     if (!has_failed(transaction))
-        error_set(&transaction->failure.error, ERROR_FATAL, "%s (%ld for a batch of %ld): this is a bug, nothing was committed", what,
-                  stored, wanted);
+        error_set(&transaction->failure.error, ERROR_FATAL, "%s (%ld for a batch of %ld): this is a bug, nothing was committed",
+                  what, stored, wanted);
 }
 
 /* The count in a COPY's command tag must be what we sent: binary COPY without its end marker is accepted by the server. */

@@ -4,8 +4,9 @@
  *   [; SELECT add_delta(...)] [; COPY dead_letters] ; SELECT commit_batch(...); COMMIT
  *
  * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the
- * fence comes last; the rows that COPY reports must be as many as the batch has, and what an INSERT does not take must be there; any answer to the last message but COMMIT or an
- * error report, and a connection lost after it was sent, is UNKNOWN: the ledger decides. One thread.
+ * fence comes last; the rows that COPY reports must be as many as the batch has, and what an INSERT does not take must be there;
+ * any answer to the last message but COMMIT or an error report, and a connection lost after it was sent, is UNKNOWN: the ledger
+ * decides. One thread.
  */
 #ifndef TALLYMILL_CONSUMER_TRANSACTION_H
 #define TALLYMILL_CONSUMER_TRANSACTION_H
@@ -33,9 +34,9 @@ struct transaction;
 MUST_CHECK struct transaction *transaction_new(const char *topic, struct error *err);
 void transaction_free(struct transaction *transaction);
 
-/* Starts, on a connection that is idle. The batch's ranges carry their epochs and are sorted. The caller must not touch it until the
- * outcome, for it is written to: rows get the batch's id, clamped events that are stored already leave it. `on_conflict`: by INSERT
- * that counts rows stored before in the ranges' conflicts, instead of COPY. */
+/* Starts, on a connection that is idle. The batch's ranges carry their epochs and are sorted. The caller must not touch it until
+ * the outcome, for it is written to: rows get the batch's id, clamped events that are stored already leave it. `on_conflict`: by
+ * INSERT that counts rows stored before in the ranges' conflicts, instead of COPY. */
 void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
 
 /* To be called behind transaction_begin(): before its last message the transaction waits for transaction_release(), or for

@@ -1,8 +1,8 @@
 /* until_end.c - see until_end.h.
  *
  * The ends are those of the logs, open transactions included: what a producer has not committed yet was in the topic all the same,
- * and is waited for. Whoever stored it: the ledger is asked, not our own progress. A worker that cannot get there ends with an error
- * at its deadline, and never as if it had.
+ * and is waited for. Whoever stored it: the ledger is asked, not our own progress. A worker that cannot get there ends with an
+ * error at its deadline, and never as if it had.
  */
 #include "consumer/until_end.h"
 
@@ -89,7 +89,8 @@ bool until_end_learn(struct until_end *end, int64_t now_us, struct error *err)
 
 /* A ledger beyond the end of the log is no end reached: the topic was truncated or made anew. Asked for now, since others may store
  * what came after our start. */
-static bool find_beyond(struct until_end *end, const int64_t *positions, int64_t now_us, int *stopped, bool *looked, struct error *err)
+static bool find_beyond(struct until_end *end, const int64_t *positions, int64_t now_us, int *stopped, bool *looked,
+                        struct error *err)
 {
     bool is_beyond = false;
     for (int i = 0; i < end->targets.count; i++)
@@ -158,13 +159,17 @@ bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error
     const int number = end->farthest;
     const struct source_partition *partition = number >= 0 ? source_find(end->source, number) : NULL;
     if (number < 0)
-        error_set(err, ERROR_RETRY, "topic %s: the end was not reached within --deadline: it is not known where it is, or the ledger could not be asked",
-                  source_topic(end->source));
+        error_set(
+            err, ERROR_RETRY,
+            "topic %s: the end was not reached within --deadline: it is not known where it is, or the ledger could not be asked",
+            source_topic(end->source));
     else
         error_set(err, ERROR_RETRY,
                   "topic %s: the end was not reached within --deadline: topic partition %d is stored up to offset %" PRId64
                   ", its log ended at %" PRId64 "%s",
                   source_topic(end->source), number, end->farthest_offset, end->targets.ends[number].high,
-                  partition && partition->blocked_since_us != 0 ? "; a producer's transaction that is open keeps the rest from being read" : "");
+                  partition && partition->blocked_since_us != 0
+                      ? "; a producer's transaction that is open keeps the rest from being read"
+                      : "");
     return true;
 }

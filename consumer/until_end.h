@@ -31,7 +31,8 @@ struct until_end {
     int64_t farthest_offset;
 };
 
-/* deadline_us: by clock_now_us(); 0: not wanted, and nothing below does anything. answers_fd: made readable when Kafka has answered. */
+/* deadline_us: by clock_now_us(); 0: not wanted, and nothing below does anything. answers_fd: made readable when Kafka has
+ * answered. */
 void until_end_init(struct until_end *end, int64_t deadline_us, struct source *source, struct identity *identity, int answers_fd);
 
 /* Asks Kafka for the ends, without waiting. False: as log_ends_ask. */

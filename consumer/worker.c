@@ -126,7 +126,8 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         worker->assignment.is_wanted = false;
         return true;
     case SOURCE_RESYNC:
-        log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s", source_topic(worker->source));
+        log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s",
+                 source_topic(worker->source));
         worker->assignment.resync = true;
         connection_back_off(&worker->connection, now_us);
         return true;
@@ -217,8 +218,9 @@ static bool answer_group(struct worker *worker, int64_t now_us, struct error *er
     if (is_claiming)
         batches_drop(&worker->batches, worker->is_open);
     PGconn *conn = worker->connection.conn;
-    const bool is_done = is_claiming ? assignment_claim(&worker->assignment, conn, now_us, &local)
-                                     : assignment_begin(&worker->assignment, conn, now_us, &local) && worker_name_topic(worker, &local);
+    const bool is_done = is_claiming
+                             ? assignment_claim(&worker->assignment, conn, now_us, &local)
+                             : assignment_begin(&worker->assignment, conn, now_us, &local) && worker_name_topic(worker, &local);
     note_assignment(worker);
     if (is_done) {
         const bool is_claimed = is_claiming && !assignment_is_due(&worker->assignment); /* else it waits for Kafka */
@@ -239,7 +241,8 @@ static bool batch_is_due(const struct worker *worker, int64_t now_us)
         return true;
     if (batch_is_empty(worker->batches.filling) || now_us < worker->flood.slow_until_us)
         return false;
-    return batch_is_full(worker->batches.filling) || (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
+    return batch_is_full(worker->batches.filling) ||
+           (worker->queue_is_dry && now_us - worker->last_commit_us >= worker->min_age_us);
 }
 
 static void summarize(struct worker *worker, int64_t now_us)
@@ -259,8 +262,8 @@ static void summarize(struct worker *worker, int64_t now_us)
     worker->odd_reported = odd;
     const int64_t spilled = spill_total_bytes();
     if (spilled != worker->spilled_reported)
-        log_warn("Kafka's batches unpacked to more than memory.max holds: what was too much lay in a file meanwhile", "bytes=%" PRId64,
-                 spilled - worker->spilled_reported);
+        log_warn("Kafka's batches unpacked to more than memory.max holds: what was too much lay in a file meanwhile",
+                 "bytes=%" PRId64, spilled - worker->spilled_reported);
     worker->spilled_reported = spilled;
 }
 
@@ -338,7 +341,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
         return;
     if (!worker->is_open && worker->connection.conn && now_us >= worker->connection.not_before_us) {
         const bool waits_for_kafka = worker->identity.asked_us != 0 && assignment_is_due(&worker->assignment);
-        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || assignment_is_due(&worker->assignment) || (!is_reading && !is_slowed));
+        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || assignment_is_due(&worker->assignment) ||
+                                                   (!is_reading && !is_slowed));
         if (worker->assignment.is_revoked || (has_work && !worker->clock_is_wrong))
             return;
         if (is_slowed) {
@@ -347,7 +351,8 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
             const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
             wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
         }
-    } else if (!worker->is_open && worker->connection.not_before_us > now_us && worker->connection.not_before_us - now_us < wait_us) {
+    } else if (!worker->is_open && worker->connection.not_before_us > now_us &&
+               worker->connection.not_before_us - now_us < wait_us) {
         wait_us = worker->connection.not_before_us - now_us;
     }
     const bool is_held = worker->is_open && transaction_is_held(worker->transaction); /* for an answer from Kafka */
@@ -400,8 +405,8 @@ static void finish_open_batch(struct worker *worker, int64_t deadline_us)
     while (worker->is_open && clock_now_us() < deadline_us) {
         if (!worker_pump(worker, clock_now_us(), &err) || !worker->is_open)
             break;
-        struct pollfd fd = {PQsocket(worker->connection.conn), (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)),
-                            0};
+        struct pollfd fd = {PQsocket(worker->connection.conn),
+                            (short)(POLLIN | (transaction_wants_write(worker->transaction) ? POLLOUT : 0)), 0};
         poll(&fd, 1, 100);
     }
 }
@@ -413,8 +418,8 @@ bool worker_run(struct worker *worker, struct error *err)
         return true;
     if (worker->kafka_is_fatal && source_was_fenced(worker->source) && !service_is_stopping()) {
         finish_open_batch(worker, clock_now_us() + CLOCK_SECOND_US); /* its rows and locks must not lie about meanwhile */
-        const struct namesake_self self = {worker->connection.dsn, source_topic(worker->source), worker->owner, worker->assignment.claimed,
-                                           worker->assignment.claimed_count};
+        const struct namesake_self self = {worker->connection.dsn, source_topic(worker->source), worker->owner,
+                                           worker->assignment.claimed, worker->assignment.claimed_count};
         namesake_judge(&self, err);
     }
     return worker->kafka_is_fatal && service_is_stopping(); /* it was to end anyhow */

@@ -13,18 +13,20 @@
 struct settings;
 struct worker;
 
-/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end_us: stop once all that
- * is in the topic now is in the ledger, whoever stored it, and give up after so long; 0: go on for ever. */
+/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end_us:
+ * stop once all that is in the topic now is in the ledger, whoever stored it, and give up after so long; 0: go on for ever. */
 MUST_CHECK struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err);
 
-/* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on; ERROR_RETRY where a new process may. */
+/* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on; ERROR_RETRY where a new
+ * process may. */
 MUST_CHECK bool worker_run(struct worker *worker, struct error *err);
 
-/* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member up. */
+/* Within 5 s: waits for the batch under way, drops what was only decoded, leaves. With `leave` gives the share of a static member
+ * up. */
 void worker_close(struct worker *worker, bool leave);
 
-/* --check: tests settings, brokers, topic, rights, database, schema, and whether the ledger is of this cluster and group; tells all that
- * it finds on stderr, and what is good on stdout. Never joins the group, claims or stores anything. Returns the exit code. */
+/* --check: tests settings, brokers, topic, rights, database, schema, and whether the ledger is of this cluster and group; tells all
+ * that it finds on stderr, and what is good on stdout. Never joins the group, claims or stores anything. Returns the exit code. */
 int worker_check(const struct settings *settings);
 
 #endif

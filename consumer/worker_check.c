@@ -1,8 +1,8 @@
 /* worker_check.c - `tallymill-consumer --check`: what the worker would meet, asked without doing it.
  *
- * Each question is put whatever became of the others, so that one run tells all that is wrong: Postgres is asked while Kafka is away, and
- * the other way round. To open a worker and close it again was rejected: it joined the group, which made the others rebalance, and
- * with the name of a running one it put an end to that.
+ * Each question is put whatever became of the others, so that one run tells all that is wrong: Postgres is asked while Kafka is
+ * away, and the other way round. To open a worker and close it again was rejected: it joined the group, which made the others
+ * rebalance, and with the name of a running one it put an end to that.
  */
 #include "consumer/worker.h"
 
@@ -42,8 +42,9 @@ static void check_files(struct subject *subject)
 static void ask_kafka(struct subject *subject, rd_kafka_t *handle)
 {
     int count;
-    const struct check_right rights[] = {{"topic", subject->topic, RD_KAFKA_ACL_OPERATION_READ},
-                                         {"group", settings_text(subject->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ}};
+    const struct check_right rights[] = {
+        {"topic", subject->topic, RD_KAFKA_ACL_OPERATION_READ},
+        {"group", settings_text(subject->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ}};
     if (check_kafka(&subject->check, handle, subject->topic, rights, sizeof rights / sizeof *rights, &count))
         printf("Kafka: topic %s, its %d topic partitions, their leaders and our rights: good\n", subject->topic, count);
     char *cluster_id = rd_kafka_clusterid(handle, 0); /* known by now, or nobody answered */
@@ -76,12 +77,13 @@ static void check_ledger(struct subject *subject, PGconn *conn)
     PGresult *result = postgres_query_params(conn, ledger_sql, 1, &subject->topic, CONNECTION_LIMIT_US, &err);
     const bool is_known = result != NULL && PQntuples(result) == 1;
     if (is_known && subject->cluster_id[0] != '\0' && strcmp(PQgetvalue(result, 0, 0), subject->cluster_id) != 0) {
-        error_set(&err, ERROR_USAGE, "topic %s is stored from Kafka cluster %s, and kafka.bootstrap.servers leads to cluster %s", subject->topic,
-                  PQgetvalue(result, 0, 0), subject->cluster_id);
+        error_set(&err, ERROR_USAGE, "topic %s is stored from Kafka cluster %s, and kafka.bootstrap.servers leads to cluster %s",
+                  subject->topic, PQgetvalue(result, 0, 0), subject->cluster_id);
         check_found(&subject->check, &err);
     }
     if (is_known && strcmp(PQgetvalue(result, 0, 1), group) != 0) {
-        error_set(&err, ERROR_USAGE, "topic %s is stored by consumer group %s, not %s: set consumer.group = %s, or use another database",
+        error_set(&err, ERROR_USAGE,
+                  "topic %s is stored by consumer group %s, not %s: set consumer.group = %s, or use another database",
                   subject->topic, PQgetvalue(result, 0, 1), group, PQgetvalue(result, 0, 1));
         check_found(&subject->check, &err);
     }

@@ -1,7 +1,8 @@
-/* worker_clock.c - the clock by which times of events are judged, compared with Postgres's: at each connection, each minute, and when it has jumped.
+/* worker_clock.c - the clock by which times of events are judged, compared with Postgres's: at each connection, each minute, and
+ * when it has jumped.
  *
- * Invariant: the window moves with the monotonic clock from the last comparison that was good, so no step of the wall clock moves it. While the clock is wrong nothing is read;
- * after ten minutes the worker ends, for a person must look.
+ * Invariant: the window moves with the monotonic clock from the last comparison that was good, so no step of the wall clock moves
+ * it. While the clock is wrong nothing is read; after ten minutes the worker ends, for a person must look.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,11 +79,14 @@ static void tell(const struct worker *worker, enum clock_suspect suspect, bool i
     if (worker->record_us != 0)
         clock_format_time(record, worker->record_us);
     if (is_wrong)
-        log_error("the clock of this host is farther from Postgres's than window.ahead: nothing is read until it is set right, for live events would be dead letters",
-                  "suspect=\"%s\" host=%s postgres=%s last_record=%s ahead_s=%" PRId64, whose[suspect], mine, postgres, record, off_us / CLOCK_SECOND_US);
+        log_error("the clock of this host is farther from Postgres's than window.ahead: nothing is read until it is set right, for "
+                  "live events would be dead letters",
+                  "suspect=\"%s\" host=%s postgres=%s last_record=%s ahead_s=%" PRId64, whose[suspect], mine, postgres, record,
+                  off_us / CLOCK_SECOND_US);
     else
-        log_warn("clocks differ: set right the one of the suspect", "suspect=\"%s\" host=%s postgres=%s last_record=%s ahead_s=%" PRId64, whose[suspect], mine,
-                 postgres, record, off_us / CLOCK_SECOND_US);
+        log_warn("clocks differ: set right the one of the suspect",
+                 "suspect=\"%s\" host=%s postgres=%s last_record=%s ahead_s=%" PRId64, whose[suspect], mine, postgres, record,
+                 off_us / CLOCK_SECOND_US);
 }
 
 /* True: go on, perhaps waiting (clock_is_wrong). False: too long. */
@@ -109,9 +113,9 @@ static bool take_verdict(struct worker *worker, enum clock_verdict verdict, int6
     if (now_us - worker->clock_wrong_since_us <= WRONG_MOST_US)
         return true;
     return error_set(err, ERROR_FATAL,
-                     "the clock of this host has been %" PRId64 " s %s Postgres's for ten minutes, more than window.ahead: set it right",
-                     (off_us < 0 ? -off_us : off_us) / CLOCK_SECOND_US,
-                     off_us > 0 ? "ahead of" : "behind");
+                     "the clock of this host has been %" PRId64
+                     " s %s Postgres's for ten minutes, more than window.ahead: set it right",
+                     (off_us < 0 ? -off_us : off_us) / CLOCK_SECOND_US, off_us > 0 ? "ahead of" : "behind");
 }
 
 bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err)
@@ -136,7 +140,8 @@ bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err
     enum clock_suspect suspect;
     const enum clock_verdict verdict = clock_watch(&facts, &suspect);
     metrics_set(worker->metrics, WORKER_CLOCK_OFFSET, 0, off_us);
-    if (verdict != CLOCK_GOOD && (worker->clock_told_us == 0 || now_us - worker->clock_told_us >= CHECK_EVERY_US - CLOCK_SECOND_US)) {
+    if (verdict != CLOCK_GOOD &&
+        (worker->clock_told_us == 0 || now_us - worker->clock_told_us >= CHECK_EVERY_US - CLOCK_SECOND_US)) {
         worker->clock_told_us = now_us;
         tell(worker, suspect, verdict == CLOCK_WRONG, wall_us, off_us);
     }

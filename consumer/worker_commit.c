@@ -1,4 +1,5 @@
-/* worker_commit.c - a batch under way: begun, moved as far as its socket allows, and looked after while it waits for a lock. What becomes of it: outcome.c. */
+/* worker_commit.c - a batch under way: begun, moved as far as its socket allows, and looked after while it waits for a lock. What
+ * becomes of it: outcome.c. */
 #include <string.h>
 
 #include "common/log.h"
@@ -40,7 +41,8 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     stamp_ranges(worker, worker->batches.sending);
     if (!batch_is_empty(worker->batches.sending) && !worker->assignment.resync) {
         worker->holder[0] = '\0';
-        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->insert_batches_left > 0, now_us);
+        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->insert_batches_left > 0,
+                          now_us);
         worker->began_us = now_us;
         worker->is_open = true;
         worker_hold(worker, now_us);
@@ -63,7 +65,8 @@ static void end_reaper(struct worker *worker)
 static void watch_stall(struct worker *worker, int64_t now_us)
 {
     struct error err;
-    /* While the very first statement waits, the server has not told its process yet; behind a pooler the connection's own number is nobody's. */
+    /* While the very first statement waits, the server has not told its process yet; behind a pooler the connection's own number is
+     * nobody's. */
     const int told = transaction_backend_pid(worker->transaction), pid = told ? told : PQbackendPID(worker->connection.conn);
     if (worker->reaper && reaper_is_done(worker->reaper)) {
         if (reaper_has_failed(worker->reaper))
@@ -74,9 +77,11 @@ static void watch_stall(struct worker *worker, int64_t now_us)
         reaper_holder(worker->reaper, worker->holder);
         worker_trouble_wait(worker, worker->holder, now_us);
     }
-    if (worker->reaper || now_us < worker->reaper_not_before_us || now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
+    if (worker->reaper || now_us < worker->reaper_not_before_us ||
+        now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)
         return;
-    worker->reaper = reaper_start(worker->connection.dsn, pid, PQparameterStatus(worker->connection.conn, "application_name"), &err);
+    worker->reaper =
+        reaper_start(worker->connection.dsn, pid, PQparameterStatus(worker->connection.conn, "application_name"), &err);
     if (!worker->reaper) {
         worker->reaper_not_before_us = now_us + REAPER_PAUSE_US;
         log_warn_because(&err, "cannot look for what blocks this batch", NULL);

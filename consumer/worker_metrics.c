@@ -260,8 +260,9 @@ static void sample_memory(struct worker *worker)
         metrics_set(metrics, WORKER_TOPIC_PARTITIONS, 0, statistics->topic_partitions);
     }
     metrics_set(metrics, WORKER_BUFFER_BYTES, 0,
-                (int64_t)(worker->batches.filling->capacity + worker->batches.sending->capacity + worker->batches.filling->kept_used +
-                          worker->batches.filling->held_bytes + worker->batches.sending->kept_used + worker->batches.sending->held_bytes));
+                (int64_t)(worker->batches.filling->capacity + worker->batches.sending->capacity +
+                          worker->batches.filling->kept_used + worker->batches.filling->held_bytes +
+                          worker->batches.sending->kept_used + worker->batches.sending->held_bytes));
     metrics_set(metrics, WORKER_SPILLED, 0, spill_total_bytes());
     metrics_set(metrics, WORKER_RESIDENT_BYTES, 0, metrics_resident_bytes());
     metrics_set(metrics, WORKER_PAUSED, 0, source_is_paused(worker->source));
@@ -301,6 +302,7 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     const char *wrong = what_is_wrong(worker);
     if (wrong || worker->trouble == TROUBLE_OF_NOTHING)
         health_set_reason(&worker->health, wrong, now_us);
-    health_set_work(&worker->health, lags || worker->is_open || worker->batches.retry_sending || !batch_is_empty(worker->batches.filling), false,
+    health_set_work(&worker->health,
+                    lags || worker->is_open || worker->batches.retry_sending || !batch_is_empty(worker->batches.filling), false,
                     now_us);
 }

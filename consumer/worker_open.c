@@ -1,6 +1,7 @@
 /* worker_open.c - a worker from its settings.
  *
- * A wrong setting, topic, schema or right is reported at once and ends the program; a server that is away is waited for in the loop, as at any other time.
+ * A wrong setting, topic, schema or right is reported at once and ends the program; a server that is away is waited for in the
+ * loop, as at any other time.
  */
 #include "consumer/worker.h"
 
@@ -25,7 +26,8 @@ static void name_owner(struct worker *worker)
     char host[64] = "";
     gethostname(host, sizeof host - 1);
     const char *instance = settings_text(worker->settings, "consumer.instance");
-    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.*s", host, (long)getpid(), *instance ? "/" : "", UTF8_CUT(instance, 80));
+    snprintf(worker->owner, sizeof worker->owner, "%s/%ld%s%.*s", host, (long)getpid(), *instance ? "/" : "",
+             UTF8_CUT(instance, 80));
 }
 
 /* Only what is wrong for good is an error here. */

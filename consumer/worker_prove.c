@@ -2,10 +2,10 @@
  *
  * A topic can be deleted and made anew under its name while it is read. librdkafka goes on at the old offset then, without a word,
  * as soon as the new log has grown past it. So a batch commits only once Kafka has answered a question that was sent after its last
- * message had been fetched (or so shortly before that no new log can have grown past the batch's begin meanwhile), with the id that the claim
- * compared: ids never come back, so all of it is of that log. The question goes out when the batch begins and is answered while its
- * rows are sent; nothing waits for it as a rule. Where brokers give no ids,
- * messages that the ledger knows are read again at each claim; what happens between two claims they cannot show.
+ * message had been fetched (or so shortly before that no new log can have grown past the batch's begin meanwhile), with the id that
+ * the claim compared: ids never come back, so all of it is of that log. The question goes out when the batch begins and is answered
+ * while its rows are sent; nothing waits for it as a rule. Where brokers give no ids, messages that the ledger knows are read again
+ * at each claim; what happens between two claims they cannot show.
  *
  * Rejected: to compare once a minute only (one batch of the new log is enough to move the anchor into it); Kafka's leader epochs
  * (a new topic begins with the number that most old ones have).
@@ -90,13 +90,15 @@ static void note_another(struct worker *worker)
 {
     const struct identity *identity = &worker->identity;
     log_error("this is not the topic that is stored any more: looking which one it is",
-              "topic=%s topic_id=%s cluster_id=%s now_topic_id=%s now_cluster_id=%s", source_topic(worker->source), worker->assignment.topic_id,
-              worker->assignment.cluster_id, identity->state == IDENTITY_GONE ? "(gone)" : identity->topic_id, identity->cluster_id);
+              "topic=%s topic_id=%s cluster_id=%s now_topic_id=%s now_cluster_id=%s", source_topic(worker->source),
+              worker->assignment.topic_id, worker->assignment.cluster_id,
+              identity->state == IDENTITY_GONE ? "(gone)" : identity->topic_id, identity->cluster_id);
     worker->assignment.resync = true;
 }
 
-/* How old an answer may be: a topic made anew since is no danger before its log has grown past the batch's begin, and nobody fills one
- * topic partition faster than EVENTS_A_US. So a log of millions is asked about once a second, and a young one for each batch. */
+/* How old an answer may be: a topic made anew since is no danger before its log has grown past the batch's begin, and nobody fills
+ * one topic partition faster than EVENTS_A_US. So a log of millions is asked about once a second, and a young one for each batch.
+ */
 static int64_t slack_us(const struct batch *batch)
 {
     int64_t slack_us = MOST_SLACK_US;

@@ -1,14 +1,16 @@
 /* worker_renew.c - other secrets for a running worker: a new Kafka client.
  *
- * librdkafka takes certificates when a handle is made and never again. So a second handle is made beside the one in use, a member of no group, and asked
- * which topic this is: the answer proves its login, whom it trusts and its rights. Only then does the worker leave the group by the old one, as at a
- * stop, and join it by the new one, as at a start; the batch under way is ended first, and what was only decoded is read again from the ledger's
- * position. A static member comes back under its name. A handle that is refused is let go, and the old one goes on.
+ * librdkafka takes certificates when a handle is made and never again. So a second handle is made beside the one in use, a member
+ * of no group, and asked which topic this is: the answer proves its login, whom it trusts and its rights. Only then does the worker
+ * leave the group by the old one, as at a stop, and join it by the new one, as at a start; the batch under way is ended first, and
+ * what was only decoded is read again from the ledger's position. A static member comes back under its name. A handle that is
+ * refused is let go, and the old one goes on.
  *
- * It begins with a SIGHUP; and, for the content of files only, when no broker has answered for a while: the old secret may be refused since.
+ * It begins with a SIGHUP; and, for the content of files only, when no broker has answered for a while: the old secret may be
+ * refused since.
  *
- * Rejected: rd_kafka_sasl_set_credentials(). It does for passwords alone, and nobody would learn that the new one is wrong before the connections made with
- * the old one are gone.
+ * Rejected: rd_kafka_sasl_set_credentials(). It does for passwords alone, and nobody would learn that the new one is wrong before
+ * the connections made with the old one are gone.
  */
 #include <string.h>
 
@@ -41,7 +43,9 @@ void worker_renew_end(struct worker *worker)
 
 static void refused(struct worker *worker, const struct error *why)
 {
-    log_error_because(why, "the new kafka.* settings, or the secrets in their files, were not taken: the Kafka client before goes on. Mend them and send SIGHUP again",
+    log_error_because(why,
+                      "the new kafka.* settings, or the secrets in their files, were not taken: the Kafka client before goes on. "
+                      "Mend them and send SIGHUP again",
                       "servers=%s", source_conf_brokers(worker->renewal.fresh));
     give_up(worker);
 }
@@ -80,10 +84,11 @@ static bool judge(struct worker *worker, struct error *err)
 {
     const struct identity *proof = &worker->renewal.proof;
     if (proof->state == IDENTITY_GONE)
-        return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to a cluster without the topic %s", source_topic(worker->source));
+        return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to a cluster without the topic %s",
+                         source_topic(worker->source));
     if (worker->assignment.cluster_id[0] != '\0' && strcmp(proof->cluster_id, worker->assignment.cluster_id) != 0)
-        return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to another cluster (%s, the ledger is about %s)", proof->cluster_id,
-                         worker->assignment.cluster_id);
+        return error_set(err, ERROR_USAGE, "kafka.bootstrap.servers leads to another cluster (%s, the ledger is about %s)",
+                         proof->cluster_id, worker->assignment.cluster_id);
     return source_may_read(worker->renewal.handle, worker->settings, err);
 }
 

@@ -1,4 +1,5 @@
-/* worker_state.h - what the parts of the worker share. Private to worker*.c and outcome.c; the parts with a struct of their own know nothing of it. */
+/* worker_state.h - what the parts of the worker share. Private to worker*.c and outcome.c; the parts with a struct of their own
+ * know nothing of it. */
 #ifndef TALLYMILL_CONSUMER_WORKER_STATE_H
 #define TALLYMILL_CONSUMER_WORKER_STATE_H
 
@@ -71,7 +72,8 @@ struct worker {
     bool clock_is_due;        /* compared before anything else */
     bool clock_is_wrong;      /* nothing is read */
     int64_t clock_wrong_since_us, clock_told_us;
-    int64_t record_us, record_at_us; /* the newest time that a broker gave to a record of the last batch, and when it was met; 0: none */
+    int64_t record_us,
+        record_at_us; /* the newest time that a broker gave to a record of the last batch, and when it was met; 0: none */
 
     int setbacks, claim_setbacks; /* batches, claims that failed since a batch was stored (a claim held) */
     int64_t reaper_not_before_us; /* the last one could not look */
@@ -116,22 +118,24 @@ void worker_log_end(struct worker *worker);
 bool worker_begin(struct worker *worker, int64_t now_us);
 MUST_CHECK bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
-/* worker_clock.c: the window moves; the clock is compared with Postgres's when that is due (waits, on an idle connection). False: it was wrong for too long. */
+/* worker_clock.c: the window moves; the clock is compared with Postgres's when that is due (waits, on an idle connection). False:
+ * it was wrong for too long. */
 void worker_move_window(struct worker *worker, int64_t now_us);
 void worker_note_record_time(struct worker *worker, const struct batch *batch, int64_t now_us);
 MUST_CHECK bool worker_check_clock(struct worker *worker, int64_t now_us, struct error *err);
 
 /* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
-void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
+void worker_trouble_wait(struct worker *worker, const char *holder,
+                         int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);
 struct transcode_rules worker_rules(const struct settings *settings, const struct catalogue *catalogue);
 
-/* worker_renew.c: a new Kafka client when kafka.* or the content of its files has changed. begin() takes `fresh` over; look() once a turn; renew() when no batch is
- * under way, true: it took over, and the next assignment is waited for. */
+/* worker_renew.c: a new Kafka client when kafka.* or the content of its files has changed. begin() takes `fresh` over; look() once
+ * a turn; renew() when no batch is under way, true: it took over, and the next assignment is waited for. */
 void worker_renew_begin(struct worker *worker, struct settings *fresh, int64_t now_us);
 void worker_renew_look(struct worker *worker, int64_t now_us);
 bool worker_renew(struct worker *worker);

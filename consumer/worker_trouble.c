@@ -1,7 +1,9 @@
-/* worker_trouble.c - what keeps a worker from storing its batch, told to whoever looks: /health, and by a row of tallymill.troubles `tallymill status`.
+/* worker_trouble.c - what keeps a worker from storing its batch, told to whoever looks: /health, and by a row of tallymill.troubles
+ * `tallymill status`.
  *
- * A failure or two is nothing (a deadlock, a failover); from the third on it is told, and every few seconds again. A lock that was waited for in vain is told at once,
- * /health even while the wait lasts. The row is advice: that it could not be written changes nothing.
+ * A failure or two is nothing (a deadlock, a failover); from the third on it is told, and every few seconds again. A lock that was
+ * waited for in vain is told at once, /health even while the wait lasts. The row is advice: that it could not be written changes
+ * nothing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +31,8 @@ void worker_trouble(struct worker *worker, enum worker_trouble trouble, const st
     char reason[ERROR_TEXT_BYTES + 64];
     if ((trouble == TROUBLE_OF_BATCH ? worker->setbacks : worker->claim_setbacks) < TOLD_FROM && !lock_watch_is_timeout(why))
         return;
-    snprintf(reason, sizeof reason, "%s: %s%s%s", trouble == TROUBLE_OF_BATCH ? "a batch is not stored" : "reading cannot begin", why->text,
-             why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
+    snprintf(reason, sizeof reason, "%s: %s%s%s", trouble == TROUBLE_OF_BATCH ? "a batch is not stored" : "reading cannot begin",
+             why->text, why->sqlstate[0] ? ", SQLSTATE " : "", why->sqlstate);
     worker->trouble = trouble;
     health_set_reason_text(&worker->health, reason, now_us);
     if (worker->trouble_told_us != 0 && now_us - worker->trouble_told_us < TELL_EVERY_US)

@@ -34,7 +34,8 @@ static bool generate(const struct produce *produce, struct sender *sender, struc
     return ok;
 }
 
-static void report_json(const struct sender_report *sent, uint64_t rejected, const struct outside *outside, const struct latency *latency)
+static void report_json(const struct sender_report *sent, uint64_t rejected, const struct outside *outside,
+                        const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     printf("{\"sent\": %llu, \"acknowledged\": %llu, \"failed\": %llu, \"rejected\": %llu, \"recovered\": %llu, "
@@ -49,8 +50,8 @@ static void report_json(const struct sender_report *sent, uint64_t rejected, con
     puts("}");
 }
 
-static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected, const struct outside *outside,
-                   const struct latency *latency)
+static void report(const struct produce *produce, const struct sender_report *sent, uint64_t rejected,
+                   const struct outside *outside, const struct latency *latency)
 {
     double seconds = (double)sent->elapsed_us / 1e6, rate = seconds > 0 ? (double)sent->acknowledged / seconds : 0;
     char numbers[5][32];
@@ -107,7 +108,8 @@ static bool open_files(struct produce *produce, struct ack_log **ack_log, struct
     if (produce->resume_file != NULL) {
         struct import_plan *import = &produce->import;
         uint64_t options = columns_fingerprint(import->columns) + (uint64_t)import->kind.format +
-                           (import->kind.is_typed ? 16U : 0U) + ((uint64_t)(uint8_t)(import->kind.delimiter != 0 ? import->kind.delimiter : ',') << 8);
+                           (import->kind.is_typed ? 16U : 0U) +
+                           ((uint64_t)(uint8_t)(import->kind.delimiter != 0 ? import->kind.delimiter : ',') << 8);
         import->resume = resume_open(produce->resume_file, import->paths, import->path_count, options, err);
         if (import->resume == NULL)
             return false;
@@ -175,7 +177,9 @@ static int serve(struct produce *produce)
     if (produce->is_guessing && !produce->is_generating)
         exit_code = guess_print(&produce->import, produce->config, produce->has_format, &err) ? 0 : cli_fail(&produce_cli, &err);
     else
-        exit_code = produce->is_dry_run ? show(produce) : produce->wants_check ? produce_check(produce->settings) : open_and_run(produce);
+        exit_code = produce->is_dry_run    ? show(produce)
+                    : produce->wants_check ? produce_check(produce->settings)
+                                           : open_and_run(produce);
     service_close();
     return exit_code;
 }

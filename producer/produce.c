@@ -14,7 +14,8 @@
 #include "producer/import/preview.h"
 
 static const char summary[] =
-    "Publishes events to Kafka: from files or stdin (NDJSON or other JSON, CSV with a header, msgpack, logs; packed or not), or made up.\n"
+    "Publishes events to Kafka: from files or stdin (NDJSON or other JSON, CSV with a header, msgpack, logs; packed or not), or "
+    "made up.\n"
     "Without --map and --rest a line's fields are the columns: id, event_name, event_category, session_id, user_id, event_data,\n"
     "is_internal, created_at. Bad lines are told, counted and skipped; the exit code is then 1.";
 
@@ -104,7 +105,8 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
         return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate or --sparse", stray);
     }
     if (produce->import.path_count > 0)
-        return error_set(err, ERROR_USAGE, "--%s makes events up; it takes no FILE (%s)", produce->plan.is_sparse ? "sparse" : "generate", produce->import.paths[0]);
+        return error_set(err, ERROR_USAGE, "--%s makes events up; it takes no FILE (%s)",
+                         produce->plan.is_sparse ? "sparse" : "generate", produce->import.paths[0]);
     const char *stray = produce->is_dry_run            ? "dry-run"
                         : produce->resume_file != NULL ? "resume"
                         : words->is_followed           ? "follow"
@@ -112,12 +114,14 @@ static bool read_plan(struct produce *produce, const struct words *words, struct
                         : words->takes_text_ids        ? "id-from-text"
                                                        : NULL;
     if (stray != NULL)
-        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --%s", stray, produce->plan.is_sparse ? "sparse" : "generate");
+        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --%s", stray,
+                         produce->plan.is_sparse ? "sparse" : "generate");
     if (words->is_live && (words->rate == NULL || words->days != NULL || words->until != NULL))
         return error_set(err, ERROR_USAGE,
                          "--live goes with --rate, and without --days and --until: events happen when they are due");
     const char *count = produce->plan.is_sparse ? words->sparse : words->generate;
-    if (!read_integer(produce->plan.is_sparse ? "sparse" : "generate", count, 1, UINT64_C(1000000000000), &produce->plan.events, err) ||
+    if (!read_integer(produce->plan.is_sparse ? "sparse" : "generate", count, 1, UINT64_C(1000000000000), &produce->plan.events,
+                      err) ||
         (words->seed != NULL && !read_integer("seed", words->seed, 0, UINT64_MAX, &seed, err)) ||
         (words->days != NULL && !read_integer("days", words->days, 1, 36500, &days, err)))
         return false;

@@ -57,8 +57,8 @@ static bool ask_kafka(struct check *check, const struct settings *settings)
         return check_found(check, &err);
     const bool is_good = check_kafka(check, handle, topic, &right, 1, &topic_partitions);
     if (is_good)
-        printf("Kafka answers; topic %s has %d topic partition%s, whose leaders answer; we may write to it\n", topic, topic_partitions,
-               topic_partitions == 1 ? "" : "s");
+        printf("Kafka answers; topic %s has %d topic partition%s, whose leaders answer; we may write to it\n", topic,
+               topic_partitions, topic_partitions == 1 ? "" : "s");
     rd_kafka_destroy(handle);
     return is_good;
 }

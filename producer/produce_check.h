@@ -4,8 +4,8 @@
 
 struct settings;
 
-/* Tells all that is wrong with catalogue, spool, Kafka, topic and rights at once; sends nothing, and has Kafka make no producer id. The exit
- * code. */
+/* Tells all that is wrong with catalogue, spool, Kafka, topic and rights at once; sends nothing, and has Kafka make no producer id.
+ * The exit code. */
 int produce_check(const struct settings *settings);
 
 #endif

@@ -104,7 +104,8 @@ static bool say_where(const struct settings *settings, const char *text, struct 
     return false;
 }
 
-/* The library's settings from the operator's: kafka.* and what concerns publishing. Other texts in it are borrowed from the settings. */
+/* The library's settings from the operator's: kafka.* and what concerns publishing. Other texts in it are borrowed from the
+ * settings. */
 struct words {
     struct tally_setting list[SETTINGS_MAX + 12];
     char names[SETTINGS_MAX][128], size[32], wait_ms[32];
@@ -184,7 +185,8 @@ bool sender_open(struct sender *sender, const struct settings *settings, struct 
     tally_close(sender->producer, 0, NULL);
     sender->producer = NULL;
     const bool is_missing = strstr(reason.text, "does not exist") != NULL;
-    return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s%s", reason.text, is_missing ? "; run: tallymill migrate (or set topics.events)" : "")
+    return code == TALLY_INVALID ? error_set(err, ERROR_USAGE, "%s%s", reason.text,
+                                             is_missing ? "; run: tallymill migrate (or set topics.events)" : "")
                                  : error_set(err, ERROR_RETRY, "%s", reason.text);
 }
 

@@ -38,12 +38,12 @@ struct sender {
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };
 
-/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is logged, and events wait. False: ERROR_USAGE or
- * ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
+/* Connects and asks Kafka whether it has the topic. With a spool Kafka may be away: that is logged, and events wait. False:
+ * ERROR_USAGE or ERROR_RETRY. Before the first event the caller may set ack_log (borrowed). */
 MUST_CHECK bool sender_open(struct sender *sender, const struct settings *settings, struct error *err);
 
-/* For --check: the configuration that sender_open() would publish with, but without idempotence, for which Kafka would have to make a producer id. NULL:
- * ERROR_USAGE. The caller's. */
+/* For --check: the configuration that sender_open() would publish with, but without idempotence, for which Kafka would have to make
+ * a producer id. NULL: ERROR_USAGE. The caller's. */
 MUST_CHECK rd_kafka_conf_t *sender_conf(const struct settings *settings, struct error *err);
 
 /* How fast, and when events happen. */

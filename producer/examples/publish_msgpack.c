@@ -1,5 +1,5 @@
-/* publish_msgpack.c - event_data, and a whole event, that msgpack-c has packed. Build: cc publish_msgpack.c $(pkg-config --cflags --libs
- * tallymill msgpack) (the package is called msgpack-c in newer releases) */
+/* publish_msgpack.c - event_data, and a whole event, that msgpack-c has packed. Build: cc publish_msgpack.c $(pkg-config --cflags
+ * --libs tallymill msgpack) (the package is called msgpack-c in newer releases) */
 #include <msgpack.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,8 @@ static void pack_attributes(msgpack_packer *packer)
     msgpack_pack_int(packer, 3);
 }
 
-/* A whole event, in whatever order: schemas/wire.md. The id is the application's own (here from its queue); the same id twice is one row. */
+/* A whole event, in whatever order: schemas/wire.md. The id is the application's own (here from its queue); the same id twice is
+ * one row. */
 static void pack_event(msgpack_packer *packer, const unsigned char id[TALLY_ID_BYTES])
 {
     msgpack_pack_map(packer, 5);

@@ -2,12 +2,13 @@
  *
  *     serve SETTINGS.INI [PORT]        Build: cc -pthread serve.c $(pkg-config --cflags --libs tallymill)
  *
- *     POST /export/SESSION             202 and the event's id: it will be in Kafka. 503: not now (Kafka is away and the queue is full). 400: never
- *     GET /metrics                     what became of the events, for Prometheus
+ *     POST /export/SESSION             202 and the event's id: it will be in Kafka. 503: not now (Kafka is away and the queue is
+ * full). 400: never GET /metrics                     what became of the events, for Prometheus
  *
- * What it shows: tally_open at the start, an event object a thread, tally_publish in the path of a request (it does not wait), the producer's
- * descriptor in one of the loops, so that hooks run there and no thread of the library ever runs our code, tally_count at each scrape,
- * and an end, at SIGTERM, that answers what it has begun and then waits for Kafka. As an HTTP server it is a sketch: no bodies.
+ * What it shows: tally_open at the start, an event object a thread, tally_publish in the path of a request (it does not wait), the
+ * producer's descriptor in one of the loops, so that hooks run there and no thread of the library ever runs our code, tally_count
+ * at each scrape, and an end, at SIGTERM, that answers what it has begun and then waits for Kafka. As an HTTP server it is a
+ * sketch: no bodies.
  */
 #define _GNU_SOURCE 1 /* accept4, memmem */
 #include <arpa/inet.h>
@@ -48,7 +49,8 @@ static int listener, stop; /* stop: an eventfd, readable from SIGTERM on */
 
 /* -- Hooks: called in tally_poll, so in the first loop's thread, and at the end in tally_close */
 
-/* Given up (Kafka was away for five minutes, or refused it). A real service would keep value and key, and tally_publish_bytes them later. */
+/* Given up (Kafka was away for five minutes, or refused it). A real service would keep value and key, and tally_publish_bytes them
+ * later. */
 static void on_delivered(void *context, const struct tally_delivery *delivery)
 {
     (void)context;
@@ -68,8 +70,9 @@ static void on_log(void *context, int level, const char *text)
 static void answer(struct connection *connection, const char *status, const char *more, const char *body)
 {
     char *to = connection->out + connection->out_bytes;
-    int bytes = snprintf(to, ANSWER_BYTES, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: text/plain; version=0.0.4\r\n%s\r\n%s", status,
-                         strlen(body), more, body);
+    int bytes =
+        snprintf(to, ANSWER_BYTES, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: text/plain; version=0.0.4\r\n%s\r\n%s",
+                 status, strlen(body), more, body);
     connection->out_bytes += (size_t)bytes;
 }
 
@@ -100,7 +103,8 @@ static void answer_metrics(struct connection *connection)
     struct tally_counts counts = TALLY_COUNTS_INIT;
     char body[512];
     tally_count(producer, &counts);
-    snprintf(body, sizeof body, "events_accepted_total %llu\nevents_acknowledged_total %llu\nevents_failed_total %llu\nevents_waiting %llu\n",
+    snprintf(body, sizeof body,
+             "events_accepted_total %llu\nevents_acknowledged_total %llu\nevents_failed_total %llu\nevents_waiting %llu\n",
              (unsigned long long)counts.accepted, (unsigned long long)counts.acknowledged, (unsigned long long)counts.failed,
              (unsigned long long)(counts.accepted + counts.recovered - counts.acknowledged - counts.failed));
     answer(connection, "200 OK", "", body);
@@ -199,7 +203,8 @@ static void serve_connection(struct loop *loop, struct connection *connection, u
 {
     bool is_alive = true;
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && connection->in_bytes < sizeof connection->in) {
-        ssize_t got = recv(connection->socket, connection->in + connection->in_bytes, sizeof connection->in - connection->in_bytes, 0);
+        ssize_t got =
+            recv(connection->socket, connection->in + connection->in_bytes, sizeof connection->in - connection->in_bytes, 0);
         if (got > 0)
             connection->in_bytes += (size_t)got;
         else
@@ -276,7 +281,8 @@ static bool start_loop(struct loop *loop, bool is_polling)
 
 static bool listen_at(int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof address;
     int on = 1;
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -327,7 +333,7 @@ int main(int argc, char **argv)
     }
     close(listener);
     bool is_delivered = tally_close(producer, CLOSE_MS, &counts); /* the last hooks run in here */
-    printf("%llu accepted, %llu acknowledged, %llu failed\n", (unsigned long long)counts.accepted, (unsigned long long)counts.acknowledged,
-           (unsigned long long)counts.failed);
+    printf("%llu accepted, %llu acknowledged, %llu failed\n", (unsigned long long)counts.accepted,
+           (unsigned long long)counts.acknowledged, (unsigned long long)counts.failed);
     return is_delivered ? 0 : 1;
 }

@@ -100,7 +100,8 @@ static uint64_t walk_ahead(struct session session, int64_t until_us)
     return events;
 }
 
-/* A sparse history: the visit moves by up to SPREAD_DAYS either way, so days get as many as chance gives them, where there are few often none. */
+/* A sparse history: the visit moves by up to SPREAD_DAYS either way, so days get as many as chance gives them, where there are few
+ * often none. */
 static int64_t strew(const struct generator *generator, int64_t start_us)
 {
     struct random random = random_stream(generator->plan.seed ^ UINT64_C(0x737061727365), generator->sessions);

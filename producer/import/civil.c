@@ -1,7 +1,7 @@
 /* civil.c - see civil.h.
  *
- * 05/06/2026 is not read here, whatever the other lines of a file look like: day and month are never guessed. Nor are names of zones
- * other than UTC's own: IST is three of them.
+ * 05/06/2026 is not read here, whatever the other lines of a file look like: day and month are never guessed. Nor are names of
+ * zones other than UTC's own: IST is three of them.
  */
 #include "producer/import/civil.h"
 

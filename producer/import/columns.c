@@ -259,17 +259,20 @@ void columns_see_record(struct columns *columns, const struct value *object)
 
 static bool refuse_field(const struct columns *columns, const char *field, const char *who, struct error *err)
 {
-    const char *nearest = fields_nearest(&columns->fields, field), *only = columns->fields.count == 1 ? columns->fields.names[0] : NULL;
+    const char *nearest = fields_nearest(&columns->fields, field),
+               *only = columns->fields.count == 1 ? columns->fields.names[0] : NULL;
     const char *delimiter = only == NULL ? NULL : strpbrk(only, ";\t|,");
     if (nearest != NULL)
         return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped: did you mean '%.*s'?", who, UTF8_CUT(field, 100),
                          UTF8_CUT(nearest, 100));
     if (delimiter != NULL)
-        return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped; the header is one field with '%s' in it: say --delimiter '%s'",
-                         who, UTF8_CUT(field, 100), *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'},
+        return error_set(err, ERROR_USAGE,
+                         "%s the field '%.*s' that was mapped; the header is one field with '%s' in it: say --delimiter '%s'", who,
+                         UTF8_CUT(field, 100), *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'},
                          *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'});
     return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped; there is '%.*s'%s", who, UTF8_CUT(field, 100),
-                     UTF8_CUT(columns->fields.count == 0 ? "" : columns->fields.names[0], 100), columns->fields.count > 1 ? " and others" : "");
+                     UTF8_CUT(columns->fields.count == 0 ? "" : columns->fields.names[0], 100),
+                     columns->fields.count > 1 ? " and others" : "");
 }
 
 static bool has_name(const struct columns *columns)
@@ -283,7 +286,8 @@ static bool refuse_nameless(const struct columns *columns, const char *who, stru
     const char *nearest = fields_nearest(&columns->fields, "event_name");
     if (nearest == NULL)
         return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name=FIELD or --const event_name=NAME, or --guess", who);
-    return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name='%.*s', and --map each other field, or --guess", who, UTF8_CUT(nearest, 100));
+    return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name='%.*s', and --map each other field, or --guess", who,
+                     UTF8_CUT(nearest, 100));
 }
 
 bool columns_check_fields(const struct columns *columns, const char *who, struct error *err)

@@ -47,15 +47,15 @@ MUST_CHECK bool columns_check(struct columns *columns, struct error *err);
 /* A field of a CSV's header, or of one of the first records. */
 void columns_see_field(struct columns *columns, const char *name);
 void columns_see_record(struct columns *columns, const struct value *object);
-/* Every field that was mapped has been seen, or without a mapping event_name. False: ERROR_USAGE, such as "no CSV header has (`who` says it) 'x' ...", with the nearest that was
- * seen. */
+/* Every field that was mapped has been seen, or without a mapping event_name. False: ERROR_USAGE, such as "no CSV header has (`who`
+ * says it) 'x' ...", with the nearest that was seen. */
 MUST_CHECK bool columns_check_fields(const struct columns *columns, const char *who, struct error *err);
 
 /* Something that was dropped from the records so far, as a text to be told once; NULL: nothing new. */
 const char *columns_take_notice(struct columns *columns);
 
-/* Makes the event of an object (whose mapped fields are then is_taken). False: ERROR_REJECT with the reason; attributes that do not fit
- * are remembered by the event and told when it is published. */
+/* Makes the event of an object (whose mapped fields are then is_taken). False: ERROR_REJECT with the reason; attributes that do not
+ * fit are remembered by the event and told when it is published. */
 MUST_CHECK bool columns_fill(struct columns *columns, struct value *object, struct tally_event *event, struct error *err);
 
 #endif

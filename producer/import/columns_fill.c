@@ -49,7 +49,8 @@ static bool is_empty(const struct value *value)
     return value == NULL || (value->type == VALUE_TEXT && value->length == 0);
 }
 
-/* NaN without quotes is a text where only texts go, and absent where none do; where anything goes, absent if numbers are told from texts. */
+/* NaN without quotes is a text where only texts go, and absent where none do; where anything goes, absent if numbers are told from
+ * texts. */
 enum taste { TAKES_TEXTS, TAKES_ANYTHING, TAKES_NO_TEXTS };
 
 static void look_up(struct source *source, const struct value *object, enum taste taste)
@@ -84,7 +85,9 @@ static bool refuse_type(struct error *err, const char *column, const struct valu
     if (inner == NULL)
         return error_set(err, ERROR_REJECT, "%s %s", column, what);
     if (strcmp(inner->key, "0") == 0)
-        return error_set(err, ERROR_REJECT, "%s is an object of rows (pandas writes one a line with to_json(FILE, orient='records', lines=True))", column);
+        return error_set(err, ERROR_REJECT,
+                         "%s is an object of rows (pandas writes one a line with to_json(FILE, orient='records', lines=True))",
+                         column);
     return error_set(err, ERROR_REJECT, "%s is an object: name the field inside it, such as --map '%s=%s.%.*s'", column, column,
                      value->key != NULL ? value->key : column, UTF8_CUT(inner->key, 60));
 }

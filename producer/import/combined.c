@@ -1,7 +1,7 @@
 /* combined.c - see combined.h.
  *
- * %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i". A quote inside the quoted fields is written \" by both servers; their other
- * escapes (\xhh) stay as they are: what bytes they stood for, nobody can show.
+ * %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i". A quote inside the quoted fields is written \" by both servers; their
+ * other escapes (\xhh) stay as they are: what bytes they stood for, nobody can show.
  */
 #include "producer/import/combined.h"
 

@@ -9,8 +9,9 @@
 struct value;
 struct value_pool;
 
-/* client, ident, user, time, method, path, protocol (or request, where it is not these three), status, bytes, referrer, agent; host where
- * a name and port come first; extra: what stands behind. What is "-" is absent. The values are the pool's. NULL: ERROR_REJECT, ERROR_RETRY. */
+/* client, ident, user, time, method, path, protocol (or request, where it is not these three), status, bytes, referrer, agent; host
+ * where a name and port come first; extra: what stands behind. What is "-" is absent. The values are the pool's. NULL:
+ * ERROR_REJECT, ERROR_RETRY. */
 MUST_CHECK struct value *combined_object(struct value_pool *pool, const char *line, size_t length, struct error *err);
 
 #endif

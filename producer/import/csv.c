@@ -105,7 +105,9 @@ static bool read_quoted(struct csv *csv, struct rest *rest, struct field *field,
     }
     if (at < rest->end && *at != csv->delimiter)
         return error_set(err, ERROR_REJECT, "text stands behind a closing quote%s",
-                         at - rest->at > 2 && at[-2] == '\\' ? " (a quote inside quotes is doubled, not behind a backslash: say sed 's/\\\\\"/\"\"/g' FILE | tallymill-produce --format csv ...)" : "");
+                         at - rest->at > 2 && at[-2] == '\\' ? " (a quote inside quotes is doubled, not behind a backslash: say "
+                                                               "sed 's/\\\\\"/\"\"/g' FILE | tallymill-produce --format csv ...)"
+                                                             : "");
     rest->at = at;
     return true;
 }
@@ -122,8 +124,9 @@ static bool read_field(struct csv *csv, struct rest *rest, struct field *field, 
         field->length = (size_t)((end == NULL ? rest->end : end) - rest->at);
         const char *quote = csv->delimiter == '\t' ? NULL : memchr(rest->at, '"', field->length);
         if (quote != NULL)
-            return error_set(err, ERROR_REJECT, "a quote stands inside a field that does not begin with one%s",
-                             (size_t)(quote - rest->at) == strspn(rest->at, " ") ? " (blanks before a quote are not CSV: take them out)" : "");
+            return error_set(
+                err, ERROR_REJECT, "a quote stands inside a field that does not begin with one%s",
+                (size_t)(quote - rest->at) == strspn(rest->at, " ") ? " (blanks before a quote are not CSV: take them out)" : "");
         memcpy(csv->field, rest->at, field->length);
         rest->at += field->length;
     }
@@ -143,7 +146,8 @@ static bool add_name(struct csv *csv, const struct field *field, struct error *e
     for (size_t i = 0; i < csv->name_count; i++)
         if (field->length > 0 && csv->names[i] != NULL && strcmp(csv->names[i], csv->field) == 0)
             return error_set(err, ERROR_REJECT,
-                             "the header has '%.*s' twice: give it names of its own: say (echo NAME,NAME,...; tail -n +2 FILE) | tallymill-produce --format csv ...",
+                             "the header has '%.*s' twice: give it names of its own: say (echo NAME,NAME,...; tail -n +2 FILE) | "
+                             "tallymill-produce --format csv ...",
                              UTF8_CUT(csv->field, 60));
     if (csv->name_count == NAMES_MAX)
         return error_set(err, ERROR_REJECT, "the header has more than %d names", NAMES_MAX);
@@ -159,7 +163,8 @@ bool csv_header(struct csv *csv, const char *record, size_t length, struct error
     if (csv->names == NULL)
         return error_set(err, ERROR_RETRY, "no memory");
     struct rest rest = {record, record + length, false};
-    bool ok = make_room(csv, length, err) && ((csv->header = malloc(length + 1)) != NULL || error_set(err, ERROR_RETRY, "no memory"));
+    bool ok =
+        make_room(csv, length, err) && ((csv->header = malloc(length + 1)) != NULL || error_set(err, ERROR_RETRY, "no memory"));
     if (ok)
         memcpy(csv->header, record, csv->header_length = length);
     while (ok && !rest.is_done) {
@@ -185,7 +190,8 @@ bool csv_is_header(const struct csv *csv, const char *record, size_t length)
 static bool is_header_data(const struct csv *csv)
 {
     for (size_t i = 0; i < csv->name_count; i++)
-        if (csv->names[i] != NULL && *csv->names[i] >= '0' && *csv->names[i] <= '9' && csv->names[i][strspn(csv->names[i], "0123456789.-:/+TZ ")] == '\0')
+        if (csv->names[i] != NULL && *csv->names[i] >= '0' && *csv->names[i] <= '9' &&
+            csv->names[i][strspn(csv->names[i], "0123456789.-:/+TZ ")] == '\0')
             return true;
     return false;
 }
@@ -195,8 +201,12 @@ void csv_advise(const struct csv *csv, struct error *err)
     const size_t used = strlen(err->text);
     if (csv != NULL && is_header_data(csv))
         snprintf(err->text + used, sizeof err->text - used,
-                 "; if the file has no header, give its fields numbers for names: say (seq -s %s %zu; cat FILE) | tallymill-produce --format csv --map event_name=1 ...",
-                 csv->delimiter == '\t' ? "$'\\t'" : csv->delimiter == ',' ? "," : (char[]){'\'', csv->delimiter, '\'', '\0'}, csv->name_count);
+                 "; if the file has no header, give its fields numbers for names: say (seq -s %s %zu; cat FILE) | "
+                 "tallymill-produce --format csv --map event_name=1 ...",
+                 csv->delimiter == '\t'  ? "$'\\t'"
+                 : csv->delimiter == ',' ? ","
+                                         : (char[]){'\'', csv->delimiter, '\'', '\0'},
+                 csv->name_count);
 }
 
 size_t csv_columns(const struct csv *csv)
@@ -233,7 +243,9 @@ static bool put_field(struct csv *csv, struct value_pool *pool, struct value *ob
     struct value *value = csv->is_typed && !field->is_quoted ? typed_value(csv, pool, field, err) : NULL;
     if (value == NULL) {
         if (text_fault(csv->field, field->length) != NULL)
-            return error_set(err, ERROR_REJECT, "the field '%.*s' is not UTF-8: say iconv -f WINDOWS-1252 -t UTF-8 FILE | tallymill-produce --format csv ..., if that is what it is in",
+            return error_set(err, ERROR_REJECT,
+                             "the field '%.*s' is not UTF-8: say iconv -f WINDOWS-1252 -t UTF-8 FILE | tallymill-produce --format "
+                             "csv ..., if that is what it is in",
                              UTF8_CUT(name, 60));
         if ((value = value_text(pool, csv->field, field->length, err)) == NULL)
             return false;
@@ -256,9 +268,11 @@ struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *r
              (count >= csv->name_count || put_field(csv, pool, object, csv->names[count], &field, err));
     }
     if (ok && count != csv->name_count)
-        ok = error_set(err, ERROR_REJECT, "the record has %zu field%s, the header %zu%s", count, count == 1 ? "" : "s", csv->name_count,
+        ok = error_set(err, ERROR_REJECT, "the record has %zu field%s, the header %zu%s", count, count == 1 ? "" : "s",
+                       csv->name_count,
                        count == csv->name_count + 1 && length > 0 && record[length - 1] == csv->delimiter
-                           ? " (where only the records end with a delimiter, give the header one too: say sed '1s/$/,/' FILE | tallymill-produce --format csv ...)"
+                           ? " (where only the records end with a delimiter, give the header one too: say sed '1s/$/,/' FILE | "
+                             "tallymill-produce --format csv ...)"
                            : "");
     return ok ? object : NULL;
 }

@@ -11,8 +11,8 @@ struct csv;
 struct value;
 struct value_pool;
 
-/* is_typed: a field without quotes that is exactly a JSON number, or true or false (True, False), becomes that; else every field is a
- * text. NULL: no memory. */
+/* is_typed: a field without quotes that is exactly a JSON number, or true or false (True, False), becomes that; else every field is
+ * a text. NULL: no memory. */
 struct csv *csv_new(char delimiter, bool is_typed);
 void csv_free(struct csv *csv);
 
@@ -25,12 +25,14 @@ bool csv_has_header(const struct csv *csv);
 size_t csv_columns(const struct csv *csv);
 /* The record is the header once more, byte for byte. */
 bool csv_is_header(const struct csv *csv, const char *record, size_t length);
-/* Where some name is a number or a time, the file may have no header, and this is its first record: puts what to do behind the text of the error. NULL is fine. */
+/* Where some name is a number or a time, the file may have no header, and this is its first record: puts what to do behind the text
+ * of the error. NULL is fine. */
 void csv_advise(const struct csv *csv, struct error *err);
 /* NULL: the column has no name. Valid until the next header. */
 const char *csv_name(const struct csv *csv, size_t column);
 
-/* Any other: one field a name. A field that is empty, or \N as MySQL and Postgres write NULL, and without quotes is absent, "" is an empty text. NULL: ERROR_REJECT. */
+/* Any other: one field a name. A field that is empty, or \N as MySQL and Postgres write NULL, and without quotes is absent, "" is
+ * an empty text. NULL: ERROR_REJECT. */
 MUST_CHECK struct value *csv_object(struct csv *csv, struct value_pool *pool, const char *record, size_t length, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* day_order.c - see day_order.h.
  *
- * For a proposal only: an import never decides by what it has seen so far, because the first 1,000 lines may well be of one day below 13.
+ * For a proposal only: an import never decides by what it has seen so far, because the first 1,000 lines may well be of one day
+ * below 13.
  */
 #include "producer/import/day_order.h"
 
@@ -42,7 +43,8 @@ static bool take_clock(struct text *text, struct day_order *order)
         if (ok && take(text, '.'))
             ok = order->has_fraction = take_number(text, 9, &number) > 0;
     }
-    if (ok && text->end - text->at == 3 && *text->at == ' ' && strchr("AaPp", text->at[1]) != NULL && strchr("Mm", text->at[2]) != NULL) {
+    if (ok && text->end - text->at == 3 && *text->at == ' ' && strchr("AaPp", text->at[1]) != NULL &&
+        strchr("Mm", text->at[2]) != NULL) {
         order->has_half = true;
         text->at = text->end;
     }
@@ -70,8 +72,9 @@ bool day_order_see(struct day_order *order, const char *text, size_t length)
         order->is_other = true;
         return false;
     }
-    const bool is_alike = one.separator == order->separator && one.has_clock == order->has_clock && one.has_seconds == order->has_seconds &&
-                          one.has_fraction == order->has_fraction && one.has_half == order->has_half;
+    const bool is_alike = one.separator == order->separator && one.has_clock == order->has_clock &&
+                          one.has_seconds == order->has_seconds && one.has_fraction == order->has_fraction &&
+                          one.has_half == order->has_half;
     if (order->seen++ == 0) {
         one.seen = 1;
         one.is_other = order->is_other;
@@ -91,7 +94,8 @@ bool day_order_format(const struct day_order *order, char format[DAY_ORDER_FORMA
     if (order->seen == 0 || order->is_other || (!may_be_day_first && !may_be_month_first))
         return false;
     const char *clock = !order->has_clock ? "" : order->has_half ? " %I:%M" : " %H:%M";
-    snprintf(format, DAY_ORDER_FORMAT_BYTES, "%s%c%s%c%%Y%s%s%s%s", may_be_day_first ? "%d" : "%m", order->separator, may_be_day_first ? "%m" : "%d", order->separator,
-             clock, order->has_seconds ? ":%S" : "", order->has_fraction ? ".%f" : "", order->has_half ? " %p" : "");
+    snprintf(format, DAY_ORDER_FORMAT_BYTES, "%s%c%s%c%%Y%s%s%s%s", may_be_day_first ? "%d" : "%m", order->separator,
+             may_be_day_first ? "%m" : "%d", order->separator, clock, order->has_seconds ? ":%S" : "",
+             order->has_fraction ? ".%f" : "", order->has_half ? " %p" : "");
     return true;
 }

@@ -1,5 +1,5 @@
-/* day_order.h - whether times such as 03/04/2024 have the day first or the month, by many of them: a first number above 12 can be no month. No
- * I/O; one thread. */
+/* day_order.h - whether times such as 03/04/2024 have the day first or the month, by many of them: a first number above 12 can be
+ * no month. No I/O; one thread. */
 #ifndef TALLYMILL_PRODUCER_IMPORT_DAY_ORDER_H
 #define TALLYMILL_PRODUCER_IMPORT_DAY_ORDER_H
 

@@ -3,11 +3,11 @@
  * The libraries' streams by hand: gzopen() reads plain files too, but waits until its buffer is full, so that a line piped in
  * by hand or by tail -f would lie there unsent.
  *
- * Several members, frames or streams may follow each other, as `cat` and parallel packers make them; behind one there may be zeros, to
- * which tapes and some uploads pad.
+ * Several members, frames or streams may follow each other, as `cat` and parallel packers make them; behind one there may be zeros,
+ * to which tapes and some uploads pad.
  *
- * Memory: 44 KiB for gzip; for zstd and xz the window that the file was packed with (zstd: 2 MiB at the default level, 8 at -19, 128
- * with --long; xz: 9 at -6, 65 at -9), and never more than 128 MiB; up to 4 MiB for bzip2.
+ * Memory: 44 KiB for gzip; for zstd and xz the window that the file was packed with (zstd: 2 MiB at the default level, 8 at -19,
+ * 128 with --long; xz: 9 at -6, 65 at -9), and never more than 128 MiB; up to 4 MiB for bzip2.
  */
 #include "producer/import/decompress.h"
 
@@ -176,8 +176,9 @@ static bool run_xz(struct decompress *decompress, void *room, size_t length, siz
         end_stream(decompress);
         decompress->is_inside = false;
     } else if (code == LZMA_MEMLIMIT_ERROR) {
-        return error_set(err, ERROR_REJECT, "the xz data was packed with a dictionary of more than 128 MiB: unpack it with xz -dc FILE "
-                                            "and pipe it in");
+        return error_set(err, ERROR_REJECT,
+                         "the xz data was packed with a dictionary of more than 128 MiB: unpack it with xz -dc FILE "
+                         "and pipe it in");
     } else if (code != LZMA_OK && code != LZMA_BUF_ERROR) {
         return error_set(err, ERROR_REJECT, "the xz data is damaged (liblzma's code %d)", (int)code);
     }

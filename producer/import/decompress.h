@@ -1,4 +1,5 @@
-/* decompress.h - gzip, zstd, xz and bzip2, or none of them, told by a file's first bytes and not by its name. No I/O; one thread. */
+/* decompress.h - gzip, zstd, xz and bzip2, or none of them, told by a file's first bytes and not by its name. No I/O; one thread.
+ */
 #ifndef TALLYMILL_PRODUCER_IMPORT_DECOMPRESS_H
 #define TALLYMILL_PRODUCER_IMPORT_DECOMPRESS_H
 

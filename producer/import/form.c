@@ -1,10 +1,11 @@
 /* form.c - see form.h.
  *
- * A line that comes through a pipe must not wait for the next one, so everything is told by as few bytes as tell it: one line, mostly.
+ * A line that comes through a pipe must not wait for the next one, so everything is told by as few bytes as tell it: one line,
+ * mostly.
  *
- * NDJSON and a stream of objects are told apart by the first object. When it ends where its line does, there is one a line: then a bad
- * line costs one line. When its first line leaves it open and the next one goes on with it, it is a stream. A first line that was cut is
- * followed by one that begins an object anew, and stays a line.
+ * NDJSON and a stream of objects are told apart by the first object. When it ends where its line does, there is one a line: then a
+ * bad line costs one line. When its first line leaves it open and the next one goes on with it, it is a stream. A first line that
+ * was cut is followed by one that begins an object anew, and stays a line.
  */
 #include "producer/import/form.h"
 
@@ -24,7 +25,8 @@ struct foreign {
 };
 
 static const struct foreign foreign_forms[] = {
-    {"PK\3\4", 4, false, "a zip file", "unzip -p FILE | tallymill-produce ... (a spreadsheet, .xlsx or .ods, is one too: save it as CSV)"},
+    {"PK\3\4", 4, false, "a zip file",
+     "unzip -p FILE | tallymill-produce ... (a spreadsheet, .xlsx or .ods, is one too: save it as CSV)"},
     {"PK\5\6", 4, false, "an empty zip file", "unzip -p FILE | tallymill-produce ..."},
     {"PAR1", 4, true, "a Parquet file", "duckdb -c \"COPY (FROM 'FILE') TO 'FILE.ndjson' (FORMAT json)\""},
     {"7z\xbc\xaf\x27\x1c", 6, false, "a 7-Zip file", "7z x -so FILE | tallymill-produce ..."},
@@ -35,7 +37,8 @@ static const struct foreign foreign_forms[] = {
     {"Obj\1", 4, false, "an Avro file", "avro-tools tojson FILE | tallymill-produce ..."},
     {"ORC", 3, true, "an ORC file", "orc-contents FILE | tallymill-produce ..."},
     {"ARROW1", 6, true, "an Arrow file", "duckdb or pandas, which write it as NDJSON"},
-    {"SQLite format 3", 16, false, "a SQLite database", "sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
+    {"SQLite format 3", 16, false, "a SQLite database",
+     "sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
 };
 
 /* tar has its magic behind the first name, which zeros fill up. */
@@ -173,12 +176,13 @@ static enum form_answer look_for_stream(const char *bytes, size_t length, bool i
         next++;
     if (next == length)
         return is_all || length >= LOOK_BYTES ? FORM_KNOWN : FORM_MORE;
-    form->is_stream = is_open ? bytes[next] == '"' || bytes[next] == '}' : bytes[next] == '{' || bytes[next] == ',' || bytes[next] == RS;
+    form->is_stream =
+        is_open ? bytes[next] == '"' || bytes[next] == '}' : bytes[next] == '{' || bytes[next] == ',' || bytes[next] == RS;
     return FORM_KNOWN;
 }
 
-static enum form_answer look_for_likeness(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
-                                          struct error *err)
+static enum form_answer look_for_likeness(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all,
+                                          struct form *form, struct error *err)
 {
     switch (likeness_look(format, delimiter, bytes, length, is_all, &form->likeness, err)) {
     case LIKENESS_MORE: return FORM_MORE;
@@ -190,8 +194,8 @@ static enum form_answer look_for_likeness(enum record_format format, char delimi
     return FORM_KNOWN;
 }
 
-enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all, struct form *form,
-                           struct error *err)
+enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all,
+                           struct form *form, struct error *err)
 {
     char separator = ',';
     *form = (struct form){.line_end = '\n', .delimiter = delimiter != 0 ? delimiter : separator};

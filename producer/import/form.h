@@ -1,5 +1,6 @@
-/* form.h - how the records of a file are told apart, by its beginning: what a line ends with, what CSV has between its fields, whether
- * JSON is one object a line or a stream of them. And the formats that are none of ours, with the command that makes them one. No I/O. */
+/* form.h - how the records of a file are told apart, by its beginning: what a line ends with, what CSV has between its fields,
+ * whether JSON is one object a line or a stream of them. And the formats that are none of ours, with the command that makes them
+ * one. No I/O. */
 #ifndef TALLYMILL_PRODUCER_IMPORT_FORM_H
 #define TALLYMILL_PRODUCER_IMPORT_FORM_H
 
@@ -13,7 +14,8 @@
 struct form {
     char line_end;  /* '\n' (CR LF too) or '\r' */
     char delimiter; /* of CSV */
-    bool is_stream; /* JSON values one behind the other, in arrays or not, whatever their lines; each may begin with RS (RFC 7464) */
+    bool
+        is_stream; /* JSON values one behind the other, in arrays or not, whatever their lines; each may begin with RS (RFC 7464) */
     size_t skip;    /* bytes at the beginning that belong to no record: a line such as sep=; */
     struct likeness likeness; /* FOREIGN: what would read it */
 };

@@ -1,7 +1,7 @@
 /* guess.c - see guess.h.
  *
- * A proposal and nothing more: it is printed, not used, because a mapping that is nearly right fills a table for years. What is known
- * about exports of others are the names of their fields; a file of none of these is mapped by names that many use.
+ * A proposal and nothing more: it is printed, not used, because a mapping that is nearly right fills a table for years. What is
+ * known about exports of others are the names of their fields; a file of none of these is mapped by names that many use.
  */
 #include "producer/import/guess.h"
 
@@ -30,22 +30,35 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    {"an export of Segment", {"anonymousId", "messageId", "timestamp"},
-     {"id=messageId", "event_name=event", "session_id=anonymousId", "created_at=timestamp", "event_data=properties", "event_data.user=userId"},
+    {"an export of Segment",
+     {"anonymousId", "messageId", "timestamp"},
+     {"id=messageId", "event_name=event", "session_id=anonymousId", "created_at=timestamp", "event_data=properties",
+      "event_data.user=userId"},
      "--default event_name=page_view --rest none"},
-    {"an export of Snowplow", {"event_id", "collector_tstamp", "domain_sessionid"},
-     {"id=event_id", "event_name=event_name", "session_id=domain_sessionid", "created_at=collector_tstamp"}, "--rest event_data"},
-    {"an export of PostHog", {"uuid", "distinct_id", "event", "timestamp"},
-     {"id=uuid", "event_name=event", "session_id=distinct_id", "created_at=timestamp", "event_data=properties"}, "--rest none"},
-    {"an export of Umami", {"website_id", "session_id", "url_path"},
+    {"an export of Snowplow",
+     {"event_id", "collector_tstamp", "domain_sessionid"},
+     {"id=event_id", "event_name=event_name", "session_id=domain_sessionid", "created_at=collector_tstamp"},
+     "--rest event_data"},
+    {"an export of PostHog",
+     {"uuid", "distinct_id", "event", "timestamp"},
+     {"id=uuid", "event_name=event", "session_id=distinct_id", "created_at=timestamp", "event_data=properties"},
+     "--rest none"},
+    {"an export of Umami",
+     {"website_id", "session_id", "url_path"},
      {"id=event_id", "event_name=event_name", "session_id=session_id", "created_at=created_at"},
      "--default event_name=page_view --rest event_data"},
-    {"an export of Plausible", {"session_id", "pathname", "timestamp"},
-     {"event_name=name", "session_id=session_id", "created_at=timestamp"}, "--default event_name=page_view --rest event_data"},
-    {"an export of Matomo", {"idVisit", "visitorId", "serverTimestamp"},
-     {"session_id=visitorId", "created_at=serverTimestamp"}, "--const event_name=visit --rest event_data"},
-    {"an export of GA4 (BigQuery)", {"event_timestamp", "event_name", "user_pseudo_id"},
-     {"event_name=event_name", "session_id=user_pseudo_id", "created_at=event_timestamp"}, "--rest event_data"},
+    {"an export of Plausible",
+     {"session_id", "pathname", "timestamp"},
+     {"event_name=name", "session_id=session_id", "created_at=timestamp"},
+     "--default event_name=page_view --rest event_data"},
+    {"an export of Matomo",
+     {"idVisit", "visitorId", "serverTimestamp"},
+     {"session_id=visitorId", "created_at=serverTimestamp"},
+     "--const event_name=visit --rest event_data"},
+    {"an export of GA4 (BigQuery)",
+     {"event_timestamp", "event_name", "user_pseudo_id"},
+     {"event_name=event_name", "session_id=user_pseudo_id", "created_at=event_timestamp"},
+     "--rest event_data"},
 };
 
 /* What many call it, the likeliest first. */
@@ -55,11 +68,15 @@ static const struct {
 } common_names[] = {
     {"id", {"id", "event_id", "uuid", "message_id"}},
     {"event_name", {"event_name", "event", "event_type", "action", "name", "kind", "type"}},
-    {"session_id", {"session_id", "session", "anonymous_id", "visitor_id", "visitor", "client_id", "distinct_id", "device_id", "client", "ip", "remote_addr"}},
+    {"session_id",
+     {"session_id", "session", "anonymous_id", "visitor_id", "visitor", "client_id", "distinct_id", "device_id", "client", "ip",
+      "remote_addr"}},
     {"event_category", {"event_category"}},
     {"user_id", {"user_id"}},
     {"is_internal", {"is_internal"}},
-    {"created_at", {"created_at", "timestamp", "time", "event_time", "occurred_at", "received_at", "@timestamp", "datetime", "date", "when", "ts", "at"}},
+    {"created_at",
+     {"created_at", "timestamp", "time", "event_time", "occurred_at", "received_at", "@timestamp", "datetime", "date", "when", "ts",
+      "at"}},
 };
 
 struct guess {
@@ -97,17 +114,31 @@ static const char *find(const struct guess *guess, const char *name)
 static const char *find_common(const struct guess *guess, size_t column)
 {
     const char *field = NULL;
-    for (size_t i = 0; field == NULL && i < sizeof common_names[0].names / sizeof *common_names[0].names && common_names[column].names[i] != NULL; i++)
+    for (size_t i = 0;
+         field == NULL && i < sizeof common_names[0].names / sizeof *common_names[0].names && common_names[column].names[i] != NULL;
+         i++)
         field = find(guess, common_names[column].names[i]);
     return field;
 }
 
-/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are never guessed. */
+/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are
+ * never guessed. */
 static const char *find_format(const struct value *value, struct civil *civil)
 {
-    static const char *const formats[] = {
-        "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S %z", "%b %d %Y", "%b %d, %Y", "%d %b %Y",
-        "%b %d %Y %H:%M:%S", "%b %d, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"};
+    static const char *const formats[] = {"%Y/%m/%d %H:%M:%S",
+                                          "%Y/%m/%d %H:%M",
+                                          "%Y/%m/%d",
+                                          "%Y/%m/%d %H:%M:%S.%f",
+                                          "%Y/%m/%d %H:%M:%S %z",
+                                          "%b %d %Y",
+                                          "%b %d, %Y",
+                                          "%d %b %Y",
+                                          "%b %d %Y %H:%M:%S",
+                                          "%b %d, %Y %H:%M:%S",
+                                          "%d %b %Y %H:%M:%S",
+                                          "%a, %d %b %Y %H:%M:%S %z",
+                                          "%a %b %d %H:%M:%S %Y",
+                                          "%a %b %d %H:%M:%S %z %Y"};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         if (time_format_read(formats[i], value->text, value->length, civil))
             return formats[i];
@@ -118,10 +149,12 @@ static const char *find_format(const struct value *value, struct civil *civil)
 static const char *find_time(const struct guess *guess)
 {
     struct civil civil;
-    for (const struct value *entry = guess->first == NULL ? NULL : guess->first->entries.first; entry != NULL; entry = entry->next) {
+    for (const struct value *entry = guess->first == NULL ? NULL : guess->first->entries.first; entry != NULL;
+         entry = entry->next) {
         struct day_order days = {0};
         if (entry->type == VALUE_TEXT && strpbrk(entry->text, "-/.: ") != NULL && is_printable(entry->key, entry->key_length) &&
-            (civil_read(entry->text, entry->length, &civil) || find_format(entry, &civil) != NULL || day_order_see(&days, entry->text, entry->length)))
+            (civil_read(entry->text, entry->length, &civil) || find_format(entry, &civil) != NULL ||
+             day_order_see(&days, entry->text, entry->length)))
             return find(guess, entry->key);
     }
     return NULL;
@@ -176,18 +209,22 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
     if (answer == INPUT_FAILED)
         return false;
     if (guess->records == 1 && guess->nest[0] != '\0' && find_common(guess, EVENT_NAME) == NULL)
-        return error_set(err, ERROR_USAGE, "%s: it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce --guess ...",
-                         input_name(input), guess->nest + 1, guess->nest);
+        return error_set(
+            err, ERROR_USAGE,
+            "%s: it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce --guess ...",
+            input_name(input), guess->nest + 1, guess->nest);
     if (guess->records > 0)
         return true;
     char reason[ERROR_TEXT_BYTES];
     snprintf(reason, sizeof reason, "%s", err->text[0] != '\0' ? err->text : "it holds none");
-    return error_set(err, ERROR_USAGE, "%s: none of its first records can be read (%.300s): is it of another --format?", input_name(input), reason);
+    return error_set(err, ERROR_USAGE, "%s: none of its first records can be read (%.300s): is it of another --format?",
+                     input_name(input), reason);
 }
 
 static void print_word(const char *word)
 {
-    bool is_plain = *word != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:@,+-")] == '\0';
+    bool is_plain =
+        *word != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:@,+-")] == '\0';
     if (is_plain) {
         printf(" %s", word);
         return;
@@ -207,7 +244,8 @@ static bool print_order(const struct guess *guess, const char *field)
         return false;
     printf(" --time-format '%s' --time-zone UTC", format);
     fputs(is_certain ? "created_at has no time zone: put the file's own into --time-zone\n"
-                     : "created_at may have the day or the month first, and no record shows which: put it into --time-format; and the file's zone into --time-zone\n",
+                     : "created_at may have the day or the month first, and no record shows which: put it into --time-format; and "
+                       "the file's zone into --time-zone\n",
           stderr);
     return true;
 }
@@ -228,7 +266,8 @@ static void print_options(const struct guess *guess, const char *column, const c
     if (value->type == VALUE_INTEGER || value->type == VALUE_REAL || is_digits) {
         char digits[32];
         size_t length = is_digits ? strcspn(value->text, ".")
-                                  : (size_t)snprintf(digits, sizeof digits, "%.0f", value->type == VALUE_REAL ? value->real : (double)value->integer);
+                                  : (size_t)snprintf(digits, sizeof digits, "%.0f",
+                                                     value->type == VALUE_REAL ? value->real : (double)value->integer);
         printf(" --time-unit %s", length <= 11 ? "s" : length <= 14 ? "ms" : length <= 17 ? "us" : "ns");
         return;
     }
@@ -310,11 +349,13 @@ static void print_common(struct guess *guess)
         else if (i == EVENT_NAME)
             fputs(" --const event_name=imported", stdout);
         if (field == NULL && i == EVENT_NAME)
-            advise(guess, "no field is named like an event: put your event's name into --const event_name=NAME, or say --map event_name=FIELD.");
+            advise(guess, "no field is named like an event: put your event's name into --const event_name=NAME, or say --map "
+                          "event_name=FIELD.");
         if (field == NULL && i == SESSION_ID)
             advise(guess, "no field is named like a session: --map session_id=FIELD counts unique ones.");
         if (field == NULL && i == CREATED_AT)
-            advise(guess, "no field is named like a time, or is written as one: without --map created_at=FIELD the events happen now.");
+            advise(guess,
+                   "no field is named like a time, or is written as one: without --map created_at=FIELD the events happen now.");
     }
     if (find(guess, "event_data") != NULL)
         fputs(" --map event_data=event_data", stdout);
@@ -323,7 +364,8 @@ static void print_common(struct guess *guess)
 
 static void print_command(struct guess *guess, const char *config)
 {
-    static const char *const formats[] = {[RECORD_NDJSON] = "ndjson", [RECORD_CSV] = "csv", [RECORD_MSGPACK] = "msgpack", [RECORD_COMBINED] = "combined"};
+    static const char *const formats[] = {
+        [RECORD_NDJSON] = "ndjson", [RECORD_CSV] = "csv", [RECORD_MSGPACK] = "msgpack", [RECORD_COMBINED] = "combined"};
     const struct import_plan *plan = guess->plan;
     bool is_log = guess->kind.format == RECORD_COMBINED;
     const struct shape *shape = is_log ? NULL : find_shape(guess);
@@ -348,7 +390,9 @@ static void print_command(struct guess *guess, const char *config)
         print_common(guess);
     putchar('\n');
     fprintf(stderr, "it looks like %s; nothing was sent. Try the command with --dry-run first\n",
-            is_log ? "a web server's log" : shape != NULL ? shape->name : "none of the known exports, and is mapped by its fields' names");
+            is_log          ? "a web server's log"
+            : shape != NULL ? shape->name
+                            : "none of the known exports, and is mapped by its fields' names");
 }
 
 /* False: *err; *other: the file looks like guess->kind now, and may be read so. */

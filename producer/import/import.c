@@ -94,7 +94,8 @@ static void tell_nameless(const struct import *import, const struct input *input
     if (count == 1)
         snprintf(text, sizeof text, "column %zu has no name in the header, and is dropped", first);
     else
-        snprintf(text, sizeof text, "%zu columns have no name in the header, and are dropped (the first is column %zu)", count, first);
+        snprintf(text, sizeof text, "%zu columns have no name in the header, and are dropped (the first is column %zu)", count,
+                 first);
     tell(import, input, text);
 }
 
@@ -152,7 +153,8 @@ static void tell_header(struct import *import, const struct input *input)
     if (import->has_header_told)
         return;
     import->has_header_told = true;
-    snprintf(text, sizeof text, "line %llu is the header once more, and is no event (each such line)", (unsigned long long)input_line(input));
+    snprintf(text, sizeof text, "line %llu is the header once more, and is no event (each such line)",
+             (unsigned long long)input_line(input));
     tell(import, input, text);
 }
 
@@ -162,8 +164,8 @@ static void tell_nest(struct import *import, const struct input *input)
     char text[512];
     if (import->records != 1 || import->nest[0] == '\0' || (import->has_event && !columns_is_mapped(import->plan->columns)))
         return;
-    snprintf(text, sizeof text, "it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | %s ...", import->nest + 1, import->nest,
-             import->plan->program);
+    snprintf(text, sizeof text, "it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | %s ...",
+             import->nest + 1, import->nest, import->plan->program);
     tell(import, input, text);
 }
 
@@ -172,8 +174,10 @@ static void tell_unread(struct import *import, const struct input *input)
 {
     if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 || import->is_json)
         return;
-    tell(import, input, "no line of it is JSON: say --format csv, combined or msgpack where it is one of these; any other text a program such as Miller (mlr) or "
-                        "jq -R makes into NDJSON");
+    tell(import, input,
+         "no line of it is JSON: say --format csv, combined or msgpack where it is one of these; any other text a program such as "
+         "Miller (mlr) or "
+         "jq -R makes into NDJSON");
 }
 
 /* False: stop. */
@@ -261,7 +265,8 @@ static void tell_barren(struct import *import, const struct input *input)
         snprintf(text, sizeof text, "it holds only a header, of %zu name%s, and no record behind it", csv_columns(header),
                  csv_columns(header) == 1 ? "" : "s");
     else
-        snprintf(text, sizeof text, "it holds no record, only blanks%s", import->plan->kind.format == RECORD_NDJSON ? " or empty arrays" : "");
+        snprintf(text, sizeof text, "it holds no record, only blanks%s",
+                 import->plan->kind.format == RECORD_NDJSON ? " or empty arrays" : "");
     tell(import, input, text);
 }
 

@@ -136,8 +136,9 @@ static void add_nest(struct input *input, struct error *err)
 {
     const size_t used = strlen(err->text);
     if (input->nest[0] != '\0' && input->line == 1)
-        snprintf(err->text + used, sizeof err->text - used, ": if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce ...",
-                 input->nest + 1, input->nest);
+        snprintf(err->text + used, sizeof err->text - used,
+                 ": if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce ...", input->nest + 1,
+                 input->nest);
     input->nest[0] = '\0';
 }
 
@@ -153,7 +154,8 @@ static enum input_answer give(struct input *input, const char **record, size_t *
     if (is_line && used > 0 && text[used - 1] == '\r')
         used--;
     if (is_too_long || used > INPUT_RECORD_BYTES) {
-        error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB", is_line && input->record.format != RECORD_CSV ? "line" : "record");
+        error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB",
+                  is_line && input->record.format != RECORD_CSV ? "line" : "record");
         add_nest(input, err);
         return INPUT_BAD;
     }
@@ -171,8 +173,8 @@ static enum input_answer count_unclosed(struct input *input, const char *what, s
     error_set(err, ERROR_REJECT, "%s is opened and never closed", what);
     if (++input->unclosed < UNCLOSED_MAX)
         return INPUT_BAD;
-    error_set(err, ERROR_REJECT, "%s: %u times %s is opened and never closed, at last in %llu: this is another kind of file", input_name(input),
-              input->unclosed, what, (unsigned long long)input->line);
+    error_set(err, ERROR_REJECT, "%s: %u times %s is opened and never closed, at last in %llu: this is another kind of file",
+              input_name(input), input->unclosed, what, (unsigned long long)input->line);
     return INPUT_FAILED;
 }
 
@@ -308,8 +310,8 @@ static bool find_form(struct input *input, enum input_answer *answer, struct err
     *answer = INPUT_RECORD;
     if (!input->is_mark_read && !pass_mark(input))
         return false;
-    switch (form_look(input->record.format, input->delimiter, input->text + input->begin, input->end - input->begin, input->is_ended,
-                      &input->form, err)) {
+    switch (form_look(input->record.format, input->delimiter, input->text + input->begin, input->end - input->begin,
+                      input->is_ended, &input->form, err)) {
     case FORM_MORE: return false;
     case FORM_FOREIGN:
         error_wrap(err, "%s", input_name(input));
@@ -351,7 +353,8 @@ static bool find_record(struct input *input, enum input_answer *answer, const ch
         *answer = give_last(input, record, length, err);
         return true;
     }
-    if (is_over && input->record.format == RECORD_NDJSON && input->next_line == 1 && !nest_find(input->text + input->begin, left, input->nest))
+    if (is_over && input->record.format == RECORD_NDJSON && input->next_line == 1 &&
+        !nest_find(input->text + input->begin, left, input->nest))
         input->nest[0] = '\0';
     if (is_over && record_is_quoted(&input->record)) {
         *answer = give_up_quote(input, record, length, err);

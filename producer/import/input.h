@@ -33,13 +33,15 @@ struct input_kind {
 MUST_CHECK struct input *input_open(const char *path, const struct input_kind *kind, struct error *err);
 void input_close(struct input *input);
 
-/* The next record; a line without its end (and the first without a byte order mark), a value of a stream without what stands before it;
- * valid until the next call. */
+/* The next record; a line without its end (and the first without a byte order mark), a value of a stream without what stands before
+ * it; valid until the next call. */
 MUST_CHECK enum input_answer input_next(struct input *input, const char **record, size_t *length, struct error *err);
 
 const char *input_name(const struct input *input); /* the path, or "stdin" */
-uint64_t input_line(const struct input *input); /* where the last record began, from 1; of msgpack and streams of JSON: its number */
-/* Known with the first record: what stands between the fields of CSV; the form (form.h), as a word, or NULL while it is not known. */
+uint64_t
+input_line(const struct input *input); /* where the last record began, from 1; of msgpack and streams of JSON: its number */
+/* Known with the first record: what stands between the fields of CSV; the form (form.h), as a word, or NULL while it is not known.
+ */
 char input_delimiter(const struct input *input);
 const char *input_form(const struct input *input);
 /* It was refused for what it looks like, and that is read: how. False: no. */

@@ -13,17 +13,21 @@
 #include "producer/import/zone.h"
 #include "producer/library/value.h"
 
-static const char not_a_time[] = "is no time such as 2026-01-15T09:30:00Z, 2026-01-15 09:30:00+01 or 15/Jan/2026:09:30:00 +0100, and no "
-                                 "number: say --time-format FORMAT, such as '%a, %d %b %Y %H:%M:%S %z'";
-static const char year_first[] = "is in no form that is known without an option: say --time-format '%Y/%m/%d %H:%M:%S', with %f for a "
-                                 "fraction of a second and %z for an offset";
-static const char ambiguous[] = "begins with day or month, and which is never guessed: say --time-format '%d/%m/%Y %H:%M:%S' or "
-                                "'%m/%d/%Y %H:%M:%S', as it is written (%I and %p for 12 hours, %f for a fraction, %z for an offset)";
+static const char not_a_time[] =
+    "is no time such as 2026-01-15T09:30:00Z, 2026-01-15 09:30:00+01 or 15/Jan/2026:09:30:00 +0100, and no "
+    "number: say --time-format FORMAT, such as '%a, %d %b %Y %H:%M:%S %z'";
+static const char year_first[] =
+    "is in no form that is known without an option: say --time-format '%Y/%m/%d %H:%M:%S', with %f for a "
+    "fraction of a second and %z for an offset";
+static const char ambiguous[] =
+    "begins with day or month, and which is never guessed: say --time-format '%d/%m/%Y %H:%M:%S' or "
+    "'%m/%d/%Y %H:%M:%S', as it is written (%I and %p for 12 hours, %f for a fraction, %z for an offset)";
 static const char not_in_formats[] = "is not in the form of any --time-format, nor in one that is known without";
 static const char no_zone[] = "has no time zone: say --time-zone ZONE, such as UTC or Europe/Berlin";
 static const char skipped[] = "does not exist in the zone of --time-zone: clocks were set forward over it";
-static const char repeated[] = "is there twice in the zone of --time-zone: clocks were set back over it, and which one is meant is not "
-                               "to be known";
+static const char repeated[] =
+    "is there twice in the zone of --time-zone: clocks were set back over it, and which one is meant is not "
+    "to be known";
 static const char unstated[] = "is a number without a unit: say --time-unit s, ms, us or ns";
 static const char beyond[] = "is too far from 1970 to be a time";
 

@@ -1,11 +1,12 @@
 /* likeness.c - see likeness.h.
  *
- * A bad line costs one line, and a file of something else costs all of them, with the same reason each: so it is refused before the first
- * event, with what reads it. That takes certainty: two lines that are no JSON and agree in another form. One line is not enough, because a
- * pipe may begin in the middle of one; and a line that begins as JSON does is taken for it, whatever stands in it.
+ * A bad line costs one line, and a file of something else costs all of them, with the same reason each: so it is refused before the
+ * first event, with what reads it. That takes certainty: two lines that are no JSON and agree in another form. One line is not
+ * enough, because a pipe may begin in the middle of one; and a line that begins as JSON does is taken for it, whatever stands in
+ * it.
  *
- * Rejected: to read what is found as if it had been asked for. A table that looks like another one would be in the wrong columns for years,
- * and the mapping has to be given anyway. Only between CSV's delimiters is chosen, where no other can be meant.
+ * Rejected: to read what is found as if it had been asked for. A table that looks like another one would be in the wrong columns
+ * for years, and the mapping has to be given anyway. Only between CSV's delimiters is chosen, where no other can be meant.
  */
 #include "producer/import/likeness.h"
 
@@ -143,9 +144,11 @@ static bool has_data(const struct line *line, char delimiter)
         size_t digits = 0;
         if (i > 0 && line->text[i - 1] != delimiter)
             continue;
-        while (i + digits < line->length && line->text[i + digits] != delimiter && strchr("0123456789.-:+TZ ", line->text[i + digits]) != NULL)
+        while (i + digits < line->length && line->text[i + digits] != delimiter &&
+               strchr("0123456789.-:+TZ ", line->text[i + digits]) != NULL)
             digits++;
-        if (digits > 0 && isdigit((unsigned char)line->text[i]) && (i + digits == line->length || line->text[i + digits] == delimiter))
+        if (digits > 0 && isdigit((unsigned char)line->text[i]) &&
+            (i + digits == line->length || line->text[i + digits] == delimiter))
             return true;
     }
     return false;
@@ -162,7 +165,8 @@ static enum likeness_answer refuse_csv(const struct line *line, char delimiter, 
                   delimiter == '\t' ? "tabs" : word, word);
     else
         error_set(err, ERROR_USAGE,
-                  "it looks like CSV without a header: give its %zu fields numbers for names: say (seq -s %s %zu; cat FILE) | tallymill-produce "
+                  "it looks like CSV without a header: give its %zu fields numbers for names: say (seq -s %s %zu; cat FILE) | "
+                  "tallymill-produce "
                   "--format csv --delimiter %s, and map these, such as --map event_name=1",
                   count_fields(line, delimiter), delimiter == '\t' ? "$'\\t'" : word, count_fields(line, delimiter), word);
     return LIKENESS_OTHER;
@@ -175,7 +179,8 @@ static bool is_w3c(const struct line *line)
 }
 
 static const char w3c_command[] =
-    "awk '/^#Fields: /{sub(/^#Fields: /,\"\"); gsub(/ /,\"\\t\"); print \"at\\t\" $0; next} !/^#/{at=$1 \"T\" $2 \"Z\"; gsub(/ /,\"\\t\"); print at \"\\t\" "
+    "awk '/^#Fields: /{sub(/^#Fields: /,\"\"); gsub(/ /,\"\\t\"); print \"at\\t\" $0; next} !/^#/{at=$1 \"T\" $2 \"Z\"; gsub(/ "
+    "/,\"\\t\"); print at \"\\t\" "
     "$0}' FILE | tr -d '\\r' | tallymill-produce --format csv --delimiter tab --map created_at=at ...";
 
 /* Texts that are marked by how they begin, whatever they were taken for. */
@@ -184,9 +189,13 @@ static enum likeness_answer look_at_marks(const struct line *line, struct error 
     if (is_w3c(line))
         return refuse(err, "a log in W3C's extended format (IIS, CloudFront)", w3c_command);
     if (begins(line, "<!DOCTYPE") || begins(line, "<!doctype") || begins(line, "<html"))
-        return error_set(err, ERROR_USAGE, "it is a web page: download the file itself (was this the page to log in?)") ? LIKENESS_NONE : LIKENESS_OTHER;
+        return error_set(err, ERROR_USAGE, "it is a web page: download the file itself (was this the page to log in?)")
+                   ? LIKENESS_NONE
+                   : LIKENESS_OTHER;
     if (begins(line, "<?xml"))
-        return refuse(err, "XML", "xq -c '.EVENTS.EVENT[]' FILE | tallymill-produce ..., with the names that its elements have (xq is in Debian's package yq)");
+        return refuse(err, "XML",
+                      "xq -c '.EVENTS.EVENT[]' FILE | tallymill-produce ..., with the names that its elements have (xq is in "
+                      "Debian's package yq)");
     if (begins(line, "INSERT INTO ") || begins(line, "CREATE TABLE ") || begins(line, "COPY ") || is_sql_comment(line))
         return refuse(err, "SQL", "psql -c \"\\copy TABLE TO 'FILE.csv' CSV HEADER\", or what exports that table as CSV");
     return LIKENESS_NONE;
@@ -257,7 +266,8 @@ static enum likeness_answer look_at_json(const struct beginning *beginning, cons
             return beginning->is_open ? LIKENESS_MORE : LIKENESS_NONE;
         if (first == '{' && object[1] == '\'')
             return refuse(err, "Python's print",
-                          "python3 -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(s))) for s in sys.stdin]' < FILE | tallymill-produce ...");
+                          "python3 -c 'import ast, json, sys; [print(json.dumps(ast.literal_eval(s))) for s in sys.stdin]' < FILE "
+                          "| tallymill-produce ...");
         return LIKENESS_NONE;
     }
     if (beginning->is_open && beginning->count < 2)
@@ -273,7 +283,8 @@ static enum likeness_answer look_at_json(const struct beginning *beginning, cons
 }
 
 /* Two lines that are no JSON and look alike. */
-static enum likeness_answer look_at_lines(const struct line *one, const struct line *other, struct likeness *likeness, struct error *err)
+static enum likeness_answer look_at_lines(const struct line *one, const struct line *other, struct likeness *likeness,
+                                          struct error *err)
 {
     if (has_json_behind(one) && has_json_behind(other))
         return refuse(err, "JSON behind other text", "sed 's/^[^{]*//' FILE | tallymill-produce ...");
@@ -284,10 +295,12 @@ static enum likeness_answer look_at_lines(const struct line *one, const struct l
     if (is_logfmt(one) && is_logfmt(other))
         return refuse(err, "logfmt", "mlr --idkvp --ifs ' ' --ojsonl cat FILE | tallymill-produce ...");
     char delimiter = find_delimiter(one, other);
-    return delimiter != 0 && memchr(one->text, '{', one->length) == NULL ? refuse_csv(one, delimiter, likeness, err) : LIKENESS_NONE;
+    return delimiter != 0 && memchr(one->text, '{', one->length) == NULL ? refuse_csv(one, delimiter, likeness, err)
+                                                                         : LIKENESS_NONE;
 }
 
-static enum likeness_answer look_for_ndjson(const char *bytes, size_t length, bool is_all, struct likeness *likeness, struct error *err)
+static enum likeness_answer look_for_ndjson(const char *bytes, size_t length, bool is_all, struct likeness *likeness,
+                                            struct error *err)
 {
     struct beginning beginning = read_lines(bytes, length, is_all, false);
     size_t blank = 0;
@@ -302,15 +315,17 @@ static enum likeness_answer look_for_ndjson(const char *bytes, size_t length, bo
     enum likeness_answer answer = look_at_marks(&beginning.lines[0], err);
     if (answer == LIKENESS_NONE && is_combined(&beginning.lines[0])) {
         *likeness = (struct likeness){.is_read = true, .format = RECORD_COMBINED};
-        error_set(err, ERROR_USAGE, "it looks like a web server's log: say --format combined --const event_name=page_view --map session_id=client "
-                                    "--map created_at=time --rest event_data");
+        error_set(err, ERROR_USAGE,
+                  "it looks like a web server's log: say --format combined --const event_name=page_view --map session_id=client "
+                  "--map created_at=time --rest event_data");
         answer = LIKENESS_OTHER;
     }
     if (answer != LIKENESS_NONE)
         return answer;
     if (beginning.count == 1)
         return beginning.is_open ? LIKENESS_MORE : LIKENESS_NONE;
-    return is_json_begin(*beginning.lines[1].text) ? LIKENESS_NONE : look_at_lines(&beginning.lines[0], &beginning.lines[1], likeness, err);
+    return is_json_begin(*beginning.lines[1].text) ? LIKENESS_NONE
+                                                   : look_at_lines(&beginning.lines[0], &beginning.lines[1], likeness, err);
 }
 
 /* Lines before the header: one field, and behind it lines of more. */
@@ -327,7 +342,8 @@ static enum likeness_answer look_for_preamble(const struct beginning *beginning,
     return refuse(err, "CSV behind a line that is no header", how);
 }
 
-static enum likeness_answer look_for_csv(char delimiter, const char *bytes, size_t length, bool is_all, struct likeness *likeness, struct error *err)
+static enum likeness_answer look_for_csv(char delimiter, const char *bytes, size_t length, bool is_all, struct likeness *likeness,
+                                         struct error *err)
 {
     struct beginning beginning = read_lines(bytes, length, is_all, true);
     if (beginning.count == 0)

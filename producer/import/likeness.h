@@ -1,5 +1,5 @@
-/* likeness.h - what a file looks like that is not read as it was taken, by its first lines, and in one line what reads it. No I/O; any
- * thread. */
+/* likeness.h - what a file looks like that is not read as it was taken, by its first lines, and in one line what reads it. No I/O;
+ * any thread. */
 #ifndef TALLYMILL_PRODUCER_IMPORT_LIKENESS_H
 #define TALLYMILL_PRODUCER_IMPORT_LIKENESS_H
 

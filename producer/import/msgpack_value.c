@@ -1,8 +1,8 @@
 /* msgpack_value.c - see msgpack_value.h.
  *
- * The workers' reader (common/msgpack.h) says what is there, and their writers how a time and a float32 look: what an import sends is what they would have
- * stored. Depth is bounded here. msgpack-c's unpacker was rejected: it makes a tree of its own first, and reserves 6.4 GB for five bytes that declare a
- * large array.
+ * The workers' reader (common/msgpack.h) says what is there, and their writers how a time and a float32 look: what an import sends
+ * is what they would have stored. Depth is bounded here. msgpack-c's unpacker was rejected: it makes a tree of its own first, and
+ * reserves 6.4 GB for five bytes that declare a large array.
  */
 #include "producer/import/msgpack_value.h"
 

@@ -10,8 +10,8 @@
 struct value;
 struct value_pool;
 
-/* The values are the pool's. NULL: ERROR_REJECT with the reason (no msgpack, a key that is no text or stands twice, NUL, no UTF-8, NaN,
- * another extension, more than 32 levels, bytes behind the object); ERROR_RETRY, no memory. */
+/* The values are the pool's. NULL: ERROR_REJECT with the reason (no msgpack, a key that is no text or stands twice, NUL, no UTF-8,
+ * NaN, another extension, more than 32 levels, bytes behind the object); ERROR_RETRY, no memory. */
 MUST_CHECK struct value *msgpack_value(struct value_pool *pool, const void *bytes, size_t length, struct error *err);
 
 #endif

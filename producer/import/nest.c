@@ -1,6 +1,7 @@
 /* nest.c - see nest.h.
  *
- * The text is looked at, not its values: where it is too long to be a record there are none, and that is when the advice is needed most.
+ * The text is looked at, not its values: where it is too long to be a record there are none, and that is when the advice is needed
+ * most.
  */
 #include "producer/import/nest.h"
 

@@ -22,8 +22,8 @@ void outside_add(struct outside *outside, const struct tally_event *event)
     outside->behind += event->created_at_us > outside->newest_us;
 }
 
-static void report(const struct outside *outside, uint64_t count, const char *where, const char *key, const char *value, bool is_clamped,
-                   FILE *file)
+static void report(const struct outside *outside, uint64_t count, const char *where, const char *key, const char *value,
+                   bool is_clamped, FILE *file)
 {
     char numbers[2][32];
     if (count == 0)

@@ -1,4 +1,5 @@
-/* outside.h - events of an import that lie outside the window of times that the workers take, as far as this program's settings tell. */
+/* outside.h - events of an import that lie outside the window of times that the workers take, as far as this program's settings
+ * tell. */
 #ifndef TALLYMILL_PRODUCER_IMPORT_OUTSIDE_H
 #define TALLYMILL_PRODUCER_IMPORT_OUTSIDE_H
 

@@ -8,8 +8,8 @@
 
 struct import_plan;
 
-/* Reads the beginning of each file that can be read twice (stdin and pipes cannot). False: ERROR_USAGE: a file is not there, is of a
- * format that is not read, or every header is without a field that was mapped. */
+/* Reads the beginning of each file that can be read twice (stdin and pipes cannot). False: ERROR_USAGE: a file is not there, is of
+ * a format that is not read, or every header is without a field that was mapped. */
 MUST_CHECK bool preview_files(const struct import_plan *plan, struct error *err);
 
 #endif

@@ -5,9 +5,10 @@
  * known before it may be held in memory, and this half is small enough to be tried with every cut.
  *
  * A stream of JSON is cut by its brackets, whatever is between them; what is wrong inside, json.c tells. Arrays around the values
- * are passed over as if they were blanks: a file that holds one array is its elements. What cannot stand in JSON says that something was left out before: a "{"
- * in an object without a ":" begins the next value, a bracket of the other kind closes both, and a quote behind which a text cannot be over is not its end.
- * By the line ends alone nothing could be told in a file of one line, and one missing bracket would cost all that follows.
+ * are passed over as if they were blanks: a file that holds one array is its elements. What cannot stand in JSON says that
+ * something was left out before: a "{" in an object without a ":" begins the next value, a bracket of the other kind closes both,
+ * and a quote behind which a text cannot be over is not its end. By the line ends alone nothing could be told in a file of one
+ * line, and one missing bracket would cost all that follows.
  *
  * msgpack needs no stack to be passed over: a map of n adds 2n to the values still to come. */
 #include "producer/import/record.h"
@@ -19,7 +20,14 @@
 
 #define RS 0x1e /* of RFC 7464 */
 
-enum { VALUE_BETWEEN, VALUE_SCALAR, VALUE_INSIDE, VALUE_TEXT, VALUE_ESCAPE, VALUE_QUOTE /* a text's end, if what follows can follow one */ };
+enum {
+    VALUE_BETWEEN,
+    VALUE_SCALAR,
+    VALUE_INSIDE,
+    VALUE_TEXT,
+    VALUE_ESCAPE,
+    VALUE_QUOTE /* a text's end, if what follows can follow one */
+};
 enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE /* in a quoted one: its end, or the first of two */ };
 
 bool record_parse_format(const char *text, enum record_format *format)
@@ -45,7 +53,11 @@ enum record_format record_format_of(const char *path, char *delimiter)
         const char *end;
         enum record_format format;
         char delimiter;
-    } names[] = {{".csv", RECORD_CSV, 0}, {".tsv", RECORD_CSV, '\t'}, {".tab", RECORD_CSV, '\t'}, {".psv", RECORD_CSV, '|'}, {".msgpack", RECORD_MSGPACK, 0}};
+    } names[] = {{".csv", RECORD_CSV, 0},
+                 {".tsv", RECORD_CSV, '\t'},
+                 {".tab", RECORD_CSV, '\t'},
+                 {".psv", RECORD_CSV, '|'},
+                 {".msgpack", RECORD_MSGPACK, 0}};
     static const char *const packed[] = {".gz", ".zst", ".zstd", ".xz", ".bz2"};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
@@ -205,7 +217,8 @@ static size_t scan_stream(struct record *record, const char *bytes, size_t lengt
         char byte = bytes[i];
         record->is_unclosed = is_unclosed_before(record, byte);
         bool is_scalar_end = record->state == VALUE_SCALAR && (is_between(byte) || byte == '{' || byte == '}' || byte == '"');
-        if (is_scalar_end || record->is_unclosed || (byte == RS && record->state > VALUE_SCALAR)) { /* RS is in no text: what it cuts is over */
+        if (is_scalar_end || record->is_unclosed ||
+            (byte == RS && record->state > VALUE_SCALAR)) { /* RS is in no text: what it cuts is over */
             *is_whole = true;
             return i;
         }

@@ -1,5 +1,5 @@
-/* record.h - where one record of a file ends: a line of NDJSON or of a log, a value in a stream of JSON, a record of CSV (RFC 4180), an
- * object of msgpack.
+/* record.h - where one record of a file ends: a line of NDJSON or of a log, a value in a stream of JSON, a record of CSV (RFC
+ * 4180), an object of msgpack.
  *
  * Bytes go in as they come, in pieces of any size; the same bytes give the same records however they were cut. No I/O, no memory of
  * its own. One thread.
@@ -33,8 +33,8 @@ struct record {
 /* "ndjson", "csv", "msgpack" or "combined". */
 bool record_parse_format(const char *text, enum record_format *format);
 
-/* What a file's name tells: .csv, .tsv, .tab, .psv and .msgpack, also with .gz, .zst, .xz or the like behind; any other is NDJSON. *delimiter: of CSV, 0 where the
- * name does not tell. */
+/* What a file's name tells: .csv, .tsv, .tab, .psv and .msgpack, also with .gz, .zst, .xz or the like behind; any other is NDJSON.
+ * *delimiter: of CSV, 0 where the name does not tell. */
 enum record_format record_format_of(const char *path, char *delimiter);
 
 /* Before each record. */

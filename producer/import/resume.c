@@ -228,8 +228,8 @@ bool resume_check_form(struct resume *resume, int input, const char *form, struc
     struct file *file = &resume->files[input];
     const char *before = file->form[0] != '\0' ? file->form : "lines";
     if (file->line > 0 && strcmp(before, form) != 0 && strcmp(form, "objects") != 0)
-        return error_set(err, ERROR_USAGE, "%s was read as %s until line %llu, and is %s now: --resume %s cannot go on", file->path, before,
-                         (unsigned long long)file->line, form, resume->path);
+        return error_set(err, ERROR_USAGE, "%s was read as %s until line %llu, and is %s now: --resume %s cannot go on", file->path,
+                         before, (unsigned long long)file->line, form, resume->path);
     snprintf(file->form, sizeof file->form, "%s", form);
     return true;
 }

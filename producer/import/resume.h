@@ -30,8 +30,8 @@ int64_t resume_begun_us(const struct resume *resume);
 const uint8_t *resume_file_id(const struct resume *resume, int input);
 /* The last line of the input that is done with; 0: none. */
 uint64_t resume_line(const struct resume *resume, int input);
-/* How the records of the input are told apart (form.h); kept with the next resume_save. False: ERROR_USAGE, lines are done with that were
- * told apart otherwise: the same number is another line now. */
+/* How the records of the input are told apart (form.h); kept with the next resume_save. False: ERROR_USAGE, lines are done with
+ * that were told apart otherwise: the same number is another line now. */
 MUST_CHECK bool resume_check_form(struct resume *resume, int input, const char *form, struct error *err);
 /* What earlier runs have done. */
 const struct resume_totals *resume_totals(const struct resume *resume);

@@ -3,8 +3,8 @@
  * A file that is followed is looked at four times a second: inotify would be quicker, but is silent about what another machine
  * appends to a shared file.
  *
- * What the bytes are is recognised by the first of them: compressed or not, and then, of what was decompressed, UTF-16 or not. iconv was rejected: it
- * would need the whole of a file's encoding by name, and what else it knows nobody can tell from a file.
+ * What the bytes are is recognised by the first of them: compressed or not, and then, of what was decompressed, UTF-16 or not.
+ * iconv was rejected: it would need the whole of a file's encoding by name, and what else it knows nobody can tell from a file.
  */
 #include "producer/import/textfile.h"
 
@@ -76,8 +76,8 @@ void textfile_close(struct textfile *file)
     free(file);
 }
 
-/* Waits for bytes or a signal; whoever pipes into us decides how long to think. A hangup is a stop here: there is nothing to reload.
- * TEXTFILE_BYTES: bytes may be there. */
+/* Waits for bytes or a signal; whoever pipes into us decides how long to think. A hangup is a stop here: there is nothing to
+ * reload. TEXTFILE_BYTES: bytes may be there. */
 static enum textfile_answer wait_bytes(struct textfile *file, bool is_at_end, struct error *err)
 {
     struct pollfd wanted[2] = {{.fd = service_fd(), .events = POLLIN}, {.fd = file->fd, .events = POLLIN}};
@@ -159,7 +159,8 @@ static bool is_unmarked(const uint8_t *bytes, bool is_big)
     return bytes[is_big] != 0 && bytes[!is_big] == 0 && bytes[2 + is_big] != 0 && bytes[2 + !is_big] == 0;
 }
 
-/* The mark with which UTF-16 begins, or that it goes without. CHARSET_UNKNOWN: too little is there to tell. False: ERROR_USAGE, it is not read. */
+/* The mark with which UTF-16 begins, or that it goes without. CHARSET_UNKNOWN: too little is there to tell. False: ERROR_USAGE, it
+ * is not read. */
 static bool look_at_charset(struct textfile *file, struct error *err)
 {
     const uint8_t *mark = file->wide;
@@ -198,7 +199,8 @@ static bool give_wide(struct textfile *file, char *room, size_t length, size_t *
     if (file->charset == CHARSET_UNKNOWN)
         return true;
     bool is_wide = file->charset == CHARSET_UTF16;
-    size_t most = is_wide ? (length - UTF16_GROWTH) / UTF16_GROWTH : length, used = file->wide_length < most ? file->wide_length : most;
+    size_t most = is_wide ? (length - UTF16_GROWTH) / UTF16_GROWTH : length,
+           used = file->wide_length < most ? file->wide_length : most;
     if (is_wide) {
         used = utf16_decode(&file->utf16, file->wide, used, room, got);
     } else {
@@ -229,7 +231,8 @@ enum textfile_answer textfile_read(struct textfile *file, char *room, size_t len
     if (file->decompress.kind != DECOMPRESS_UNKNOWN && !decompress_is_dry(&file->decompress)) {
         size_t decompressed;
         bool ok = is_direct ? decompress_run(&file->decompress, room, length, got, err)
-                            : decompress_run(&file->decompress, file->wide + file->wide_length, WIDE_BYTES - file->wide_length, &decompressed, err);
+                            : decompress_run(&file->decompress, file->wide + file->wide_length, WIDE_BYTES - file->wide_length,
+                                             &decompressed, err);
         if (ok && !is_direct)
             file->wide_length += decompressed;
         return ok ? TEXTFILE_BYTES : TEXTFILE_FAILED;

@@ -21,7 +21,8 @@ enum textfile_answer {
     TEXTFILE_FAILED,  /* err */
 };
 
-/* "-" is stdin. is_followed: its end is not the end. is_binary: never UTF-16. NULL: *err (ERROR_USAGE when the file is not there). */
+/* "-" is stdin. is_followed: its end is not the end. is_binary: never UTF-16. NULL: *err (ERROR_USAGE when the file is not there).
+ */
 MUST_CHECK struct textfile *textfile_open(const char *path, bool is_followed, bool is_binary, struct error *err);
 void textfile_close(struct textfile *textfile);
 

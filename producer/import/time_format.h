@@ -1,8 +1,8 @@
 /* time_format.h - --time-format: a time by strptime's letters, in the C locale, with %f for the fraction of a second.
  *
  * %Y %y %m %d %e %j %b %B %h · %H %k %I %l %M %S %p %f · %z (+01, +0100, +01:00, Z) · %Z (UTC, GMT or Z: names of other zones are
- * not to be told apart) · %s (seconds since 1970) · %a %A · %F %T %R %D %c %r %n %t %%. A blank stands for any number of blanks. Any
- * thread.
+ * not to be told apart) · %s (seconds since 1970) · %a %A · %F %T %R %D %c %r %n %t %%. A blank stands for any number of blanks.
+ * Any thread.
  */
 #ifndef TALLYMILL_PRODUCER_IMPORT_TIME_FORMAT_H
 #define TALLYMILL_PRODUCER_IMPORT_TIME_FORMAT_H

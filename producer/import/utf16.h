@@ -13,8 +13,8 @@ struct utf16 {
 
 enum { UTF16_GROWTH = 3 }; /* room for so many bytes a byte, and 3 more, is always enough */
 
-/* Writes what the bytes say, and *got, how much that was. Returns how many bytes were used: all, or all but an odd last one. A half pair
- * becomes three bytes that are no UTF-8, so that it is found where the text is looked at. */
+/* Writes what the bytes say, and *got, how much that was. Returns how many bytes were used: all, or all but an odd last one. A half
+ * pair becomes three bytes that are no UTF-8, so that it is found where the text is looked at. */
 size_t utf16_decode(struct utf16 *utf16, const uint8_t *bytes, size_t length, char *room, size_t *got);
 
 #endif

@@ -73,8 +73,8 @@ static void refuse(const char *name, struct error *err)
     if (count == 0)
         error_set(err, ERROR_USAGE, "no time zones are installed (" ZONE_FOLDER "): install the package tzdata, or say UTC");
     else
-        error_set(err, ERROR_USAGE, "'%.*s' is no time zone%s%s: say UTC or a name such as Europe/Berlin (" ZONE_FOLDER ")", UTF8_CUT(name, 60),
-                  nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
+        error_set(err, ERROR_USAGE, "'%.*s' is no time zone%s%s: say UTC or a name such as Europe/Berlin (" ZONE_FOLDER ")",
+                  UTF8_CUT(name, 60), nearest == NULL ? "" : ", did you mean ", nearest == NULL ? "" : nearest);
     while (count > 0)
         free(names[--count]);
 }

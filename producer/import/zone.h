@@ -13,7 +13,11 @@ struct zone;
 MUST_CHECK struct zone *zone_open(const char *name, struct error *err);
 void zone_close(struct zone *zone);
 
-enum zone_answer { ZONE_FOUND, ZONE_SKIPPED /* clocks were set forward over it */, ZONE_REPEATED /* set back: it is there twice */ };
+enum zone_answer {
+    ZONE_FOUND,
+    ZONE_SKIPPED /* clocks were set forward over it */,
+    ZONE_REPEATED /* set back: it is there twice */
+};
 
 /* local_us: microseconds since 1970 as the clock on the wall shows them. */
 enum zone_answer zone_find(struct zone *zone, int64_t local_us, int64_t *wall_us);

@@ -2,9 +2,9 @@
  *
  * librdkafka's idempotent producer can die: when it can no longer tell whether a message was stored, or may not write, it raises a
  * fatal error and returns everything unsent. Applications of most clients lose those events or must restart. Here they are held and
- * sent again through a new handle: a copy that had been stored after all is the same event twice, which the workers recognise by its
- * id. The same way is taken by what comes back for want of a right (the next handle forgets what librdkafka believes of the topic),
- * and by a batch that is larger than the topic takes (the next handle makes smaller ones).
+ * sent again through a new handle: a copy that had been stored after all is the same event twice, which the workers recognise by
+ * its id. The same way is taken by what comes back for want of a right (the next handle forgets what librdkafka believes of the
+ * topic), and by a batch that is larger than the topic takes (the next handle makes smaller ones).
  *
  * Invariant: while anything is held or a former handle still has messages, nothing new is accepted, so that the events of a session
  * stay in order (as far as librdkafka returns them in order), and what is held is no more than librdkafka's queue was.
@@ -91,9 +91,6 @@ static bool is_dead(rd_kafka_t *handle)
     return rd_kafka_fatal_error(handle, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* -- What comes back ------------------------------------------------------------------------------------------------------------
- */
-
 static void tell(struct channel *channel, const rd_kafka_message_t *message)
 {
     char text[2 * CHANNEL_REASON_BYTES];
@@ -171,8 +168,8 @@ static void give_up(struct channel *channel, const struct channel_held *held, rd
                                         ._private = opaque_of(channel, held)});
 }
 
-/* The broker refused the batch in which the message was. Alone in one, the message itself is too large: librdkafka adds nothing to a
- * batch that is full with its first message. */
+/* The broker refused the batch in which the message was. Alone in one, the message itself is too large: librdkafka adds nothing to
+ * a batch that is full with its first message. */
 static bool is_batch_too_large(const struct channel *channel, const rd_kafka_message_t *message, bool is_former)
 {
     if (message->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || message->partition < 0)
@@ -215,9 +212,6 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     }
     tell(channel, message);
 }
-
-/* -- Life of a handle -----------------------------------------------------------------------------------------------------------
- */
 
 struct channel *channel_open(rd_kafka_conf_t *conf, const char *topic, channel_delivered *delivered, channel_log *log,
                              void *context, struct tally_error *err)
@@ -284,7 +278,8 @@ static void replace(struct channel *channel, int64_t now_us)
     if (channel_is_right_missing(code))
         channel_look_refused(channel, code);
     else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && channel->pause_us == 0)
-        channel_look_log(channel, channel->handle, 4, "the idempotent producer failed for good; what it held is sent again through a new one");
+        channel_look_log(channel, channel->handle, 4,
+                         "the idempotent producer failed for good; what it held is sent again through a new one");
     channel_look_close(channel);
     rd_kafka_topic_destroy(channel->topic_handle);
     channel->dead = channel->handle;
@@ -339,7 +334,8 @@ static void send_held(struct channel *channel)
         void *value = held->bytes + held->key_length;
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
         if (is_in_time(channel, held->accepted_us))
-            code = produce_one(channel, held->bytes, held->key_length, value, held->value_length, held->headers, opaque_of(channel, held));
+            code = produce_one(channel, held->bytes, held->key_length, value, held->value_length, held->headers,
+                               opaque_of(channel, held));
         if (is_no_room(code))
             return;
         if (channel_is_right_missing(code)) {
@@ -375,9 +371,6 @@ void channel_serve(struct channel *channel, int timeout_ms)
     channel_look(channel, now_us);
 }
 
-/* -- Sending --------------------------------------------------------------------------------------------------------------------
- */
-
 static rd_kafka_headers_t *headers_of(const struct event_message *message)
 {
     struct extra_header header;
@@ -391,8 +384,8 @@ static rd_kafka_headers_t *headers_of(const struct event_message *message)
     return headers;
 }
 
-/* Messages with headers go one by one: librdkafka's batches have none. The outcome of each is in channel->batch, as a batch leaves it:
- * after one that finds no room the others are refused as well. */
+/* Messages with headers go one by one: librdkafka's batches have none. The outcome of each is in channel->batch, as a batch leaves
+ * it: after one that finds no room the others are refused as well. */
 static size_t produce_singly(struct channel *channel, const struct event_message *messages, size_t count)
 {
     size_t good = 0;

@@ -2,10 +2,11 @@
  *
  * librdkafka is silent where an application wants to know: a missing topic is an error after the message's time-out, a missing
  * broker a line in its log among others. So Kafka is asked (DescribeTopics by name, which makes no topic and tells a missing right
- * from a missing topic): once for each handle, and then each second as long as something waits and nothing comes back. The answer is
- * taken when it comes; nothing here waits. What is wrong is logged once, and kept for whoever asks.
+ * from a missing topic): once for each handle, and then each second as long as something waits and nothing comes back. The answer
+ * is taken when it comes; nothing here waits. What is wrong is logged once, and kept for whoever asks.
  *
- * The topic's max.message.bytes is asked for once (DescribeConfigs): where the login may not know it, a batch that is refused tells.
+ * The topic's max.message.bytes is asked for once (DescribeConfigs): where the login may not know it, a batch that is refused
+ * tells.
  *
  * Asking rd_kafka_metadata() from the courier's thread was rejected: it waits, and the spool would wait with it.
  */
@@ -89,8 +90,8 @@ static void note_no_broker(struct channel *channel)
     pthread_mutex_lock(&channel->trouble_lock);
     memcpy(trouble, channel->trouble, sizeof trouble);
     pthread_mutex_unlock(&channel->trouble_lock);
-    snprintf(reason, sizeof reason, "no broker answers at %.*s%s%.*s", UTF8_CUT(channel->servers, 200), trouble[0] == '\0' ? "" : ": ",
-             UTF8_CUT(trouble, 150));
+    snprintf(reason, sizeof reason, "no broker answers at %.*s%s%.*s", UTF8_CUT(channel->servers, 200),
+             trouble[0] == '\0' ? "" : ": ", UTF8_CUT(trouble, 150));
     note(channel, CHANNEL_NO_BROKER, reason);
 }
 
@@ -255,7 +256,8 @@ static void take_limit(struct channel *channel, rd_kafka_event_t *event)
 {
     const rd_kafka_DescribeConfigs_result_t *result = rd_kafka_event_DescribeConfigs_result(event);
     size_t resources = 0, entries = 0;
-    const rd_kafka_ConfigResource_t **resource = result == NULL ? NULL : rd_kafka_DescribeConfigs_result_resources(result, &resources);
+    const rd_kafka_ConfigResource_t **resource =
+        result == NULL ? NULL : rd_kafka_DescribeConfigs_result_resources(result, &resources);
     if (resources != 1 || rd_kafka_ConfigResource_error(resource[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     const rd_kafka_ConfigEntry_t **entry = rd_kafka_ConfigResource_configs(resource[0], &entries);
@@ -294,8 +296,8 @@ void channel_look(struct channel *channel, int64_t now_us)
             take_limit(channel, event);
 }
 
-/* Asks for the topic until somebody answers, the time is over, or it is known that nobody will. -1 with *code, and with `why` where that is
- * known. */
+/* Asks for the topic until somebody answers, the time is over, or it is known that nobody will. -1 with *code, and with `why` where
+ * that is known. */
 static int ask_until_known(struct channel *channel, int timeout_ms, rd_kafka_resp_err_t *code, struct error *why)
 {
     const int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
@@ -311,7 +313,8 @@ static int ask_until_known(struct channel *channel, int timeout_ms, rd_kafka_res
             rd_kafka_event_destroy(event);
         left_ms = (deadline_us - clock_now_us()) / 1000;
         *why = (struct error){.kind = ERROR_RETRY};
-    } while (*code == RD_KAFKA_RESP_ERR__TIMED_OUT && left_ms > 0 && !(kafka_trouble_explain(channel->handle, why) && why->kind == ERROR_USAGE));
+    } while (*code == RD_KAFKA_RESP_ERR__TIMED_OUT && left_ms > 0 &&
+             !(kafka_trouble_explain(channel->handle, why) && why->kind == ERROR_USAGE));
     rd_kafka_queue_destroy(answers);
     return count;
 }

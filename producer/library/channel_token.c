@@ -1,7 +1,7 @@
 /* channel_token.c - the application's tokens for SASL's OAUTHBEARER, on their way to librdkafka.
  *
- * librdkafka asks each handle's owner in its poll, so a handle that takes another's place asks anew, and only the one in use is given
- * what comes. librdkafka's own thread for such callbacks was rejected: hooks would then run in one more thread.
+ * librdkafka asks each handle's owner in its poll, so a handle that takes another's place asks anew, and only the one in use is
+ * given what comes. librdkafka's own thread for such callbacks was rejected: hooks would then run in one more thread.
  */
 #include "producer/library/channel.h"
 #include "producer/library/channel_struct.h"
@@ -39,8 +39,8 @@ enum tally_code channel_token(struct channel *channel, const char *token, int64_
         pairs[count++] = extensions->value;
     }
     pthread_rwlock_rdlock(&channel->lock);
-    rd_kafka_resp_err_t code = rd_kafka_oauthbearer_set_token(channel->handle, token, expires_us / 1000, principal, pairs, count, reason,
-                                                              sizeof reason);
+    rd_kafka_resp_err_t code =
+        rd_kafka_oauthbearer_set_token(channel->handle, token, expires_us / 1000, principal, pairs, count, reason, sizeof reason);
     pthread_rwlock_unlock(&channel->lock);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return TALLY_OK;

@@ -375,8 +375,8 @@ static struct courier *new_courier(const struct options *options, const struct t
     return courier;
 }
 
-bool courier_open(struct courier **opened, struct options *options, const struct tally_hooks *hooks, struct tally_producer *producer,
-                  struct tally_error *err)
+bool courier_open(struct courier **opened, struct options *options, const struct tally_hooks *hooks,
+                  struct tally_producer *producer, struct tally_error *err)
 {
     struct courier *courier = new_courier(options, hooks);
     if (courier == NULL || (courier->ring = ring_new(options->queue_bytes)) == NULL) {

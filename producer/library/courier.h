@@ -1,8 +1,8 @@
 /* courier.h - the thread between an application's calls and librdkafka: it carries messages from the ring to Kafka, by way of the
  * spool if there is one, and tells what became of each.
  *
- * courier_put, courier_count, courier_flush, courier_stop, courier_poll and courier_check: any thread. The hooks are called from the
- * courier's thread (in courier_stop: from the caller's, once that thread has ended); with hooks.is_polled inside courier_poll,
+ * courier_put, courier_count, courier_flush, courier_stop, courier_poll and courier_check: any thread. The hooks are called from
+ * the courier's thread (in courier_stop: from the caller's, once that thread has ended); with hooks.is_polled inside courier_poll,
  * courier_flush and courier_stop only.
  */
 #ifndef TALLYMILL_PRODUCER_LIBRARY_COURIER_H
@@ -18,8 +18,8 @@
 
 struct courier;
 
-/* Takes what it wants of options (conf: whatever the outcome). False: *err. *courier is set before the first hook is called, which may
- * be given `producer`. */
+/* Takes what it wants of options (conf: whatever the outcome). False: *err. *courier is set before the first hook is called, which
+ * may be given `producer`. */
 MUST_CHECK bool courier_open(struct courier **courier, struct options *options, const struct tally_hooks *hooks,
                              struct tally_producer *producer, struct tally_error *err);
 
@@ -44,8 +44,8 @@ int courier_poll_fd(const struct courier *courier);
 bool courier_flush(struct courier *courier, int timeout_ms);
 MUST_CHECK enum tally_code courier_check(struct courier *courier, int timeout_ms, int *topic_partitions, struct tally_error *err);
 
-/* Refuses new messages, flushes for up to timeout_ms, and gives up what is left (without a spool). Once; later calls do nothing. Not
- * from a hook. */
+/* Refuses new messages, flushes for up to timeout_ms, and gives up what is left (without a spool). Once; later calls do nothing.
+ * Not from a hook. */
 void courier_stop(struct courier *courier, int timeout_ms);
 
 /* Frees it, stopped or not. */

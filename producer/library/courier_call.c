@@ -69,8 +69,8 @@ static enum tally_code refuse(struct courier *courier, struct tally_error *err)
         return tally_error_set(err, TALLY_FULL, "as many reports wait for tally_poll as may (poll.size): call it");
     if (reason[0] == '\0')
         snprintf(reason, sizeof reason, "Kafka takes events more slowly than they come, or not at all");
-    return tally_error_set(err, TALLY_FULL, refusal == SPOOL_AT_ITS_SIZE ? "the spool is full (spool.size): %s" : "the queue is full: %s",
-                           reason);
+    return tally_error_set(err, TALLY_FULL,
+                           refusal == SPOOL_AT_ITS_SIZE ? "the spool is full (spool.size): %s" : "the queue is full: %s", reason);
 }
 
 static enum tally_code wait_until_synced(struct courier *courier, uint64_t position, struct tally_error *err)
@@ -130,7 +130,8 @@ bool courier_flush(struct courier *courier, int timeout_ms)
             courier_poll(courier); /* what a full spool dropped is counted before it is told */
             return true;
         }
-        if (now_us >= deadline_us || courier_is_inside(courier) || (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
+        if (now_us >= deadline_us || courier_is_inside(courier) ||
+            (atomic_load(&courier->is_stopped) && atomic_load(&courier->is_stopping)))
             return false;
         wait_progress(courier, now_us, deadline_us);
         now_us = clock_now_us();

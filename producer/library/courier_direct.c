@@ -1,10 +1,10 @@
-/* courier_direct.c - messages past a spool that takes nothing (a disk that others filled, or that broke), straight to Kafka while it
- * is up. See courier_struct.h.
+/* courier_direct.c - messages past a spool that takes nothing (a disk that others filled, or that broke), straight to Kafka while
+ * it is up. See courier_struct.h.
  *
- * A batch is sent and stays at the front of the ring until all of it was acknowledged; only then is the next one taken. So a message
- * has a place at every moment: when Kafka goes away meanwhile, nothing more is accepted, and what has not come back goes into the
- * spool as soon as that takes anything. Until then it is in memory, ROOM_BYTES at most; with spool.sync = each nobody was told yet
- * that it is safe. It begins only when everything in the spool is done, so events stay in order.
+ * A batch is sent and stays at the front of the ring until all of it was acknowledged; only then is the next one taken. So a
+ * message has a place at every moment: when Kafka goes away meanwhile, nothing more is accepted, and what has not come back goes
+ * into the spool as soon as that takes anything. Until then it is in memory, ROOM_BYTES at most; with spool.sync = each nobody was
+ * told yet that it is safe. It begins only when everything in the spool is done, so events stay in order.
  *
  * Leaving the batch to librdkafka and taking on was rejected: what it holds while Kafka is away would have no place.
  */

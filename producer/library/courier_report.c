@@ -1,8 +1,8 @@
-/* courier_report.c - how the application learns what happened: its hooks are called at once, in whatever thread knows it, or, where it
- * polls (hooks.is_polled), in its own.
+/* courier_report.c - how the application learns what happened: its hooks are called at once, in whatever thread knows it, or, where
+ * it polls (hooks.is_polled), in its own.
  *
- * Invariant: an event is counted as acknowledged or failed after its hook has returned, so a flush that sees the number knows that the
- * application has seen the event.
+ * Invariant: an event is counted as acknowledged or failed after its hook has returned, so a flush that sees the number knows that
+ * the application has seen the event.
  */
 #include "producer/library/courier.h"
 #include "producer/library/courier_struct.h"

@@ -85,7 +85,8 @@ bool event_time_is_sound(int64_t wall_us)
 
 bool event_refuse_change(struct tally_event *event)
 {
-    return event_fail(event, TALLY_INVALID, "the event is already published: begin a new event (what is changed now would be lost)");
+    return event_fail(event, TALLY_INVALID,
+                      "the event is already published: begin a new event (what is changed now would be lost)");
 }
 
 void tally_event_begin(struct tally_event *event, const char *event_name)
@@ -182,7 +183,8 @@ void tally_event_created(struct tally_event *event, int64_t created_at_us)
     if (!event_may_change(event))
         return;
     if (!event_time_is_sound(created_at_us))
-        event_fail(event, TALLY_INVALID, "created_at is %lld us since 1970: it takes the years 0001 to 9999", (long long)created_at_us);
+        event_fail(event, TALLY_INVALID, "created_at is %lld us since 1970: it takes the years 0001 to 9999",
+                   (long long)created_at_us);
     event->has_created = true;
     event->created_at_us = created_at_us;
 }
@@ -378,7 +380,8 @@ void tally_event_header_n(struct tally_event *event, const char *name, size_t na
     size_t need = EXTRA_HEADER_BYTES + name_length + 1 + value_length;
     uint8_t *to = value_length > EXTRA_MAX ? NULL : extra_room(event, need);
     if (to == NULL) {
-        event_fail(event, TALLY_INVALID, "the value of the header '%.*s' is too long", (int)utf8_whole(name, name_length, 100), name);
+        event_fail(event, TALLY_INVALID, "the value of the header '%.*s' is too long", (int)utf8_whole(name, name_length, 100),
+                   name);
         return;
     }
     memcpy(to, (uint16_t[2]){(uint16_t)name_length, (uint16_t)value_length}, EXTRA_HEADER_BYTES);

@@ -3,7 +3,8 @@
  * The public half is in <tallymill/producer.h>: event.c has the columns and the message, attributes.c what goes into event_data.
  * One thread.
  *
- * The bytes:   [ EVENT_HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ EVENT_TAIL_BYTES ]
+ * The bytes:   [ EVENT_HEAD_BYTES: columns are put here, right-aligned, by event_encode ][ event_data's entries ][ EVENT_TAIL_BYTES
+ * ]
  */
 #ifndef TALLYMILL_PRODUCER_LIBRARY_EVENT_H
 #define TALLYMILL_PRODUCER_LIBRARY_EVENT_H

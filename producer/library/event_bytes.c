@@ -1,7 +1,7 @@
 /* event_bytes.c - msgpack that the application already has: as event_data, as a whole event, and where the id lies in one.
  *
- * Here only the frame is looked at (one map, which ends where the bytes end); whether the workers would store what is in it is asked
- * of their own reader when the event is published (checker.h).
+ * Here only the frame is looked at (one map, which ends where the bytes end); whether the workers would store what is in it is
+ * asked of their own reader when the event is published (checker.h).
  */
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * entries; a larger container moves its entries by two bytes when it is closed (at most 64 KiB at memory speed, and rare). Always
  * keeping three bytes would avoid the move and make every map two bytes longer in Kafka, in each copy, for years.
  *
- * Invariant: `end` never lets event_data pass its limit by more than one header, and EVENT_TAIL_BYTES are always left behind it. Keys
- * of open maps lie before every header that may still move, so the positions in `keys` stay true.
+ * Invariant: `end` never lets event_data pass its limit by more than one header, and EVENT_TAIL_BYTES are always left behind it.
+ * Keys of open maps lie before every header that may still move, so the positions in `keys` stay true.
  */
 #include "producer/library/event.h"
 
@@ -53,7 +53,8 @@ static bool add_key(struct tally_event *event, uint32_t map, const char *key, si
     event->end = (size_t)(pack_str(to, key, (uint32_t)length) - event->bytes);
     switch (keys_add(&event->keys, event->bytes, map, event->end - length, key, length)) {
     case KEYS_NEW: return true;
-    case KEYS_USED: return event_fail(event, TALLY_INVALID, "the key '%.*s' stands twice in one map", (int)utf8_whole(key, length, 100), key);
+    case KEYS_USED:
+        return event_fail(event, TALLY_INVALID, "the key '%.*s' stands twice in one map", (int)utf8_whole(key, length, 100), key);
     default: return event_fail(event, TALLY_FAILED, "no memory for the event's keys");
     }
 }

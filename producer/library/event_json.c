@@ -64,7 +64,8 @@ static void fail(struct tally_event *event, const char *key, enum tally_code cod
     if (key != NULL)
         event_fail(event, code, "the JSON of '%.*s': %s", UTF8_CUT(key, 100), why);
     else if (event->next_key != NULL)
-        event_fail(event, code, "the JSON of '%.*s': %s", (int)utf8_whole(event->next_key, event->next_key_length, 100), event->next_key, why);
+        event_fail(event, code, "the JSON of '%.*s': %s", (int)utf8_whole(event->next_key, event->next_key_length, 100),
+                   event->next_key, why);
     else
         event_fail(event, code, "the JSON: %s", why);
     event->next_key = NULL;

@@ -1,4 +1,5 @@
-/* extra.h - what travels beside an event's value: the caller's tag and headers. In ring and spool it lies behind the value, as bytes:
+/* extra.h - what travels beside an event's value: the caller's tag and headers. In ring and spool it lies behind the value, as
+ * bytes:
  *
  *     tag 8 · for each header: name's length 2 · value's length 2 · name · NUL · value
  *

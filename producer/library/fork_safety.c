@@ -1,10 +1,10 @@
 /* fork_safety.c - see fork_safety.h.
  *
- * glibc's getaddrinfo and OpenSSL's random numbers, which librdkafka asks for at the start of each thread, take locks that fork() does not look
- * after: a child that is forked while another thread has one waits for it for ever once it needs it itself, and with it whoever joins that
- * thread (rd_kafka_destroy). Seen in three of 120 daemons that forked right behind tally_open. So whoever has such a lock is a reader here, and
- * a fork a writer. A look-up that takes longer than the wait stands in front of a name server, where glibc holds none of these locks: then the
- * fork goes on. Not covered: a handshake of TLS in that moment.
+ * glibc's getaddrinfo and OpenSSL's random numbers, which librdkafka asks for at the start of each thread, take locks that fork()
+ * does not look after: a child that is forked while another thread has one waits for it for ever once it needs it itself, and with
+ * it whoever joins that thread (rd_kafka_destroy). Seen in three of 120 daemons that forked right behind tally_open. So whoever has
+ * such a lock is a reader here, and a fork a writer. A look-up that takes longer than the wait stands in front of a name server,
+ * where glibc holds none of these locks: then the fork goes on. Not covered: a handshake of TLS in that moment.
  */
 #include "producer/library/fork_safety.h"
 

@@ -6,8 +6,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* For a conf that a handle is about to be made of. From then on fork() waits, for up to a fifth of a second, for what its threads do with
- * locks of other libraries. */
+/* For a conf that a handle is about to be made of. From then on fork() waits, for up to a fifth of a second, for what its threads
+ * do with locks of other libraries. */
 void fork_safety_watch(rd_kafka_conf_t *conf);
 
 /* getaddrinfo(3), likewise. Any thread. */

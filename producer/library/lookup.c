@@ -1,11 +1,13 @@
 /* lookup.c - see lookup.h.
  *
- * getaddrinfo(3) cannot be ended: while a name server does not answer it takes ten seconds with resolv.conf's defaults, and more with several servers or
- * search domains. librdkafka calls it in a broker's thread and joins that thread when a handle is destroyed, so that tally_close with a time-out of one second
- * took 9.7. So it runs in a thread of its own, which owns all that it touches; whoever is the last to leave frees it.
+ * getaddrinfo(3) cannot be ended: while a name server does not answer it takes ten seconds with resolv.conf's defaults, and more
+ * with several servers or search domains. librdkafka calls it in a broker's thread and joins that thread when a handle is
+ * destroyed, so that tally_close with a time-out of one second took 9.7. So it runs in a thread of its own, which owns all that it
+ * touches; whoever is the last to leave frees it.
  *
- * Rejected: getaddrinfo_a(3), whose requests cannot be cancelled once they are under way either; leaving the handle itself to a thread, which would call the
- * application's hooks after tally_close. Its price: a library that is unloaded (dlclose) must stay where such a thread may still run: -z nodelete.
+ * Rejected: getaddrinfo_a(3), whose requests cannot be cancelled once they are under way either; leaving the handle itself to a
+ * thread, which would call the application's hooks after tally_close. Its price: a library that is unloaded (dlclose) must stay
+ * where such a thread may still run: -z nodelete.
  */
 #include "producer/library/lookup.h"
 
@@ -108,7 +110,8 @@ static bool await(struct lookup *lookup, const atomic_bool *is_given_up)
     return is_done;
 }
 
-int lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found, const atomic_bool *is_given_up)
+int lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found,
+           const atomic_bool *is_given_up)
 {
     struct addrinfo numeric = hints == NULL ? (struct addrinfo){.ai_family = AF_UNSPEC} : *hints;
     numeric.ai_flags |= AI_NUMERICHOST; /* an address as it stands asks nobody */

@@ -165,8 +165,9 @@ static bool set_all(struct options *options, const struct tally_setting *setting
     for (const struct tally_setting *setting = settings; setting != NULL && setting->key != NULL; setting++) {
         if (setting->value == NULL)
             return tally_error_set(err, TALLY_INVALID, "the setting '%s' has no value", setting->key) == TALLY_OK;
-        if (strncmp(setting->key, "kafka.", 6) == 0 ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, &has_timeout, err)
-                                                    : !set_own(options, setting->key, setting->value, err))
+        if (strncmp(setting->key, "kafka.", 6) == 0
+                ? !set_kafka(options, setting->key + 6, setting->value, &has_servers, &has_timeout, err)
+                : !set_own(options, setting->key, setting->value, err))
             return false;
     }
     for (size_t i = 0; i < sizeof forced / sizeof *forced; i++)
@@ -175,32 +176,34 @@ static bool set_all(struct options *options, const struct tally_setting *setting
     /* What is in the spool is never given up: it would only be sent again. 0 is for ever. */
     if (options->spool.directory != NULL) {
         if (has_timeout)
-            return tally_error_set(err, TALLY_INVALID,
-                                   "kafka.message.timeout.ms cannot be set with spool.dir: what is in the spool is never given up") ==
-                   TALLY_OK;
+            return tally_error_set(
+                       err, TALLY_INVALID,
+                       "kafka.message.timeout.ms cannot be set with spool.dir: what is in the spool is never given up") == TALLY_OK;
         if (!set_property(options->conf, "message.timeout.ms", "0", err))
             return false;
     }
     if (!is_topic_name(options->topic))
-        return tally_error_set(err, TALLY_INVALID,
-                               "topics.events = %s: no topic can have this name (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not '.' or "
-                               "'..')",
-                               options->topic) == TALLY_OK;
+        return tally_error_set(
+                   err, TALLY_INVALID,
+                   "topics.events = %s: no topic can have this name (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not '.' or "
+                   "'..')",
+                   options->topic) == TALLY_OK;
     char text[32];
     size_t size = sizeof text;
     if (rd_kafka_conf_get(options->conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK)
         options->message_bytes = strtoul(text, NULL, 10);
     if (!has_servers)
-        return tally_error_set(err, TALLY_INVALID, "kafka.bootstrap.servers is not set, or empty: it says where Kafka is (HOST:PORT)") ==
-               TALLY_OK;
+        return tally_error_set(err, TALLY_INVALID,
+                               "kafka.bootstrap.servers is not set, or empty: it says where Kafka is (HOST:PORT)") == TALLY_OK;
     return true;
 }
 
 bool options_try(const struct tally_setting *setting, struct tally_error *err)
 {
     struct options scratch = {.conf = rd_kafka_conf_new()};
-    bool unused, ok = strncmp(setting->key, "kafka.", 6) == 0 ? set_kafka(&scratch, setting->key + 6, setting->value, &unused, &unused, err)
-                                                              : set_own(&scratch, setting->key, setting->value, err);
+    bool unused, ok = strncmp(setting->key, "kafka.", 6) == 0
+                          ? set_kafka(&scratch, setting->key + 6, setting->value, &unused, &unused, err)
+                          : set_own(&scratch, setting->key, setting->value, err);
     options_reset(&scratch);
     return ok;
 }

@@ -1,8 +1,8 @@
 /* options_file.c - see options_file.h.
  *
- * Each line is tried alone where it stands, so that its error names file and line; tally_open then reads them all together, and with
- * them what the application set itself. What belongs to other programs is refused: a producer that passed over [postgres] would pass
- * over a misspelt [spool] too.
+ * Each line is tried alone where it stands, so that its error names file and line; tally_open then reads them all together, and
+ * with them what the application set itself. What belongs to other programs is refused: a producer that passed over [postgres]
+ * would pass over a misspelt [spool] too.
  */
 #include "producer/library/options_file.h"
 
@@ -59,7 +59,8 @@ static bool on_setting(void *context, const char *key, const char *value, int li
 {
     struct options_file *file = context;
     return add(file, key, value, line, err) ||
-           error_wrap(err, "%s:%d: %s", file->path, line, settings_file_may_show_key(key) ? key : "what stands before the \"=\" is no key");
+           error_wrap(err, "%s:%d: %s", file->path, line,
+                      settings_file_may_show_key(key) ? key : "what stands before the \"=\" is no key");
 }
 
 static void on_comment(void *context, const char *key, int line)
@@ -67,7 +68,8 @@ static void on_comment(void *context, const char *key, int line)
     struct options_file *file = context;
     if (file->warning[0] == '\0')
         snprintf(file->warning, sizeof file->warning,
-                 "%s:%d: %s: what follows # or ; belongs to the value: comments stand on lines of their own", file->path, line, key);
+                 "%s:%d: %s: what follows # or ; belongs to the value: comments stand on lines of their own", file->path, line,
+                 key);
 }
 
 /* What the application set itself goes before the file's. */
@@ -98,7 +100,8 @@ struct options_file *options_file_read(const char *path, const struct tally_sett
     struct error reason;
     struct options_file *file = path == NULL ? NULL : calloc(1, sizeof *file);
     if (file == NULL) {
-        tally_error_set(err, path == NULL ? TALLY_INVALID : TALLY_FAILED, path == NULL ? "there is no path of a file" : "no memory");
+        tally_error_set(err, path == NULL ? TALLY_INVALID : TALLY_FAILED,
+                        path == NULL ? "there is no path of a file" : "no memory");
         return NULL;
     }
     file->path = path;

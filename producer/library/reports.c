@@ -1,9 +1,9 @@
 /* reports.c - see reports.h.
  *
- * A list of blocks of memory under a mutex that nobody holds for longer than it takes to hang one in. The limit is not kept by waiting
- * or by forgetting: whoever makes deliveries (the courier) looks whether the list is full and then leaves them where they are, with
- * librdkafka, whose own queue is bounded too. A ring as between callers and courier was rejected: at the end everything must find room
- * at once, with nobody left who would make some.
+ * A list of blocks of memory under a mutex that nobody holds for longer than it takes to hang one in. The limit is not kept by
+ * waiting or by forgetting: whoever makes deliveries (the courier) looks whether the list is full and then leaves them where they
+ * are, with librdkafka, whose own queue is bounded too. A ring as between callers and courier was rejected: at the end everything
+ * must find room at once, with nobody left who would make some.
  *
  * Invariant: the descriptor is readable exactly while the list is not empty, as both change under the mutex.
  */
@@ -124,7 +124,8 @@ static const void *keep(uint8_t **to, const void *from, size_t length)
 bool reports_put_delivery(struct reports *reports, const struct tally_delivery *delivery)
 {
     size_t error_length = delivery->error == NULL ? 0 : strlen(delivery->error) + 1;
-    struct report *report = new_report(REPORT_DELIVERY, TALLY_ID_BYTES + delivery->key_length + delivery->value_length + error_length);
+    struct report *report =
+        new_report(REPORT_DELIVERY, TALLY_ID_BYTES + delivery->key_length + delivery->value_length + error_length);
     if (report == NULL)
         return false;
     uint8_t *to = report->bytes;

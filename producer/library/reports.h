@@ -1,5 +1,5 @@
-/* reports.h - what waits for tally_poll: copies of deliveries, log lines and questions for a token, in order, and the descriptor that says
- * that some wait.
+/* reports.h - what waits for tally_poll: copies of deliveries, log lines and questions for a token, in order, and the descriptor
+ * that says that some wait.
  *
  * Putting: any thread, and never waits. Running: one thread at a time calls the hooks; the others are answered at once (or wait, in
  * reports_run_all).

@@ -93,7 +93,8 @@ static bool extend_room(struct spool *spool, size_t wanted)
     if (is_long(spool) && spool_segments_begin(spool, promised, wanted))
         return true;
     uint64_t bytes = spool->file < 0 ? 0 : spool_segments_last(spool)->bytes;
-    if (spool->file >= 0 && !spool->is_unnamed && spool_segments_reserve(spool, spool->file, bytes, promised, wanted, &spool->reserved_end))
+    if (spool->file >= 0 && !spool->is_unnamed &&
+        spool_segments_reserve(spool, spool->file, bytes, promised, wanted, &spool->reserved_end))
         return true;
     if (promised >= SPOOL_RECORD_MAX)
         return false;
@@ -218,10 +219,12 @@ size_t spool_append(struct spool *spool, const struct event_message *messages, s
     return taken;
 }
 
-/* A file that was cleaned away with the directory: what is in it can still be read, as long as it is open here, but no later process finds it. */
+/* A file that was cleaned away with the directory: what is in it can still be read, as long as it is open here, but no later
+ * process finds it. */
 static void look_for_file(struct spool *spool)
 {
-    if (spool->file < 0 || spool->is_unnamed || spool_segments_last(spool)->first_sequence == spool->end || spool_place_has(spool->file))
+    if (spool->file < 0 || spool->is_unnamed || spool_segments_last(spool)->first_sequence == spool->end ||
+        spool_place_has(spool->file))
         return;
     spool->is_unnamed = true;
     snprintf(spool->trouble, sizeof spool->trouble, "somebody removed the file that the spool writes: another one is begun");

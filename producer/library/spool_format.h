@@ -3,8 +3,8 @@
  * Bytes in the machine's own order: a spool does not travel. Everything is aligned to 8 bytes.
  *
  *     header (32 bytes, twice)  magic 8 · sequence of the first record 8 · seed 8 · hash of these 24, 8
- *     record header (40)        magic 4 · key length 4 · value length 4 · extra length 4 · sequence 8 · hash of the body 8 · hash of
- * these 32, 8; then the body: key, value, extra (extra.h), and zeros to the next multiple of 8
+ *     record header (40)        magic 4 · key length 4 · value length 4 · extra length 4 · sequence 8 · hash of the body 8 · hash
+ * of these 32, 8; then the body: key, value, extra (extra.h), and zeros to the next multiple of 8
  *
  * The hashes are XXH3-64 with the segment's random seed: no event can hold bytes that would be taken for a record, nor do the
  * records of an older file whose blocks came back.

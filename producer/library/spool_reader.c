@@ -52,8 +52,8 @@ void spool_reader_forget(struct spool *spool, size_t count)
         reader->next = spool->done_before;
 }
 
-/* Of what keeps us from reading a segment, what others can end: a server that has used up its descriptors, a directory that this process may not
- * enter for now. The messages are there, and are sent later. What is gone is gone, and counted. */
+/* Of what keeps us from reading a segment, what others can end: a server that has used up its descriptors, a directory that this
+ * process may not enter for now. The messages are there, and are sent later. What is gone is gone, and counted. */
 static bool may_pass(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EACCES || error == EPERM;
@@ -67,7 +67,8 @@ static bool wait_for_others(struct spool *spool)
     return false;
 }
 
-/* A page that the disk cannot give is read as zeros, which no record survives: the others are not lost with it. -1: errno, which may pass. */
+/* A page that the disk cannot give is read as zeros, which no record survives: the others are not lost with it. -1: errno, which
+ * may pass. */
 static ssize_t read_at(int file, uint8_t *to, size_t length, uint64_t position)
 {
     ssize_t got;
@@ -82,7 +83,8 @@ static ssize_t read_at(int file, uint8_t *to, size_t length, uint64_t position)
     return (ssize_t)length;
 }
 
-/* Opens the segment and reads its header. Without a sound one, or under a wrong name, nothing in it can be read. False with is_waiting: later. */
+/* Opens the segment and reads its header. Without a sound one, or under a wrong name, nothing in it can be read. False with
+ * is_waiting: later. */
 static bool open_segment(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
@@ -158,7 +160,8 @@ static bool go_on(struct spool *spool)
 {
     struct spool_reader *reader = &spool->reader;
     bool is_last = reader->segment + 1 == spool->segment_count;
-    if (reader->is_waiting || !step_over(spool, is_last ? spool->end : spool->segments[reader->segment + 1].first_sequence) || is_last)
+    if (reader->is_waiting || !step_over(spool, is_last ? spool->end : spool->segments[reader->segment + 1].first_sequence) ||
+        is_last)
         return false;
     move_to(spool, reader->segment + 1);
     return true;
@@ -210,8 +213,8 @@ void spool_reader_tell(struct spool *spool)
     move_to(spool, 0);
     struct event_message message;
     do
-        while (spool_format_next(spool->reader.buffer, spool->reader.filled, &spool->reader.at, spool->reader.seed, &message, &sequence) ==
-               SPOOL_FORMAT_FOUND)
+        while (spool_format_next(spool->reader.buffer, spool->reader.filled, &spool->reader.at, spool->reader.seed, &message,
+                                 &sequence) == SPOOL_FORMAT_FOUND)
             if (sequence < end && !spool_is_done(spool, sequence))
                 spool->dropped(spool->context, &message, sequence);
     while (refill(spool));

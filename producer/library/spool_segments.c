@@ -1,7 +1,7 @@
 /* spool_segments.c - the files of a spool: begun, finished, removed, found again. See spool_struct.h.
  *
- * A segment is begun with blocks reserved, so that a full disk is known before a message is taken; it is removed behind the state that says that its messages are
- * done, or the next process would miss them.
+ * A segment is begun with blocks reserved, so that a full disk is known before a message is taken; it is removed behind the state
+ * that says that its messages are done, or the next process would miss them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -191,7 +191,8 @@ bool spool_segments_find(struct spool *spool)
         is_good = file >= 0 && fstat(file, &status) == 0 && add_segment(spool, sequences[i], (uint64_t)status.st_size);
         if (file >= 0)
             close(file);
-        if (is_good && status.st_blocks * (int64_t)BLOCK_BYTES > status.st_size + PAGE_BYTES) /* reserved by a process that was killed */
+        if (is_good &&
+            status.st_blocks * (int64_t)BLOCK_BYTES > status.st_size + PAGE_BYTES) /* reserved by a process that was killed */
             spool_place_trim_segment(&spool->place, sequences[i], (uint64_t)status.st_size);
     }
     free(sequences);

@@ -1,7 +1,8 @@
 /* value.c - see value.h.
  *
  * Blocks of memory, handed out from their beginning and never given back one by one: a record costs no malloc() once the first ones
- * have been seen. A tree of counted references (jansson's) costs one for each value and each key, which was two thirds of an import.
+ * have been seen. A tree of counted references (jansson's) costs one for each value and each key, which was two thirds of an
+ * import.
  */
 #include "producer/library/value.h"
 

@@ -34,7 +34,8 @@ static void refuse(struct tally_event *event, const char *name, const struct val
     if (value->text[strcspn(value->text, ".eE")] == '\0')
         event_fail(event, TALLY_INVALID, "%.*s is beyond 64 bits: quote it to keep it as text", UTF8_CUT(name, 100));
     else
-        event_fail(event, TALLY_INVALID, "%.*s is no number that a double can hold: quote it to keep it as text", UTF8_CUT(name, 100));
+        event_fail(event, TALLY_INVALID, "%.*s is no number that a double can hold: quote it to keep it as text",
+                   UTF8_CUT(name, 100));
 }
 
 static void put(struct tally_event *event, const char *key, const char *name, const struct value *value)

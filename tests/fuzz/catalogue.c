@@ -1,5 +1,5 @@
-/* catalogue.c - the fuzzer of catalogue files: refused with a text that names the file, or every event is found under its own name, and every attribute has
- * a path and, where it has a closed list, texts.
+/* catalogue.c - the fuzzer of catalogue files: refused with a text that names the file, or every event is found under its own name,
+ * and every attribute has a path and, where it has a closed list, texts.
  */
 #include "common/catalogue.h"
 
@@ -17,8 +17,8 @@ static size_t total;
 
 static void check_kind(const struct catalogue *catalogue, const struct event_kind *kind)
 {
-    if (catalogue_find(catalogue, kind->name, kind->name_length) != kind || kind->name_length == 0 || kind->name_length > WIRE_EVENT_NAME_BYTES ||
-        kind->category_length == 0 || kind->category_length > WIRE_CATEGORY_BYTES)
+    if (catalogue_find(catalogue, kind->name, kind->name_length) != kind || kind->name_length == 0 ||
+        kind->name_length > WIRE_EVENT_NAME_BYTES || kind->category_length == 0 || kind->category_length > WIRE_CATEGORY_BYTES)
         abort();
     for (size_t i = 0; i < kind->attribute_count; i++) {
         const struct attribute *attribute = &kind->attributes[i];

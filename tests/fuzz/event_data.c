@@ -1,8 +1,9 @@
 /* event_data.c - the fuzzer of msgpack that an application hands over (tally_event_data), with msgpack-c as oracle.
  *
- * The same entries are put into a whole event a second time, by msgpack-c, and judged by the rules of schemas/wire.md (oracle.h): the library
- * publishes them exactly when no rule is broken, and then its message holds the same values, byte for byte. The size of the input says where
- * in event_data the map goes: alone, into a map that is open, behind a key of the library's own, into an array (which is a mistake).
+ * The same entries are put into a whole event a second time, by msgpack-c, and judged by the rules of schemas/wire.md (oracle.h):
+ * the library publishes them exactly when no rule is broken, and then its message holds the same values, byte for byte. The size of
+ * the input says where in event_data the map goes: alone, into a map that is open, behind a key of the library's own, into an array
+ * (which is a mistake).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +104,8 @@ static bool publish(enum place place, const uint8_t *data, size_t size, struct e
     if (place == INSIDE || place == IN_ARRAY)
         tally_event_end(event);
     reason = (struct tally_error){0};
-    bool is_taken = event_encode(event, message, &reason) && (!event->has_bytes || checker_check(checker, message->value, message->value_length, &reason) == TALLY_OK);
+    bool is_taken = event_encode(event, message, &reason) &&
+                    (!event->has_bytes || checker_check(checker, message->value, message->value_length, &reason) == TALLY_OK);
     REQUIRE(is_taken || (reason.code == TALLY_INVALID && reason.text[0] != '\0'));
     return is_taken;
 }
@@ -114,10 +116,12 @@ static void check_message(const struct event_message *message, const uint8_t *en
     struct event_message found = {0};
     REQUIRE(length == 0 || memmem(message->value, message->value_length, entries, length) != NULL);
     REQUIRE(memcmp(event_find_id(message->value, message->value_length), id, sizeof id) == 0);
-    REQUIRE(event_find_key(message->value, message->value_length, &found) && found.key_length == sizeof id && memcmp(found.key, id, sizeof id) == 0);
+    REQUIRE(event_find_key(message->value, message->value_length, &found) && found.key_length == sizeof id &&
+            memcmp(found.key, id, sizeof id) == 0);
 }
 
-static void judge(enum place place, bool is_taken, const struct event_message *message, const msgpack_object *map, const uint8_t *data, size_t size)
+static void judge(enum place place, bool is_taken, const struct event_message *message, const msgpack_object *map,
+                  const uint8_t *data, size_t size)
 {
     const uint8_t *entries = data + (*data >= 0x80 && *data < 0x90 ? 1 : *data == 0xde ? 3 : 5);
     const size_t length = (size_t)(data + size - entries);
@@ -126,8 +130,11 @@ static void judge(enum place place, bool is_taken, const struct event_message *m
     size_t used = 0;
     pack_expected(place, map->via.map.size, entries, length);
     msgpack_zone_clear(&zone);
-    const bool is_whole = msgpack_unpack(expected.data, expected.size, &used, &zone, &root) == MSGPACK_UNPACK_SUCCESS && used == expected.size;
-    if (!is_whole || (!is_taken && size > ORACLE_LARGEST_COUNT)) { /* deeper than msgpack-c goes; a key twice, farther apart than the oracle looks */
+    const bool is_whole =
+        msgpack_unpack(expected.data, expected.size, &used, &zone, &root) == MSGPACK_UNPACK_SUCCESS && used == expected.size;
+    if (!is_whole ||
+        (!is_taken &&
+         size > ORACLE_LARGEST_COUNT)) { /* deeper than msgpack-c goes; a key twice, farther apart than the oracle looks */
         REQUIRE(!is_taken);
         return;
     }
@@ -161,7 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     msgpack_zone_clear(&zone);
-    const bool is_map = msgpack_unpack((const char *)data, size, &used, &zone, &root) == MSGPACK_UNPACK_SUCCESS && used == size && root.type == MSGPACK_OBJECT_MAP;
+    const bool is_map = msgpack_unpack((const char *)data, size, &used, &zone, &root) == MSGPACK_UNPACK_SUCCESS && used == size &&
+                        root.type == MSGPACK_OBJECT_MAP;
     REQUIRE(is_map || !is_taken);
     if (is_map)
         judge(place, is_taken, &message, &root, data, size);

@@ -1,7 +1,8 @@
 /* guess.c - the fuzzer of --guess: whatever the file is, either a reason, or one line that is a command, and one that holds.
  *
  * The line is read as a shell reads it, and its words are given to the mapping as the program would: each is taken, they make sense
- * together, the fields that they name are in the file, and its records become events or bad lines that say why. The first byte is the format.
+ * together, the fields that they name are in the file, and its records become events or bad lines that say why. The first byte is
+ * the format.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,8 +170,11 @@ static void follow(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct reader_kind kinds[] = {{.format = RECORD_NDJSON}, {.format = RECORD_CSV}, {.format = RECORD_CSV, .delimiter = '\t'},
-                                               {.format = RECORD_COMBINED}, {.format = RECORD_MSGPACK}};
+    static const struct reader_kind kinds[] = {{.format = RECORD_NDJSON},
+                                               {.format = RECORD_CSV},
+                                               {.format = RECORD_CSV, .delimiter = '\t'},
+                                               {.format = RECORD_COMBINED},
+                                               {.format = RECORD_MSGPACK}};
     if (size == 0)
         return 0;
     char path[64], *paths[] = {path};

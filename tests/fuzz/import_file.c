@@ -199,7 +199,8 @@ void import_form(enum record_format format, const uint8_t *bytes, size_t size)
 }
 
 /* Where records end; the count. */
-static size_t find_ends(enum record_format format, bool is_stream, const char *bytes, size_t size, size_t step, size_t ends[RECORDS_MAX])
+static size_t find_ends(enum record_format format, bool is_stream, const char *bytes, size_t size, size_t step,
+                        size_t ends[RECORDS_MAX])
 {
     struct record record = {.format = format, .delimiter = ',', .line_end = '\n', .is_stream = is_stream};
     size_t begin = 0, known = 0, count = 0;
@@ -223,8 +224,10 @@ static size_t find_ends(enum record_format format, bool is_stream, const char *b
 static void cut(enum record_format format, bool is_stream, const uint8_t *bytes, size_t size)
 {
     static size_t whole[RECORDS_MAX], pieces[RECORDS_MAX];
-    size_t count = find_ends(format, is_stream, (const char *)bytes, size, size + 1, whole), step = size == 0 ? 1 : bytes[size / 2] % 16 + 1U;
-    if (find_ends(format, is_stream, (const char *)bytes, size, step, pieces) != count || memcmp(whole, pieces, count * sizeof *whole) != 0)
+    size_t count = find_ends(format, is_stream, (const char *)bytes, size, size + 1, whole),
+           step = size == 0 ? 1 : bytes[size / 2] % 16 + 1U;
+    if (find_ends(format, is_stream, (const char *)bytes, size, step, pieces) != count ||
+        memcmp(whole, pieces, count * sizeof *whole) != 0)
         fail("records", "depend on how the bytes come");
 }
 

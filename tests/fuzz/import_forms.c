@@ -1,5 +1,5 @@
-/* import_forms.c - the fuzzer of the forms that a file is told to have by its beginning: packed, UTF-16, a stream of JSON, sep=, lines
- * that end with CR; and of logs. The first byte says the format. See import_file.h.
+/* import_forms.c - the fuzzer of the forms that a file is told to have by its beginning: packed, UTF-16, a stream of JSON, sep=,
+ * lines that end with CR; and of logs. The first byte says the format. See import_file.h.
  */
 #include <stddef.h>
 #include <stdint.h>

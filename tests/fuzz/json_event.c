@@ -36,7 +36,8 @@ static void compare(const struct value *object, const struct event_message *mess
     static struct value_pool *read, *again;
     static struct json *json;
     struct error err;
-    if (json == NULL && ((json = json_new(JSON_LINE_BYTES)) == NULL || (read = value_pool_new()) == NULL || (again = value_pool_new()) == NULL))
+    if (json == NULL &&
+        ((json = json_new(JSON_LINE_BYTES)) == NULL || (read = value_pool_new()) == NULL || (again = value_pool_new()) == NULL))
         abort();
     value_pool_reset(read);
     value_pool_reset(again);
@@ -67,8 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct json *json;
     static struct value_pool *pool;
     struct error err = {0};
-    if (event == NULL && ((event = tally_event_new()) == NULL || (second = tally_event_new()) == NULL || (json = json_new(JSON_LINE_BYTES)) == NULL ||
-                          (pool = value_pool_new()) == NULL))
+    if (event == NULL && ((event = tally_event_new()) == NULL || (second = tally_event_new()) == NULL ||
+                          (json = json_new(JSON_LINE_BYTES)) == NULL || (pool = value_pool_new()) == NULL))
         abort();
     value_pool_reset(pool);
     struct value *object = json_read(json, pool, (const char *)data, size, &err);

@@ -1,7 +1,7 @@
 /* json_match.c - reads JSON text along a msgpack tree, without a JSON parser's own ideas of numbers.
  *
- * Integers must be the digits of printf, exactly; doubles must read back bit for bit, and one digit less must not. A JSON library was rejected:
- * none keeps 2^64 - 1 and -0.0 apart from their neighbours.
+ * Integers must be the digits of printf, exactly; doubles must read back bit for bit, and one digit less must not. A JSON library
+ * was rejected: none keeps 2^64 - 1 and -0.0 apart from their neighbours.
  */
 #include "json_match.h"
 
@@ -85,8 +85,8 @@ static const char *match_time(const char *at, const char *end, const msgpack_obj
     struct tm date;
     char text[64];
     gmtime_r(&seconds, &date);
-    size_t length = (size_t)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06" PRId64, date.tm_year + 1900, date.tm_mon + 1, date.tm_mday,
-                                     date.tm_hour, date.tm_min, date.tm_sec, micros);
+    size_t length = (size_t)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06" PRId64, date.tm_year + 1900,
+                                     date.tm_mon + 1, date.tm_mday, date.tm_hour, date.tm_min, date.tm_sec, micros);
     while (text[length - 1] == '0')
         length--;
     if (text[length - 1] == '.')

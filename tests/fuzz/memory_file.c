@@ -1,4 +1,5 @@
-/* memory_file.c - see memory_file.h. One memfd is written again and again: a temporary file per input would cost more than what is tested. */
+/* memory_file.c - see memory_file.h. One memfd is written again and again: a temporary file per input would cost more than what is
+ * tested. */
 #include "memory_file.h"
 
 #include <stdio.h>

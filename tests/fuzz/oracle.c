@@ -1,7 +1,8 @@
-/* oracle.c - see oracle.h. Every rule is one line of wire.md; where an event breaks several, all are noted, because the reader may name any of them.
+/* oracle.c - see oracle.h. Every rule is one line of wire.md; where an event breaks several, all are noted, because the reader may
+ * name any of them.
  *
- * Invariant: nothing here looks at bytes that msgpack-c has not unpacked. Rejected: asking the reader's own helpers (UTF-8, times, UUIDs): a mistake in one
- * would be on both sides.
+ * Invariant: nothing here looks at bytes that msgpack-c has not unpacked. Rejected: asking the reader's own helpers (UTF-8, times,
+ * UUIDs): a mistake in one would be on both sides.
  */
 #include "oracle.h"
 
@@ -238,7 +239,8 @@ static void judge_user(struct oracle_event *event, const msgpack_object *value)
         note(event, REASON_RANGE);
 }
 
-static const char *const field_names[] = {"id", "event_name", "event_category", "session_id", "user_id", "event_data", "is_internal", "created_at", "v"};
+static const char *const field_names[] = {"id",         "event_name",  "event_category", "session_id", "user_id",
+                                          "event_data", "is_internal", "created_at",     "v"};
 
 bool oracle_is_unknown(const msgpack_object_kv *pair)
 {
@@ -301,7 +303,8 @@ static bool value_agrees(const struct attribute *attribute, const msgpack_object
                 return true;
         return false;
     case ATTRIBUTE_INTEGER: return is_integer(value);
-    case ATTRIBUTE_NUMBER: return is_integer(value) || value->type == MSGPACK_OBJECT_FLOAT32 || value->type == MSGPACK_OBJECT_FLOAT64;
+    case ATTRIBUTE_NUMBER:
+        return is_integer(value) || value->type == MSGPACK_OBJECT_FLOAT32 || value->type == MSGPACK_OBJECT_FLOAT64;
     case ATTRIBUTE_BOOL: return value->type == MSGPACK_OBJECT_BOOLEAN;
     case ATTRIBUTE_MAP: return value->type == MSGPACK_OBJECT_MAP;
     case ATTRIBUTE_ARRAY: return value->type == MSGPACK_OBJECT_ARRAY;
@@ -351,7 +354,8 @@ static void judge_catalogue(struct oracle_event *event, const struct catalogue *
         event->breaks_attributes = event->breaks_attributes || !attribute_agrees(&kind->attributes[i], event->data);
 }
 
-void oracle_judge(struct oracle_event *event, const msgpack_object *root, const struct oracle_window *window, const struct catalogue *catalogue)
+void oracle_judge(struct oracle_event *event, const msgpack_object *root, const struct oracle_window *window,
+                  const struct catalogue *catalogue)
 {
     memset(event, 0, sizeof *event);
     if (root->type != MSGPACK_OBJECT_MAP) {
@@ -381,10 +385,14 @@ void oracle_judge(struct oracle_event *event, const msgpack_object *root, const 
 /* Items lie one after the other, so it is enough to know how many are still to come. */
 bool oracle_declares_too_much(const uint8_t *at, const uint8_t *end)
 {
-    static const uint8_t fixed[32] = {0, 0, 0, 0, 1, 2, 4, 2, 3, 5, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 1, 2, 4, 2, 4, 2, 4};
+    static const uint8_t fixed[32] = {0, 0, 0, 0, 1, 2, 4, 2, 3,  5, 4, 8, 1, 2, 4, 8,
+                                      1, 2, 4, 8, 2, 3, 5, 9, 17, 1, 2, 4, 2, 4, 2, 4};
     for (uint64_t items = 1; items > 0 && at < end; items--) {
         const uint8_t first = *at++;
-        uint64_t skip = first >= 0xc0 && first < 0xe0 ? fixed[first - 0xc0] : first >= 0xa0 && first < 0xc0 ? first & 31u : 0, length = 0;
+        uint64_t skip = first >= 0xc0 && first < 0xe0   ? fixed[first - 0xc0]
+                        : first >= 0xa0 && first < 0xc0 ? first & 31u
+                                                        : 0,
+                 length = 0;
         const unsigned width = first == 0xc4 || first == 0xc7 || first == 0xd9                                       ? 1
                                : first == 0xc5 || first == 0xc8 || first == 0xda || first == 0xdc || first == 0xde ? 2
                                : first == 0xc6 || first == 0xc9 || first == 0xdb || first == 0xdd || first == 0xdf ? 4

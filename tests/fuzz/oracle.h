@@ -1,7 +1,7 @@
 /* oracle.h - the rules of schemas/wire.md, applied to what msgpack-c unpacked. Shares no code with the reader.
  *
- * The reader under test walks bytes; this walks msgpack-c's tree, and knows which reasons an event may be refused for: none, one or several. Slow
- * and plain on purpose: the only thing asked of it is to be right.
+ * The reader under test walks bytes; this walks msgpack-c's tree, and knows which reasons an event may be refused for: none, one or
+ * several. Slow and plain on purpose: the only thing asked of it is to be right.
  */
 #ifndef TALLYMILL_FUZZ_ORACLE_H
 #define TALLYMILL_FUZZ_ORACLE_H
@@ -33,7 +33,8 @@ struct oracle_event {
 };
 
 /* Fills event from the root of the tree. */
-void oracle_judge(struct oracle_event *event, const msgpack_object *root, const struct oracle_window *window, const struct catalogue *catalogue);
+void oracle_judge(struct oracle_event *event, const msgpack_object *root, const struct oracle_window *window,
+                  const struct catalogue *catalogue);
 
 /* The time of a timestamp extension in Unix microseconds; the reason it is none, else REASON_NONE. */
 enum reason oracle_time(const msgpack_object *object, int64_t *wall_us);

@@ -1,7 +1,8 @@
 /* packed.c - the fuzzer of `dlq show`: bytes of any kind as a person reads them, with msgpack-c as oracle.
  *
- * What is printed are lines, each with the byte at which its item begins, later ones further on; no character of it can move a cursor. A value that
- * msgpack-c unpacks has as many lines as it has items (a key stands on the line of its value); of anything else the last line says why it ends.
+ * What is printed are lines, each with the byte at which its item begins, later ones further on; no character of it can move a
+ * cursor. A value that msgpack-c unpacks has as many lines as it has items (a key stands on the line of its value); of anything
+ * else the last line says why it ends.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,8 @@ static size_t check_lines(size_t size, const char **last, size_t *levels)
         end = memchr(at, '\n', (size_t)(text + length - at));
         REQUIRE(end != NULL && end - at > 10 && at[0] == ' ' && at[1] == ' ');
         const size_t byte = strtoul(at + 2, &behind, 16);
-        REQUIRE(behind >= at + 8 && behind[0] == ' ' && behind[1] == ' ' && byte <= size && (lines == 0 || byte > before || (byte == before && end + 1 == text + length)));
+        REQUIRE(behind >= at + 8 && behind[0] == ' ' && behind[1] == ' ' && byte <= size &&
+                (lines == 0 || byte > before || (byte == before && end + 1 == text + length)));
         before = byte;
         *last = behind + strspn(behind, " ");
         *levels = (size_t)(*last - behind) / 2 > *levels ? (size_t)(*last - behind) / 2 : *levels;
@@ -80,8 +82,9 @@ static size_t check_lines(size_t size, const char **last, size_t *levels)
 
 static bool is_reason(const char *line)
 {
-    static const char *const reasons[] = {"no msgpack: byte c1\n", "more items are declared than bytes are left\n", "the bytes end inside this item\n",
-                                          "nested too deep to be shown\n", "bytes stand behind the value\n"};
+    static const char *const reasons[] = {"no msgpack: byte c1\n", "more items are declared than bytes are left\n",
+                                          "the bytes end inside this item\n", "nested too deep to be shown\n",
+                                          "bytes stand behind the value\n"};
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (strcmp(line, reasons[i]) == 0)
             return true;

@@ -1,11 +1,11 @@
 /* reader.c - the fuzzer of the event reader, with msgpack-c as oracle.
  *
- * What the reader stores must be what msgpack-c unpacks, column by column and value by value; what it refuses must break the rule it names
- * (oracle.h), in a place where msgpack-c finds the same. Every input goes through the reader as operators have it by default; where that accepts,
- * also through a strict one, and where only the time is outside the window, through a clamping one.
+ * What the reader stores must be what msgpack-c unpacks, column by column and value by value; what it refuses must break the rule
+ * it names (oracle.h), in a place where msgpack-c finds the same. Every input goes through the reader as operators have it by
+ * default; where that accepts, also through a strict one, and where only the time is outside the window, through a clamping one.
  *
- * msgpack-c reserves memory for what a header declares, so it never sees an input that declares more items than bytes follow: such a value cannot be
- * whole, and must be refused.
+ * msgpack-c reserves memory for what a header declares, so it never sees an input that declares more items than bytes follow: such
+ * a value cannot be whole, and must be refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,8 @@ static enum reason reason_now;
 
 static void complain(const char *condition, int line)
 {
-    fprintf(stderr, "reader.c:%d: does not hold: %s (the reader said %s: %s)\n", line, condition, reason_name(reason_now), transcoder_detail(lenient));
+    fprintf(stderr, "reader.c:%d: does not hold: %s (the reader said %s: %s)\n", line, condition, reason_name(reason_now),
+            transcoder_detail(lenient));
     abort();
 }
 
@@ -132,7 +133,8 @@ static void check_data(const char *at, const char *end, const struct oracle_even
     REQUIRE(word(at, end, "}") == end);
 }
 
-static void check_row(const uint8_t *row, const struct transcoded *result, const struct oracle_event *event, const msgpack_object *root, bool clamped)
+static void check_row(const uint8_t *row, const struct transcoded *result, const struct oracle_event *event,
+                      const msgpack_object *root, bool clamped)
 {
     const int64_t created_at_us = clamped ? MESSAGE_US : event->created_at_us;
     REQUIRE(row[0] == 0 && row[1] == TUPLE_COLUMNS && get_32(row + TUPLE_BATCH_ID - 4) == 8 && get_32(row + TUPLE_ID - 4) == 16 &&
@@ -166,7 +168,8 @@ static void check_strict(const uint8_t *data, size_t size, const struct oracle_e
     if (reason == REASON_NONE)
         REQUIRE(is_good && own.length == result->length && memcmp(strict_tuple, tuple, own.length) == 0);
     else
-        REQUIRE((reason == REASON_UNKNOWN_KEY && event->has_unknown_key) || (reason == REASON_UNKNOWN_EVENT && event->is_unknown_event) ||
+        REQUIRE((reason == REASON_UNKNOWN_KEY && event->has_unknown_key) ||
+                (reason == REASON_UNKNOWN_EVENT && event->is_unknown_event) ||
                 (reason == REASON_SCHEMA && result->breaks_attributes));
 }
 
@@ -197,7 +200,8 @@ static bool is_whole(msgpack_unpack_return unpacked)
     return unpacked == MSGPACK_UNPACK_SUCCESS || unpacked == MSGPACK_UNPACK_EXTRA_BYTES;
 }
 
-/* The reader sees that a container cannot fit at its header; msgpack-c goes on and stumbles later, over anything. But up to that header all is good to both. */
+/* The reader sees that a container cannot fit at its header; msgpack-c goes on and stumbles later, over anything. But up to that
+ * header all is good to both. */
 static bool is_cut_at(const uint8_t *data, size_t byte, msgpack_unpack_return unpacked)
 {
     msgpack_object root;

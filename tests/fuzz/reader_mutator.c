@@ -1,7 +1,8 @@
 /* reader_mutator.c - mutations that keep msgpack whole.
  *
- * Blind mutation breaks the framing of nearly every input, and then only the framing is tested. Half of the time this replaces one item, with all that lies inside
- * it, by another one; the other half is libFuzzer's own. The invariant is only that of a mutator: never more than max_size bytes.
+ * Blind mutation breaks the framing of nearly every input, and then only the framing is tested. Half of the time this replaces one
+ * item, with all that lies inside it, by another one; the other half is libFuzzer's own. The invariant is only that of a mutator:
+ * never more than max_size bytes.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,9 +25,30 @@ static uint64_t next_random(uint64_t *state)
 /* Writes an item of a random kind, at most 300 bytes. Rare kinds of framing as often as common ones. */
 static size_t make_item(uint8_t *out, uint64_t *state)
 {
-    static const char *const words[] = {"id", "event_name", "event_data", "created_at", "_extra", "_created_at", "v", "login", "doc_generation", "performance", "llm",
-                                        "latency", "ttft", "throughput", "cache", "a.b", "\xc3\xa9", "\xed\xa0\x80", "\\u0000", "\"", "\x1f", ""};
-    static const uint8_t heads[] = {0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3}, bytes[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
+    static const char *const words[] = {"id",
+                                        "event_name",
+                                        "event_data",
+                                        "created_at",
+                                        "_extra",
+                                        "_created_at",
+                                        "v",
+                                        "login",
+                                        "doc_generation",
+                                        "performance",
+                                        "llm",
+                                        "latency",
+                                        "ttft",
+                                        "throughput",
+                                        "cache",
+                                        "a.b",
+                                        "\xc3\xa9",
+                                        "\xed\xa0\x80",
+                                        "\\u0000",
+                                        "\"",
+                                        "\x1f",
+                                        ""};
+    static const uint8_t heads[] = {0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3},
+                         bytes[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
     const uint64_t kind = next_random(state) % 12;
     size_t length = 0;
     switch (kind) {

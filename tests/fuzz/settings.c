@@ -1,5 +1,6 @@
-/* settings.c - the fuzzer of settings files. A file is refused with a text that names it, or it is read; then what --print-settings writes is read
- * again, and prints the same. A value that names a file (@...) is left out: the fuzzer must not read around the machine.
+/* settings.c - the fuzzer of settings files. A file is refused with a text that names it, or it is read; then what --print-settings
+ * writes is read again, and prints the same. A value that names a file (@...) is left out: the fuzzer must not read around the
+ * machine.
  */
 #include <stdbool.h>
 #include <stdint.h>

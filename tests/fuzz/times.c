@@ -1,5 +1,5 @@
-/* times.c - the fuzzer of times as texts: what is read lies where its text says, a format that is accepted reads what it wants to and no
- * more, and a zone gives the local time back.
+/* times.c - the fuzzer of times as texts: what is read lies where its text says, a format that is accepted reads what it wants to
+ * and no more, and a zone gives the local time back.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* publish_oauth.c - a producer whose tokens the application brings. Usage: publish_oauth BOOTSTRAP TOPIC CA PRINCIPAL TOKEN SECONDS COUNT
- * Waits until the token was asked for a second time (at four fifths of its life), and publishes before and after that. */
+/* publish_oauth.c - a producer whose tokens the application brings. Usage: publish_oauth BOOTSTRAP TOPIC CA PRINCIPAL TOKEN SECONDS
+ * COUNT Waits until the token was asked for a second time (at four fifths of its life), and publishes before and after that. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -17,8 +17,8 @@ static void on_token(void *context, struct tally_producer *producer, const char 
     struct tally_error err = TALLY_ERROR_INIT;
     (void)config;
     identity->asked++;
-    if (tally_oauth_token(producer, identity->token, (int64_t)(time(NULL) + identity->seconds) * 1000000, identity->principal, NULL, &err) !=
-        TALLY_OK)
+    if (tally_oauth_token(producer, identity->token, (int64_t)(time(NULL) + identity->seconds) * 1000000, identity->principal, NULL,
+                          &err) != TALLY_OK)
         tally_oauth_failed(producer, err.text);
 }
 
@@ -68,7 +68,8 @@ int main(int argc, char **argv)
     struct tally_producer *producer = tally_open(settings, &hooks, &err);
     int loop = epoll_create1(0), count = atoi(argv[7]);
     struct epoll_event watched = {.events = EPOLLIN}, ready;
-    if (producer == NULL || loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, tally_poll_fd(producer), &watched) != 0 || !publish(producer, count)) {
+    if (producer == NULL || loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, tally_poll_fd(producer), &watched) != 0 ||
+        !publish(producer, count)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }

@@ -1,6 +1,6 @@
-/* stress.c - eight threads publish while one flushes and stops the producer, and children are forked in the middle; in every second round
- * hooks are polled, by a thread that waits for the descriptor while another flushes. For the thread
- * sanitizer: a plain program, because it does not get along with Criterion's forks. librdkafka's mock brokers stand in for Kafka.
+/* stress.c - eight threads publish while one flushes and stops the producer, and children are forked in the middle; in every second
+ * round hooks are polled, by a thread that waits for the descriptor while another flushes. For the thread sanitizer: a plain
+ * program, because it does not get along with Criterion's forks. librdkafka's mock brokers stand in for Kafka.
  *
  *     stress [SPOOL_DIR]      exit code 0 when every accepted event has exactly one fate
  */
@@ -110,8 +110,8 @@ static void run_round(const struct tally_setting *settings, bool is_polled)
     atomic_store(&is_over, true);
     if (is_polled)
         pthread_join(poller, NULL);
-    printf("%lu accepted, %lu acknowledged, %lu failed, %lu polled\n", (unsigned long)counts.accepted, (unsigned long)counts.acknowledged,
-           (unsigned long)counts.failed, polled);
+    printf("%lu accepted, %lu acknowledged, %lu failed, %lu polled\n", (unsigned long)counts.accepted,
+           (unsigned long)counts.acknowledged, (unsigned long)counts.failed, polled);
     if (counts.accepted != sum || counts.accepted != counts.acknowledged + counts.failed || told != sum || sum == 0)
         fail("an event has no fate, or two");
     tally_close(producer, 0, NULL);

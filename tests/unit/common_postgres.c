@@ -61,16 +61,17 @@ Test(postgres_is, knows_codes_and_classes)
         enum postgres_state state;
         bool is_so;
     } cases[] = {
-        {"28P01", POSTGRES_LOGIN_REFUSED, true}, {"28000", POSTGRES_LOGIN_REFUSED, true}, {"08006", POSTGRES_LOGIN_REFUSED, false},
-        {"42501", POSTGRES_NO_RIGHT, true},      {"42P01", POSTGRES_NO_RIGHT, false},     {"42P01", POSTGRES_NO_SCHEMA, true},
-        {"3F000", POSTGRES_NO_SCHEMA, true},     {"42883", POSTGRES_NO_SCHEMA, false},    {"42883", POSTGRES_MIGRATING, true},
-        {"42703", POSTGRES_MIGRATING, true},     {"42704", POSTGRES_MIGRATING, false},    {"25006", POSTGRES_READ_ONLY, true},
-        {"40001", POSTGRES_CONFLICT, true},      {"40P01", POSTGRES_CONFLICT, true},      {"40001", POSTGRES_DEADLOCK, false},
-        {"40P01", POSTGRES_DEADLOCK, true},      {"55P03", POSTGRES_LOCKED, true},        {"55006", POSTGRES_LOCKED, false},
-        {"57014", POSTGRES_CANCELLED, true},     {"23505", POSTGRES_UNIQUE, true},        {"23514", POSTGRES_CHECK, true},
-        {"XX001", POSTGRES_INTERNAL, false},     {"XX000", POSTGRES_INTERNAL, true},      {"XX001", POSTGRES_DAMAGED, true},
-        {"TM001", POSTGRES_FENCED, true},        {"TM004", POSTGRES_CONTRACT, true},      {"TM005", POSTGRES_MONTH_ARCHIVED, true},
-        {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},    {"TM010", POSTGRES_KEPT_OUT, true},      {"0A000", POSTGRES_UNSUPPORTED, true},
+        {"28P01", POSTGRES_LOGIN_REFUSED, true},  {"28000", POSTGRES_LOGIN_REFUSED, true}, {"08006", POSTGRES_LOGIN_REFUSED, false},
+        {"42501", POSTGRES_NO_RIGHT, true},       {"42P01", POSTGRES_NO_RIGHT, false},     {"42P01", POSTGRES_NO_SCHEMA, true},
+        {"3F000", POSTGRES_NO_SCHEMA, true},      {"42883", POSTGRES_NO_SCHEMA, false},    {"42883", POSTGRES_MIGRATING, true},
+        {"42703", POSTGRES_MIGRATING, true},      {"42704", POSTGRES_MIGRATING, false},    {"25006", POSTGRES_READ_ONLY, true},
+        {"40001", POSTGRES_CONFLICT, true},       {"40P01", POSTGRES_CONFLICT, true},      {"40001", POSTGRES_DEADLOCK, false},
+        {"40P01", POSTGRES_DEADLOCK, true},       {"55P03", POSTGRES_LOCKED, true},        {"55006", POSTGRES_LOCKED, false},
+        {"57014", POSTGRES_CANCELLED, true},      {"23505", POSTGRES_UNIQUE, true},        {"23514", POSTGRES_CHECK, true},
+        {"XX001", POSTGRES_INTERNAL, false},      {"XX000", POSTGRES_INTERNAL, true},      {"XX001", POSTGRES_DAMAGED, true},
+        {"TM001", POSTGRES_FENCED, true},         {"TM004", POSTGRES_CONTRACT, true},      {"TM005", POSTGRES_MONTH_ARCHIVED, true},
+        {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},    {"TM010", POSTGRES_KEPT_OUT, true},
+        {"0A000", POSTGRES_UNSUPPORTED, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct error err = refused_with(cases[i].sqlstate);

@@ -267,7 +267,8 @@ Test(settings, print_as_a_file_that_reads_back_the_same)
     cr_assert_not_null(settings, "%s", err.text);
     char *first = printed(settings, FOR_CONSUMER);
     settings_free(settings);
-    cr_expect_not_null(strstr(first, "\n# the most events in one transaction; fewer where they fill its share of memory.max\nmax_rows = 10000\n"));
+    cr_expect_not_null(
+        strstr(first, "\n# the most events in one transaction; fewer where they fill its share of memory.max\nmax_rows = 10000\n"));
     cr_expect_not_null(strstr(first, "dsn = user=me dbname=d host=h port=5 application_name='a b'\n"), "%s", first);
     cr_expect_null(strstr(first, "[aggregator]"), "a setting of another program");
     settings = load(first);

@@ -119,7 +119,8 @@ Test(settings_secret, of_any_symbols_leaves_no_piece_behind)
             continue;
         }
         char *text = printed(settings);
-        cr_assert_not_null(strstr(text, "user=me password=******** dbname=prod host=db.example sslmode=prefer\n"), "%s: %s", pair, text);
+        cr_assert_not_null(strstr(text, "user=me password=******** dbname=prod host=db.example sslmode=prefer\n"), "%s: %s", pair,
+                           text);
         free(text);
         settings_free(settings);
     }
@@ -141,8 +142,9 @@ Test(settings_secret, in_what_only_looks_like_a_dsn_is_not_quoted)
 
 Test(settings_secret, in_a_line_of_the_file_that_is_no_setting_is_not_quoted)
 {
-    static const char *const lines[] = {"postgresql://me:hunter2@h/d?sslmode=require\n", "[postgres]\nhost=h password=hunter2 x=y\n",
-                                        "[kafka]\nsasl.password:hunter2=\n", "[postgresql://me:hunter2@h/d]\na = b\n"};
+    static const char *const lines[] = {"postgresql://me:hunter2@h/d?sslmode=require\n",
+                                        "[postgres]\nhost=h password=hunter2 x=y\n", "[kafka]\nsasl.password:hunter2=\n",
+                                        "[postgresql://me:hunter2@h/d]\na = b\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct error err = {0};
         cr_assert_null(settings_load(temporary_text(lines[i]), NULL, 0, &err), "%s", lines[i]);

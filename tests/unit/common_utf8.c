@@ -24,7 +24,8 @@ Test(utf8, is_cut_at_a_character_wherever_the_room_ends)
         for (size_t room = 0; room <= length + 2; room++) {
             char copy[32], text[32];
             const size_t whole = utf8_whole(texts[i], length, room);
-            cr_expect(is_whole(texts[i], whole) && whole <= room && (whole == length || whole + 4 > room), "%s in %zu", texts[i], room);
+            cr_expect(is_whole(texts[i], whole) && whole <= room && (whole == length || whole + 4 > room), "%s in %zu", texts[i],
+                      room);
             utf8_copy(copy, room + 1, texts[i]);
             cr_expect(strlen(copy) == whole && memcmp(copy, texts[i], whole) == 0);
             snprintf(text, room + 1 > sizeof text ? sizeof text : room + 1, "%s", texts[i]);

@@ -135,7 +135,8 @@ static void expect_anchor(int32_t topic_partition, int number)
     rd_kafka_message_t *message = message_make(topic_partition, 0, number);
     anchor_hash(hash, message->payload, message->len);
     __wrap_rd_kafka_message_destroy(message);
-    cr_assert_eq(memcmp(batch_find_range(batch, topic_partition)->anchor_hash, hash, sizeof hash), 0, "topic partition %d", topic_partition);
+    cr_assert_eq(memcmp(batch_find_range(batch, topic_partition)->anchor_hash, hash, sizeof hash), 0, "topic partition %d",
+                 topic_partition);
 }
 
 Test(batch, sealed_has_the_hash_of_each_last_message_row_dead_letter_or_duplicate)
@@ -251,6 +252,7 @@ Test(batch, tells_the_fence_what_it_holds)
                "'{1,0}'::bigint[], '{0,0}'::bigint[], '{1,0}'::bigint[], '{0,10}'::bigint[], "
                "'{\"{2026-01-15}\",\"{}\"}'::text[], '{1,NULL}'::bigint[], '{\"\\\\x"),
         "%s", sql);
-    cr_assert_not_null(strstr(sql, ",NULL}'::bytea[]), pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT"), "%s", sql);
+    cr_assert_not_null(strstr(sql, ",NULL}'::bytea[]), pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT"),
+                       "%s", sql);
     free(sql);
 }

@@ -8,8 +8,9 @@ static const int64_t MINUTE = 60000000, DAY = 86400000000;
 static enum clock_verdict judge(int64_t off_us, bool has_record, int64_t record_off_us, enum clock_suspect wanted)
 {
     enum clock_suspect suspect;
-    const enum clock_verdict verdict =
-        clock_watch(&(struct clock_facts){.postgres_off_us = off_us, .has_record = has_record, .record_off_us = record_off_us, .ahead_us = DAY}, &suspect);
+    const enum clock_verdict verdict = clock_watch(
+        &(struct clock_facts){.postgres_off_us = off_us, .has_record = has_record, .record_off_us = record_off_us, .ahead_us = DAY},
+        &suspect);
     cr_expect_eq(suspect, wanted);
     return verdict;
 }

@@ -118,8 +118,8 @@ Test(corpus, hostile_inputs_have_their_one_right_outcome)
             uint8_t *value = strcmp(name, "tombstone") == 0 ? NULL : event;
             const enum reason reason = transcode(readers[strictness], value, value ? length : 0, 0, out, &result);
             if (!is_allowed(outcome, reason)) {
-                fprintf(stderr, "%s (%s): wanted %s, got %s (%s)\n", name, strictness ? "strict" : "default", outcome, reason_name(reason),
-                        transcoder_detail(readers[strictness]));
+                fprintf(stderr, "%s (%s): wanted %s, got %s (%s)\n", name, strictness ? "strict" : "default", outcome,
+                        reason_name(reason), transcoder_detail(readers[strictness]));
                 wrong++;
             }
             if (reason == REASON_NONE)

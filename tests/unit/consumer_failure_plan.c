@@ -1,5 +1,5 @@
-/* What is done about a batch that was not committed, row by row of the table "What fails how" in consumer/README.md: by SQLSTATE, whose rule it was, at which
- * step, and how often it was tried. */
+/* What is done about a batch that was not committed, row by row of the table "What fails how" in consumer/README.md: by SQLSTATE,
+ * whose rule it was, at which step, and how often it was tried. */
 #include <criterion/criterion.h>
 
 #include "common/postgres.h"
@@ -64,7 +64,8 @@ Test(failure_plan, makes_a_missing_month_three_times_and_then_waits)
     cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN);
     facts.owner = OWNER_USER;
     cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH, "a trigger may raise that code too");
-    facts = (struct failure_facts){.sqlstate = "23514", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_USER, .has_constraint = true};
+    facts = (struct failure_facts){
+        .sqlstate = "23514", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_USER, .has_constraint = true};
     cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
 }
 
@@ -98,7 +99,8 @@ Test(failure_plan, searches_for_rows_that_a_trigger_kept_out_without_a_word)
 {
     struct failure_facts facts = {.sqlstate = "", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_USER, .tries = 1};
     cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
-    facts = (struct failure_facts){.sqlstate = "", .kind = ERROR_RETRY, .step = FAILURE_DEAD_LETTERS, .owner = OWNER_USER, .tries = 1};
+    facts =
+        (struct failure_facts){.sqlstate = "", .kind = ERROR_RETRY, .step = FAILURE_DEAD_LETTERS, .owner = OWNER_USER, .tries = 1};
     cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN, "of the dead letters");
 }
 
@@ -137,7 +139,8 @@ Test(failure_plan, waits_while_somebodys_trigger_keeps_the_books_from_being_writ
 
 Test(failure_plan, tries_again_what_the_server_says_for_want_of_something_even_inside_a_trigger)
 {
-    struct failure_facts facts = {.sqlstate = "53100", .kind = ERROR_RETRY, .step = FAILURE_ROWS, .owner = OWNER_USER, .tries = 1000};
+    struct failure_facts facts = {
+        .sqlstate = "53100", .kind = ERROR_RETRY, .step = FAILURE_ROWS, .owner = OWNER_USER, .tries = 1000};
     cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN);
     facts.was_raised = true;
     cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);

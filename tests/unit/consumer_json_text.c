@@ -30,9 +30,20 @@ Test(json_text, prints_doubles_as_the_shortest_decimal)
     static const struct {
         double value;
         const char *text;
-    } cases[] = {{0.0, "0.0"},     {-0.0, "-0.0"}, {0.1, "0.1"},         {0.3, "0.3"},           {12.5, "12.5"},
-                 {-3.0, "-3.0"},   {1e9, "1e+09"}, {5e-324, "5e-324"},   {1.7e308, "1.7e+308"},  {0.1 + 0.2, "0.30000000000000004"},
-                 {1.0 / 3, "0.3333333333333333"}, {812.034567, "812.034567"}, {0.001234567891, "0.001234567891"}, {0.25 + 0x1p-54, "0.25000000000000006"}};
+    } cases[] = {{0.0, "0.0"},
+                 {-0.0, "-0.0"},
+                 {0.1, "0.1"},
+                 {0.3, "0.3"},
+                 {12.5, "12.5"},
+                 {-3.0, "-3.0"},
+                 {1e9, "1e+09"},
+                 {5e-324, "5e-324"},
+                 {1.7e308, "1.7e+308"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {812.034567, "812.034567"},
+                 {0.001234567891, "0.001234567891"},
+                 {0.25 + 0x1p-54, "0.25000000000000006"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *text = print_double(cases[i].value);
         cr_assert_eq(strtod(text, NULL), cases[i].value, "%s", text);
@@ -66,7 +77,8 @@ Test(json_text, random_doubles_read_back_and_have_no_digit_too_many)
         else if (i % 3 == 1) /* any mantissa, sizes from 0.0005 to 2^30 */
             value = ldexp(1 + (double)(bits >> 12) / 0x1p52, (int)(random() % 41) - 11);
         if (i % 300 == 1)
-            value = ldexp(1, (int)(random() % 41) - 11) + (i % 600 == 1 ? 0 : ldexp(1, -60)); /* powers of two: doubles lie unevenly there */
+            value = ldexp(1, (int)(random() % 41) - 11) +
+                    (i % 600 == 1 ? 0 : ldexp(1, -60)); /* powers of two: doubles lie unevenly there */
         if (!isfinite(value))
             continue;
         const char *text = print_double(value);
@@ -126,8 +138,8 @@ Test(json_text, escapes_each_byte_at_each_place_of_a_word)
                 snprintf(escape, sizeof escape, "\\u%04x", byte);
             else
                 snprintf(escape, sizeof escape, "%c", byte);
-            const int length = snprintf((char *)wanted, sizeof wanted, "\"%.*s%s%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxxxxxx", escape,
-                                        (int)(23 - at), "xxxxxxxxxxxxxxxxxxxxxxxx");
+            const int length = snprintf((char *)wanted, sizeof wanted, "\"%.*s%s%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxxxxxx",
+                                        escape, (int)(23 - at), "xxxxxxxxxxxxxxxxxxxxxxxx");
             cr_assert_eq((size_t)(end - got), (size_t)length, "byte %d at %zu", byte, at);
             cr_assert_eq(memcmp(got, wanted, (size_t)length), 0, "byte %d at %zu", byte, at);
         }

@@ -1,4 +1,5 @@
-/* Brokers are counted, not connections: librdkafka lists the coordinator's beside the broker's own, and bootstrap addresses without a number. */
+/* Brokers are counted, not connections: librdkafka lists the coordinator's beside the broker's own, and bootstrap addresses without
+ * a number. */
 #include <stdio.h>
 #include <string.h>
 

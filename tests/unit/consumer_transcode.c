@@ -83,7 +83,8 @@ Test(transcode, takes_a_time_outside_the_window_by_policy)
 {
     uint8_t event[512];
     const size_t length = event_pack(event);
-    struct transcoder *reader = reader_make((struct transcode_rules){0}), *clamping = reader_make((struct transcode_rules){.clamp = true});
+    struct transcoder *reader = reader_make((struct transcode_rules){0}),
+                      *clamping = reader_make((struct transcode_rules){.clamp = true});
     struct transcoded result;
     transcoder_set_window(reader, JANUARY_15_US + 1, JANUARY_15_US + CLOCK_DAY_US);
     cr_assert_eq(transcode(reader, event, length, JANUARY_15_US + 5, out, &result), REASON_TS_RANGE);
@@ -148,7 +149,8 @@ Test(transcode, names_the_key_of_a_time_that_nobody_can_store)
     struct transcoder *reader = reader_make((struct transcode_rules){0});
     struct transcoded result;
     cr_assert_eq(transcode(reader, event, length, 0, out, &result), REASON_TS_RANGE);
-    cr_assert_not_null(strstr(transcoder_detail(reader), "key event_data: a time outside the years"), "%s", transcoder_detail(reader));
+    cr_assert_not_null(strstr(transcoder_detail(reader), "key event_data: a time outside the years"), "%s",
+                       transcoder_detail(reader));
     transcoder_free(reader);
 }
 
@@ -170,7 +172,8 @@ Test(transcode, keeps_the_trace_of_the_message_where_it_shall_and_no_other_text)
     static const char plain[] = "{\"method\":\"email\"}";
     uint8_t event[512];
     const size_t length = event_pack(event);
-    struct transcoder *reader = reader_make((struct transcode_rules){.keep_trace = true}), *other = reader_make((struct transcode_rules){0});
+    struct transcoder *reader = reader_make((struct transcode_rules){.keep_trace = true}),
+                      *other = reader_make((struct transcode_rules){0});
     cr_assert_str_eq(data_with_trace(reader, trace, event, length), kept);
     cr_assert_str_eq(data_with_trace(reader, NULL, event, length), plain);
     cr_assert_str_eq(data_with_trace(other, trace, event, length), plain, "wire.trace = drop");

@@ -1,4 +1,5 @@
-/* number_driver.c - floats on stdin (native bytes, of 4 or 8 as the only argument says), each as the worker writes it on a line of stdout. For tests/integration/test_numbers.py. */
+/* number_driver.c - floats on stdin (native bytes, of 4 or 8 as the only argument says), each as the worker writes it on a line of
+ * stdout. For tests/integration/test_numbers.py. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

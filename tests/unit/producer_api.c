@@ -26,7 +26,8 @@ Test(tag, comes_back_in_the_delivery_report_with_and_without_a_spool)
     for (int has_spool = 0; has_spool < 2; has_spool++) {
         const char *path = new_directory();
         struct told told = {0};
-        struct tally_producer *producer = open_with(NULL, &told, has_spool ? "spool.dir" : "queue.size", has_spool ? path : "4 MiB", NULL, NULL);
+        struct tally_producer *producer =
+            open_with(NULL, &told, has_spool ? "spool.dir" : "queue.size", has_spool ? path : "4 MiB", NULL, NULL);
         publish_tagged(producer, pointer, 50);
         cr_assert(tally_close(producer, 20000, NULL));
         check_tags(&told, pointer, 50);
@@ -103,7 +104,8 @@ Test(bytes, of_a_failed_event_are_sent_again_as_they_were)
     cr_assert_eq(told.count[TALLY_CLOSED], 1);
     producer = open_with(NULL, &again, "queue.size", "4 MiB", NULL, NULL);
     struct tally_error err;
-    cr_assert_eq(tally_publish_bytes(producer, told.key, told.key_length, told.value, told.value_length, 9, &err), TALLY_OK, "%s", err.text);
+    cr_assert_eq(tally_publish_bytes(producer, told.key, told.key_length, told.value, told.value_length, 9, &err), TALLY_OK, "%s",
+                 err.text);
     cr_assert_eq(tally_publish_bytes(producer, NULL, 0, told.value, told.value_length, 10, &err), TALLY_OK, "%s", err.text);
     cr_assert(tally_close(producer, 20000, NULL));
     cr_assert_eq(again.value_length, told.value_length);
@@ -248,9 +250,10 @@ Test(header, travels_with_its_event_through_the_spool_and_when_it_is_sent_again)
         rd_kafka_t *owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), reason, sizeof reason);
         rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(owner, 1);
         rd_kafka_mock_topic_create(cluster, "analytics-events", 2, 1);
-        rd_kafka_mock_push_request_errors(cluster, 0, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED); /* all is held, and sent again */
-        struct tally_producer *producer = open_with(rd_kafka_mock_cluster_bootstraps(cluster), NULL, has_spool ? "spool.dir" : "queue.size",
-                                                    has_spool ? path : "4 MiB", NULL, NULL);
+        rd_kafka_mock_push_request_errors(cluster, 0, 1,
+                                          RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED); /* all is held, and sent again */
+        struct tally_producer *producer = open_with(rd_kafka_mock_cluster_bootstraps(cluster), NULL,
+                                                    has_spool ? "spool.dir" : "queue.size", has_spool ? path : "4 MiB", NULL, NULL);
         struct tally_event *event = tally_event_new();
         for (int i = 0; i < 20; i++) {
             tally_event_begin(event, "login");
@@ -314,7 +317,11 @@ Test(size, of_counts_says_how_much_is_filled_and_what_lies_behind_is_left_alone)
 {
     struct tally_producer *producer = open_with(nobody, NULL, "queue.size", "4 MiB", NULL, NULL);
     publish_tagged(producer, 1, 3);
-    struct longer_counts given[] = {{TALLY_COUNTS_INIT, 77}, {{0}, 77}, {{.size = 8, .failed = 5}, 77}, {{.size = SIZE_MAX}, 77}, {{.size = sizeof *given}, 77}};
+    struct longer_counts given[] = {{TALLY_COUNTS_INIT, 77},
+                                    {{0}, 77},
+                                    {{.size = 8, .failed = 5}, 77},
+                                    {{.size = SIZE_MAX}, 77},
+                                    {{.size = sizeof *given}, 77}};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
         size_t size = given[i].counts.size;
         tally_count(producer, &given[i].counts);

@@ -309,7 +309,8 @@ Test(columns, whole_numbers_are_exact_to_64_bits_and_beyond_that_refused_where_t
     rest("event_data");
     map("event_name=kind");
     check_ok();
-    must_fill("{\"kind\": 18446744073709551615, \"a\": 18446744073709551615, \"b\": -9223372036854775808, \"c\": 9223372036854775808}");
+    must_fill(
+        "{\"kind\": 18446744073709551615, \"a\": 18446744073709551615, \"b\": -9223372036854775808, \"c\": 9223372036854775808}");
     cr_assert_arr_eq(event->event_name, "18446744073709551615", 20);
     cr_assert(HAS_DATA("\xa1"
                        "a\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1"
@@ -319,7 +320,8 @@ Test(columns, whole_numbers_are_exact_to_64_bits_and_beyond_that_refused_where_t
         const char *line, *reason;
     } beyond[] = {
         {"{\"kind\": \"x\", \"wei\": 18446744073709551616}", "wei is beyond 64 bits: quote it to keep it as text"},
-        {"{\"kind\": \"x\", \"wei\": {\"list\": [1, -9223372036854775809]}}", "list is beyond 64 bits: quote it to keep it as text"},
+        {"{\"kind\": \"x\", \"wei\": {\"list\": [1, -9223372036854775809]}}",
+         "list is beyond 64 bits: quote it to keep it as text"},
         {"{\"kind\": \"x\", \"wei\": 1e400}", "wei is no number that a double can hold"},
     };
     for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* In memory where there is such a place, because thousands of files are made and synced, and no test here cuts the power. Valid until the next call. */
+/* In memory where there is such a place, because thousands of files are made and synced, and no test here cuts the power. Valid
+ * until the next call. */
 static inline const char *new_directory(void)
 {
     static char path[64];

@@ -1,5 +1,6 @@
-/* producer_fork_safety.c - a process whose producers look up brokers forks: its child can look up names. And a look-up that nobody answers holds nobody up.
- * In a program of its own, whose getaddrinfo behaves as glibc's does, only more visibly: it has a lock while it works that fork() does not look after. */
+/* producer_fork_safety.c - a process whose producers look up brokers forks: its child can look up names. And a look-up that nobody
+ * answers holds nobody up. In a program of its own, whose getaddrinfo behaves as glibc's does, only more visibly: it has a lock
+ * while it works that fork() does not look after. */
 #include <criterion/criterion.h>
 
 #include <dlfcn.h>
@@ -47,8 +48,11 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static struct tally_producer *open_one(void)
 {
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "localhost:1"}, {"kafka.broker.address.ttl", "0"},
-                                       {"kafka.reconnect.backoff.ms", "10"}, {"kafka.reconnect.backoff.max.ms", "10"}, {NULL, NULL}};
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "localhost:1"},
+                                       {"kafka.broker.address.ttl", "0"},
+                                       {"kafka.reconnect.backoff.ms", "10"},
+                                       {"kafka.reconnect.backoff.max.ms", "10"},
+                                       {NULL, NULL}};
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     cr_assert_not_null(producer, "%s", err.text);
@@ -75,7 +79,8 @@ Test(fork_safety, a_child_can_look_up_names_that_its_parent_was_looking_up)
             _exit(pthread_mutex_trylock(&inner) == 0 ? 0 : 1);
         int status = -1;
         cr_assert_eq(waitpid(child, &status, 0), child);
-        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "round %d: the child waits for a thread that it does not have", round);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "round %d: the child waits for a thread that it does not have",
+                  round);
     }
     for (int i = 0; i < PRODUCERS; i++)
         tally_close(producers[i], 0, NULL);

@@ -75,7 +75,8 @@ static void build(struct tally_event *event, int number)
     tally_event_begin(event, "login");
     tally_event_session(event, "one-session");
     tally_event_int(event, "number", number);
-    tally_event_text(event, "padding", "............................................................................................");
+    tally_event_text(event, "padding",
+                     "............................................................................................");
 }
 
 /* As an application does that waits for room. Returns how many were accepted before the deadline. */

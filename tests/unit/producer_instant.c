@@ -123,11 +123,12 @@ static void set_zone(const char *name)
 
 Test(instant, forms_that_say_what_they_mean_need_no_option)
 {
-    static const char *const same[] = {"2026-11-15T09:30:00.25Z",       "2026-11-15 09:30:00.25Z",       "2026-11-15t09:30:00,25z",
-                                       "2026-11-15 09:30:00.25+00",     "2026-11-15 10:30:00.250+01",    "2026-11-15T15:15:00.25+0545",
-                                       "2026-11-15T15:15:00.25+05:45",  "2026-11-15 09:30:00.25 UTC",    "2026-11-15 09:30:00.25 +0000",
-                                       "2026-11-15 10:23:28.25+00:53:28", "20261115T093000.25Z",         "2026-11-15T02:00:00.250000000-0730",
-                                       "2026-11-15 09:30:00.2500009 GMT", "2026-11-15 09:30:00.25-00"};
+    static const char *const same[] = {
+        "2026-11-15T09:30:00.25Z",         "2026-11-15 09:30:00.25Z",    "2026-11-15t09:30:00,25z",
+        "2026-11-15 09:30:00.25+00",       "2026-11-15 10:30:00.250+01", "2026-11-15T15:15:00.25+0545",
+        "2026-11-15T15:15:00.25+05:45",    "2026-11-15 09:30:00.25 UTC", "2026-11-15 09:30:00.25 +0000",
+        "2026-11-15 10:23:28.25+00:53:28", "20261115T093000.25Z",        "2026-11-15T02:00:00.250000000-0730",
+        "2026-11-15 09:30:00.2500009 GMT", "2026-11-15 09:30:00.25-00"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         means(same[i], "2026-11-15T09:30:00.25Z");
     means("2026-11-15T09:30Z", "2026-11-15T09:30:00Z");
@@ -140,7 +141,8 @@ Test(instant, forms_that_say_what_they_mean_need_no_option)
 
 Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
 {
-    static const char *const local[] = {"2026-11-15 09:30:00.250", "2026-11-15T09:30", "2026-11-15", "20261115T093000", "15/Nov/2026:09:30:00"};
+    static const char *const local[] = {"2026-11-15 09:30:00.250", "2026-11-15T09:30", "2026-11-15", "20261115T093000",
+                                        "15/Nov/2026:09:30:00"};
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
         is_refused(local[i], "--time-zone");
     is_refused("2026/11/15 09:30:00.25", "'%Y/%m/%d %H:%M:%S'");
@@ -149,9 +151,19 @@ Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
     is_refused("1.2.2026", "never guessed");
     is_refused("Sun, 15 Nov 2026 09:30:00 +0000", "--time-format");
     is_refused("1768469400", "--time-unit");
-    static const char *const no_times[] = {"infinity", "2026-11-31T00:00:00Z", "2026-11-15T24:00:00Z", "2026-11-15T09:30:00.Z", "2026-11-15T09:30:00+24",
-                                           "2026-11-15T09:30:00Zx", "2026-11-15  09:30:00Z", "2026-11-15T09:30:00 CET", "2026-13-01T00:00:00Z",
-                                           "15/11/2026:09:30:00 +0100", "15/Nov/2026:09:30:00 +0100 ", "2026-11-15T9:30:00Z", ""};
+    static const char *const no_times[] = {"infinity",
+                                           "2026-11-31T00:00:00Z",
+                                           "2026-11-15T24:00:00Z",
+                                           "2026-11-15T09:30:00.Z",
+                                           "2026-11-15T09:30:00+24",
+                                           "2026-11-15T09:30:00Zx",
+                                           "2026-11-15  09:30:00Z",
+                                           "2026-11-15T09:30:00 CET",
+                                           "2026-13-01T00:00:00Z",
+                                           "15/11/2026:09:30:00 +0100",
+                                           "15/Nov/2026:09:30:00 +0100 ",
+                                           "2026-11-15T9:30:00Z",
+                                           ""};
     for (size_t i = 0; i < sizeof no_times / sizeof *no_times; i++)
         is_refused(no_times[i], "");
 }
@@ -181,7 +193,8 @@ Test(instant, formats_are_tried_in_order_and_the_known_forms_behind_them)
 
 Test(instant, a_format_that_says_no_day_or_has_an_unknown_letter_is_refused)
 {
-    static const char *const formats[] = {"%H:%M:%S", "%Y-%m", "%m/%d %H:%M", "%Y-%m-%d %Q", "%Y-%m-%d %", "", "%V %Y", "%Y-%m-%d %EY"};
+    static const char *const formats[] = {"%H:%M:%S",   "%Y-%m", "%m/%d %H:%M", "%Y-%m-%d %Q",
+                                          "%Y-%m-%d %", "",      "%V %Y",       "%Y-%m-%d %EY"};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         struct error err;
         cr_assert(!instant_add_format(&rules, formats[i], &err), "%s", formats[i]);
@@ -220,8 +233,9 @@ Test(instant, zones_with_a_day_that_was_left_out_or_half_an_hour)
 
 Test(instant, an_unknown_zone_is_told_with_the_nearest_name)
 {
-    static const char *const names[][2] = {{"Europe/Berln", "Europe/Berlin"}, {"berlin", "Europe/Berlin"}, {"../../etc/passwd", "no time zone"},
-                                           {"/etc/localtime", "no time zone"}, {"", "no time zone"},       {"zone1970.tab", "no time zone"}};
+    static const char *const names[][2] = {
+        {"Europe/Berln", "Europe/Berlin"},  {"berlin", "Europe/Berlin"}, {"../../etc/passwd", "no time zone"},
+        {"/etc/localtime", "no time zone"}, {"", "no time zone"},        {"zone1970.tab", "no time zone"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct error err;
         cr_assert(!instant_set_zone(&rules, names[i][0], &err), "%s", names[i][0]);

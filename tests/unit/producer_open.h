@@ -7,7 +7,8 @@
 #include <tallymill/producer.h>
 
 /* servers NULL: librdkafka's mock broker. */
-static inline struct tally_producer *open_with(const char *servers, const struct tally_hooks *hooks, const char *key, const char *value)
+static inline struct tally_producer *open_with(const char *servers, const struct tally_hooks *hooks, const char *key,
+                                               const char *value)
 {
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", servers == NULL ? "ignored:1" : servers},
                                        {servers == NULL ? "kafka.test.mock.num.brokers" : "kafka.client.id", "1"},

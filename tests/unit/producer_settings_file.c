@@ -33,8 +33,10 @@ Test(file, has_the_settings_that_tally_open_takes_with_secrets_in_files_of_their
     const char *path = new_directory();
     char text[512];
     write_file(path, "id", "from-a-file\n");
-    snprintf(text, sizeof text, "# a producer's\n[kafka]\nbootstrap.servers = ignored:1\ntest.mock.num.brokers = 1\nclient.id = @%s/id\n"
-             "allow.auto.create.topics = true\n\n[queue]\nsize = 1 MiB\n[topics]\nevents = of no use\n", path);
+    snprintf(text, sizeof text,
+             "# a producer's\n[kafka]\nbootstrap.servers = ignored:1\ntest.mock.num.brokers = 1\nclient.id = @%s/id\n"
+             "allow.auto.create.topics = true\n\n[queue]\nsize = 1 MiB\n[topics]\nevents = of no use\n",
+             path);
     const char *ini = write_file(path, "tallymill.ini", text);
     struct tally_setting more[] = {{"topics.events", "analytics-events"}, {NULL, NULL}};
     struct told told = {0};
@@ -56,11 +58,14 @@ Test(file, that_is_wrong_is_named_with_its_line_and_key)
     struct {
         const char *text, *why;
     } cases[] = {
-        {"[kafka]\nbootstrap.servers = a:1\n[spool]\ndri = /tmp\n", "tallymill.ini:4: spool.dri: unknown setting 'spool.dri'; did you mean spool.dir?"},
-        {"[kafka]\nbootstrap.servers = a:1\n[postgres]\ndsn = host=a password=secret\n", "tallymill.ini:4: postgres.dsn: unknown setting"},
+        {"[kafka]\nbootstrap.servers = a:1\n[spool]\ndri = /tmp\n",
+         "tallymill.ini:4: spool.dri: unknown setting 'spool.dri'; did you mean spool.dir?"},
+        {"[kafka]\nbootstrap.servers = a:1\n[postgres]\ndsn = host=a password=secret\n",
+         "tallymill.ini:4: postgres.dsn: unknown setting"},
         {"[kafka]\nbootstrap.server = a:1\n", "tallymill.ini:2: kafka.bootstrap.server: "},
         {"[kafka]\nacks = 1\n", "tallymill.ini:2: kafka.acks: "},
-        {"[kafka]\nbootstrap.servers = a:1\nbootstrap.servers = b:1\n", "tallymill.ini:3: kafka.bootstrap.servers: set twice, here and at line 2"},
+        {"[kafka]\nbootstrap.servers = a:1\nbootstrap.servers = b:1\n",
+         "tallymill.ini:3: kafka.bootstrap.servers: set twice, here and at line 2"},
         {"[queue]\nsize = large\n", "tallymill.ini:2: queue.size: "},
         {"[kafka]\nsasl.password = @/nowhere/at/all\n", "/nowhere/at/all: cannot open"},
         {"[kafka]\nsasl.password = @name\n", "CREDENTIALS_DIRECTORY"},
@@ -121,7 +126,8 @@ static void on_token(void *context, struct tally_producer *producer, const char 
     snprintf(asked->why, sizeof asked->why, "%s", err.text);
     asked->without_principal = tally_oauth_token(producer, "token", in_an_hour_us, NULL, NULL, NULL);
     tally_oauth_failed(producer, "the provider is away");
-    asked->good = tally_oauth_token(producer, "token", in_an_hour_us, "us", (struct tally_setting[]){{"logicalCluster", "one"}, {NULL, NULL}}, &err);
+    asked->good = tally_oauth_token(producer, "token", in_an_hour_us, "us",
+                                    (struct tally_setting[]){{"logicalCluster", "one"}, {NULL, NULL}}, &err);
     atomic_fetch_add(&asked->times, 1);
 }
 
@@ -135,8 +141,11 @@ Test(token, is_asked_for_and_taken_in_the_hook_or_where_it_is_polled)
 {
     for (int is_polled = 0; is_polled < 2; is_polled++) {
         struct asked asked = {0};
-        struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {"kafka.security.protocol", "SASL_PLAINTEXT"},
-                                           {"kafka.sasl.mechanism", "OAUTHBEARER"}, {"kafka.sasl.oauthbearer.config", "ours"}, {NULL, NULL}};
+        struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody},
+                                           {"kafka.security.protocol", "SASL_PLAINTEXT"},
+                                           {"kafka.sasl.mechanism", "OAUTHBEARER"},
+                                           {"kafka.sasl.oauthbearer.config", "ours"},
+                                           {NULL, NULL}};
         struct tally_hooks hooks = TALLY_HOOKS_INIT;
         hooks.log = on_token_line;
         hooks.context = &asked;

@@ -29,8 +29,8 @@ static inline void on_delivered(void *context, const struct tally_delivery *deli
     memcpy(told->id, delivery->id, TALLY_ID_BYTES);
 }
 
-static inline struct tally_producer *open_with(const char *servers, struct told *told, const char *key, const char *value, const char *key_2,
-                                        const char *value_2)
+static inline struct tally_producer *open_with(const char *servers, struct told *told, const char *key, const char *value,
+                                               const char *key_2, const char *value_2)
 {
     struct tally_setting settings[] = {{"kafka.bootstrap.servers", servers == NULL ? "ignored:1" : servers},
                                        {servers == NULL ? "kafka.test.mock.num.brokers" : "kafka.client.id", "1"},

@@ -22,14 +22,15 @@
  *
  * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
  * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing: it opens its
- * own. A negative time-out is 0: whoever wants to wait for ever says so with INT_MAX. Texts are UTF-8, NUL-terminated, and copied before a call returns. C99 and C++.
+ * own. A negative time-out is 0: whoever wants to wait for ever says so with INT_MAX. Texts are UTF-8, NUL-terminated, and copied
+ * before a call returns. C99 and C++.
  *
  * A NULL producer (a service without analytics) and a NULL event are harmless in every call: tally_publish and tally_check answer
  * TALLY_FAILED, the others do nothing.
  *
  * Structs that a caller or the library fills begin with their size, so that a later release can add members at their end: write
- * TALLY_ERROR_INIT, TALLY_COUNTS_INIT, TALLY_HOOKS_INIT, or sizeof. In an error or in counts, a size of 0 (or any that is smaller than the
- * struct of 0.1.0) means that struct; what lies behind the library's own members is left alone.
+ * TALLY_ERROR_INIT, TALLY_COUNTS_INIT, TALLY_HOOKS_INIT, or sizeof. In an error or in counts, a size of 0 (or any that is smaller
+ * than the struct of 0.1.0) means that struct; what lies behind the library's own members is left alone.
  *
  * Why events do not arrive (no broker answers, the topic does not exist, a right is missing) is told to the log hook within two
  * seconds, once, and again in TALLY_FULL and in what is given up.
@@ -111,28 +112,31 @@ struct tally_delivery {
     const char *error;       /* NULL: acknowledged; else why it was given up */
     int32_t topic_partition; /* where it lies, when acknowledged; else -1 */
     int64_t offset;
-    const void *key, *value; /* the message: keep the bytes of a failed one and tally_publish_bytes them again: none is lost or doubled */
+    const void *key,
+        *value; /* the message: keep the bytes of a failed one and tally_publish_bytes them again: none is lost or doubled */
     size_t key_length, value_length;
     enum tally_fate fate;
     uint64_t tag; /* of tally_event_tag; 0: none, or the event is from the spool of a former process */
 };
 
-/* They are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once; or, where
- * is_polled says so, from tally_poll. Inside them nothing waits: tally_publish answers TALLY_FULL at once where there is no room, and
- * always with spool.sync = each; tally_flush, tally_stop and tally_close answer false and do nothing. They must not throw. Set size to
- * sizeof(struct tally_hooks) (else TALLY_INVALID) and what is not wanted to NULL. */
+/* They are called from threads of the library (at the end also from that of tally_stop), `delivered` never from two at once; or,
+ * where is_polled says so, from tally_poll. Inside them nothing waits: tally_publish answers TALLY_FULL at once where there is no
+ * room, and always with spool.sync = each; tally_flush, tally_stop and tally_close answer false and do nothing. They must not
+ * throw. Set size to sizeof(struct tally_hooks) (else TALLY_INVALID) and what is not wanted to NULL. */
 struct tally_hooks {
     size_t size;
     void (*delivered)(void *context, const struct tally_delivery *delivery);
     /* What librdkafka says, with syslog's levels; may come from several threads. Without it the library writes nothing anywhere. */
     void (*log)(void *context, int level, const char *text);
     void *context;
-    /* True: all hooks run inside tally_poll (and inside tally_flush, tally_stop and tally_close, which poll while they wait), nowhere else. */
+    /* True: all hooks run inside tally_poll (and inside tally_flush, tally_stop and tally_close, which poll while they wait),
+     * nowhere else. */
     bool is_polled;
-    /* With kafka.sasl.mechanism = OAUTHBEARER: a token is needed, now and each time when four fifths of the last one's life are over.
-     * Answer with tally_oauth_token or tally_oauth_failed, here or later from any thread; nothing is sent to Kafka meanwhile, so what
-     * takes long (a request to the identity provider) belongs into a thread of the application's. config: kafka.sasl.oauthbearer.config, or
-     * NULL. May come before tally_open has returned. NULL: librdkafka's own ways (kafka.sasl.oauthbearer.method = oidc). */
+    /* With kafka.sasl.mechanism = OAUTHBEARER: a token is needed, now and each time when four fifths of the last one's life are
+     * over. Answer with tally_oauth_token or tally_oauth_failed, here or later from any thread; nothing is sent to Kafka meanwhile,
+     * so what takes long (a request to the identity provider) belongs into a thread of the application's. config:
+     * kafka.sasl.oauthbearer.config, or NULL. May come before tally_open has returned. NULL: librdkafka's own ways
+     * (kafka.sasl.oauthbearer.method = oidc). */
     void (*token)(void *context, struct tally_producer *producer, const char *config);
 };
 #define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL, false, NULL}
@@ -143,27 +147,29 @@ TALLY_API struct tally_producer *tally_open(const struct tally_setting *settings
                                             struct tally_error *err);
 
 /* The same with the settings of an INI file, as Tallymill's programs read theirs: [kafka] and `bootstrap.servers = ...` under it is
- * kafka.bootstrap.servers, a value @/PATH is what that file holds, @NAME a systemd credential, @@ an @. `more` (may be NULL) goes before
- * what the file says. TALLY_INVALID names file, line and key of a setting that a producer does not know, or that stands there twice. */
-TALLY_API struct tally_producer *tally_open_file(const char *path, const struct tally_setting *more, const struct tally_hooks *hooks,
-                                                 struct tally_error *err);
+ * kafka.bootstrap.servers, a value @/PATH is what that file holds, @NAME a systemd credential, @@ an @. `more` (may be NULL) goes
+ * before what the file says. TALLY_INVALID names file, line and key of a setting that a producer does not know, or that stands
+ * there twice. */
+TALLY_API struct tally_producer *tally_open_file(const char *path, const struct tally_setting *more,
+                                                 const struct tally_hooks *hooks, struct tally_error *err);
 
-/* Calls the hooks of what has happened since the last call, and returns how many times; never waits. With hooks.is_polled only; else, and
- * inside a hook, and while another thread is inside tally_poll, 0. Up to poll.size bytes of reports wait for it, and nothing is lost: beyond that
- * the library leaves what Kafka answers with librdkafka, until its queue (kafka.queue.buffering.max.*) and then ours are full and
- * tally_publish says TALLY_FULL. With spool.full = drop_oldest a file's worth of events can be above the limit. Of log lines 1,000 wait; of
- * more it tells how many there were. */
+/* Calls the hooks of what has happened since the last call, and returns how many times; never waits. With hooks.is_polled only;
+ * else, and inside a hook, and while another thread is inside tally_poll, 0. Up to poll.size bytes of reports wait for it, and
+ * nothing is lost: beyond that the library leaves what Kafka answers with librdkafka, until its queue (kafka.queue.buffering.max.*)
+ * and then ours are full and tally_publish says TALLY_FULL. With spool.full = drop_oldest a file's worth of events can be above the
+ * limit. Of log lines 1,000 wait; of more it tells how many there were. */
 TALLY_API int tally_poll(struct tally_producer *producer);
 /* A descriptor that is readable (POLLIN, EPOLLIN, level triggered) while something waits for tally_poll. The producer's own until
  * tally_close: to be waited for, not read. -1 without hooks.is_polled. */
 TALLY_API int tally_poll_fd(const struct tally_producer *producer);
 
-/* A token for hooks.token: as the identity provider gave it, with the wall clock's time when it ends (microseconds since 1970 UTC), and
- * the principal that it is for. extensions: SASL's (RFC 7628), ended by a NULL key, or NULL. All copied. TALLY_INVALID: a token that cannot be
- * (over, with characters that none has); TALLY_FAILED: the producer is stopped, or has no hooks.token. */
-TALLY_API enum tally_code tally_oauth_token(struct tally_producer *producer, const char *token, int64_t expires_us, const char *principal,
-                                            const struct tally_setting *extensions, struct tally_error *err);
-/* There is none now, for this reason (one line, without the secret), which the log hook is told. The hook is called again after ten seconds. */
+/* A token for hooks.token: as the identity provider gave it, with the wall clock's time when it ends (microseconds since 1970 UTC),
+ * and the principal that it is for. extensions: SASL's (RFC 7628), ended by a NULL key, or NULL. All copied. TALLY_INVALID: a token
+ * that cannot be (over, with characters that none has); TALLY_FAILED: the producer is stopped, or has no hooks.token. */
+TALLY_API enum tally_code tally_oauth_token(struct tally_producer *producer, const char *token, int64_t expires_us,
+                                            const char *principal, const struct tally_setting *extensions, struct tally_error *err);
+/* There is none now, for this reason (one line, without the secret), which the log hook is told. The hook is called again after ten
+ * seconds. */
 TALLY_API void tally_oauth_failed(struct tally_producer *producer, const char *reason);
 
 /* Asks the brokers, for up to timeout_ms, whether they answer and have the topic: TALLY_OK with the number of its topic partitions
@@ -205,8 +211,9 @@ TALLY_API bool tally_flush(struct tally_producer *producer, int timeout_ms);
  * tally_close. */
 TALLY_API bool tally_stop(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
-/* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. A broker's name
- * that is being looked up is not waited for: that ends by itself, in a thread of the library's, when the resolver gives up. */
+/* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. A
+ * broker's name that is being looked up is not waited for: that ends by itself, in a thread of the library's, when the resolver
+ * gives up. */
 TALLY_API bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
 /* The version of this header, and of the library that is linked (0.1.0: 0x000100). */
@@ -227,8 +234,8 @@ TALLY_API void tally_event_begin(struct tally_event *event, const char *event_na
 /* Makes `to` an event of its own that holds what `from` does, its id as well if it has one; not yet published. */
 TALLY_API void tally_event_copy(struct tally_event *to, const struct tally_event *from);
 
-/* Each call that takes a text or a key has a twin, _n, that takes its length instead of a NUL: a std::string_view needs no copy. NULL
- * with length 0 is what NULL is there. */
+/* Each call that takes a text or a key has a twin, _n, that takes its length instead of a NUL: a std::string_view needs no copy.
+ * NULL with length 0 is what NULL is there. */
 TALLY_API void tally_event_begin_n(struct tally_event *event, const char *event_name, size_t length);
 TALLY_API void tally_event_category_n(struct tally_event *event, const char *event_category, size_t length);
 TALLY_API void tally_event_session_n(struct tally_event *event, const char *session_id, size_t length);
@@ -276,13 +283,13 @@ TALLY_API void tally_event_null(struct tally_event *event, const char *key);
 TALLY_API void tally_event_bytes(struct tally_event *event, const char *key, const void *bytes, size_t length);
 /* Becomes RFC 3339 text in the row: "2026-01-15T09:30:00.25Z". The years 0001 to 9999. */
 TALLY_API void tally_event_time(struct tally_event *event, const char *key, int64_t wall_us);
-/* The entries of one msgpack map, from msgpack-c or any other packer, put into event_data (or into the map that is open) as they are.
- * tally_publish then checks the event by the workers' own rules, which takes a lock. */
+/* The entries of one msgpack map, from msgpack-c or any other packer, put into event_data (or into the map that is open) as they
+ * are. tally_publish then checks the event by the workers' own rules, which takes a lock. */
 TALLY_API void tally_event_data(struct tally_event *event, const void *bytes, size_t size);
-/* One JSON text (RFC 8259, up to 1 MiB) as what it says: any value under a key or inside an array; without a key, in a map, an object whose
- * entries go in one by one. Whole numbers from -2^63 to 2^64-1 stay exact, numbers with a point or an exponent become doubles; those beyond,
- * a key that stands twice, a NUL, more than 16 levels, and what is no JSON are mistakes that tally_publish names. The event keeps the reader's
- * memory (some 200 KiB) for the next one. */
+/* One JSON text (RFC 8259, up to 1 MiB) as what it says: any value under a key or inside an array; without a key, in a map, an
+ * object whose entries go in one by one. Whole numbers from -2^63 to 2^64-1 stay exact, numbers with a point or an exponent become
+ * doubles; those beyond, a key that stands twice, a NUL, more than 16 levels, and what is no JSON are mistakes that tally_publish
+ * names. The event keeps the reader's memory (some 200 KiB) for the next one. */
 TALLY_API void tally_event_json(struct tally_event *event, const char *key, const char *text, size_t size);
 TALLY_API void tally_event_map(struct tally_event *event, const char *key);
 TALLY_API void tally_event_array(struct tally_event *event, const char *key);
