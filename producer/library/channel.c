@@ -193,11 +193,12 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     struct channel *channel = context;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         channel->pause_us = 0;
-        channel_look_good(channel, clock_now_us());
+        channel->has_good = true; /* noted once a poll: a look at the clock for each costs as much as the rest of this */
     } else if (!channel->is_closing && message->err != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
         bool is_former = handle != channel->handle, is_again = is_former || channel->is_sick || is_dead(handle);
         if (channel_is_right_missing(message->err)) {
             channel_look_refused(channel, message->err);
+            channel->has_good = false; /* what was acknowledged before says nothing about now */
             channel->is_sick = channel->is_sick || !is_former;
             is_again = true;
         } else if (is_batch_too_large(channel, message, is_former)) {
@@ -364,6 +365,9 @@ void channel_serve(struct channel *channel, int timeout_ms)
         timeout_ms = 0;
     }
     rd_kafka_poll(channel->handle, timeout_ms);
+    if (channel->has_good)
+        channel_look_good(channel, clock_now_us());
+    channel->has_good = false;
     if (channel->is_sick || is_dead(channel->handle))
         replace(channel, now_us);
     if (channel->held != NULL && channel->dead == NULL && !is_dead(channel->handle))

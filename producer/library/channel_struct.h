@@ -37,6 +37,7 @@ struct channel {
     rd_kafka_t *dead; /* a handle whose messages have not all come back yet: nothing new is sent meanwhile */
     bool is_closing;  /* nothing is sent again */
     atomic_bool is_leaving; /* the same for librdkafka's threads: no broker is looked up any more */
+    bool has_good;    /* something was acknowledged in the poll under way */
     bool is_sick;     /* the handle is of no use any more, and will be replaced */
     int64_t replace_us, pause_us;
     atomic_uint replacements;

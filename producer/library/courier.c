@@ -106,6 +106,7 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
     struct courier *courier = context;
     bool is_acknowledged = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
     bool is_final = is_acknowledged || is_refused_for_good(message->err);
+    bool is_told = courier->hooks.delivered != NULL; /* else the event, which is cold by now, is not looked into */
     if (is_acknowledged)
         courier->rewind_pause_us = 0;
     if (!courier->has_spool) {
@@ -124,7 +125,7 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
         tag = own_tag(courier, tag - 1);
     }
     courier_tell_fate(courier, &(struct tally_delivery){.size = sizeof(struct tally_delivery),
-                                                .id = event_find_id(message->payload, message->len),
+                                                .id = is_told ? event_find_id(message->payload, message->len) : NULL,
                                                 .error = error,
                                                 .topic_partition = is_acknowledged ? message->partition : -1,
                                                 .offset = is_acknowledged ? message->offset : -1,

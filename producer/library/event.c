@@ -17,7 +17,6 @@
 #include "common/catalogue.h"
 #include "common/clock.h"
 #include "common/utf8.h"
-#include "common/utf8.h"
 #include "common/uuid.h"
 #include "producer/library/extra.h"
 #include "producer/library/pack.h"
