@@ -436,9 +436,8 @@ struct batch_totals batch_totals(const struct batch *batch)
 
 int batch_set_id(struct batch *batch, int row, size_t end, int64_t batch_id)
 {
-    const uint64_t value = __builtin_bswap64((uint64_t)batch_id);
     for (; row < batch->row_count && batch->rows[row].start < end; row++)
-        memcpy(batch->bytes + batch->rows[row].start + TUPLE_BATCH_ID, &value, sizeof value);
+        put_64(batch->bytes + batch->rows[row].start + TUPLE_BATCH_ID, (uint64_t)batch_id);
     return row;
 }
 

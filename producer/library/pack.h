@@ -7,18 +7,20 @@
 #ifndef TALLYMILL_PRODUCER_LIBRARY_PACK_H
 #define TALLYMILL_PRODUCER_LIBRARY_PACK_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "common/bytes.h"
 
 enum { PACK_MAX = 15 }; /* the longest of these: a timestamp extension of 12 bytes */
 
 /* `bytes` is 1, 2, 4 or 8, and a constant wherever this is called: one swap and one store are left of it. */
 static inline uint8_t *pack_big_endian(uint8_t *to, uint64_t value, unsigned bytes)
 {
-    uint64_t swapped = htobe64(value << (64 - 8 * bytes));
-    memcpy(to, &swapped, bytes);
+    uint8_t ordered[8];
+    put_64(ordered, value << (64 - 8 * bytes));
+    memcpy(to, ordered, bytes);
     return to + bytes;
 }
 
