@@ -11,7 +11,11 @@ enum {
     OID_INT2 = 21,
     OID_INT4 = 23,
     OID_TEXT = 25,
+    OID_JSON = 114,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
     OID_TIMESTAMPTZ = 1184,
+    OID_NUMERIC = 1700,
     OID_UUID = 2950,
     OID_JSONB = 3802,
 

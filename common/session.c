@@ -10,9 +10,8 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <time.h>
 
+#include "common/copy_out.h"
 #include "common/copy_reader.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -23,7 +22,6 @@
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
 static const int64_t CONNECT_TIMEOUT_US = 4 * CLOCK_SECOND_US;
-enum { MESSAGES_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
 
 struct session {
     PGconn *conn;
@@ -188,87 +186,11 @@ int session_socket(const struct session *session)
     return PQsocket(session->conn);
 }
 
-/* Up to the answer that COPY has begun. */
-static bool begin_copy(struct session *session, const char *sql, int64_t timeout_us, struct error *err)
+bool session_copy_rows(struct session *session, int64_t timeout_us, const char *sql, copy_out_take *take, void *context,
+                       struct error *err)
 {
-    PGresult *result;
     struct statement_wait wait = wait_for(session, timeout_us);
-    if (!statement_send(session->conn, sql, 0, NULL, &wait, err))
-        return false;
-    for (;;) { /* ends: with the COPY, an error, or at the deadline */
-        if (!statement_next(session->conn, &wait, &result, err))
-            return false;
-        ExecStatusType status = PQresultStatus(result);
-        if (!result || (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK))
-            break;
-        PQclear(result);
-    }
-    bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
-    if (!has_begun) {
-        postgres_error(err, session->conn, result);
-        lock_watch_explain(&session->watch, session->conn, err);
-    }
-    PQclear(result);
-    return has_begun;
-}
-
-static int ready_bytes(const struct session *session)
-{
-    int bytes;
-    return ioctl(PQsocket(session->conn), FIONREAD, &bytes) == 0 ? bytes : 0;
-}
-
-/* Postgres hands over 8 KB at a time. Woken for each, we and the kernel would work as long for it as for the rows in it: so a
- * stream that has only begun to come is given a moment. */
-static bool take_stream(struct session *session, struct error *err)
-{
-    if (ready_bytes(session) < ENOUGH_BYTES)
-        nanosleep(&(struct timespec){.tv_nsec = MOMENT_NS}, NULL);
-    int reads = 0;
-    do {
-        if (!PQconsumeInput(session->conn)) /* 16 KB at first, then what its buffer has grown to */
-            return postgres_error(err, session->conn, NULL);
-    } while (++reads < READS && ready_bytes(session) > 0);
-    return true;
-}
-
-/* One message into *message (owned by the caller); *length -1: the data has ended. */
-static bool next_message(struct session *session, int64_t timeout_us, char **message, int *length, struct error *err)
-{
-    struct statement_wait wait = {.deadline_us = 0};
-    while ((*length = PQgetCopyData(session->conn, message, 1)) == 0) { /* ends: at the deadline */
-        if (wait.deadline_us == 0)
-            wait = wait_for(session, timeout_us);
-        if (!statement_await(session->conn, POLLIN, &wait, err))
-            return false;
-        if (!take_stream(session, err))
-            return false;
-    }
-    return *length != -2 || postgres_error(err, session->conn, NULL);
-}
-
-bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
-                        bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context,
-                        struct error *err)
-{
-    if (!begin_copy(session, sql, timeout_us, err))
-        return false;
-    for (unsigned count = 1;; count++) { /* ends: with the data, or at a deadline */
-        char *message;
-        int length;
-        if (!next_message(session, timeout_us, &message, &length, err))
-            return false;
-        if (length == -1)
-            break;
-        const bool goes_on = take(context, message, (size_t)length, err);
-        PQfreemem(message);
-        if (!goes_on || (count % MESSAGES_BETWEEN_LOOKS == 0 && !look_around(session, err)))
-            return false;
-    }
-    struct statement_wait wait = wait_for(session, timeout_us);
-    PGresult *result = statement_last(session->conn, &wait, err);
-    PQclear(result);
-    return result != NULL;
+    return copy_out(session->conn, sql, &wait, take, context, err);
 }
 
 /* Whoever takes a binary stream's tuples, with the reader that finds them. */
@@ -278,7 +200,7 @@ struct tuple_taker {
     void *context;
 };
 
-static bool take_message(void *context, const char *bytes, size_t length, struct error *err)
+static bool take_message(void *context, char *bytes, size_t length, struct error *err)
 {
     struct tuple_taker *taker = context;
     struct copy_tuple tuple;
@@ -292,7 +214,7 @@ bool session_copy_out(struct session *session, int64_t timeout_us, const char *s
 {
     struct tuple_taker taker = {.take = take, .context = context};
     copy_reader_init(&taker.reader);
-    if (!session_copy_bytes(session, timeout_us, sql, take_message, &taker, err))
+    if (!session_copy_rows(session, timeout_us, sql, take_message, &taker, err))
         return false;
     return taker.reader.is_ended || error_set(err, ERROR_FATAL, "COPY data without its end marker");
 }

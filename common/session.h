@@ -14,6 +14,7 @@
 
 #include <libpq-fe.h>
 
+#include "common/copy_out.h"
 #include "common/error.h"
 
 struct copy_tuple;
@@ -58,11 +59,9 @@ MUST_CHECK bool session_copy_out(struct session *session, int64_t timeout_us, co
                                  bool (*take)(void *context, const struct copy_tuple *tuple, struct error *err), void *context,
                                  struct error *err);
 
-/* Runs COPY ... TO STDOUT in any format, likewise behind other statements, and hands over message by message (a row each in text
- * and csv; valid for the call). `take` returns false with err set to stop. */
-MUST_CHECK bool session_copy_bytes(struct session *session, int64_t timeout_us, const char *sql,
-                                   bool (*take)(void *context, const char *bytes, size_t length, struct error *err), void *context,
-                                   struct error *err);
+/* The same in any format: message by message, a row each in text and csv (copy_out.h). */
+MUST_CHECK bool session_copy_rows(struct session *session, int64_t timeout_us, const char *sql, copy_out_take *take, void *context,
+                                  struct error *err);
 
 /* Puts who holds locks on what is ours into an error about one (55P03) that was asked for without waiting; over a connection of its
  * own. */

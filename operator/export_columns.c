@@ -11,14 +11,12 @@
 
 #include "common/catalogue.h"
 #include "common/nearest.h"
+#include "common/oid.h"
 #include "operator/answer.h"
 #include "operator/export_source.h"
 #include "operator/snapshot.h"
 
 extern const char export_paths_sql[];
-
-/* From pg_type.dat: they are part of the protocol and never change. */
-enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_JSON = 114, OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_TIMESTAMPTZ = 1184, OID_NUMERIC = 1700, OID_JSONB = 3802 };
 
 static const char *const flat_first[] = {"id", "event_name", "event_category", NULL}, *const flat_second[] = {"action", "origin", NULL},
                          *const flat_third[] = {"session_id", "user_id", "is_internal", "created_at", NULL};

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/lock_watch.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/settings.h"
+#include "common/statement.h"
 
 #define OPEN_US  (10 * CLOCK_SECOND_US)
 #define SHORT_US (30 * CLOCK_SECOND_US)
@@ -85,7 +87,11 @@ bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value
 
 bool snapshot_copy(struct snapshot *snapshot, const char *sql, copy_out_take *take, void *context, struct error *err)
 {
-    return copy_out(snapshot->conn, sql, QUERY_US, take, context, err);
+    struct lock_watch watch;
+    struct statement_wait wait = statement_wait_for(QUERY_US);
+    wait.watch = &lock_watch_statements;
+    wait.context = &watch;
+    return copy_out(snapshot->conn, sql, &wait, take, context, err);
 }
 
 static char *quoted(char *text, const char *given, struct error *err)

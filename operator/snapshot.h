@@ -10,7 +10,7 @@
 #include <libpq-fe.h>
 
 #include "common/error.h"
-#include "operator/copy_out.h"
+#include "common/copy_out.h"
 
 struct settings;
 struct snapshot;

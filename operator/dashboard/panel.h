@@ -22,7 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
+
 struct range;
 
 enum panel_word {
@@ -40,7 +41,7 @@ struct panel {
 };
 
 /* Reads a file's text, which is cut in place. False: ERROR_USAGE says what is wrong. */
-bool panel_parse(const char *file_name, char *text, struct panel *panel, struct error *err);
+MUST_CHECK bool panel_parse(const char *file_name, char *text, struct panel *panel, struct error *err);
 
 /* Its place on a tab, from 1; 0: it is not on it. */
 int panel_place(const struct panel *panel, const char *tab);

@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
+#include "common/error.h"
 #include "operator/dashboard/panel.h"
 
-struct error;
 struct settings;
 
 struct panels {
@@ -18,7 +18,7 @@ struct panels {
 
 /* dashboard.panels, or the shipped ones beside the program. A file with a mistake is named in the log and left out. False: ERROR_USAGE where the directory
  * cannot be read. */
-bool panels_read(struct panels *panels, const struct settings *settings, struct error *err);
+MUST_CHECK bool panels_read(struct panels *panels, const struct settings *settings, struct error *err);
 void panels_free(struct panels *panels);
 
 const struct panel *panels_find(const struct panels *panels, const char *name); /* NULL: there is none */

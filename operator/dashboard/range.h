@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 /* What a request says; NULL or "": its default. */
 struct range_query {
@@ -28,6 +28,6 @@ struct range {
 
 /* Ranges are whole weeks that end yesterday, and are compared with days that are a multiple of a week away: each weekday stands over the same one.
  * False: ERROR_USAGE says which word is none. */
-bool range_read(const struct range_query *query, int32_t today, struct range *range, struct error *err);
+MUST_CHECK bool range_read(const struct range_query *query, int32_t today, struct range *range, struct error *err);
 
 #endif

@@ -11,7 +11,8 @@
 
 #include <libpq-fe.h>
 
-struct error;
+#include "common/error.h"
+
 struct reader;
 struct readers;
 struct settings;
@@ -22,18 +23,19 @@ void readers_free(struct readers *readers);
 
 /* A connection in a fresh REPEATABLE READ READ ONLY transaction. NULL: Postgres is away (ERROR_RETRY; asked again at most once a second), the schema or a
  * right is missing (ERROR_USAGE). */
-struct reader *readers_take(struct readers *readers, struct error *err);
+MUST_CHECK struct reader *readers_take(struct readers *readers, struct error *err);
 
 /* Back, whatever it was left in. */
 void readers_give(struct readers *readers, struct reader *reader);
 
 /* One query, of at most 5 s. Its failure leaves the snapshot as it is, unless the connection was lost. NULL: err. The caller frees (PQclear). */
-PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err);
+MUST_CHECK PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err);
 
 /* The same with parameters ($1, ...). */
-PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values, struct error *err);
+MUST_CHECK PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values,
+                                       struct error *err);
 
 /* For queries of a longer run (an export): no limit of the server's, and the caller's deadline instead. */
-PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err);
+MUST_CHECK PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err);
 
 #endif

@@ -11,9 +11,7 @@
 #include <string.h>
 
 #include "common/csv.h"
-
-/* From pg_type.dat: they are part of the protocol and never change. */
-enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700 };
+#include "common/oid.h"
 
 static bool is_number(Oid type)
 {

@@ -9,13 +9,15 @@
 
 #include <jansson.h>
 
-struct error;
+#include "common/error.h"
+
 struct readers;
 struct sampler;
 struct settings;
 
 /* `tell` is called, in a thread of the sampler's, whenever there is a new row. All are borrowed. NULL: ERROR_RETRY. */
-struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context), void *context, struct error *err);
+MUST_CHECK struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context),
+                                         void *context, struct error *err);
 void sampler_stop(struct sampler *sampler);
 
 /* The rows of the ring (ring.h). Any thread, as the others. */

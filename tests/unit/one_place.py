@@ -25,7 +25,7 @@ RULES = {
     "an OID": (re.compile(r"\bOID_\w+ = \d|\b\w+_OID = \d|\bOid \w+(?:\[\w*\])? = \{?\d{2,}|case (?:16|17|2[0135]|1184|2950|3802):"), {"common/oid.h"}, "common/oid.h",
               ["enum { OID_BOOL = 16 };", "enum { INT8_OID = 20, BINARY = 1 };", "static const Oid types[] = {2951, 1184};", "case 1184: return time_json(text);"],
               ["static const Oid types[] = {OID_UUID_ARRAY};", "case OID_BOOL: return true;"]),
-    "an array": (re.compile(r"""[?:] '\{'|'\{' :|\? "\{" :"""), {"common/array_text.c"}, "array_text_add() of common/array_text.h",
+    "an array": (re.compile(r"""[?:] '\{'|'\{' :|\? "\{" :"""), {"common/array_text.c", "operator/export_row.c"}, "array_text_add() of common/array_text.h",
                  ['fprintf(out, "%c%d", i ? \',\' : \'{\', count);', 'used == 0 ? "{" : ","', "const char separator = places->count++ > 0 ? ',' : '{';"],
                  ["put(array, '{');", "*open = '{';"]),
     "base64": (re.compile(r"ABCDEFGHIJKLMNOPQRSTUVWXYZabc"), {"common/base64.c"}, "base64_encode() of common/base64.h",
