@@ -29,7 +29,7 @@ struct disk {
 
 /* size_bytes: postgres.disk_size, 0: not set. Needs no right beyond tallymill_read: without more the directory is not told (pg_read_all_settings), and it is unknown.
  * False: the database did not answer. */
-bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error *err);
+MUST_CHECK bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error *err);
 
 /* How many days the room lasts at that growth; -1: nobody knows. */
 int64_t disk_days_left(const struct disk *disk);

@@ -38,8 +38,8 @@ struct backlog {
 /* positions: the answer to backlog_positions_sql, whose texts are borrowed until backlog_free(); asked before, so that a lag is never too small. Reads the ends of
  * all logs of `topic` within timeout_ms, and with_age also the time of the message to be stored next in each. False: as topic_read() and topic_peek(); *is_absent
  * (NULL: not wanted) says whether Kafka has no such topic. */
-bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age, struct backlog *backlog, bool *is_absent,
-                  struct error *err);
+MUST_CHECK bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age,
+                             struct backlog *backlog, bool *is_absent, struct error *err);
 void backlog_free(struct backlog *backlog);
 
 /* How long the message to be stored next has waited, in microseconds; 0 where none waits, -1 where it is not known. */
@@ -49,7 +49,8 @@ int64_t backlog_longest_us(const struct backlog *backlog);
 
 /* Marks (is_older) each topic partition in which a message waits that Kafka dates more than age_us ago. Asks for offsets by time, for which Describe of the topic is enough, where
  * its time itself needs Read. False: ERROR_RETRY. */
-bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char *topic, int64_t age_us, int timeout_ms, struct error *err);
+MUST_CHECK bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char *topic, int64_t age_us, int timeout_ms,
+                                   struct error *err);
 
 /* What topic partitions the ledger knows, their owners and positions. */
 #define backlog_positions_sql status_topic_partitions_sql

@@ -28,10 +28,11 @@ struct dlq_choice {
 
 /* Counts the chosen dead letters by reason, shows one of each with what it holds, and the newest `limit`; with a key the newest of that key, each with what it holds.
  * What they hold is shown to tallymill_admin only. */
-bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_json, struct error *err);
+MUST_CHECK bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_json, struct error *err);
 
 /* Says what dlq_replay() would send and leave, without sending any. *count: how many it would send. */
-bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json, int64_t *count, struct error *err);
+MUST_CHECK bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json,
+                            int64_t *count, struct error *err);
 
 struct dlq_replay {
     int64_t sent, left; /* left: too large for Kafka, each told on stderr */

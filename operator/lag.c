@@ -135,7 +135,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     } else if (command->check) {
         exit_code = ground_check(command->settings, &(struct ground){"tallymill lag", "tallymill_read", lag->topic, RD_KAFKA_ACL_OPERATION_READ});
     } else if (lag->is_watched) {
-        watch(&(struct watch){"tallymill lag", lag->as_json, look, print, forget, lag}, err);
+        error_ignore(watch(&(struct watch){"tallymill lag", lag->as_json, look, print, forget, lag}, err)); /* err says it */
     } else if (look(lag, err)) {
         print(lag);
         exit_code = lag->is_written ? 0 : 1;

@@ -162,28 +162,28 @@ void packed_print(FILE *out, const uint8_t *bytes, size_t length)
 }
 
 /* The item, where it is a text of that name. */
-static bool is_named(const struct item *item, const char *name)
+static bool is_named(const struct msgpack_item *item, const char *name)
 {
     return item->type == ITEM_STR && item->length == strlen(name) && memcmp(item->bytes, name, item->length) == 0;
 }
 
 bool packed_text_of(const uint8_t *bytes, size_t length, const char *key, char *text, size_t size)
 {
-    struct cursor cursor = {bytes, bytes + length};
-    struct item map, item;
+    struct msgpack_cursor cursor = {bytes, bytes + length};
+    struct msgpack_item map, item;
     text[0] = '\0';
-    if (length == 0 || cursor_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
+    if (length == 0 || msgpack_next(&cursor, &map) != REASON_NONE || map.type != ITEM_MAP) {
         return false;
     }
     for (uint32_t pair = 0; pair < map.length; pair++) {
-        struct cursor key_begin = cursor;
-        if (cursor_skip(&cursor, DEPTH_MAX) != REASON_NONE || cursor_next(&key_begin, &item) != REASON_NONE) {
+        struct msgpack_cursor key_begin = cursor;
+        if (msgpack_skip(&cursor, DEPTH_MAX) != REASON_NONE || msgpack_next(&key_begin, &item) != REASON_NONE) {
             return false;
         }
         const bool is_wanted = is_named(&item, key);
-        struct cursor value = cursor;
+        struct msgpack_cursor value = cursor;
         if (is_wanted) {
-            if (cursor_next(&value, &item) != REASON_NONE || item.type != ITEM_STR) {
+            if (msgpack_next(&value, &item) != REASON_NONE || item.type != ITEM_STR) {
                 return false;
             }
             const size_t whole = item.length < size ? item.length : size - 1;
@@ -192,7 +192,7 @@ bool packed_text_of(const uint8_t *bytes, size_t length, const char *key, char *
             utf8_trim(text);
             return true;
         }
-        if (cursor_skip(&cursor, DEPTH_MAX) != REASON_NONE) {
+        if (msgpack_skip(&cursor, DEPTH_MAX) != REASON_NONE) {
             return false;
         }
     }

@@ -298,7 +298,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     } else if (!read_max_lag(status, err)) {
         exit_code = 0; /* the error's own */
     } else if (status->is_watched) {
-        watch(&(struct watch){"tallymill status", status->as_json, look, print, forget, status}, err);
+        error_ignore(watch(&(struct watch){"tallymill status", status->as_json, look, print, forget, status}, err)); /* err says it */
     } else if (look(status, err)) {
         print(status);
         exit_code = status->is_written && !(status->max_lag && status->is_too_late) ? 0 : 1;

@@ -38,7 +38,7 @@ struct top {
 
 /* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why. False: ERROR_USAGE, which no waiting mends
  * (no schema, a login that is refused). */
-bool top_look(struct top *top, int64_t now_us, struct error *err);
+MUST_CHECK bool top_look(struct top *top, int64_t now_us, struct error *err);
 void top_free(struct top *top);
 
 #endif

@@ -21,7 +21,7 @@ typedef void topic_peeked(void *context, int place, const rd_kafka_message_t *me
 
 /* Calls peeked() once for each place, in the order in which Kafka delivers. Places are sorted by topic partition and offset. False: ERROR_RETRY, where nothing was
  * delivered for timeout_ms; else what Kafka refuses. client: of topic_client(). */
-bool topic_peek(rd_kafka_t *client, const char *name, struct topic_place *places, int count, int timeout_ms, topic_peeked *peeked, void *context,
-                struct error *err);
+MUST_CHECK bool topic_peek(rd_kafka_t *client, const char *name, struct topic_place *places, int count, int timeout_ms,
+                           topic_peeked *peeked, void *context, struct error *err);
 
 #endif

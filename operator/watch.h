@@ -17,6 +17,6 @@ struct watch {
 
 /* Every two seconds. A server that is away for a while is part of what is watched, and is told on stderr. Returns false, with an error that no waiting mends (ERROR_USAGE,
  * ERROR_FATAL), or where nobody reads stdout any more (ERROR_RETRY). */
-bool watch(const struct watch *watch, struct error *err);
+MUST_CHECK bool watch(const struct watch *watch, struct error *err);
 
 #endif
