@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+#include "common/error.h"
 
 enum key_kind { KEY_SESSION, KEY_USER, KEY_KINDS };
 
@@ -38,7 +38,8 @@ void key_bytes_free(struct key_bytes *bytes);
 int key_list_order(const void *a, const void *b);
 
 /* Packs keys, which are in that order, into bytes->packed. False: no memory (ERROR_RETRY). */
-bool key_list_pack(struct key_bytes *bytes, enum key_kind kind, const struct seen_key *keys, size_t count, struct error *err);
+MUST_CHECK bool key_list_pack(struct key_bytes *bytes, enum key_kind kind, const struct seen_key *keys, size_t count,
+                              struct error *err);
 
 /* Reads a list from its beginning; it borrows bytes->raw until the next call with the same bytes. */
 struct key_reader {
@@ -50,9 +51,10 @@ struct key_reader {
 };
 
 /* False: no memory (ERROR_RETRY), or damaged (ERROR_FATAL). */
-bool key_list_open(struct key_reader *reader, struct key_bytes *bytes, enum key_kind kind, const uint8_t *packed, size_t length, struct error *err);
+MUST_CHECK bool key_list_open(struct key_reader *reader, struct key_bytes *bytes, enum key_kind kind, const uint8_t *packed,
+                              size_t length, struct error *err);
 
 /* The next key. False: that was the last, or with err set the list is damaged. */
-bool key_list_next(struct key_reader *reader, struct seen_key *key, struct error *err);
+MUST_CHECK bool key_list_next(struct key_reader *reader, struct seen_key *key, struct error *err);
 
 #endif

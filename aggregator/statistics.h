@@ -24,6 +24,7 @@ MUST_CHECK bool statistics_replace_day(struct session *session, struct day *day,
 
 /* Raises the version of the days of taken batches of which nothing is to be written: their events are internal ones, which the statistics do not count, and uniques and rollups do. Call it
  * before statistics_write_touched(), which raises the others. */
-bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list, const struct months *months, struct error *err);
+MUST_CHECK bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list,
+                                        const struct months *months, struct error *err);
 
 #endif

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/array_text.h"
+#include "common/array_text.h"
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/failpoint.h"

@@ -76,7 +76,8 @@ void uniques_free(struct uniques *uniques);
 void uniques_stop(struct uniques *uniques);
 
 /* Begins a conversation; what to send is uniques_sql(). since: NULL, or the server's time as text, borrowed until the end of the conversation. */
-bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us, int64_t now_us, struct error *err);
+MUST_CHECK bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us,
+                              int64_t now_us, struct error *err);
 
 /* The message to send; NULL: the conversation is over, and did_run says whether there was a day to count. */
 static inline const char *uniques_sql(const struct uniques *uniques)
@@ -85,7 +86,7 @@ static inline const char *uniques_sql(const struct uniques *uniques)
 }
 
 /* Takes the answer (its rows or NULL), which it frees, and makes the next message. False: call uniques_failed(), and close the session. */
-bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t now_us, struct error *err);
+MUST_CHECK bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t now_us, struct error *err);
 
 /* The conversation failed with this error. True: it is the day's own, and is noted with the next conversation, so that other days go on. */
 bool uniques_failed(struct uniques *uniques, const struct error *err);

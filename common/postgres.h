@@ -28,7 +28,7 @@ MUST_CHECK bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us,
 
 /* One statement that Postgres takes outside of a transaction only (CREATE INDEX CONCURRENTLY): no transaction may be open. It runs with the settings of the login, so it names every
  * schema, and holds nothing that a setting could make another thing. */
-bool postgres_exec_alone(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
+MUST_CHECK bool postgres_exec_alone(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
 
 /* Compares the database's tables, functions and views with those that this program carries (migrations.h). ERROR_USAGE and what to
  * run when the schema is missing or older, was made before 0.1.0, or asks for a newer program. */

@@ -6,7 +6,7 @@
 
 #include <libpq-fe.h>
 
-struct error;
+#include "common/error.h"
 
 enum { MONTH_INDEXES_TEXT = 1024 };
 
@@ -16,7 +16,7 @@ struct month_indexes_report {
 };
 
 /* Builds it where it is missing (CREATE INDEX CONCURRENTLY, then ATTACH). A month that refuses is noted and keeps no other. False: the server. */
-bool month_indexes_build(PGconn *conn, struct month_indexes_report *report, struct error *err);
+MUST_CHECK bool month_indexes_build(PGconn *conn, struct month_indexes_report *report, struct error *err);
 
 /* Prints what was refused on stderr. */
 void month_indexes_print(const struct month_indexes_report *report);

@@ -35,10 +35,10 @@ MUST_CHECK bool rollups_check(PGconn *conn, const struct settings *settings, con
                               struct error *err);
 
 /* Begins a transaction that defines something: under the lock of migrate, as tallymill_admin. */
-bool rollups_begin(PGconn *conn, struct error *err);
+MUST_CHECK bool rollups_begin(PGconn *conn, struct error *err);
 
 /* Within one: whether Postgres parses the query, and every run of it would give the same rows. *line: where it is wrong, 0: nobody knows. */
-bool rollups_try_query(PGconn *conn, const char *query, int *line, struct error *err);
+MUST_CHECK bool rollups_try_query(PGconn *conn, const char *query, int *line, struct error *err);
 
 void rollups_report_free(struct rollups_report *report);
 

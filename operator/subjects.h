@@ -28,10 +28,11 @@ struct subjects_report {
 };
 
 /* Reads a file's text, which is cut in place: at most SUBJECTS_MAX subjects, or none: then no uniques are counted. False: ERROR_USAGE, and *line says where. Pure. */
-bool subjects_parse(char *text, struct subject subjects[SUBJECTS_MAX], int *count, int *line, struct error *err);
+MUST_CHECK bool subjects_parse(char *text, struct subject subjects[SUBJECTS_MAX], int *count, int *line, struct error *err);
 
 /* Defines what the file says; is_check: only reads it. What is wrong with the file is added to `refused`, as "FILE:LINE: what is wrong". False: the server, or the file is not
  * there. */
-bool subjects_define(PGconn *conn, const struct settings *settings, bool is_check, struct subjects_report *report, json_t *refused, struct error *err);
+MUST_CHECK bool subjects_define(PGconn *conn, const struct settings *settings, bool is_check, struct subjects_report *report,
+                                json_t *refused, struct error *err);
 
 #endif

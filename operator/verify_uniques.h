@@ -19,6 +19,7 @@ struct uniques_verdict {
 
 /* Compares every day that the snapshot's tallymill.first_day and last_day name, and `ranges` random ranges of them, each of a random subject, kind and population. What it finds is printed,
  * or with json (an object with the arrays `differences` and `uniques_set_aside`) added there. False: a question failed. */
-bool verify_uniques(struct snapshot *snapshot, int64_t ranges, json_t *json, struct uniques_verdict *verdict, struct error *err);
+MUST_CHECK bool verify_uniques(struct snapshot *snapshot, int64_t ranges, json_t *json, struct uniques_verdict *verdict,
+                               struct error *err);
 
 #endif
