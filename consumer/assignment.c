@@ -117,6 +117,7 @@ static void stop_foreign(struct assignment *assignment, struct source_partition 
 {
     const struct claim *claim = &partition->claim;
     partition->is_stopped = true;
+    partition->stopped_because = "the topic was deleted and made anew; tallymill topic renew begins new books for it";
     if (claim->next_offset > log->high)
         note_truncated(assignment, claim, log->high);
     else
@@ -172,6 +173,8 @@ static bool begin_partition(struct assignment *assignment, struct source_partiti
         return true;
     }
     partition->is_stopped = start.kind == START_TRUNCATED;
+    partition->stopped_because =
+        partition->is_stopped ? "its log ends before what is stored, so it was truncated or made anew; tallymill audit names the place, tallymill reset --at goes on" : NULL;
     if (start.kind == START_TRUNCATED)
         note_truncated(assignment, claim, log->high);
     else if (start.kind == START_GAP && !note_gap(assignment, partition, start.offset, err))

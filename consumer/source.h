@@ -30,6 +30,7 @@ struct source_partition {
     bool has_matched;        /* one of them stood where it should */
     bool is_waiting;         /* not read yet: without a leader, or its log's ends are not known yet */
     bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
+    const char *stopped_because; /* and what to do, in a sentence: a constant; NULL unless is_stopped */
     int64_t end_offset;      /* the end of what can be read, where it was met; -1: not met yet */
     int64_t
         blocked_since_us; /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
@@ -117,8 +118,8 @@ bool source_is_proving(const struct source_partition *partition);
 /* Reads on at the next anchor, or at expected_offset: what was fetched before is dropped. */
 void source_seek(struct source *source, const struct source_partition *partition);
 
-/* Reads this one no more: its is_stopped is set, the others go on. */
-void source_stop(struct source *source, struct source_partition *partition);
+/* Reads this one no more: its is_stopped is set, the others go on. because: a constant, see stopped_because. */
+void source_stop(struct source *source, struct source_partition *partition, const char *because);
 
 /* Takes a topic partition out of what is read, because another worker owns it. */
 void source_forget(struct source *source, int32_t topic_partition);

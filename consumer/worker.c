@@ -285,6 +285,7 @@ static void look_each_second(struct worker *worker, int64_t now_us)
     flood_look(&worker->flood, &rules, source_topic(worker->source), now_us);
     retention_look(&worker->retention);
     open_transaction_look(worker->source);
+    worker_trouble_stopped(worker, now_us);
 }
 
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)

@@ -80,6 +80,7 @@ struct worker {
     char holder[LOCK_TEXT_BYTES]; /* of a lock that the batch under way waits for, or has waited for in vain; "": none is known */
     enum worker_trouble trouble;  /* what was last logged */
     int64_t trouble_told_us; /* to the database; 0: not */
+    int64_t stopped_told_us; /* that topic partitions are stopped; 0: none is, or it was not told yet */
 
     struct metrics *metrics;
     struct health health;
@@ -129,6 +130,7 @@ void worker_trouble(struct worker *worker, enum worker_trouble trouble, const st
 void worker_trouble_wait(struct worker *worker, const char *holder,
                          int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
+void worker_trouble_stopped(struct worker *worker, int64_t now_us); /* each second: topic partitions that are not read are told again and again while they are */
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);

@@ -14,16 +14,25 @@
 #include "consumer/worker_state.h"
 
 enum { TOLD_FROM = 3 };
-#define TELL_EVERY_US  INT64_C(2000000)
+#define TELL_EVERY_US    INT64_C(2000000)
+#define STOPPED_EVERY_US INT64_C(20000000) /* a row is shown for a minute */
+
+/* False: the connection is not there, or busy. */
+static bool tell_as(struct worker *worker, const char *owner, const char *sqlstate, const char *reason)
+{
+    struct error err = {0};
+    if (!worker->connection.conn || !connection_is_idle(&worker->connection))
+        return false;
+    if (!ledger_tell_trouble(worker->connection.conn, source_topic(worker->source), owner, sqlstate, reason, &err)) {
+        char text[LOG_TEXT_BYTES];
+        log_debug("cannot tell the database what a batch waits for", "error=\"%s\"", log_text(text, err.text));
+    }
+    return true;
+}
 
 static void tell_database(struct worker *worker, const char *sqlstate, const char *reason)
 {
-    struct error err;
-    if (!worker->connection.conn || !connection_is_idle(&worker->connection) ||
-        ledger_tell_trouble(worker->connection.conn, source_topic(worker->source), worker->owner, sqlstate, reason, &err))
-        return;
-    char text[LOG_TEXT_BYTES];
-    log_debug("cannot tell the database what a batch waits for", "error=\"%s\"", log_text(text, err.text));
+    tell_as(worker, worker->owner, sqlstate, reason);
 }
 
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us)
@@ -59,4 +68,36 @@ void worker_trouble_over(struct worker *worker)
     if (worker->trouble_told_us != 0)
         tell_database(worker, "", NULL);
     worker->trouble_told_us = 0;
+}
+
+/* "topic partition 3 is not read: BECAUSE; topic partition 7 is not read: the same". False: none is stopped. */
+static bool list_stopped(const struct worker *worker, char *text, size_t size)
+{
+    int count;
+    size_t used = 0;
+    const char *last = NULL;
+    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    for (int i = 0; i < count && used < size; i++) {
+        const char *because = partitions[i].is_stopped ? partitions[i].stopped_because : NULL;
+        if (!because)
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%stopic partition %d is not read: %s", last ? "; " : "", (int)partitions[i].claim.topic_partition,
+                                 last == because ? "the same" : because);
+        last = because;
+    }
+    return last != NULL;
+}
+
+/* Under a name beside the worker's own, for both may be so at once. */
+void worker_trouble_stopped(struct worker *worker, int64_t now_us)
+{
+    char text[ERROR_TEXT_BYTES], owner[sizeof worker->owner + 16];
+    if (worker->stopped_told_us != 0 && now_us - worker->stopped_told_us < STOPPED_EVERY_US)
+        return;
+    const bool is_any = list_stopped(worker, text, sizeof text);
+    if (!is_any && worker->stopped_told_us == 0)
+        return;
+    snprintf(owner, sizeof owner, "%s (stopped)", worker->owner);
+    if (tell_as(worker, owner, "", is_any ? text : NULL))
+        worker->stopped_told_us = is_any ? now_us : 0;
 }

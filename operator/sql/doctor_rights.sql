@@ -28,6 +28,8 @@ WITH listed AS MATERIALIZED (
    WHERE has_table_privilege(r.oid, t.oid, p.privilege)
      AND NOT EXISTS (SELECT FROM listed l WHERE l.kind = 'table' AND l.object = t.object AND l.privilege = p.privilege
                        AND (l.role = r.rolname OR (l.role = 'tallymill_read' AND r.rolname = 'tallymill_aggregate')))
+     -- what it has by tallymill_read is that role's to answer for
+     AND NOT (r.rolname = 'tallymill_aggregate' AND EXISTS (SELECT FROM roles o WHERE o.rolname = 'tallymill_read' AND has_table_privilege(o.oid, t.oid, p.privilege)))
    GROUP BY r.rolname, r.oid, r.rolsuper, t.oid
 )
 SELECT true AS is_finding, l.role || ' ' || l.object AS object,

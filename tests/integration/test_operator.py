@@ -9,9 +9,12 @@ import copy
 import json
 import os
 import pathlib
+import re
 import socket
+import time
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2 import extensions
 
@@ -350,6 +353,28 @@ def test_status_says_what_stands_still_and_why(books):
     assert "stopped: the topic was made anew" in books.tallymill("status").out
     notes = [row["note"] for row in json.loads(books.tallymill("status", "--json").out)["topic_partitions"]]
     assert all("made anew" in note for note in notes), notes
+
+
+def test_status_marks_an_owner_who_commits_nothing_while_something_old_waits(make_site):
+    site = make_site(partitions=1)
+    site.set_topic(message_timestamp_type="CreateTime")
+    producer = Producer({**site.stack.client, "acks": "all"})
+
+    def send(age_seconds):
+        producer.produce(site.topic, b"\xc0", timestamp=int((time.time() - age_seconds) * 1000))
+        assert producer.flush(30) == 0
+
+    send(1200)
+    site.drain()
+    damage(site, "UPDATE tallymill.batches SET committed_at = now() - interval '1 hour'")
+    assert "stands still" not in site.tallymill("status").out
+    send(600)
+    done = site.tallymill("status")
+    assert re.search(r"topic partition 0: stands still: 1 events wait, and its owner \S+ has committed nothing for 60 min", done.out), done
+    for most, code in (("5 min", 1), ("1 h", 0)):
+        assert site.tallymill("status", "--max-lag", most).code == code, most
+    site.drain()
+    assert "stands still" not in site.tallymill("status").out
 
 
 def test_status_says_which_topics_it_did_not_ask_for(books):

@@ -301,6 +301,9 @@ def test_a_topic_made_anew_under_the_same_name_stops_loudly_and_stores_nothing(s
     site.send(events(100, seed=2))
     worker = site.worker()
     wait_until(lambda: "level=error msg=\"topic partition ends before what is stored" in worker.log(), 30, "the worker to say so")
+    told = wait_until(lambda: site.database.rows("SELECT reason FROM tallymill.troubles"), 30, "the worker to tell the database")
+    assert len(told) == 1 and told[0][0].startswith("topic partition ") and "tallymill topic renew" in told[0][0] and told[0][0].count("is not read") == 4, told
+    assert told[0][0] in site.tallymill("status").out
     assert worker.stop() == 0
     stopped = site.run("tallymill-consumer", "--until-end")
     assert stopped.code == 3 and site.topic in stopped.err, stopped

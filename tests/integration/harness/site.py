@@ -10,7 +10,7 @@ import re
 import secrets
 
 import confluent_kafka
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.admin import ConfigResource, NewPartitions
 from psycopg2 import extensions
 
 from checker.check import check_system
@@ -177,6 +177,12 @@ class Site:
 
     def add_partitions(self, total):
         self.stack.admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
+
+    def set_topic(self, **values):
+        """The topic's settings, with "_" for ".": what migrate gives it, but for these."""
+        settings = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "4194304", **{name.replace("_", "."): value for name, value in values.items()}}
+        resource = ConfigResource("topic", self.topic, set_config=settings)
+        self.stack.admin.alter_configs([resource])[resource].result(30)
 
     def delete_topic(self):
         """Deletes the topic, and returns once the broker no longer knows it."""
