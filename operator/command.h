@@ -31,6 +31,7 @@ int lag_run(int argc, char **argv);
 int top_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
+int advise_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

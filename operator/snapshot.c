@@ -29,15 +29,25 @@ struct snapshot {
 static const char session_sql[] =
     "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
 
-static bool begin(PGconn *conn, struct error *err)
+/* True where there is nothing to check, and it need not be. */
+static bool check_schema(PGconn *conn, bool is_any, struct error *err)
 {
-    return postgres_check_schema(conn, err) &&
+    PGresult *found = is_any ? postgres_query(conn, "SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'tallymill'", SHORT_US, err) : NULL;
+    const bool is_checked = !is_any || (found && strcmp(PQgetvalue(found, 0, 0), "0") != 0);
+    const bool is_asked = !is_any || found;
+    PQclear(found);
+    return is_checked ? postgres_check_schema(conn, err) : is_asked;
+}
+
+static bool begin(PGconn *conn, bool is_any, struct error *err)
+{
+    return check_schema(conn, is_any, err) &&
            /* The first query, which pins the settings, takes the snapshot. */
            postgres_exec(conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY"), SHORT_US, err) &&
            postgres_exec(conn, session_sql, SHORT_US, err);
 }
 
-struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err)
+static struct snapshot *open_snapshot(const struct settings *settings, const char *application_name, bool is_any, struct error *err)
 {
     struct snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (!snapshot) {
@@ -45,11 +55,21 @@ struct snapshot *snapshot_open(const struct settings *settings, const char *appl
         return NULL;
     }
     snapshot->conn = postgres_open(settings_text(settings, "postgres.dsn"), application_name, OPEN_US, err);
-    if (!snapshot->conn || !begin(snapshot->conn, err)) {
+    if (!snapshot->conn || !begin(snapshot->conn, is_any, err)) {
         snapshot_close(snapshot);
         return NULL;
     }
     return snapshot;
+}
+
+struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err)
+{
+    return open_snapshot(settings, application_name, false, err);
+}
+
+struct snapshot *snapshot_open_any(const struct settings *settings, const char *application_name, struct error *err)
+{
+    return open_snapshot(settings, application_name, true, err);
 }
 
 void snapshot_close(struct snapshot *snapshot)

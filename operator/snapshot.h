@@ -19,6 +19,9 @@ struct snapshot;
  * ERROR_USAGE (schema, rights). `application_name` is what pg_stat_activity shows. */
 MUST_CHECK struct snapshot *snapshot_open(const struct settings *settings, const char *application_name, struct error *err);
 
+/* The same of a database that need not be ours: the schema is checked only where there is one. */
+MUST_CHECK struct snapshot *snapshot_open_any(const struct settings *settings, const char *application_name, struct error *err);
+
 /* Ends the transaction and disconnects. NULL is allowed. */
 void snapshot_close(struct snapshot *snapshot);
 

@@ -1,0 +1,1 @@
+SELECT count(*) AS events FROM public.analytics_events /* tallymill advise */;

@@ -1,0 +1,7 @@
+-- What is left to do where the table has its months: those that are missing ahead, and those that the plan calls cold (12 months past their end).
+SELECT (SELECT coalesce(json_agg(to_char(m.month, 'YYYY-MM') ORDER BY m.month), '[]')::text
+        FROM generate_series(date_trunc('month', now()), date_trunc('month', now()) + current_setting('tallymill.months_ahead')::integer * interval '1 month', interval '1 month') AS m (month)
+        WHERE NOT EXISTS (SELECT FROM tallymill.table_partitions() t WHERE t.month = m.month::date)) AS months_missing,
+       count(*) AS cold_months, coalesce(sum(pg_total_relation_size(t.leaf)), 0)::bigint AS cold_bytes
+FROM tallymill.table_partitions() t
+WHERE t.month + interval '13 months' <= now() AND pg_relation_size(t.leaf) > 0;
