@@ -38,7 +38,7 @@ static void add_phase(json_t *actions, int phase)
     }
     if (phase >= 3) {
         add(actions, "have Tallymill keep the statistics and the months of the table", json_string("what Phase 3 and 4 ask for is kept as events come, late ones included"),
-            NULL, json_pack("[s]", "tallymill migrate --config FILE"));
+            NULL, json_pack("[s, s, s]", "tallymill adopt --config FILE --plan", "tallymill adopt --config FILE", "tallymill migrate --config FILE"));
     }
 }
 

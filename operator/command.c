@@ -21,6 +21,7 @@ const struct command commands[] = {
     {"dlq", "look at dead letters, send them again after a fix, or settle them for good", dlq_run},
     {"reset", "give up what a topic partition has not stored, as a gap", reset_run},
     {"topic", "close the books of a topic that is over, or begin new ones for a topic that was made anew", topic_run},
+    {"adopt", "take an existing analytics_events over, beside the application that writes it", adopt_run},
     {"advise", "say by the plan's thresholds what the table needs next, with reason and statements", advise_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {"export", "events, daily statistics or a rollup as CSV or NDJSON, of one moment", export_run},

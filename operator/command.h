@@ -32,6 +32,7 @@ int top_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
 int advise_run(int argc, char **argv);
+int adopt_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

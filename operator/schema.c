@@ -136,9 +136,8 @@ static bool refuse_strangers(const PGresult *ground, struct error *err)
     }
     if (kind[0] != '\0') {
         return error_set(err, ERROR_USAGE,
-                         "public.analytics_events is there already and is not partitioned: migrate cannot take existing events "
-                         "over yet; rename it, or use "
-                         "another database");
+                         "public.analytics_events is there already and is not ours: tallymill adopt takes it over beside its writers (tallymill adopt --plan says how); or "
+                         "rename it, or use another database");
     }
     if (answer_bool(ground, 0, "has_daily_stats")) {
         return error_set(err, ERROR_USAGE,
@@ -146,6 +145,13 @@ static bool refuse_strangers(const PGresult *ground, struct error *err)
                          "use another database");
     }
     return true;
+}
+
+/* While a table is taken over, ours stands in another schema, and what is in `public` is not ours to touch. */
+static bool refuse_adoption(const PGresult *ground, struct error *err)
+{
+    return !answer_bool(ground, 0, "is_adopting") ||
+           error_set(err, ERROR_USAGE, "an adoption of analytics_events is under way: tallymill adopt goes on with it, tallymill adopt --abandon gives it up");
 }
 
 /* What the first migration needs of the login. Later ones need no more than to be a member of tallymill_admin. */
@@ -205,7 +211,7 @@ static bool check_server(const PGresult *ground, struct error *err)
     return true;
 }
 
-bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
+static bool look(PGconn *conn, struct schema_ground *ground, bool is_beside, struct error *err)
 {
     *ground = (struct schema_ground){0};
     PGresult *result = postgres_query(conn, migrate_ground_sql, SHORT_US, err), *objects = NULL;
@@ -217,13 +223,23 @@ bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
     ground->has_schema = answer_bool(result, 0, "has_schema");
     ground->known = migrations[known - 1].version;
     snprintf(ground->database, sizeof ground->database, "%s", answer_text(result, 0, "database"));
-    bool is_fine = check_server(result, err) && (ground->has_schema || refuse_strangers(result, err)) &&
+    bool is_fine = check_server(result, err) && refuse_adoption(result, err) && (ground->has_schema || is_beside || refuse_strangers(result, err)) &&
                    check_rights(result, err) && schema_read_migrations(conn, ground->has_schema, &applied, err) &&
                    schema_read_objects(conn, ground->has_schema, &objects, &ground->objects_due, err);
     ground->version = applied > 0 ? migrations[applied - 1].version : 0;
     PQclear(objects);
     PQclear(result);
     return is_fine;
+}
+
+bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err)
+{
+    return look(conn, ground, false, err);
+}
+
+bool schema_look_beside(PGconn *conn, struct schema_ground *ground, struct error *err)
+{
+    return look(conn, ground, true, err);
 }
 
 static void roll_back(PGconn *conn)
@@ -251,11 +267,12 @@ bool schema_claim_objects(PGconn *conn, int *given, struct error *err)
 {
     *given = 0;
     PGresult *there = postgres_query(conn, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                                           "WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema", SHORT_US, err);
-    const bool has_schema = there && answer_bool(there, 0, "has_schema"), is_asked = there != NULL;
+                                           "WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema, "
+                                           "to_regclass('tallymill_adopt.analytics_events') IS NOT NULL AS is_adopting", SHORT_US, err);
+    const bool has_schema = there && answer_bool(there, 0, "has_schema"), is_fine_so_far = there && refuse_adoption(there, err);
     PQclear(there);
-    if (!is_asked || !has_schema) {
-        return is_asked;
+    if (!is_fine_so_far || !has_schema) {
+        return is_fine_so_far;
     }
     PGresult *owners = postgres_query(conn, migrate_owners_sql, SHORT_US, err);
     bool is_fine = owners != NULL;

@@ -50,6 +50,9 @@ struct schema_ground {
  * Changes nothing. */
 MUST_CHECK bool schema_look(PGconn *conn, struct schema_ground *ground, struct error *err);
 
+/* The same for an adoption, which brings tables of these names along. */
+MUST_CHECK bool schema_look_beside(PGconn *conn, struct schema_ground *ground, struct error *err);
+
 /* What one schema_apply() applied. */
 struct schema_done {
     int migrations, objects;
@@ -58,6 +61,9 @@ struct schema_done {
 /* Applies what is missing: each migration in one transaction with its row, then all functions and views whose text is another one in one transaction with theirs. Waits for
  * another migrate that is at work. */
 MUST_CHECK bool schema_apply(PGconn *conn, struct schema_done *done, struct error *err);
+
+/* All of it in the caller's transaction, into a database that has nothing of it; the caller ends the transaction, and has made sure that nobody else migrates. */
+MUST_CHECK bool schema_apply_here(PGconn *conn, struct error *err);
 
 /* Gives objects that another than tallymill_admin owns (a restore with --no-owner) back to it; *given counts them. ERROR_USAGE where this login may not: the
  * message names an object, its owner and the remedy. */

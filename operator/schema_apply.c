@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/postgres.h"
@@ -189,4 +190,42 @@ bool schema_apply(PGconn *conn, struct schema_done *done, struct error *err)
         poll(NULL, 0, PAUSE_MS * failures);
     }
     return true;
+}
+
+/* All files one behind the other, and their rows: one message, for somebody waits. */
+static char *all_files(void)
+{
+    char *text = NULL, checksum[SCHEMA_CHECKSUM_BYTES];
+    size_t length, count;
+    const struct migration *migrations = postgres_migrations(&count);
+    FILE *out = open_memstream(&text, &length);
+    if (!out) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "%s;\nRESET ROLE;\n", migrations[i].sql);
+    }
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES (%d, '%s', '%s', %d);\n", migrations[i].version, migrations[i].name,
+                schema_checksum(checksum, migrations[i].sql, migrations[i].length), migrations[i].min_program);
+    }
+    const struct schema_object *objects = postgres_schema_objects(&count);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "%s;\nRESET ROLE;\nINSERT INTO tallymill.schema_objects (name, checksum, release) VALUES ('%s', '%s', '%s');\n", objects[i].sql, objects[i].name, objects[i].checksum,
+                TALLYMILL_VERSION);
+    }
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+bool schema_apply_here(PGconn *conn, struct error *err)
+{
+    char *text = all_files();
+    const bool is_applied = (text || error_set(err, ERROR_RETRY, "no memory for the schema")) &&
+                            postgres_exec(conn, "SELECT pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))", LOCK_US, err) && run_file(conn, "the schema", text, err);
+    free(text);
+    return is_applied;
 }

@@ -5,6 +5,7 @@ SELECT current_user AS login, current_database() AS database, current_setting('s
        pg_is_in_recovery() AS is_standby,
        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema,
+       to_regclass('tallymill_adopt.analytics_events') IS NOT NULL AS is_adopting,
        has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
        (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) AS may_create_roles,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)

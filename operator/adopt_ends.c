@@ -1,0 +1,100 @@
+/* adopt_ends.c - see adopt.h: the ways out of an adoption. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/number_text.h"
+#include "common/postgres.h"
+#include "operator/adopt.h"
+#include "operator/answer.h"
+
+extern const char adopt_drop_sql[];
+
+#define SHORT_US (60 * CLOCK_SECOND_US)
+#define DROP_US  (3600 * CLOCK_SECOND_US)
+
+static const char let_go_sql[] = "DROP TRIGGER tallymill_adopt_insert ON public.analytics_events; DROP TRIGGER tallymill_adopt_update ON public.analytics_events; "
+                                 "DROP TRIGGER tallymill_adopt_delete ON public.analytics_events; DROP TRIGGER tallymill_adopt_truncate ON public.analytics_events; "
+                                 "SELECT tallymill_adopt.restore_options(); UPDATE tallymill_adopt.state SET step = 'abandoning'";
+
+/* What is left once the old table is the one in use again. */
+static bool drop_all(struct adopt *adopt, struct error *err)
+{
+    FAILPOINT("adopt_abandon");
+    if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) || !postgres_exec(adopt->conn, adopt_drop_sql, DROP_US, err)) {
+        adopt_roll_back(adopt->conn);
+        return error_wrap(err, "dropping the copy; the old table is free of it, and tallymill adopt --abandon goes on");
+    }
+    return adopt_end(adopt->conn, err);
+}
+
+/* From its commit on the copy is worth nothing: changes are no longer logged. */
+static bool let_go(struct adopt *adopt, bool *is_again, struct error *err)
+{
+    (void)is_again;
+    return postgres_exec(adopt->conn, let_go_sql, SHORT_US, err) && postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
+}
+
+bool adopt_abandon(struct adopt *adopt, struct error *err)
+{
+    if (adopt->step[0] == '\0') {
+        return error_set(err, ERROR_USAGE, "no adoption is under way: there is nothing to abandon");
+    }
+    if (strcmp(adopt->step, "swapped") == 0) {
+        return error_set(err, ERROR_USAGE, "the tables were swapped already: the new one is in use, and --abandon is for before that; --undo goes back");
+    }
+    if (strcmp(adopt->step, "copying") == 0 && !adopt_with_lock(adopt, let_go, err)) {
+        return error_wrap(err, "taking the triggers off the old table");
+    }
+    if (!drop_all(adopt, err)) {
+        return false;
+    }
+    puts("abandoned: analytics_events is as it was before; the roles tallymill_* stay, for other databases may use them");
+    return true;
+}
+
+bool adopt_finish(struct adopt *adopt, struct error *err)
+{
+    if (strcmp(adopt->step, "swapped") != 0) {
+        return error_set(err, ERROR_USAGE, adopt->step[0] == '\0' ? "no adoption is under way: there is nothing to finish" : "the tables are not swapped yet: tallymill adopt goes on");
+    }
+    if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ||
+        !postgres_exec(adopt->conn, "DROP TABLE public.analytics_events_before; DROP TABLE IF EXISTS public.analytics_daily_stats_before; DROP SCHEMA tallymill_adopt CASCADE", DROP_US, err)) {
+        adopt_roll_back(adopt->conn);
+        return error_wrap(err, "dropping analytics_events_before");
+    }
+    FAILPOINT("adopt_finish");
+    if (!adopt_end(adopt->conn, err)) {
+        return false;
+    }
+    puts("finished: the old table is dropped, and nothing of the adoption is left");
+    return true;
+}
+
+static bool go_back(struct adopt *adopt, bool *is_again, struct error *err)
+{
+    (void)is_again;
+    const char *const values[] = {adopt->with_stored ? "true" : "false"};
+    PGresult *done = postgres_query_params(adopt->conn, "SELECT tallymill_adopt.undo($1::boolean) AS rows", 1, values, DROP_US, err);
+    if (!done) {
+        return false;
+    }
+    adopt->rows = answer_int(done, 0, "rows");
+    PQclear(done);
+    FAILPOINT("adopt_undo");
+    return postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
+}
+
+bool adopt_undo(struct adopt *adopt, struct error *err)
+{
+    char number[NUMBER_TEXT_BYTES];
+    if (strcmp(adopt->step, "swapped") != 0) {
+        return error_set(err, ERROR_USAGE, adopt->step[0] == '\0' ? "no adoption is there to be undone" : "the tables are not swapped: tallymill adopt --abandon gives the adoption up");
+    }
+    if (!adopt_with_lock(adopt, go_back, err)) {
+        return error_wrap(err, "going back; the new table is still the one in use");
+    }
+    printf("undone: the old table is analytics_events again, with %s rows that were added, changed or deleted since\n", number_text(number, adopt->rows));
+    return drop_all(adopt, err);
+}

@@ -1,0 +1,105 @@
+/* adopt_lock.c - see adopt.h: transactions of an adoption, and how it asks for the table.
+ *
+ * An ACCESS EXCLUSIVE lock that is waited for holds up everybody who comes after. So it is waited for 300 ms at most, and then those who came are let through. That never gets past an
+ * autovacuum, which only the deadlock check after a second cancels: it is switched off on the old table before.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "operator/adopt.h"
+
+enum { ATTEMPTS = 200, PAUSE_MS = 200, PAUSE_MAX_MS = 2000 };
+enum { OTHERS_TRIES = 120, OTHERS_TOLD = 10, OTHERS_PAUSE_MS = 250 };
+
+#define SHORT_US (60 * CLOCK_SECOND_US)
+
+void adopt_roll_back(PGconn *conn)
+{
+    struct error ignored = {0};
+    error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
+}
+
+/* Begun, and *is_ours says whether the adoption's lock was to be had. A server that a killed client left at work notices it within a second, and lets the lock go. */
+static bool begin(PGconn *conn, const char *mode, const char *lock_timeout, bool *is_ours, struct error *err)
+{
+    const char *const values[] = {lock_timeout};
+    const char *text = strcmp(mode, "REPEATABLE READ") == 0 ? POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL client_min_messages = warning"
+                                                            : POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning";
+    PGresult *got = postgres_exec(conn, text, SHORT_US, err)
+                        ? postgres_query_params(conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.adopt', 0)), set_config('lock_timeout', $1, true), "
+                                                      "set_config('jit', 'off', true), "
+                                                      "CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '1s', true) END",
+                                                1, values, SHORT_US, err)
+                        : NULL;
+    const bool is_asked = got != NULL;
+    *is_ours = is_asked && PQgetvalue(got, 0, 0)[0] == 't';
+    PQclear(got);
+    return is_asked;
+}
+
+bool adopt_begin(PGconn *conn, const char *mode, const char *lock_timeout, struct error *err)
+{
+    for (int tries = 1;; tries++) {
+        bool is_ours;
+        const bool is_begun = begin(conn, mode, lock_timeout, &is_ours, err);
+        if (is_ours) {
+            return true;
+        }
+        adopt_roll_back(conn);
+        if (!is_begun) {
+            return false;
+        }
+        if (tries == OTHERS_TRIES) {
+            return error_set(err, ERROR_RETRY, "another tallymill adopt is at work in this database");
+        }
+        if (tries == OTHERS_TOLD) {
+            fprintf(stderr, "tallymill adopt: another one is at work in this database, or what a killed one left ends; waiting\n");
+        }
+        poll(NULL, 0, OTHERS_PAUSE_MS);
+    }
+}
+
+bool adopt_end(PGconn *conn, struct error *err)
+{
+    if (postgres_exec(conn, "COMMIT", SHORT_US, err)) {
+        return true;
+    }
+    adopt_roll_back(conn);
+    return false;
+}
+
+static bool may_pass(const PGconn *conn, const struct error *err)
+{
+    return PQstatus(conn) == CONNECTION_OK && (postgres_is(err, POSTGRES_LOCKED) || postgres_is(err, POSTGRES_CONFLICT) || postgres_is(err, POSTGRES_INTERNAL));
+}
+
+bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool *is_again, struct error *err), struct error *err)
+{
+    int pause_ms = PAUSE_MS;
+    for (int attempt = 1;; attempt++) {
+        bool is_again = false;
+        error_clear(err);
+        if (!adopt_begin(adopt->conn, "READ COMMITTED", "300ms", err)) {
+            return false;
+        }
+        if (work(adopt, &is_again, err)) {
+            return true;
+        }
+        adopt_roll_back(adopt->conn);
+        if (is_again && attempt < ATTEMPTS) {
+            continue;
+        }
+        if (attempt == ATTEMPTS || !may_pass(adopt->conn, err)) {
+            return error_wrap(err, "after %d tries", attempt);
+        }
+        if (attempt % 10 == 0) {
+            fprintf(stderr, "tallymill adopt: the table is still in use after %d tries of 0.3 s: %s\n", attempt, err->text);
+        }
+        poll(NULL, 0, pause_ms);
+        pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;
+    }
+}

@@ -1,0 +1,486 @@
+-- What an adoption needs while it is under way: its books, the log of changes, and the steps as functions. `tallymill adopt --finish` or `--abandon` drops it all.
+--
+-- Invariants. The old table is the truth until swap() commits, and after it the new one is. Whatever commits in the old table is in `log` by the same commit, from set_aside()'s commit
+-- on; a month is copied by one statement in one snapshot that is taken later; and replay() makes what the log names in the new table what it is in the old one now. So once the log is
+-- empty under the lock, both hold the same. Each function is one step, whole or not at all; run again, it does what is left.
+
+CREATE SCHEMA tallymill_adopt;
+
+-- step: copying (before the swap), abandoning, swapped. How columns are mapped: names in the new table, expressions over o (a row of the old one).
+CREATE TABLE tallymill_adopt.state (
+  only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+  step        text NOT NULL DEFAULT 'copying' CHECK (step IN ('copying', 'abandoning', 'swapped')),
+  release     text NOT NULL,
+  started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  swapped_at  timestamptz,
+  old_table   oid NOT NULL,
+  old_stats   oid,
+  new_table   oid,
+  new_stats   oid,
+  time_zone   text NOT NULL,
+  has_numbers boolean NOT NULL,
+  options     text[],
+  columns     text[] NOT NULL,
+  expressions text NOT NULL,
+  created_at  text NOT NULL,
+  kept        jsonb NOT NULL DEFAULT '{}'
+);
+CREATE TABLE tallymill_adopt.log (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL);
+CREATE TABLE tallymill_adopt.months (month date PRIMARY KEY, copied bigint NOT NULL);
+CREATE TABLE tallymill_adopt.days (day date PRIMARY KEY);
+
+-- The old table as it is called at the moment.
+CREATE FUNCTION tallymill_adopt.old_name() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT format('%I.%I', n.nspname, c.relname) FROM tallymill_adopt.state s JOIN pg_class c ON c.oid = s.old_table JOIN pg_namespace n ON n.oid = c.relnamespace $$;
+
+-- Who inserts, updates or deletes needs no right on the log.
+CREATE FUNCTION tallymill_adopt.note_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    RAISE EXCEPTION 'analytics_events is being adopted by Tallymill and cannot be emptied meanwhile' USING HINT = 'tallymill adopt --abandon gives the adoption up.';
+  ELSIF TG_OP = 'INSERT' THEN
+    INSERT INTO tallymill_adopt.log (id) SELECT n.id::text FROM new_rows n;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO tallymill_adopt.log (id) SELECT o.id::text FROM old_rows o;
+  ELSE
+    INSERT INTO tallymill_adopt.log (id) SELECT o.id::text FROM old_rows o UNION SELECT n.id::text FROM new_rows n;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- The first step: the old table out of the way of the migrations, inside their transaction. Everybody waits for it from here to its commit. Returns when it had the lock.
+CREATE FUNCTION tallymill_adopt.set_aside(p_release text, p_time_zone text) RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  old constant regclass := 'public.analytics_events';
+  stats constant regclass := to_regclass('public.analytics_daily_stats');
+  index_oid oid;
+  locked_at timestamptz;
+BEGIN
+  LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
+  locked_at := clock_timestamp();
+  INSERT INTO tallymill_adopt.state (release, old_table, old_stats, time_zone, has_numbers, options, columns, expressions, created_at)
+  SELECT p_release, old, stats, p_time_zone, bool_or(m.name = 'id' AND m.kind <> 'uuid'), (SELECT reloptions FROM pg_class WHERE oid = old),
+         array_agg(quote_ident(m.name) ORDER BY m.attnum), string_agg(m.expression, ', ' ORDER BY m.attnum), max(m.expression) FILTER (WHERE m.name = 'created_at')
+  FROM (SELECT a.attname AS name, a.attnum, format_type(a.atttypid, NULL) AS kind,
+               CASE WHEN a.attname = 'id' AND a.atttypid <> 'uuid'::regtype THEN 'tallymill.adopted_id(o.id)'
+                    WHEN a.attname = 'event_data' THEN 'coalesce(o.event_data::jsonb, ''{}'')'
+                    WHEN a.attname = 'is_internal' THEN 'coalesce(o.is_internal, false)'
+                    WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('(o.created_at AT TIME ZONE %L)', p_time_zone)
+                    ELSE format('o.%I', a.attname) END AS expression
+        FROM pg_attribute a WHERE a.attrelid = old AND a.attnum > 0 AND NOT a.attisdropped) AS m;
+  UPDATE tallymill_adopt.state SET kept = (SELECT coalesce(jsonb_object_agg(c.oid::text, c.relname), '{}') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid IN (old, stats));
+  FOR index_oid IN SELECT i.indexrelid FROM pg_index i WHERE i.indrelid IN (old, stats) LOOP
+    EXECUTE format('ALTER INDEX %s RENAME TO %I', index_oid::regclass, 'tallymill_aside_' || index_oid);
+  END LOOP;
+  ALTER TABLE public.analytics_events RENAME TO tallymill_aside_events;
+  IF stats IS NOT NULL THEN
+    ALTER TABLE public.analytics_daily_stats RENAME TO tallymill_aside_stats;
+  END IF;
+  RETURN locked_at;
+END
+$$;
+
+-- Behind the migrations, in the same transaction: what they made goes to this schema until the swap, the old table has its names back, and its changes are logged.
+CREATE FUNCTION tallymill_adopt.put_back() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  one record;
+BEGIN
+  UPDATE tallymill_adopt.state SET new_table = 'public.analytics_events'::regclass, new_stats = 'public.analytics_daily_stats'::regclass RETURNING * INTO s;
+  GRANT USAGE ON SCHEMA tallymill_adopt TO tallymill_admin;
+  ALTER TABLE public.analytics_events SET SCHEMA tallymill_adopt;
+  ALTER TABLE public.analytics_daily_stats SET SCHEMA tallymill_adopt;
+  ALTER TABLE public.tallymill_aside_events RENAME TO analytics_events;
+  IF s.old_stats IS NOT NULL THEN
+    ALTER TABLE public.tallymill_aside_stats RENAME TO analytics_daily_stats;
+  END IF;
+  FOR one IN SELECT k.key, k.value AS name FROM jsonb_each_text(s.kept) AS k LOOP
+    EXECUTE format('ALTER INDEX public.%I RENAME TO %I', 'tallymill_aside_' || one.key, one.name);
+  END LOOP;
+  -- What the old table has beside ours: writers go on naming such columns, readers go on using such indexes.
+  FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind, pg_get_expr(d.adbin, d.adrelid) AS fallback
+             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped
+               AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = s.new_table AND n.attname = a.attname AND NOT n.attisdropped) ORDER BY a.attnum LOOP
+    EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ADD COLUMN %I %s', one.name, one.kind);
+    IF one.fallback IS NOT NULL AND one.fallback !~ 'nextval' THEN
+      EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
+    END IF;
+  END LOOP;
+  FOR one IN SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE i.indrelid = s.old_table AND NOT i.indisunique AND i.indisvalid
+               AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
+    EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
+  END LOOP;
+  -- Programs refuse to start until the swap fills these again.
+  CREATE TABLE tallymill_adopt.schema_version AS TABLE tallymill.schema_version;
+  CREATE TABLE tallymill_adopt.schema_objects AS TABLE tallymill.schema_objects;
+  DELETE FROM tallymill.schema_version;
+  DELETE FROM tallymill.schema_objects;
+  CREATE TRIGGER tallymill_adopt_insert AFTER INSERT ON public.analytics_events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  CREATE TRIGGER tallymill_adopt_update AFTER UPDATE ON public.analytics_events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  CREATE TRIGGER tallymill_adopt_delete AFTER DELETE ON public.analytics_events REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  CREATE TRIGGER tallymill_adopt_truncate BEFORE TRUNCATE ON public.analytics_events FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+END
+$$;
+
+-- The months that are not copied yet, oldest first: those with rows, this one and the next; and those between that have none, of the last two years: the application may date back.
+CREATE FUNCTION tallymill_adopt.months_left() RETURNS TABLE (month date) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+BEGIN
+  RETURN QUERY EXECUTE format($query$
+    WITH seen AS MATERIALIZED (SELECT DISTINCT date_trunc('month', %1$s) AS month FROM %2$s o)
+    SELECT m.month FROM (
+      SELECT s.month::date FROM seen s
+      UNION SELECT generate_series(greatest((SELECT min(s.month) FROM seen s), date_trunc('month', now()) - interval '24 months'), date_trunc('month', now()) + interval '1 month',
+                                   interval '1 month')::date
+      UNION SELECT (date_trunc('month', now()) + n * interval '1 month')::date FROM generate_series(0, 1) n) AS m (month)
+    WHERE NOT EXISTS (SELECT FROM tallymill_adopt.months c WHERE c.month = m.month) ORDER BY 1$query$,
+    (SELECT s.created_at FROM tallymill_adopt.state s), tallymill_adopt.old_name());
+END
+$$;
+
+-- One month: its table without indexes, filled by one statement, then attached, which builds them. Loading into the indexed table takes three times as long.
+CREATE FUNCTION tallymill_adopt.copy_month(p_month date, p_is_filled boolean) RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  name constant text := 'analytics_events_' || to_char(p_month::timestamp, 'YYYY_MM');
+  next_month constant date := p_month + interval '1 month';
+  rows bigint := 0;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying';
+  EXECUTE format('CREATE TABLE public.%I (LIKE tallymill_adopt.analytics_events INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY,
+                    CONSTRAINT %I CHECK (created_at >= %L::timestamptz AND created_at < %L::timestamptz))', name, name || '_month', p_month, next_month);
+  IF p_is_filled THEN
+    EXECUTE format('INSERT INTO public.%1$I (%2$s) SELECT %3$s FROM %4$s o WHERE %5$s >= %6$L::timestamptz AND %5$s < %7$L::timestamptz', name, array_to_string(s.columns, ', '), s.expressions, tallymill_adopt.old_name(),
+                   s.created_at, p_month, next_month);
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    EXECUTE format('INSERT INTO tallymill_adopt.days SELECT DISTINCT created_at::date FROM public.%I ON CONFLICT DO NOTHING', name);
+  END IF;
+  EXECUTE format('ALTER TABLE public.%I OWNER TO tallymill_admin', name);
+  EXECUTE format('GRANT SELECT ON public.%I TO tallymill_read', name);
+  EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', name, p_month::timestamptz, next_month::timestamptz);
+  INSERT INTO tallymill.months (month, state) VALUES (p_month, 'open');
+  INSERT INTO tallymill_adopt.months VALUES (p_month, rows);
+  RETURN rows;
+END
+$$;
+
+-- Takes up to so many changes from the log, and makes the rows that they name what they are in the old table now.
+CREATE FUNCTION tallymill_adopt.replay(p_limit integer) RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  ids text[];
+  taken integer;
+  kind text;
+  m date;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state;
+  WITH gone AS (DELETE FROM tallymill_adopt.log WHERE seq IN (SELECT l.seq FROM tallymill_adopt.log l ORDER BY l.seq LIMIT p_limit) RETURNING id)
+    SELECT array_agg(DISTINCT g.id), count(*) INTO ids, taken FROM gone g;
+  IF taken = 0 THEN
+    RETURN 0;
+  END IF;
+  kind := (SELECT format_type(a.atttypid, NULL) FROM pg_attribute a WHERE a.attrelid = s.old_table AND a.attname = 'id');
+  FOR m IN EXECUTE format('SELECT DISTINCT date_trunc(''month'', %s)::date FROM %s o WHERE o.id = ANY($1::%s[])', s.created_at, tallymill_adopt.old_name(), kind) USING ids LOOP
+    IF NOT EXISTS (SELECT FROM tallymill_adopt.months c WHERE c.month = m) THEN
+      PERFORM tallymill_adopt.copy_month(m, false);
+    END IF;
+  END LOOP;
+  EXECUTE format('DELETE FROM tallymill_adopt.analytics_events WHERE id = ANY(%s)',
+                 CASE WHEN s.has_numbers THEN 'ARRAY(SELECT tallymill.adopted_id(i::bigint) FROM unnest($1) i)' ELSE '$1::uuid[]' END) USING ids;
+  EXECUTE format('WITH put AS (INSERT INTO tallymill_adopt.analytics_events (%s) SELECT %s FROM %s o WHERE o.id = ANY($1::%s[]) RETURNING created_at)
+                  INSERT INTO tallymill_adopt.days SELECT DISTINCT created_at::date FROM put ON CONFLICT DO NOTHING', array_to_string(s.columns, ', '), s.expressions, tallymill_adopt.old_name(), kind) USING ids;
+  RETURN taken;
+END
+$$;
+
+-- Months in which the two tables differ, in the snapshot of the caller: by count and by a hash of every mapped column, in no order. What the log still names is left out of both.
+CREATE FUNCTION tallymill_adopt.compare() RETURNS TABLE (month date, old_rows bigint, new_rows bigint, is_equal boolean) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  columns text;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state;
+  columns := (SELECT string_agg('n.' || c, ', ' ORDER BY place) FROM unnest(s.columns) WITH ORDINALITY AS t (c, place));
+  RETURN QUERY EXECUTE format($query$
+    WITH before AS (
+      SELECT date_trunc('month', %1$s)::date AS month, count(*) AS rows, sum(hashtextextended(ROW(%2$s)::text, 0)::numeric) AS hash
+      FROM %3$s o WHERE o.id::text NOT IN (SELECT l.id FROM tallymill_adopt.log l) GROUP BY 1
+    ), after AS (
+      SELECT date_trunc('month', n.created_at)::date AS month, count(*) AS rows, sum(hashtextextended(ROW(%4$s)::text, 0)::numeric) AS hash
+      FROM tallymill_adopt.analytics_events n WHERE n.id NOT IN (SELECT %5$s FROM tallymill_adopt.log l) GROUP BY 1
+    )
+    SELECT coalesce(b.month, a.month), coalesce(b.rows, 0), coalesce(a.rows, 0), b.rows IS NOT DISTINCT FROM a.rows AND b.hash IS NOT DISTINCT FROM a.hash
+    FROM before b FULL JOIN after a ON a.month = b.month ORDER BY 1$query$,
+    s.created_at, s.expressions, tallymill_adopt.old_name(), columns, CASE WHEN s.has_numbers THEN 'tallymill.adopted_id(l.id::bigint)' ELSE 'l.id::uuid' END);
+END
+$$;
+
+-- The statements that give a relation what another has of rights: for each grantee, and for each column of its own.
+CREATE FUNCTION tallymill_adopt.grants(p_relation oid, p_name text) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, p_name, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+  FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a WHERE c.oid = p_relation AND a.grantee <> c.relowner
+  UNION ALL
+  SELECT format('GRANT %s (%I) ON %s TO %s', a.privilege_type, t.attname, p_name, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+  FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a WHERE t.attrelid = p_relation AND NOT t.attisdropped
+$$;
+
+CREATE FUNCTION tallymill_adopt.comments(p_relation oid, p_name text, p_kind text) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT CASE WHEN d.objsubid = 0 THEN format('COMMENT ON %s %s IS %L', p_kind, p_name, d.description)
+              ELSE format('COMMENT ON COLUMN %s.%I IS %L', p_name, a.attname, d.description) END
+  FROM pg_description d LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+  WHERE d.classoid = 'pg_class'::regclass AND d.objoid = p_relation
+$$;
+
+-- The views on a table, and the views on these: each behind those that it stands on. A materialized view ends the walk: what stands on it does not see the table.
+CREATE FUNCTION tallymill_adopt.views_on(p_table oid) RETURNS TABLE (view oid, kind "char", name text, level integer) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE found (view, kind, level) AS (
+    SELECT c.oid, c.relkind, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p_table AND c.oid <> p_table
+    UNION
+    SELECT c.oid, c.relkind, f.level + 1 FROM found f JOIN pg_depend d ON d.refobjid = f.view AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> f.view JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm') WHERE f.kind = 'v' AND f.level < 100
+  )
+  SELECT f.view, f.kind, format('%I.%I', n.nspname, c.relname), max(f.level) FROM found f JOIN pg_class c ON c.oid = f.view JOIN pg_namespace n ON n.oid = c.relnamespace
+  GROUP BY 1, 2, 3 ORDER BY 4, 3
+$$;
+
+-- The same, and what stands on the materialized ones.
+CREATE FUNCTION tallymill_adopt.all_views_on(p_table oid) RETURNS TABLE (view oid, kind "char", name text, level integer) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT v.* FROM tallymill_adopt.views_on(p_table) v
+  UNION ALL
+  SELECT m.view, m.kind, m.name, v.level + m.level FROM tallymill_adopt.views_on(p_table) v CROSS JOIN LATERAL tallymill_adopt.views_on(v.view) m WHERE v.kind = 'm'
+  ORDER BY level, name
+$$;
+
+-- Under which name a materialized view is made anew, and its indexes, before they have their own.
+CREATE FUNCTION tallymill_adopt.adopting_name(p_relation oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT format('%I.%I', n.nspname, 'tallymill_adopting_' || c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_relation $$;
+
+-- All that makes a view what it is, as statements, under the name p_as.
+CREATE FUNCTION tallymill_adopt.view_statements(p_view oid, p_as text) RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT ARRAY[format('CREATE %s %s%s AS %s', k.kind, p_as, CASE WHEN c.reloptions IS NULL THEN '' ELSE format(' WITH (%s)', array_to_string(c.reloptions, ', ')) END,
+                      rtrim(pg_get_viewdef(c.oid), ';'))]
+         || ARRAY(SELECT CASE WHEN p_as <> tallymill_adopt.adopting_name(p_view) THEN pg_get_indexdef(i.indexrelid)
+                              ELSE regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX .* ON .* USING ', format(' INDEX tallymill_adopting_%s ON %s USING ', i.indexrelid, p_as)) END
+                  FROM pg_index i WHERE i.indrelid = p_view)
+         || ARRAY(SELECT g.statement FROM tallymill_adopt.grants(p_view, p_as) g) || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(p_view, p_as, k.kind) m)
+         || format('ALTER %s %s OWNER TO %I', k.kind, p_as, pg_get_userbyid(c.relowner))
+  FROM pg_class c CROSS JOIN LATERAL (SELECT CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind) k WHERE c.oid = p_view
+$$;
+
+-- Old names and new ones change places. The caller has set lock_timeout. Returns when it had the lock; NULL: the log is too long to be replayed under it.
+-- What an index of the old table is called behind the swap: its name is the new one's.
+CREATE FUNCTION tallymill_adopt.before_name(p_name text) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT CASE WHEN octet_length(p_name) <= 56 THEN 'before_' || p_name ELSE format('before_%s_%s', left(p_name, 10), to_regclass('public.' || quote_ident(p_name))::oid) END $$;
+
+CREATE FUNCTION tallymill_adopt.swap() RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  statements text[];
+  views text[] := '{}';
+  keep jsonb;
+  one record;
+  statement text;
+  locked_at timestamptz;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying' FOR UPDATE;
+  LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
+  locked_at := clock_timestamp();
+  IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT 2001) AS l) > 2000 THEN
+    RETURN NULL;
+  END IF;
+  PERFORM tallymill_adopt.replay(2000);
+  -- By the names of before, which will be those of afterwards.
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'v' LOOP
+    views := views || tallymill_adopt.view_statements(one.view, one.name);
+  END LOOP;
+  statements := ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_table, 'public.analytics_events') g)
+    || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(s.old_table, 'public.analytics_events', 'TABLE') m)
+    || format('GRANT ALL ON public.analytics_events TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_table));
+  keep := jsonb_build_object(
+    'foreign_keys', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'definition', pg_get_constraintdef(c.oid), 'on_delete', c.confdeltype, 'keys', cardinality(c.conkey),
+                       'column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]),
+                       'other', c.confrelid::regclass::text, 'other_column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.confrelid AND a.attnum = c.confkey[1]))), '[]')
+                     FROM pg_constraint c WHERE c.conrelid = s.old_table AND c.contype = 'f'),
+    'materialized', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'view', v.view, 'statements', tallymill_adopt.view_statements(v.view, tallymill_adopt.adopting_name(v.view)))), '[]')
+                     FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'm'),
+    'indexes', (SELECT jsonb_agg(jsonb_build_object('name', c.relname, 'before', tallymill_adopt.before_name(c.relname))) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                WHERE i.indrelid IN (s.old_table, s.old_stats)));
+  DROP TRIGGER tallymill_adopt_insert ON public.analytics_events;
+  DROP TRIGGER tallymill_adopt_update ON public.analytics_events;
+  DROP TRIGGER tallymill_adopt_delete ON public.analytics_events;
+  DROP TRIGGER tallymill_adopt_truncate ON public.analytics_events;
+  FOR one IN SELECT f ->> 'name' AS name FROM jsonb_array_elements(keep -> 'foreign_keys') f LOOP
+    EXECUTE format('ALTER TABLE public.analytics_events DROP CONSTRAINT %I', one.name);
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'v' ORDER BY v.level DESC LOOP
+    EXECUTE format('DROP VIEW %s', one.name);
+  END LOOP;
+  FOR one IN SELECT i ->> 'name' AS name, i ->> 'before' AS before FROM jsonb_array_elements(keep -> 'indexes') i LOOP
+    EXECUTE format('ALTER INDEX public.%I RENAME TO %I', one.name, one.before);
+  END LOOP;
+  ALTER TABLE public.analytics_events RENAME TO analytics_events_before;
+  ALTER TABLE tallymill_adopt.analytics_events SET SCHEMA public;
+  IF s.old_stats IS NOT NULL THEN
+    ALTER TABLE public.analytics_daily_stats RENAME TO analytics_daily_stats_before;
+    statements := statements || ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_stats, 'public.analytics_daily_stats') g)
+      || format('GRANT SELECT ON public.analytics_daily_stats TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_stats));
+  END IF;
+  ALTER TABLE tallymill_adopt.analytics_daily_stats SET SCHEMA public;
+  FOREACH statement IN ARRAY statements || views LOOP
+    EXECUTE statement;
+  END LOOP;
+  INSERT INTO tallymill.days (day, dirty_since, dirty_reason) SELECT d.day, clock_timestamp(), 'adopted' FROM tallymill_adopt.days d;
+  INSERT INTO tallymill.schema_version SELECT * FROM tallymill_adopt.schema_version;
+  INSERT INTO tallymill.schema_objects SELECT * FROM tallymill_adopt.schema_objects;
+  UPDATE tallymill_adopt.state SET step = 'swapped', swapped_at = clock_timestamp(), kept = keep;
+  RETURN locked_at;
+END
+$$;
+
+-- autovacuum of the old table as it was.
+CREATE FUNCTION tallymill_adopt.restore_options() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  was constant text := (SELECT split_part(o, '=', 2) FROM tallymill_adopt.state s, unnest(s.options) o WHERE o LIKE 'autovacuum_enabled=%');
+BEGIN
+  EXECUTE format('ALTER TABLE %s %s', tallymill_adopt.old_name(), CASE WHEN was IS NULL THEN 'RESET (autovacuum_enabled)' ELSE format('SET (autovacuum_enabled = %s)', was) END);
+END
+$$;
+
+-- Materialized views that still show the old table.
+CREATE FUNCTION tallymill_adopt.stale_views() RETURNS TABLE (name text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT m ->> 'name' FROM tallymill_adopt.state s CROSS JOIN LATERAL jsonb_array_elements(s.kept -> 'materialized') m
+  WHERE EXISTS (SELECT FROM tallymill_adopt.views_on(s.old_table) v WHERE v.view = (m ->> 'view')::oid) ORDER BY 1
+$$;
+
+-- Behind the swap: one of them made anew over the new table and filled, then in the place of the other; and the views on it. Until then it shows what it showed.
+CREATE FUNCTION tallymill_adopt.renew_view(p_name text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  entry constant jsonb := (SELECT m FROM tallymill_adopt.state s, jsonb_array_elements(s.kept -> 'materialized') m WHERE m ->> 'name' = p_name);
+  view constant oid := entry ->> 'view';
+  views text[] := '{}';
+  indexes jsonb;
+  one record;
+  statement text;
+BEGIN
+  FOR statement IN SELECT e #>> '{}' FROM jsonb_array_elements(entry -> 'statements') e LOOP
+    EXECUTE statement;
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(view) v LOOP
+    views := views || tallymill_adopt.view_statements(one.view, one.name);
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(view) v ORDER BY v.level DESC LOOP
+    EXECUTE format('DROP VIEW %s', one.name);
+  END LOOP;
+  indexes := (SELECT coalesce(jsonb_object_agg(i.indexrelid::text, c.relname), '{}') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = view);
+  statement := format('ALTER MATERIALIZED VIEW %s RENAME TO %I', tallymill_adopt.adopting_name(view), (SELECT c.relname FROM pg_class c WHERE c.oid = view));
+  FOR one IN SELECT format('ALTER INDEX %I.%I RENAME TO %I', n.nspname, 'tallymill_adopting_' || k.key, k.value) AS text
+             FROM jsonb_each_text(indexes) k, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = view LOOP
+    views := ARRAY[one.text] || views;
+  END LOOP;
+  EXECUTE format('DROP MATERIALIZED VIEW %s', p_name);
+  EXECUTE statement;
+  FOREACH statement IN ARRAY views LOOP
+    EXECUTE statement;
+  END LOOP;
+END
+$$;
+
+-- The way back behind the swap: what is new, changed or gone in the new table since then becomes so in the old one, under a lock that lets readers go on; then the names go back.
+-- TM006: workers have stored rows, and it was not said that they are to be taken along.
+CREATE FUNCTION tallymill_adopt.undo(p_with_stored boolean) RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  id_of constant text := CASE WHEN (SELECT x.has_numbers FROM tallymill_adopt.state x) THEN 'tallymill.adopted_id(o.id)' ELSE 'o.id' END;
+  new_row text;
+  changed bigint;
+  total bigint := 0;
+  views text[] := '{}';
+  ours constant text[] := ARRAY['public.analytics_view_daily', 'public.analytics_view_funnel', 'public.analytics_view_conversion', 'public.analytics_view_performance'];
+  one record;
+  statement text;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'swapped' FOR UPDATE;
+  LOCK TABLE public.analytics_events IN SHARE ROW EXCLUSIVE MODE;
+  PERFORM set_config('lock_timeout', '10s', true); -- for the names, later: not to have done all this in vain
+  IF NOT p_with_stored AND EXISTS (SELECT FROM public.analytics_events WHERE batch_id IS NOT NULL) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'workers have stored events in the new table: they would be rows of the old one',
+      HINT = 'With --with-stored they are; their messages stay in Kafka.';
+  END IF;
+  new_row := (SELECT string_agg('n.' || c, ', ' ORDER BY place) FROM unnest(s.columns) WITH ORDINALITY AS t (c, place));
+  EXECUTE format('DELETE FROM public.analytics_events_before o WHERE NOT EXISTS (SELECT FROM public.analytics_events n WHERE n.id = %s)', id_of);
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  total := total + changed;
+  FOR one IN
+    SELECT string_agg(format('%s = %s', m.name, m.value), ', ') FILTER (WHERE m.name <> 'id') AS assignments, string_agg(m.name, ', ') FILTER (WHERE m.name <> 'id' OR NOT s.has_numbers) AS names,
+           string_agg(m.value, ', ') FILTER (WHERE m.name <> 'id' OR NOT s.has_numbers) AS sources
+    FROM (SELECT quote_ident(a.attname) AS name,
+                 CASE WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('n.created_at AT TIME ZONE %L', s.time_zone)
+                      WHEN a.attname = 'event_data' AND a.atttypid = 'json'::regtype THEN 'n.event_data::json' ELSE format('n.%I', a.attname) END AS value
+          FROM pg_attribute a WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped) AS m LOOP
+    EXECUTE format('UPDATE public.analytics_events_before o SET %s FROM public.analytics_events n WHERE n.id = %s AND ROW(%s)::text IS DISTINCT FROM ROW(%s)::text', one.assignments, id_of,
+                   s.expressions, new_row);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    EXECUTE format('INSERT INTO public.analytics_events_before (%s) SELECT %s FROM public.analytics_events n WHERE NOT EXISTS (SELECT FROM public.analytics_events_before o WHERE %s = n.id)',
+                   one.names, one.sources, id_of);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+  END LOOP;
+  -- What the foreign keys would have done meanwhile, then they themselves.
+  FOR one IN SELECT f ->> 'name' AS name, f ->> 'definition' AS definition, f ->> 'on_delete' AS on_delete, (f ->> 'keys')::integer AS keys, f ->> 'column' AS key_column, f ->> 'other' AS other,
+                    f ->> 'other_column' AS other_column FROM jsonb_array_elements(s.kept -> 'foreign_keys') f LOOP
+    IF one.keys = 1 AND one.on_delete IN ('n', 'c') THEN
+      EXECUTE format(CASE one.on_delete WHEN 'n' THEN 'UPDATE public.analytics_events_before o SET %1$s = NULL' ELSE 'DELETE FROM public.analytics_events_before o' END
+                     || ' WHERE o.%1$s IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s r WHERE r.%3$s = o.%1$s)', one.key_column, one.other, one.other_column);
+    END IF;
+    EXECUTE format('ALTER TABLE public.analytics_events_before ADD CONSTRAINT %I %s', one.name, one.definition);
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table) v JOIN pg_class c ON c.oid = v.view
+             WHERE c.relnamespace <> 'tallymill'::regnamespace AND v.name <> ALL (ours) LOOP
+    views := views || tallymill_adopt.view_statements(one.view, one.name);
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table) v JOIN pg_class c ON c.oid = v.view
+             WHERE c.relnamespace <> 'tallymill'::regnamespace AND v.name <> ALL (ours) ORDER BY v.level DESC LOOP
+    EXECUTE format('DROP %s %s', CASE one.kind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, one.name);
+  END LOOP;
+  ALTER TABLE public.analytics_events SET SCHEMA tallymill_adopt;
+  ALTER TABLE public.analytics_daily_stats SET SCHEMA tallymill_adopt;
+  ALTER TABLE public.analytics_events_before RENAME TO analytics_events;
+  IF s.old_stats IS NOT NULL THEN
+    ALTER TABLE public.analytics_daily_stats_before RENAME TO analytics_daily_stats;
+  END IF;
+  FOR one IN SELECT i ->> 'name' AS name, i ->> 'before' AS before FROM jsonb_array_elements(s.kept -> 'indexes') i LOOP
+    EXECUTE format('ALTER INDEX public.%I RENAME TO %I', one.before, one.name);
+  END LOOP;
+  FOREACH statement IN ARRAY views LOOP
+    EXECUTE statement;
+  END LOOP;
+  PERFORM tallymill_adopt.restore_options();
+  DELETE FROM tallymill.schema_version;
+  DELETE FROM tallymill.schema_objects;
+  UPDATE tallymill_adopt.state SET step = 'abandoning';
+  RETURN total;
+END
+$$;

@@ -1,0 +1,289 @@
+"""`tallymill adopt`: the table that the plan's migration 046 made, taken over beside its writer, killed anywhere and continued, given up, finished.
+
+TALLYMILL_ADOPT_ROWS=5000000 tests/run integration -- -k taken_over_beside -s prints the figures at that size (daily 200,000).
+"""
+
+import os
+import random
+import subprocess
+import time
+
+import pytest
+
+from .harness.old_table import Application, Writer
+from .harness.waiting import wait_until
+
+ROWS = int(os.environ.get("TALLYMILL_ADOPT_ROWS", "200000"))
+DEADLINE = 60 + ROWS / 5_000
+STEPS = ("adopt_ground", "adopt_copy", "adopt_replay", "adopt_compare", "adopt_swap")
+EVERY_ROW = "SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {} t"
+MAPPED = "(SELECT id, event_name, event_category, session_id, user_id, ip_address, event_data, is_internal, created_at FROM {})"
+LEFT = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tallymill%%'"
+
+
+@pytest.fixture
+def old(make_site):
+    """make(rows, **how): a site without our schema, with an application's old table."""
+    made = []
+
+    def make(rows, **how):
+        site = make_site(migrate=False, **how)
+        made.append(Application(site, rows))
+        return site, made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def adopt(site, *words, code=0, deadline=DEADLINE, **how):
+    done = site.tallymill("adopt", *words, deadline=deadline, **how)
+    assert done.code == code, done
+    return done
+
+
+def schema_of(site):
+    """All of `public`, as pg_dump says it."""
+    dump = subprocess.run(["pg_dump", "-s", "-n", "public", "-d", site.database.dsn], capture_output=True, text=True, check=True, timeout=60).stdout
+    return [line for line in dump.splitlines() if not line.startswith(("--", "\\"))]
+
+
+def rows_of(site, table):
+    return site.database.rows(EVERY_ROW.format(table))
+
+
+def views_of(site):
+    return site.database.rows("""
+        SELECT c.relname, pg_get_viewdef(c.oid), pg_get_userbyid(c.relowner), c.relacl::text, c.reloptions::text, obj_description(c.oid) FROM pg_class c
+        WHERE c.relname LIKE 'external%%' AND c.relkind = 'v' ORDER BY 1""")
+
+
+def test_a_table_is_taken_over_beside_its_writer(old):
+    """Plan, adopt, migrate, finish: every acknowledged change is there, the application's statements run as before, views and rights are what they were, the statistics are those of
+    the raw rows."""
+    site, application = old(ROWS)
+    before, views = rows_of(site, "analytics_events")[0][0], views_of(site)
+    refused = site.tallymill("migrate")
+    assert refused.code == 2 and "tallymill adopt" in refused.err, refused
+    plan = adopt(site, "--plan")
+    assert "nothing stops it" in plan.out and "ip_address (inet): kept" in plan.out and "user_id" in plan.out, plan
+    with Writer(application, seed=1) as writer:
+        wait_until(lambda: len(writer.known) > 20 or writer.failed, 30, "the writer to write")
+        done = adopt(site)
+        written = len(writer.known)
+        wait_until(lambda: len(writer.known) > written + 20 or writer.failed, 30, "the writer to go on in the new table")
+    print(done.out, done.err)
+    writer.assert_kept()
+    assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "p"
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_data ->> 'action' <> 'live'") == before
+    assert views_of(site) == views
+    assert site.database.value("SELECT obj_description('analytics_events'::regclass)") == "Events of the product"
+    assert site.database.value("SELECT has_column_privilege(%s, 'analytics_events', 'id', 'SELECT') AND NOT has_table_privilege(%s, 'analytics_events', 'SELECT')",
+                               application.reader, application.reader)
+    assert site.database.value("SELECT count(*) FROM pg_indexes WHERE tablename = 'analytics_events' AND indexname = 'of_the_application'") == 1
+    assert site.tallymill("migrate").code == 0
+    site.fold(deadline=DEADLINE)
+    for words in (("verify",), ("audit",)):
+        proof = site.tallymill(*words, deadline=DEADLINE)
+        assert proof.code == 0, proof
+    raw = site.database.rows("SELECT (created_at AT TIME ZONE 'UTC')::date, event_name, count(*), count(DISTINCT session_id), count(DISTINCT user_id) FROM analytics_events"
+                             " WHERE NOT is_internal GROUP BY 1, 2 ORDER BY 1, 2")
+    assert site.database.rows("SELECT date, event_name, event_count, unique_sessions, unique_users FROM analytics_daily_stats WHERE event_count > 0 ORDER BY 1, 2") == raw
+    assert "adopted already" in adopt(site).out
+    adopt(site, "--finish")
+    assert site.database.value("SELECT to_regclass('analytics_events_before') IS NULL AND to_regnamespace('tallymill_adopt') IS NULL")
+    assert site.tallymill("migrate").code == 0
+
+
+def test_killed_at_each_step_the_next_run_goes_on(old):
+    site, application = old(5_000, build="check")
+    with Writer(application, seed=2) as writer:
+        for step in STEPS:
+            killed = site.start("tallymill", "adopt", failpoint=f"{step}:exit", name=step)
+            assert killed.wait(DEADLINE) == 86, killed.log()
+            refused = site.tallymill("migrate")
+            assert refused.code == 2 and "tallymill adopt" in refused.err, (step, refused)
+        adopt(site)
+    writer.assert_kept()
+    assert site.tallymill("migrate").code == 0
+    site.fold()
+    assert site.tallymill("verify").code == 0
+
+
+def test_killed_at_random_it_is_adopted_in_the_end(old):
+    """20 kills of the client, each at a moment drawn at random; what the server had begun for it ends by itself."""
+    site, application = old(20_000)
+    seed = int(os.environ.get("TALLYMILL_SEED", "5"))
+    source = random.Random(seed)
+    with Writer(application, seed) as writer:
+        for number in range(20):
+            program = site.start("tallymill", "adopt", name=f"adopt-{number}")
+            end = time.monotonic() + source.uniform(0, 1.5)
+            wait_until(lambda: time.monotonic() > end or not program.is_running(), 10, "the moment")  # noqa: B023
+            program.kill()
+        wait_until(lambda: site.tallymill("adopt", deadline=DEADLINE).code == 0, DEADLINE, "the adoption to be done")
+    writer.assert_kept()
+    assert site.tallymill("migrate").code == 0
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_abandoned_after_any_step_the_old_table_is_as_it_was(old, step):
+    site, _ = old(2_000, build="check")
+    schema, rows = schema_of(site), rows_of(site, "analytics_events")
+    killed = site.start("tallymill", "adopt", failpoint=f"{step}:exit")
+    assert killed.wait(DEADLINE) == 86, killed.log()
+    if step != "adopt_ground":  # which left nothing
+        killed = site.start("tallymill", "adopt", "--abandon", failpoint="adopt_abandon:exit")
+        assert killed.wait(DEADLINE) == 86, killed.log()
+        assert adopt(site, code=2).err.count("--abandon") == 1
+        adopt(site, "--abandon")
+    assert schema_of(site) == schema
+    assert rows_of(site, "analytics_events") == rows
+    assert site.database.value(LEFT) == 0
+    assert adopt(site, "--abandon", code=2)
+
+
+STOPS = {
+    "a foreign key to it": ("CREATE TABLE notes (event uuid REFERENCES analytics_events)", "DROP CONSTRAINT notes_event_fkey"),
+    "row security": ("ALTER TABLE analytics_events ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"),
+    "a trigger": ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+                  " CREATE TRIGGER own BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION f()", "trigger own: DROP it"),
+    "a rule": ("CREATE RULE own AS ON DELETE TO analytics_events DO INSTEAD NOTHING", "rule own: DROP it"),
+    "a publication": ("CREATE PUBLICATION p_{} FOR TABLE analytics_events", "DROP TABLE public.analytics_events"),
+    "a child": ("CREATE TABLE child () INHERITS (analytics_events)", "inherits"),
+    "users that are text": ("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events DROP CONSTRAINT analytics_events_user_id_fkey, ALTER COLUMN user_id TYPE text", "column user_id is text"),
+    "times without zone": ("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events ALTER COLUMN created_at TYPE timestamp", "--time-zone"),
+    "rows without time": ("ALTER TABLE analytics_events ALTER COLUMN created_at DROP NOT NULL; UPDATE analytics_events SET created_at = NULL WHERE user_id = 7", "have no created_at"),
+    "times beyond": ("UPDATE analytics_events SET created_at = 'infinity' WHERE user_id = 7", "years ahead"),
+    "long sessions": ("ALTER TABLE analytics_events ALTER COLUMN session_id TYPE text; UPDATE analytics_events SET session_id = repeat('s', 256) WHERE user_id = 7", "255"),
+    "a name of ours": ("CREATE TABLE analytics_events_2020_01 ()", "analytics_events_2020_01 has a name"),
+    "no key": ("ALTER TABLE analytics_events DROP CONSTRAINT analytics_events_pkey", "ADD PRIMARY KEY (id)"),
+    "another key": ("CREATE UNIQUE INDEX own ON analytics_events (id, session_id)", "own keeps"),
+    "a row type in use": ("CREATE FUNCTION f(analytics_events) RETURNS int LANGUAGE sql AS 'SELECT 1'", "f(public.analytics_events)"),
+    "ids that are numbers": ("ALTER TABLE analytics_events DROP COLUMN id CASCADE; ALTER TABLE analytics_events ADD COLUMN id SERIAL PRIMARY KEY", "--ids-become-uuid"),
+}
+
+
+def test_what_stops_it_is_named_with_what_to_do(old):
+    """Each alone, in a copy of one database; and nothing was changed then."""
+    site, _ = old(1_000)
+    name = site.database.value("SELECT current_database()")
+    for number, (what, (statements, named)) in enumerate(STOPS.items()):
+        database = site.stack.make_database(f"{name}-{number}", template=name)
+        database.run(statements.format(number))
+        dsn = ("--set", f"postgres.dsn={database.dsn}")
+        plan = adopt(site, "--plan", *dsn, code=2)
+        assert named in plan.out, (what, plan)
+        refused = adopt(site, *dsn, code=2)
+        assert named in refused.err and "nothing was changed" in refused.err, (what, refused)
+        assert database.value(LEFT) == 0, what
+        site.stack.drop_database(database)
+
+
+def test_numbers_for_ids_and_times_of_a_zone(old):
+    """Ids become the UUIDs that tallymill.adopted_id says, times are read in the zone that was given, changes of both kinds of rows are followed."""
+    site, application = old(10)
+    site.database.run(f"""
+        DROP TABLE analytics_events CASCADE;
+        SET ROLE {application.owner};
+        CREATE TABLE analytics_events (id SERIAL PRIMARY KEY, event_name TEXT NOT NULL, user_id INT, event_data JSON, is_internal BOOLEAN, created_at TIMESTAMP NOT NULL, "Odd, name" TEXT);
+        INSERT INTO analytics_events (event_name, user_id, event_data, created_at, "Odd, name") VALUES
+          ('summer', 1, '{{"a": 1}}', '2026-07-01 01:30', 'x'), ('winter', 2, NULL, '2026-01-01 00:30', NULL), ('gone', 3, '{{}}', '2026-03-01', NULL)""")
+    assert "--ids-become-uuid" in adopt(site, "--time-zone", "Europe/Berlin", code=2).err
+    assert "no time zone" in adopt(site, "--time-zone", "Europe/Bonn", "--ids-become-uuid", code=2).err
+    adopt(site, "--time-zone", "Europe/Berlin", "--ids-become-uuid")
+    assert site.database.rows("SELECT event_name, user_id, event_data, is_internal, created_at AT TIME ZONE 'UTC' = %s, id = tallymill.adopted_id(1) FROM analytics_events"
+                              " WHERE event_name = 'summer'", "2026-06-30 23:30") == [("summer", 1, {"a": 1}, False, True, True)]
+    assert site.database.value("SELECT event_data::text || (created_at AT TIME ZONE 'UTC')::text FROM analytics_events WHERE event_name = 'winter'") == "{}2025-12-31 23:30:00"
+    assert site.database.value("""SELECT "Odd, name" FROM analytics_events WHERE user_id = 1""") == "x"
+    assert site.database.value("SELECT substr(tallymill.adopted_id(7)::text, 15, 1) || count(DISTINCT tallymill.adopted_id(n)) FROM generate_series(1, 1000) n") == "81000"
+
+
+def test_a_damaged_copy_is_noticed_before_the_swap(old):
+    site, _ = old(2_000, build="check")
+    killed = site.start("tallymill", "adopt", failpoint="adopt_replay:exit")
+    assert killed.wait(DEADLINE) == 86, killed.log()
+    site.database.run("UPDATE tallymill_adopt.analytics_events SET ip_address = '198.51.100.1' WHERE id = (SELECT id FROM analytics_events LIMIT 1)")
+    damaged = adopt(site, code=1)
+    assert "DIFFERENT" in damaged.err and "nothing was swapped" in damaged.err, damaged
+    assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "r"
+    emptied = site.database.value("SELECT count(*) FROM analytics_events")
+    with pytest.raises(Exception, match="cannot be emptied"):
+        site.database.run("TRUNCATE analytics_events")
+    assert site.database.value("SELECT count(*) FROM analytics_events") == emptied
+    adopt(site, "--abandon")
+
+
+def test_a_long_reader_holds_it_up_and_nobody_else(old):
+    """Who reads the old table in a long transaction keeps the locks away; writers go on meanwhile, for nobody queues behind us for long."""
+    site, application = old(1_000)
+    with application.connect() as cursor, Writer(application, seed=3) as writer:
+        cursor.execute("BEGIN; SELECT count(*) FROM analytics_events")
+        program = site.start("tallymill", "adopt", name="held")
+        wait_until(lambda: site.database.value("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted") > 0, 30, "it to wait for the table")
+        written = len(writer.known)
+        wait_until(lambda: len(writer.known) > written + 50 or writer.failed, 60, "the writer to go on")
+        assert program.is_running()
+        cursor.execute("COMMIT")
+        assert program.wait(DEADLINE) == 0, program.log()
+    writer.assert_kept()
+
+
+MATERIALIZED = """
+    CREATE MATERIALIZED VIEW per_day AS SELECT date_trunc('day', created_at) AS day, count(*) AS events, count(DISTINCT user_id) AS users FROM analytics_events GROUP BY 1;
+    CREATE UNIQUE INDEX per_day_key ON per_day (day);
+    COMMENT ON MATERIALIZED VIEW per_day IS 'By day';
+    GRANT SELECT ON per_day TO PUBLIC;
+    CREATE VIEW last_days AS SELECT * FROM per_day ORDER BY day DESC LIMIT 7"""
+MATERIAL = """SELECT c.relname, pg_get_viewdef(c.oid), pg_get_userbyid(c.relowner), c.relacl::text, obj_description(c.oid), (SELECT array_agg(pg_get_indexdef(indexrelid)) FROM pg_index WHERE indrelid = c.oid)
+              FROM pg_class c WHERE c.relname IN ('per_day', 'last_days') ORDER BY 1"""
+
+
+def test_materialized_views_are_made_anew_over_the_new_table(old):
+    site, application = old(3_000, build="check")
+    with application.connect() as cursor:
+        cursor.execute(MATERIALIZED)
+    before, days = site.database.rows(MATERIAL), site.database.rows("SELECT * FROM per_day ORDER BY 1")
+    killed = site.start("tallymill", "adopt", failpoint="adopt_view:exit")
+    assert killed.wait(DEADLINE) == 86, killed.log()
+    assert site.database.rows("SELECT * FROM per_day ORDER BY 1") == days
+    adopt(site)
+    assert site.database.rows(MATERIAL) == before and site.database.rows("SELECT * FROM per_day ORDER BY 1") == days
+    site.database.run("SELECT tallymill.make_month('2024-02-29')")
+    with application.connect() as cursor:
+        cursor.execute("INSERT INTO analytics_events (event_name, event_category, created_at) VALUES ('login', 'business', '2024-02-29'); REFRESH MATERIALIZED VIEW CONCURRENTLY per_day")
+    assert site.database.value("SELECT min(day)::date::text FROM per_day") == "2024-02-29"
+    adopt(site, "--finish")
+
+
+def test_undone_the_old_table_has_all_that_came_since(old):
+    site, application = old(5_000, build="check")
+    with application.connect() as cursor:
+        cursor.execute(MATERIALIZED)
+    schema = schema_of(site)
+    with Writer(application, seed=4) as writer:
+        adopt(site)
+        assert site.tallymill("migrate", "--no-topic").code == 0
+        written = len(writer.known)
+        wait_until(lambda: len(writer.known) > written + 100 or writer.failed, 60, "the writer to go on")
+        killed = site.start("tallymill", "adopt", "--undo", failpoint="adopt_undo:exit")
+        assert killed.wait(DEADLINE) == 86, killed.log()
+        adopt(site, "--undo")
+        written = len(writer.known)
+        wait_until(lambda: len(writer.known) > written + 20 or writer.failed, 60, "the writer to go on")
+    writer.assert_kept()
+    assert schema_of(site) == schema
+    assert site.database.value(LEFT) == 0
+    assert site.database.value("SELECT count(*) FROM analytics_events e LEFT JOIN users u ON u.id = e.user_id WHERE e.user_id IS NOT NULL AND u.id IS NULL") == 0
+
+
+def test_what_workers_stored_is_not_taken_back_unasked(old):
+    site, _ = old(1_000)
+    adopt(site)
+    assert site.tallymill("migrate").code == 0
+    assert site.produce("--generate", "100", "--seed", "1", "--days", "1").code == 0
+    site.drain()
+    refused = site.tallymill("adopt", "--undo")
+    assert refused.code != 0 and "--with-stored" in refused.err, refused
+    adopt(site, "--undo", "--with-stored")
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 1_100
