@@ -24,7 +24,8 @@ static void log_line(const rd_kafka_t *handle, int level, const char *facility, 
             log_warn("cannot reach Kafka, trying again", "reason=\"%s\"", log_text(escaped, told));
         return;
     }
-    if (strstr(text, "brokers are down") != NULL) /* twenty times a second while somebody waits for one */
+    /* Twenty times a second while somebody waits for a broker; and each connection that ends, of which an outage has hundreds. */
+    if (strstr(text, "brokers are down") != NULL || (strcmp(facility, "FAIL") == 0 && strstr(text, ": Disconnected") != NULL))
         level = 7;
     /* A broker that is away is level 3 there; what it means for us is said by the code that needs the broker. */
     if (level <= 2)

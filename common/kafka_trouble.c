@@ -16,7 +16,7 @@
 #include "common/error.h"
 #include "common/kafka_probe.h"
 
-enum { SERVERS_MAX = 16, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30 };
+enum { SERVERS_MAX = 16, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30, RETELL_S = 600 };
 
 /* OpenSSL's X509_V_ERR_*. */
 enum { NOT_YET_VALID = 9, HAS_EXPIRED = 10, HOSTNAME_MISMATCH = 62, IP_ADDRESS_MISMATCH = 64 };
@@ -59,7 +59,7 @@ static bool note_down(const char *server, enum kafka_trouble trouble)
     /* The log only says that a certificate was refused; why is known from the callback a moment before. */
     if (trouble == KAFKA_TROUBLE_AUTHORITY && is_fresh(note, now_us) && note->trouble <= KAFKA_TROUBLE_EXPIRED)
         trouble = note->trouble;
-    const bool is_due = note->told_us == 0 || note->trouble != trouble || now_us - note->told_us >= FRESH_S * CLOCK_SECOND_US;
+    const bool is_due = note->told_us == 0 || note->trouble != trouble || now_us - note->told_us >= RETELL_S * CLOCK_SECOND_US;
     note->trouble = trouble;
     note->noted_us = now_us;
     pthread_mutex_unlock(&lock);
@@ -268,6 +268,14 @@ bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t
     pthread_mutex_unlock(&lock);
     describe(handle, server, trouble, told, size);
     return true;
+}
+
+void kafka_trouble_over(void)
+{
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        notes[i].told_us = 0;
+    pthread_mutex_unlock(&lock);
 }
 
 static bool take_latest(const char *server, struct note *latest)

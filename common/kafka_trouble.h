@@ -33,8 +33,11 @@ enum kafka_trouble {
 void kafka_trouble_watch(rd_kafka_conf_t *conf);
 
 /* Notes a line of the log. True: it was one about a trouble, and `told` has the explanation, or "" when the same was explained
- * within the last half minute. */
+ * within the last ten minutes, and was not over since. */
 bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size);
+
+/* Kafka has answered: what comes from now on is another trouble, and is explained. */
+void kafka_trouble_over(void);
 
 /* Puts the explanation of the latest trouble in place of err's text: ERROR_USAGE where our settings or rights must change, else the
  * kind stays. It may ask the server what it speaks, which takes up to 2 s. False: there is none, and err is as it was. */

@@ -53,8 +53,10 @@ static void note_error(rd_kafka_t *handle, int code, const char *reason, void *o
         char why[WHY_BYTES];
         source->callback_error = rd_kafka_fatal_error(handle, why, sizeof why);
         log_error("Kafka ended this member", "error=\"%s\"", log_text(text, why));
+    } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) { /* again and again, while it lasts: the worker tells of it */
+        source->was_lost = true;
+        log_debug("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
     } else {
-        source->was_lost |= code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
         log_warn("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
     }
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/kafka_trouble.h"
 #include "common/log.h"
 #include "consumer/ledger.h"
 #include "consumer/start.h"
@@ -165,6 +166,8 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
     if (identity->told_us > worker->watched_us) {
         worker->watched_us = identity->told_us;
         worker->lost_us = identity->told_us > worker->lost_us ? 0 : worker->lost_us;
+        if (worker->lost_us == 0 && worker->kafka_outage.since_us != 0)
+            kafka_trouble_over();
         if (worker->lost_us == 0)
             outage_over(&worker->kafka_outage, now_us);
         if (!is_same(worker)) {
