@@ -1,6 +1,7 @@
 """The packages, built once for the run, and a booted Debian to try them in."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -12,14 +13,16 @@ from .machine import Machine, missing
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
-    """The folder of deploy/package, of this checkout's last commit."""
+    """The folder of deploy/package, of this checkout's last commit; or one that was made before (TALLYMILL_PACKAGES)."""
+    if "TALLYMILL_PACKAGES" in os.environ:
+        return pathlib.Path(os.environ["TALLYMILL_PACKAGES"])
     return build.build(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture(scope="session")
-def newer(tmp_path_factory):
+def newer(packages, tmp_path_factory):
     """The same as a version that is newer."""
-    return build.build(tmp_path_factory.mktemp("newer"), "--version", build.version() + "+1")
+    return build.as_newer(packages, tmp_path_factory.mktemp("newer"))
 
 
 @pytest.fixture
