@@ -22,7 +22,7 @@ def as_newer(packages, folder):
     (package,) = packages.glob("tallymill_*.deb")
     for command in (["dpkg-deb", "-R", str(package), str(folder / "tree")],
                     ["sed", "-i", f"s/^Version: .*/Version: {version()}+1/", str(folder / "tree/DEBIAN/control")],
-                    ["dpkg-deb", "--root-owner-group", "-b", str(folder / "tree"), str(folder / f"tallymill_{version()}+1.deb")],
+                    ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(folder / "tree"), str(folder / f"tallymill_{version()}+1.deb")],
                     ["rm", "-r", str(folder / "tree")]):
         done = run(command, 120)
         assert done.code == 0, done
