@@ -15,6 +15,7 @@ from integration.harness.waiting import wait_until
 
 SUITE = "bookworm"
 MAKE_SECONDS = 600
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 TRUST = pathlib.Path("/usr/local/share/ca-certificates")
 
 
@@ -65,11 +66,12 @@ class Machine:
             subprocess.run(["rm", "-rf", "--one-file-system", str(self.root)], timeout=120, check=False)
 
     def _make(self):
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.root)], timeout=120, check=False)  # half of one
         done = run(["debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,ca-certificates", SUITE, str(self.root)], MAKE_SECONDS)
         assert done.code == 0, done
         if TRUST.is_dir():  # the way to this machine's registries
             shutil.copytree(TRUST, self.root / TRUST.relative_to("/"), dirs_exist_ok=True)
-            assert run(["chroot", str(self.root), "update-ca-certificates"], 60).code == 0
+            assert run(["env", "-i", f"PATH={PATH}", "chroot", str(self.root), "update-ca-certificates"], 60).code == 0
         (self.root / "made").touch()
 
     def _find_leader(self):
@@ -78,7 +80,7 @@ class Machine:
             return next(map(int, children.read().split()), None)
 
     def run(self, *words, deadline=120):
-        command = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        command = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i", f"PATH={PATH}",
                    "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "HOME=/root", *map(str, words)]
         return run(command, deadline)
 
