@@ -68,3 +68,16 @@ Test(outage, that_is_shorter_than_the_patience_is_none, .init = begin)
     cr_expect_eq(lines("it is away"), 1);
     cr_expect_eq(lines("after_s=3"), 1);
 }
+
+Test(outage, tells_another_sqlstate_once, .init = begin)
+{
+    struct error refused = {0};
+    error_set(&refused, ERROR_USAGE, "password authentication failed");
+    strcpy(refused.sqlstate, "28P01");
+    for (int64_t at = 100 * S; at < 130 * S; at += S)
+        outage_note(&outage, at % (2 * S) == 0 || at < 110 * S ? &why : &refused, at);
+    outage_over(&outage, 130 * S);
+    cr_expect_eq(lines("it is away"), 2);
+    cr_expect_eq(lines("for_s=11 error=\"password authentication failed\""), 1);
+    cr_expect_eq(lines("it is back"), 1);
+}
