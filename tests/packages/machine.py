@@ -6,6 +6,7 @@ Commands run in it by nsenter, as root; each has a deadline. What ends it is its
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -75,9 +76,14 @@ class Machine:
         (self.root / "made").touch()
 
     def _find_leader(self):
-        """The container's first process: the child of systemd-nspawn."""
+        """The container's first process: a child of systemd-nspawn's that is 1 in a namespace of its own (there are others for a moment)."""
         with open(f"/proc/{self.container.pid}/task/{self.container.pid}/children", encoding="ascii") as children:
-            return next(map(int, children.read().split()), None)
+            for child in children.read().split():
+                with contextlib.suppress(OSError):
+                    status = pathlib.Path(f"/proc/{child}/status").read_text(encoding="ascii")
+                    if re.search(r"^NSpid:\t\d+\t1$", status, re.MULTILINE) and "\nName:\tsystemd\n" in "\n" + status:
+                        return int(child)
+        return None
 
     def run(self, *words, deadline=120):
         command = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i", f"PATH={PATH}",
