@@ -27,7 +27,7 @@
 #include "operator/terminal.h"
 
 extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
-    audit_guards_sql[], audit_deep_sql[];
+    audit_guards_sql[], audit_erasures_sql[], audit_deep_sql[];
 
 enum { SHOWN_MAX = 1000 }; /* damages of one check; the rest is counted */
 
@@ -45,6 +45,7 @@ static const struct check checks[] = {
     {"dead letters", audit_dead_letters_sql, "every batch has as many dead letters as the ledger says, each at one of its offsets",
      false},
     {"guards", audit_guards_sql, "every month is part of analytics_events, and the keys against storing twice are in place", false},
+    {"erasures", audit_erasures_sql, "every receipt of an erasure is as it was written, and none is missing", false},
     {"deep", audit_deep_sql, "no event is stored twice, and every row lies on a day that its batch names", true},
 };
 

@@ -28,6 +28,7 @@ const struct command commands[] = {
 #ifdef TALLYMILL_DASHBOARD
     {"dashboard", "serve the page with the statistics and the state of the pipeline", dashboard_run},
 #endif
+    {"erase", "take away what is kept of a user or a session, with a receipt", erase_run},
     {NULL, NULL, NULL},
 };
 

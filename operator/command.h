@@ -30,6 +30,7 @@ int doctor_run(int argc, char **argv);
 int lag_run(int argc, char **argv);
 int top_run(int argc, char **argv);
 int export_run(int argc, char **argv);
+int erase_run(int argc, char **argv);
 int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
 int advise_run(int argc, char **argv);
 int adopt_run(int argc, char **argv);

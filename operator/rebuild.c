@@ -7,7 +7,6 @@
  * and `folded`.
  */
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,25 +19,24 @@
 #include "common/settings.h"
 #include "operator/answer.h"
 #include "operator/command.h"
+#include "operator/day_queue.h"
 #include "operator/day_range.h"
 #include "operator/ground.h"
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
 
-extern const char verify_days_sql[], rebuild_mark_sql[], rebuild_look_sql[];
+extern const char verify_days_sql[];
 
-enum { STEP_DAYS = 7, LOOK_MS = 200 };
+enum { STEP_DAYS = 7 };
 
 static const int64_t CONNECT_US = 10 * CLOCK_SECOND_US;
-static const int64_t QUERY_US = 30 * CLOCK_SECOND_US;
-static const int64_t NOBODY_LEADS_US = 30 * CLOCK_SECOND_US;
-static const int64_t NO_PROGRESS_US = 3600 * CLOCK_SECOND_US; /* more than the largest day takes */
 
 struct rebuild {
     PGconn *conn;
     bool is_unwaited; /* --no-wait */
     PGresult *days;
     int count, done, aside; /* days to rebuild, rebuilt, set aside */
+    int step_done;          /* of the step that is waited for */
     int *rows;              /* the rows of `days` that are to be rebuilt */
 };
 
@@ -89,44 +87,29 @@ static int step_days(const struct rebuild *rebuild, struct array_text *days)
     return array_text_end(days) ? count : 0;
 }
 
+static void look(void *context, int done)
+{
+    struct rebuild *rebuild = context;
+    rebuild->step_done = done;
+    show_progress(rebuild, rebuild->done + done);
+}
+
 static bool wait_for_step(struct rebuild *rebuild, const char *days, int count, struct error *err)
 {
-    int64_t progress_us = clock_now_us();
-    for (int done = 0; done < count;) { /* ends: when all are done, or without progress */
-        const char *const values[] = {days};
-        PGresult *look = postgres_query_params(rebuild->conn, rebuild_look_sql, 1, values, QUERY_US, err);
-        if (!look)
-            return false;
-        int now_done = (int)answer_int(look, 0, "done");
-        bool is_led = !answer_is_null(look, 0, "leader_seen_us") && answer_int(look, 0, "leader_seen_us") < NO_PROGRESS_US;
-        PQclear(look);
-        int64_t now_us = clock_now_us();
-        if (now_done != done)
-            progress_us = now_us;
-        done = now_done;
-        show_progress(rebuild, rebuild->done + done);
-        if (now_us - progress_us > (is_led ? NO_PROGRESS_US : NOBODY_LEADS_US))
-            return error_set(err, ERROR_RETRY, "%s: they wait in the queue, from %s on; %d of %d days are rebuilt",
-                             is_led ? "the aggregator has not rebuilt the days asked for within an hour"
-                                    : "no aggregator leads, so nobody rebuilds the days (start tallymill-aggregator)",
-                             day_at(rebuild, rebuild->done), rebuild->done + done, rebuild->count);
-        if (done < count)
-            poll(NULL, 0, LOOK_MS);
-    }
-    return true;
+    char rest[160];
+    rebuild->step_done = 0;
+    if (day_queue_wait(rebuild->conn, days, count, DAY_QUEUE_LEADERLESS_US, look, rebuild, err))
+        return true;
+    snprintf(rest, sizeof rest, ", from %s on; %d of %d days are rebuilt", day_at(rebuild, rebuild->done), rebuild->done + rebuild->step_done, rebuild->count);
+    strncat(err->text, rest, sizeof err->text - strlen(err->text) - 1);
+    return false;
 }
 
 static bool mark_step(struct rebuild *rebuild, int count, struct error *err)
 {
     for (int i = 0; i < count; i++) {
-        const char *const values[] = {day_at(rebuild, rebuild->done + i)};
-        PGresult *marked = postgres_query_params(rebuild->conn, rebuild_mark_sql, 1, values, QUERY_US, err);
-        const bool is_marked = marked && PQntuples(marked) == 1 && answer_bool(marked, 0, "is_marked");
-        if (marked && !is_marked)
-            error_ignore(postgres_exec(rebuild->conn, "SELECT tallymill.kept_out('tallymill.days', 1, 0)", QUERY_US, err)); /* it raises */
-        PQclear(marked);
-        if (!is_marked)
-            return error_wrap(err, "asking for %s", values[0]);
+        if (!day_queue_ask(rebuild->conn, day_at(rebuild, rebuild->done + i), err))
+            return false;
     }
     return true;
 }

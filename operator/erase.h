@@ -1,0 +1,53 @@
+/* erase.h - one run of `tallymill erase`. Private to erase*.c. */
+#ifndef TALLYMILL_OPERATOR_ERASE_H
+#define TALLYMILL_OPERATOR_ERASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "common/error.h"
+#include "operator/erase_subject.h"
+
+struct settings;
+
+#define ERASE_QUERY_US INT64_C(600000000)
+
+struct erase_run {
+    struct erase_subject subject;
+    bool is_dry, is_confirmed, as_json, is_again, takes_undecodable; /* the options */
+    int64_t wait_us;
+    const struct settings *settings;
+    PGconn *conn;
+    int64_t erasure;         /* its number; 0: nothing is noted (a dry run) */
+    int64_t rows, letters, undecodable, perhaps, unread; /* found in this run; undecodable: emptied */
+    int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known */
+    bool is_complete;
+    json_t *months, *remarks; /* {"2026-01": rows}; texts: what was not reached */
+};
+
+/* Notes what could not be done, or is not reached: in the receipt, and on stderr. */
+void erase_remark(struct erase_run *run, bool is_incomplete, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Waits until the ledger has passed what Kafka holds now. What cannot be is a remark; false: the database failed. */
+MUST_CHECK bool erase_wait_for_kafka(struct erase_run *run, struct error *err);
+
+/* What the person has in months that can be read: one row a day (erase_days.sql). NULL: the database failed. */
+MUST_CHECK PGresult *erase_find(struct erase_run *run, struct error *err);
+
+/* Refuses more than 100,000 events, or more than a hundredth of a month's, unless that was confirmed. */
+MUST_CHECK bool erase_guard(const struct erase_run *run, const PGresult *days, struct error *err);
+
+/* Takes away all events of these days; waits until their statistics are made anew, and frees the room. */
+MUST_CHECK bool erase_rows(struct erase_run *run, const PGresult *days, struct error *err);
+
+/* Empties dead letters; a dry run counts them. */
+MUST_CHECK bool erase_letters(struct erase_run *run, struct error *err);
+
+/* The receipt: begun before anything goes, ended when all has. *receipt: as JSON, the caller's. */
+MUST_CHECK bool erase_begin(struct erase_run *run, struct error *err);
+MUST_CHECK bool erase_end(struct erase_run *run, json_t **receipt, struct error *err);
+
+#endif
