@@ -15,4 +15,5 @@ SELECT e.day AS bucket, coalesce(sum(u.keys) FILTER (WHERE u.date = e.day), 0) A
 FROM ends AS e
 LEFT JOIN public.analytics_daily_uniques AS u
   ON u.subject = '*' AND u.kind = 'user' AND u.population = :'who' AND u.date > e.day - 28 AND u.date <= e.day
+WHERE EXISTS (SELECT FROM tallymill.unique_subjects AS t WHERE t.subject = '*' AND t.retired_at IS NULL)
 GROUP BY 1 ORDER BY 1;

@@ -4,7 +4,7 @@
 -- show: number
 -- unit: count
 -- good: up
-SELECT date_trunc(:'grain', s.date::timestamp)::date AS bucket, coalesce(sum(s.event_count), 0) AS value
-FROM public.analytics_daily_stats AS s
-WHERE s.date BETWEEN :'first' AND :'last' AND s.event_name = 'code_input'
+SELECT date_trunc(:'grain', h.date::timestamp)::date AS bucket, sum(h.events) AS value
+FROM public.analytics_daily_hours AS h
+WHERE h.date BETWEEN :'first' AND :'last' AND h.event_name = 'code_input'
 GROUP BY GROUPING SETS ((1), ()) ORDER BY 1 NULLS FIRST;

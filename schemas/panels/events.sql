@@ -6,8 +6,8 @@
 -- good: none
 -- On a tab of the plan's categories, the events of that category.
 WITH counted AS (
-  SELECT s.event_name::text AS event, sum(s.event_count) AS events
-  FROM public.analytics_daily_stats AS s
+  SELECT s.event_name AS event, sum(s.events) AS events
+  FROM public.analytics_daily_hours AS s
   WHERE s.date BETWEEN :'first' AND :'last'
     AND (:'tab' = 'overview' OR s.event_name = ANY (CASE :'tab'
       WHEN 'workflow' THEN '{session_start,code_input,generation_started,generation_completed,doc_export}'::text[]

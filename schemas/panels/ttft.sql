@@ -6,19 +6,28 @@
 -- good: down
 -- zones: 500 1000 2000
 -- compare: no
--- The counts of a day's classes are its shares times its events. Percentiles of several days cannot be had from those of each: the row of the whole range has them only where
--- it is one day.
-SELECT l.source, l.date AS bucket, max(l.p50) AS p50, max(l.p95) AS p95, max(l.p99) AS p99,
-       sum(round(l.excellent_share * l.events)) AS excellent, sum(round(l.good_share * l.events)) AS good,
-       sum(round(l.acceptable_share * l.events)) AS acceptable, sum(round(l.slow_share * l.events)) AS slow, sum(l.events) AS events
-FROM public.analytics_daily_llm AS l
-WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'ttft'
-GROUP BY l.source, l.date
-UNION ALL
-SELECT l.source, NULL, CASE WHEN count(*) = 1 THEN max(l.p50) END, CASE WHEN count(*) = 1 THEN max(l.p95) END, CASE WHEN count(*) = 1 THEN max(l.p99) END,
-       sum(round(l.excellent_share * l.events)), sum(round(l.good_share * l.events)),
-       sum(round(l.acceptable_share * l.events)), sum(round(l.slow_share * l.events)), sum(l.events)
-FROM public.analytics_daily_llm AS l
-WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'ttft'
-GROUP BY l.source
+-- A row for each day, and without a bucket for the whole range. Percentiles of one day are exact; those of a range, or of external and internal users together, follow from the histograms:
+-- within 1 %.
+WITH told AS (
+  SELECT l.source, l.date, count(*) = 1 AS exact, max(l.p50) AS p50, max(l.p95) AS p95, max(l.p99) AS p99, sum(l.excellent) AS excellent, sum(l.good) AS good,
+         sum(l.acceptable) AS acceptable, sum(l.slow) AS slow, sum(l.events) AS events
+  FROM public.analytics_daily_llm AS l
+  WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'ttft'
+  GROUP BY GROUPING SETS ((1, 2), (1))
+), filled AS (
+  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, sum(h.counts[n.place]) AS events
+  FROM public.analytics_daily_llm_histogram AS h
+  CROSS JOIN LATERAL generate_series(1, cardinality(h.counts)) AS n (place)
+  WHERE h.date BETWEEN :'first' AND :'last' AND h.metric = 'ttft'
+  GROUP BY GROUPING SETS ((1, 2, 3), (1, 3))
+), reached AS (
+  SELECT source, date, bucket, sum(events) OVER (PARTITION BY source, date ORDER BY bucket) AS below, sum(events) OVER (PARTITION BY source, date) AS total FROM filled
+), near AS (
+  SELECT source, date, round(power(1.02, min(bucket) FILTER (WHERE below >= 0.5 * total) + 0.5), 3) AS p50,
+         round(power(1.02, min(bucket) FILTER (WHERE below >= 0.95 * total) + 0.5), 3) AS p95, round(power(1.02, min(bucket) FILTER (WHERE below >= 0.99 * total) + 0.5), 3) AS p99
+  FROM reached GROUP BY 1, 2
+)
+SELECT t.source, t.date AS bucket, CASE WHEN t.exact THEN t.p50 ELSE n.p50 END AS p50, CASE WHEN t.exact THEN t.p95 ELSE n.p95 END AS p95,
+       CASE WHEN t.exact THEN t.p99 ELSE n.p99 END AS p99, t.excellent, t.good, t.acceptable, t.slow, t.events, t.exact
+FROM told AS t LEFT JOIN near AS n ON n.source = t.source AND n.date IS NOT DISTINCT FROM t.date
 ORDER BY 1, 2 NULLS FIRST;

@@ -35,7 +35,7 @@ def made(days=3):
 
 
 def ready(make_site, **settings):
-    site = make_site(**{"rollups.dir": "", **settings})
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": "", **settings})
     site.send(made())
     site.drain()
     site.fold()
@@ -50,10 +50,12 @@ def test_figures_equal_the_events_and_csv_the_panels(make_site):
     dashboard = Dashboard(site)
     panels, page = dashboard.page(range="7d", compare="off")
     attempts, succeeded = site.database.rows(f"SELECT count(*), count(*) FILTER (WHERE event_data->>'success' = 'true') {RAW} AND event_name = 'doc_generation'")[0]
-    whole = {name: panel["rows"][0][1] for name, panel in panels.items() if panel["show"] == "number" and "rows" in panel}
+    whole = {name: panel["rows"][0][1] for name, panel in panels.items() if panel["show"] == "number" and panel.get("rows")}
     assert whole["generations"] == attempts == 108
     assert whole["success_rate"] == pytest.approx(succeeded / attempts, abs=1e-6)
     assert whole["revenue"] == 19.5 * 108
+    assert (whole["sessions"], whole["active_users"]) == site.database.rows(f"SELECT count(DISTINCT session_id), count(DISTINCT user_id) {RAW}")[0]
+    assert dashboard.page(range="7d", who="all")[0]["generations"]["rows"][0][1] == 120 and dashboard.page(range="7d", who="internal")[0]["generations"]["rows"][0][1] == 12
     assert [row[1] for row in panels["generations"]["rows"][1:]] == [36, 36, 36]
     languages = site.database.rows(f"SELECT event_data->>'language', count(*) {RAW} AND event_name = 'doc_generation' GROUP BY 1 ORDER BY 2 DESC")
     assert sorted(map(tuple, panels["languages"]["rows"])) == sorted(languages)
@@ -208,7 +210,7 @@ def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
     site.publisher.flush()
     site.wait_until_drained()
     facts = dashboard.pipeline()
-    assert sum(one["next_offset"] for one in facts["topic_partitions"]) == 241 and facts["dead_letters"] == [{"reason": "format", "count": 1, "replayed": 0}]
+    assert sum(one["next_offset"] for one in facts["topic_partitions"]) == 241 and facts["dead_letters"] == [{"reason": "format", "count": 1, "replayed": 0, "recent": 1}]
     assert facts["postgres"] is None and facts["failed"] == {} and len(facts["months"]) >= 3
     rows = wait_until(lambda: [row for row in dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"] if row[1]], 60, "a row in which something was stored")
     assert sum(row[1] for row in rows) > 0

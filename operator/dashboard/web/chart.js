@@ -56,9 +56,9 @@ export function lines(options) {
     return new uPlot({
       ...sizeOf(box), padding: [10, 22, 0, 0], legend: {show: false},
       tzDate: at => uPlot.tzDate(new Date(at * 1000), 'Etc/UTC'),
-      scales: {x: {time: !options.plainX, range: options.xRange || ((plot, low, high) => [low, high])}, y: {range: (plot, low, high) => yRange(low, high, options)}},
+      scales: {x: {time: !options.plainX, range: options.xRange || ((plot, low, high) => options.x.length === 1 && options.days ? [low - 43200, low + 43200] : [low, high])}, y: {range: (plot, low, high) => yRange(low, high, options)}},
       axes: [
-        {stroke: soft, font, grid: {show: false}, ticks: {show: false}, size: 26, gap: 6, space: 64, values: options.xValues || timeNames},
+        {stroke: soft, font, grid: {show: false}, ticks: {show: false}, size: 26, gap: 6, space: options.days ? 50 : 64, incrs: options.days ? [1, 2, 3, 7, 14, 28, 56, 91, 182, 364].map(days => days * 86400) : undefined, values: options.xValues || timeNames},
         {stroke: soft, font, grid, ticks: {show: false}, size: (plot, values) => axisSize(plot, values), gap: 8, space: 34,
          values: (plot, values) => values.map(value => options.axis ? options.axis(value) : options.format(value))},
       ],

@@ -130,7 +130,7 @@ function zoom(first, last) {
 
 function analyticsBody(page) {
   const numbers = page.panels.filter(panel => panel.show === 'number'), rest = page.panels.filter(panel => panel.show !== 'number');
-  const chosen = numbers.find(panel => panel.name === state.kpi) || numbers.find(panel => !panel.trouble_kind) || numbers[0];
+  const chosen = numbers.find(panel => panel.name === state.kpi) || numbers.find(panel => !panel.trouble_kind && panel.rows.length > 0) || numbers[0];
   const found = rest.find(panel => panel.show === 'funnel');
   const parts = [];
   if (!page.fresh.first_day) parts.push(el('p', {class: 'note'}, el('b', {}, 'No events yet. '), 'Figures appear here a second after the first events are stored: ', el('code', {}, 'tallymill-produce --generate 10000'), ' makes some.'));

@@ -89,6 +89,8 @@ export function change(value, before, panel, page) {
   const known = page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
   if (before === null || before === undefined || !known || (panel.unit !== 'share' && before === 0) || value === null)
     return el('div', {class: 'change flat'}, known || !page.fresh.first_day ? 'no earlier figure' : `nothing whole before ${dayName(page.fresh.first_day)}`);
+  if (panel.unit !== 'share' && Math.abs(value / before) >= 11)
+    return el('div', {class: 'change ' + (panel.good === 'none' ? 'flat' : panel.good === 'up' ? 'better' : 'worse'), title: `before: ${exact(before, panel.unit)}`}, '▲ ', `×${NBSP}${Math.round(value / before)}`, el('span', {class: 'against'}, ` vs. ${range}`));
   const points = panel.unit === 'share', by = points ? 100 * (value - before) : 100 * (value - before) / before;
   const shown = Math.abs(by).toFixed(1), moved = shown !== '0.0';
   const good = panel.good === 'none' || !moved ? 'flat' : (by > 0) === (panel.good === 'up') ? 'better' : 'worse';
@@ -102,17 +104,19 @@ const total = rows => { const found = (rows || []).find(row => row[0] === null);
 // The values of all buckets of a range: a day without events has none of what is counted, and no rate.
 export function series(rows, range, grain, unit, firstDay) {
   const known = new Map((rows || []).filter(row => row[0] !== null).map(row => [row[0], row[1]]));
-  return buckets(range.first, range.last, grain).map(day => known.has(day) && known.get(day) !== null ? known.get(day)
-    : unit === 'share' || !firstDay || nextBucket(day, grain) <= firstDay ? null : 0);
+  return buckets(range.first, range.last, grain).map(day => !firstDay || nextBucket(day, grain) <= firstDay ? null : known.get(day) ?? (unit === 'share' ? null : 0));
 }
 
 // ---- one kind each ----
 
 export function tile(panel, page, isChosen, choose) {
+  if (!panel.trouble_kind && panel.rows.length === 0)
+    return el('section', {class: 'card tile', 'data-panel': panel.name, title: 'Its subject is not among those of uniques.subjects'}, el('h2', {class: 'tile-name'}, panel.title), el('div', {class: 'tile-value pale'}, '–'), el('div', {class: 'change flat'}, 'not counted here'));
   if (panel.trouble_kind)
-    return el('section', {class: 'card tile', 'data-panel': panel.name}, el('h2', {class: 'tile-name'}, panel.title), el('div', {class: 'tile-value soft'}, '–'),
+    return el('section', {class: 'card tile', 'data-panel': panel.name}, el('h2', {class: 'tile-name'}, panel.title), el('div', {class: 'tile-value pale'}, '–'),
       el('div', {class: 'change flat', title: panel.trouble || ''}, TROUBLES[panel.trouble_kind][0].toLowerCase()));
-  const value = total(panel.rows), before = total(panel.before);
+  const none = panel.unit !== 'share' && page.fresh.first_day ? 0 : null; // nothing of what is counted, among events that there are
+  const value = total(panel.rows) ?? none, before = total(panel.before) ?? none;
   const grain = page.range.grain;
   const now = series(panel.rows, page.range, grain, panel.unit, page.fresh.first_day), then = panel.before ? series(panel.before, page.range.before, grain, panel.unit, page.fresh.first_day) : null;
   return el('button', {class: 'card tile' + (isChosen ? ' chosen' : ''), type: 'button', 'data-panel': panel.name, 'aria-pressed': String(isChosen), onclick: () => choose(panel.name),
@@ -140,7 +144,7 @@ export function mainChart(panel, page, zoom) {
   const against = list.some(one => one.dash) ? ` · compared with ${span(range.before.first, range.before.last)}` : '';
   const known = now.filter(value => value !== null);
   const content = known.length === 0 ? nothing() : [lines({
-    x: days.map(secondsOf), series: list, format: value => figure(value, panel.unit), name: bucketName(grain), height: 330, floor: 0, most: panel.unit === 'share' ? undefined : undefined, zoom,
+    days: true, x: days.map(secondsOf), series: list, format: value => figure(value, panel.unit), name: bucketName(grain), height: 330, floor: 0, zoom,
     says: `${panel.title} ${perGrain[grain]}, ${span(range.first, range.last)}: from ${figure(known[0], panel.unit)} to ${figure(known[known.length - 1], panel.unit)}, at most ${figure(Math.max(...known), panel.unit)}.`,
   }), legend(list)];
   return el('section', {class: 'card main', 'aria-label': panel.title, 'data-panel': 'main'}, head(panel, page, panel.title, perGrain[grain] + against), content);
@@ -150,7 +154,7 @@ const dayAfter = day => nextBucket(day, 'day');
 export function funnel(panel, page) {
   if (panel.trouble_kind) return card(panel, page, 'side');
   const top = panel.rows[0] ? panel.rows[0][2] : 0, topBefore = panel.before && panel.before[0] ? panel.before[0][2] : 0;
-  if (!panel.rows.some(row => row[2] > 0)) return card(panel, page, 'side', nothing());
+  if (!panel.rows.some(row => row[2] > 0)) return card(panel, page, 'side', nothing(panel.rows.length === 0 ? 'Its stages are not among the subjects that are counted here.' : undefined));
   const stages = panel.rows.map(([, stage, sessions], at) => {
     const share = top > 0 ? sessions / top : 0, last = at > 0 ? panel.rows[at - 1][2] : 0;
     const bar = el('div', {class: 'funnel-bar'}, el('i', {}));
@@ -207,13 +211,15 @@ function classBody(panel, page, name, names, show, column) {
   const isDown = panel.good === 'down', zones = panel.zones.split(' ').map(Number), mine = panel.rows.filter(row => row[0] === name);
   const range = mine.find(row => row[1] === null), days = mine.filter(row => row[1] !== null), percentiles = panel.columns.filter(one => /^p\d+$/.test(one));
   const counts = CLASSES.map(one => range[column(one)] || 0), all = counts.reduce((sum, one) => sum + one, 0);
-  const median = range[column('p50')], at = classOf(median, zones, isDown);
-  const big = median !== null ? el('div', {class: 'bigs'}, percentiles.map((one, index) => el('div', {}, el('b', {title: exact(range[column(one)], panel.unit)}, figure(range[column(one)], panel.unit)),
-    index === 0 ? el('span', {class: `pill c${at}`}, CLASSES[at]) : null, el('span', {class: 'soft'}, index === 0 ? 'median' : !isDown && index === 1 ? `${one}, slow end` : one)))) : null;
+  // Percentiles of several days do not follow from those of each: without them, the newest day's stand for themselves.
+  const told = range[column('p50')] !== null ? range : days[days.length - 1], ofDay = told === range ? '' : `, ${dayName(told[1])}`;
+  const median = told[column('p50')], at = classOf(median, zones, isDown);
+  const big = median !== null ? el('div', {class: 'bigs'}, percentiles.map((one, index) => el('div', {}, el('b', {title: exact(told[column(one)], panel.unit)}, figure(told[column(one)], panel.unit)),
+    index === 0 ? el('span', {class: `pill c${at}`}, CLASSES[at]) : null, el('span', {class: 'soft'}, index === 0 ? `median${ofDay}${told[column('exact')] ? '' : ' ±1' + NBSP + '%'}` : isDown ? one : `${one.replace('p0', 'p')}, ${one.startsWith('p0') ? 'slow' : 'fast'} end`)))) : null;
   const bar = el('div', {class: 'class-bar', role: 'img', 'aria-label': CLASSES.map((one, index) => `${one} ${Math.round(100 * counts[index] / (all || 1))} %`).join(', ')}, counts.map((count, index) => el('i', {class: `c${index}`, title: exact(count)})));
   [...bar.children].forEach((part, index) => { part.style.flexGrow = String(all > 0 ? counts[index] / all : 0); if (counts[index] === 0) part.hidden = true; });
   const shares = el('ul', {class: 'class-names'}, CLASSES.map((one, index) => el('li', {}, el('i', {class: `c${index}`}), `${one} ${all > 0 ? Math.round(100 * counts[index] / all) : 0}${NBSP}%`)));
-  const lists = percentiles.map((one, index) => ({label: one, color: ['--text', '--accent', '--slow-line'][index], width: [2, 1.6, 1.2][index], values: buckets(page.range.first, page.range.last, 'day').map(day => {
+  const lists = percentiles.map((one, index) => ({label: one.replace('p0', 'p'), color: ['--text', '--accent', '--slow-line'][index], width: [2, 1.6, 1.2][index], values: buckets(page.range.first, page.range.last, 'day').map(day => {
     const row = days.find(found => found[1] === day);
     return row ? row[column(one)] : null;
   })}));
@@ -223,6 +229,7 @@ function classBody(panel, page, name, names, show, column) {
     x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists, format: value => figure(value, panel.unit), name: bucketName('day'), height: 128, floor: 0,
     zones: bounds.map(([from, to], index) => ({from, to, color: ['--zone-excellent', '--zone-good', '--zone-acceptable', '--zone-slow'][index]})),
     says: `${panel.title} by day: median from ${figure(Math.min(...known), panel.unit)} to ${figure(Math.max(...known), panel.unit)}.`,
+    days: true,
   }), el('div', {class: 'foot-row'}, legend(lists), names.length > 1 ? el('div', {class: 'switch', role: 'group', 'aria-label': `${panel.title}: of which events`}, names.map(one =>
     el('button', {type: 'button', 'aria-pressed': String(one === name), onclick: () => show(one)}, sources[one] || one))) : null)];
 }
@@ -236,7 +243,9 @@ export function line(panel, page) {
   const range = panel.rows.find(row => row[0] === null), rows = panel.rows.filter(row => row[0] !== null);
   if (rows.length === 0) return card(panel, page, size, nothing());
   const names = panel.columns.slice(1), colors = ['--accent', '--teal', '--orange', '--pink'];
-  const x = isHours ? rows.map(row => row[0]) : [...new Set([...buckets(page.range.first, page.range.last, page.range.grain), ...rows.map(row => row[0])])].sort().filter(day => rows.some(row => row[0] === day) || day >= page.range.first);
+  // Figures of the ends of weeks or months stand at those days.
+  const days = buckets(page.range.first, page.range.last, page.range.grain), own = rows.map(row => row[0]);
+  const x = isHours || !own.every(day => days.includes(day)) ? own : days;
   const list = (hasTarget ? names.slice(0, 1) : names).map((label, at) => ({label, color: colors[at], values: x.map(day => { const row = rows.find(found => found[0] === day); return row ? row[at + 1] : null; })}));
   const known = list[0].values.filter(value => value !== null), format = value => figure(value, panel.unit);
   const says = `${panel.title}: ${list.map(one => `${one.label} ${format(one.values.filter(value => value !== null).pop() ?? null)}`).join(', ')} at the end.`;
@@ -245,7 +254,7 @@ export function line(panel, page) {
   const bar = hasTarget && range && range[1] !== null ? el('div', {class: 'class-bar'}, el('i', {class: 'accent'}), el('i', {class: 'empty'})) : null;
   if (bar) { bar.children[0].style.flexGrow = String(range[1]); bar.children[1].style.flexGrow = String(1 - range[1]); }
   return card(panel, page, size, big, bar, known.length === 0 ? nothing() : lines({
-    x: isHours ? x : x.map(secondsOf), plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: list, format, says, floor: 0, most: hasTarget ? 1 : undefined,
+    x: isHours ? x : x.map(secondsOf), days: !isHours, plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: list, format, says, floor: 0, most: hasTarget ? 1 : undefined,
     name: isHours ? at => `${at}:00 to ${at}:59` : bucketName(page.range.grain), height: hasTarget ? 150 : 216,
     zones: hasTarget ? [{from: panel.target, to: 1, color: '--zone-excellent'}] : undefined,
   }), legend(list));
@@ -262,8 +271,8 @@ export function heat(panel, page) {
     return el('tr', {}, el('th', {scope: 'row'}, dayName(week)), el('td', {class: 'right'}, size === null ? '–' : exact(size)), Array.from({length: most + 1}, (_, later) => {
       const users = at(week, later);
       if (users === null || !size) return el('td', {class: 'heat empty'});
-      const cell = el('td', {class: 'heat' + (users / size > 0.55 ? ' full' : ''), title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
-      cell.style.setProperty('--heat', (8 + 92 * users / size).toFixed(0) + '%');
+      const heated = 8 + 92 * users / size, cell = el('td', {class: 'heat' + (heated > 85 ? ' full' : heated > 68 ? ' deep' : ''), title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
+      cell.style.setProperty('--heat', heated.toFixed(0) + '%');
       return cell;
     }));
   });
@@ -277,15 +286,16 @@ export function table(panel, page) {
   const texts = panel.columns.map((_, at) => !isNumeric(panel.rows, at)), first = texts.indexOf(false);
   const name = row => JSON.stringify(row.filter((_, at) => texts[at]));
   const before = new Map((panel.before || []).map(row => [name(row), row[first]]));
+  const known = panel.before && page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
   const most = Math.max(1, ...panel.rows.map(row => row[first] || 0));
   const rows = panel.rows.slice(0, TABLE_ROWS + 8).map(row => el('tr', {}, row.map((cell, at) => {
     if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : foreign(cell));
     const unit = unitOf(panel.columns[at]), shown = el('td', {class: 'right', title: exact(cell, unit)}, figure(cell, unit));
     return shown;
-  }), panel.before ? el('td', {class: 'right'}, change(row[first], before.get(name(row)) ?? null, {...panel, unit: 'count'}, page)) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
+  }), panel.before ? el('td', {class: 'right'}, known && before.get(name(row)) ? change(row[first], before.get(name(row)), {...panel, unit: 'count'}, page) : el('span', {class: 'soft', title: 'no earlier figure'}, '–')) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
   const more = panel.rows.length - rows.length;
   return card(panel, page, size, rows.length === 0 ? nothing() : el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': panel.title}, el('table', {class: 'table'},
-    el('thead', {}, el('tr', {}, panel.columns.map((column, at) => el('th', {class: texts[at] ? null : 'right', scope: 'col'}, column)), panel.before ? el('th', {class: 'right', scope: 'col'}, 'change') : null, el('td', {class: 'share-cell'}))),
+    el('thead', {}, el('tr', {}, panel.columns.map((column, at) => el('th', {class: texts[at] ? null : 'right', scope: 'col'}, column.replace(/ ms$/, ''))), panel.before ? el('th', {class: 'right', scope: 'col'}, 'change') : null, el('td', {class: 'share-cell'}))),
     el('tbody', {}, rows))), more > 0 ? el('button', {class: 'more', type: 'button', onclick: () => showTable(panel, page)}, `and ${more} more`) : null);
 }
 

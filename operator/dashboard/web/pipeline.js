@@ -4,7 +4,7 @@ import {forgetCharts, legend, lines, replaceData, sparkline} from './chart.js';
 import {shareBar} from './panels.js';
 
 const LENGTHS = {'15m': 900, '1h': 3600, '6h': 21600, '24h': 86400};
-const LOOK_MS = 5000;
+const LOOK_MS = 5000, UNKNOWN = 'Unknown: the database did not say.';
 
 let site = null, place = null, rows = [], facts = null, generation = 0, charts = null, failure = null;
 
@@ -28,7 +28,8 @@ async function lookAgain(mine) {
     const {code, json} = await site.ask('/api/v1/pipeline');
     if (mine !== generation) return;
     failure = code === 200 ? null : 'The dashboard does not answer. It is asked again every few seconds.';
-    if (code === 200) facts = json;
+    // While Postgres is away the tables stay as they were last seen, and say so.
+    if (code === 200) facts = json.postgres && facts ? {...facts, ...json, seen: facts.seen} : {...json, seen: json.postgres ? null : json.at};
     draw();
     await waited(LOOK_MS);
   }
@@ -57,6 +58,7 @@ function verdict() {
   const when = books.at ? ` · books checked ${seconds(Math.max(0, (facts.at - books.at) / 1000))} ago` : '';
   if (books.verdict === 'damaged')
     return site.banner('bad', 'The books do not hold.', el('ul', {}, books.damages.map(text => el('li', {}, foreign(text)))), el('p', {}, 'What to do: ', el('code', {}, 'tallymill audit --deep'), ' names every damage and its place', when));
+  if (books.verdict !== 'ok' && facts.postgres) return site.banner('warn', 'Not proven while Postgres is away.', 'What was stored is stored; the books are checked again when it answers.');
   if (books.verdict !== 'ok')
     return site.banner('warn', 'Not proven at the moment.', books.trouble ? foreign(books.trouble) : 'The books are being checked for the first time.');
   if (sum.consumed === 0) return site.banner('good', 'Nothing was stored yet.', 'The books are empty and hold.', when);
@@ -69,26 +71,24 @@ function alarms() {
   const found = [], {kafka, statistics, troubles, rollups, dead_letters: dead} = facts;
   const last = rows[rows.length - 1];
   if (failure) found.push(site.banner('bad', failure));
-  if (facts.postgres) found.push(site.banner('bad', 'Postgres does not answer:', foreign(facts.postgres)));
+  if (facts.postgres) found.push(site.banner('bad', 'Postgres does not answer:', foreign(facts.postgres), facts.seen ? ` Tables below are of ${new Date(facts.seen).toISOString().slice(11, 19)} UTC. It is asked again every few seconds.` : ' It is asked again every few seconds.'));
   if (kafka.trouble && kafka.trouble !== 'it was not asked yet') found.push(site.banner('bad', 'Kafka does not answer, so the lag is unknown:', foreign(kafka.trouble)));
   for (const one of troubles || []) found.push(site.banner('bad', `Worker ${one.owner} has not stored a batch for ${seconds(one.since_us / 1e6)}:`, foreign(one.reason)));
-  const stuck = last && last[3] > 30 && (last[1] === 0 || last[1] === null);
-  if (stuck && (troubles || []).length === 0)
+  const stands = rows.length > 1 && rows.slice(-2).every(row => row[1] === 0 && row[4] > 0) && last[3] > 5;
+  if (stands && (troubles || []).length === 0)
     found.push(site.banner('bad', `${figure(last[4])} events wait and none is being stored.`, 'Is a worker running? ', el('code', {}, 'systemctl status "tallymill-consumer@*"')));
   else if (last && last[3] > 300) found.push(site.banner('warn', `The oldest event waits for ${seconds(last[3])}.`, 'More workers help while the topic has more topic partitions than workers.'));
   const facts0 = statistics && statistics[0];
   if (facts0 && !facts0.leader && facts0.leader_since) found.push(site.banner('bad', 'No aggregator runs, so the statistics stand still.', el('code', {}, 'systemctl start tallymill-aggregator')));
   else if (facts0 && !facts0.leader_since) found.push(site.banner('warn', 'No aggregator has run yet.', el('code', {}, 'systemctl start tallymill-aggregator')));
+  const gap = (facts.gaps || []).find(one => one.ago_s < 3600);
+  if (gap) found.push(site.banner('bad', `${exact(gap.offsets)} offsets of topic partition ${gap.topic_partition} were gone from Kafka before they were read (${gap.reason}), ${seconds(gap.ago_s)} ago.`, 'They cannot be read any more. Was a worker stopped for longer than the topic keeps its events? ', el('code', {}, 'tallymill audit'), ' lists every gap'));
   const failed = (rollups || []).filter(one => one.failed > 0);
   if (failed.length > 0) found.push(site.banner('bad', `The rollup ${failed[0].rollup} fails:`, foreign(failed[0].error || ''), failed.length > 1 ? ` So do ${failed.length - 1} others.` : ''));
-  const deadSum = (dead || []).reduce((sum, one) => sum + one.count, 0), stored = storedToday();
-  if (deadSum > 100 && stored !== null && deadSum > stored / 10) found.push(site.banner('bad', `${exact(deadSum)} dead letters in 24 hours: somebody sends what cannot be stored.`, el('code', {}, 'tallymill dlq'), ' lists them by reason'));
+  const recent = (dead || []).reduce((sum, one) => sum + one.recent, 0), all = rows.slice(-60).reduce((sum, row) => sum + (row[1] || 0) * 5, 0);
+  if (recent >= 20 && recent > all / 10)
+    found.push(site.banner('bad', `${exact(recent)} dead letters in five minutes: somebody sends what cannot be stored.`, `Most often: ${dead.slice().sort((one, other) => other.recent - one.recent)[0].reason}. `, el('code', {}, 'tallymill dlq'), ' lists them by reason'));
   return found;
-}
-
-function storedToday() {
-  const known = rows.filter(row => row[1] !== null);
-  return known.length > 0 ? known.reduce((sum, row) => sum + row[1], 0) / known.length * LENGTHS[site.live] : null;
 }
 
 // ---- tiles ----
@@ -107,11 +107,11 @@ function tiles() {
   const partitions = facts.topic_partitions ? facts.topic_partitions.filter(one => one.topic === facts.topic).length : null;
   return el('div', {class: 'tiles'},
     tile('Stored', mean === null ? 'unknown' : figure(Math.round(mean)) + NBSP + '/s', 'events, mean of two minutes', column(1)),
-    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${figure(last[4])} events, ${partitions ?? '?'} topic partitions` : 'Kafka was not heard', column(3)),
+    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${figure(last[4])} events, ${partitions ?? '?'} topic partitions` : 'of the oldest event that waits', column(3)),
     tile('Statistics', last && last[5] !== null ? seconds(last[5]) : 'unknown', 'behind the rows', column(5)),
     tile('Dead letters', dead === null ? 'unknown' : figure(dead), 'in the last 24 hours'),
     tile('Disk', disk ? bytes(disk.bytes) : 'unknown', disk && disk.day_bytes ? `events and indexes; ${bytes(disk.day_bytes)} more a day` : 'events and indexes'),
-    tile('Months ready', facts.months ? String(ahead.length) : 'unknown', ahead.length > 0 ? `until the end of ${ahead[0].month}` : 'none ahead: the aggregator makes them', null, facts.months && ahead.length === 0 ? 'alarm' : null));
+    tile('Months ready', facts.months ? String(ahead.length) : 'unknown', !facts.months ? 'made before they begin' : ahead.length > 0 ? `until the end of ${ahead[0].month}` : 'none ahead: the aggregator makes them', null, facts.months && ahead.length === 0 ? 'alarm' : null));
 }
 
 // ---- charts ----
@@ -121,7 +121,7 @@ const perSecond = value => figure(value) + NBSP + '/s';
 function charted(name, title, sub, list, format, least) {
   const x = rows.map(row => row[0] / 1000), known = list[0].at !== undefined ? column(list[0].at).filter(value => value !== null) : [];
   const series = list.map(one => ({...one, values: column(one.at)}));
-  const box = lines({x, series, format, least, xRange: () => { const now = Date.now() / 1000; return [now - LENGTHS[site ? site.live : '15m'], now]; }, height: name === 'small' ? 130 : 200, name: at => new Date(at * 1000).toISOString().slice(11, 19) + ' UTC', floor: 0,
+  const box = lines({x, series, format, axis: format === seconds ? value => Number(value.toFixed(2)) + NBSP + 's' : undefined, least, xRange: () => { const now = Date.now() / 1000; return [now - LENGTHS[site ? site.live : '15m'], now]; }, height: name === 'small' ? 130 : 200, name: at => new Date(at * 1000).toISOString().slice(11, 19) + ' UTC', floor: 0,
     says: `${title}: ${known.length > 0 ? `now ${format(known[known.length - 1])}, at most ${format(Math.max(...known))}` : 'nothing is known'}.`});
   return {box, list, card: el('section', {class: 'card', 'aria-label': title}, el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title), el('span', {class: 'sub'}, sub))), box, legend(series))};
 }
@@ -153,13 +153,13 @@ function topicPartitions() {
   return table('Topic partitions', 'who stores them, and how far; the latest first', [['', true], ['owner'], ['position', true], ['lag', true], ['', true], ['last commit', true], ['epoch', true]], list.slice(0, 64).map(one => el('tr', {},
     right(topics.size > 1 ? `${one.topic} ${one.topic_partition}` : String(one.topic_partition)), el('td', {class: 'mono text'}, one.owner ? foreign(one.owner) : el('span', {class: 'soft'}, 'nobody')), right(exact(one.next_offset)),
     right(one.lag === null ? 'unknown' : exact(one.lag)), right(one.lag_s === null || one.lag_s === undefined ? '' : one.lag > 0 ? seconds(one.lag_s) : ''), right(one.commit_age_us === null ? 'never' : seconds(one.commit_age_us / 1e6) + ' ago'), right(exact(one.epoch)))),
-  'No worker has run yet: start tallymill-consumer.');
+  facts.topic_partitions ? 'No worker has run yet: start tallymill-consumer.' : UNKNOWN);
 }
 
 function months() {
   const most = Math.max(1, ...(facts.months || []).map(one => one.bytes));
   return table('Months', 'of the events; rows about', [['month'], ['state'], ['rows', true], ['size', true], ['share of disk']], (facts.months || []).slice(0, 24).map(one => el('tr', {}, el('td', {}, one.month),
-    el('td', {}, one.is_ahead ? el('span', {class: 'soft'}, 'ahead') : one.state), right(figure(one.rows), exact(one.rows)), right(bytes(one.bytes)), el('td', {class: 'share-cell wide'}, shareBar(one.is_ahead ? 0 : one.bytes / most)))), 'No month was made: run tallymill migrate.');
+    el('td', {}, one.is_ahead ? el('span', {class: 'soft'}, 'ahead') : one.state), right(figure(one.rows), exact(one.rows)), right(bytes(one.bytes)), el('td', {class: 'share-cell wide'}, shareBar(one.is_ahead ? 0 : one.bytes / most)))), facts.months ? 'No month was made: run tallymill migrate.' : UNKNOWN);
 }
 
 function waiting() {
@@ -168,13 +168,13 @@ function waiting() {
     ...(facts.days || []).map(one => el('tr', {}, el('td', {}, 'day ', el('b', {}, one.day)), right('1'), el('td', {class: 'text'}, foreign(`${one.reason || 'to be rebuilt'}, for ${seconds(one.waits_s)}`)))),
     ...(facts.gaps || []).map(one => el('tr', {}, el('td', {}, `gap in topic partition ${one.topic_partition}`), right(exact(one.offsets)), el('td', {class: 'text'}, foreign(`${one.reason}, noticed ${seconds(one.ago_s)} ago`)))),
   ];
-  return table('What waits', 'to be computed anew, or is gone', [['what'], ['how many', true], ['why']], lists, 'Nothing waits.');
+  return table('What waits', 'to be computed anew, or is gone', [['what'], ['how many', true], ['why']], lists, facts.rollups && facts.days && facts.gaps ? 'Nothing waits.' : UNKNOWN);
 }
 
 function deadLetters() {
   const list = facts.dead_letters || [], most = Math.max(1, ...list.map(one => one.count)), sum = list.reduce((all, one) => all + one.count, 0);
   return el('section', {class: 'card', 'aria-label': 'Dead letters'}, el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, 'Dead letters'), el('span', {class: 'sub'}, 'by reason, the last 24 hours'))),
-    list.length === 0 ? el('p', {class: 'nothing'}, 'None.') : el('ol', {class: 'list'}, list.slice(0, 6).map(one => {
+    list.length === 0 ? el('p', {class: 'nothing'}, facts.dead_letters ? 'None.' : UNKNOWN) : el('ol', {class: 'list'}, list.slice(0, 6).map(one => {
       const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), foreign(one.reason)), el('b', {title: exact(one.count)}, figure(one.count)), el('span', {class: 'soft'}, Math.round(100 * one.count / sum) + NBSP + '%'));
       row.querySelector('i').style.width = 100 * one.count / most + '%';
       return row;
