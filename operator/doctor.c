@@ -20,7 +20,7 @@
 #include "operator/command.h"
 #include "operator/terminal.h"
 
-extern const char doctor_server_sql[], doctor_transactions_sql[], doctor_bloat_sql[], doctor_connections_sql[], doctor_foreign_sql[], doctor_dead_letters_sql[],
+extern const char doctor_server_sql[], doctor_transactions_sql[], doctor_bloat_sql[], doctor_connections_sql[], doctor_dead_letters_sql[],
     doctor_days_sql[], doctor_statistics_sql[], doctor_rollups_sql[], doctor_ledger_sql[];
 
 enum { LOOK_AGAIN_MS = 2500 };
@@ -51,7 +51,7 @@ static const struct check {
     {"locks", "does somebody keep us waiting?", NEEDS_POSTGRES, true, doctor_waits, NULL},
     {"bloat", "are our tables mostly dead rows?", NEEDS_POSTGRES, false, NULL, doctor_bloat_sql},
     {"months", "is there a month for every event that comes, and is each of them whole?", NEEDS_SCHEMA, false, doctor_months, NULL},
-    {"foreign", "what have others hung on our tables?", NEEDS_SCHEMA, false, NULL, doctor_foreign_sql},
+    {"foreign", "what have others hung on our tables?", NEEDS_SCHEMA, false, doctor_foreign, NULL},
     {"dead letters", "do dead letters wait for somebody?", NEEDS_SCHEMA, false, NULL, doctor_dead_letters_sql},
     {"statistics", "are the statistics as new as the rows?", NEEDS_SCHEMA, true, NULL, doctor_statistics_sql},
     {"days", "do days wait for a rebuild?", NEEDS_SCHEMA, false, NULL, doctor_days_sql},

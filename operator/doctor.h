@@ -57,6 +57,7 @@ void doctor_postgres(struct doctor *doctor); /* opens conn */
 void doctor_schema(struct doctor *doctor);   /* sets has_schema */
 void doctor_rights(struct doctor *doctor);
 void doctor_months(struct doctor *doctor);
+void doctor_foreign(struct doctor *doctor);
 void doctor_waits(struct doctor *doctor);
 void doctor_verify(struct doctor *doctor);
 void doctor_kafka(struct doctor *doctor); /* opens client, sets has_topic */

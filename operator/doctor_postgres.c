@@ -21,7 +21,7 @@
 
 enum { VERIFIED_EVENTS = 200000 }; /* a second or two, on a server that does something else as well */
 
-extern const char doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[], missing_rights_sql[], rights_tsv[];
+extern const char doctor_foreign_sql[], doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[], missing_rights_sql[], rights_tsv[];
 
 /* Opens the transaction of a check. */
 static bool begin(struct doctor *doctor, struct error *err)
@@ -181,6 +181,37 @@ void doctor_months(struct doctor *doctor)
     char months[24];
     snprintf(months, sizeof months, "%" PRId64, settings_int(doctor->settings, "aggregator.months_ahead"));
     tell_rows(doctor, ask_with(doctor, "doctor_months_ahead", months, doctor_months_sql, 0, NULL));
+}
+
+/* The indexes of the events, as the migrations name them: what another migration adds is known without being told here. */
+static char *our_indexes(void)
+{
+    static const char begin[] = "idx_analytics_events_";
+    char *names = NULL;
+    size_t length = 0, count = 0;
+    FILE *out = open_memstream(&names, &length);
+    const struct migration *migrations = postgres_migrations(&count);
+    for (size_t i = 0; out && i < count; i++) {
+        for (const char *at = strstr(migrations[i].sql, begin); at; at = strstr(at + 1, begin)) {
+            fprintf(out, "%.*s ", (int)strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_"), at);
+        }
+    }
+    if (out && fclose(out) != 0) {
+        free(names);
+        return NULL;
+    }
+    return out ? names : NULL;
+}
+
+void doctor_foreign(struct doctor *doctor)
+{
+    char *names = our_indexes();
+    if (!names) {
+        doctor_pass(doctor, "out of memory");
+        return;
+    }
+    tell_rows(doctor, ask_with(doctor, "doctor_indexes", names, doctor_foreign_sql, 0, NULL));
+    free(names);
 }
 
 /* Each wait says who is in the way and how to end it, in one text. */

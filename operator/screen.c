@@ -157,13 +157,15 @@ int screen_key(int wait_ms)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     unsigned char key = 0;
-    const int ready = must_end || was_resized ? 0 : poll(&input, 1, wait_ms);
-    if (must_end || (ready > 0 && read(STDIN_FILENO, &key, 1) <= 0)) {
+    if (must_end) {
         return SCREEN_END;
     }
     if (was_resized) {
         was_resized = 0;
         return SCREEN_RESIZED;
     }
-    return ready > 0 ? key : SCREEN_TIME;
+    if (poll(&input, 1, wait_ms) <= 0) { /* a signal that came meanwhile is told at the next call, and a key that was read is never left for it */
+        return SCREEN_TIME;
+    }
+    return read(STDIN_FILENO, &key, 1) > 0 ? key : SCREEN_END;
 }

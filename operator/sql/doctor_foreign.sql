@@ -1,5 +1,10 @@
 -- What others hung on our tables: indexes, triggers, rules, publications, row security; and keys that are gone. Columns as in doctor_server.sql.
-WITH events AS (
+-- tallymill.doctor_indexes: the indexes that our migrations make on the events, with a space between; not set: those whose names begin as theirs.
+WITH named AS (
+  SELECT c.relname::text AS name FROM pg_catalog.pg_class c
+  WHERE c.relname LIKE 'idx@_analytics@_events@_%' ESCAPE '@' AND c.relkind IN ('i', 'I')
+    AND (coalesce(current_setting('tallymill.doctor_indexes', true), '') = '' OR c.relname = ANY (string_to_array(current_setting('tallymill.doctor_indexes', true), ' ')))
+), events AS (
   SELECT 'public.analytics_events'::regclass AS relation
   UNION ALL
   SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = 'public.analytics_events'::regclass AND NOT inhdetachpending
@@ -16,8 +21,7 @@ SELECT i.indisunique OR i.indisexclusion AS is_finding, i.indexrelid::regclass::
        format('DROP INDEX %s -- unless you want what it costs', i.indexrelid::regclass) AS remedy
 FROM events e JOIN pg_catalog.pg_index i ON i.indrelid = e.relation JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE NOT i.indisprimary AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid)
-  AND c.relname NOT IN ('idx_analytics_events_name_created', 'idx_analytics_events_category_created', 'idx_analytics_events_external', 'idx_analytics_events_user',
-                        'idx_analytics_events_session', 'idx_analytics_events_batch', 'idx_analytics_events_foreign')
+  AND c.relname NOT IN (SELECT name FROM named)
 UNION ALL
 -- Our own triggers call functions of the schema tallymill. Of the parent's, each table partition has a copy.
 SELECT NOT o.is_events OR t.tgtype & 3 = 3, format('%s.%s', t.tgrelid::regclass, t.tgname),

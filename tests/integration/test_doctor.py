@@ -168,6 +168,7 @@ def test_doctor_names_settings_of_a_server_that_cost_speed_or_safety(stack, tmp_
                 " CREATE TRIGGER noted BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION public.noted()", "trigger noted on public.analytics_events",
      "ALTER TABLE public.analytics_events DISABLE TRIGGER noted", "finding"),
     ("foreign", "CREATE INDEX others ON analytics_events (event_category)", "index public.others on public.analytics_events is not ours", "DROP INDEX public.others", "warning"),
+    ("foreign", "CREATE INDEX idx_analytics_events_others ON analytics_events (event_category)", "index public.idx_analytics_events_others", "DROP INDEX", "warning"),
     ("foreign", "CREATE UNIQUE INDEX others ON {this_month} (session_id, created_at, id)", "unique index public.others", "DROP INDEX public.others", "finding"),
     ("foreign", "CREATE PUBLICATION others FOR TABLE analytics_events", "publication others", "DROP PUBLICATION others", "warning"),
     ("foreign", "CREATE RULE others AS ON INSERT TO tallymill.gaps DO ALSO NOTHING", "rule others on tallymill.gaps", "DROP RULE others ON tallymill.gaps", "finding"),
