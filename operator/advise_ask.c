@@ -383,6 +383,19 @@ json_t *advise_facts_ask(const struct settings *settings, bool is_probe, struct 
     return asking.facts;
 }
 
+bool advise_facts_check(const struct settings *settings, bool *has_schema, struct error *err)
+{
+    struct asking asking = {.settings = settings, .facts = advise_facts_new()};
+    PGresult *ground = NULL;
+    asking.snapshot = asking.facts ? snapshot_open_any(settings, "tallymill advise", err) : NULL;
+    const bool is_fine = asking.snapshot && (ground = snapshot_ask(asking.snapshot, advise_ground_sql, err)) && take_ground(&asking, ground, err);
+    *has_schema = ground && answer_bool(ground, 0, "has_schema");
+    PQclear(ground);
+    snapshot_close(asking.snapshot);
+    json_decref(asking.facts);
+    return is_fine;
+}
+
 bool advise_facts_keep(const struct settings *settings, const json_t *facts, struct error *err)
 {
     char p95_us[32];

@@ -19,6 +19,9 @@ struct settings;
  * times each. NULL: no connection (ERROR_RETRY), or no table that may be read (ERROR_USAGE). What takes longer than its time-out is unknown, and told in "notes". */
 MUST_CHECK json_t *advise_facts_ask(const struct settings *settings, bool is_probe, struct error *err);
 
+/* --check: whether there is what advise_facts_ask() needs; *has_schema: it is a database of ours, whose roles say the rest. */
+MUST_CHECK bool advise_facts_check(const struct settings *settings, bool *has_schema, struct error *err);
+
 /* Keeps what a run found out about the queries, so that later runs can say "consistently": where the schema is ours and the login may. False with no error: it is not kept. */
 MUST_CHECK bool advise_facts_keep(const struct settings *settings, const json_t *facts, struct error *err);
 

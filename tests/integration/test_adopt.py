@@ -287,3 +287,27 @@ def test_what_workers_stored_is_not_taken_back_unasked(old):
     assert refused.code != 0 and "--with-stored" in refused.err, refused
     adopt(site, "--undo", "--with-stored")
     assert site.database.value("SELECT count(*) FROM analytics_events") == 1_100
+
+
+def test_an_ordinary_owner_of_database_and_table_suffices(old):
+    """No superuser: who owns both and is a member of tallymill_admin, whose roles another database has made."""
+    site, application = old(500)
+    schema = schema_of(site)
+    site.database.run(f"""
+        DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['tallymill_admin', 'tallymill_ingest', 'tallymill_aggregate', 'tallymill_read'] LOOP
+          BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN', r); EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; END LOOP; END $$;
+        ALTER ROLE {application.owner} CREATEROLE; GRANT tallymill_admin, tallymill_read TO {application.owner} WITH ADMIN OPTION""")
+    name = site.database.value("SELECT current_database()")
+    as_owner = ("--set", f"postgres.dsn={application.dsn}")
+    refused = adopt(site, *as_owner, code=2)
+    assert f'ALTER DATABASE "{name}"' in refused.err, refused
+    site.database.run(f'ALTER DATABASE "{name}" OWNER TO {application.owner}')
+    try:
+        adopt(site, *as_owner)
+        adopt(site, "--undo", *as_owner)
+        assert [line for line in schema_of(site) if "SCHEMA public" not in line] == [line for line in schema if "SCHEMA public" not in line]
+        adopt(site, *as_owner)
+        assert site.tallymill("migrate", "--no-topic", *as_owner).code == 0
+        adopt(site, "--finish", *as_owner)
+    finally:
+        site.database.run(f'ALTER DATABASE "{name}" OWNER TO postgres')

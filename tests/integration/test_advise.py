@@ -130,7 +130,10 @@ def test_the_plans_bare_table_with_select_alone(bare, tmp_path):
     bare.connect_programs_by(extensions.make_dsn(bare.database.dsn, user=login))
     refused = bare.tallymill("advise")
     assert refused.code == 2 and "GRANT SELECT" in refused.err, refused
+    assert "GRANT SELECT" in bare.tallymill("advise", "--check").err
     bare.database.run(f"GRANT SELECT ON analytics_events TO {login}")
+    checked = bare.tallymill("advise", "--check")
+    assert checked.code == 0 and "in order" in checked.out, checked
     said = asked(bare, "--probe", "--save-facts", tmp_path / "saved.json", "--metrics", tmp_path / "advise.prom")
     facts = said["facts"]
     assert (facts["events"], facts["events_are_counted"], facts["daily_events"], facts["phase_in_place"]) == (5_000, True, 24, 1)

@@ -18,6 +18,7 @@ CHECKED = {
     "status": (("tallymill", "status"), READER, "tallymill_read"),
     "audit": (("tallymill", "audit"), ("topic:Read",), "tallymill_read"),
     "verify": (("tallymill", "verify"), (), "tallymill_read"),
+    "advise": (("tallymill", "advise"), (), "tallymill_read"),
     "rebuild": (("tallymill", "rebuild"), (), "tallymill_aggregate"),
     "refresh": (("tallymill", "refresh"), (), "tallymill_aggregate"),
     "dlq list": (("tallymill", "dlq", "list"), (), "tallymill_read"),
