@@ -287,7 +287,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
                                                                      RD_KAFKA_ACL_OPERATION_READ});
     } else if (!(audit->json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
         error_set(err, ERROR_RETRY, "out of memory");
-    } else if ((audit->snapshot = snapshot_open(command->settings, "tallymill audit", err)) != NULL) {
+    } else if ((audit->snapshot = snapshot_open_whole(command->settings, "tallymill audit", err)) != NULL) {
         look(audit, err);
     }
     if (!command->check && audit->json && proof_is_said(err, audit->damages)) {

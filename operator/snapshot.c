@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/lock_watch.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
@@ -19,6 +20,8 @@
 #define OPEN_US  (10 * CLOCK_SECOND_US)
 #define SHORT_US (30 * CLOCK_SECOND_US)
 #define QUERY_US (12 * 3600 * CLOCK_SECOND_US)
+
+enum { ATTEMPTS = 3 };
 
 struct snapshot {
     PGconn *conn;
@@ -72,12 +75,36 @@ struct snapshot *snapshot_open_any(const struct settings *settings, const char *
     return open_snapshot(settings, application_name, true, err);
 }
 
+/* Nothing was read yet, so nothing that was printed has to be taken back. */
+struct snapshot *snapshot_open_whole(const struct settings *settings, const char *application_name, struct error *err)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        struct snapshot *snapshot = snapshot_open(settings, application_name, err);
+        FAILPOINT("snapshot_taken");
+        PGresult *held = snapshot ? snapshot_ask(snapshot, "SELECT tallymill.hold_months()", err) : NULL;
+        const bool is_whole = held && PQgetvalue(held, 0, 0)[0] == 't', is_failed = !held;
+        PQclear(held);
+        if (is_whole)
+            return snapshot;
+        snapshot_close(snapshot);
+        if (is_failed)
+            return NULL;
+    }
+    error_set(err, ERROR_RETRY, "a month left analytics_events each time that it was looked at, %d times: run it again", ATTEMPTS);
+    return NULL;
+}
+
 void snapshot_close(struct snapshot *snapshot)
 {
     if (snapshot) {
         PQfinish(snapshot->conn); /* a read-only transaction has nothing to commit */
         free(snapshot);
     }
+}
+
+PGconn *snapshot_conn(struct snapshot *snapshot)
+{
+    return snapshot->conn;
 }
 
 PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err)

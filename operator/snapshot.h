@@ -22,11 +22,17 @@ MUST_CHECK struct snapshot *snapshot_open(const struct settings *settings, const
 /* The same of a database that need not be ours: the schema is checked only where there is one. */
 MUST_CHECK struct snapshot *snapshot_open_any(const struct settings *settings, const char *application_name, struct error *err);
 
+/* The same, and until snapshot_close() no month leaves analytics_events (tallymill.hold_months). Tried again where one did just then; ERROR_RETRY after the third time. */
+struct snapshot *snapshot_open_whole(const struct settings *settings, const char *application_name, struct error *err);
+
 /* Ends the transaction and disconnects. NULL is allowed. */
 void snapshot_close(struct snapshot *snapshot);
 
 /* What is compared by one query has about so many events: as much as sorts in memory or nearly. */
 enum { SNAPSHOT_SPAN_EVENTS = 500000 };
+
+/* The connection behind it, inside its transaction: for a COPY, or what only its owner can ask. */
+PGconn *snapshot_conn(struct snapshot *snapshot);
 
 /* Runs one query of operator/sql. The caller frees the result (PQclear). NULL on failure. */
 MUST_CHECK PGresult *snapshot_ask(struct snapshot *snapshot, const char *sql, struct error *err);

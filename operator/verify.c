@@ -328,15 +328,21 @@ static json_t *new_answer(struct error *err)
     return answer;
 }
 
-json_t *verify_from(struct snapshot *snapshot, const char *first_day, struct error *err)
+json_t *verify_range(struct snapshot *snapshot, const struct day_range *range, struct error *err)
 {
     struct verification verification = {.snapshot = snapshot, .as_json = true, .json = new_answer(err)};
-    struct day_range range = {{0}, {0}};
-    snprintf(range.first, sizeof range.first, "%s", first_day);
     if (verification.json) {
-        compare(&verification, &range, err);
+        compare(&verification, range, err);
+        json_object_set_new(verification.json, "pending_rows", json_integer(verification.pending_rows));
     }
     return verification.json;
+}
+
+json_t *verify_from(struct snapshot *snapshot, const char *first_day, struct error *err)
+{
+    struct day_range range = {{0}, {0}};
+    snprintf(range.first, sizeof range.first, "%s", first_day);
+    return verify_range(snapshot, &range, err);
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -352,7 +358,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
                         ? ground_check(command->settings, &(struct ground){.program = "tallymill verify", .role = "tallymill_read"})
                         : 0;
     } else if ((verification->json = new_answer(err)) != NULL && (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
-               (verification->snapshot = snapshot_open(command->settings, "tallymill verify", err)) != NULL) {
+               (verification->snapshot = snapshot_open_whole(command->settings, "tallymill verify", err)) != NULL) {
         compare(verification, &range, err);
     }
     if (!command->check && verification->json && proof_is_said(err, verification->differences)) {

@@ -4,5 +4,5 @@ INSERT INTO tallymill.days (day)
 SELECT t.day
 FROM generate_series((SELECT max(day) + 1 FROM tallymill.days WHERE closed_at IS NOT NULL), date '1970-01-01' + $1::integer, '1 day') AS s (at)
 CROSS JOIN LATERAL (SELECT s.at::date AS day) t
-JOIN tallymill.months m ON m.month = date_trunc('month', t.day::timestamp)::date AND m.state IN ('open', 'restored')
+JOIN tallymill.months m ON m.month = date_trunc('month', t.day::timestamp)::date AND m.state IN ('open', 'restored', 'detaching')
 ON CONFLICT (day) DO NOTHING

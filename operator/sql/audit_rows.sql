@@ -1,9 +1,12 @@
 -- Damage: batches whose rows are not as many as the ledger says, and rows of a batch that the ledger does not know. One pass over
--- analytics_events. Where the ledger was merged, or rows were removed on purpose, the finest unit that can be compared is an
+-- analytics_events, and over the months that are just leaving it. Where the ledger was merged, or rows were removed on purpose, the finest unit that can be compared is an
 -- interval of batch ids; intervals that touch are compared as one. Otherwise each interval is one batch.
 -- The last row (kind "counted") is no damage: it says how many rows were counted.
 WITH counted AS MATERIALIZED (
-  SELECT batch_id, count(*) AS rows FROM public.analytics_events WHERE batch_id IS NOT NULL GROUP BY batch_id
+  SELECT batch_id, sum(rows)::bigint AS rows
+  FROM (SELECT batch_id, count(*) AS rows FROM public.analytics_events WHERE batch_id IS NOT NULL GROUP BY batch_id
+        UNION ALL SELECT batch_id, rows FROM tallymill.detached_rows()) e
+  GROUP BY batch_id
 ), promised AS (
   SELECT batch_id AS first_batch_id, last_batch_id, sum(stored) AS rows FROM tallymill.batches GROUP BY batch_id, last_batch_id
   UNION ALL

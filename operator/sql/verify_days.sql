@@ -11,7 +11,7 @@ WITH asked AS (
   UNION SELECT day FROM counted UNION SELECT day FROM tallymill.days
 )
 SELECT l.day, t.month IS NOT NULL AS is_attached, date_trunc('year', l.day::timestamp)::date AS span, coalesce(c.events, 0) AS events,
-       CASE WHEN m.state IN ('archived', 'detaching') THEN format('its month is %s', m.state)
+       CASE WHEN m.state = 'archived' OR (m.state = 'detaching' AND t.month IS NULL) THEN format('its month is %s', m.state)
             WHEN m.month IS NOT NULL AND t.month IS NULL THEN
               'the table of its month is no part of analytics_events'
             WHEN d.dirty_since IS NOT NULL THEN

@@ -5,7 +5,7 @@ WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
          coalesce(nullif(current_setting('tallymill.last_day', true), '')::date, 'infinity') AS last_day
 ), away AS MATERIALIZED (
-  SELECT month FROM tallymill.months WHERE state IN ('open', 'restored') EXCEPT SELECT month FROM tallymill.attached_months
+  SELECT month FROM tallymill.months WHERE state IN ('open', 'restored', 'detaching') EXCEPT SELECT month FROM tallymill.attached_months
 ), counted AS MATERIALIZED (
   SELECT s.date, sum(s.event_count)::bigint AS events FROM public.analytics_daily_stats s GROUP BY s.date
 ), volume AS (

@@ -1,7 +1,5 @@
 -- Makes the table partition of the month that holds p_day, and notes the month as it was made; true if this call made it. Asked by make_month alone.
 -- CREATE ... LIKE, then ATTACH: PARTITION OF would queue every insert behind one long reader of the parent (5.5 s measured against 4 ms).
--- The table follows the parent, whatever was done to that: columns, defaults, constraints, indexes, storage, statistics, access method, tablespace. Identities are left out: ATTACH
--- gives them from 17 on (and refuses others), and before only the parent's counts.
 -- TM004: no month of ours. TM005: the month was archived, or is about to be; its events are dead letters until it is restored. TM007: a person detached it by hand, or
 -- another table partition holds (or would hold) its rows.
 
@@ -9,7 +7,7 @@ SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.add_month(p_day date) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' SET default_table_access_method = 'heap' SET default_tablespace = ''
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s'
 AS $$
 DECLARE
   parent constant regclass := 'public.analytics_events';
@@ -18,8 +16,6 @@ DECLARE
   table_name text;
   held regclass;
   month_state text;
-  place text;
-  changes text;
 BEGIN
   IF p_day IS NULL OR p_day < '1970-01-01' OR p_day > (clock_timestamp() AT TIME ZONE 'UTC')::date + 3650 THEN
     RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('no month is made for %s: from 1970-01 to 3650 days ahead', p_day);
@@ -31,7 +27,7 @@ BEGIN
   PERFORM tallymill.register_months();
   SELECT m.state INTO month_state FROM tallymill.months m WHERE m.month = first_day;
   held := tallymill.month_table(first_day);
-  IF month_state IN ('open', 'restored') AND EXISTS (SELECT FROM pg_inherits WHERE inhrelid = held AND inhparent = parent) THEN
+  IF month_state IN ('open', 'restored') AND EXISTS (SELECT FROM pg_inherits WHERE inhrelid = held AND inhparent = parent AND NOT inhdetachpending) THEN
     RETURN false;
   ELSIF month_state IS NOT NULL AND month_state NOT IN ('open', 'restored') THEN
     RAISE EXCEPTION USING ERRCODE = 'TM005',
@@ -39,7 +35,11 @@ BEGIN
       HINT = format('Bring it back with: tallymill restore %s', to_char(first_day::timestamp, 'YYYY-MM'));
   ELSIF EXISTS (SELECT FROM pg_class c WHERE c.oid = held) OR to_regclass(format('public.%I', table_name)) IS NOT NULL THEN
     held := CASE WHEN EXISTS (SELECT FROM pg_class c WHERE c.oid = held) THEN held ELSE to_regclass(format('public.%I', table_name)) END;
-    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = held AND inhparent = parent) THEN
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = held AND inhparent = parent AND inhdetachpending) THEN -- no row goes into it any more
+      RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('the detach of table %s from analytics_events was begun and has not ended', held),
+        HINT = format('ALTER TABLE analytics_events DETACH PARTITION %1$s FINALIZE; then ALTER TABLE analytics_events ATTACH PARTITION %1$s FOR VALUES FROM (%2$L) TO (%3$L).',
+                      held, first_day, next_month);
+    ELSIF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = held AND inhparent = parent) THEN
       RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('table %s has the name of a month and other bounds', held),
         HINT = 'tallymill audit gives the statements that move its rows.';
     END IF;
@@ -50,21 +50,7 @@ BEGIN
     DELETE FROM tallymill.months m WHERE m.month = first_day; -- somebody dropped the table: its month is made anew
   END IF;
 
-  SELECT coalesce(' USING ' || quote_ident(a.amname), '') || coalesce(' TABLESPACE ' || quote_ident(t.spcname), '') INTO place
-    FROM pg_class c LEFT JOIN pg_am a ON a.oid = c.relam LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid = parent;
-  EXECUTE format('CREATE TABLE public.%I (LIKE public.analytics_events INCLUDING ALL EXCLUDING IDENTITY,
-                    CONSTRAINT %I CHECK (created_at >= %L::timestamptz AND created_at < %L::timestamptz))%s',
-                 table_name, table_name || '_month', first_day, next_month, place);
-  SELECT string_agg(concat_ws(', ',
-           CASE WHEN a.attstattarget >= 0 THEN format('ALTER COLUMN %I SET STATISTICS %s', a.attname, a.attstattarget) END,
-           CASE WHEN a.attoptions IS NOT NULL THEN format('ALTER COLUMN %I SET (%s)', a.attname, array_to_string(a.attoptions, ', ')) END), ', ')
-    INTO changes
-    FROM pg_attribute a
-    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND (a.attstattarget >= 0 OR a.attoptions IS NOT NULL);
-  IF changes IS NOT NULL THEN
-    EXECUTE format('ALTER TABLE public.%I %s', table_name, changes);
-  END IF;
-  EXECUTE format('GRANT SELECT ON public.%I TO tallymill_read', table_name);
+  PERFORM tallymill.make_month_table(first_day, true);
   BEGIN
     EXECUTE format('ALTER TABLE public.analytics_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
                    table_name, first_day::timestamptz, next_month::timestamptz);

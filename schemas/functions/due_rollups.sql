@@ -1,5 +1,6 @@
 -- What is due, as pieces of work: so many periods of one rollup that one query may compute, in a month (a year of weeks) and of about p_events events.
--- A day that waits for a rebuild is no rollup's yet. p_since: every period that is stale and was not run since then is due, whatever its cadence.
+-- A day that waits for a rebuild is no rollup's yet. What looks back waits while a month is on its way out: its rows are nowhere then.
+-- p_since: every period that is stale and was not run since then is due, whatever its cadence.
 -- A query that failed is tried again after ten times what it took, ten minutes at least, or when its file has changed. Days are numbers since 1970.
 -- Two rows more, without a rollup, where there is anything: in periods all that are due; in probe_us what a loop of fixed length takes on this
 -- server now, which says how busy it is.
@@ -15,13 +16,15 @@ DECLARE
   begun timestamptz := clock_timestamp();
 BEGIN
   RETURN QUERY
-  WITH stale AS MATERIALIZED (
+  WITH leaving AS MATERIALIZED (
+    SELECT m.month FROM tallymill.months m WHERE m.state = 'detaching' EXCEPT SELECT a.month FROM tallymill.attached_months a
+  ), stale AS MATERIALIZED (
     SELECT p.rollup, p.first_day, p.last_day, r.period_days, r.is_range, p.ran_at,
            (p.failed_at IS NULL OR p.failed_at < begun - greatest(interval '10 minutes', interval '10 us' * coalesce(p.took_us, 0))
               OR p.failed_definition <> p.definition)
            AND (p.ran_at IS NULL OR p.is_new OR p.closed_at > p.ran_at OR p.ran_at + p.cadence <= begun OR p.ran_at < p_since)
            AND (p_since IS NULL OR p.ran_at IS NULL OR p.ran_at < p_since OR p.is_new)
-           AND (r.looks_back OR NOT p.is_dirty) AS is_due
+           AND (r.looks_back OR NOT p.is_dirty) AND NOT (r.looks_back AND EXISTS (SELECT FROM leaving l WHERE l.month <= p.last_day)) AS is_due
     FROM tallymill.rollup_periods p JOIN tallymill.rollups r ON r.rollup = p.rollup
     WHERE p.is_stale
   ), days AS MATERIALIZED (

@@ -3,7 +3,7 @@
 -- The query's own names are found as tallymill.rollups.names says.
 -- The caller's snapshot may show a month that Postgres, which plans by the catalogue of now, no longer reads: pg_partition_root() looks
 -- at the catalogue of now. What was read is locked, so it is asked after the reading. 40001: a month left behind the snapshot, begin again.
--- TM007: a month that the query reads is not attached though its state says so: somebody detached it by hand. The periods keep their rows.
+-- TM007: a month that the query reads is not attached though its state says so: somebody detached it by hand, or it is just being archived. The periods keep their rows.
 -- No nested loops where there is another way: of a month that was just filled and is not analyzed yet, as behind every import, the planner expects one row, whatever the query.
 -- It then joined the parts of the funnel by language row by row: 8 s for one day of 20,000 events, 93 ms without. Such a query reads all events of its days in
 -- any case, so a nested loop has nothing to win there; where nothing else serves (LATERAL), Postgres takes one all the same.
@@ -59,13 +59,13 @@ BEGIN
            SELECT FROM pg_inherits i WHERE i.inhrelid = tallymill.month_table(m.month)
              AND i.inhparent = 'public.analytics_events'::regclass AND NOT i.inhdetachpending) AS was_there
     INTO away FROM tallymill.months m
-    WHERE m.state IN ('open', 'restored') AND m.month <= last_day AND (r.looks_back OR m.month >= date_trunc('month', p_periods[1]::timestamp))
+    WHERE m.state IN ('open', 'restored', 'detaching') AND m.month <= last_day AND (r.looks_back OR m.month >= date_trunc('month', p_periods[1]::timestamp))
       AND pg_partition_root(tallymill.month_table(m.month)) IS DISTINCT FROM 'public.analytics_events'::regclass
     ORDER BY m.month LIMIT 1;
   IF FOUND AND away.was_there THEN
     RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = format('table analytics_events_%s left analytics_events meanwhile', away.name);
   ELSIF FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('table analytics_events_%s is no part of analytics_events, and its month is not archived: ATTACH it again', away.name);
+    RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('table analytics_events_%s is no part of analytics_events, and its month is not archived: ATTACH it again, or where it is being archived, let that end', away.name);
   END IF;
   IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (targets) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))
      OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = ANY (targets) AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A')) THEN

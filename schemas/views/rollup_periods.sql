@@ -8,7 +8,8 @@ WITH known AS (
   SELECT d.day, coalesce(c.version, 0) AS version, d.closed_at, d.dirty_since IS NOT NULL AS is_dirty, m.month IS NOT NULL AS is_attached
   FROM tallymill.days d
   LEFT JOIN tallymill.changes c ON c.day = d.day
-  LEFT JOIN tallymill.months m ON m.month = date_trunc('month', d.day::timestamp)::date AND m.state IN ('open', 'restored')
+  LEFT JOIN tallymill.months m ON m.month = date_trunc('month', d.day::timestamp)::date
+    AND (m.state IN ('open', 'restored') OR (m.state = 'detaching' AND m.month IN (SELECT a.month FROM tallymill.attached_months a)))
 ), periods AS (
   SELECT 1 AS period_days, day AS first_day, version, closed_at, is_dirty, is_attached FROM known
   UNION ALL

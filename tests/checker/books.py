@@ -96,7 +96,7 @@ class Books:
         """How many rows an erasure or the archive took, by (first_batch_id, last_batch_id)."""
         return [(first, last, int(count)) for first, last, count in self.query(
             "SELECT first_batch_id, last_batch_id, sum(CASE WHEN reason = 'restored' THEN -rows ELSE rows END)"
-            " FROM tallymill.removals WHERE topic = %s GROUP BY 1, 2", self.topic)]
+            " FROM tallymill.removals WHERE topic IN (%s, '') GROUP BY 1, 2", self.topic)]
 
     def dead_letters(self):
         """Every dead letter of the topic, in the order of offsets."""

@@ -22,14 +22,17 @@ STATE_OF_BATCHES = """
 SET_ASIDE = """
     SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL"""
 
+# One that is about to leave counts until its table has left.
 MONTHS_AWAY = """
-    SELECT month FROM tallymill.months WHERE state NOT IN ('open', 'restored')"""
+    SELECT month FROM tallymill.months WHERE state = 'archived' OR (state = 'detaching' AND NOT EXISTS (
+      SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE NOT i.inhdetachpending AND c.relname = 'analytics_events_' || to_char(month, 'YYYY_MM')))"""
 
 # Its rows are elsewhere: whoever rebuilds such a day writes what is left, which is nothing.
 REBUILT_AWAY = """
     SELECT d.day, d.rebuilt_at, m.state, m.changed_at FROM tallymill.days d
     JOIN tallymill.months m ON m.month = date_trunc('month', d.day::timestamp)::date
-    WHERE m.state NOT IN ('open', 'restored') AND d.rebuilt_at > m.changed_at ORDER BY 1"""
+    WHERE m.state = 'archived' AND d.rebuilt_at > m.changed_at ORDER BY 1"""
 
 FIGURES = ("event_count", "unique_sessions", "unique_users")
 

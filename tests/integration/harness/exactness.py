@@ -19,7 +19,8 @@ DIFFERENCES = """
     WHERE (r.events, r.sessions, r.users) IS DISTINCT FROM (s.event_count, s.unique_sessions, s.unique_users)
       AND date NOT IN (SELECT day FROM tallymill.days WHERE dirty_since IS NOT NULL)
       AND NOT EXISTS (SELECT FROM tallymill.months m
-                      WHERE m.month = date_trunc('month', date::timestamp)::date AND m.state NOT IN ('open', 'restored'))"""
+                      WHERE m.month = date_trunc('month', date::timestamp)::date AND m.state <> 'open'
+                        AND m.month NOT IN (SELECT a.month FROM tallymill.attached_months a))"""
 
 HALF_FOLDED = """
     SELECT b.batch_id FROM tallymill.batches b LEFT JOIN tallymill.folded f USING (topic, topic_partition)
