@@ -104,6 +104,7 @@ static const char *const states[][3] = {
     [POSTGRES_FENCED] = {"TM001"},
     [POSTGRES_CONTRACT] = {"TM004"},
     [POSTGRES_MONTH_ARCHIVED] = {"TM005"},
+    [POSTGRES_NOT_SO] = {"TM006"},
     [POSTGRES_MONTH_DETACHED] = {"TM007"},
     [POSTGRES_TOPIC_ANEW] = {"TM009"},
     [POSTGRES_KEPT_OUT] = {"TM010"},

@@ -38,6 +38,7 @@ enum postgres_state {
     POSTGRES_FENCED,         /* TM001 */
     POSTGRES_CONTRACT,       /* TM004: an argument that one of our functions does not take */
     POSTGRES_MONTH_ARCHIVED, /* TM005 */
+    POSTGRES_NOT_SO,         /* TM006: what is asked for is not so */
     POSTGRES_MONTH_DETACHED, /* TM007: somebody's table is in the month's place */
     POSTGRES_TOPIC_ANEW,     /* TM009 */
     POSTGRES_KEPT_OUT,       /* TM010: a trigger or a rule of somebody else keeps the books from being written */

@@ -23,6 +23,9 @@ const struct command commands[] = {
     {"topic", "close the books of a topic that is over, or begin new ones for a topic that was made anew", topic_run},
     {"adopt", "take an existing analytics_events over, beside the application that writes it", adopt_run},
     {"advise", "say by the plan's thresholds what the table needs next, with reason and statements", advise_run},
+    {"months", "list the months: where they are, how large, which are due for the archive", months_run},
+    {"archive", "take old months out, proven in a store before they are dropped", archive_run},
+    {"restore", "bring an archived month back", restore_run},
     {"refresh", "refresh the materialized views of the plan's Phase 2", refresh_run},
     {"export", "events, daily statistics or a rollup as CSV or NDJSON, of one moment", export_run},
 #ifdef TALLYMILL_DASHBOARD

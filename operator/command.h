@@ -34,6 +34,9 @@ int erase_run(int argc, char **argv);
 int dashboard_run(int argc, char **argv); /* not in a build without the dashboard */
 int advise_run(int argc, char **argv);
 int adopt_run(int argc, char **argv);
+int months_run(int argc, char **argv);
+int archive_run(int argc, char **argv);
+int restore_run(int argc, char **argv);
 
 /* All commands, ended by a NULL name. */
 extern const struct command commands[];

@@ -21,6 +21,7 @@ struct dlq_choice {
     const char *target; /* the topic that a replay sends to */
     const char *reason;
     const char *topic_partition, *offset; /* numbers as text, checked */
+    const char *month;                    /* of a replay: those that wait for it to come back; "2025-01" */
     bool with_replayed;                   /* also those sent again before; in lists also those whose bytes were dropped */
     const char *since;                    /* a time as Postgres reads it: those dead since then */
     const char *key;                      /* as Postgres writes a bytea ("\\x6162"): those of this key */

@@ -214,7 +214,7 @@ static PGresult *next_page(PGconn *conn, const struct dlq_sending *sending, cons
     snprintf(max_bytes, sizeof max_bytes, "%" PRId64, sending->max_bytes);
     const char *values[] = {choice->topic,  choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f",
                             partition,      offset,         start,                   page_bytes,     max_bytes,
-                            choice->since,  choice->key};
+                            choice->since,  choice->key,    choice->month};
     return postgres_query_params(conn, dlq_next_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
 }
 

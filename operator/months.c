@@ -1,52 +1,24 @@
 /* months.c - see months.h. The knowledge is in SQL (tallymill.make_month, register_months, month_troubles), which the aggregator and `audit` use too. */
 #include "operator/months.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/postgres.h"
-#include "common/postgres_begin.h"
+#include "operator/admin.h"
 #include "operator/answer.h"
 #include "operator/terminal.h"
 
-enum { ATTEMPTS = 5, PAUSE_MS = 300 };
-
-#define SHORT_US (30 * CLOCK_SECOND_US)
 #define LOCK_US  (120 * CLOCK_SECOND_US)
 
 static const char make_sql[] =
     "SELECT tallymill.make_month((date_trunc('month', now() AT TIME ZONE 'UTC') + $1::integer * interval '1 month')::date) AS made";
 
-static bool may_pass(const PGconn *conn, const struct error *err)
-{
-    return PQstatus(conn) == CONNECTION_OK && err->kind == ERROR_RETRY && !postgres_is(err, POSTGRES_MONTH_DETACHED);
-}
-
-/* One statement as tallymill_admin, in a transaction of its own. */
-static PGresult *ask(PGconn *conn, const char *sql, int count, const char *const *values, struct error *err)
-{
-    for (int failures = 0;; failures++) {
-        error_clear(err);
-        PGresult *result = NULL;
-        if (postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err))
-            result = count > 0 ? postgres_query_params(conn, sql, count, values, LOCK_US, err) : postgres_query(conn, sql, LOCK_US, err);
-        if (result && postgres_exec(conn, "COMMIT", SHORT_US, err))
-            return result;
-        PQclear(result);
-        struct error ignored = {0};
-        error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
-        if (failures + 1 == ATTEMPTS || !may_pass(conn, err))
-            return NULL;
-        poll(NULL, 0, PAUSE_MS * (failures + 1));
-    }
-}
-
 static bool list_troubles(PGconn *conn, struct months_report *report, struct error *err)
 {
-    PGresult *result = ask(conn, "SELECT is_damage, trouble FROM tallymill.month_troubles()", 0, NULL, err);
+    PGresult *result = admin_ask(conn, "SELECT is_damage, trouble FROM tallymill.month_troubles()", 0, NULL, LOCK_US, err);
     for (int row = 0; result && row < PQntuples(result); row++)
         json_array_append_new(answer_bool(result, row, "is_damage") ? report->damages : report->notes,
                               json_string(answer_text(result, row, "trouble")));
@@ -64,7 +36,7 @@ bool months_make(PGconn *conn, struct months_report *report, struct error *err)
         char number[16];
         const char *const values[] = {number};
         snprintf(number, sizeof number, "%d", month);
-        PGresult *result = ask(conn, make_sql, 1, values, err);
+        PGresult *result = admin_ask(conn, make_sql, 1, values, LOCK_US, err);
         report->made += result && answer_bool(result, 0, "made");
         PQclear(result);
         if (!result && !postgres_is(err, POSTGRES_MONTH_DETACHED))
@@ -73,7 +45,7 @@ bool months_make(PGconn *conn, struct months_report *report, struct error *err)
             json_array_append_new(report->damages, json_string(err->text));
     }
     error_clear(err);
-    PGresult *noted = ask(conn, "SELECT count(*) FROM tallymill.register_months()", 0, NULL, err);
+    PGresult *noted = admin_ask(conn, "SELECT count(*) FROM tallymill.register_months()", 0, NULL, LOCK_US, err);
     PQclear(noted);
     return noted && list_troubles(conn, report, err);
 }

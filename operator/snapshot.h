@@ -23,7 +23,7 @@ MUST_CHECK struct snapshot *snapshot_open(const struct settings *settings, const
 MUST_CHECK struct snapshot *snapshot_open_any(const struct settings *settings, const char *application_name, struct error *err);
 
 /* The same, and until snapshot_close() no month leaves analytics_events (tallymill.hold_months). Tried again where one did just then; ERROR_RETRY after the third time. */
-struct snapshot *snapshot_open_whole(const struct settings *settings, const char *application_name, struct error *err);
+MUST_CHECK struct snapshot *snapshot_open_whole(const struct settings *settings, const char *application_name, struct error *err);
 
 /* Ends the transaction and disconnects. NULL is allowed. */
 void snapshot_close(struct snapshot *snapshot);

@@ -41,6 +41,7 @@ WITH RECURSIVE waits AS MATERIALIZED (
                 WHEN e.objsubid = 2 AND e.classid::bigint = 1952541804 THEN 'of the aggregator''s cycles'
                 WHEN e.objsubid = 1 AND (e.classid::bigint << 32) | e.objid::bigint = hashtextextended('tallymill.migrate', 0) THEN 'of tallymill migrate'
                 WHEN e.objsubid = 1 AND (e.classid::bigint << 32) | e.objid::bigint = hashtextextended('tallymill.make_month', 0) THEN 'of making months'
+                WHEN e.objsubid = 1 AND (e.classid::bigint << 32) | e.objid::bigint = hashtextextended('tallymill.archive', 0) THEN 'of tallymill archive'
                 WHEN e.objsubid = 1 AND (e.classid::bigint << 32) | e.objid::bigint = hashtextextended('tallymill.clusters', 0) THEN 'of entering topics'
                 ELSE format('%s/%s', e.classid, e.objid) END
               WHEN e.place IS NOT NULL THEN 'a row of ' || e.place::regclass::text

@@ -103,7 +103,7 @@ class State:
         """Delete what the stack keeps here. The servers must be stopped."""
         if self.made is not None:
             data = os.path.realpath(self.path("postgres"))
-            for name in ["logs", "pids", "secrets"] + ["kafka-%d" % n for n in range(1, self.made["brokers"] + 1)]:
+            for name in ["logs", "pids", "secrets", "archive"] + ["kafka-%d" % n for n in range(1, self.made["brokers"] + 1)]:
                 shutil.rmtree(self.path(name), ignore_errors=True)
             if os.path.islink(self.path("postgres")):
                 if data == self.made.get("postgres_data"):

@@ -1,5 +1,5 @@
 -- The next dead letters to send again that have their bytes, behind place ($6 topic partition, $7 offset), of those that were dead at $8: a worker may bury
--- what is sent again at once, at higher offsets. Parameters as in dlq_counts.sql, but $11 for its $6; $12 only those of this key (NULL: any). As many as have $9 bytes together, and at least one; one of more than
+-- what is sent again at once, at higher offsets. Parameters as in dlq_counts.sql, but $11 for its $6; $12 only those of this key (NULL: any), $13 only those that wait for this month (2025-01). As many as have $9 bytes together, and at least one; one of more than
 -- $10 bytes alone (Kafka would not take it) comes without them.
 WITH next AS (
   SELECT topic_partition, kafka_offset, message_key, message_value,
@@ -9,6 +9,7 @@ WITH next AS (
     AND ($4::bigint IS NULL OR kafka_offset = $4) AND ($5::boolean OR replayed_at IS NULL) AND emptied_at IS NULL
     AND (topic_partition, kafka_offset) > ($6::integer, $7::bigint) AND dead_at <= $8::timestamptz
     AND ($11::timestamptz IS NULL OR dead_at >= $11) AND ($12::bytea IS NULL OR message_key = $12)
+    AND ($13::text IS NULL OR detail LIKE 'month ' || $13 || ' %')
   ORDER BY topic_partition, kafka_offset LIMIT 200
 ), summed AS (
   SELECT n.*, row_number() OVER place AS number, sum(CASE WHEN bytes <= $10::bigint THEN bytes ELSE 0 END) OVER place AS bytes_so_far

@@ -29,7 +29,12 @@ CREATE TABLE tallymill.first_seen (
   user_id  bigint PRIMARY KEY,
   first_at timestamptz NOT NULL
 );
+-- The same of internal events, which the internal twins of rollups read instead.
+CREATE TABLE tallymill.first_seen_internal (
+  user_id  bigint PRIMARY KEY,
+  first_at timestamptz NOT NULL
+);
 
-GRANT SELECT ON tallymill.archives, tallymill.first_seen TO tallymill_aggregate, tallymill_read;
+GRANT SELECT ON tallymill.archives, tallymill.first_seen, tallymill.first_seen_internal TO tallymill_aggregate, tallymill_read;
 
 RESET ROLE;

@@ -1,0 +1,387 @@
+/* archive_month.c - see archive_month.h.
+ *
+ * settle, write, prove, mark, detach, drop, tidy. Written and proven while the month can still be read; only then taken out, so that the time in which its rows are in no query is the
+ * detach and one pass over them. What is durable behind each step is in the books (tallymill.months, tallymill.archives) or in the store, and the next run looks at both rather than
+ * remembers: so no step cares who began it. What came into the month between the snapshot and the detach is found by its hash before it is dropped; the month is then attached again.
+ *
+ * Rejected: to detach first and write in peace afterwards: the rows would be in no query for as long as the store takes, and a store that fails would leave them there.
+ */
+#include "operator/archive_month.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/failpoint.h"
+#include "common/postgres.h"
+#include "common/postgres_error.h"
+#include "common/postgres_open.h"
+#include "common/progress.h"
+#include "common/settings.h"
+#include "operator/admin.h"
+#include "operator/answer.h"
+#include "operator/archive_parts.h"
+#include "operator/archive_proof.h"
+#include "operator/archive_settle.h"
+#include "operator/archive_store.h"
+#include "operator/snapshot.h"
+
+#define CONNECT_US (10 * CLOCK_SECOND_US)
+#define SHORT_US   (60 * CLOCK_SECOND_US)
+
+enum { STEPS_MAX = 8 };
+
+extern const char archive_batches_sql[], archive_columns_sql[], archive_statistics_sql[];
+
+static const char *target_of(const struct archive_run *run)
+{
+    return run->store ? archive_store_target(run->store) : "none";
+}
+
+/* The snapshot in which the month is settled and written out, and what it shows of it. */
+struct writing {
+    struct snapshot *snapshot;
+    int64_t rows, foreign_rows;
+    char server_hash[ARCHIVE_NUMBER_BYTES];
+};
+
+static bool sum_up(struct writing *writing, const struct archive_view *view, struct error *err)
+{
+    const char *const values[] = {view->table};
+    PGresult *sums = postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
+                         ? postgres_query_params(snapshot_conn(writing->snapshot), "SELECT rows, foreign_rows, hash::text AS hash FROM tallymill.month_sums($1::regclass)", 1, values,
+                                                 3600 * CLOCK_SECOND_US, err)
+                         : NULL;
+    if (sums) {
+        writing->rows = answer_int(sums, 0, "rows");
+        writing->foreign_rows = answer_int(sums, 0, "foreign_rows");
+        snprintf(writing->server_hash, sizeof writing->server_hash, "%s", answer_text(sums, 0, "hash"));
+    }
+    PQclear(sums);
+    return sums != NULL;
+}
+
+/* Step 1. */
+static bool settle(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct error *err)
+{
+    bool should_rebuild = false;
+    if (!view->is_plain || !view->is_owned)
+        return error_set(err, ERROR_USAGE, "%s: %s is %s: %s", month->text, view->table, view->is_plain ? "not tallymill_admin's" : "no plain table",
+                         view->is_plain ? "ALTER TABLE it OWNER TO tallymill_admin" : "only plain tables are archived");
+    writing->snapshot = snapshot_open_whole(run->settings, "tallymill archive", err);
+    if (!writing->snapshot)
+        return false;
+    if (archive_settle(writing->snapshot, month, &should_rebuild, err)) {
+        FAILPOINT("archive_settled");
+        return sum_up(writing, view, err);
+    }
+    struct error failed = {0};
+    if (should_rebuild && !archive_books_mark_days(&run->books, month, &failed))
+        *err = failed;
+    return false;
+}
+
+/* What else the manifest says, beside the rows. */
+static bool describe(struct snapshot *snapshot, const struct month_name *month, struct archive_manifest *manifest, struct error *err)
+{
+    static const char versions_sql[] =
+        "SELECT current_setting('server_version') AS postgres, clock_timestamp() AS written_at, "
+        "CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN (SELECT system_identifier FROM pg_control_system()) END::text AS system_identifier";
+    PGresult *columns = NULL, *batches = NULL, *statistics = NULL, *versions = NULL;
+    const bool is_known = snapshot_set(snapshot, "month", month->first, err) && (columns = snapshot_ask(snapshot, archive_columns_sql, err)) != NULL &&
+                          (batches = snapshot_ask(snapshot, archive_batches_sql, err)) != NULL &&
+                          (statistics = snapshot_ask(snapshot, archive_statistics_sql, err)) != NULL && (versions = snapshot_ask(snapshot, versions_sql, err)) != NULL;
+    if (is_known)
+        manifest->json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "tallymill", TALLYMILL_VERSION, "server", answer_object(versions, 0), "columns", answer_array(columns), "batches",
+                                   answer_array(batches), "daily_stats", answer_array(statistics));
+    PQclear(columns);
+    PQclear(batches);
+    PQclear(statistics);
+    PQclear(versions);
+    return is_known && (manifest->json || error_set(err, ERROR_RETRY, "no memory for the manifest"));
+}
+
+static bool write_parts(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct archive_manifest *manifest,
+                        struct error *err)
+{
+    char what[40], *columns = archive_manifest_columns(manifest);
+    struct progress progress;
+    snprintf(what, sizeof what, "rows of %s written", month->text);
+    progress_init(&progress, what, writing->rows, clock_now_us());
+    const bool is_written = (columns || error_set(err, ERROR_RETRY, "out of memory")) &&
+                            archive_parts_write(snapshot_conn(writing->snapshot), run->store, view->table, columns, settings_int(run->settings, "archive.part_size"), manifest, &progress, err);
+    progress_clear(&progress);
+    free(columns);
+    return is_written;
+}
+
+/* What was begun and came to nothing. */
+static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+{
+    char prefix[ARCHIVE_KEY_BYTES];
+    archive_key(prefix, month->text, view->generation, "");
+    if (!archive_books_supersede(&run->books, month, view->generation, err))
+        return false;
+    return !run->store || strcmp(view->target, target_of(run)) != 0 ||
+           (archive_store_delete_all(run->store, prefix, err) && archive_books_tidied(&run->books, month, view->generation, err));
+}
+
+/* Step 2, into a new generation. */
+static bool write_out(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct archive_manifest *manifest,
+                      struct error *err)
+{
+    const bool is_gzip = strcmp(settings_text(run->settings, "archive.compression"), "gzip") == 0;
+    *manifest = (struct archive_manifest){.generation = view->next_generation, .packing = is_gzip ? PACKING_GZIP : PACKING_ZSTD, .foreign_rows = writing->foreign_rows};
+    snprintf(manifest->month, sizeof manifest->month, "%s", month->text);
+    if (strcmp(view->archive_state, "writing") == 0 && !give_up_generation(run, month, view, err))
+        return false;
+    if (!archive_books_begin(&run->books, month, view->next_generation, target_of(run), err))
+        return false;
+    if (!run->store) {
+        manifest->rows = writing->rows;
+        return archive_books_written(&run->books, manifest, writing->server_hash, err);
+    }
+    if (!describe(writing->snapshot, month, manifest, err) || !write_parts(run, month, view, writing, manifest, err))
+        return false;
+    if (manifest->rows != writing->rows)
+        return error_set(err, ERROR_FATAL, "%s: %" PRId64 " rows were counted, and %" PRId64 " copied, in one snapshot", month->text, writing->rows, manifest->rows);
+    FAILPOINT("archive_written");
+    return archive_manifest_put(manifest, run->store, err) && archive_books_written(&run->books, manifest, writing->server_hash, err);
+}
+
+bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view, struct archive_manifest *manifest, struct error *err)
+{
+    bool is_there = false;
+    if (!archive_manifest_get(manifest, store, month->text, view->generation, &is_there, err))
+        return false;
+    if (!is_there)
+        return error_set(err, ERROR_REJECT, "DAMAGED: generation %d of %s has no manifest in %.200s", view->generation, month->text, archive_store_target(store));
+    return (strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows && manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes) ||
+           error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written", view->generation, month->text);
+}
+
+/* Whether the newest archive is of exactly what the snapshot shows, and its manifest is there: then it is not written again. */
+static bool find_written(struct archive_run *run, const struct month_name *month, const struct archive_view *view, const struct writing *writing, struct archive_manifest *manifest,
+                         bool *is_found, struct error *err)
+{
+    struct error wrong = {0};
+    *manifest = (struct archive_manifest){0};
+    *is_found = false;
+    if (!run->store || view->generation == 0 || strcmp(view->target, target_of(run)) != 0 || view->rows != writing->rows || strcmp(view->server_hash, writing->server_hash) != 0)
+        return true;
+    *is_found = archive_month_manifest(run->store, month, view, manifest, &wrong);
+    if (!*is_found && wrong.kind != ERROR_REJECT) {
+        *err = wrong;
+        return false;
+    }
+    return true;
+}
+
+/* Steps 1 to 3: the month is in the store, and proven. */
+static bool prepare(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report, struct error *err)
+{
+    struct writing writing = {0};
+    struct archive_manifest manifest = {0};
+    bool is_found = false;
+    bool is_written = settle(run, month, view, &writing, err) && find_written(run, month, view, &writing, &manifest, &is_found, err);
+    if (is_written && !is_found) {
+        archive_manifest_reset(&manifest);
+        is_written = write_out(run, month, view, &writing, &manifest, err);
+    }
+    snapshot_close(writing.snapshot);
+    if (is_written)
+        FAILPOINT("archive_manifest");
+    bool is_proven = is_written && (!run->store || archive_proof(run->settings, run->store, &manifest, writing.server_hash, err));
+    if (is_written && !is_proven && err->kind == ERROR_REJECT) { /* the next run writes another */
+        struct error ignored = {0};
+        error_ignore(archive_books_supersede(&run->books, month, manifest.generation, &ignored));
+    }
+    if (is_proven && run->store)
+        is_proven = archive_books_proven(&run->books, month, manifest.generation, err);
+    view->generation = manifest.generation;
+    report->is_reused = is_found;
+    archive_manifest_reset(&manifest);
+    return is_proven;
+}
+
+/* Runs a detach, or ends one that is pending, over a connection of its own: it stands in no transaction, so what it depends on is set for the session. */
+static bool run_detach(struct archive_run *run, const struct archive_view *view, struct error *err)
+{
+    const int64_t deadline_us = settings_int(run->settings, "archive.detach_deadline");
+    char sql[400], timeout[80];
+    PGconn *conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
+    snprintf(timeout, sizeof timeout, "SET statement_timeout = %" PRId64, deadline_us / 1000);
+    snprintf(sql, sizeof sql, "ALTER TABLE public.analytics_events DETACH PARTITION %s %s", view->table, view->is_pending ? "FINALIZE" : "CONCURRENTLY");
+    const bool is_detached = conn && postgres_exec(conn, "SET ROLE tallymill_admin", SHORT_US, err) && postgres_exec_alone(conn, "SET search_path = pg_catalog, pg_temp", SHORT_US, err) &&
+                             postgres_exec_alone(conn, "SET client_connection_check_interval = '1s'", SHORT_US, err) &&
+                             postgres_exec_alone(conn, "SET lock_timeout = 0", SHORT_US, err) && postgres_exec_alone(conn, timeout, SHORT_US, err) &&
+                             postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
+    PQfinish(conn);
+    return is_detached;
+}
+
+/* Step 5. Whoever began it before may have ended it meanwhile: so an error is looked at again. */
+static bool detach(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+{
+    struct archive_view after;
+    struct error ignored = {0};
+    if (run_detach(run, view, err))
+        return true;
+    if (archive_books_look(&run->books, month, &after, &ignored) && after.is_there && !after.is_attached && !after.is_pending) {
+        error_clear(err);
+        return true;
+    }
+    return error_wrap(err, "%s is on its way out, and could not be detached (run it again to go on, or: tallymill archive --cancel %s)", month->text, month->text);
+}
+
+static bool put_back(struct archive_run *run, const struct month_name *month, struct error *err)
+{
+    const struct error said = *err;
+    int64_t waiting = 0, emptied = 0;
+    error_clear(err);
+    if (!archive_books_attach(&run->books, month, err) || !archive_books_waiting(&run->books, month, &waiting, &emptied, err))
+        return false;
+    error_set(err, ERROR_RETRY, "%.240s; it is part of analytics_events again and waits for the next run%s", said.text,
+              waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month" : "");
+    return false;
+}
+
+/* Step 6. The manifest is looked at once more: what is dropped now is only there. */
+static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+{
+    struct archive_manifest manifest = {0};
+    bool is_kept = true;
+    if (strcmp(view->target, "none") != 0) {
+        struct archive_store *store = archive_store_open(run->settings, view->target, err);
+        is_kept = store && archive_month_manifest(store, month, view, &manifest, err);
+        archive_store_close(store);
+    }
+    archive_manifest_reset(&manifest);
+    if (!is_kept)
+        return false;
+    return archive_books_drop(&run->books, month, view->generation, err) || (postgres_is(err, POSTGRES_NOT_SO) && put_back(run, month, err));
+}
+
+/* Step 7: the blocks of older generations. Those in another target stay, for nobody says how to come there. */
+static bool tidy(struct archive_run *run, const struct month_name *month, struct error *err)
+{
+    const char *const values[] = {month->first, target_of(run)};
+    PGresult *older = run->store ? admin_ask(run->books.conn,
+                                             "SELECT generation FROM tallymill.archives WHERE month = $1::date AND target = $2 AND state = 'superseded' AND parts IS DISTINCT FROM 0", 2,
+                                             values, SHORT_US, err)
+                                 : NULL;
+    bool is_tidy = older || !run->store;
+    for (int row = 0; is_tidy && older && row < PQntuples(older); row++) {
+        char prefix[ARCHIVE_KEY_BYTES];
+        const int generation = (int)answer_int(older, row, "generation");
+        archive_key(prefix, month->text, generation, "");
+        is_tidy = archive_store_delete_all(run->store, prefix, err) && archive_books_tidied(&run->books, month, generation, err);
+    }
+    PQclear(older);
+    return is_tidy;
+}
+
+static bool look(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct error *err)
+{
+    return archive_books_look(&run->books, month, view, err) && (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
+}
+
+static bool fill(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct archive_report *report, struct error *err)
+{
+    int64_t emptied;
+    report->generation = view->generation;
+    report->rows = view->rows;
+    report->bytes = view->bytes;
+    return tidy(run, month, err) && archive_books_waiting(&run->books, month, &report->late, &emptied, err);
+}
+
+/* A step of a month that is detaching. */
+static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, int64_t *away_from_us, struct error *err)
+{
+    if (view->generation == 0 || (strcmp(view->archive_state, "proven") != 0 && strcmp(view->target, "none") != 0))
+        return error_set(err, ERROR_USAGE, "%s is detaching, and has no proven archive: tallymill archive --cancel %s", month->text, month->text);
+    if (!view->is_there)
+        return error_set(err, ERROR_FATAL, "%s is detaching, and its table is gone: somebody dropped it. Its archive is generation %d; UPDATE tallymill.months if that is all",
+                         month->text, view->generation);
+    if (view->is_attached || view->is_pending) {
+        if (view->is_attached)
+            *away_from_us = clock_now_us();
+        const bool is_detached = detach(run, month, view, err);
+        FAILPOINT("archive_detached");
+        return is_detached;
+    }
+    return drop(run, month, view, err);
+}
+
+/* The month is where everybody reads it: steps 1 to 4. */
+static bool leave(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report, struct error *err)
+{
+    if (!view->is_attached)
+        return error_set(err, ERROR_USAGE, "%s is %s, but its table is no part of analytics_events, or its detach is pending: attach it again", month->text, view->state);
+    if (!prepare(run, month, view, report, err))
+        return false;
+    FAILPOINT("archive_proven");
+    const bool has_begun = archive_books_begin_leaving(&run->books, month, view->generation, err);
+    FAILPOINT("archive_marked");
+    return has_begun;
+}
+
+bool archive_month(struct archive_run *run, const struct month_name *month, struct archive_report *report, struct error *err)
+{
+    struct archive_view view;
+    int64_t away_from_us = 0;
+    *report = (struct archive_report){.was_away = true};
+    for (int step = 0; step < STEPS_MAX; step++) { /* ends: each turn brings the month on, or fails */
+        if (!look(run, month, &view, err))
+            return false;
+        if (strcmp(view.state, "archived") == 0) {
+            FAILPOINT("archive_dropped");
+            return fill(run, month, &view, report, err);
+        }
+        report->was_away = false;
+        if (!(strcmp(view.state, "detaching") == 0 ? go_on(run, month, &view, &away_from_us, err) : leave(run, month, &view, report, err)))
+            return false;
+        if (away_from_us > 0)
+            report->away_us = clock_now_us() - away_from_us;
+    }
+    return error_set(err, ERROR_RETRY, "%s has not come to an end in %d steps: somebody moves it too", month->text, STEPS_MAX);
+}
+
+bool archive_month_cancel(struct archive_run *run, const struct month_name *month, bool *was_leaving, struct error *err)
+{
+    struct archive_view view;
+    if (!look(run, month, &view, err))
+        return false;
+    *was_leaving = strcmp(view.state, "detaching") == 0;
+    if (!*was_leaving)
+        return true;
+    if (view.is_pending && !detach(run, month, &view, err))
+        return false;
+    return archive_books_attach(&run->books, month, err);
+}
+
+bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept, struct archive_report *report, struct error *err)
+{
+    struct archive_view view;
+    struct archive_manifest manifest = {0};
+    struct archive_store *store = NULL;
+    struct progress progress;
+    char what[40];
+    if (!look(run, month, &view, err))
+        return false;
+    *is_kept = view.generation > 0 && strcmp(view.target, "none") != 0 && (strcmp(view.archive_state, "proven") == 0 || strcmp(view.archive_state, "dropped") == 0);
+    if (!*is_kept)
+        return true;
+    snprintf(what, sizeof what, "rows of %s verified", month->text);
+    progress_init(&progress, what, view.rows, clock_now_us());
+    const bool is_good = (store = archive_store_open(run->settings, view.target, err)) != NULL && archive_month_manifest(store, month, &view, &manifest, err) &&
+                         archive_parts_read(store, &manifest, NULL, NULL, &progress, err);
+    progress_clear(&progress);
+    *report = (struct archive_report){.generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = manifest.part_count};
+    archive_manifest_reset(&manifest);
+    archive_store_close(store);
+    return is_good;
+}

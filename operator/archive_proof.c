@@ -1,0 +1,101 @@
+/* archive_proof.c - see archive_proof.h.
+ *
+ * A checksum says that the bytes are those that were written; not that they can become the month again. So the archive is loaded into a table like the events' own, by the COPY that a restore
+ * uses, and the server's own hash of its values must be that of the month; then it is copied out once more and must be the rows that the manifest says.
+ * The table lives in a transaction that is rolled back: whatever ends this process, nothing is left behind, and nothing of it is in the WAL.
+ */
+#include "operator/archive_proof.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/copy_out.h"
+#include "common/error.h"
+#include "common/failpoint.h"
+#include "common/postgres.h"
+#include "common/postgres_begin.h"
+#include "common/postgres_open.h"
+#include "common/progress.h"
+#include "common/settings.h"
+#include "common/statement.h"
+#include "operator/answer.h"
+#include "operator/archive_parts.h"
+#include "operator/copy_in.h"
+
+#define CONNECT_US (10 * CLOCK_SECOND_US)
+#define SHORT_US   (60 * CLOCK_SECOND_US)
+#define SCAN_US    (3600 * CLOCK_SECOND_US)
+
+#define TABLE "tallymill.archive_proof"
+
+static bool load_row(void *context, const char *row, size_t length, struct error *err)
+{
+    return copy_in_put(context, row, length, err);
+}
+
+static bool hash_row(void *context, char *row, size_t length, struct error *err)
+{
+    (void)err;
+    row_hash_add(context, row, length);
+    return true;
+}
+
+static char *copy_sql(const char *columns, const char *direction)
+{
+    const size_t size = strlen(columns) + 120;
+    char *sql = malloc(size);
+    if (sql)
+        snprintf(sql, size, "COPY " TABLE " (%s) %s (FORMAT csv)", columns, direction);
+    return sql;
+}
+
+static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, const char *columns, struct error *err)
+{
+    char what[40], *sql = copy_sql(columns, "FROM STDIN");
+    struct progress progress;
+    snprintf(what, sizeof what, "rows of %s read back", manifest->month);
+    progress_init(&progress, what, manifest->rows, clock_now_us());
+    const bool is_loaded = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_in_begin(conn, sql, err) &&
+                           archive_parts_read(store, manifest, load_row, conn, &progress, err) && copy_in_end(conn, err);
+    progress_clear(&progress);
+    free(sql);
+    return is_loaded;
+}
+
+static bool compare_sums(PGconn *conn, const struct archive_manifest *manifest, const char *server_hash, struct error *err)
+{
+    PGresult *sums = postgres_query(conn, "SELECT rows, hash::text AS hash FROM tallymill.month_sums('" TABLE "')", SCAN_US, err);
+    if (!sums)
+        return false;
+    const bool is_equal = answer_int(sums, 0, "rows") == manifest->rows && strcmp(answer_text(sums, 0, "hash"), server_hash) == 0;
+    PQclear(sums);
+    return is_equal || error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded again, is not the month", manifest->month);
+}
+
+static bool compare_rows(PGconn *conn, const struct archive_manifest *manifest, const char *columns, struct error *err)
+{
+    struct row_hash hash = {0, 0};
+    struct statement_wait wait = statement_wait_for(SCAN_US);
+    char text[ROW_HASH_BYTES], *sql = copy_sql(columns, "TO STDOUT");
+    const bool is_read = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_out(conn, sql, &wait, hash_row, &hash, err);
+    free(sql);
+    return is_read && (strcmp(row_hash_text(text, &hash), manifest->row_hash) == 0 ||
+                       error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded and copied again, is not what was written", manifest->month));
+}
+
+bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest, const char *server_hash, struct error *err)
+{
+    PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
+    char *columns = archive_manifest_columns(manifest);
+    bool is_proven = conn && postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err) &&
+                     postgres_exec(conn, "CREATE UNLOGGED TABLE " TABLE " (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)", SHORT_US, err) &&
+                     (columns || error_set(err, ERROR_RETRY, "out of memory")) && load(conn, store, manifest, columns, err);
+    FAILPOINT("archive_loaded");
+    is_proven = is_proven && compare_sums(conn, manifest, server_hash, err) && compare_rows(conn, manifest, columns, err);
+    PQfinish(conn); /* what it began never was */
+    free(columns);
+    return is_proven;
+}

@@ -1,0 +1,101 @@
+/* archive_settle.c - see archive_settle.h.
+ *
+ * Behind the last row that is dropped nobody can compute anything again. So the statistics and rollups of the month are compared with its rows once more, as `tallymill verify` does, in the
+ * snapshot that is written out; what waits, or differs, keeps the month where it is.
+ */
+#include "operator/archive_settle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/error.h"
+#include "operator/answer.h"
+#include "operator/snapshot.h"
+#include "operator/verify.h"
+
+extern const char archive_settle_sql[], verify_rollup_foreign_sql[];
+
+static const char old_looks_sql[] = "SELECT rollup FROM tallymill.rollups WHERE looks_back AND strpos(query, 'tallymill.first_seen') = 0";
+
+static bool waits(const struct month_name *month, struct error *err, const char *reason)
+{
+    return error_set(err, ERROR_RETRY, "%s waits: %.300s", month->text, reason);
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static bool look_at_days(struct snapshot *snapshot, const struct month_name *month, struct error *err)
+{
+    PGresult *result = snapshot_set(snapshot, "month", month->first, err) ? snapshot_ask(snapshot, archive_settle_sql, err) : NULL;
+    const bool is_settled = result && (PQntuples(result) == 0 || waits(month, err, answer_text(result, 0, "reason")));
+    PQclear(result);
+    return is_settled;
+}
+
+static bool look_at_foreign(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)
+{
+    PGresult *result = snapshot_set(snapshot, "first_day", month->days.first, err) && snapshot_set(snapshot, "last_day", month->days.last, err)
+                           ? snapshot_ask(snapshot, verify_rollup_foreign_sql, err)
+                           : NULL;
+    *should_rebuild = result && PQntuples(result) > 0;
+    PQclear(result);
+    return result && (!*should_rebuild || waits(month, err, "other programs have rows there that the statistics have not seen"));
+}
+
+/* What looks back without knowing tallymill.first_seen is of the events that are kept: it is stale whenever a month has left, and holds up none. */
+static bool is_left_out(const PGresult *old_looks, const char *rollup)
+{
+    for (int row = 0; row < PQntuples(old_looks); row++)
+        if (strcmp(PQgetvalue(old_looks, row, 0), rollup) == 0)
+            return true;
+    return false;
+}
+
+static bool judge(const struct month_name *month, const json_t *found, const PGresult *old_looks, bool *should_rebuild, struct error *err)
+{
+    char reason[400];
+    const json_t *one, *aside = json_object_get(found, "set_aside"), *rollups = json_object_get(found, "rollups_set_aside"), *uniques = json_object_get(found, "uniques_set_aside");
+    size_t i;
+    if (json_array_size(json_object_get(found, "damages")) > 0)
+        return waits(month, err, "how far the statistics have come cannot be true: tallymill verify names it");
+    if (json_integer_value(json_object_get(found, "pending_rows")) > 0)
+        return waits(month, err, "rows of it are not in the statistics yet");
+    if ((one = json_array_get(aside, 0)) != NULL) {
+        snprintf(reason, sizeof reason, "%s %s", text_of(one, "day"), text_of(one, "reason"));
+        return waits(month, err, reason);
+    }
+    if ((one = json_array_get(uniques, 0)) != NULL) {
+        snprintf(reason, sizeof reason, "uniques of %s: %s", text_of(one, "day"), text_of(one, "reason"));
+        return waits(month, err, reason);
+    }
+    json_array_foreach(rollups, i, one) {
+        if (!is_left_out(old_looks, text_of(one, "rollup"))) {
+            snprintf(reason, sizeof reason, "rollup %s of %s: %s", text_of(one, "rollup"), text_of(one, "first_day"), text_of(one, "reason"));
+            return waits(month, err, reason);
+        }
+    }
+    *should_rebuild = json_array_size(json_object_get(found, "differences")) > 0;
+    return !*should_rebuild || waits(month, err, "its statistics or rollups differ from its rows (tallymill verify names each); its days are rebuilt");
+}
+
+bool archive_settle(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)
+{
+    json_t *found = NULL;
+    PGresult *old_looks = NULL;
+    *should_rebuild = false;
+    bool is_settled = look_at_days(snapshot, month, err) && look_at_foreign(snapshot, month, should_rebuild, err);
+    if (is_settled) {
+        found = verify_range(snapshot, &month->days, err);
+        is_settled = found && err->kind == ERROR_NONE && (old_looks = snapshot_ask(snapshot, old_looks_sql, err)) != NULL && judge(month, found, old_looks, should_rebuild, err);
+    }
+    PQclear(old_looks);
+    json_decref(found);
+    return is_settled;
+}

@@ -1,0 +1,53 @@
+/* archive_store.h - where archives lie: named blocks of bytes that are put there whole, and read back whole.
+ *
+ * A target is a directory, or s3://BUCKET/PREFIX. Keys hold only [a-z0-9/._-]. What archive_store_put() has answered true to is durable, as far as the store goes: a part is either there whole
+ * or not there. One thread.
+ */
+#ifndef TALLYMILL_OPERATOR_ARCHIVE_STORE_H
+#define TALLYMILL_OPERATOR_ARCHIVE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+
+struct archive_store;
+struct settings;
+
+/* What a block may have at most: a part, and some. */
+enum { ARCHIVE_BLOCK_MAX = 1 << 30 };
+
+/* What was read; the caller frees `bytes`. */
+struct archive_block {
+    char *bytes;
+    size_t length;
+};
+
+/* Asks nothing of the store yet but whether the target can be one. NULL: ERROR_USAGE. */
+MUST_CHECK struct archive_store *archive_store_open(const struct settings *settings, const char *target, struct error *err);
+void archive_store_close(struct archive_store *store); /* NULL is allowed */
+
+/* The target as it was given. */
+const char *archive_store_target(const struct archive_store *store);
+
+/* A block of that name is replaced. ERROR_RETRY; ERROR_USAGE where the store refuses us. */
+MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, const char *bytes, size_t length, struct error *err);
+
+/* False with err: the store cannot be asked. True with block->bytes NULL: it has no block of that name. */
+MUST_CHECK bool archive_store_get(struct archive_store *store, const char *key, struct archive_block *block, struct error *err);
+
+/* Deletes every block whose key begins with `prefix`, which ends with a slash. None is no error. */
+MUST_CHECK bool archive_store_delete_all(struct archive_store *store, const char *prefix, struct error *err);
+
+/* A kind of store: what stands behind the functions above. */
+struct archive_store_kind {
+    void *(*open)(const struct settings *settings, const char *target, struct error *err);
+    void (*close)(void *store);
+    bool (*put)(void *store, const char *key, const char *bytes, size_t length, struct error *err);
+    bool (*get)(void *store, const char *key, struct archive_block *block, struct error *err);
+    bool (*delete_all)(void *store, const char *prefix, struct error *err);
+};
+
+extern const struct archive_store_kind archive_store_directory;
+
+#endif

@@ -1,0 +1,27 @@
+-- The months that there are or were, newest first. In psql:
+--   SET tallymill.cold_before = '2025-11-01'; SET tallymill.window_from = '2025-10-01'; SET tallymill.restored_keep = '30 days';
+-- cold_before: a month that ended by then is cold; window_from: no event from before it is accepted any more, so that a month before it may leave.
+WITH asked AS (
+  SELECT nullif(current_setting('tallymill.cold_before', true), '')::date AS cold_before, nullif(current_setting('tallymill.window_from', true), '')::timestamptz AS window_from,
+         clock_timestamp() - coalesce(nullif(current_setting('tallymill.restored_keep', true), ''), '0')::interval AS restored_before,
+         date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date AS this_month
+), listed AS (
+  SELECT m.month, m.state, (m.month + interval '1 month')::date AS month_end, tallymill.month_table(m.month) AS leaf,
+         EXISTS (SELECT FROM tallymill.attached_months a WHERE a.month = m.month) AS is_attached
+  FROM tallymill.months m
+), waiting AS (
+  SELECT month, sum(waiting)::bigint AS waiting, sum(emptied)::bigint AS emptied FROM tallymill.waiting_dead_letters() GROUP BY month
+)
+SELECT to_char(l.month, 'YYYY-MM') AS month, l.state, l.is_attached,
+       CASE WHEN l.month >= q.this_month - interval '1 month' THEN 'hot' WHEN l.month_end > q.cold_before THEN 'warm' ELSE 'cold' END AS class,
+       CASE WHEN l.state = 'archived' THEN a.rows ELSE (SELECT nullif(c.reltuples, -1)::bigint FROM pg_class c WHERE c.oid = l.leaf) END AS rows,
+       pg_table_size(l.leaf) AS table_bytes, pg_indexes_size(l.leaf) AS index_bytes,
+       a.target, a.generation, a.state AS archive_state, a.rows AS archive_rows, a.bytes AS archive_bytes, a.proven_at, a.dropped_at, a.restored_at,
+       coalesce(w.waiting, 0) AS dead_letters_waiting, coalesce(w.emptied, 0) AS dead_letters_emptied,
+       l.state IN ('open', 'restored') AND l.is_attached AND l.month < q.this_month - interval '1 month' AND l.month_end <= q.cold_before
+         AND l.month_end::timestamp AT TIME ZONE 'UTC' <= q.window_from AND (a.restored_at IS NULL OR a.restored_at < q.restored_before) AS is_due,
+       l.state = 'detaching' OR (l.state = 'archived' AND EXISTS (SELECT FROM tallymill.archives o WHERE o.month = l.month AND o.state = 'superseded' AND o.parts IS DISTINCT FROM 0)) AS is_unfinished
+FROM asked q CROSS JOIN listed l
+LEFT JOIN LATERAL (SELECT * FROM tallymill.archives o WHERE o.month = l.month AND o.state <> 'superseded' ORDER BY o.generation DESC LIMIT 1) a ON true
+LEFT JOIN waiting w ON w.month = l.month
+ORDER BY l.month DESC;

@@ -1,0 +1,46 @@
+-- A month that was detached is dropped, with its books, in one transaction: the rows that it holds are entered as removed, its archive is the one that counts, its state is archived.
+-- TM006: it is not what was written out: something came in between, which is in no archive. Then nothing was done, and the month has to be attached again.
+
+SET ROLE tallymill_admin;
+
+CREATE OR REPLACE FUNCTION tallymill.drop_month(p_month date, p_generation integer) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  label constant text := to_char(p_month::timestamp, 'YYYY-MM');
+  leaf regclass;
+  held tallymill.archives;
+  sums record;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('tallymill.make_month', 0));
+  leaf := tallymill.month_table(p_month);
+  SELECT * INTO held FROM tallymill.archives a WHERE a.month = p_month AND a.generation = p_generation AND (a.state = 'proven' OR a.target = 'none');
+  IF held.month IS NULL OR leaf IS NULL OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = leaf)
+     OR NOT EXISTS (SELECT FROM tallymill.months m WHERE m.month = p_month AND m.state = 'detaching') THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('month %s is not detached, or has no proven archive %s', label, p_generation);
+  END IF;
+  EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', leaf);
+  IF EXISTS (SELECT FROM tallymill.days d WHERE d.dirty_since IS NOT NULL AND d.day >= p_month AND d.day < p_month + interval '1 month') THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the statistics of month %s wait for something that came in between', label);
+  END IF;
+  SELECT * INTO sums FROM tallymill.enter_removals(p_month, leaf, 'archived');
+  IF (sums.rows, sums.foreign_rows, sums.hash) IS DISTINCT FROM (held.rows, held.foreign_rows, held.server_hash) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('month %s has %s rows, and had %s when it was written out, or they were changed in between', label, sums.rows, held.rows);
+  END IF;
+  -- A rollup that looks back and does not know first_seen is of the events that are kept.
+  UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r
+    WHERE r.rollup = t.rollup AND r.looks_back AND strpos(r.query, 'tallymill.first_seen') = 0 AND t.first_day >= p_month;
+  UPDATE tallymill.archives a SET state = 'superseded' WHERE a.month = p_month AND a.generation <> p_generation AND a.state <> 'superseded';
+  UPDATE tallymill.archives a SET state = 'dropped', dropped_at = clock_timestamp(), restored_at = NULL WHERE a.month = p_month AND a.generation = p_generation;
+  UPDATE tallymill.months m SET state = 'archived', changed_at = clock_timestamp(), leaf = NULL, noted_leaf = NULL, noted_xmin = NULL, noted_ctid = NULL WHERE m.month = p_month;
+  IF NOT EXISTS (SELECT FROM tallymill.months m JOIN tallymill.archives a USING (month)
+                 WHERE m.month = p_month AND m.state = 'archived' AND a.generation = p_generation AND a.state = 'dropped') THEN
+    PERFORM tallymill.kept_out('tallymill.months', 1, 0);
+  END IF;
+  EXECUTE format('DROP TABLE %s', leaf);
+END
+$$;
+
+REVOKE ALL ON FUNCTION tallymill.drop_month(date, integer) FROM PUBLIC;
+
+RESET ROLE;
