@@ -1,4 +1,4 @@
-# install_notices(FILE...), install_notice_as(FILE NAME): notices of what is linked in, with each part of an installation that holds it.
+# install_notices(FILE...), install_notice_as(FILE NAME [COMPONENT...]): notices of what is linked in, with each part of an installation that holds it: all, or those that are named.
 function(install_notices)
   foreach(component runtime library development)
     install(FILES ${ARGV} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tallymill COMPONENT ${component})
@@ -6,7 +6,11 @@ function(install_notices)
 endfunction()
 
 function(install_notice_as file name)
-  foreach(component runtime library development)
+  set(components ${ARGN})
+  if(NOT components)
+    set(components runtime library development)
+  endif()
+  foreach(component ${components})
     install(FILES ${file} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/tallymill RENAME ${name} COMPONENT ${component})
   endforeach()
 endfunction()

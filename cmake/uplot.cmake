@@ -8,7 +8,7 @@ if(TALLYMILL_DASHBOARD)
   execute_process(COMMAND ${PROJECT_SOURCE_DIR}/deploy/uplot OUTPUT_VARIABLE TALLYMILL_UPLOT OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE code)
   if(code EQUAL 0)
     set(TALLYMILL_DASHBOARD_IS_BUILT ON)
-    install_notice_as(${TALLYMILL_UPLOT}/LICENSE uPlot-LICENSE.txt)
+    install_notice_as(${TALLYMILL_UPLOT}/LICENSE uPlot-LICENSE.txt runtime)
     message(STATUS "uPlot, bundled (${TALLYMILL_UPLOT})")
   elseif(TALLYMILL_DASHBOARD STREQUAL auto)
     message(WARNING "uPlot is neither cached nor to be had (what was said stands above), so this build has no `tallymill dashboard`. "

@@ -100,8 +100,9 @@ def test_the_parts_of_an_installation_are_the_whole(tmp_path):
     for component in ("runtime", "library", "development"):
         parts[component] = install(BUILDS["release"], tmp_path / component, component)[1]
     assert set().union(*parts.values()) == everything
-    notices = {path for path in everything if path.startswith("share/doc/")}
+    notices = {path for path in parts["library"] if path.startswith("share/doc/")}
     assert notices and all(notices <= one for one in parts.values()), "each part holds the notices of what is linked into it"
+    assert any("uPlot" in path for path in parts["runtime"]) == any("uPlot" in path for path in everything)
     assert sum(len(one - notices) for one in parts.values()) == len(everything - notices), "any other file belongs to one part"
     assert {path.rsplit("/", 1)[1] for path in parts["library"] - notices} == {"libtallymill.so.0", "libtallymill.so.0.1.0"}
     assert {"producer.h", "producer.hpp", "libtallymill.so", "libtallymill.a", "tallymill.pc", "tallymillConfig.cmake"} <= {
