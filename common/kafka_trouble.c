@@ -25,6 +25,7 @@ struct note {
     char server[SERVER_BYTES];
     enum kafka_trouble trouble;
     int64_t noted_us, told_us;
+    unsigned told; /* a bit for each trouble that was told since told_us was 0: they may alternate from try to try */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -59,7 +60,8 @@ static bool note_down(const char *server, enum kafka_trouble trouble)
     /* The log only says that a certificate was refused; why is known from the callback a moment before. */
     if (trouble == KAFKA_TROUBLE_AUTHORITY && is_fresh(note, now_us) && note->trouble <= KAFKA_TROUBLE_EXPIRED)
         trouble = note->trouble;
-    const bool is_due = note->told_us == 0 || note->trouble != trouble || now_us - note->told_us >= RETELL_S * CLOCK_SECOND_US;
+    const bool is_time = note->told_us == 0 || now_us - note->told_us >= RETELL_S * CLOCK_SECOND_US;
+    const bool is_due = is_time || (note->told & 1u << trouble) == 0;
     note->trouble = trouble;
     note->noted_us = now_us;
     pthread_mutex_unlock(&lock);
@@ -264,6 +266,7 @@ bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t
     pthread_mutex_lock(&lock);
     struct note *note = find(server);
     note->told_us = clock_now_us();
+    note->told |= 1u << note->trouble;
     trouble = note->trouble;
     pthread_mutex_unlock(&lock);
     describe(handle, server, trouble, told, size);
@@ -274,7 +277,7 @@ void kafka_trouble_over(void)
 {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < SERVERS_MAX; i++)
-        notes[i].told_us = 0;
+        notes[i].told_us = 0, notes[i].told = 0;
     pthread_mutex_unlock(&lock);
 }
 
