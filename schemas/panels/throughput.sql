@@ -14,12 +14,15 @@ WITH told AS (
   FROM public.analytics_daily_llm AS l
   WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'throughput'
   GROUP BY GROUPING SETS ((1, 2), (1))
-), filled AS (
-  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, sum(h.counts[n.place]) AS events
+), counted AS (
+  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, h.counts[n.place] AS events
   FROM public.analytics_daily_llm_histogram AS h
   CROSS JOIN LATERAL generate_series(1, cardinality(h.counts)) AS n (place)
   WHERE h.date BETWEEN :'first' AND :'last' AND h.metric = 'throughput'
-  GROUP BY GROUPING SETS ((1, 2, 3), (1, 3))
+), filled AS (
+  SELECT c.source, NULL::date AS date, c.bucket, sum(c.events) AS events FROM counted AS c GROUP BY 1, 3
+  UNION ALL
+  SELECT c.source, c.date, c.bucket, sum(c.events) FROM counted AS c WHERE :'who' = 'all' GROUP BY 1, 2, 3
 ), reached AS (
   SELECT source, date, bucket, sum(events) OVER (PARTITION BY source, date ORDER BY bucket) AS below, sum(events) OVER (PARTITION BY source, date) AS total FROM filled
 ), near AS (
