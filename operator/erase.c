@@ -24,6 +24,13 @@ extern const char erase_archived_sql[];
 
 #define CONNECT_US INT64_C(10000000)
 
+/* The rollups that look back to a user's first event are computed anew. */
+static const char first_seen_sql[] =
+    "WITH gone AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
+    "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND r.looks_back AND EXISTS (SELECT FROM gone)), "
+    "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> 'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
+    "WHERE e.erasure = $2::bigint AND EXISTS (SELECT FROM gone)) SELECT FROM gone";
+
 /* Months that are not to be read here may hold the person too. */
 static bool name_archived(struct erase_run *run, struct error *err)
 {
@@ -34,6 +41,20 @@ static bool name_archived(struct erase_run *run, struct error *err)
     }
     PQclear(months);
     return months != NULL;
+}
+
+/* Since when a user is known, in months that left. The table comes with the first release that lets months leave. */
+static bool forget_first_seen(struct erase_run *run, struct error *err)
+{
+    char erasure[24];
+    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
+    const char *const values[] = {run->subject.user_array, erasure};
+    PGresult *known = postgres_query(run->conn, "SELECT to_regclass('tallymill.first_seen') IS NOT NULL AS is_there", ERASE_QUERY_US, err);
+    const bool is_asked = known != NULL, is_there = is_asked && answer_bool(known, 0, "is_there");
+    PGresult *gone = is_there ? postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err) : NULL;
+    PQclear(known);
+    PQclear(gone);
+    return is_asked && (!is_there || gone);
 }
 
 static void count_months(struct erase_run *run, const PGresult *days)
@@ -61,7 +82,7 @@ static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
     bool is_good = days && erase_guard(run, days, err) && erase_begin(run, err) && erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
-    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && erase_rows(run, days, err) && name_archived(run, err);
+    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) && erase_rows(run, days, err) && name_archived(run, err);
     PQclear(days);
     if (is_good) {
         erase_remark(run, false, "not reached: backups, and what was exported before");
