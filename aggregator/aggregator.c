@@ -60,7 +60,8 @@ struct aggregator {
     struct error locked_out; /* as last found out */
     int64_t locked_out_asked_us, locked_out_told_us;
     int64_t events;
-    int64_t status_us, status_events, settled_us; /* of the last status line: when, and how many events then; when nothing was left behind last */
+    int64_t status_us, status_events,
+        settled_us;         /* of the last status line: when, and how many events then; when nothing was left behind last */
     struct backlog days;    /* that wait for a rebuild */
     int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
 };
@@ -73,7 +74,8 @@ static void try_dsn(struct settings *settings, struct settings *fresh)
         return;
     struct session *session = session_open(settings_text(fresh, "postgres.dsn"), "tallymill-aggregator", &err);
     if (!session) {
-        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again", NULL);
+        log_error_because(&err, "the new postgres.dsn was not taken: the one before stays in force. Mend it and send SIGHUP again",
+                          NULL);
         return;
     }
     session_close(session);
@@ -186,8 +188,8 @@ static void went_well(struct aggregator *aggregator)
     aggregator->hard_errors = 0;
 }
 
-/* Somebody has held the lock of the cycles whenever we wanted it, for longer than a cycle or a command takes: nothing is done meanwhile, so it is shown, and told every half
- * minute. False: with --once that is the end. */
+/* Somebody has held the lock of the cycles whenever we wanted it, for longer than a cycle or a command takes: nothing is done
+ * meanwhile, so it is shown, and told every half minute. False: with --once that is the end. */
 static bool tell_locked_out(struct aggregator *aggregator, struct error *err)
 {
     const int64_t now_us = clock_now_us(), since_us = aggregator->leader.locked_out_us;
@@ -197,7 +199,8 @@ static bool tell_locked_out(struct aggregator *aggregator, struct error *err)
     }
     if (now_us - aggregator->locked_out_asked_us >= CLOCK_SECOND_US * 5) {
         aggregator->locked_out_asked_us = now_us;
-        error_set(&aggregator->locked_out, ERROR_RETRY, "the lock of the aggregator's cycles was not free for %d s", (int)((now_us - since_us) / CLOCK_SECOND_US));
+        error_set(&aggregator->locked_out, ERROR_RETRY, "the lock of the aggregator's cycles was not free for %d s",
+                  (int)((now_us - since_us) / CLOCK_SECOND_US));
         postgres_mark(&aggregator->locked_out, POSTGRES_LOCKED);
         session_name_holders(aggregator->session, &aggregator->locked_out);
     }
@@ -234,11 +237,13 @@ static void show_status(struct aggregator *aggregator, const struct cycle_report
         aggregator->settled_us = now_us;
     if (passed_us < STATUS_US)
         return;
-    const int64_t rate = aggregator->status_us == 0 ? 0 : (aggregator->events - aggregator->status_events) * CLOCK_SECOND_US / passed_us;
+    const int64_t rate =
+        aggregator->status_us == 0 ? 0 : (aggregator->events - aggregator->status_events) * CLOCK_SECOND_US / passed_us;
     aggregator->status_us = now_us;
     aggregator->status_events = aggregator->events;
-    service_status("leading: %" PRId64 " events/s, statistics %" PRId64 " s behind, %zu batches and %zu days waiting, %zu days in memory, last cycle %" PRId64 " ms", rate,
-                   (now_us - aggregator->settled_us) / CLOCK_SECOND_US, report->waiting_batches, report->waiting_days,
+    service_status("leading: %" PRId64 " events/s, statistics %" PRId64
+                   " s behind, %zu batches and %zu days waiting, %zu days in memory, last cycle %" PRId64 " ms",
+                   rate, (now_us - aggregator->settled_us) / CLOCK_SECOND_US, report->waiting_batches, report->waiting_days,
                    report->loaded_days, report->took_us / 1000);
 }
 
@@ -292,10 +297,11 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     if (!report.has_more && !merge_turn(&aggregator->merge, aggregator->session, aggregator->leader.epoch,
                                         settings_int(aggregator->settings, "aggregator.merge_every"), clock_now_us(), err))
         return recover(aggregator, "merging the ledger", err);
-    if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session, settings_int(aggregator->settings, "dead_letters.keep"),
-                                         clock_now_us(), err))
+    if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session,
+                                         settings_int(aggregator->settings, "dead_letters.keep"), clock_now_us(), err))
         return recover(aggregator, "dropping the bytes of old dead letters", err);
-    if (!aggregator_metrics_count(&aggregator->shown, aggregator->session, err)) /* before it went well: else the pauses would not grow */
+    if (!aggregator_metrics_count(&aggregator->shown, aggregator->session,
+                                  err)) /* before it went well: else the pauses would not grow */
         return recover(aggregator, "counting for the metrics", err);
     const bool is_settled = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
     if (!is_settled || !aggregator->was_settled) /* what is left of --once has one patience */
@@ -304,7 +310,8 @@ static bool lead(struct aggregator *aggregator, struct error *err)
     tell(aggregator, &report);
     if (!tell_locked_out(aggregator, err))
         return false;
-    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, &aggregator->days, &aggregator->locked_out, start_us);
+    aggregator_metrics_cycle(&aggregator->shown, &aggregator->cycle, &report, &aggregator->rollups, &aggregator->days,
+                             &aggregator->locked_out, start_us);
     if (is_settled && !rollups_finish(&aggregator->rollups, aggregator->leader.epoch, err))
         return recover(aggregator, "computing rollups", err);
     aggregator->is_done = is_settled;

@@ -15,8 +15,8 @@ struct settings;
  * says why and how to exit. */
 MUST_CHECK bool aggregator_run(struct settings *settings, bool once, struct error *err);
 
-/* --check: connects, checks the schema and that this login may do what an aggregator does, and tells all that is wrong at once; changes
- * nothing. The exit code. */
+/* --check: connects, checks the schema and that this login may do what an aggregator does, and tells all that is wrong at once;
+ * changes nothing. The exit code. */
 int aggregator_check(const struct settings *settings);
 
 #endif

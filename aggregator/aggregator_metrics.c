@@ -92,7 +92,9 @@ static const struct metric table[METRICS_COUNT] = {
                    .help = "how long the days that wait for a rebuild take at the pace so far; not there while nobody knows",
                    .kind = METRIC_GAUGE},
     [LEDGER_ROWS] = {.name = "ledger_rows", .help = "rows of tallymill.batches, merged ones included", .kind = METRIC_GAUGE},
-    [MONTHS_AHEAD] = {.name = "months_ahead", .help = "months that are there beyond this one, without a hole", .kind = METRIC_GAUGE},
+    [MONTHS_AHEAD] = {.name = "months_ahead",
+                      .help = "months that are there beyond this one, without a hole",
+                      .kind = METRIC_GAUGE},
     [TABLE_BYTES] = {.name = "table_bytes", .help = "analytics_events with its indexes", .kind = METRIC_GAUGE},
     [EVENTS_PER_DAY] = {.name = "events_per_day", .help = "events of yesterday (UTC) in the statistics", .kind = METRIC_GAUGE},
     [ROLLUPS_STALE] = {.name = "rollups_stale",
@@ -202,7 +204,8 @@ static void show_left(struct metrics *metrics, int id, const struct backlog *bac
 }
 
 void aggregator_metrics_cycle(struct aggregator_metrics *shown, const struct cycle *cycle, const struct cycle_report *report,
-                              const struct rollups *rollups, const struct backlog *days, const struct error *locked_out, int64_t start_us)
+                              const struct rollups *rollups, const struct backlog *days, const struct error *locked_out,
+                              int64_t start_us)
 {
     struct metrics *metrics = shown->metrics;
     const bool is_behind = report->has_more || report->waiting_batches > 0;

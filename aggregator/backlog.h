@@ -1,8 +1,8 @@
 /* backlog.h - how far something long has come, said to a person: a line that is drawn again on a terminal, or one in the log every
  * half a minute.
  *
- * It says how many are left, how many a second are done, and how long the rest will take at that rate. Silent while there is little to do. One
- * thread.
+ * It says how many are left, how many a second are done, and how long the rest will take at that rate. Silent while there is little
+ * to do. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_BACKLOG_H
 #define TALLYMILL_AGGREGATOR_BACKLOG_H

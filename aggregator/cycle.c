@@ -42,8 +42,8 @@
 static const int64_t REBUILD_US = 2 * CLOCK_SECOND_US;
 static const int64_t URGENT_REBUILD_US = 30 * CLOCK_SECOND_US;
 
-/* Of memory.max: the program itself, the keys of uniques (uniques.h), then an eighth for the rows of one intake, an eighth for the work list (a ledger row takes 64
- * bytes, its batch 64, its days some), the rest for the sets. */
+/* Of memory.max: the program itself, the keys of uniques (uniques.h), then an eighth for the rows of one intake, an eighth for the
+ * work list (a ledger row takes 64 bytes, its batch 64, its days some), the rest for the sets. */
 enum { PROGRAM_BYTES = 8 << 20, ENTRY_BYTES = 192 };
 
 /* What one run knows. */
@@ -149,7 +149,8 @@ static bool run_transaction(struct run *run, bool is_prepared, bool *is_unprepar
         return true;
     FAILPOINT("cycle_begin");
     if (cycle->knows_folded && !is_folded_known(cycle)) {
-        log_warn("the statistics stand elsewhere than this aggregator left them: another server has taken over, all is read anew", NULL);
+        log_warn("the statistics stand elsewhere than this aggregator left them: another server has taken over, all is read anew",
+                 NULL);
         cycle_forget(cycle);
         run->report->has_more = true;
         return session_do(run->session, "ROLLBACK", 0, NULL, err);
@@ -191,8 +192,9 @@ static bool begin(struct run *run, bool *is_ours, bool *is_overflowing, struct e
     return *is_ours || session_do(run->session, "ROLLBACK", 0, NULL, err);
 }
 
-/* Whether `folded` is what this program left: else another server answers behind a pooler, one that lagged when it took over, and what
- * the memory holds was never committed there. Topic partitions that came meanwhile stand at 0 and move the numbers of others. */
+/* Whether `folded` is what this program left: else another server answers behind a pooler, one that lagged when it took over, and
+ * what the memory holds was never committed there. Topic partitions that came meanwhile stand at 0 and move the numbers of others.
+ */
 static bool is_folded_known(const struct cycle *cycle)
 {
     const struct worklist *list = &cycle->list;

@@ -2,7 +2,8 @@
  *
  * A day that is loaded has its exact sets here, and new events are added to them; one that is not is rebuilt from its rows when it
  * is touched (rebuild_queue.h). Memory is bounded: when a set cannot grow, a day is put away, a closed one before an open one, the
- * least recently touched first. All of it is only a cache of what the database implies: day_cache_forget() is always right. One thread.
+ * least recently touched first. All of it is only a cache of what the database implies: day_cache_forget() is always right. One
+ * thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_DAY_CACHE_H
 #define TALLYMILL_AGGREGATOR_DAY_CACHE_H

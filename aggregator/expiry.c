@@ -23,8 +23,9 @@ static bool step(struct session *session, int64_t keep_us, int64_t *emptied, str
     snprintf(keep, sizeof keep, "%" PRId64, keep_us);
     snprintf(limit, sizeof limit, "%d", STEP_LETTERS);
     const char *const values[] = {keep, limit};
-    PGresult *result = session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
-                                   "SELECT tallymill.empty_dead_letters(interval '1 us' * $1::float8, $2::integer)", 2, values, err);
+    PGresult *result =
+        session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
+                    "SELECT tallymill.empty_dead_letters(interval '1 us' * $1::float8, $2::integer)", 2, values, err);
     if (result)
         *emptied = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);

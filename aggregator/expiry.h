@@ -19,8 +19,8 @@ struct expiry {
     int64_t emptied;    /* by the pass under way */
 };
 
-/* Does the next step if one is due; keep_us 0: for ever. A step that Postgres refuses is tried again an hour later, with a line in the log.
- * False: the session failed. */
+/* Does the next step if one is due; keep_us 0: for ever. A step that Postgres refuses is tried again an hour later, with a line in
+ * the log. False: the session failed. */
 MUST_CHECK bool expiry_turn(struct expiry *expiry, struct session *session, int64_t keep_us, int64_t now_us, struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* foreign.h - the rows of other programs, INSERTed, UPDATEd or DELETEd, which no ledger announces.
  *
- * Every 15 s (less often where the look itself takes long) the open days' rows without a batch are compared, by number and a hash over
- * all their columns, with what the last rebuild of each day saw; hourly those of the last two closed days. A day that differs waits
- * for a rebuild, and its rollups with it. Days closed before are not looked at. One thread.
+ * Every 15 s (less often where the look itself takes long) the open days' rows without a batch are compared, by number and a hash
+ * over all their columns, with what the last rebuild of each day saw; hourly those of the last two closed days. A day that differs
+ * waits for a rebuild, and its rollups with it. Days closed before are not looked at. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_FOREIGN_H
 #define TALLYMILL_AGGREGATOR_FOREIGN_H

@@ -1,13 +1,16 @@
 /* key_changes.c - a table of the day's keys that other days' keys are looked up in.
  *
- * Invariant: for each key, subject and population that changed, exactly one earlier day or "never" is added to the cells, and exactly one later day or none corrected: a
- * subject is open until its day is found, and closed by it. A key that is seen by external and internal events of a day meets it once or twice, and counts in POPULATION_ALL
- * once either way, because the first meeting closes the subject.
+ * Invariant: for each key, subject and population that changed, exactly one earlier day or "never" is added to the cells, and
+ * exactly one later day or none corrected: a subject is open until its day is found, and closed by it. A key that is seen by
+ * external and internal events of a day meets it once or twice, and counts in POPULATION_ALL once either way, because the first
+ * meeting closes the subject.
  *
- * Earlier days are by far the most of the work (all keys of a day that is closed), and each adds to one column of the matrix only: they are counted in an array and added when the day
- * has passed. Later days correct pairs of days, key by key: there p is looked up in what was found.
+ * Earlier days are by far the most of the work (all keys of a day that is closed), and each adds to one column of the matrix only:
+ * they are counted in an array and added when the day has passed. Later days correct pairs of days, key by key: there p is looked
+ * up in what was found.
  *
- * Rejected: the last day of each key and subject as an array in the key (384 bytes a key, for the few days that have days behind them).
+ * Rejected: the last day of each key and subject as an array in the key (384 bytes a key, for the few days that have days behind
+ * them).
  */
 #include "aggregator/key_changes.h"
 
@@ -20,7 +23,8 @@ enum { FIRST_CAPACITY = 256, FIRST_FOUND = 64 };
 
 void key_changes_init(struct key_changes *changes, struct unique_cells *cells, uint64_t seed, size_t found_most)
 {
-    *changes = (struct key_changes){.cells = cells, .seed = seed, .found_most = found_most < UINT32_MAX ? found_most : UINT32_MAX - 1};
+    *changes =
+        (struct key_changes){.cells = cells, .seed = seed, .found_most = found_most < UINT32_MAX ? found_most : UINT32_MAX - 1};
 }
 
 void key_changes_free(struct key_changes *changes)
@@ -98,7 +102,8 @@ static void open_all(struct key_changes *changes)
         struct changed_key *entry = &changes->keys[i];
         uint64_t any = 0;
         for (unsigned population = 0; population < POPULATIONS && entry->is_used; population++) {
-            entry->open[population] = of_population(entry->seen[KEY_BEFORE], population) ^ of_population(entry->seen[KEY_NOW], population);
+            entry->open[population] =
+                of_population(entry->seen[KEY_BEFORE], population) ^ of_population(entry->seen[KEY_NOW], population);
             any |= entry->open[population];
         }
         changes->open_count += any != 0;
@@ -135,8 +140,10 @@ static bool remember(struct key_changes *changes, struct changed_key *entry, int
     return true;
 }
 
-/* The first later day of these subjects: from the day before `day` (one that was found, or never), it now goes to changes->day, or back. */
-static bool correct(struct key_changes *changes, const struct changed_key *entry, int32_t day, unsigned population, uint64_t subjects)
+/* The first later day of these subjects: from the day before `day` (one that was found, or never), it now goes to changes->day, or
+ * back. */
+static bool correct(struct key_changes *changes, const struct changed_key *entry, int32_t day, unsigned population,
+                    uint64_t subjects)
 {
     const struct found_day *found = entry->found ? &changes->found[entry->found - 1] : NULL;
     for (;; found = found->next ? &changes->found[found->next - 1] : NULL) { /* ends: with the days that were found */

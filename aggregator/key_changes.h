@@ -1,11 +1,14 @@
-/* key_changes.h - the keys of one day (or of a part of it) before and now, and what their coming and going changes in the matrix of uniques.
+/* key_changes.h - the keys of one day (or of a part of it) before and now, and what their coming and going changes in the matrix of
+ * uniques.
  *
- * The rule, for a key, a subject and a population: let p be the last day before day d on which the key was seen there, n the first one behind it. Entering d: the cell
- * (d, p) grows by one, and where there is an n, (n, p) shrinks and (n, d) grows by one. Leaving d: the reverse. So each other day is walked over once: first those before d, from the
- * newest on, then those behind it, from the oldest on; a key is asked for only until its day is found. Pure: no I/O. One thread.
+ * The rule, for a key, a subject and a population: let p be the last day before day d on which the key was seen there, n the first
+ * one behind it. Entering d: the cell (d, p) grows by one, and where there is an n, (n, p) shrinks and (n, d) grows by one. Leaving
+ * d: the reverse. So each other day is walked over once: first those before d, from the newest on, then those behind it, from the
+ * oldest on; a key is asked for only until its day is found. Pure: no I/O. One thread.
  *
- * In this order: key_changes_put() all keys of before and of now · key_changes_begin() · of each earlier day key_changes_meet() its keys, then
- * key_changes_pass() · key_changes_turn() · the same with later days. Each returns false when there is no memory; then what the cells hold is of no use.
+ * In this order: key_changes_put() all keys of before and of now · key_changes_begin() · of each earlier day key_changes_meet() its
+ * keys, then key_changes_pass() · key_changes_turn() · the same with later days. Each returns false when there is no memory; then
+ * what the cells hold is of no use.
  */
 #ifndef TALLYMILL_AGGREGATOR_KEY_CHANGES_H
 #define TALLYMILL_AGGREGATOR_KEY_CHANGES_H
@@ -49,7 +52,8 @@ struct key_changes {
     struct unique_cells *cells; /* borrowed */
 };
 
-/* cells: where the changes go. seed: random, so that nobody outside can make keys collide. found_most: how many days of keys it may remember. */
+/* cells: where the changes go. seed: random, so that nobody outside can make keys collide. found_most: how many days of keys it may
+ * remember. */
 void key_changes_init(struct key_changes *changes, struct unique_cells *cells, uint64_t seed, size_t found_most);
 void key_changes_free(struct key_changes *changes);
 

@@ -1,9 +1,10 @@
 /* key_list.c - columns, differences, zstd.
  *
- * Invariant: what key_list_pack() was given, key_list_next() gives. Everything that is read was counted before against the bytes there are: a list comes from the
- * database, where somebody may have changed it.
+ * Invariant: what key_list_pack() was given, key_list_next() gives. Everything that is read was counted before against the bytes
+ * there are: a list comes from the database, where somebody may have changed it.
  *
- * Rejected: roaring bitmaps (32 bits, sessions would need a dictionary); a row for each key (150 times the bytes, and closing a day takes seconds).
+ * Rejected: roaring bitmaps (32 bits, sessions would need a dictionary); a row for each key (150 times the bytes, and closing a day
+ * takes seconds).
  */
 #include "aggregator/key_list.h"
 
@@ -15,7 +16,15 @@
 #include "common/bytes.h"
 #include "common/error.h"
 
-enum { VERSION = 1, HEADER_BYTES = 5, SESSION_BYTES = 16, VARINT_BYTES = 10, FIXED_BYTES = 1 + SEEN_SIDES * 8, MAX_KEYS = 1 << 26, LEVEL = 1 };
+enum {
+    VERSION = 1,
+    HEADER_BYTES = 5,
+    SESSION_BYTES = 16,
+    VARINT_BYTES = 10,
+    FIXED_BYTES = 1 + SEEN_SIDES * 8,
+    MAX_KEYS = 1 << 26,
+    LEVEL = 1
+};
 
 static size_t most_bytes(enum key_kind kind, size_t count)
 {
@@ -98,10 +107,12 @@ bool key_list_pack(struct key_bytes *bytes, enum key_kind kind, const struct see
 
 static bool damaged(struct error *err, const char *what)
 {
-    return error_set(err, ERROR_FATAL, "a row of tallymill.day_keys is damaged: %s; to count all days anew: SELECT tallymill.forget_uniques()", what);
+    return error_set(err, ERROR_FATAL,
+                     "a row of tallymill.day_keys is damaged: %s; to count all days anew: SELECT tallymill.forget_uniques()", what);
 }
 
-bool key_list_open(struct key_reader *reader, struct key_bytes *bytes, enum key_kind kind, const uint8_t *packed, size_t length, struct error *err)
+bool key_list_open(struct key_reader *reader, struct key_bytes *bytes, enum key_kind kind, const uint8_t *packed, size_t length,
+                   struct error *err)
 {
     if (length < HEADER_BYTES || packed[0] != VERSION)
         return damaged(err, "it is no list of keys of this version");

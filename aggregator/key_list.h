@@ -1,7 +1,9 @@
-/* key_list.h - the keys of a day (sessions or users), each with the subjects that it was seen under, as the bytes of tallymill.day_keys.
+/* key_list.h - the keys of a day (sessions or users), each with the subjects that it was seen under, as the bytes of
+ * tallymill.day_keys.
  *
- * Sorted by slot and key, in columns (slots, keys, external subjects, internal subjects), zstd over all of them: about 17 bytes a session, whose id is random, and 3 a user,
- * whose number is kept as the difference to the one before. A version byte comes first. Bytes that are not such a list are refused, never read beyond. One thread.
+ * Sorted by slot and key, in columns (slots, keys, external subjects, internal subjects), zstd over all of them: about 17 bytes a
+ * session, whose id is random, and 3 a user, whose number is kept as the difference to the one before. A version byte comes first.
+ * Bytes that are not such a list are refused, never read beyond. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_KEY_LIST_H
 #define TALLYMILL_AGGREGATOR_KEY_LIST_H

@@ -69,7 +69,8 @@ static void remember_pulse(struct leader *leader, const char *pulse, int64_t now
 static bool has_moved(struct session *session, const char *seen_epoch, struct error *err)
 {
     const char *const values[] = {seen_epoch};
-    return session_do(session, "SELECT tallymill.kept_out('tallymill.leader', 1, 0) FROM tallymill.leader l WHERE l.epoch = $1::bigint", 1,
+    return session_do(session,
+                      "SELECT tallymill.kept_out('tallymill.leader', 1, 0) FROM tallymill.leader l WHERE l.epoch = $1::bigint", 1,
                       values, err);
 }
 
@@ -120,14 +121,18 @@ static bool claim(struct leader *leader, struct session *session, const char *se
     return true;
 }
 
-/* Ends the backend of a leader that is frozen inside its cycle; the next look finds it gone. Only one of our own login: another's is named (locked_out_us). */
+/* Ends the backend of a leader that is frozen inside its cycle; the next look finds it gone. Only one of our own login: another's
+ * is named (locked_out_us). */
 static bool end_holder(struct leader *leader, struct session *session, const char *holder, int64_t now_us, struct error *err)
 {
     const char *const values[] = {holder};
     PGresult *ended = session_ask(
-        session, ASK_US, "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1::integer AND usename = current_user", 1, values, err);
+        session, ASK_US,
+        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1::integer AND usename = current_user", 1,
+        values, err);
     if (ended && PQntuples(ended) > 0)
-        log_warn("ended the transaction of a leader that did not move", "backend_pid=%s still_s=%d", holder, (int)(STILL_US / CLOCK_SECOND_US));
+        log_warn("ended the transaction of a leader that did not move", "backend_pid=%s still_s=%d", holder,
+                 (int)(STILL_US / CLOCK_SECOND_US));
     else
         leader_note_lock(leader, false, now_us);
     PQclear(ended);

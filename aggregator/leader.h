@@ -44,7 +44,8 @@ MUST_CHECK bool leader_tell(struct leader *leader, struct session *session, int6
 /* Gives it up, so that a standby need not wait. Best effort. */
 void leader_release(struct leader *leader, struct session *session);
 
-/* Whether the lock was ours when we wanted it. A cycle or a command of ours holds it for moments, a forgotten client for as long as it is left open. */
+/* Whether the lock was ours when we wanted it. A cycle or a command of ours holds it for moments, a forgotten client for as long as
+ * it is left open. */
 void leader_note_lock(struct leader *leader, bool was_free, int64_t now_us);
 
 /* Leadership is lost, or may be. */

@@ -201,8 +201,9 @@ bool ledger_begin(struct session *session, int64_t epoch, int64_t close_after_us
     worklist_reset(list);
     months_detach(months);
     struct array_text followed = {0};
-    static const char format[] = POSTGRES_BEGIN("REPEATABLE READ") "; COPY (SELECT * FROM tallymill.begin_cycle(%s, interval '1 us' * %" PRId64
-                                                                   ", %" PRIu32 ", '%s')) TO STDOUT (FORMAT binary)";
+    static const char format[] =
+        POSTGRES_BEGIN("REPEATABLE READ") "; COPY (SELECT * FROM tallymill.begin_cycle(%s, interval '1 us' * %" PRId64 ", %" PRIu32
+                                          ", '%s')) TO STDOUT (FORMAT binary)";
     char sql[sizeof format + 64 + MONTHS_FOLLOWED * CLOCK_DAY_BYTES], epoch_text[NUMBER_BYTES];
     snprintf(epoch_text, sizeof epoch_text, "%" PRId64, epoch);
     array_text_begin(&followed);

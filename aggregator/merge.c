@@ -78,7 +78,8 @@ bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int
             return false;
         if (!begins)
             return true;
-        *merge = (struct merge){.begun_us = now_us, .ended_us = merge->ended_us, .took_us = merge->took_us, .looked_us = now_us, .next_id = 1};
+        *merge = (struct merge){
+            .begun_us = now_us, .ended_us = merge->ended_us, .took_us = merge->took_us, .looked_us = now_us, .next_id = 1};
     }
     int64_t next_id = 0;
     if (!step(merge, session, epoch, &next_id, err)) {

@@ -21,8 +21,9 @@ struct merge {
     int64_t rows_saved; /* by this pass: so many ledger rows fewer */
 };
 
-/* Does the next step if a pass is under way or due: every_us after the last one began, or as soon as there is a whole step of rows to merge. A step that Postgres refuses ends the pass, with a line in the log; the next
- * one tries again. False: the session failed. */
+/* Does the next step if a pass is under way or due: every_us after the last one began, or as soon as there is a whole step of rows
+ * to merge. A step that Postgres refuses ends the pass, with a line in the log; the next one tries again. False: the session
+ * failed. */
 MUST_CHECK bool merge_turn(struct merge *merge, struct session *session, int64_t epoch, int64_t every_us, int64_t now_us,
                            struct error *err);
 

@@ -1,4 +1,5 @@
-/* months.h - the months of analytics_events: which are attached in this cycle's snapshot, and where their new rows are (month_tail.h). One thread. */
+/* months.h - the months of analytics_events: which are attached in this cycle's snapshot, and where their new rows are
+ * (month_tail.h). One thread. */
 #ifndef TALLYMILL_AGGREGATOR_MONTHS_H
 #define TALLYMILL_AGGREGATOR_MONTHS_H
 

@@ -47,7 +47,8 @@ bool months_ahead_note_others(struct months_ahead *months, struct session *sessi
     if (months->noted_at_us != 0 && now_us - months->noted_at_us < NOTE_US)
         return true;
     months->noted_at_us = now_us;
-    PGresult *result = session_ask(session, TIMEOUT_US, "SELECT to_char(month, 'YYYY-MM'), leaf FROM tallymill.register_months()", 0, NULL, err);
+    PGresult *result =
+        session_ask(session, TIMEOUT_US, "SELECT to_char(month, 'YYYY-MM'), leaf FROM tallymill.register_months()", 0, NULL, err);
     for (int i = 0; result && i < PQntuples(result); i++) {
         char name[LOG_TEXT_BYTES];
         log_info("a month that was made by hand is read and counted from now on", "month=%s table=\"%s\"", PQgetvalue(result, i, 0),

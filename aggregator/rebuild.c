@@ -2,9 +2,9 @@
  *
  * Invariant: on success the day's statistics and its sets hold the same events: all external rows of the day in this snapshot but
  * those of batches that wait. On failure the cycle is rolled back and the memory forgotten, so nothing is undone here. A day that
- * turns out to be too big for memory is known only once it has been read; that happens once in the life of a connection, and from then
- * on Postgres counts the day (slower, but in its own bounded work_mem). Asking the planner for the number of rows beforehand was rejected: it is wrong by orders of magnitude right
- * after a load.
+ * turns out to be too big for memory is known only once it has been read; that happens once in the life of a connection, and from
+ * then on Postgres counts the day (slower, but in its own bounded work_mem). Asking the planner for the number of rows beforehand
+ * was rejected: it is wrong by orders of magnitude right after a load.
  */
 #include "aggregator/rebuild.h"
 
@@ -98,7 +98,8 @@ static char *excluded_ids(const struct worklist *list)
     return text;
 }
 
-static bool count_in_postgres(struct session *session, struct worklist *list, const char *date, const char *next_date, struct error *err)
+static bool count_in_postgres(struct session *session, struct worklist *list, const char *date, const char *next_date,
+                              struct error *err)
 {
     char *excluded = excluded_ids(list);
     if (!excluded)
@@ -113,13 +114,14 @@ static bool count_in_postgres(struct session *session, struct worklist *list, co
     return result != NULL;
 }
 
-/* The rows of other programs in this day, as text for the row in tallymill.days. The times are constants to the planner, which so looks at one
- * month; as casts of a date they would be known only when the plan runs, and it would look at every month there is. */
+/* The rows of other programs in this day, as text for the row in tallymill.days. The times are constants to the planner, which so
+ * looks at one month; as casts of a date they would be known only when the plan runs, and it would look at every month there is. */
 static bool look_at_foreign(struct session *session, const char *date, const char *next_date, char rows[NUMBER_BYTES],
                             char hash[NUMBER_BYTES], struct error *err)
 {
     char sql[256];
-    snprintf(sql, sizeof sql, "SELECT rows, hash FROM tallymill.foreign_rows(timestamptz '%s 00:00:00Z', timestamptz '%s 00:00:00Z')", date,
+    snprintf(sql, sizeof sql,
+             "SELECT rows, hash FROM tallymill.foreign_rows(timestamptz '%s 00:00:00Z', timestamptz '%s 00:00:00Z')", date,
              next_date);
     PGresult *result = session_ask(session, SLOW_TIMEOUT_US, sql, 0, NULL, err);
     if (!result)
@@ -138,8 +140,9 @@ static void tell(const struct cached_day *day, const char *date, int64_t rows, b
                  rebuild_reason_text(day->wait.reason), rows, day->wait.took_us / 1000, is_due ? "yes" : "no");
     else
         log_info("day counted by Postgres: it does not fit into memory.max",
-                 "day=%s reason=\"%s\" took_ms=%" PRId64 " next_s=%" PRId64 " closed=%s", date, rebuild_reason_text(day->wait.reason),
-                 day->wait.took_us / 1000, REBUILD_REST * day->wait.took_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
+                 "day=%s reason=\"%s\" took_ms=%" PRId64 " next_s=%" PRId64 " closed=%s", date,
+                 rebuild_reason_text(day->wait.reason), day->wait.took_us / 1000,
+                 REBUILD_REST * day->wait.took_us / CLOCK_SECOND_US, is_due ? "yes" : "no");
 }
 
 /* The snapshot says that the month is attached, but Postgres plans by what is so now: from a month that was detached meanwhile it

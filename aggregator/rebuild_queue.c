@@ -34,7 +34,8 @@ static bool may_be_rebuilt(const struct cached_day *day, int64_t now_us, int64_t
         return false;
     if (day->wait.rebuilt_at_us == 0)
         return true;
-    return day->wait.rebuilt_at_us < since_us && (is_urgent || now_us - day->wait.rebuilt_at_us >= REBUILD_REST * day->wait.took_us);
+    return day->wait.rebuilt_at_us < since_us &&
+           (is_urgent || now_us - day->wait.rebuilt_at_us >= REBUILD_REST * day->wait.took_us);
 }
 
 struct cached_day *rebuild_queue_next(const struct day_cache *cache, int64_t now_us, int64_t since_us, bool is_urgent)

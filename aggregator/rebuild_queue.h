@@ -1,4 +1,5 @@
-/* rebuild_queue.h - which of the days that wait is rebuilt next. The queue is the days of the cache that have a reason. One thread. */
+/* rebuild_queue.h - which of the days that wait is rebuilt next. The queue is the days of the cache that have a reason. One thread.
+ */
 #ifndef TALLYMILL_AGGREGATOR_REBUILD_QUEUE_H
 #define TALLYMILL_AGGREGATOR_REBUILD_QUEUE_H
 

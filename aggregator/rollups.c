@@ -37,8 +37,9 @@ enum { RUN_PERIODS, RUN_CHANGED, RUN_TOOK, RUN_ERROR };
 enum { VIEW_NAME, VIEW_TOOK, VIEW_ERROR };
 
 /* Behind POSTGRES_BEGIN(). */
-#define THRIFTY(timeout) \
-    "; SET LOCAL statement_timeout = " timeout "; SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; " \
+#define THRIFTY(timeout)                                                                                                           \
+    "; SET LOCAL statement_timeout = " timeout                                                                                     \
+    "; SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL client_connection_check_interval = '1s'; "                 \
     "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; "
 
 void rollups_set(struct rollups *rollups, const struct settings *settings)
@@ -102,9 +103,10 @@ static bool send_list(struct rollups *rollups, int64_t now_us, struct error *err
 {
     char sql[SQL_BYTES];
     const char *quote = rollups->is_finishing ? "'" : "";
-    snprintf(sql, sizeof sql, POSTGRES_BEGIN("REPEATABLE READ") THRIFTY("'600s'") "SELECT * FROM tallymill.due_rollups(%s, %s%s%s, %d, %d); COMMIT",
-             rollups->number++ % 2 == 0 ? "true" : "false", quote, rollups->is_finishing ? rollups->since : "NULL", quote, PIECE_EVENTS,
-             ROLLUP_LIST_MAX);
+    snprintf(sql, sizeof sql,
+             POSTGRES_BEGIN("REPEATABLE READ") THRIFTY("'600s'") "SELECT * FROM tallymill.due_rollups(%s, %s%s%s, %d, %d); COMMIT",
+             rollups->number++ % 2 == 0 ? "true" : "false", quote, rollups->is_finishing ? rollups->since : "NULL", quote,
+             PIECE_EVENTS, ROLLUP_LIST_MAX);
     return send(rollups, ROLLUPS_LISTING, sql, now_us, err);
 }
 
@@ -115,9 +117,11 @@ static bool send_piece(struct rollups *rollups, int64_t epoch, int64_t now_us, s
     clock_format_day(first, piece->first_day);
     clock_format_day(last, piece->last_day - piece->period_days + 1);
     snprintf(sql, sizeof sql,
-             POSTGRES_BEGIN("REPEATABLE READ") THRIFTY("%" PRId64)
-             "SET LOCAL synchronous_commit = off; SET LOCAL tallymill.conflicts = '%s'; SELECT * FROM tallymill.run_rollups_between(%" PRId64 ", '%s', '%s', '%s'); COMMIT",
-             rollups->timeout_us / 1000, rollups->conflicts >= CONFLICTS_MAX ? "aside" : "again", epoch, piece->rollup, first, last);
+             POSTGRES_BEGIN("REPEATABLE READ")
+                 THRIFTY("%" PRId64) "SET LOCAL synchronous_commit = off; SET LOCAL tallymill.conflicts = '%s'; SELECT * FROM "
+                                     "tallymill.run_rollups_between(%" PRId64 ", '%s', '%s', '%s'); COMMIT",
+             rollups->timeout_us / 1000, rollups->conflicts >= CONFLICTS_MAX ? "aside" : "again", epoch, piece->rollup, first,
+             last);
     return send(rollups, ROLLUPS_RUNNING, sql, now_us, err);
 }
 
@@ -135,7 +139,8 @@ static bool send_view(struct rollups *rollups, int64_t epoch, int64_t now_us, st
 
 static bool send_uniques(struct rollups *rollups, int64_t epoch, int64_t now_us, struct error *err)
 {
-    return uniques_start(&rollups->uniques, epoch, rollups->is_finishing ? rollups->since : NULL, rollups->keep_us, rollups->timeout_us, now_us, err) &&
+    return uniques_start(&rollups->uniques, epoch, rollups->is_finishing ? rollups->since : NULL, rollups->keep_us,
+                         rollups->timeout_us, now_us, err) &&
            send(rollups, ROLLUPS_UNIQUES, uniques_sql(&rollups->uniques), now_us, err);
 }
 
@@ -257,8 +262,11 @@ static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
         uniques_failed(&rollups->uniques, err);
     if (rollups->step == ROLLUPS_RUNNING)
         rollup_list_failed(&rollups->list, &rollups->piece, now_us, 2 * FAILED_US); /* the others are first when it goes on */
-    log_warn_because(err, is_view ? "a view was not refreshed" : is_uniques ? "uniques were not counted" : "rollups were not computed", "next_try_s=%d",
-                     (int)(FAILED_US / CLOCK_SECOND_US));
+    log_warn_because(err,
+                     is_view      ? "a view was not refreshed"
+                     : is_uniques ? "uniques were not counted"
+                                  : "rollups were not computed",
+                     "next_try_s=%d", (int)(FAILED_US / CLOCK_SECOND_US));
     error_clear(err);
     rollups->failures++;
     rollups->views_at_us = is_view ? now_us + VIEWS_US : rollups->views_at_us;
@@ -270,7 +278,8 @@ static void failed(struct rollups *rollups, int64_t now_us, struct error *err)
 static void wait_for_work(struct rollups *rollups, int64_t now_us)
 {
     const int64_t until_us = rollups->idle_until_us < rollups->uniques_at_us ? rollups->idle_until_us : rollups->uniques_at_us;
-    if (rollups->step == ROLLUPS_REST && rollups->list.next >= rollups->list.count && now_us < until_us && rollups->not_before_us < until_us)
+    if (rollups->step == ROLLUPS_REST && rollups->list.next >= rollups->list.count && now_us < until_us &&
+        rollups->not_before_us < until_us)
         rollups->not_before_us = until_us;
 }
 
@@ -381,7 +390,8 @@ static bool finish_uniques(struct rollups *rollups, int64_t epoch, struct error 
         succeeded = send_uniques(rollups, epoch, clock_now_us(), err) && await(rollups, err);
         is_any = rollups->uniques.did_run;
         if (!succeeded && uniques_failed(&rollups->uniques, err)) {
-            log_warn_because(err, "uniques of a day were not counted, next try in ten minutes or when the subjects have changed", NULL);
+            log_warn_because(err, "uniques of a day were not counted, next try in ten minutes or when the subjects have changed",
+                             NULL);
             error_clear(err);
             rollups_stop(rollups);
             succeeded = is_any = true;
@@ -410,6 +420,7 @@ bool rollups_finish(struct rollups *rollups, int64_t epoch, struct error *err)
     succeeded = succeeded && finish_uniques(rollups, epoch, err);
     rollups->is_finishing = false;
     if (succeeded)
-        log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, rollups->runs - runs, (clock_now_us() - start_us) / 1000);
+        log_info("rollups computed", "count=%" PRId64 " took_ms=%" PRId64, rollups->runs - runs,
+                 (clock_now_us() - start_us) / 1000);
     return succeeded;
 }

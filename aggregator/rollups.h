@@ -1,4 +1,5 @@
-/* rollups.h - computes the rollups whose events have changed, counts the uniques of their days, and refreshes the materialized views when they are due.
+/* rollups.h - computes the rollups whose events have changed, counts the uniques of their days, and refreshes the materialized
+ * views when they are due.
  *
  * A session of its own, driven without waiting: a query over a large day may take minutes, and the daily statistics must stay a
  * second behind all the while. A failure here is logged and tried again; it never touches the cycle. One thread.

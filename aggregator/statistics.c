@@ -126,7 +126,8 @@ static bool add_version(void *context, int32_t number)
     return true;
 }
 
-bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list, const struct months *months, struct error *err)
+bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list,
+                             const struct months *months, struct error *err)
 {
     struct raising raising = {.cache = cache, .months = months};
     array_text_begin(&raising.days);
@@ -134,8 +135,12 @@ bool statistics_raise_others(struct session *session, const struct day_cache *ca
         if (list->batches[i].state == WORK_TAKEN)
             worklist_each_day(list, &list->batches[i], add_version, &raising);
     const char *values[] = {array_text_end(&raising.days)};
-    bool succeeded = values[0] ? !raising.is_any || session_do(session, "SELECT tallymill.raise_versions(ARRAY(SELECT DISTINCT d FROM unnest($1::date[]) AS u (d)))", 1, values, err)
-                               : error_set(err, ERROR_RETRY, "no memory for the days of batches");
+    bool succeeded =
+        values[0]
+            ? !raising.is_any ||
+                  session_do(session, "SELECT tallymill.raise_versions(ARRAY(SELECT DISTINCT d FROM unnest($1::date[]) AS u (d)))",
+                             1, values, err)
+            : error_set(err, ERROR_RETRY, "no memory for the days of batches");
     array_text_free(&raising.days);
     return succeeded;
 }

@@ -22,8 +22,8 @@ MUST_CHECK bool statistics_write_touched(struct session *session, struct day_cac
 /* Makes a day's rows exactly these figures: names that are gone lose their row. Marks the day as written. */
 MUST_CHECK bool statistics_replace_day(struct session *session, struct day *day, struct error *err);
 
-/* Raises the version of the days of taken batches of which nothing is to be written: their events are internal ones, which the statistics do not count, and uniques and rollups do. Call it
- * before statistics_write_touched(), which raises the others. */
+/* Raises the version of the days of taken batches of which nothing is to be written: their events are internal ones, which the
+ * statistics do not count, and uniques and rollups do. Call it before statistics_write_touched(), which raises the others. */
 MUST_CHECK bool statistics_raise_others(struct session *session, const struct day_cache *cache, const struct worklist *list,
                                         const struct months *months, struct error *err);
 

@@ -1,7 +1,8 @@
 /* table_counts.c - see table_counts.h.
  *
- * Each question may take a hundredth of the time at most: what took long is asked less often. They are asked over the cycle's session, so that
- * figures come also while the rollups' own session stands still: that is when somebody wants to see how old they are.
+ * Each question may take a hundredth of the time at most: what took long is asked less often. They are asked over the cycle's
+ * session, so that figures come also while the rollups' own session stands still: that is when somebody wants to see how old they
+ * are.
  */
 #include "aggregator/table_counts.h"
 

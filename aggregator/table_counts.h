@@ -1,7 +1,8 @@
-/* table_counts.h - what only the database knows and a leader shows: waiting days, the ledger's rows, months ahead, sizes, rollups that are out of date.
+/* table_counts.h - what only the database knows and a leader shows: waiting days, the ledger's rows, months ahead, sizes, rollups
+ * that are out of date.
  *
- * Nothing here decides anything: a question that the server refuses (a lock that somebody holds) is told in the log, asked again a minute
- * later, and holds no cycle up for longer than a tenth of a second. One thread.
+ * Nothing here decides anything: a question that the server refuses (a lock that somebody holds) is told in the log, asked again a
+ * minute later, and holds no cycle up for longer than a tenth of a second. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_TABLE_COUNTS_H
 #define TALLYMILL_AGGREGATOR_TABLE_COUNTS_H

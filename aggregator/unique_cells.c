@@ -1,6 +1,7 @@
 /* unique_cells.c - open addressing with linear probing; at most half full.
  *
- * Invariant: a free cell exists, so a probe ends. Nobody outside chooses what is hashed: days and subjects are few, so no secret is needed.
+ * Invariant: a free cell exists, so a probe ends. Nobody outside chooses what is hashed: days and subjects are few, so no secret is
+ * needed.
  */
 #include "aggregator/unique_cells.h"
 
@@ -24,13 +25,15 @@ void unique_cells_reset(struct unique_cells *cells)
     cells->used = 0;
 }
 
-static struct unique_cell *find(const struct unique_cells *cells, unsigned subject, enum population population, int32_t day, int32_t previous)
+static struct unique_cell *find(const struct unique_cells *cells, unsigned subject, enum population population, int32_t day,
+                                int32_t previous)
 {
     const int32_t words[3] = {(int32_t)(subject << 2 | population), day, previous};
     size_t at = XXH3_64bits(words, sizeof words) & (cells->capacity - 1);
     for (;; at = (at + 1) & (cells->capacity - 1)) { /* ends: a free cell exists */
         struct unique_cell *cell = &cells->cells[at];
-        if (!cell->is_used || (cell->day == day && cell->previous == previous && cell->subject == subject && cell->population == population))
+        if (!cell->is_used ||
+            (cell->day == day && cell->previous == previous && cell->subject == subject && cell->population == population))
             return cell;
     }
 }
@@ -51,13 +54,15 @@ static bool grow(struct unique_cells *cells)
     return true;
 }
 
-bool unique_cells_add(struct unique_cells *cells, unsigned subject, enum population population, int32_t day, int32_t previous, int64_t keys)
+bool unique_cells_add(struct unique_cells *cells, unsigned subject, enum population population, int32_t day, int32_t previous,
+                      int64_t keys)
 {
     if (2 * cells->used >= cells->capacity && !grow(cells))
         return false;
     struct unique_cell *cell = find(cells, subject, population, day, previous);
     if (!cell->is_used) {
-        *cell = (struct unique_cell){.day = day, .previous = previous, .subject = (uint8_t)subject, .population = (uint8_t)population, .is_used = true};
+        *cell = (struct unique_cell){
+            .day = day, .previous = previous, .subject = (uint8_t)subject, .population = (uint8_t)population, .is_used = true};
         cells->used++;
     }
     cell->keys += keys;

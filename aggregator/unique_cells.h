@@ -1,4 +1,5 @@
-/* unique_cells.h - what is to be added to rows of analytics_daily_uniques: a number for each (subject, population, day, day before).
+/* unique_cells.h - what is to be added to rows of analytics_daily_uniques: a number for each (subject, population, day, day
+ * before).
  *
  * Bounded by whoever empties it. One thread.
  */
@@ -33,6 +34,7 @@ void unique_cells_free(struct unique_cells *cells);
 void unique_cells_reset(struct unique_cells *cells);
 
 /* Adds `keys` to a cell. False: no memory, nothing was added. */
-bool unique_cells_add(struct unique_cells *cells, unsigned subject, enum population population, int32_t day, int32_t previous, int64_t keys);
+bool unique_cells_add(struct unique_cells *cells, unsigned subject, enum population population, int32_t day, int32_t previous,
+                      int64_t keys);
 
 #endif

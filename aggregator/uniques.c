@@ -1,13 +1,16 @@
-/* uniques.c - see uniques.h. Each step has a message that begins it, and what is done with the answer; a step that has nothing to ask is passed over.
+/* uniques.c - see uniques.h. Each step has a message that begins it, and what is done with the answer; a step that has nothing to
+ * ask is passed over.
  *
- * Invariant: at each commit the matrix is the one that the keys in tallymill.day_keys, and those of the newest day as of its last run, give when they are counted from nothing; and
- * a day's keys are those of the version that tallymill.unique_runs says.
+ * Invariant: at each commit the matrix is the one that the keys in tallymill.day_keys, and those of the newest day as of its last
+ * run, give when they are counted from nothing; and a day's keys are those of the version that tallymill.unique_runs says.
  *
- * A day is taken in parts of so many keys as fit into the share of memory.max: the query gives them in order of their slots, of which a part is a run. The other days' keys lie
- * in parts too, by the same slots, so that a part reads only those that it may meet. The day's own old rows of the matrix, where its keys were stored nowhere, are taken off first and so
- * cancel against what is counted anew: only what differs is written.
+ * A day is taken in parts of so many keys as fit into the share of memory.max: the query gives them in order of their slots, of
+ * which a part is a run. The other days' keys lie in parts too, by the same slots, so that a part reads only those that it may
+ * meet. The day's own old rows of the matrix, where its keys were stored nowhere, are taken off first and so cancel against what is
+ * counted anew: only what differs is written.
  *
- * Rejected: a thread with calls that wait (two connections and a lock would be shared for it); the walk in SQL, over a row for each key and day (150 times the bytes).
+ * Rejected: a thread with calls that wait (two connections and a lock would be shared for it); the walk in SQL, over a row for each
+ * key and day (150 times the bytes).
  */
 #include "aggregator/uniques.h"
 
@@ -25,7 +28,17 @@
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 
-enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_ROWS = 8192, CELLS_MOST = 16384, FOUND_A_KEY = 3, KEY_BYTES = 448, LEAST_KEYS = 256, SLOT_TIMES = 4, SECRET_HEX = 2 * IDENTITY_SECRET_BYTES };
+enum {
+    FETCH_KEYS = 4096,
+    FETCH_LISTS = 4,
+    FETCH_ROWS = 8192,
+    CELLS_MOST = 16384,
+    FOUND_A_KEY = 3,
+    KEY_BYTES = 448,
+    LEAST_KEYS = 256,
+    SLOT_TIMES = 4,
+    SECRET_HEX = 2 * IDENTITY_SECRET_BYTES
+};
 enum { BEGUN_DAY, BEGUN_VERSION, BEGUN_DEFINITION, BEGUN_RUN, BEGUN_WAS_STORED, BEGUN_IS_STORED, BEGUN_HAS_LATER };
 enum { KEY_SLOT, KEY_TEXT, KEY_EXTERNAL, KEY_INTERNAL };
 enum { ROW_SUBJECT, ROW_POPULATION, ROW_PREVIOUS, ROW_KEYS };
@@ -82,7 +95,8 @@ static bool no_memory(struct error *err)
 }
 
 /* The message of a step. */
-static bool __attribute__((format(printf, 4, 5))) say(struct uniques *uniques, enum uniques_step step, struct error *err, const char *format, ...)
+static bool __attribute__((format(printf, 4, 5)))
+say(struct uniques *uniques, enum uniques_step step, struct error *err, const char *format, ...)
 {
     va_list arguments;
     free(uniques->sql);
@@ -101,11 +115,16 @@ static bool __attribute__((format(printf, 4, 5))) say(struct uniques *uniques, e
 static bool say_begin(struct uniques *uniques, struct error *err)
 {
     const char *quote = uniques->since ? "'" : "";
-    return say(uniques, UNIQUES_BEGIN, err,
-               POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL statement_timeout = %" PRId64 "; SET LOCAL idle_in_transaction_session_timeout = '60s'; "
-               "SET LOCAL client_connection_check_interval = '1s'; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; "
-               "SET LOCAL synchronous_commit = off; SELECT * FROM tallymill.begin_uniques(%" PRId64 ", '%" PRId64 " days', %s%s%s)",
-               uniques->timeout_us / 1000, uniques->epoch, uniques->keep_us / CLOCK_DAY_US, quote, uniques->since ? uniques->since : "NULL", quote);
+    return say(
+        uniques, UNIQUES_BEGIN, err,
+        POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL statement_timeout = %" PRId64
+                                          "; SET LOCAL idle_in_transaction_session_timeout = '60s'; "
+                                          "SET LOCAL client_connection_check_interval = '1s'; SET LOCAL jit = off; SET LOCAL "
+                                          "max_parallel_workers_per_gather = 0; "
+                                          "SET LOCAL synchronous_commit = off; SELECT * FROM tallymill.begin_uniques(%" PRId64
+                                          ", '%" PRId64 " days', %s%s%s)",
+        uniques->timeout_us / 1000, uniques->epoch, uniques->keep_us / CLOCK_DAY_US, quote,
+        uniques->since ? uniques->since : "NULL", quote);
 }
 
 /* What failed is text of the server's: as hexadecimal digits there is nothing in it to quote. */
@@ -115,18 +134,23 @@ static bool say_failure(struct uniques *uniques, struct error *err)
     clock_format_day(date, uniques->failed_day);
     for (size_t i = 0; uniques->failed_text[i] != '\0'; i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)uniques->failed_text[i]);
-    return say(uniques, UNIQUES_NOTE, err, POSTGRES_BEGIN("READ COMMITTED") "; SELECT tallymill.fail_uniques('%s', %" PRId32 ", convert_from(decode('%s', 'hex'), 'UTF8')); COMMIT",
+    return say(uniques, UNIQUES_NOTE, err,
+               POSTGRES_BEGIN("READ COMMITTED") "; SELECT tallymill.fail_uniques('%s', %" PRId32
+                                                ", convert_from(decode('%s', 'hex'), 'UTF8')); COMMIT",
                date, uniques->failed_definition, hex);
 }
 
 static bool say_first(struct uniques *uniques, struct error *err)
 {
     if (!uniques->has_secret)
-        return say(uniques, UNIQUES_SECRET, err, POSTGRES_BEGIN("READ COMMITTED") "; SELECT pg_catalog.encode(secret, 'hex') FROM tallymill.unique_secret; COMMIT");
+        return say(
+            uniques, UNIQUES_SECRET, err,
+            POSTGRES_BEGIN("READ COMMITTED") "; SELECT pg_catalog.encode(secret, 'hex') FROM tallymill.unique_secret; COMMIT");
     return uniques->failed_day != DAY_NEVER ? say_failure(uniques, err) : say_begin(uniques, err);
 }
 
-bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us, int64_t now_us, struct error *err)
+bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us, int64_t now_us,
+                   struct error *err)
 {
     uniques->epoch = epoch;
     uniques->since = since;
@@ -145,7 +169,9 @@ static int digit(char character)
 static bool take_secret(struct uniques *uniques, const PGresult *answer, struct error *err)
 {
     if (!answer || PQntuples(answer) != 1 || PQgetlength(answer, 0, 0) != SECRET_HEX)
-        return error_set(err, ERROR_FATAL, "table tallymill.unique_secret has not its one row: keys of old days could not be told from new ones. Restore it");
+        return error_set(
+            err, ERROR_FATAL,
+            "table tallymill.unique_secret has not its one row: keys of old days could not be told from new ones. Restore it");
     const char *hex = PQgetvalue(answer, 0, 0);
     for (size_t i = 0; i < IDENTITY_SECRET_BYTES; i++)
         uniques->identity.text_secret[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
@@ -162,7 +188,8 @@ static bool finish(struct uniques *uniques, int64_t now_us)
         uniques->runs++;
         uniques->took_us += now_us - uniques->begun_us;
         uniques->keys_now = uniques->keys_most;
-        log_debug("uniques counted", "day=%s stored=%s took_ms=%" PRId64, date, uniques->is_stored ? "yes" : "no", (now_us - uniques->begun_us) / 1000);
+        log_debug("uniques counted", "day=%s stored=%s took_ms=%" PRId64, date, uniques->is_stored ? "yes" : "no",
+                  (now_us - uniques->begun_us) / 1000);
     }
     uniques_stop(uniques);
     return true;
@@ -222,12 +249,15 @@ static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *e
     return begin_kind(uniques, err);
 }
 
-/* The rows of a query by a cursor (one at a time, beside that of the keys), in the form that the server has them in where is_binary. */
-static bool open_others(struct uniques *uniques, enum uniques_step step, bool is_binary, int rows, struct error *err, const char *query)
+/* The rows of a query by a cursor (one at a time, beside that of the keys), in the form that the server has them in where
+ * is_binary. */
+static bool open_others(struct uniques *uniques, enum uniques_step step, bool is_binary, int rows, struct error *err,
+                        const char *query)
 {
     const bool was_open = uniques->has_others_cursor;
     uniques->has_others_cursor = true;
-    return say(uniques, step, err, "%sDECLARE others NO SCROLL %sCURSOR FOR %s; FETCH %d FROM others", was_open ? "CLOSE others; " : "", is_binary ? "BINARY " : "", query, rows);
+    return say(uniques, step, err, "%sDECLARE others NO SCROLL %sCURSOR FOR %s; FETCH %d FROM others",
+               was_open ? "CLOSE others; " : "", is_binary ? "BINARY " : "", query, rows);
 }
 
 static bool fetch_others(struct uniques *uniques, int rows, struct error *err)
@@ -241,7 +271,8 @@ static bool open_keys(struct uniques *uniques, struct error *err)
     clock_format_day(date, uniques->day);
     const bool was_open = uniques->has_keys_cursor;
     uniques->has_keys_cursor = true;
-    return say(uniques, UNIQUES_KEYS, err, "%sDECLARE keys NO SCROLL CURSOR FOR SELECT * FROM tallymill.unique_keys('%s', '%s'); FETCH %d FROM keys",
+    return say(uniques, UNIQUES_KEYS, err,
+               "%sDECLARE keys NO SCROLL CURSOR FOR SELECT * FROM tallymill.unique_keys('%s', '%s'); FETCH %d FROM keys",
                was_open ? "CLOSE keys; " : "", kind_names[uniques->kind], date, FETCH_KEYS);
 }
 
@@ -266,7 +297,8 @@ static int rows_of(const PGresult *answer)
 static bool take_rows(struct uniques *uniques, const PGresult *answer, struct error *err)
 {
     for (int row = 0; row < rows_of(answer); row++)
-        if (!unique_cells_add(&uniques->cells, (unsigned)number_of(answer, row, ROW_SUBJECT), (enum population)number_of(answer, row, ROW_POPULATION), uniques->day,
+        if (!unique_cells_add(&uniques->cells, (unsigned)number_of(answer, row, ROW_SUBJECT),
+                              (enum population)number_of(answer, row, ROW_POPULATION), uniques->day,
                               (int32_t)number_of(answer, row, ROW_PREVIOUS), -number_of(answer, row, ROW_KEYS)))
             return no_memory(err);
     return rows_of(answer) == FETCH_ROWS ? fetch_others(uniques, FETCH_ROWS, err) : open_keys(uniques, err);
@@ -275,7 +307,8 @@ static bool take_rows(struct uniques *uniques, const PGresult *answer, struct er
 /* Takes fetched keys until the part is full at the end of a slot, or none are left. */
 static bool gather(struct uniques *uniques, struct error *err)
 {
-    int last_slot = uniques->row > 0 && uniques->changes.used > 0 ? (int)number_of(uniques->chunk, uniques->row - 1, KEY_SLOT) : uniques->next_slot;
+    int last_slot = uniques->row > 0 && uniques->changes.used > 0 ? (int)number_of(uniques->chunk, uniques->row - 1, KEY_SLOT)
+                                                                  : uniques->next_slot;
     for (; uniques->row < rows_of(uniques->chunk); uniques->row++) {
         const int slot = (int)number_of(uniques->chunk, uniques->row, KEY_SLOT);
         if (uniques->changes.used >= uniques->keys_now && slot != last_slot) {
@@ -298,14 +331,16 @@ static bool put_row(struct uniques *uniques, int slot, struct error *err)
 {
     const PGresult *rows = uniques->chunk;
     const int row = uniques->row;
-    struct seen_key key = {.slot = (uint8_t)slot, .seen = {(uint64_t)number_of(rows, row, KEY_EXTERNAL), (uint64_t)number_of(rows, row, KEY_INTERNAL)}};
+    struct seen_key key = {.slot = (uint8_t)slot,
+                           .seen = {(uint64_t)number_of(rows, row, KEY_EXTERNAL), (uint64_t)number_of(rows, row, KEY_INTERNAL)}};
     if (uniques->kind == KEY_SESSION)
         identity_of_text(&uniques->identity, PQgetvalue(rows, row, KEY_TEXT), (size_t)PQgetlength(rows, row, KEY_TEXT), key.key);
     else
         key.key[0] = (uint64_t)number_of(rows, row, KEY_TEXT);
     uniques->keys++;
     if (uniques->changes.used > SLOT_TIMES * uniques->keys_most)
-        return error_set(err, ERROR_FATAL, "the day has too many keys for memory.max: more than %zu in a 256th of it", uniques->changes.used);
+        return error_set(err, ERROR_FATAL, "the day has too many keys for memory.max: more than %zu in a 256th of it",
+                         uniques->changes.used);
     return key_changes_put(&uniques->changes, &key, KEY_NOW) || no_memory(err);
 }
 
@@ -322,26 +357,29 @@ static bool take_list(struct uniques *uniques, const PGresult *answer, int row, 
 {
     struct key_reader reader;
     struct seen_key key;
-    if (!key_list_open(&reader, &uniques->bytes, uniques->kind, (const uint8_t *)PQgetvalue(answer, row, LIST_KEYS), (size_t)PQgetlength(answer, row, LIST_KEYS), err))
+    if (!key_list_open(&reader, &uniques->bytes, uniques->kind, (const uint8_t *)PQgetvalue(answer, row, LIST_KEYS),
+                       (size_t)PQgetlength(answer, row, LIST_KEYS), err))
         return false;
     while (key_list_next(&reader, &key, err)) { /* ends: with the list */
         if (key.slot < uniques->first_slot || key.slot >= uniques->next_slot)
             continue;
-        const bool is_taken = uniques->step == UNIQUES_BEFORE ? key_changes_put(&uniques->changes, &key, KEY_BEFORE)
-                                                              : key_changes_meet(&uniques->changes, uniques->walked_day, &key, uniques->has_later);
+        const bool is_taken = uniques->step == UNIQUES_BEFORE
+                                  ? key_changes_put(&uniques->changes, &key, KEY_BEFORE)
+                                  : key_changes_meet(&uniques->changes, uniques->walked_day, &key, uniques->has_later);
         if (!is_taken)
             return no_room(uniques, err);
     }
     return err->kind == ERROR_NONE;
 }
 
-static bool open_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order, struct error *err)
+static bool open_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order,
+                       struct error *err)
 {
     char date[CLOCK_DAY_BYTES], query[512];
     clock_format_day(date, uniques->day);
     snprintf(query, sizeof query,
-             "SELECT k.day - date '1970-01-01', k.keys FROM tallymill.day_keys k WHERE k.kind = '%s' AND k.day %s date '%s' AND k.run <> %" PRId64
-             " AND k.part < %d AND k.next_part > %d ORDER BY k.day%s",
+             "SELECT k.day - date '1970-01-01', k.keys FROM tallymill.day_keys k WHERE k.kind = '%s' AND k.day %s date '%s' AND "
+             "k.run <> %" PRId64 " AND k.part < %d AND k.next_part > %d ORDER BY k.day%s",
              kind_names[uniques->kind], comparison, date, uniques->run, uniques->next_slot, uniques->first_slot, order);
     return open_others(uniques, step, true, FETCH_LISTS, err, query);
 }
@@ -396,7 +434,8 @@ static bool write_part(struct uniques *uniques, struct error *err)
 {
     size_t count = 0;
     struct seen_key *keys = uniques->is_stored ? key_changes_now(&uniques->changes, &count) : NULL;
-    bool succeeded = !uniques->is_stored || (keys != NULL && (count == 0 || key_list_pack(&uniques->bytes, uniques->kind, keys, count, err)));
+    bool succeeded =
+        !uniques->is_stored || (keys != NULL && (count == 0 || key_list_pack(&uniques->bytes, uniques->kind, keys, count, err)));
     free(keys);
     if (!succeeded)
         return err->kind != ERROR_NONE ? false : no_memory(err);
@@ -411,8 +450,9 @@ static bool write_part(struct uniques *uniques, struct error *err)
     }
     hex[2 * uniques->bytes.packed_length] = '\0';
     clock_format_day(date, uniques->day);
-    succeeded = say(uniques, UNIQUES_WRITE, err, "SELECT tallymill.write_keys('%s', '%s', %" PRId64 ", %d, %d, decode('%s', 'hex'))", date, kind_names[uniques->kind], uniques->run,
-                    uniques->first_slot, uniques->next_slot, hex);
+    succeeded =
+        say(uniques, UNIQUES_WRITE, err, "SELECT tallymill.write_keys('%s', '%s', %" PRId64 ", %d, %d, decode('%s', 'hex'))", date,
+            kind_names[uniques->kind], uniques->run, uniques->first_slot, uniques->next_slot, hex);
     free(hex);
     return succeeded;
 }
@@ -438,9 +478,10 @@ static bool say_changes(struct uniques *uniques, struct error *err)
     bool succeeded = true;
     for (int i = 0; i < COLUMNS; i++)
         succeeded = (texts[i] = array_text_end(&columns[i])) != NULL && succeeded;
-    succeeded = succeeded ? say(uniques, UNIQUES_CHANGE, err, "SELECT tallymill.change_uniques('%s', '%s', '%s', '%s', '%s', '%s')", kind_names[uniques->kind], texts[SUBJECT],
-                                texts[POPULATION], texts[DAY], texts[PREVIOUS], texts[KEYS])
-                          : no_memory(err);
+    succeeded = succeeded
+                    ? say(uniques, UNIQUES_CHANGE, err, "SELECT tallymill.change_uniques('%s', '%s', '%s', '%s', '%s', '%s')",
+                          kind_names[uniques->kind], texts[SUBJECT], texts[POPULATION], texts[DAY], texts[PREVIOUS], texts[KEYS])
+                    : no_memory(err);
     for (int i = 0; i < COLUMNS; i++)
         array_text_free(&columns[i]);
     return succeeded;
@@ -473,8 +514,10 @@ static bool end_kind(struct uniques *uniques, struct error *err)
     char date[CLOCK_DAY_BYTES];
     clock_format_day(date, uniques->day);
     FAILPOINT("uniques_before_commit");
-    return say(uniques, UNIQUES_END, err, "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT", date, uniques->version,
-               uniques->definition, uniques->run, uniques->is_stored ? "true" : "false", clock_now_us() - uniques->begun_us);
+    return say(uniques, UNIQUES_END, err,
+               "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT", date,
+               uniques->version, uniques->definition, uniques->run, uniques->is_stored ? "true" : "false",
+               clock_now_us() - uniques->begun_us);
 }
 
 bool uniques_failed(struct uniques *uniques, const struct error *err)

@@ -1,8 +1,9 @@
 /* uniques.h - counts the uniques of one day into analytics_daily_uniques, as a conversation of single messages with the server.
  *
- * One transaction a day: read the day's keys by one query a kind (sessions, users), compare them with what tallymill.day_keys has of the day, walk over the other days' keys with those
- * that came or went (key_changes.h), write what that changes, and the day's keys. A day that nobody is behind, the newest, stores no keys: it changes all the time. Whoever owns
- * the session sends what uniques_sql() says and hands the answer to uniques_take(), so nothing here waits. One thread.
+ * One transaction a day: read the day's keys by one query a kind (sessions, users), compare them with what tallymill.day_keys has
+ * of the day, walk over the other days' keys with those that came or went (key_changes.h), write what that changes, and the day's
+ * keys. A day that nobody is behind, the newest, stores no keys: it changes all the time. Whoever owns the session sends what
+ * uniques_sql() says and hands the answer to uniques_take(), so nothing here waits. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_UNIQUES_H
 #define TALLYMILL_AGGREGATOR_UNIQUES_H
@@ -75,7 +76,8 @@ void uniques_free(struct uniques *uniques);
 /* The session is lost, and with it what was begun. */
 void uniques_stop(struct uniques *uniques);
 
-/* Begins a conversation; what to send is uniques_sql(). since: NULL, or the server's time as text, borrowed until the end of the conversation. */
+/* Begins a conversation; what to send is uniques_sql(). since: NULL, or the server's time as text, borrowed until the end of the
+ * conversation. */
 MUST_CHECK bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us,
                               int64_t now_us, struct error *err);
 
@@ -85,10 +87,12 @@ static inline const char *uniques_sql(const struct uniques *uniques)
     return uniques->sql;
 }
 
-/* Takes the answer (its rows or NULL), which it frees, and makes the next message. False: call uniques_failed(), and close the session. */
+/* Takes the answer (its rows or NULL), which it frees, and makes the next message. False: call uniques_failed(), and close the
+ * session. */
 MUST_CHECK bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t now_us, struct error *err);
 
-/* The conversation failed with this error. True: it is the day's own, and is noted with the next conversation, so that other days go on. */
+/* The conversation failed with this error. True: it is the day's own, and is noted with the next conversation, so that other days
+ * go on. */
 bool uniques_failed(struct uniques *uniques, const struct error *err);
 
 #endif

@@ -6,8 +6,8 @@
  *
  * Rejected: taking batches in order of batch_id, which is drawn before the batch and so is not the order of commits; cutting the
  * list by committed_at, which is a wall clock's word. Where batches wait and none can be chosen (each comes first in one
- * topic partition and not in another: only a ledger that was tampered with has such a circle), one of them is taken as broken rather
- * than waited for.
+ * topic partition and not in another: only a ledger that was tampered with has such a circle), one of them is taken as broken
+ * rather than waited for.
  */
 #include "aggregator/worklist.h"
 

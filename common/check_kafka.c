@@ -1,7 +1,8 @@
 /* check_kafka.c - see check_kafka.h.
  *
- * Rights are asked for also where the topic cannot be looked at: whoever has to grant two of them wants to hear of both. Where nobody
- * answers at all they are not: each question would wait for its time-out to say the same again. A cluster that has told its id has answered.
+ * Rights are asked for also where the topic cannot be looked at: whoever has to grant two of them wants to hear of both. Where
+ * nobody answers at all they are not: each question would wait for its time-out to say the same again. A cluster that has told its
+ * id has answered.
  */
 #include "common/check_kafka.h"
 

@@ -1,8 +1,8 @@
 /* check_postgres.c - see check_postgres.h.
  *
- * The rights themselves are asked for, not the membership: a role that lost one is found too, and a login that was given each by name
- * (or owns everything) is as good. What belongs to tallymill_admin is its objects' owner's, which is asked for as such. Functions and tables are looked up
- * only where the schema may be used: Postgres refuses to look before.
+ * The rights themselves are asked for, not the membership: a role that lost one is found too, and a login that was given each by
+ * name (or owns everything) is as good. What belongs to tallymill_admin is its objects' owner's, which is asked for as such.
+ * Functions and tables are looked up only where the schema may be used: Postgres refuses to look before.
  */
 #include "common/check_postgres.h"
 
@@ -48,10 +48,12 @@ static bool may(struct check *check, PGconn *conn, const char *role)
     }
     if (!is_good && PQgetvalue(missing, 0, 1)[0] == 't') { /* it has the role: that one has lost them */
         list(missing, text);
-        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s has the role %s, which has lost: %s; GRANT them to %s again", PQuser(conn), role, text, role);
+        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s has the role %s, which has lost: %s; GRANT them to %s again",
+                  PQuser(conn), role, text, role);
     } else if (!is_good) {
         list(missing, text);
-        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s may not: %s; GRANT %s TO %.63s", PQuser(conn), text, role, PQuser(conn));
+        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s may not: %s; GRANT %s TO %.63s", PQuser(conn), text, role,
+                  PQuser(conn));
     }
     PQclear(missing);
     return is_good || check_found(check, &err);
@@ -63,7 +65,8 @@ bool check_postgres(struct check *check, const char *dsn, const char *role, PGco
     PGconn *opened = postgres_open(dsn, check->program, ASK_US, &err);
     const bool is_ours = opened != NULL && postgres_check_schema(opened, &err);
     bool is_good = is_ours;
-    if (!is_ours && !postgres_is(&err, POSTGRES_NO_RIGHT)) /* a right that is missing for the look itself is reported with the others */
+    if (!is_ours &&
+        !postgres_is(&err, POSTGRES_NO_RIGHT)) /* a right that is missing for the look itself is reported with the others */
         check_found(check, &err);
     else
         is_good = may(check, opened, role) && is_good;

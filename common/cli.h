@@ -25,8 +25,8 @@ struct cli_result {
 /* True: go on. False: stop with *exit_code (0 after --help, 2 after a mistake, which has been told on stderr). */
 bool cli_start(const struct cli *cli, int argc, char **argv, struct cli_result *result, int *exit_code);
 
-/* The last call of main(): what was printed on stdout is written out. Returns the exit code; 1 instead of 0, told on stderr, where any of
- * it could not be written (a full disk, a closed pipe): half an answer with exit code 0 would pass for a whole one. */
+/* The last call of main(): what was printed on stdout is written out. Returns the exit code; 1 instead of 0, told on stderr, where
+ * any of it could not be written (a full disk, a closed pipe): half an answer with exit code 0 would pass for a whole one. */
 int cli_end_output(const struct cli *cli, int exit_code);
 
 /* For errors that main() ends with: writes "PROGRAM: TEXT" to stderr and returns error_exit_code(). */

@@ -1,7 +1,7 @@
 /* cli_man.c - see cli_man.h.
  *
- * Text is written sentence by sentence, a line each and no line longer than 78 bytes, as mdoc wants it; nothing of ours is ever taken for a macro.
- * Rejected: help2man and the like, which guess at what --help meant.
+ * Text is written sentence by sentence, a line each and no line longer than 78 bytes, as mdoc wants it; nothing of ours is ever
+ * taken for a macro. Rejected: help2man and the like, which guess at what --help meant.
  */
 #include "common/cli_man.h"
 
@@ -121,8 +121,10 @@ static void put_options(FILE *out, const struct cli_option *options)
 
 static void put_settings(FILE *out, unsigned programs)
 {
-    fputs(".Sh SETTINGS\nIn the file of\n.Fl \\-config\nas [SECTION] and KEY = VALUE, or by\n.Fl \\-set .\n.Bl -tag -width Ds\n.It kafka.*\n"
-          "any property of librdkafka; kafka.bootstrap.servers is required\n", out);
+    fputs(".Sh SETTINGS\nIn the file of\n.Fl \\-config\nas [SECTION] and KEY = VALUE, or by\n.Fl \\-set .\n.Bl -tag -width Ds\n.It "
+          "kafka.*\n"
+          "any property of librdkafka; kafka.bootstrap.servers is required\n",
+          out);
     for (const struct setting *setting = settings_table; setting->key; setting++) {
         if ((setting->programs & programs) == 0)
             continue;

@@ -1,4 +1,5 @@
-/* cli_man.h - a program's manual page, from the tables that its --help is made of: mdoc(7), clean by `mandoc -T lint`. Main thread. */
+/* cli_man.h - a program's manual page, from the tables that its --help is made of: mdoc(7), clean by `mandoc -T lint`. Main thread.
+ */
 #ifndef TALLYMILL_COMMON_CLI_MAN_H
 #define TALLYMILL_COMMON_CLI_MAN_H
 

@@ -1,6 +1,7 @@
 /* copy_out.c - see copy_out.h.
  *
- * Rejected: a cursor and FETCH, whose result libpq holds whole, page by page, and which costs the backend a plan without parallel workers.
+ * Rejected: a cursor and FETCH, whose result libpq holds whole, page by page, and which costs the backend a plan without parallel
+ * workers.
  */
 #include "common/copy_out.h"
 

@@ -1,7 +1,8 @@
 /* csv.c - see csv.h.
  *
- * Quotes stand around what needs them by RFC 4180, and around what readers are known to stumble over without them: an empty text (NULL), a \ in front (\N and \. of
- * Postgres), a blank at either end (some cut it), and ; or a tab (which Excel splits at in some countries). Rejected: quotes around every text, a tenth more bytes.
+ * Quotes stand around what needs them by RFC 4180, and around what readers are known to stumble over without them: an empty text
+ * (NULL), a \ in front (\N and \. of Postgres), a blank at either end (some cut it), and ; or a tab (which Excel splits at in some
+ * countries). Rejected: quotes around every text, a tenth more bytes.
  */
 #include "common/csv.h"
 

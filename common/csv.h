@@ -1,8 +1,9 @@
 /* csv.h - cells of CSV (RFC 4180), also such that a spreadsheet takes none of them for a formula.
  *
- * A spreadsheet computes a cell that begins with = + - @, a tab or a CR, and texts of events come from outside: "=HYPERLINK(...)" as somebody's session runs on the desk
- * of whoever opens the file. csv_put_guarded() puts a ' before such a text, which spreadsheets show as the text it was. It is for texts only: a number that begins with -
- * is a number, and would become a text. NULL is an empty cell, which no call here writes; an empty text is "". Pure, no allocation. Any thread.
+ * A spreadsheet computes a cell that begins with = + - @, a tab or a CR, and texts of events come from outside: "=HYPERLINK(...)"
+ * as somebody's session runs on the desk of whoever opens the file. csv_put_guarded() puts a ' before such a text, which
+ * spreadsheets show as the text it was. It is for texts only: a number that begins with - is a number, and would become a text.
+ * NULL is an empty cell, which no call here writes; an empty text is "". Pure, no allocation. Any thread.
  */
 #ifndef TALLYMILL_COMMON_CSV_H
 #define TALLYMILL_COMMON_CSV_H

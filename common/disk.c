@@ -1,8 +1,8 @@
 /* disk.c - see disk.h.
  *
- * A directory is only taken for the server's where the connection says that it is one of this host: a socket, or an address of the loopback at both ends (a server in a
- * container, or behind a tunnel, sees another). Rejected: a function in an untrusted language, or an extension, which nothing of ours asks for; and df over COPY FROM
- * PROGRAM, which wants a superuser.
+ * A directory is only taken for the server's where the connection says that it is one of this host: a socket, or an address of the
+ * loopback at both ends (a server in a container, or behind a tunnel, sees another). Rejected: a function in an untrusted language,
+ * or an extension, which nothing of ours asks for; and df over COPY FROM PROGRAM, which wants a superuser.
  */
 #include "common/disk.h"
 
@@ -41,7 +41,8 @@ static bool see(struct disk *disk)
     }
     const int64_t unit = (int64_t)room.f_frsize;
     disk->free_bytes = (int64_t)room.f_bavail * unit;
-    disk->size_bytes = (int64_t)(room.f_blocks - room.f_bfree) * unit + disk->free_bytes; /* what root keeps for itself is nobody's room */
+    disk->size_bytes =
+        (int64_t)(room.f_blocks - room.f_bfree) * unit + disk->free_bytes; /* what root keeps for itself is nobody's room */
     return true;
 }
 

@@ -1,6 +1,8 @@
-/* disk.h - how much room the disk of the database has: as statvfs(3) sees it where Postgres's directory lies on this host, else as postgres.disk_size says.
+/* disk.h - how much room the disk of the database has: as statvfs(3) sees it where Postgres's directory lies on this host, else as
+ * postgres.disk_size says.
  *
- * Postgres itself tells nobody how full its disk is. So it is asked where its data lies; where that is a directory of this host, the host knows. One thread.
+ * Postgres itself tells nobody how full its disk is. So it is asked where its data lies; where that is a directory of this host,
+ * the host knows. One thread.
  */
 #ifndef TALLYMILL_COMMON_DISK_H
 #define TALLYMILL_COMMON_DISK_H
@@ -27,8 +29,8 @@ struct disk {
     int64_t growth_bytes;  /* of the events a day, by the last two months that have any; 0: nothing grows, or nobody knows */
 };
 
-/* size_bytes: postgres.disk_size, 0: not set. Needs no right beyond tallymill_read: without more the directory is not told (pg_read_all_settings), and it is unknown.
- * False: the database did not answer. */
+/* size_bytes: postgres.disk_size, 0: not set. Needs no right beyond tallymill_read: without more the directory is not told
+ * (pg_read_all_settings), and it is unknown. False: the database did not answer. */
 MUST_CHECK bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error *err);
 
 /* How many days the room lasts at that growth; -1: nobody knows. */

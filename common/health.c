@@ -1,8 +1,8 @@
 /* health.c - see health.h.
  *
  * Each member is an atomic of its own: an answer may pair a reason with the moment of the one before it, for as long as two stores
- * take. The text of a reason, which changes while it is told (an age, a count of tries), has a lock that the main loop never waits for: if somebody reads at that
- * very moment, the text before stays until it is told again.
+ * take. The text of a reason, which changes while it is told (an age, a count of tries), has a lock that the main loop never waits
+ * for: if somebody reads at that very moment, the text before stays until it is told again.
  */
 #include "common/health.h"
 

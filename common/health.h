@@ -1,7 +1,8 @@
 /* health.h - whether a program makes progress, as its main loop tells and others may ask at any moment.
  *
  * The main thread says what it knows; whoever asks adds what only an outsider can see: that the main loop has stopped turning, or
- * that work has been waiting for too long. Texts are static where it is not said otherwise. Asking is for any thread, the rest for the main one.
+ * that work has been waiting for too long. Texts are static where it is not said otherwise. Asking is for any thread, the rest for
+ * the main one.
  */
 #ifndef TALLYMILL_COMMON_HEALTH_H
 #define TALLYMILL_COMMON_HEALTH_H
@@ -30,7 +31,8 @@ void health_set_state(struct health *health, const char *state);
 void health_set_patience(struct health *health, int64_t patience_us);
 void health_set_reason(struct health *health, const char *reason, int64_t now_us); /* NULL: nothing is wrong */
 
-/* The same with a text that need not last (cut at HEALTH_TEXT_BYTES). One that follows another tells the same trouble anew: its seconds go on. */
+/* The same with a text that need not last (cut at HEALTH_TEXT_BYTES). One that follows another tells the same trouble anew: its
+ * seconds go on. */
 void health_set_reason_text(struct health *health, const char *reason, int64_t now_us);
 void health_free(struct health *health);
 

@@ -1,7 +1,8 @@
 /* http.c - see http.h.
  *
- * A server written by hand was rejected: half requests, pipelining and slow readers are where those go wrong. What is refused before it is read whole (a method, a body
- * that says that it is too long) is refused with the header, so that a stranger's gigabyte is not waited for.
+ * A server written by hand was rejected: half requests, pipelining and slow readers are where those go wrong. What is refused
+ * before it is read whole (a method, a body that says that it is too long) is refused with the header, so that a stranger's
+ * gigabyte is not waited for.
  */
 #include "common/http.h"
 
@@ -37,7 +38,8 @@ static struct http_link *link_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-static enum MHD_Result refuse(const struct http_server *server, struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result refuse(const struct http_server *server, struct MHD_Connection *connection, unsigned status,
+                              const char *text)
 {
     struct http_answer *answer = http_answer_new();
     if (!answer)
@@ -63,7 +65,8 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
 {
     if (!is_taken(server->options.methods, method)) {
         char text[64];
-        snprintf(text, sizeof text, "only %s\n", strcmp(server->options.methods, "GET, HEAD") == 0 ? "GET" : server->options.methods);
+        snprintf(text, sizeof text, "only %s\n",
+                 strcmp(server->options.methods, "GET, HEAD") == 0 ? "GET" : server->options.methods);
         return refuse(server, connection, MHD_HTTP_METHOD_NOT_ALLOWED, text);
     }
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -89,9 +92,10 @@ static enum MHD_Result finish(struct http_server *server, struct MHD_Connection 
     return http_answer_send(made, connection, server->options.headers) ? MHD_YES : MHD_NO;
 }
 
-/* The library calls with the header, then with each piece of the body, then once more when the request is complete (and again, when it was resumed). */
-static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                              const char *upload, size_t *upload_bytes, void **seen)
+/* The library calls with the header, then with each piece of the body, then once more when the request is complete (and again, when
+ * it was resumed). */
+static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_bytes, void **seen)
 {
     struct http_server *server = context;
     struct http_request *request = *seen;
@@ -119,7 +123,8 @@ static void complete(void *context, struct MHD_Connection *connection, void **se
     *seen = NULL;
 }
 
-static void note_connection(void *context, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode what)
+static void note_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode what)
 {
     struct http_server *server = context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -140,10 +145,11 @@ static struct MHD_Daemon *start(struct http_server *server, int fd)
         {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, answer, server, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_seconds,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_bytes, MHD_OPTION_NOTIFY_COMPLETED, complete, server,
-                            MHD_OPTION_NOTIFY_CONNECTION, note_connection, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, answer, server,
+                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, options->connections,
+                            MHD_OPTION_CONNECTION_TIMEOUT, options->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            options->connection_bytes, MHD_OPTION_NOTIFY_COMPLETED, complete, server, MHD_OPTION_NOTIFY_CONNECTION,
+                            note_connection, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 struct http_server *http_open(const struct http_options *options, struct error *err)

@@ -119,7 +119,8 @@ static struct MHD_Response *make_streamed(struct http_answer *answer)
     if (!stream)
         return NULL;
     *stream = answer->stream;
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream, stream, close_stream);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream, stream, close_stream);
     if (response)
         answer->stream.read = NULL;
     else

@@ -34,8 +34,8 @@ void http_answer_header(struct http_answer *answer, const char *name, const char
 /* Where the body is written: the answer's, closed by it. NULL: no memory, and the answer is a 500. */
 FILE *http_answer_body(struct http_answer *answer);
 
-/* Bytes that stay as they are for as long as the server lives; from malloc, taken over; streamed, taken over (read is called in the server's
- * thread). Each instead of http_answer_body(). */
+/* Bytes that stay as they are for as long as the server lives; from malloc, taken over; streamed, taken over (read is called in the
+ * server's thread). Each instead of http_answer_body(). */
 void http_answer_constant(struct http_answer *answer, const void *bytes, size_t length);
 void http_answer_take(struct http_answer *answer, char *bytes, size_t length);
 void http_answer_stream(struct http_answer *answer, struct http_stream stream);
@@ -43,8 +43,8 @@ void http_answer_stream(struct http_answer *answer, struct http_stream stream);
 /* A line of text as the whole answer. */
 void http_answer_text(struct http_answer *answer, unsigned status, const char *text);
 
-/* For http.c: an empty answer with status 200, and its end, which hands it to the library with the headers of every answer (a NULL name ends them), or only
- * gives it up. NULL, false: no memory. */
+/* For http.c: an empty answer with status 200, and its end, which hands it to the library with the headers of every answer (a NULL
+ * name ends them), or only gives it up. NULL, false: no memory. */
 struct http_answer *http_answer_new(void);
 bool http_answer_send(struct http_answer *answer, struct MHD_Connection *connection, const struct http_header *headers);
 void http_answer_free(struct http_answer *answer);

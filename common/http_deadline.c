@@ -1,7 +1,8 @@
 /* http_deadline.c - see http_deadline.h.
  *
- * The socket's number stays the connection's own until the library has told us that it is closed (it tells before it closes), so under the lock it is never
- * another's. A timer for each connection was rejected: a look over at most a few hundred links a second costs nothing.
+ * The socket's number stays the connection's own until the library has told us that it is closed (it tells before it closes), so
+ * under the lock it is never another's. A timer for each connection was rejected: a look over at most a few hundred links a second
+ * costs nothing.
  */
 #include "common/http_deadline.h"
 

@@ -1,7 +1,7 @@
 /* http_deadline.h - connections, each with the moment at which it is closed whatever it does; and those that wait for their answer.
  *
- * A thread looks about once a second and shuts down the sockets that are too late; the library then sees an end of file. One that is suspended
- * is polled by nobody: it is resumed, and its answer says so. Any thread. Private to http*.c.
+ * A thread looks about once a second and shuts down the sockets that are too late; the library then sees an end of file. One that
+ * is suspended is polled by nobody: it is resumed, and its answer says so. Any thread. Private to http*.c.
  */
 #ifndef TALLYMILL_COMMON_HTTP_DEADLINE_H
 #define TALLYMILL_COMMON_HTTP_DEADLINE_H

@@ -22,11 +22,13 @@ struct http_request {
     bool is_too_long, is_suspended;
 };
 
-struct http_request *http_request_new(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection, const char *method, const char *path)
+struct http_request *http_request_new(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection,
+                                      const char *method, const char *path)
 {
     struct http_request *request = calloc(1, sizeof *request);
     if (request)
-        *request = (struct http_request){.deadlines = deadlines, .link = link, .connection = connection, .method = method, .path = path};
+        *request =
+            (struct http_request){.deadlines = deadlines, .link = link, .connection = connection, .method = method, .path = path};
     return request;
 }
 

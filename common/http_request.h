@@ -36,8 +36,8 @@ const char *http_client(const struct http_request *request, char text[HTTP_CLIEN
 /* A longer deadline than http_options.request_ms, from now on: for an answer that streams. */
 void http_allow(struct http_request *request, unsigned seconds);
 
-/* Instead of an answer: the request waits, and its thread goes on with others. False: it cannot (the server is closing, or it is late), so answer
- * now. Whoever keeps the request to resume it forgets it when the function is called for it again. */
+/* Instead of an answer: the request waits, and its thread goes on with others. False: it cannot (the server is closing, or it is
+ * late), so answer now. Whoever keeps the request to resume it forgets it when the function is called for it again. */
 bool http_suspend(struct http_request *request);
 
 /* The function of http_options is called for it again, in its thread. One that is not suspended stays as it is. */
@@ -48,7 +48,8 @@ void http_resume_all(struct http_server *server);
 bool http_is_late(const struct http_request *request);
 
 /* For http.c: a request as its header was read; method and path are the library's. NULL without memory. */
-struct http_request *http_request_new(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection, const char *method, const char *path);
+struct http_request *http_request_new(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection,
+                                      const char *method, const char *path);
 void http_request_free(struct http_request *request);
 
 /* Adds bytes of the body; what is longer than `most` is left out and noted. False: no memory. */

@@ -47,7 +47,8 @@ static bool split(const char *address, char host[HOST_BYTES], char port[PORT_BYT
         return error_set(err, ERROR_USAGE, "\"%.*s\" is no address such as 127.0.0.1:9464 or [::1]:9464", UTF8_CUT(address, 60));
     int number;
     if (!read_port(colon + 1, &number))
-        return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535 (PORT, or PORT+N: their sum)", UTF8_CUT(address, 60));
+        return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535 (PORT, or PORT+N: their sum)",
+                         UTF8_CUT(address, 60));
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';
     snprintf(port, PORT_BYTES, "%hu", (unsigned short)number);

@@ -1,8 +1,8 @@
 /* kafka_trouble.c - see kafka_trouble.h.
  *
- * The words of librdkafka's log are matched, because it gives no code: each pattern stands in 2.6 to 2.15, and the tests of the matrix
- * (tests/secure) meet each of them for real. A line that is not known stays a line of the log. Of a certificate the reason comes by
- * librdkafka's callback, in the numbers of OpenSSL, which have been the same for twenty years.
+ * The words of librdkafka's log are matched, because it gives no code: each pattern stands in 2.6 to 2.15, and the tests of the
+ * matrix (tests/secure) meet each of them for real. A line that is not known stays a line of the log. Of a certificate the reason
+ * comes by librdkafka's callback, in the numbers of OpenSSL, which have been the same for twenty years.
  */
 #include "common/kafka_trouble.h"
 
@@ -80,8 +80,8 @@ static void clean_server(const char *name, size_t length, char *server, size_t s
     snprintf(server, size, "%.*s", (int)(slash != NULL ? (size_t)(slash - name) : length), name);
 }
 
-static int on_certificate(rd_kafka_t *handle, const char *broker_name, int32_t broker_id, int *x509_error, int depth, const char *bytes,
-                          size_t count, char *reason, size_t size, void *opaque)
+static int on_certificate(rd_kafka_t *handle, const char *broker_name, int32_t broker_id, int *x509_error, int depth,
+                          const char *bytes, size_t count, char *reason, size_t size, void *opaque)
 {
     (void)handle, (void)broker_id, (void)depth, (void)bytes, (void)count, (void)opaque;
     if (*x509_error == 0)
@@ -259,7 +259,8 @@ bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t
     enum kafka_trouble trouble = judge(line, server, sizeof server);
     told[0] = '\0';
     /* "GroupCoordinator" is no server yet; "Local: Broker handle destroyed" is our own going away. */
-    if (trouble == KAFKA_TROUBLE_NONE || strchr(server, ':') == NULL || strstr(line, "handle destroyed") != NULL || (trouble == KAFKA_TROUBLE_NO_LOGIN && !was_thrown_out(handle, line)))
+    if (trouble == KAFKA_TROUBLE_NONE || strchr(server, ':') == NULL || strstr(line, "handle destroyed") != NULL ||
+        (trouble == KAFKA_TROUBLE_NO_LOGIN && !was_thrown_out(handle, line)))
         return false;
     if (!note_down(server, trouble))
         return true;

@@ -37,7 +37,8 @@ static void answer_health(const struct monitor *monitor, struct http_answer *ans
 {
     FILE *out = http_answer_body(answer);
     if (out)
-        http_answer_status(answer, health_write(monitor->health, out, service_turned_us(), clock_now_us()) ? 200 : 503, "application/json");
+        http_answer_status(answer, health_write(monitor->health, out, service_turned_us(), clock_now_us()) ? 200 : 503,
+                           "application/json");
 }
 
 static void answer_path(void *context, struct http_request *request, struct http_answer *answer)

@@ -36,7 +36,8 @@ void outage_note(struct outage *outage, const struct error *why, int64_t now_us)
     if (outage->since_us == 0)
         outage->since_us = now_us;
     const bool is_new = is_another(outage, why);
-    const bool is_time = outage->told_us == 0 ? now_us - outage->since_us >= outage->patience_us : now_us - outage->told_us >= AGAIN_US;
+    const bool is_time =
+        outage->told_us == 0 ? now_us - outage->since_us >= outage->patience_us : now_us - outage->told_us >= AGAIN_US;
     const bool is_due = is_time || (is_new && outage->told_us != 0);
     if (is_due) {
         outage->told_us = now_us;

@@ -1,7 +1,7 @@
 /* outage.h - a server that is away, told in two lines: that it is, with the reason, and that it is back, after how long.
  *
- * In between it is tried many times, which is a line of level debug each. Told are also reasons that another SQLSTATE gives (the server is there again, and
- * refuses the login), a few, each once; and every ten minutes that it still lasts. One thread.
+ * In between it is tried many times, which is a line of level debug each. Told are also reasons that another SQLSTATE gives (the
+ * server is there again, and refuses the login), a few, each once; and every ten minutes that it still lasts. One thread.
  */
 #ifndef TALLYMILL_COMMON_OUTAGE_H
 #define TALLYMILL_COMMON_OUTAGE_H

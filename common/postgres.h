@@ -26,8 +26,8 @@ MUST_CHECK PGresult *postgres_query_params(PGconn *conn, const char *sql, int co
                                            struct error *err);
 MUST_CHECK bool postgres_exec(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err); /* result not wanted */
 
-/* One statement that Postgres takes outside of a transaction only (CREATE INDEX CONCURRENTLY): no transaction may be open. It runs with the settings of the login, so it names every
- * schema, and holds nothing that a setting could make another thing. */
+/* One statement that Postgres takes outside of a transaction only (CREATE INDEX CONCURRENTLY): no transaction may be open. It runs
+ * with the settings of the login, so it names every schema, and holds nothing that a setting could make another thing. */
 MUST_CHECK bool postgres_exec_alone(PGconn *conn, const char *sql, int64_t timeout_us, struct error *err);
 
 /* Compares the database's tables, functions and views with those that this program carries (migrations.h). ERROR_USAGE and what to

@@ -26,7 +26,8 @@ static const char *format_left(char text[32], double seconds)
     return text;
 }
 
-size_t progress_format(char text[PROGRESS_TEXT_BYTES], const char *noun, int64_t done, int64_t total, uint64_t count, int64_t elapsed_us)
+size_t progress_format(char text[PROGRESS_TEXT_BYTES], const char *noun, int64_t done, int64_t total, uint64_t count,
+                       int64_t elapsed_us)
 {
     char number[32], rate[32], left[32];
     double seconds = elapsed_us < 1 ? 1e-6 : (double)elapsed_us / 1e6;

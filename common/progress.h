@@ -25,6 +25,7 @@ void progress_draw(struct progress *progress, int64_t done, uint64_t count, int6
 void progress_clear(struct progress *progress);
 
 /* The line itself, without I/O. Returns its length. */
-size_t progress_format(char text[PROGRESS_TEXT_BYTES], const char *noun, int64_t done, int64_t total, uint64_t count, int64_t elapsed_us);
+size_t progress_format(char text[PROGRESS_TEXT_BYTES], const char *noun, int64_t done, int64_t total, uint64_t count,
+                       int64_t elapsed_us);
 
 #endif

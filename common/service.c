@@ -81,8 +81,8 @@ bool service_open(struct error *err)
     atomic_store(&is_leave_wanted, false);
     atomic_store(&was_stopped, false);
     atomic_store(&is_reload_wanted, false);
-    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) && handle(SIGUSR1, on_signal, err) &&
-        handle(SIGPIPE, SIG_IGN, err))
+    if (handle(SIGTERM, on_signal, err) && handle(SIGINT, on_signal, err) && handle(SIGHUP, on_signal, err) &&
+        handle(SIGUSR1, on_signal, err) && handle(SIGPIPE, SIG_IGN, err))
         return true;
     service_close();
     return false;
@@ -105,8 +105,8 @@ void service_close(void)
 void service_log_start(const struct settings *settings, const char *instance)
 {
     char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
-    log_info("started", "version=%s settings=\"%s\" instance=\"%s\" pid=%ld", TALLYMILL_VERSION, log_text(path, settings_path(settings)), log_text(name, instance),
-             (long)getpid());
+    log_info("started", "version=%s settings=\"%s\" instance=\"%s\" pid=%ld", TALLYMILL_VERSION,
+             log_text(path, settings_path(settings)), log_text(name, instance), (long)getpid());
 }
 
 void service_log_stop(const struct error *err)
@@ -115,7 +115,11 @@ void service_log_stop(const struct error *err)
     if (err->kind != ERROR_NONE)
         log_error_because(err, "stopped by an error", "exit_code=%d", error_exit_code(err));
     else
-        log_info("stopped", "by=%s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : number == SIGUSR1 ? "SIGUSR1" : "\"nothing more to do\"");
+        log_info("stopped", "by=%s",
+                 number == SIGTERM   ? "SIGTERM"
+                 : number == SIGINT  ? "SIGINT"
+                 : number == SIGUSR1 ? "SIGUSR1"
+                                     : "\"nothing more to do\"");
 }
 
 bool service_is_stopping(void)

@@ -1,7 +1,8 @@
 /* service.h - what systemd and an operator's signals want of a long-running program. Works the same without systemd.
  *
- * SIGTERM and SIGINT ask for a clean stop; SIGUSR1 for one that is for good, after which nobody of this name comes back soon; SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks.
- * Main thread, but service_is_stopping() and service_turned_us() from any.
+ * SIGTERM and SIGINT ask for a clean stop; SIGUSR1 for one that is for good, after which nobody of this name comes back soon;
+ * SIGHUP for a reload; SIGPIPE is ignored. Signals are only noted: the main loop asks. Main thread, but service_is_stopping() and
+ * service_turned_us() from any.
  */
 #ifndef TALLYMILL_COMMON_SERVICE_H
 #define TALLYMILL_COMMON_SERVICE_H
@@ -12,11 +13,13 @@
 #include "common/error.h"
 struct settings;
 
-/* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1); one behind a SIGUSR1 does not, for systemd sends it when ExecStop= is done. */
+/* Installs the handlers. A second SIGTERM or SIGINT ends the process at once (exit 1); one behind a SIGUSR1 does not, for systemd
+ * sends it when ExecStop= is done. */
 MUST_CHECK bool service_open(struct error *err);
 void service_close(void);
 
-/* The first line of a service's log, with its version, the file of its settings and its instance (""); and the last, with what ended it: a signal, nothing more to do
+/* The first line of a service's log, with its version, the file of its settings and its instance (""); and the last, with what
+ * ended it: a signal, nothing more to do
  * (--once, --until-end), or an error with its exit code. */
 void service_log_start(const struct settings *settings, const char *instance);
 void service_log_stop(const struct error *err);

@@ -173,8 +173,9 @@ static bool begin_partition(struct assignment *assignment, struct source_partiti
         return true;
     }
     partition->is_stopped = start.kind == START_TRUNCATED;
-    partition->stopped_because =
-        partition->is_stopped ? "its log ends before what is stored, so it was truncated or made anew; tallymill audit names the place, tallymill reset --at goes on" : NULL;
+    partition->stopped_because = partition->is_stopped ? "its log ends before what is stored, so it was truncated or made anew; "
+                                                         "tallymill audit names the place, tallymill reset --at goes on"
+                                                       : NULL;
     if (start.kind == START_TRUNCATED)
         note_truncated(assignment, claim, log->high);
     else if (start.kind == START_GAP && !note_gap(assignment, partition, start.offset, err))

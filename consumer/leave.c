@@ -41,7 +41,8 @@ void leave_tell(rd_kafka_t *handle, const char *topic, bool for_good)
     if (for_good)
         log_info("leaving the group for good: the other workers take the topic partitions now", "topic=%s", topic);
     else if (instance[0] != '\0')
-        log_info("stopping: the topic partitions wait for a worker of this name to come back, then go to the others (SIGUSR1 instead gives them up at once)",
+        log_info("stopping: the topic partitions wait for a worker of this name to come back, then go to the others (SIGUSR1 "
+                 "instead gives them up at once)",
                  "topic=%s instance_name=\"%s\" wait_s=%ld", topic, log_text(text, instance), strtol(session_ms, NULL, 10) / 1000);
 }
 
@@ -55,15 +56,16 @@ static bool is_member(rd_kafka_t *handle)
     return has_id;
 }
 
-/* Gives the topic partitions up, and waits at most 2 s until the group was told. librdkafka tells it (LeaveGroup) behind the answer to the last
- * revocation, and for a static member only while the consumer is not being closed (KIP-345). So that is awaited: an unsubscribe right before the close
- * says nothing to anybody. */
+/* Gives the topic partitions up, and waits at most 2 s until the group was told. librdkafka tells it (LeaveGroup) behind the answer
+ * to the last revocation, and for a static member only while the consumer is not being closed (KIP-345). So that is awaited: an
+ * unsubscribe right before the close says nothing to anybody. */
 static void leave_for_good(rd_kafka_t *handle)
 {
     const int64_t deadline_us = clock_now_us() + FOR_GOOD_US;
     rd_kafka_unsubscribe(handle);
     while (is_member(handle) && clock_now_us() < deadline_us) {
-        rd_kafka_message_t *dropped = rd_kafka_consumer_poll(handle, LOOK_MS); /* was not taken, so whoever has the topic partition next reads it */
+        rd_kafka_message_t *dropped =
+            rd_kafka_consumer_poll(handle, LOOK_MS); /* was not taken, so whoever has the topic partition next reads it */
         if (dropped)
             rd_kafka_message_destroy(dropped);
     }

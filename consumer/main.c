@@ -94,7 +94,9 @@ int main(int argc, char **argv)
          .argument = "DURATION",
          .help = "of --until-end: give up after this time (20 min unless given), with exit code 1",
          .value = &deadline},
-        {.name = "leave", .help = "when stopping, give the topic partitions up at once (for scaling in); SIGUSR1 stops so too", .flag = &leave},
+        {.name = "leave",
+         .help = "when stopping, give the topic partitions up at once (for scaling in); SIGUSR1 stops so too",
+         .flag = &leave},
         {.name = NULL},
     };
     const struct cli cli = {

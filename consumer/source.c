@@ -426,7 +426,9 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR__BAD_MSG:
         /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
         if (*partition)
-            source_stop(source, *partition, "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at TOPIC_PARTITION:OFFSET goes on behind it");
+            source_stop(source, *partition,
+                        "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at "
+                        "TOPIC_PARTITION:OFFSET goes on behind it");
         log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
                   source->topic, (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
         return SOURCE_NOTHING;
@@ -435,7 +437,8 @@ static enum source_event take_error(struct source *source, rd_kafka_message_t *m
         /* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
         if (*partition)
             source_stop(source, *partition,
-                        "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at TOPIC_PARTITION:OFFSET goes on behind it");
+                        "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at "
+                        "TOPIC_PARTITION:OFFSET goes on behind it");
         log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what "
                   "it is; tallymill reset "
                   "--at TOPIC_PARTITION:OFFSET goes on behind it",

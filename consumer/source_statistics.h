@@ -1,4 +1,5 @@
-/* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, how many topic partitions the topic has, and who answers. */
+/* source_statistics.h - what only librdkafka's statistics tell (its STATISTICS.md): the size of its queue, how many topic
+ * partitions the topic has, and who answers. */
 #ifndef TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
 #define TALLYMILL_CONSUMER_SOURCE_STATISTICS_H
 

@@ -51,7 +51,8 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
         return NULL;
     }
     worker->settings = settings;
-    worker->kafka_outage = (struct outage){.away = "Kafka is away, trying again", .back = "Kafka is back", .patience_us = 2 * CLOCK_SECOND_US};
+    worker->kafka_outage =
+        (struct outage){.away = "Kafka is away, trying again", .back = "Kafka is back", .patience_us = 2 * CLOCK_SECOND_US};
     connection_init(&worker->connection, settings);
     worker->min_age_us = settings_int(settings, "batch.min_age");
     const int64_t deadline_us = until_end_us > 0 ? clock_now_us() + until_end_us : 0;

@@ -46,7 +46,9 @@ bool worker_meet_anchor(struct worker *worker, struct source_partition *partitio
                   "person has looked",
                   "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition,
                   message->offset);
-        source_stop(worker->source, partition, "another message stands where a stored one was: its log was truncated and has grown again, or the topic was made anew; tallymill audit names the place");
+        source_stop(worker->source, partition,
+                    "another message stands where a stored one was: its log was truncated and has grown again, or the topic was "
+                    "made anew; tallymill audit names the place");
         return true;
     }
     partition->anchors_met++;

@@ -64,7 +64,7 @@ struct worker {
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;
     int64_t last_status_us, status_rows; /* of the last status line: when, and worker->rows then */
-    int64_t lag_offsets, lag_us;         /* as last sampled: of all that is read, and of the topic partition that is furthest behind */
+    int64_t lag_offsets, lag_us; /* as last sampled: of all that is read, and of the topic partition that is furthest behind */
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
 
     int64_t clock_base_us;    /* wall clock less monotonic clock, at the last comparison with Postgres's that was good */
@@ -130,7 +130,9 @@ void worker_trouble(struct worker *worker, enum worker_trouble trouble, const st
 void worker_trouble_wait(struct worker *worker, const char *holder,
                          int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
-void worker_trouble_stopped(struct worker *worker, int64_t now_us); /* each second: topic partitions that are not read are told again and again while they are */
+void worker_trouble_stopped(
+    struct worker *worker,
+    int64_t now_us); /* each second: topic partitions that are not read are told again and again while they are */
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);

@@ -1,6 +1,8 @@
-/* worker_status.c - what an operator reads of a worker without asking it: the status line of its unit, what it reads, and what it leaves behind.
+/* worker_status.c - what an operator reads of a worker without asking it: the status line of its unit, what it reads, and what it
+ * leaves behind.
  *
- * Nothing here decides anything. Lag is what the metrics sampled a moment ago; rows a second are those of the time since the last status line.
+ * Nothing here decides anything. Lag is what the metrics sampled a moment ago; rows a second are those of the time since the last
+ * status line.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,9 +34,10 @@ void worker_status(struct worker *worker, int64_t now_us)
     worker->last_status_us = now_us;
     worker->status_rows = worker->rows;
     source_partitions(worker->source, &count);
-    service_status("%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters",
-                   worker->connection.conn ? "" : "Postgres is away; ", count, is_first ? 0 : rate, lag_text(worker, lag, sizeof lag), worker->rows,
-                   worker->commits, worker->dead_letters);
+    service_status("%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64
+                   " dead letters",
+                   worker->connection.conn ? "" : "Postgres is away; ", count, is_first ? 0 : rate,
+                   lag_text(worker, lag, sizeof lag), worker->rows, worker->commits, worker->dead_letters);
 }
 
 /* "0-3,7", or with their positions "0:120 1:98"; what does not fit is cut, and said to be. */
@@ -47,7 +50,8 @@ static const char *list(struct worker *worker, bool with_positions, char text[LO
     for (int i = 0; i < count; i++) {
         const int first = i;
         int written;
-        while (!with_positions && i + 1 < count && partitions[i + 1].claim.topic_partition == partitions[i].claim.topic_partition + 1)
+        while (!with_positions && i + 1 < count &&
+               partitions[i + 1].claim.topic_partition == partitions[i].claim.topic_partition + 1)
             i++;
         const int32_t from = partitions[first].claim.topic_partition, to = partitions[i].claim.topic_partition;
         if (LOG_TEXT_BYTES - used < 48) {
@@ -55,7 +59,8 @@ static const char *list(struct worker *worker, bool with_positions, char text[LO
             break;
         }
         if (with_positions)
-            written = snprintf(text + used, LOG_TEXT_BYTES - used, "%s%" PRId32 ":%" PRId64, used ? " " : "", from, partitions[i].claim.next_offset);
+            written = snprintf(text + used, LOG_TEXT_BYTES - used, "%s%" PRId32 ":%" PRId64, used ? " " : "", from,
+                               partitions[i].claim.next_offset);
         else if (from == to)
             written = snprintf(text + used, LOG_TEXT_BYTES - used, "%s%" PRId32, used ? "," : "", from);
         else
@@ -70,12 +75,13 @@ void worker_log_reading(struct worker *worker)
     char text[LOG_TEXT_BYTES];
     int count;
     source_partitions(worker->source, &count);
-    log_info("reading", "topic=%s count=%d topic_partitions=\"%s\"", source_topic(worker->source), count, list(worker, false, text));
+    log_info("reading", "topic=%s count=%d topic_partitions=\"%s\"", source_topic(worker->source), count,
+             list(worker, false, text));
 }
 
 void worker_log_end(struct worker *worker)
 {
     char text[LOG_TEXT_BYTES];
-    log_info("no more is stored", "topic=%s rows=%" PRId64 " dead_letters=%" PRId64 " committed_to=\"%s\"", source_topic(worker->source), worker->rows,
-             worker->dead_letters, list(worker, true, text));
+    log_info("no more is stored", "topic=%s rows=%" PRId64 " dead_letters=%" PRId64 " committed_to=\"%s\"",
+             source_topic(worker->source), worker->rows, worker->dead_letters, list(worker, true, text));
 }

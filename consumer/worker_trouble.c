@@ -81,8 +81,8 @@ static bool list_stopped(const struct worker *worker, char *text, size_t size)
         const char *because = partitions[i].is_stopped ? partitions[i].stopped_because : NULL;
         if (!because)
             continue;
-        used += (size_t)snprintf(text + used, size - used, "%stopic partition %d is not read: %s", last ? "; " : "", (int)partitions[i].claim.topic_partition,
-                                 last == because ? "the same" : because);
+        used += (size_t)snprintf(text + used, size - used, "%stopic partition %d is not read: %s", last ? "; " : "",
+                                 (int)partitions[i].claim.topic_partition, last == because ? "the same" : because);
         last = because;
     }
     return last != NULL;

@@ -24,7 +24,8 @@ PGresult *admin_ask(PGconn *conn, const char *sql, int count, const char *const 
         error_clear(err);
         PGresult *result = NULL;
         if (postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err))
-            result = count > 0 ? postgres_query_params(conn, sql, count, values, timeout_us, err) : postgres_query(conn, sql, timeout_us, err);
+            result = count > 0 ? postgres_query_params(conn, sql, count, values, timeout_us, err)
+                               : postgres_query(conn, sql, timeout_us, err);
         if (result && postgres_exec(conn, "COMMIT", SHORT_US, err))
             return result;
         PQclear(result);

@@ -9,8 +9,10 @@
 
 #include "common/error.h"
 
-/* One statement in a transaction of its own, tried again where what failed may pass (a lock, a deadlock); text parameters. The caller frees the result (PQclear). */
+/* One statement in a transaction of its own, tried again where what failed may pass (a lock, a deadlock); text parameters. The
+ * caller frees the result (PQclear). */
 PGresult *admin_ask(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err);
-MUST_CHECK bool admin_do(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err); /* result not wanted */
+MUST_CHECK bool admin_do(PGconn *conn, const char *sql, int count, const char *const *values, int64_t timeout_us,
+                         struct error *err); /* result not wanted */
 
 #endif

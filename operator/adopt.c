@@ -1,6 +1,7 @@
 /* adopt.c - `tallymill adopt`: takes an existing analytics_events over, beside the application that goes on writing it.
  *
- * A copy beside the old table, month by month, with a log of what changes meanwhile; then both are compared, and change names. Until that moment the old table is the one in use and
+ * A copy beside the old table, month by month, with a log of what changes meanwhile; then both are compared, and change names.
+ * Until that moment the old table is the one in use and
  * --abandon leaves it as it was. Whatever kills this command, the next run goes on.
  */
 #include <stdio.h>
@@ -58,13 +59,14 @@ static bool begin(struct adopt *adopt, struct error *err)
 static void tell(const struct adopt *adopt, int64_t took_us)
 {
     char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
-    printf("adopted: %s rows in months, compared row by row, in %s; analytics_events was locked for %.0f ms at most\n", number_text(number, adopt->rows), terminal_age(age, took_us),
-           (double)adopt->locked_us / 1000);
+    printf("adopted: %s rows in months, compared row by row, in %s; analytics_events was locked for %.0f ms at most\n",
+           number_text(number, adopt->rows), terminal_age(age, took_us), (double)adopt->locked_us / 1000);
     puts("the old table is analytics_events_before, with what it had when they changed names");
     if (adopt->look && answer_int(adopt->look, 0, "foreign_keys") > 0) {
         puts("its foreign keys are gone: a user who is deleted stays in user_id of his events");
     }
-    puts("next: tallymill migrate (topic, rollups, months ahead), then workers and aggregator, which makes the statistics; tallymill adopt --finish drops the old table, --undo goes back to it");
+    puts("next: tallymill migrate (topic, rollups, months ahead), then workers and aggregator, which makes the statistics; "
+         "tallymill adopt --finish drops the old table, --undo goes back to it");
 }
 
 static bool adopt_all(struct adopt *adopt, struct error *err)
@@ -79,8 +81,8 @@ static bool adopt_all(struct adopt *adopt, struct error *err)
     if (strcmp(adopt->step, "abandoning") == 0) {
         return error_set(err, ERROR_USAGE, "this adoption is being given up: tallymill adopt --abandon goes on with that");
     }
-    const bool is_done = (adopt->step[0] != '\0' || begin(adopt, err)) && adopt_copy(adopt, err) && adopt_replay(adopt, err) && adopt_compare(adopt, err) && adopt_swap(adopt, err) &&
-                         adopt_renew_views(adopt, err);
+    const bool is_done = (adopt->step[0] != '\0' || begin(adopt, err)) && adopt_copy(adopt, err) && adopt_replay(adopt, err) &&
+                         adopt_compare(adopt, err) && adopt_swap(adopt, err) && adopt_renew_views(adopt, err);
     if (is_done) {
         tell(adopt, clock_now_us() - began_us);
     }
@@ -96,7 +98,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
         error_set(err, ERROR_USAGE, "%s: adopt takes no arguments", command->arguments[0]);
     } else if (this->is_plan + this->is_abandon + this->is_undo + this->is_finish > 1) {
         error_set(err, ERROR_USAGE, "--plan, --abandon, --undo and --finish: one at a time");
-    } else if ((adopt->conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill adopt", OPEN_US, err)) && adopt_look(adopt, err)) {
+    } else if ((adopt->conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill adopt", OPEN_US, err)) &&
+               adopt_look(adopt, err)) {
         if (this->is_abandon) {
             is_done = adopt_abandon(adopt, err);
         } else if (this->is_undo) {
@@ -120,18 +123,26 @@ int adopt_run(int argc, char **argv)
     const struct cli_option options[] = {
         {.name = "plan", .help = "only say how each column is taken over, what stops it, and what it costs", .flag = &this.is_plan},
         {.name = "abandon", .help = "before the swap: drop the copy; the old table is as it was", .flag = &this.is_abandon},
-        {.name = "undo", .help = "after the swap: take back into the old table what changed since, and put it in its place again", .flag = &this.is_undo},
+        {.name = "undo",
+         .help = "after the swap: take back into the old table what changed since, and put it in its place again",
+         .flag = &this.is_undo},
         {.name = "with-stored", .help = "with --undo: also what workers stored", .flag = &this.adopt.with_stored},
         {.name = "finish", .help = "after the swap: drop the old table", .flag = &this.is_finish},
-        {.name = "time-zone", .argument = "NAME", .help = "of a created_at that has none, as Europe/Berlin", .value = &this.adopt.time_zone},
-        {.name = "ids-become-uuid", .help = "ids that are numbers become UUIDs: the application does not read them as numbers", .flag = &this.adopt.ids_become_uuid},
+        {.name = "time-zone",
+         .argument = "NAME",
+         .help = "of a created_at that has none, as Europe/Berlin",
+         .value = &this.adopt.time_zone},
+        {.name = "ids-become-uuid",
+         .help = "ids that are numbers become UUIDs: the application does not read them as numbers",
+         .flag = &this.adopt.ids_become_uuid},
         {.name = NULL},
     };
     const struct cli cli = {
         .program = "tallymill adopt",
         .usage = "[OPTION ...]",
         .summary =
-            "Takes an existing table public.analytics_events over, beside the application that goes on writing it: copies it month by\n"
+            "Takes an existing table public.analytics_events over, beside the application that goes on writing it: copies it month "
+            "by\n"
             "month into partitioned tables, replays what changed meanwhile, compares all of it, and swaps the names. The table is\n"
             "locked twice for a fraction of a second. Killed at any moment, the next run goes on. Statistics of all its days are\n"
             "made by the aggregator afterwards. Needs what the first migrate needs, and a login that owns the table.\n",

@@ -1,6 +1,7 @@
 /* adopt.h - the parts of `tallymill adopt` (adopt.c): what is looked at, the steps that copy and swap, and the ways out.
  *
- * Each step is a transaction of its own that leaves something whole; what is done stands in schema tallymill_adopt, so another run goes on where this one was killed. One thread.
+ * Each step is a transaction of its own that leaves something whole; what is done stands in schema tallymill_adopt, so another run
+ * goes on where this one was killed. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_ADOPT_H
 #define TALLYMILL_OPERATOR_ADOPT_H
@@ -27,7 +28,8 @@ struct adopt {
 /* Looks at the table and at what an earlier run left. ERROR_USAGE where there is nothing to take over. */
 MUST_CHECK bool adopt_look(struct adopt *adopt, struct error *err);
 
-/* Names on `out` all that stops an adoption, and counts it in *stops: columns, keys, whatever stands on the table, and rows that the new one would not take (one pass over it). */
+/* Names on `out` all that stops an adoption, and counts it in *stops: columns, keys, whatever stands on the table, and rows that
+ * the new one would not take (one pass over it). */
 MUST_CHECK bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, struct error *err);
 void adopt_print_plan(const struct adopt *adopt);
 MUST_CHECK bool adopt_print_columns(struct adopt *adopt, struct error *err);
@@ -45,13 +47,15 @@ MUST_CHECK bool adopt_abandon(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_finish(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_undo(struct adopt *adopt, struct error *err);
 
-/* A transaction of a step: begun with the adoption's lock held, for which half a minute is waited (ERROR_RETRY: another run has it). lock_timeout as Postgres writes it. */
+/* A transaction of a step: begun with the adoption's lock held, for which half a minute is waited (ERROR_RETRY: another run has
+ * it). lock_timeout as Postgres writes it. */
 MUST_CHECK bool adopt_begin(PGconn *conn, const char *mode, const char *lock_timeout, struct error *err);
 MUST_CHECK bool adopt_end(PGconn *conn, struct error *err);
 void adopt_roll_back(PGconn *conn);
 
-/* A step that needs the old table to itself: asked for it for a moment only, and again after a pause, so that no queue of others forms behind it. `work` runs inside adopt_begin() and
- * answers whether it is done; *is_again: roll back, and call it again. */
-MUST_CHECK bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool *is_again, struct error *err), struct error *err);
+/* A step that needs the old table to itself: asked for it for a moment only, and again after a pause, so that no queue of others
+ * forms behind it. `work` runs inside adopt_begin() and answers whether it is done; *is_again: roll back, and call it again. */
+MUST_CHECK bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool *is_again, struct error *err),
+                                struct error *err);
 
 #endif

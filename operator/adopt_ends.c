@@ -14,8 +14,10 @@ extern const char adopt_drop_sql[];
 #define SHORT_US (60 * CLOCK_SECOND_US)
 #define DROP_US  (3600 * CLOCK_SECOND_US)
 
-static const char let_go_sql[] = "DROP TRIGGER tallymill_adopt_insert ON public.analytics_events; DROP TRIGGER tallymill_adopt_update ON public.analytics_events; "
-                                 "DROP TRIGGER tallymill_adopt_delete ON public.analytics_events; DROP TRIGGER tallymill_adopt_truncate ON public.analytics_events; "
+static const char let_go_sql[] = "DROP TRIGGER tallymill_adopt_insert ON public.analytics_events; DROP TRIGGER "
+                                 "tallymill_adopt_update ON public.analytics_events; "
+                                 "DROP TRIGGER tallymill_adopt_delete ON public.analytics_events; DROP TRIGGER "
+                                 "tallymill_adopt_truncate ON public.analytics_events; "
                                  "SELECT tallymill_adopt.restore_options(); UPDATE tallymill_adopt.state SET step = 'abandoning'";
 
 /* What is left once the old table is the one in use again. */
@@ -42,7 +44,9 @@ bool adopt_abandon(struct adopt *adopt, struct error *err)
         return error_set(err, ERROR_USAGE, "no adoption is under way: there is nothing to abandon");
     }
     if (strcmp(adopt->step, "swapped") == 0) {
-        return error_set(err, ERROR_USAGE, "the tables were swapped already: the new one is in use, and --abandon is for before that; --undo goes back");
+        return error_set(
+            err, ERROR_USAGE,
+            "the tables were swapped already: the new one is in use, and --abandon is for before that; --undo goes back");
     }
     if (strcmp(adopt->step, "copying") == 0 && !adopt_with_lock(adopt, let_go, err)) {
         return error_wrap(err, "taking the triggers off the old table");
@@ -57,10 +61,15 @@ bool adopt_abandon(struct adopt *adopt, struct error *err)
 bool adopt_finish(struct adopt *adopt, struct error *err)
 {
     if (strcmp(adopt->step, "swapped") != 0) {
-        return error_set(err, ERROR_USAGE, adopt->step[0] == '\0' ? "no adoption is under way: there is nothing to finish" : "the tables are not swapped yet: tallymill adopt goes on");
+        return error_set(err, ERROR_USAGE,
+                         adopt->step[0] == '\0' ? "no adoption is under way: there is nothing to finish"
+                                                : "the tables are not swapped yet: tallymill adopt goes on");
     }
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ||
-        !postgres_exec(adopt->conn, "DROP TABLE public.analytics_events_before; DROP TABLE IF EXISTS public.analytics_daily_stats_before; DROP SCHEMA tallymill_adopt CASCADE", DROP_US, err)) {
+        !postgres_exec(adopt->conn,
+                       "DROP TABLE public.analytics_events_before; DROP TABLE IF EXISTS public.analytics_daily_stats_before; DROP "
+                       "SCHEMA tallymill_adopt CASCADE",
+                       DROP_US, err)) {
         adopt_roll_back(adopt->conn);
         return error_wrap(err, "dropping analytics_events_before");
     }
@@ -76,7 +85,8 @@ static bool go_back(struct adopt *adopt, bool *is_again, struct error *err)
 {
     (void)is_again;
     const char *const values[] = {adopt->with_stored ? "true" : "false"};
-    PGresult *done = postgres_query_params(adopt->conn, "SELECT tallymill_adopt.undo($1::boolean) AS rows", 1, values, DROP_US, err);
+    PGresult *done =
+        postgres_query_params(adopt->conn, "SELECT tallymill_adopt.undo($1::boolean) AS rows", 1, values, DROP_US, err);
     if (!done) {
         return false;
     }
@@ -90,11 +100,14 @@ bool adopt_undo(struct adopt *adopt, struct error *err)
 {
     char number[NUMBER_TEXT_BYTES];
     if (strcmp(adopt->step, "swapped") != 0) {
-        return error_set(err, ERROR_USAGE, adopt->step[0] == '\0' ? "no adoption is there to be undone" : "the tables are not swapped: tallymill adopt --abandon gives the adoption up");
+        return error_set(err, ERROR_USAGE,
+                         adopt->step[0] == '\0' ? "no adoption is there to be undone"
+                                                : "the tables are not swapped: tallymill adopt --abandon gives the adoption up");
     }
     if (!adopt_with_lock(adopt, go_back, err)) {
         return error_wrap(err, "going back; the new table is still the one in use");
     }
-    printf("undone: the old table is analytics_events again, with %s rows that were added, changed or deleted since\n", number_text(number, adopt->rows));
+    printf("undone: the old table is analytics_events again, with %s rows that were added, changed or deleted since\n",
+           number_text(number, adopt->rows));
     return drop_all(adopt, err);
 }

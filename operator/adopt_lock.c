@@ -1,7 +1,8 @@
 /* adopt_lock.c - see adopt.h: transactions of an adoption, and how it asks for the table.
  *
- * An ACCESS EXCLUSIVE lock that is waited for holds up everybody who comes after. So it is waited for 300 ms at most, and then those who came are let through. That never gets past an
- * autovacuum, which only the deadlock check after a second cancels: it is switched off on the old table before.
+ * An ACCESS EXCLUSIVE lock that is waited for holds up everybody who comes after. So it is waited for 300 ms at most, and then
+ * those who came are let through. That never gets past an autovacuum, which only the deadlock check after a second cancels: it is
+ * switched off on the old table before.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -23,18 +24,23 @@ void adopt_roll_back(PGconn *conn)
     error_ignore(postgres_exec(conn, "ROLLBACK", SHORT_US, &ignored));
 }
 
-/* Begun, and *is_ours says whether the adoption's lock was to be had. A server that a killed client left at work notices it within a second, and lets the lock go. */
+/* Begun, and *is_ours says whether the adoption's lock was to be had. A server that a killed client left at work notices it within
+ * a second, and lets the lock go. */
 static bool begin(PGconn *conn, const char *mode, const char *lock_timeout, bool *is_ours, struct error *err)
 {
     const char *const values[] = {lock_timeout};
-    const char *text = strcmp(mode, "REPEATABLE READ") == 0 ? POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL client_min_messages = warning"
-                                                            : POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning";
-    PGresult *got = postgres_exec(conn, text, SHORT_US, err)
-                        ? postgres_query_params(conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.adopt', 0)), set_config('lock_timeout', $1, true), "
-                                                      "set_config('jit', 'off', true), "
-                                                      "CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '1s', true) END",
-                                                1, values, SHORT_US, err)
-                        : NULL;
+    const char *text = strcmp(mode, "REPEATABLE READ") == 0
+                           ? POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL client_min_messages = warning"
+                           : POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning";
+    PGresult *got =
+        postgres_exec(conn, text, SHORT_US, err)
+            ? postgres_query_params(
+                  conn,
+                  "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.adopt', 0)), set_config('lock_timeout', $1, true), "
+                  "set_config('jit', 'off', true), "
+                  "CASE WHEN version() LIKE '%linux%' THEN set_config('client_connection_check_interval', '1s', true) END",
+                  1, values, SHORT_US, err)
+            : NULL;
     const bool is_asked = got != NULL;
     *is_ours = is_asked && PQgetvalue(got, 0, 0)[0] == 't';
     PQclear(got);
@@ -74,7 +80,8 @@ bool adopt_end(PGconn *conn, struct error *err)
 
 static bool may_pass(const PGconn *conn, const struct error *err)
 {
-    return PQstatus(conn) == CONNECTION_OK && (postgres_is(err, POSTGRES_LOCKED) || postgres_is(err, POSTGRES_CONFLICT) || postgres_is(err, POSTGRES_INTERNAL));
+    return PQstatus(conn) == CONNECTION_OK &&
+           (postgres_is(err, POSTGRES_LOCKED) || postgres_is(err, POSTGRES_CONFLICT) || postgres_is(err, POSTGRES_INTERNAL));
 }
 
 bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool *is_again, struct error *err), struct error *err)

@@ -23,14 +23,20 @@ static bool read_step(struct adopt *adopt, struct error *err)
     if (!state) {
         return error_wrap(err, "reading tallymill_adopt.state (use the login that began the adoption)");
     }
-    bool is_fine = PQntuples(state) == 1 || error_set(err, ERROR_FATAL, "tallymill_adopt.state has lost its row: an adoption was under way, and nobody knows how far it is");
+    bool is_fine = PQntuples(state) == 1 ||
+                   error_set(err, ERROR_FATAL,
+                             "tallymill_adopt.state has lost its row: an adoption was under way, and nobody knows how far it is");
     if (is_fine) {
         const char *zone = answer_text(state, 0, "time_zone"), *release = answer_text(state, 0, "release");
         snprintf(adopt->step, sizeof adopt->step, "%s", answer_text(state, 0, "step"));
         if (adopt->time_zone[0] != '\0' && strcmp(adopt->time_zone, zone) != 0) {
-            is_fine = error_set(err, ERROR_USAGE, "this adoption was begun with --time-zone %s: --abandon it to begin with another", zone);
+            is_fine = error_set(err, ERROR_USAGE, "this adoption was begun with --time-zone %s: --abandon it to begin with another",
+                                zone);
         } else if (strcmp(adopt->step, "copying") == 0 && strcmp(release, TALLYMILL_VERSION) != 0) {
-            is_fine = error_set(err, ERROR_USAGE, "this adoption was begun by tallymill %s, which made its tables: go on with that release, or --abandon it", release);
+            is_fine = error_set(
+                err, ERROR_USAGE,
+                "this adoption was begun by tallymill %s, which made its tables: go on with that release, or --abandon it",
+                release);
         }
     }
     PQclear(state);
@@ -48,14 +54,20 @@ bool adopt_look(struct adopt *adopt, struct error *err)
         return read_step(adopt, err);
     }
     if (!answer_bool(look, 0, "is_there")) {
-        return error_set(err, ERROR_USAGE, "database %s has no table public.analytics_events to take over: tallymill migrate makes a new one", answer_text(look, 0, "database"));
+        return error_set(err, ERROR_USAGE,
+                         "database %s has no table public.analytics_events to take over: tallymill migrate makes a new one",
+                         answer_text(look, 0, "database"));
     }
     if (answer_bool(look, 0, "has_schema")) {
-        return error_set(err, ERROR_USAGE, "database %s has the schema of Tallymill already: its analytics_events is ours, there is nothing to take over", answer_text(look, 0, "database"));
+        return error_set(
+            err, ERROR_USAGE,
+            "database %s has the schema of Tallymill already: its analytics_events is ours, there is nothing to take over",
+            answer_text(look, 0, "database"));
     }
-    return answer_bool(look, 0, "may_alter") ||
-           error_set(err, ERROR_USAGE, "public.analytics_events belongs to %s, and login %s may not alter it: run tallymill adopt as its owner, or as a superuser",
-                     answer_text(look, 0, "owner"), answer_text(look, 0, "login"));
+    return answer_bool(look, 0, "may_alter") || error_set(err, ERROR_USAGE,
+                                                          "public.analytics_events belongs to %s, and login %s may not alter it: "
+                                                          "run tallymill adopt as its owner, or as a superuser",
+                                                          answer_text(look, 0, "owner"), answer_text(look, 0, "login"));
 }
 
 static void print_stop(FILE *out, const char *text, int *stops)
@@ -133,11 +145,14 @@ void adopt_print_plan(const struct adopt *adopt)
     char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
     const PGresult *look = adopt->look;
     const double gb = (double)answer_int(look, 0, "bytes") / (double)(INT64_C(1) << 30);
-    printf("public.analytics_events in database %s: %s rows, %.2f GB with indexes\n", answer_text(look, 0, "database"), number_text(number, adopt->rows), gb);
-    printf("  copying takes about %s beside live writers, and up to %.2f GB of disk more until --finish\n", terminal_age(age, adopt->rows * COPIED_ROW_US), gb * 2);
+    printf("public.analytics_events in database %s: %s rows, %.2f GB with indexes\n", answer_text(look, 0, "database"),
+           number_text(number, adopt->rows), gb);
+    printf("  copying takes about %s beside live writers, and up to %.2f GB of disk more until --finish\n",
+           terminal_age(age, adopt->rows * COPIED_ROW_US), gb * 2);
     puts("  the table is locked twice, each time for a fraction of a second");
     print_texts("views, made anew in the swap: ", answer_text(look, 0, "views"));
-    print_texts("foreign keys, dropped in the swap (what they did on DELETE no longer happens): ", answer_text(look, 0, "foreign_key_texts"));
+    print_texts("foreign keys, dropped in the swap (what they did on DELETE no longer happens): ",
+                answer_text(look, 0, "foreign_key_texts"));
     print_texts("CHECK constraints, not taken over: ", answer_text(look, 0, "checks"));
     if (answer_bool(look, 0, "has_daily_stats")) {
         puts("  analytics_daily_stats becomes analytics_daily_stats_before, and a new one is kept in its place");

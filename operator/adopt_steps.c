@@ -1,7 +1,9 @@
-/* adopt_steps.c - see adopt.h: from an old table to ours, step by step. The knowledge is in sql/adopt_schema.sql, whose head tells why nothing is lost.
+/* adopt_steps.c - see adopt.h: from an old table to ours, step by step. The knowledge is in sql/adopt_schema.sql, whose head tells
+ * why nothing is lost.
  *
- * Beside, by copy and log, and not in place: there the table is locked while its columns are rewritten (88 s at 5 M rows), and stays one month of everything. So it is locked twice,
- * for well under half a second: when the migrations run beside it, and when old and new change names.
+ * Beside, by copy and log, and not in place: there the table is locked while its columns are rewritten (88 s at 5 M rows), and
+ * stays one month of everything. So it is locked twice, for well under half a second: when the migrations run beside it, and when
+ * old and new change names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,9 @@ static void note_lock(struct adopt *adopt, const char *locked_at)
 {
     struct error ignored = {0};
     const char *const values[] = {locked_at};
-    PGresult *took = postgres_query_params(adopt->conn, "SELECT (extract(epoch FROM clock_timestamp() - $1::timestamptz) * 1000000)::bigint AS us", 1, values, SHORT_US, &ignored);
+    PGresult *took = postgres_query_params(
+        adopt->conn, "SELECT (extract(epoch FROM clock_timestamp() - $1::timestamptz) * 1000000)::bigint AS us", 1, values,
+        SHORT_US, &ignored);
     const int64_t us = took ? answer_int(took, 0, "us") : 0;
     adopt->locked_us = us > adopt->locked_us ? us : adopt->locked_us;
     fprintf(stderr, "tallymill adopt: the table was locked for %.0f ms\n", (double)us / 1000);
@@ -60,8 +64,9 @@ static bool lay(struct adopt *adopt, bool *is_again, struct error *err)
 {
     char locked_at[64];
     (void)is_again;
-    const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) && set_aside(adopt, locked_at, sizeof locked_at, err) &&
-                         schema_apply_here(adopt->conn, err) && postgres_exec(adopt->conn, "SELECT tallymill_adopt.put_back()", SHORT_US, err);
+    const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) &&
+                         set_aside(adopt, locked_at, sizeof locked_at, err) && schema_apply_here(adopt->conn, err) &&
+                         postgres_exec(adopt->conn, "SELECT tallymill_adopt.put_back()", SHORT_US, err);
     if (is_laid) {
         FAILPOINT("adopt_ground");
     }
@@ -89,7 +94,8 @@ static bool copy_month(struct adopt *adopt, const char *month, int64_t *rows, st
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err)) {
         return false;
     }
-    PGresult *done = postgres_query_params(adopt->conn, "SELECT tallymill_adopt.copy_month($1::date, true)", 1, values, COPY_US, err);
+    PGresult *done =
+        postgres_query_params(adopt->conn, "SELECT tallymill_adopt.copy_month($1::date, true)", 1, values, COPY_US, err);
     if (!done) {
         adopt_roll_back(adopt->conn);
         return false;
@@ -103,7 +109,9 @@ static bool copy_month(struct adopt *adopt, const char *month, int64_t *rows, st
 
 bool adopt_copy(struct adopt *adopt, struct error *err)
 {
-    PGresult *left = adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ? postgres_query(adopt->conn, "SELECT month FROM tallymill_adopt.months_left()", COPY_US, err) : NULL;
+    PGresult *left = adopt_begin(adopt->conn, "READ COMMITTED", "10s", err)
+                         ? postgres_query(adopt->conn, "SELECT month FROM tallymill_adopt.months_left()", COPY_US, err)
+                         : NULL;
     if (!left || !adopt_end(adopt->conn, err)) {
         adopt_roll_back(adopt->conn);
         PQclear(left);
@@ -117,7 +125,8 @@ bool adopt_copy(struct adopt *adopt, struct error *err)
         is_fine = copy_month(adopt, month, &rows, err) || error_wrap(err, "copying %.7s", month);
         if (is_fine) {
             adopt->rows += rows;
-            fprintf(stderr, "tallymill adopt: copied %.7s, %s rows (%d of %d months)\n", month, number_text(number, rows), row + 1, PQntuples(left));
+            fprintf(stderr, "tallymill adopt: copied %.7s, %s rows (%d of %d months)\n", month, number_text(number, rows), row + 1,
+                    PQntuples(left));
         }
     }
     PQclear(left);
@@ -145,12 +154,16 @@ bool adopt_replay(struct adopt *adopt, struct error *err)
             return true;
         }
     }
-    return error_set(err, ERROR_RETRY, "the log of changes does not grow shorter: the table changes faster than that can be replayed; run tallymill adopt again at a quieter time");
+    return error_set(err, ERROR_RETRY,
+                     "the log of changes does not grow shorter: the table changes faster than that can be replayed; run tallymill "
+                     "adopt again at a quieter time");
 }
 
 bool adopt_compare(struct adopt *adopt, struct error *err)
 {
-    PGresult *months = adopt_begin(adopt->conn, "REPEATABLE READ", "10s", err) ? postgres_query(adopt->conn, "SELECT * FROM tallymill_adopt.compare()", COPY_US, err) : NULL;
+    PGresult *months = adopt_begin(adopt->conn, "REPEATABLE READ", "10s", err)
+                           ? postgres_query(adopt->conn, "SELECT * FROM tallymill_adopt.compare()", COPY_US, err)
+                           : NULL;
     if (!months || !adopt_end(adopt->conn, err)) {
         adopt_roll_back(adopt->conn);
         PQclear(months);
@@ -162,14 +175,17 @@ bool adopt_compare(struct adopt *adopt, struct error *err)
         rows += answer_int(months, row, "new_rows");
         if (!answer_bool(months, row, "is_equal")) {
             different++;
-            fprintf(stderr, "tallymill adopt: DIFFERENT: %.7s has %s rows in the old table and %s in the new\n", answer_text(months, row, "month"), answer_text(months, row, "old_rows"),
-                    answer_text(months, row, "new_rows"));
+            fprintf(stderr, "tallymill adopt: DIFFERENT: %.7s has %s rows in the old table and %s in the new\n",
+                    answer_text(months, row, "month"), answer_text(months, row, "old_rows"), answer_text(months, row, "new_rows"));
         }
     }
     PQclear(months);
     adopt->rows = rows;
     FAILPOINT("adopt_compare");
-    return different == 0 || error_set(err, ERROR_RETRY, "%d months differ between the old table and its copy: nothing was swapped; tallymill adopt --abandon gives the copy up", different);
+    return different == 0 || error_set(err, ERROR_RETRY,
+                                       "%d months differ between the old table and its copy: nothing was swapped; tallymill adopt "
+                                       "--abandon gives the copy up",
+                                       different);
 }
 
 static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
@@ -181,7 +197,9 @@ static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
     if (locked_at[0] == '\0') { /* too much was logged meanwhile */
         adopt_roll_back(adopt->conn);
         *is_again = adopt_replay(adopt, err);
-        return *is_again && error_set(err, ERROR_RETRY, "the table changes faster than its log is replayed; run tallymill adopt again at a quieter time");
+        return *is_again &&
+               error_set(err, ERROR_RETRY,
+                         "the table changes faster than its log is replayed; run tallymill adopt again at a quieter time");
     }
     FAILPOINT("adopt_swap");
     if (!postgres_exec(adopt->conn, "COMMIT", SHORT_US, err)) {
@@ -197,7 +215,8 @@ bool adopt_swap(struct adopt *adopt, struct error *err)
         return false;
     }
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "30s", err) ||
-        !postgres_exec(adopt->conn, "ALTER TABLE public.analytics_events SET (autovacuum_enabled = false)", SHORT_US, err) || !adopt_end(adopt->conn, err)) {
+        !postgres_exec(adopt->conn, "ALTER TABLE public.analytics_events SET (autovacuum_enabled = false)", SHORT_US, err) ||
+        !adopt_end(adopt->conn, err)) {
         adopt_roll_back(adopt->conn);
         return error_wrap(err, "switching autovacuum off on the old table");
     }
@@ -211,12 +230,16 @@ bool adopt_renew_views(struct adopt *adopt, struct error *err)
     bool is_fine = stale != NULL;
     for (int row = 0; stale && is_fine && row < PQntuples(stale); row++) {
         const char *const values[] = {PQgetvalue(stale, row, 0)};
-        PGresult *renewed = adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ? postgres_query_params(adopt->conn, "SELECT tallymill_adopt.renew_view($1)", 1, values, COPY_US, err) : NULL;
+        PGresult *renewed =
+            adopt_begin(adopt->conn, "READ COMMITTED", "10s", err)
+                ? postgres_query_params(adopt->conn, "SELECT tallymill_adopt.renew_view($1)", 1, values, COPY_US, err)
+                : NULL;
         PQclear(renewed);
         FAILPOINT("adopt_view");
         if (!renewed || !adopt_end(adopt->conn, err)) {
             adopt_roll_back(adopt->conn);
-            is_fine = error_wrap(err, "making materialized view %s anew (until then it shows the old table; tallymill adopt goes on)", values[0]);
+            is_fine = error_wrap(
+                err, "making materialized view %s anew (until then it shows the old table; tallymill adopt goes on)", values[0]);
         } else {
             fprintf(stderr, "tallymill adopt: materialized view %s made anew\n", values[0]);
         }

@@ -1,7 +1,8 @@
 /* advise.c - `tallymill advise`: which of the plan's phases a table is in, which it should be in, and what to do about it.
  *
- * Facts first, then rules, then text: the facts are a file that can be saved and given back, so the same rules judge a table of ten million rows and a line that somebody typed.
- * Only reads, but for one row that it keeps where it may (tallymill.advice): "consistently" needs more than one run.
+ * Facts first, then rules, then text: the facts are a file that can be saved and given back, so the same rules judge a table of ten
+ * million rows and a line that somebody typed. Only reads, but for one row that it keeps where it may (tallymill.advice):
+ * "consistently" needs more than one run.
  */
 #include <math.h>
 #include <stdio.h>
@@ -51,12 +52,14 @@ static void write_metrics(const struct advise *advise, int exit_code, struct err
     add_figure(figures, &count, "table_bytes", "size of analytics_events with indexes", advise_fact(facts, "bytes"));
     add_figure(figures, &count, "daily_events", "median of the last 28 days", advise_fact(facts, "daily_events"));
     add_figure(figures, &count, "query_p95_milliseconds", "of dashboard queries", whole_ms(advise_fact_ms(facts, "query_p95_ms")));
-    add_figure(figures, &count, "refresh_milliseconds", "the slowest newest refresh of a materialized view", whole_ms(advise_fact_ms(facts, "refresh_ms")));
+    add_figure(figures, &count, "refresh_milliseconds", "the slowest newest refresh of a materialized view",
+               whole_ms(advise_fact_ms(facts, "refresh_ms")));
     add_figure(figures, &count, "phase_in_place", "of the plan, 1 to 4", advise_fact(facts, "phase_in_place"));
     add_figure(figures, &count, "phase_recommended", "of the plan, 1 to 4", advise_fact(advise->advice, "phase"));
     json_array_foreach (json_object_get(advise->advice, "alerts"), i, alert) {
         const json_t *fired = json_object_get(alert, "fired");
-        add_figure(figures, &count, json_string_value(json_object_get(alert, "alert")), "1 if the alert fired", json_is_null(fired) ? -1 : json_is_true(fired));
+        add_figure(figures, &count, json_string_value(json_object_get(alert, "alert")), "1 if the alert fired",
+                   json_is_null(fired) ? -1 : json_is_true(fired));
     }
     run_metrics_end(advise->metrics_file, "tallymill_advise", advise->began_us, exit_code, figures, count, err);
 }
@@ -138,9 +141,14 @@ int advise_run(int argc, char **argv)
 {
     struct advise advise = {0};
     const struct cli_option options[] = {
-        {.name = "probe", .help = "run the plan's four query patterns on the raw rows, five times each, and EXPLAIN ANALYZE the slowest", .flag = &advise.is_probe},
+        {.name = "probe",
+         .help = "run the plan's four query patterns on the raw rows, five times each, and EXPLAIN ANALYZE the slowest",
+         .flag = &advise.is_probe},
         {.name = "save-facts", .argument = "FILE", .help = "also write the facts to FILE, as JSON", .value = &advise.save_file},
-        {.name = "facts", .argument = "FILE", .help = "judge the facts of FILE instead of asking a database", .value = &advise.facts_file},
+        {.name = "facts",
+         .argument = "FILE",
+         .help = "judge the facts of FILE instead of asking a database",
+         .value = &advise.facts_file},
         {.name = "alert", .help = "exit code 1 if one of the plan's alerts fired", .flag = &advise.is_alert},
         {.name = "metrics", .argument = "FILE", .help = RUN_METRICS_HELP, .value = &advise.metrics_file},
         {.name = "json", .help = "answer with one JSON object: facts and advice", .flag = &advise.as_json},
@@ -150,8 +158,10 @@ int advise_run(int argc, char **argv)
         .program = "tallymill advise",
         .usage = "[OPTION ...]",
         .summary =
-            "Says by the scaling plan's own thresholds in which phase analytics_events is and should be, which alerts fired, when the\n"
-            "next edge comes, and what to run. Works on our schema and on a bare analytics_events, with SELECT on it. How long the\n"
+            "Says by the scaling plan's own thresholds in which phase analytics_events is and should be, which alerts fired, when "
+            "the\n"
+            "next edge comes, and what to run. Works on our schema and on a bare analytics_events, with SELECT on it. How long "
+            "the\n"
             "dashboard's queries take it learns from pg_stat_statements where that may be read, or by --probe. Runs are kept for\n"
             "\"consistently\" where the login has tallymill_aggregate.\n",
         .examples = "  tallymill advise --config settings.ini\n"

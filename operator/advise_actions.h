@@ -4,7 +4,8 @@
 
 #include <jansson.h>
 
-/* An array of {"what", "reason", "sql": [statement, ...], "commands": [...]}. phase: that the rules name, 0 where it is not known. The caller owns it. */
+/* An array of {"what", "reason", "sql": [statement, ...], "commands": [...]}. phase: that the rules name, 0 where it is not known.
+ * The caller owns it. */
 json_t *advise_actions(const json_t *facts, int phase);
 
 #endif

@@ -1,7 +1,8 @@
 /* advise_ask.c - see advise_facts.h: asks a database for the facts.
  *
- * Everything is read in one snapshot, and what can take long has a time-out of its own: a fact that costs too much is unknown, and said to be. Nothing is planned or run that
- * somebody else wrote: planning alone runs what a query calls, with the rights of who plans it. So of the slow queries of other logins the statement is shown that explains them.
+ * Everything is read in one snapshot, and what can take long has a time-out of its own: a fact that costs too much is unknown, and
+ * said to be. Nothing is planned or run that somebody else wrote: planning alone runs what a query calls, with the rights of who
+ * plans it. So of the slow queries of other logins the statement is shown that explains them.
  */
 #include "operator/advise_facts.h"
 
@@ -17,9 +18,10 @@
 #include "operator/answer.h"
 #include "operator/snapshot.h"
 
-extern const char advise_ground_sql[], advise_table_sql[], advise_count_sql[], advise_days_sql[], advise_daily_stats_sql[], advise_statements_sql[], advise_refresh_sql[],
-    advise_refresh_statements_sql[], advise_runs_sql[], advise_note_sql[], advise_months_sql[], advise_indexes_sql[], advise_probe_kpi_sql[], advise_probe_funnel_sql[],
-    advise_probe_breakdown_sql[], advise_probe_series_sql[];
+extern const char advise_ground_sql[], advise_table_sql[], advise_count_sql[], advise_days_sql[], advise_daily_stats_sql[],
+    advise_statements_sql[], advise_refresh_sql[], advise_refresh_statements_sql[], advise_runs_sql[], advise_note_sql[],
+    advise_months_sql[], advise_indexes_sql[], advise_probe_kpi_sql[], advise_probe_funnel_sql[], advise_probe_breakdown_sql[],
+    advise_probe_series_sql[];
 
 enum { COUNT_SECONDS = 60, QUERY_SECONDS = 30, PROBE_TIMES = 5, PATTERNS = 4, SLOW_SHOWN = 3, STATEMENT_PARAMETERS_MAX = 100 };
 
@@ -46,12 +48,16 @@ static bool order(struct asking *asking, const char *sql, struct error *err)
     return result != NULL;
 }
 
-/* A question that may fail, or take too long: NULL and no error where it did, and a note says so. `names`: where unqualified names are found, NULL as ever. */
-static PGresult *try_to_ask(struct asking *asking, const char *what, const char *sql, const char *names, int seconds, struct error *err)
+/* A question that may fail, or take too long: NULL and no error where it did, and a note says so. `names`: where unqualified names
+ * are found, NULL as ever. */
+static PGresult *try_to_ask(struct asking *asking, const char *what, const char *sql, const char *names, int seconds,
+                            struct error *err)
 {
     char limit[512];
     struct error failed = {0};
-    snprintf(limit, sizeof limit, "SELECT set_config('statement_timeout', '%ds', true), set_config('search_path', '%s, pg_temp', true)", seconds, names ? names : "pg_catalog");
+    snprintf(limit, sizeof limit,
+             "SELECT set_config('statement_timeout', '%ds', true), set_config('search_path', '%s, pg_temp', true)", seconds,
+             names ? names : "pg_catalog");
     if (!snapshot_mark(asking->snapshot, err)) {
         return NULL;
     }
@@ -83,7 +89,9 @@ static bool ask_events(struct asking *asking, struct error *err)
     const bool is_unknown = answer_bool(table, 0, "is_unknown");
     set(asking, "bytes", json_integer(answer_int(table, 0, "bytes")));
     PQclear(table);
-    PGresult *count = is_unknown || advise_is_near_edge(estimate) ? try_to_ask(asking, "the exact count of events", advise_count_sql, NULL, COUNT_SECONDS, err) : NULL;
+    PGresult *count = is_unknown || advise_is_near_edge(estimate)
+                          ? try_to_ask(asking, "the exact count of events", advise_count_sql, NULL, COUNT_SECONDS, err)
+                          : NULL;
     if (err->kind != ERROR_NONE) {
         return false;
     }
@@ -127,7 +135,10 @@ static char *explain_text(const char *query)
     if (!out) {
         return NULL;
     }
-    fprintf(out, "SET LOCAL plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE tallymill_advise AS %s; EXPLAIN EXECUTE tallymill_advise", query);
+    fprintf(out,
+            "SET LOCAL plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE tallymill_advise AS %s; EXPLAIN EXECUTE "
+            "tallymill_advise",
+            query);
     for (long i = 0; i < parameters; i++) {
         fputs(i == 0 ? "(NULL" : ", NULL", out);
     }
@@ -146,8 +157,10 @@ static bool add_statement(struct asking *asking, const PGresult *statements, int
     char *explained = is_own && !strchr(query, ';') ? explain_text(answer_text(statements, row, "named_query")) : NULL;
     json_t *plan = explained ? explain(asking, explained, err) : NULL;
     free(explained);
-    json_array_append_new(slow, json_pack("{s:s, s:s, s:I, s:f, s:f, s:o}", "query", query, "login", answer_text(statements, row, "login"), "calls",
-                                          (json_int_t)answer_int(statements, row, "calls"), "mean_ms", strtod(answer_text(statements, row, "mean_ms"), NULL), "p95_ms",
+    json_array_append_new(slow, json_pack("{s:s, s:s, s:I, s:f, s:f, s:o}", "query", query, "login",
+                                          answer_text(statements, row, "login"), "calls",
+                                          (json_int_t)answer_int(statements, row, "calls"), "mean_ms",
+                                          strtod(answer_text(statements, row, "mean_ms"), NULL), "p95_ms",
                                           strtod(answer_text(statements, row, "p95_ms"), NULL), "plan", plan ? plan : json_null()));
     return err->kind == ERROR_NONE;
 }
@@ -209,8 +222,8 @@ static bool add_pattern(struct asking *asking, const struct pattern *pattern, js
     }
     json_t *plan = explain(asking, explained, err);
     free(explained);
-    json_array_append_new(slow, json_pack("{s:s, s:s, s:i, s:f, s:o}", "query", pattern->sql, "pattern", pattern->name, "calls", PROBE_TIMES, "p95_ms", pattern->slowest_ms,
-                                          "plan", plan ? plan : json_null()));
+    json_array_append_new(slow, json_pack("{s:s, s:s, s:i, s:f, s:o}", "query", pattern->sql, "pattern", pattern->name, "calls",
+                                          PROBE_TIMES, "p95_ms", pattern->slowest_ms, "plan", plan ? plan : json_null()));
     return err->kind == ERROR_NONE;
 }
 
@@ -245,7 +258,9 @@ static bool ask_runs(struct asking *asking, struct error *err)
     if (now_ms < 0 || strcmp(advise_fact_text(asking->facts, "query_source"), "probe") == 0) {
         return true;
     }
-    PGresult *runs = advise_fact(asking->facts, "has_schema") == 1 ? try_to_ask(asking, "earlier runs", advise_runs_sql, NULL, QUERY_SECONDS, err) : NULL;
+    PGresult *runs = advise_fact(asking->facts, "has_schema") == 1
+                         ? try_to_ask(asking, "earlier runs", advise_runs_sql, NULL, QUERY_SECONDS, err)
+                         : NULL;
     const int before = runs ? PQntuples(runs) : 0;
     int slow = now_ms > EDGE_MS;
     for (int row = 0; row < before; row++) {
@@ -275,7 +290,8 @@ static bool ask_refresh(struct asking *asking, const char *names, struct error *
         return true;
     }
     if (err->kind == ERROR_NONE && names) {
-        set_refresh(asking, try_to_ask(asking, "refreshes", advise_refresh_statements_sql, names, QUERY_SECONDS, err), "pg_stat_statements");
+        set_refresh(asking, try_to_ask(asking, "refreshes", advise_refresh_statements_sql, names, QUERY_SECONDS, err),
+                    "pg_stat_statements");
     }
     return err->kind == ERROR_NONE;
 }
@@ -303,7 +319,8 @@ static bool ask_months(struct asking *asking, struct error *err)
     if (advise_fact(asking->facts, "has_schema") != 1) {
         return true;
     }
-    PGresult *months = snapshot_set(asking->snapshot, "months_ahead", ahead, err) ? snapshot_ask(asking->snapshot, advise_months_sql, err) : NULL;
+    PGresult *months =
+        snapshot_set(asking->snapshot, "months_ahead", ahead, err) ? snapshot_ask(asking->snapshot, advise_months_sql, err) : NULL;
     if (!months) {
         return false;
     }
@@ -338,13 +355,16 @@ static bool take_ground(struct asking *asking, const PGresult *ground, struct er
     set(asking, "database", json_string(answer_text(ground, 0, "database")));
     set(asking, "has_schema", json_boolean(answer_bool(ground, 0, "has_schema")));
     if (answer_is_null(ground, 0, "events_kind")) {
-        return error_set(err, ERROR_USAGE, "database %s has no table public.analytics_events: tallymill migrate makes it", answer_text(ground, 0, "database"));
+        return error_set(err, ERROR_USAGE, "database %s has no table public.analytics_events: tallymill migrate makes it",
+                         answer_text(ground, 0, "database"));
     }
     if (!answer_bool(ground, 0, "may_read")) {
-        return error_set(err, ERROR_USAGE, "this login may not read public.analytics_events: GRANT SELECT ON public.analytics_events to it");
+        return error_set(err, ERROR_USAGE,
+                         "this login may not read public.analytics_events: GRANT SELECT ON public.analytics_events to it");
     }
     return answer_is_null(ground, 0, "missing_columns") ||
-           error_set(err, ERROR_USAGE, "public.analytics_events is not the plan's table: it has no column %s", answer_text(ground, 0, "missing_columns"));
+           error_set(err, ERROR_USAGE, "public.analytics_events is not the plan's table: it has no column %s",
+                     answer_text(ground, 0, "missing_columns"));
 }
 
 static bool ask_all(struct asking *asking, bool is_probe, struct error *err)
@@ -357,9 +377,10 @@ static bool ask_all(struct asking *asking, bool is_probe, struct error *err)
     const bool has_statements = !answer_is_null(ground, 0, "statements_schema");
     snprintf(names, sizeof names, "pg_catalog, %s", answer_text(ground, 0, "statements_schema"));
     const char *statements = has_statements && !strchr(names, '\'') ? names : NULL;
-    bool is_fine = take_ground(asking, ground, err) && ask_events(asking, err) && ask_days(asking, err) && ask_phase(asking, ground, err) &&
-                   (is_probe ? probe(asking, err) : !statements || ask_statements(asking, statements, err)) && ask_runs(asking, err) &&
-                   ask_refresh(asking, statements, err) && ask_months(asking, err) && ask_indexes(asking, err);
+    bool is_fine =
+        take_ground(asking, ground, err) && ask_events(asking, err) && ask_days(asking, err) && ask_phase(asking, ground, err) &&
+        (is_probe ? probe(asking, err) : !statements || ask_statements(asking, statements, err)) && ask_runs(asking, err) &&
+        ask_refresh(asking, statements, err) && ask_months(asking, err) && ask_indexes(asking, err);
     PQclear(ground);
     return is_fine;
 }
@@ -367,7 +388,8 @@ static bool ask_all(struct asking *asking, bool is_probe, struct error *err)
 json_t *advise_facts_ask(const struct settings *settings, bool is_probe, struct error *err)
 {
     struct asking asking = {.settings = settings, .facts = advise_facts_new(), .notes = json_array()};
-    bool is_asked = asking.facts && asking.notes && (asking.snapshot = snapshot_open_any(settings, "tallymill advise", err)) && ask_all(&asking, is_probe, err);
+    bool is_asked = asking.facts && asking.notes && (asking.snapshot = snapshot_open_any(settings, "tallymill advise", err)) &&
+                    ask_all(&asking, is_probe, err);
     snapshot_close(asking.snapshot);
     if (is_asked) {
         set(&asking, "window_oldest", json_string(settings_written(settings, "window.oldest")));
@@ -388,7 +410,8 @@ bool advise_facts_check(const struct settings *settings, bool *has_schema, struc
     struct asking asking = {.settings = settings, .facts = advise_facts_new()};
     PGresult *ground = NULL;
     asking.snapshot = asking.facts ? snapshot_open_any(settings, "tallymill advise", err) : NULL;
-    const bool is_fine = asking.snapshot && (ground = snapshot_ask(asking.snapshot, advise_ground_sql, err)) && take_ground(&asking, ground, err);
+    const bool is_fine =
+        asking.snapshot && (ground = snapshot_ask(asking.snapshot, advise_ground_sql, err)) && take_ground(&asking, ground, err);
     *has_schema = ground && answer_bool(ground, 0, "has_schema");
     PQclear(ground);
     snapshot_close(asking.snapshot);

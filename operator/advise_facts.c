@@ -1,6 +1,7 @@
 /* advise_facts.c - see advise_facts.h: the form of the facts. advise_ask.c asks for them.
  *
- * One table says which facts there are, and of which type; a file is held against it, so that a fact with a slip in its name is not taken for one that is unknown.
+ * One table says which facts there are, and of which type; a file is held against it, so that a fact with a slip in its name is not
+ * taken for one that is unknown.
  */
 #include "operator/advise_facts.h"
 
@@ -15,15 +16,35 @@ static const struct {
     const char *name;
     enum fact_type type;
 } known_facts[] = {
-    {"taken_at", FACT_TEXT},           {"database", FACT_TEXT},       {"has_schema", FACT_FLAG},       {"events", FACT_COUNT},
-    {"events_are_counted", FACT_FLAG}, {"bytes", FACT_COUNT},         {"daily_events", FACT_COUNT},    {"query_p95_ms", FACT_NUMBER},
-    {"query_source", FACT_TEXT},       {"query_runs", FACT_COUNT},    {"query_is_consistent", FACT_FLAG}, {"refresh_ms", FACT_NUMBER},
-    {"refresh_source", FACT_TEXT},     {"phase_in_place", FACT_COUNT}, {"months_attached", FACT_COUNT}, {"months_missing", FACT_LIST},
-    {"cold_months", FACT_COUNT},       {"cold_bytes", FACT_COUNT},    {"window_oldest", FACT_TEXT},    {"index_statements", FACT_LIST},
-    {"slow_queries", FACT_LIST},       {"notes", FACT_LIST},
+    {"taken_at", FACT_TEXT},
+    {"database", FACT_TEXT},
+    {"has_schema", FACT_FLAG},
+    {"events", FACT_COUNT},
+    {"events_are_counted", FACT_FLAG},
+    {"bytes", FACT_COUNT},
+    {"daily_events", FACT_COUNT},
+    {"query_p95_ms", FACT_NUMBER},
+    {"query_source", FACT_TEXT},
+    {"query_runs", FACT_COUNT},
+    {"query_is_consistent", FACT_FLAG},
+    {"refresh_ms", FACT_NUMBER},
+    {"refresh_source", FACT_TEXT},
+    {"phase_in_place", FACT_COUNT},
+    {"months_attached", FACT_COUNT},
+    {"months_missing", FACT_LIST},
+    {"cold_months", FACT_COUNT},
+    {"cold_bytes", FACT_COUNT},
+    {"window_oldest", FACT_TEXT},
+    {"index_statements", FACT_LIST},
+    {"slow_queries", FACT_LIST},
+    {"notes", FACT_LIST},
 };
 
-static const char *const type_names[] = {[FACT_TEXT] = "a text", [FACT_COUNT] = "a whole number from 0", [FACT_NUMBER] = "a number from 0", [FACT_FLAG] = "true or false", [FACT_LIST] = "an array"};
+static const char *const type_names[] = {[FACT_TEXT] = "a text",
+                                         [FACT_COUNT] = "a whole number from 0",
+                                         [FACT_NUMBER] = "a number from 0",
+                                         [FACT_FLAG] = "true or false",
+                                         [FACT_LIST] = "an array"};
 
 static bool is_of_type(const json_t *value, enum fact_type type)
 {
@@ -42,10 +63,12 @@ static bool check_fact(const char *path, const char *name, const json_t *value, 
     for (size_t i = 0; i < sizeof known_facts / sizeof known_facts[0]; i++) {
         if (strcmp(known_facts[i].name, name) == 0) {
             return json_is_null(value) || is_of_type(value, known_facts[i].type) ||
-                   error_set(err, ERROR_USAGE, "%s: fact %s is not %s, or null where it is not known", path, name, type_names[known_facts[i].type]);
+                   error_set(err, ERROR_USAGE, "%s: fact %s is not %s, or null where it is not known", path, name,
+                             type_names[known_facts[i].type]);
         }
     }
-    return error_set(err, ERROR_USAGE, "%s: %s is none of the facts; tallymill advise --save-facts FILE writes all of them", path, name);
+    return error_set(err, ERROR_USAGE, "%s: %s is none of the facts; tallymill advise --save-facts FILE writes all of them", path,
+                     name);
 }
 
 static bool check_facts(const char *path, const json_t *facts, struct error *err)
@@ -60,7 +83,8 @@ static bool check_facts(const char *path, const json_t *facts, struct error *err
             return false;
         }
     }
-    return advise_fact(facts, "events") >= 0 || error_set(err, ERROR_USAGE, "%s: without the fact events nothing can be said", path);
+    return advise_fact(facts, "events") >= 0 ||
+           error_set(err, ERROR_USAGE, "%s: without the fact events nothing can be said", path);
 }
 
 json_t *advise_facts_new(void)
@@ -89,7 +113,8 @@ json_t *advise_facts_read(const char *path, struct error *err)
 
 bool advise_facts_save(const json_t *facts, const char *path, struct error *err)
 {
-    return json_dump_file(facts, path, JSON_INDENT(2)) == 0 || error_set(err, ERROR_RETRY, "--save-facts: %s could not be written", path);
+    return json_dump_file(facts, path, JSON_INDENT(2)) == 0 ||
+           error_set(err, ERROR_RETRY, "--save-facts: %s could not be written", path);
 }
 
 int64_t advise_fact(const json_t *facts, const char *name)

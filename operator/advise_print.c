@@ -37,7 +37,8 @@ static void print_bytes(int64_t bytes)
 static void print_table(const json_t *facts)
 {
     char number[NUMBER_TEXT_BYTES];
-    printf("analytics_events: %s events (%s), ", number_text(number, advise_fact(facts, "events")), advise_fact(facts, "events_are_counted") == 1 ? "counted" : "estimate");
+    printf("analytics_events: %s events (%s), ", number_text(number, advise_fact(facts, "events")),
+           advise_fact(facts, "events_are_counted") == 1 ? "counted" : "estimate");
     if (advise_fact(facts, "bytes") < 0) {
         fputs("size unknown, ", stdout);
     } else {
@@ -59,8 +60,11 @@ static void print_times(const json_t *facts)
         puts("dashboard queries: unknown");
     } else {
         const int is_estimate = strcmp(advise_fact_text(facts, "query_source"), "pg_stat_statements") == 0;
-        printf("dashboard queries: p95 %.3f s (%s%s)%s\n", p95_ms / 1000, advise_fact_text(facts, "query_source"), is_estimate ? ", estimate: mean + 1.645 deviations" : "",
-               consistent == 1 ? ", consistently over 2 s" : consistent < 0 && p95_ms > 2000 ? ", over 2 s; whether consistently, three runs of different hours say" : "");
+        printf("dashboard queries: p95 %.3f s (%s%s)%s\n", p95_ms / 1000, advise_fact_text(facts, "query_source"),
+               is_estimate ? ", estimate: mean + 1.645 deviations" : "",
+               consistent == 1                   ? ", consistently over 2 s"
+               : consistent < 0 && p95_ms > 2000 ? ", over 2 s; whether consistently, three runs of different hours say"
+                                                 : "");
     }
     if (refresh_ms >= 0) {
         printf("refresh of materialized views: %.1f s\n", refresh_ms / 1000);
@@ -72,7 +76,8 @@ static void print_phase(const json_t *facts, const json_t *advice)
     const json_t *volume = json_object_get(advice, "volume"), *matrix = json_object_get(advice, "matrix");
     const int64_t in_place = json_integer_value(json_object_get(advice, "phase_in_place"));
     if (in_place == 4) {
-        printf("\nphases 1 to 4 are in place: the table is partitioned (%" PRId64 " table partitions)\n", advise_fact(facts, "months_attached"));
+        printf("\nphases 1 to 4 are in place: the table is partitioned (%" PRId64 " table partitions)\n",
+               advise_fact(facts, "months_attached"));
         printf("  for a table that is not: %s\n", member(advice, "phase_name"));
     } else if (in_place > 0) {
         printf("\nrecommended: %s; in place: Phase %" PRId64 "\n", member(advice, "phase_name"), in_place);
@@ -80,7 +85,8 @@ static void print_phase(const json_t *facts, const json_t *advice)
         printf("\nrecommended: %s\n", member(advice, "phase_name"));
     }
     print_line("  ", member(advice, "phase_reason"));
-    printf("  decision matrix: %s\n  volume table, %s: %s\n", member(matrix, "answer"), member(volume, "events"), member(volume, "approach"));
+    printf("  decision matrix: %s\n  volume table, %s: %s\n", member(matrix, "answer"), member(volume, "events"),
+           member(volume, "approach"));
 }
 
 static void print_rules(const json_t *rules, const char *title, const char *second)
@@ -90,7 +96,11 @@ static void print_rules(const json_t *rules, const char *title, const char *seco
     printf("\n%s\n", title);
     json_array_foreach (rules, i, rule) {
         const json_t *fired = json_object_get(rule, "fired");
-        printf("  %-8s %s%s%s\n", json_is_true(fired) ? "FIRED" : json_is_null(fired) ? "unknown" : "no", member(rule, "rule"), second && json_is_true(fired) ? ": " : "",
+        printf("  %-8s %s%s%s\n",
+               json_is_true(fired)   ? "FIRED"
+               : json_is_null(fired) ? "unknown"
+                                     : "no",
+               member(rule, "rule"), second && json_is_true(fired) ? ": " : "",
                second && json_is_true(fired) ? member(rule, second) : "");
     }
 }
@@ -141,8 +151,8 @@ static void print_slow(const json_t *slow)
         if (i == 0) {
             puts("\nthe slowest queries");
         }
-        printf("  %zu. p95 %.3f s, %" JSON_INTEGER_FORMAT " calls: ", i + 1, json_number_value(json_object_get(query, "p95_ms")) / 1000,
-               json_integer_value(json_object_get(query, "calls")));
+        printf("  %zu. p95 %.3f s, %" JSON_INTEGER_FORMAT " calls: ", i + 1,
+               json_number_value(json_object_get(query, "p95_ms")) / 1000, json_integer_value(json_object_get(query, "calls")));
         print_line("", member(query, member(query, "pattern")[0] != '\0' ? "pattern" : "query"));
         if (!json_is_array(json_object_get(query, "plan")) && member(query, "login")[0] != '\0') {
             print_line("     not planned here, for it is another login's: EXPLAIN it as ", member(query, "login"));

@@ -1,7 +1,8 @@
 /* advise_rules.c - see advise_rules.h.
  *
- * Exactly the plan's: its decision matrix, volume table, triggers and alert thresholds. Where it says "< 500K", 500,000 is not less; where it says "> 2s", 2.000 s is not more.
- * What is not known fires nothing and is shown as unknown: a monitor that takes silence for health would be worse than none.
+ * Exactly the plan's: its decision matrix, volume table, triggers and alert thresholds. Where it says "< 500K", 500,000 is not
+ * less; where it says "> 2s", 2.000 s is not more. What is not known fires nothing and is shown as unknown: a monitor that takes
+ * silence for health would be worse than none.
  */
 #include "operator/advise_rules.h"
 
@@ -31,8 +32,8 @@ static const struct {
     {INT64_MAX, "10M+", "Partitioning + external tools"},
 };
 
-static const char *const phase_names[] = {NULL, "Raw queries (Phase 1)", "Materialized views (Phase 2)", "Pre-aggregated tables (Phase 3)",
-                                          "Partitioning (Phase 4) + external tools"};
+static const char *const phase_names[] = {NULL, "Raw queries (Phase 1)", "Materialized views (Phase 2)",
+                                          "Pre-aggregated tables (Phase 3)", "Partitioning (Phase 4) + external tools"};
 
 /* 1 yes, 0 no, -1 not known. */
 static json_t *answer_of(int fired)
@@ -67,9 +68,11 @@ static json_t *matrix(const json_t *facts)
     const int64_t events = advise_fact(facts, "events");
     const int phase = matrix_phase(facts);
     if (phase == 0) {
-        return json_pack("{s:n, s:s, s:i, s:i}", "phase", "answer", "it is not known how long dashboard queries take", "if_under_2_s", 1, "otherwise", phase_of_slow(events));
+        return json_pack("{s:n, s:s, s:i, s:i}", "phase", "answer", "it is not known how long dashboard queries take",
+                         "if_under_2_s", 1, "otherwise", phase_of_slow(events));
     }
-    return json_pack("{s:i, s:s}", "phase", phase, "answer", phase == 1 && events >= RAW_EVENTS ? "Stay with raw queries" : phase_names[phase]);
+    return json_pack("{s:i, s:s}", "phase", phase, "answer",
+                     phase == 1 && events >= RAW_EVENTS ? "Stay with raw queries" : phase_names[phase]);
 }
 
 static json_t *volume(const json_t *facts)
@@ -97,14 +100,16 @@ static int is_larger(const json_t *facts, int64_t edge)
 
 static void add_trigger(json_t *triggers, int to, const char *rule, int fired)
 {
-    json_array_append_new(triggers, json_pack("{s:i, s:i, s:s, s:o}", "from", to - 1, "to", to, "rule", rule, "fired", answer_of(fired)));
+    json_array_append_new(triggers,
+                          json_pack("{s:i, s:i, s:s, s:o}", "from", to - 1, "to", to, "rule", rule, "fired", answer_of(fired)));
 }
 
 static json_t *triggers(const json_t *facts)
 {
     json_t *all = json_array();
     add_trigger(all, 2, "queries > 2s consistently: add materialized views", is_slow_consistently(facts));
-    add_trigger(all, 3, "refresh time > 5 min: switch to pre-aggregated tables", more_than(advise_fact_ms(facts, "refresh_ms"), REFRESH_MS));
+    add_trigger(all, 3, "refresh time > 5 min: switch to pre-aggregated tables",
+                more_than(advise_fact_ms(facts, "refresh_ms"), REFRESH_MS));
     add_trigger(all, 4, "table > 10GB: implement partitioning", is_larger(facts, 10 * GB));
     return all;
 }
@@ -124,7 +129,8 @@ static int fired_phase(const json_t *all)
 
 static void add_alert(json_t *alerts, const char *name, const char *rule, const char *advice, int fired)
 {
-    json_array_append_new(alerts, json_pack("{s:s, s:s, s:s, s:o}", "alert", name, "rule", rule, "advice", advice, "fired", answer_of(fired)));
+    json_array_append_new(
+        alerts, json_pack("{s:s, s:s, s:s, s:o}", "alert", name, "rule", rule, "advice", advice, "fired", answer_of(fired)));
 }
 
 static json_t *alerts(const json_t *facts)
@@ -132,12 +138,18 @@ static json_t *alerts(const json_t *facts)
     json_t *all = json_array();
     const bool is_partitioned = advise_fact(facts, "phase_in_place") == 4;
     const int64_t daily = advise_fact(facts, "daily_events");
-    add_alert(all, "table_over_1_gb", "Table size > 1GB", is_partitioned ? "it is partitioned: see that cold months leave" : "Consider optimization", is_larger(facts, GB));
-    add_alert(all, "query_over_2_s", "Query p95 > 2s", is_partitioned ? "ask the kept tables (analytics_daily_stats, the rollups) instead of raw events" : "Add materialized views",
+    add_alert(all, "table_over_1_gb", "Table size > 1GB",
+              is_partitioned ? "it is partitioned: see that cold months leave" : "Consider optimization", is_larger(facts, GB));
+    add_alert(all, "query_over_2_s", "Query p95 > 2s",
+              is_partitioned ? "ask the kept tables (analytics_daily_stats, the rollups) instead of raw events"
+                             : "Add materialized views",
               more_than(advise_fact_ms(facts, "query_p95_ms"), QUERY_MS));
-    add_alert(all, "daily_over_10k", "Daily events > 10K", is_partitioned ? "Phase 2 is behind you: statistics are kept as events come" : "Plan for Phase 2",
+    add_alert(all, "daily_over_10k", "Daily events > 10K",
+              is_partitioned ? "Phase 2 is behind you: statistics are kept as events come" : "Plan for Phase 2",
               daily < 0 ? -1 : daily > DAILY_EVENTS);
-    add_alert(all, "table_over_10_gb", "Table size > 10GB", is_partitioned ? "it is partitioned: see that cold months leave" : "Plan for partitioning", is_larger(facts, 10 * GB));
+    add_alert(all, "table_over_10_gb", "Table size > 10GB",
+              is_partitioned ? "it is partitioned: see that cold months leave" : "Plan for partitioning",
+              is_larger(facts, 10 * GB));
     return all;
 }
 
@@ -153,7 +165,8 @@ static void add_edge(json_t *edges, const char *name, double now, double edge, d
 static json_t *edges(const json_t *facts)
 {
     json_t *all = json_array();
-    const double events = (double)advise_fact(facts, "events"), bytes = (double)advise_fact(facts, "bytes"), daily = (double)advise_fact(facts, "daily_events");
+    const double events = (double)advise_fact(facts, "events"), bytes = (double)advise_fact(facts, "bytes"),
+                 daily = (double)advise_fact(facts, "daily_events");
     const double daily_bytes = events > 0 && bytes > 0 ? daily * bytes / events : 0;
     add_edge(all, "100K events", events, 100000, daily);
     add_edge(all, "500K events", events, RAW_EVENTS, daily);
@@ -178,7 +191,8 @@ static json_t *phase_reason(const json_t *facts, int phase, int fired)
 {
     const int by_matrix = matrix_phase(facts);
     if (phase == 0) {
-        return json_sprintf("Phase 1 where dashboard queries take less than 2 s, Phase %d otherwise: --probe finds out", phase_of_slow(advise_fact(facts, "events")));
+        return json_sprintf("Phase 1 where dashboard queries take less than 2 s, Phase %d otherwise: --probe finds out",
+                            phase_of_slow(advise_fact(facts, "events")));
     }
     if (by_matrix == 0) {
         return json_sprintf("a trigger of Phase %d fired; how long dashboard queries take is not known", fired);
@@ -189,7 +203,8 @@ static json_t *phase_reason(const json_t *facts, int phase, int fired)
     if (fired > 0 && fired < by_matrix) {
         return json_sprintf("the decision matrix says Phase %d; a trigger of Phase %d fired too", by_matrix, fired);
     }
-    return json_string(fired == by_matrix ? "the decision matrix says so, and the phase's trigger fired" : "the decision matrix says so; no trigger fired");
+    return json_string(fired == by_matrix ? "the decision matrix says so, and the phase's trigger fired"
+                                          : "the decision matrix says so; no trigger fired");
 }
 
 json_t *advise_rules(const json_t *facts)
@@ -197,9 +212,10 @@ json_t *advise_rules(const json_t *facts)
     json_t *all_triggers = triggers(facts);
     const int fired = fired_phase(all_triggers), phase = name_phase(facts, fired);
     const int in_place = (int)advise_fact(facts, "phase_in_place");
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "phase", phase > 0 ? json_integer(phase) : json_null(), "phase_name",
-                     phase > 0 ? phase_names[phase] : "it depends", "phase_reason", phase_reason(facts, phase, fired), "matrix", matrix(facts), "volume", volume(facts),
-                     "triggers", all_triggers, "alerts", alerts(facts), "edges", edges(facts), "phase_in_place", in_place > 0 ? json_integer(in_place) : json_null(), "actions",
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "phase", phase > 0 ? json_integer(phase) : json_null(),
+                     "phase_name", phase > 0 ? phase_names[phase] : "it depends", "phase_reason", phase_reason(facts, phase, fired),
+                     "matrix", matrix(facts), "volume", volume(facts), "triggers", all_triggers, "alerts", alerts(facts), "edges",
+                     edges(facts), "phase_in_place", in_place > 0 ? json_integer(in_place) : json_null(), "actions",
                      advise_actions(facts, phase));
 }
 

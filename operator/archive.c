@@ -26,15 +26,18 @@ struct archive {
     int count, exit_code;
 };
 
-static void add_json(struct archive *archive, const struct month_name *month, const char *outcome, const struct archive_report *report, const char *text)
+static void add_json(struct archive *archive, const struct month_name *month, const char *outcome,
+                     const struct archive_report *report, const char *text)
 {
-    json_t *one = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:s*}", "month", month->text, "outcome", outcome, "generation", report->generation, "rows", (json_int_t)report->rows,
-                            "bytes", (json_int_t)report->bytes, "away_us", (json_int_t)report->away_us, "dead_letters_waiting", (json_int_t)report->late, "text", text);
+    json_t *one = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:s*}", "month", month->text, "outcome", outcome, "generation",
+                            report->generation, "rows", (json_int_t)report->rows, "bytes", (json_int_t)report->bytes, "away_us",
+                            (json_int_t)report->away_us, "dead_letters_waiting", (json_int_t)report->late, "text", text);
     json_array_append_new(archive->months, one);
 }
 
 /* One that failed keeps no other from being done; the worst of all is the exit code. */
-static void tell_failure(struct archive *archive, const struct month_name *month, const struct archive_report *report, struct error *err)
+static void tell_failure(struct archive *archive, const struct month_name *month, const struct archive_report *report,
+                         struct error *err)
 {
     const int exit_code = error_exit_code(err);
     archive->exit_code = exit_code > archive->exit_code ? exit_code : archive->exit_code;
@@ -51,9 +54,14 @@ static void tell_failure(struct archive *archive, const struct month_name *month
 static void tell_archived(const struct archive *archive, const struct month_name *month, const struct archive_report *report)
 {
     char rows[NUMBER_TEXT_BYTES], bytes[NUMBER_TEXT_BYTES], late[NUMBER_TEXT_BYTES];
-    printf("%s %s: %s rows", month->text, report->was_away ? "is archived" : archive->run.store ? "archived" : "dropped", number_text(rows, report->rows));
+    printf("%s %s: %s rows", month->text,
+           report->was_away     ? "is archived"
+           : archive->run.store ? "archived"
+                                : "dropped",
+           number_text(rows, report->rows));
     if (archive->run.store)
-        printf(" in %s bytes, generation %d%s", number_text(bytes, report->bytes), report->generation, report->is_reused ? " (written before, proven again)" : "");
+        printf(" in %s bytes, generation %d%s", number_text(bytes, report->bytes), report->generation,
+               report->is_reused ? " (written before, proven again)" : "");
     if (!report->was_away)
         printf("; they were in no query for %" PRId64 " ms while they left", report->away_us / 1000);
     if (report->late > 0)
@@ -86,7 +94,8 @@ static void verify_one(struct archive *archive, const struct month_name *month, 
     else if (is_kept && archive->as_json)
         add_json(archive, month, "whole", &report, NULL);
     else if (is_kept)
-        printf("%s is whole: generation %d, %s rows in %d parts\n", month->text, report.generation, number_text(rows, report.rows), report.parts);
+        printf("%s is whole: generation %d, %s rows in %d parts\n", month->text, report.generation, number_text(rows, report.rows),
+               report.parts);
 }
 
 static bool cancel(struct archive *archive, struct error *err)
@@ -99,12 +108,14 @@ static bool cancel(struct archive *archive, struct error *err)
     if (archive->as_json)
         add_json(archive, &month, was_leaving ? "stays" : "was not leaving", &(struct archive_report){0}, NULL);
     else
-        printf(was_leaving ? "%s stays: it is part of analytics_events again\n" : "%s was not on its way out: nothing was done\n", month.text);
+        printf(was_leaving ? "%s stays: it is part of analytics_events again\n" : "%s was not on its way out: nothing was done\n",
+               month.text);
     return true;
 }
 
 /* The months of the list that are due, or not finished; oldest first. For --verify: all. */
-static bool each_listed(struct archive *archive, void (*take)(struct archive *archive, const struct month_name *month, struct error *err), struct error *err)
+static bool each_listed(struct archive *archive,
+                        void (*take)(struct archive *archive, const struct month_name *month, struct error *err), struct error *err)
 {
     PGresult *months = month_list_ask(archive->run.settings, "tallymill archive", err);
     for (int row = months ? PQntuples(months) - 1 : -1; row >= 0; row--) {
@@ -117,8 +128,8 @@ static bool each_listed(struct archive *archive, void (*take)(struct archive *ar
     return months != NULL;
 }
 
-static bool each_named(struct archive *archive, const struct cli_result *command, void (*take)(struct archive *archive, const struct month_name *month, struct error *err),
-                       struct error *err)
+static bool each_named(struct archive *archive, const struct cli_result *command,
+                       void (*take)(struct archive *archive, const struct month_name *month, struct error *err), struct error *err)
 {
     struct month_name month;
     for (int i = 0; i < command->argument_count; i++) /* a name that is wrong is told before anything is done */
@@ -145,15 +156,19 @@ static bool open_target(struct archive *archive, const struct cli_result *comman
     const char *target = settings_text(command->settings, "archive.target");
     const bool is_none = strcmp(target, "none") == 0, is_taking = !archive->cancel && !archive->is_verify;
     if ((archive->cancel || archive->is_due) && command->argument_count > 0)
-        return error_set(err, ERROR_USAGE, "%s: with --%s no months are named", command->arguments[0], archive->cancel ? "cancel MONTH" : "due");
+        return error_set(err, ERROR_USAGE, "%s: with --%s no months are named", command->arguments[0],
+                         archive->cancel ? "cancel MONTH" : "due");
     if (is_taking && !archive->is_due && command->argument_count == 0 && !command->check)
         return error_set(err, ERROR_USAGE, "which months? tallymill archive 2025-01 2025-02, or --due");
     if (!is_taking)
         return true;
     if (target[0] == '\0')
-        return error_set(err, ERROR_USAGE, "archive.target is not set: it is the directory that months are archived to, or none to keep nothing of them");
+        return error_set(
+            err, ERROR_USAGE,
+            "archive.target is not set: it is the directory that months are archived to, or none to keep nothing of them");
     if (is_none && !command->check && !(archive->is_drop && archive->is_confirmed))
-        return error_set(err, ERROR_USAGE, "archive.target is none: the events would be gone for good. If that is meant: --drop --yes");
+        return error_set(err, ERROR_USAGE,
+                         "archive.target is none: the events would be gone for good. If that is meant: --drop --yes");
     if (!is_none && archive->is_drop)
         return error_set(err, ERROR_USAGE, "--drop is for archive.target = none; it is %.100s", target);
     return is_none || (archive->run.store = archive_store_open(command->settings, target, err)) != NULL;
@@ -164,7 +179,9 @@ static int check(const struct archive *archive, const struct settings *settings)
     const int64_t wall_us = clock_wall_us();
     (void)archive;
     if (settings_oldest_us(settings, "window.oldest", wall_us) < settings_oldest_us(settings, "archive.after", wall_us))
-        fprintf(stderr, "tallymill archive: window.oldest (%s) reaches further back than archive.after (%s): a month is due only once it lies before the window\n",
+        fprintf(stderr,
+                "tallymill archive: window.oldest (%s) reaches further back than archive.after (%s): a month is due only once it "
+                "lies before the window\n",
                 settings_written(settings, "window.oldest"), settings_written(settings, "archive.after"));
     return ground_check(settings, &(struct ground){.program = "tallymill archive", .role = "tallymill_admin"});
 }
@@ -178,7 +195,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (is_done && command->check)
         archive->exit_code = check(archive, command->settings);
     else if (is_done)
-        is_done = archive_books_open(&archive->run.books, command->settings, "tallymill archive", err) && run(archive, command, err);
+        is_done =
+            archive_books_open(&archive->run.books, command->settings, "tallymill archive", err) && run(archive, command, err);
     if (is_done && !command->check && archive->as_json) {
         json_t *answer = json_pack("{s:O}", "months", archive->months);
         answer_print(answer);
@@ -195,13 +213,16 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli archive_cli = {
     .program = "tallymill archive",
     .usage = "[OPTION ...] MONTH ... | --due | --verify [MONTH ...] | --cancel MONTH",
-    .summary = "Takes months out of analytics_events into archive.target: written, read back and proven to be the month while it can still be\n"
-               "queried, then detached and dropped, with the books kept. Statistics stay. Killed anywhere, the next run goes on.\n"
-               "A month leaves only when its statistics are settled and equal its rows; events that come later wait as dead letters.\n"
-               "Needs a login with tallymill_admin, and for the detach a connection of its own (no pooler in transaction mode).\n",
+    .summary =
+        "Takes months out of analytics_events into archive.target: written, read back and proven to be the month while it can "
+        "still be\n"
+        "queried, then detached and dropped, with the books kept. Statistics stay. Killed anywhere, the next run goes on.\n"
+        "A month leaves only when its statistics are settled and equal its rows; events that come later wait as dead letters.\n"
+        "Needs a login with tallymill_admin, and for the detach a connection of its own (no pooler in transaction mode).\n",
     .examples = "  tallymill archive --config settings.ini --due\n  tallymill archive --config settings.ini 2025-01\n"
                 "  tallymill archive --config settings.ini --verify\n",
-    .exit_codes = "0 done; 1 a month waits or its archive is damaged, each named, or a server is away; 2 usage, settings or schema;\n3 needs a person.",
+    .exit_codes = "0 done; 1 a month waits or its archive is damaged, each named, or a server is away; 2 usage, settings or "
+                  "schema;\n3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 
@@ -210,9 +231,13 @@ int archive_run(int argc, char **argv)
     struct archive archive = {0};
     const struct cli_option options[] = {
         {.name = "due", .help = "every month that is due, and what an earlier run left unfinished", .flag = &archive.is_due},
-        {.name = "verify", .help = "read archives again, every byte and all rows, and name what is damaged", .flag = &archive.is_verify},
+        {.name = "verify",
+         .help = "read archives again, every byte and all rows, and name what is damaged",
+         .flag = &archive.is_verify},
         {.name = "cancel", .argument = "MONTH", .help = "a month that is on its way out stays", .value = &archive.cancel},
-        {.name = "drop", .help = "with archive.target = none: keep nothing of the months but their books", .flag = &archive.is_drop},
+        {.name = "drop",
+         .help = "with archive.target = none: keep nothing of the months but their books",
+         .flag = &archive.is_drop},
         {.name = "yes", .help = "yes, for good", .flag = &archive.is_confirmed},
         {.name = "json", .help = "answer with one JSON object", .flag = &archive.as_json},
         {.name = NULL},

@@ -1,7 +1,7 @@
 /* archive_books.c - see archive_books.h.
  *
- * The lock is one of a transaction that is left open in a connection of its own: it goes with the process, whatever becomes of that, it stands behind a pooler too, and it keeps no snapshot,
- * so that a detach does not wait for it.
+ * The lock is one of a transaction that is left open in a connection of its own: it goes with the process, whatever becomes of
+ * that, it stands behind a pooler too, and it keeps no snapshot, so that a detach does not wait for it.
  */
 #include "operator/archive_books.h"
 
@@ -29,17 +29,21 @@ static bool take_lock(PGconn *conn, struct error *err)
 {
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), SHORT_US, err))
         return false;
-    PGresult *result = postgres_query(conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.archive', 0)) AS is_taken", SHORT_US, err);
+    PGresult *result = postgres_query(
+        conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.archive', 0)) AS is_taken", SHORT_US, err);
     const bool is_asked = result != NULL, is_taken = is_asked && answer_bool(result, 0, "is_taken");
     PQclear(result);
-    return is_taken || (is_asked && error_set(err, ERROR_RETRY, "another tallymill archive, restore or erase is at work: one at a time"));
+    return is_taken ||
+           (is_asked && error_set(err, ERROR_RETRY, "another tallymill archive, restore or erase is at work: one at a time"));
 }
 
-bool archive_books_open(struct archive_books *books, const struct settings *settings, const char *application_name, struct error *err)
+bool archive_books_open(struct archive_books *books, const struct settings *settings, const char *application_name,
+                        struct error *err)
 {
     const char *dsn = settings_text(settings, "postgres.dsn");
     *books = (struct archive_books){0};
-    return (books->conn = postgres_open(dsn, application_name, CONNECT_US, err)) != NULL && postgres_check_schema(books->conn, err) &&
+    return (books->conn = postgres_open(dsn, application_name, CONNECT_US, err)) != NULL &&
+           postgres_check_schema(books->conn, err) &&
            (books->lock = postgres_open(dsn, application_name, CONNECT_US, err)) != NULL && take_lock(books->lock, err);
 }
 
@@ -84,7 +88,8 @@ bool archive_books_look(struct archive_books *books, const struct month_name *mo
 }
 
 /* A statement about one generation: $1 month, $2 generation, and a third value where there is one. */
-static bool change(struct archive_books *books, const char *month, int generation, const char *third, int64_t timeout_us, const char *sql, struct error *err)
+static bool change(struct archive_books *books, const char *month, int generation, const char *third, int64_t timeout_us,
+                   const char *sql, struct error *err)
 {
     char number[16];
     const char *const values[] = {month, number, third};
@@ -92,13 +97,16 @@ static bool change(struct archive_books *books, const char *month, int generatio
     return admin_do(books->conn, sql, third ? 3 : 2, values, timeout_us, err) || error_wrap(err, "%.7s", month);
 }
 
-bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target, struct error *err)
+bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target,
+                         struct error *err)
 {
     return change(books, month->first, generation, target, SHORT_US,
-                  "INSERT INTO tallymill.archives (month, generation, target, state) VALUES ($1::date, $2::integer, $3, 'writing')", err);
+                  "INSERT INTO tallymill.archives (month, generation, target, state) VALUES ($1::date, $2::integer, $3, 'writing')",
+                  err);
 }
 
-bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash, struct error *err)
+bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash,
+                           struct error *err)
 {
     char month[CLOCK_DAY_BYTES], generation[16], rows[24], foreign_rows[24], bytes[24], parts[16];
     const char *const values[] = {month, generation, rows, foreign_rows, manifest->row_hash, server_hash, bytes, parts};
@@ -109,7 +117,8 @@ bool archive_books_written(struct archive_books *books, const struct archive_man
     snprintf(bytes, sizeof bytes, "%" PRId64, manifest->bytes);
     snprintf(parts, sizeof parts, "%d", manifest->part_count);
     return admin_do(books->conn,
-                    "UPDATE tallymill.archives SET rows = $3::bigint, foreign_rows = $4::bigint, row_hash = $5, server_hash = $6::numeric, bytes = $7::bigint, parts = $8::integer "
+                    "UPDATE tallymill.archives SET rows = $3::bigint, foreign_rows = $4::bigint, row_hash = $5, server_hash = "
+                    "$6::numeric, bytes = $7::bigint, parts = $8::integer "
                     "WHERE month = $1::date AND generation = $2::integer",
                     8, values, SHORT_US, err);
 }
@@ -117,7 +126,9 @@ bool archive_books_written(struct archive_books *books, const struct archive_man
 bool archive_books_proven(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
 {
     return change(books, month->first, generation, NULL, SHORT_US,
-                  "UPDATE tallymill.archives SET state = 'proven', proven_at = clock_timestamp() WHERE month = $1::date AND generation = $2::integer", err);
+                  "UPDATE tallymill.archives SET state = 'proven', proven_at = clock_timestamp() WHERE month = $1::date AND "
+                  "generation = $2::integer",
+                  err);
 }
 
 bool archive_books_supersede(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
@@ -128,7 +139,8 @@ bool archive_books_supersede(struct archive_books *books, const struct month_nam
 
 bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
 {
-    return change(books, month->first, generation, NULL, SHORT_US, "UPDATE tallymill.archives SET parts = 0 WHERE month = $1::date AND generation = $2::integer", err);
+    return change(books, month->first, generation, NULL, SHORT_US,
+                  "UPDATE tallymill.archives SET parts = 0 WHERE month = $1::date AND generation = $2::integer", err);
 }
 
 bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
@@ -144,26 +156,31 @@ bool archive_books_drop(struct archive_books *books, const struct month_name *mo
 bool archive_books_attach(struct archive_books *books, const struct month_name *month, struct error *err)
 {
     const char *const values[] = {month->first};
-    return admin_do(books->conn, "SELECT tallymill.attach_month($1::date)", 1, values, SCAN_US, err) || error_wrap(err, "%s", month->text);
+    return admin_do(books->conn, "SELECT tallymill.attach_month($1::date)", 1, values, SCAN_US, err) ||
+           error_wrap(err, "%s", month->text);
 }
 
 bool archive_books_mark_days(struct archive_books *books, const struct month_name *month, struct error *err)
 {
     const char *const values[] = {month->first};
     return admin_do(books->conn,
-                    "SELECT tallymill.mark_days(array_agg(d.day), array_fill('asked for by tallymill archive'::text, ARRAY[count(*)::integer])) "
+                    "SELECT tallymill.mark_days(array_agg(d.day), array_fill('asked for by tallymill archive'::text, "
+                    "ARRAY[count(*)::integer])) "
                     "FROM (SELECT day FROM tallymill.days WHERE day >= $1::date AND day < ($1::date + interval '1 month')::date "
-                    "UNION SELECT e FROM tallymill.event_days($1::date, ($1::date + interval '1 month')::date - 1) AS e) AS d (day) HAVING count(*) > 0",
+                    "UNION SELECT e FROM tallymill.event_days($1::date, ($1::date + interval '1 month')::date - 1) AS e) AS d "
+                    "(day) HAVING count(*) > 0",
                     1, values, SHORT_US, err);
 }
 
-bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting, int64_t *emptied, struct error *err)
+bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting, int64_t *emptied,
+                           struct error *err)
 {
     const char *const values[] = {month->first};
-    PGresult *result = admin_ask(books->conn,
-                                 "SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(emptied), 0)::bigint AS emptied "
-                                 "FROM tallymill.waiting_dead_letters() WHERE month = $1::date",
-                                 1, values, SHORT_US, err);
+    PGresult *result =
+        admin_ask(books->conn,
+                  "SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(emptied), 0)::bigint AS emptied "
+                  "FROM tallymill.waiting_dead_letters() WHERE month = $1::date",
+                  1, values, SHORT_US, err);
     *waiting = result ? answer_int(result, 0, "waiting") : 0;
     *emptied = result ? answer_int(result, 0, "emptied") : 0;
     PQclear(result);

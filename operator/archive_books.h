@@ -1,4 +1,5 @@
-/* archive_books.h - what Postgres knows of a month and of its archives, and the statements that change it. Run as tallymill_admin. One thread. */
+/* archive_books.h - what Postgres knows of a month and of its archives, and the statements that change it. Run as tallymill_admin.
+ * One thread. */
 #ifndef TALLYMILL_OPERATOR_ARCHIVE_BOOKS_H
 #define TALLYMILL_OPERATOR_ARCHIVE_BOOKS_H
 
@@ -15,13 +16,16 @@ struct settings;
 
 enum { ARCHIVE_NUMBER_BYTES = 48 };
 
-/* What an operation on months has: a connection for the books, and one that holds the lock for as long as it stands, so that there is one operation at a time. */
+/* What an operation on months has: a connection for the books, and one that holds the lock for as long as it stands, so that there
+ * is one operation at a time. */
 struct archive_books {
     PGconn *conn, *lock;
 };
 
-/* Connects twice, checks the schema and takes the lock. ERROR_RETRY: another `tallymill archive` or `restore` runs. archive_books_close() in any case. */
-MUST_CHECK bool archive_books_open(struct archive_books *books, const struct settings *settings, const char *application_name, struct error *err);
+/* Connects twice, checks the schema and takes the lock. ERROR_RETRY: another `tallymill archive` or `restore` runs.
+ * archive_books_close() in any case. */
+MUST_CHECK bool archive_books_open(struct archive_books *books, const struct settings *settings, const char *application_name,
+                                   struct error *err);
 void archive_books_close(struct archive_books *books);
 
 /* Where a month stands. Numbers of the archive are those of the newest that is not superseded; generation 0: there is none. */
@@ -34,17 +38,26 @@ struct archive_view {
     int64_t rows, foreign_rows, bytes;
 };
 
-MUST_CHECK bool archive_books_look(struct archive_books *books, const struct month_name *month, struct archive_view *view, struct error *err);
+MUST_CHECK bool archive_books_look(struct archive_books *books, const struct month_name *month, struct archive_view *view,
+                                   struct error *err);
 
-/* A generation begins to be written; has been written as this manifest says, of a table with this server hash; is proven; came to nothing; has no blocks in the store any more. */
-MUST_CHECK bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target, struct error *err);
-MUST_CHECK bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash, struct error *err);
-MUST_CHECK bool archive_books_proven(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
-MUST_CHECK bool archive_books_supersede(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
-MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
+/* A generation begins to be written; has been written as this manifest says, of a table with this server hash; is proven; came to
+ * nothing; has no blocks in the store any more. */
+MUST_CHECK bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target,
+                                    struct error *err);
+MUST_CHECK bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash,
+                                      struct error *err);
+MUST_CHECK bool archive_books_proven(struct archive_books *books, const struct month_name *month, int generation,
+                                     struct error *err);
+MUST_CHECK bool archive_books_supersede(struct archive_books *books, const struct month_name *month, int generation,
+                                        struct error *err);
+MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation,
+                                     struct error *err);
 
-/* tallymill.begin_leaving, drop_month, attach_month. Of drop_month, ERROR_USAGE with TM006 (POSTGRES_NOT_SO): the month is not what was written out. */
-MUST_CHECK bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
+/* tallymill.begin_leaving, drop_month, attach_month. Of drop_month, ERROR_USAGE with TM006 (POSTGRES_NOT_SO): the month is not what
+ * was written out. */
+MUST_CHECK bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation,
+                                            struct error *err);
 MUST_CHECK bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
 MUST_CHECK bool archive_books_attach(struct archive_books *books, const struct month_name *month, struct error *err);
 
@@ -52,6 +65,7 @@ MUST_CHECK bool archive_books_attach(struct archive_books *books, const struct m
 MUST_CHECK bool archive_books_mark_days(struct archive_books *books, const struct month_name *month, struct error *err);
 
 /* How many dead letters wait for the month, and of how many the bytes are gone. */
-MUST_CHECK bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting, int64_t *emptied, struct error *err);
+MUST_CHECK bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting,
+                                      int64_t *emptied, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* archive_directory.c - a directory as a store of archives (archive_store.h).
  *
- * A file appears under its name only when it is whole and on the disk: temporary name, fsync, rename, fsync of the directory. The target itself is never made: where it is missing, a disk is
- * not mounted, and the archive would lie under the mount point.
+ * A file appears under its name only when it is whole and on the disk: temporary name, fsync, rename, fsync of the directory. The
+ * target itself is never made: where it is missing, a disk is not mounted, and the archive would lie under the mount point.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,8 @@ struct directory {
 
 static bool failed(struct error *err, const char *what, const char *path)
 {
-    return error_set(err, errno == EACCES || errno == EPERM || errno == EROFS ? ERROR_USAGE : ERROR_RETRY, "%s %.300s: %s", what, path, strerror(errno));
+    return error_set(err, errno == EACCES || errno == EPERM || errno == EROFS ? ERROR_USAGE : ERROR_RETRY, "%s %.300s: %s", what,
+                     path, strerror(errno));
 }
 
 static void *directory_open(const struct settings *settings, const char *target, struct error *err)
@@ -37,7 +38,8 @@ static void *directory_open(const struct settings *settings, const char *target,
     }
     if (stat(target, &status) == 0 && S_ISDIR(status.st_mode))
         return directory;
-    error_set(err, ERROR_USAGE, "archive.target %.300s is no directory (is its disk mounted?): make it, it is made by nobody else", target);
+    error_set(err, ERROR_USAGE, "archive.target %.300s is no directory (is its disk mounted?): make it, it is made by nobody else",
+              target);
     free(directory->path);
     free(directory);
     return NULL;
@@ -61,7 +63,8 @@ static bool sync_directory(const char *path, struct error *err)
     return is_synced;
 }
 
-/* Makes the folders of `path` (below the target, whose path has `from` bytes), each made durable in the one above. Ends with `path` as it was, cut before its name. */
+/* Makes the folders of `path` (below the target, whose path has `from` bytes), each made durable in the one above. Ends with `path`
+ * as it was, cut before its name. */
 static bool make_folders(char *path, size_t from, struct error *err)
 {
     for (char *slash = strchr(path + from + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -181,4 +184,5 @@ static bool directory_delete_all(void *store, const char *prefix, struct error *
     return is_deleted && (rmdir(path) == 0 || errno == ENOENT || failed(err, "cannot delete", path));
 }
 
-const struct archive_store_kind archive_store_directory = {directory_open, directory_close, directory_put, directory_get, directory_delete_all};
+const struct archive_store_kind archive_store_directory = {directory_open, directory_close, directory_put, directory_get,
+                                                           directory_delete_all};

@@ -1,4 +1,5 @@
-/* archive_manifest.c - see archive_manifest.h. What is read is not believed: who can write to the store can write here what he likes, but not what tallymill.archives says. */
+/* archive_manifest.c - see archive_manifest.h. What is read is not believed: who can write to the store can write here what he
+ * likes, but not what tallymill.archives says. */
 #include "operator/archive_manifest.h"
 
 #include <assert.h>
@@ -32,7 +33,8 @@ static json_t *parts_json(const struct archive_manifest *manifest)
     json_t *parts = json_array();
     for (int i = 0; i < manifest->part_count; i++) {
         const struct archive_part *part = &manifest->parts[i];
-        json_array_append_new(parts, json_pack("{s:s, s:I, s:I, s:s}", "name", part->name, "rows", (json_int_t)part->rows, "bytes", (json_int_t)part->bytes, "sha256", part->sha256));
+        json_array_append_new(parts, json_pack("{s:s, s:I, s:I, s:s}", "name", part->name, "rows", (json_int_t)part->rows, "bytes",
+                                               (json_int_t)part->bytes, "sha256", part->sha256));
     }
     return parts;
 }
@@ -40,12 +42,16 @@ static json_t *parts_json(const struct archive_manifest *manifest)
 bool archive_manifest_put(const struct archive_manifest *manifest, struct archive_store *store, struct error *err)
 {
     char key[ARCHIVE_KEY_BYTES];
-    json_t *head = json_pack("{s:i, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:s, s:o}", "format", ARCHIVE_FORMAT, "table", "analytics_events", "month", manifest->month, "generation",
-                             manifest->generation, "compression", manifest->packing == PACKING_ZSTD ? "zstd" : "gzip", "rows", (json_int_t)manifest->rows, "foreign_rows",
-                             (json_int_t)manifest->foreign_rows, "bytes", (json_int_t)manifest->bytes, "row_hash", manifest->row_hash, "parts", parts_json(manifest));
-    char *text = head && (!manifest->json || json_object_update(head, manifest->json) == 0) ? json_dumps(head, JSON_INDENT(1)) : NULL;
+    json_t *head = json_pack("{s:i, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:s, s:o}", "format", ARCHIVE_FORMAT, "table",
+                             "analytics_events", "month", manifest->month, "generation", manifest->generation, "compression",
+                             manifest->packing == PACKING_ZSTD ? "zstd" : "gzip", "rows", (json_int_t)manifest->rows,
+                             "foreign_rows", (json_int_t)manifest->foreign_rows, "bytes", (json_int_t)manifest->bytes, "row_hash",
+                             manifest->row_hash, "parts", parts_json(manifest));
+    char *text =
+        head && (!manifest->json || json_object_update(head, manifest->json) == 0) ? json_dumps(head, JSON_INDENT(1)) : NULL;
     archive_key(key, manifest->month, manifest->generation, "manifest.json");
-    const bool is_put = text ? archive_store_put(store, key, text, strlen(text), err) : error_set(err, ERROR_RETRY, "no memory for the manifest");
+    const bool is_put =
+        text ? archive_store_put(store, key, text, strlen(text), err) : error_set(err, ERROR_RETRY, "no memory for the manifest");
     free(text);
     json_decref(head);
     return is_put;
@@ -58,11 +64,13 @@ static bool is_hex(const char *text, size_t length)
 
 static bool read_part(struct archive_part *part, const json_t *json, int number, enum packing_kind packing)
 {
-    const char *name = json_string_value(json_object_get(json, "name")), *sha256 = json_string_value(json_object_get(json, "sha256"));
+    const char *name = json_string_value(json_object_get(json, "name")),
+               *sha256 = json_string_value(json_object_get(json, "sha256"));
     snprintf(part->name, sizeof part->name, "part-%05d.csv.%s", number, packing_suffix(packing));
     part->rows = json_integer_value(json_object_get(json, "rows"));
     part->bytes = json_integer_value(json_object_get(json, "bytes"));
-    if (!name || strcmp(name, part->name) != 0 || !is_hex(sha256, ARCHIVE_SHA256_BYTES - 1) || part->rows < 0 || part->bytes <= 0 || part->bytes > ARCHIVE_BLOCK_MAX)
+    if (!name || strcmp(name, part->name) != 0 || !is_hex(sha256, ARCHIVE_SHA256_BYTES - 1) || part->rows < 0 || part->bytes <= 0 ||
+        part->bytes > ARCHIVE_BLOCK_MAX)
         return false;
     memcpy(part->sha256, sha256, ARCHIVE_SHA256_BYTES);
     return true;
@@ -86,7 +94,8 @@ static bool read_parts(struct archive_manifest *manifest)
 static bool read_head(struct archive_manifest *manifest, const char *month, int generation)
 {
     const json_t *json = manifest->json;
-    const char *packing = json_string_value(json_object_get(json, "compression")), *hash = json_string_value(json_object_get(json, "row_hash"));
+    const char *packing = json_string_value(json_object_get(json, "compression")),
+               *hash = json_string_value(json_object_get(json, "row_hash"));
     const char *named = json_string_value(json_object_get(json, "month"));
     manifest->rows = json_integer_value(json_object_get(json, "rows"));
     manifest->foreign_rows = json_integer_value(json_object_get(json, "foreign_rows"));
@@ -102,7 +111,8 @@ static bool read_head(struct archive_manifest *manifest, const char *month, int 
     return true;
 }
 
-bool archive_manifest_get(struct archive_manifest *manifest, struct archive_store *store, const char *month, int generation, bool *is_there, struct error *err)
+bool archive_manifest_get(struct archive_manifest *manifest, struct archive_store *store, const char *month, int generation,
+                          bool *is_there, struct error *err)
 {
     char key[ARCHIVE_KEY_BYTES];
     struct archive_block block;

@@ -1,4 +1,5 @@
-/* archive_manifest.h - manifest.json: what an archived month consists of, written last, so that a generation without one is nothing. One thread. */
+/* archive_manifest.h - manifest.json: what an archived month consists of, written last, so that a generation without one is
+ * nothing. One thread. */
 #ifndef TALLYMILL_OPERATOR_ARCHIVE_MANIFEST_H
 #define TALLYMILL_OPERATOR_ARCHIVE_MANIFEST_H
 
@@ -42,8 +43,10 @@ struct archive_manifest {
 /* Writes it to the store. */
 MUST_CHECK bool archive_manifest_put(const struct archive_manifest *manifest, struct archive_store *store, struct error *err);
 
-/* Reads one and checks that it is what it says: format, month, generation, and sums that agree. *is_there false: there is none. ERROR_REJECT: it is wrong. archive_manifest_reset() in any case. */
-MUST_CHECK bool archive_manifest_get(struct archive_manifest *manifest, struct archive_store *store, const char *month, int generation, bool *is_there, struct error *err);
+/* Reads one and checks that it is what it says: format, month, generation, and sums that agree. *is_there false: there is none.
+ * ERROR_REJECT: it is wrong. archive_manifest_reset() in any case. */
+MUST_CHECK bool archive_manifest_get(struct archive_manifest *manifest, struct archive_store *store, const char *month,
+                                     int generation, bool *is_there, struct error *err);
 
 void archive_manifest_reset(struct archive_manifest *manifest);
 

@@ -1,10 +1,13 @@
 /* archive_month.c - see archive_month.h.
  *
- * settle, write, prove, mark, detach, drop, tidy. Written and proven while the month can still be read; only then taken out, so that the time in which its rows are in no query is the
- * detach and one pass over them. What is durable behind each step is in the books (tallymill.months, tallymill.archives) or in the store, and the next run looks at both rather than
- * remembers: so no step cares who began it. What came into the month between the snapshot and the detach is found by its hash before it is dropped; the month is then attached again.
+ * settle, write, prove, mark, detach, drop, tidy. Written and proven while the month can still be read; only then taken out, so
+ * that the time in which its rows are in no query is the detach and one pass over them. What is durable behind each step is in the
+ * books (tallymill.months, tallymill.archives) or in the store, and the next run looks at both rather than remembers: so no step
+ * cares who began it. What came into the month between the snapshot and the detach is found by its hash before it is dropped; the
+ * month is then attached again.
  *
- * Rejected: to detach first and write in peace afterwards: the rows would be in no query for as long as the store takes, and a store that fails would leave them there.
+ * Rejected: to detach first and write in peace afterwards: the rows would be in no query for as long as the store takes, and a
+ * store that fails would leave them there.
  */
 #include "operator/archive_month.h"
 
@@ -51,10 +54,12 @@ struct writing {
 static bool sum_up(struct writing *writing, const struct archive_view *view, struct error *err)
 {
     const char *const values[] = {view->table};
-    PGresult *sums = postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
-                         ? postgres_query_params(snapshot_conn(writing->snapshot), "SELECT rows, foreign_rows, hash::text AS hash FROM tallymill.month_sums($1::regclass)", 1, values,
-                                                 3600 * CLOCK_SECOND_US, err)
-                         : NULL;
+    PGresult *sums =
+        postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
+            ? postgres_query_params(snapshot_conn(writing->snapshot),
+                                    "SELECT rows, foreign_rows, hash::text AS hash FROM tallymill.month_sums($1::regclass)", 1,
+                                    values, 3600 * CLOCK_SECOND_US, err)
+            : NULL;
     if (sums) {
         writing->rows = answer_int(sums, 0, "rows");
         writing->foreign_rows = answer_int(sums, 0, "foreign_rows");
@@ -65,11 +70,13 @@ static bool sum_up(struct writing *writing, const struct archive_view *view, str
 }
 
 /* Step 1. */
-static bool settle(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct error *err)
+static bool settle(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                   struct writing *writing, struct error *err)
 {
     bool should_rebuild = false;
     if (!view->is_plain || !view->is_owned)
-        return error_set(err, ERROR_USAGE, "%s: %s is %s: %s", month->text, view->table, view->is_plain ? "not tallymill_admin's" : "no plain table",
+        return error_set(err, ERROR_USAGE, "%s: %s is %s: %s", month->text, view->table,
+                         view->is_plain ? "not tallymill_admin's" : "no plain table",
                          view->is_plain ? "ALTER TABLE it OWNER TO tallymill_admin" : "only plain tables are archived");
     writing->snapshot = snapshot_open_whole(run->settings, "tallymill archive", err);
     if (!writing->snapshot)
@@ -85,18 +92,22 @@ static bool settle(struct archive_run *run, const struct month_name *month, cons
 }
 
 /* What else the manifest says, beside the rows. */
-static bool describe(struct snapshot *snapshot, const struct month_name *month, struct archive_manifest *manifest, struct error *err)
+static bool describe(struct snapshot *snapshot, const struct month_name *month, struct archive_manifest *manifest,
+                     struct error *err)
 {
-    static const char versions_sql[] =
-        "SELECT current_setting('server_version') AS postgres, clock_timestamp() AS written_at, "
-        "CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN (SELECT system_identifier FROM pg_control_system()) END::text AS system_identifier";
+    static const char versions_sql[] = "SELECT current_setting('server_version') AS postgres, clock_timestamp() AS written_at, "
+                                       "CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN (SELECT "
+                                       "system_identifier FROM pg_control_system()) END::text AS system_identifier";
     PGresult *columns = NULL, *batches = NULL, *statistics = NULL, *versions = NULL;
-    const bool is_known = snapshot_set(snapshot, "month", month->first, err) && (columns = snapshot_ask(snapshot, archive_columns_sql, err)) != NULL &&
+    const bool is_known = snapshot_set(snapshot, "month", month->first, err) &&
+                          (columns = snapshot_ask(snapshot, archive_columns_sql, err)) != NULL &&
                           (batches = snapshot_ask(snapshot, archive_batches_sql, err)) != NULL &&
-                          (statistics = snapshot_ask(snapshot, archive_statistics_sql, err)) != NULL && (versions = snapshot_ask(snapshot, versions_sql, err)) != NULL;
+                          (statistics = snapshot_ask(snapshot, archive_statistics_sql, err)) != NULL &&
+                          (versions = snapshot_ask(snapshot, versions_sql, err)) != NULL;
     if (is_known)
-        manifest->json = json_pack("{s:s, s:o, s:o, s:o, s:o}", "tallymill", TALLYMILL_VERSION, "server", answer_object(versions, 0), "columns", answer_array(columns), "batches",
-                                   answer_array(batches), "daily_stats", answer_array(statistics));
+        manifest->json =
+            json_pack("{s:s, s:o, s:o, s:o, s:o}", "tallymill", TALLYMILL_VERSION, "server", answer_object(versions, 0), "columns",
+                      answer_array(columns), "batches", answer_array(batches), "daily_stats", answer_array(statistics));
     PQclear(columns);
     PQclear(batches);
     PQclear(statistics);
@@ -104,22 +115,24 @@ static bool describe(struct snapshot *snapshot, const struct month_name *month, 
     return is_known && (manifest->json || error_set(err, ERROR_RETRY, "no memory for the manifest"));
 }
 
-static bool write_parts(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct archive_manifest *manifest,
-                        struct error *err)
+static bool write_parts(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                        struct writing *writing, struct archive_manifest *manifest, struct error *err)
 {
     char what[40], *columns = archive_manifest_columns(manifest);
     struct progress progress;
     snprintf(what, sizeof what, "rows of %s written", month->text);
     progress_init(&progress, what, writing->rows, clock_now_us());
     const bool is_written = (columns || error_set(err, ERROR_RETRY, "out of memory")) &&
-                            archive_parts_write(snapshot_conn(writing->snapshot), run->store, view->table, columns, settings_int(run->settings, "archive.part_size"), manifest, &progress, err);
+                            archive_parts_write(snapshot_conn(writing->snapshot), run->store, view->table, columns,
+                                                settings_int(run->settings, "archive.part_size"), manifest, &progress, err);
     progress_clear(&progress);
     free(columns);
     return is_written;
 }
 
 /* What was begun and came to nothing. */
-static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                               struct error *err)
 {
     char prefix[ARCHIVE_KEY_BYTES];
     archive_key(prefix, month->text, view->generation, "");
@@ -130,11 +143,13 @@ static bool give_up_generation(struct archive_run *run, const struct month_name 
 }
 
 /* Step 2, into a new generation. */
-static bool write_out(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct writing *writing, struct archive_manifest *manifest,
-                      struct error *err)
+static bool write_out(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                      struct writing *writing, struct archive_manifest *manifest, struct error *err)
 {
     const bool is_gzip = strcmp(settings_text(run->settings, "archive.compression"), "gzip") == 0;
-    *manifest = (struct archive_manifest){.generation = view->next_generation, .packing = is_gzip ? PACKING_GZIP : PACKING_ZSTD, .foreign_rows = writing->foreign_rows};
+    *manifest = (struct archive_manifest){.generation = view->next_generation,
+                                          .packing = is_gzip ? PACKING_GZIP : PACKING_ZSTD,
+                                          .foreign_rows = writing->foreign_rows};
     snprintf(manifest->month, sizeof manifest->month, "%s", month->text);
     if (strcmp(view->archive_state, "writing") == 0 && !give_up_generation(run, month, view, err))
         return false;
@@ -147,30 +162,37 @@ static bool write_out(struct archive_run *run, const struct month_name *month, c
     if (!describe(writing->snapshot, month, manifest, err) || !write_parts(run, month, view, writing, manifest, err))
         return false;
     if (manifest->rows != writing->rows)
-        return error_set(err, ERROR_FATAL, "%s: %" PRId64 " rows were counted, and %" PRId64 " copied, in one snapshot", month->text, writing->rows, manifest->rows);
+        return error_set(err, ERROR_FATAL, "%s: %" PRId64 " rows were counted, and %" PRId64 " copied, in one snapshot",
+                         month->text, writing->rows, manifest->rows);
     FAILPOINT("archive_written");
-    return archive_manifest_put(manifest, run->store, err) && archive_books_written(&run->books, manifest, writing->server_hash, err);
+    return archive_manifest_put(manifest, run->store, err) &&
+           archive_books_written(&run->books, manifest, writing->server_hash, err);
 }
 
-bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view, struct archive_manifest *manifest, struct error *err)
+bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
+                            struct archive_manifest *manifest, struct error *err)
 {
     bool is_there = false;
     if (!archive_manifest_get(manifest, store, month->text, view->generation, &is_there, err))
         return false;
     if (!is_there)
-        return error_set(err, ERROR_REJECT, "DAMAGED: generation %d of %s has no manifest in %.200s", view->generation, month->text, archive_store_target(store));
-    return (strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows && manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes) ||
-           error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written", view->generation, month->text);
+        return error_set(err, ERROR_REJECT, "DAMAGED: generation %d of %s has no manifest in %.200s", view->generation, month->text,
+                         archive_store_target(store));
+    return (strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows &&
+            manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes) ||
+           error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written",
+                     view->generation, month->text);
 }
 
 /* Whether the newest archive is of exactly what the snapshot shows, and its manifest is there: then it is not written again. */
-static bool find_written(struct archive_run *run, const struct month_name *month, const struct archive_view *view, const struct writing *writing, struct archive_manifest *manifest,
-                         bool *is_found, struct error *err)
+static bool find_written(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                         const struct writing *writing, struct archive_manifest *manifest, bool *is_found, struct error *err)
 {
     struct error wrong = {0};
     *manifest = (struct archive_manifest){0};
     *is_found = false;
-    if (!run->store || view->generation == 0 || strcmp(view->target, target_of(run)) != 0 || view->rows != writing->rows || strcmp(view->server_hash, writing->server_hash) != 0)
+    if (!run->store || view->generation == 0 || strcmp(view->target, target_of(run)) != 0 || view->rows != writing->rows ||
+        strcmp(view->server_hash, writing->server_hash) != 0)
         return true;
     *is_found = archive_month_manifest(run->store, month, view, manifest, &wrong);
     if (!*is_found && wrong.kind != ERROR_REJECT) {
@@ -181,12 +203,14 @@ static bool find_written(struct archive_run *run, const struct month_name *month
 }
 
 /* Steps 1 to 3: the month is in the store, and proven. */
-static bool prepare(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report, struct error *err)
+static bool prepare(struct archive_run *run, const struct month_name *month, struct archive_view *view,
+                    struct archive_report *report, struct error *err)
 {
     struct writing writing = {0};
     struct archive_manifest manifest = {0};
     bool is_found = false;
-    bool is_written = settle(run, month, view, &writing, err) && find_written(run, month, view, &writing, &manifest, &is_found, err);
+    bool is_written =
+        settle(run, month, view, &writing, err) && find_written(run, month, view, &writing, &manifest, &is_found, err);
     if (is_written && !is_found) {
         archive_manifest_reset(&manifest);
         is_written = write_out(run, month, view, &writing, &manifest, err);
@@ -207,17 +231,21 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
     return is_proven;
 }
 
-/* Runs a detach, or ends one that is pending, over a connection of its own: it stands in no transaction, so what it depends on is set for the session. */
+/* Runs a detach, or ends one that is pending, over a connection of its own: it stands in no transaction, so what it depends on is
+ * set for the session. */
 static bool run_detach(struct archive_run *run, const struct archive_view *view, struct error *err)
 {
     const int64_t deadline_us = settings_int(run->settings, "archive.detach_deadline");
     char sql[400], timeout[80];
     PGconn *conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
     snprintf(timeout, sizeof timeout, "SET statement_timeout = %" PRId64, deadline_us / 1000);
-    snprintf(sql, sizeof sql, "ALTER TABLE public.analytics_events DETACH PARTITION %s %s", view->table, view->is_pending ? "FINALIZE" : "CONCURRENTLY");
-    const bool is_detached = conn && postgres_exec(conn, "SET ROLE tallymill_admin", SHORT_US, err) && postgres_exec_alone(conn, "SET search_path = pg_catalog, pg_temp", SHORT_US, err) &&
+    snprintf(sql, sizeof sql, "ALTER TABLE public.analytics_events DETACH PARTITION %s %s", view->table,
+             view->is_pending ? "FINALIZE" : "CONCURRENTLY");
+    const bool is_detached = conn && postgres_exec(conn, "SET ROLE tallymill_admin", SHORT_US, err) &&
+                             postgres_exec_alone(conn, "SET search_path = pg_catalog, pg_temp", SHORT_US, err) &&
                              postgres_exec_alone(conn, "SET client_connection_check_interval = '1s'", SHORT_US, err) &&
-                             postgres_exec_alone(conn, "SET lock_timeout = 0", SHORT_US, err) && postgres_exec_alone(conn, timeout, SHORT_US, err) &&
+                             postgres_exec_alone(conn, "SET lock_timeout = 0", SHORT_US, err) &&
+                             postgres_exec_alone(conn, timeout, SHORT_US, err) &&
                              postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
     PQfinish(conn);
     return is_detached;
@@ -234,7 +262,9 @@ static bool detach(struct archive_run *run, const struct month_name *month, cons
         error_clear(err);
         return true;
     }
-    return error_wrap(err, "%s is on its way out, and could not be detached (run it again to go on, or: tallymill archive --cancel %s)", month->text, month->text);
+    return error_wrap(err,
+                      "%s is on its way out, and could not be detached (run it again to go on, or: tallymill archive --cancel %s)",
+                      month->text, month->text);
 }
 
 static bool put_back(struct archive_run *run, const struct month_name *month, struct error *err)
@@ -245,7 +275,8 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
     if (!archive_books_attach(&run->books, month, err) || !archive_books_waiting(&run->books, month, &waiting, &emptied, err))
         return false;
     error_set(err, ERROR_RETRY, "%.240s; it is part of analytics_events again and waits for the next run%s", said.text,
-              waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month" : "");
+              waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month"
+                          : "");
     return false;
 }
 
@@ -262,7 +293,8 @@ static bool drop(struct archive_run *run, const struct month_name *month, const 
     archive_manifest_reset(&manifest);
     if (!is_kept)
         return false;
-    return archive_books_drop(&run->books, month, view->generation, err) || (postgres_is(err, POSTGRES_NOT_SO) && put_back(run, month, err));
+    return archive_books_drop(&run->books, month, view->generation, err) ||
+           (postgres_is(err, POSTGRES_NOT_SO) && put_back(run, month, err));
 }
 
 /* Step 7: the blocks of older generations. Those in another target stay, for nobody says how to come there. */
@@ -270,8 +302,9 @@ static bool tidy(struct archive_run *run, const struct month_name *month, struct
 {
     const char *const values[] = {month->first, target_of(run)};
     PGresult *older = run->store ? admin_ask(run->books.conn,
-                                             "SELECT generation FROM tallymill.archives WHERE month = $1::date AND target = $2 AND state = 'superseded' AND parts IS DISTINCT FROM 0", 2,
-                                             values, SHORT_US, err)
+                                             "SELECT generation FROM tallymill.archives WHERE month = $1::date AND target = $2 AND "
+                                             "state = 'superseded' AND parts IS DISTINCT FROM 0",
+                                             2, values, SHORT_US, err)
                                  : NULL;
     bool is_tidy = older || !run->store;
     for (int row = 0; is_tidy && older && row < PQntuples(older); row++) {
@@ -286,10 +319,12 @@ static bool tidy(struct archive_run *run, const struct month_name *month, struct
 
 static bool look(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct error *err)
 {
-    return archive_books_look(&run->books, month, view, err) && (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
+    return archive_books_look(&run->books, month, view, err) &&
+           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
 }
 
-static bool fill(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct archive_report *report, struct error *err)
+static bool fill(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                 struct archive_report *report, struct error *err)
 {
     int64_t emptied;
     report->generation = view->generation;
@@ -299,12 +334,16 @@ static bool fill(struct archive_run *run, const struct month_name *month, const 
 }
 
 /* A step of a month that is detaching. */
-static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, int64_t *away_from_us, struct error *err)
+static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, int64_t *away_from_us,
+                  struct error *err)
 {
     if (view->generation == 0 || (strcmp(view->archive_state, "proven") != 0 && strcmp(view->target, "none") != 0))
-        return error_set(err, ERROR_USAGE, "%s is detaching, and has no proven archive: tallymill archive --cancel %s", month->text, month->text);
+        return error_set(err, ERROR_USAGE, "%s is detaching, and has no proven archive: tallymill archive --cancel %s", month->text,
+                         month->text);
     if (!view->is_there)
-        return error_set(err, ERROR_FATAL, "%s is detaching, and its table is gone: somebody dropped it. Its archive is generation %d; UPDATE tallymill.months if that is all",
+        return error_set(err, ERROR_FATAL,
+                         "%s is detaching, and its table is gone: somebody dropped it. Its archive is generation %d; UPDATE "
+                         "tallymill.months if that is all",
                          month->text, view->generation);
     if (view->is_attached || view->is_pending) {
         if (view->is_attached)
@@ -317,10 +356,13 @@ static bool go_on(struct archive_run *run, const struct month_name *month, const
 }
 
 /* The month is where everybody reads it: steps 1 to 4. */
-static bool leave(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report, struct error *err)
+static bool leave(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report,
+                  struct error *err)
 {
     if (!view->is_attached)
-        return error_set(err, ERROR_USAGE, "%s is %s, but its table is no part of analytics_events, or its detach is pending: attach it again", month->text, view->state);
+        return error_set(err, ERROR_USAGE,
+                         "%s is %s, but its table is no part of analytics_events, or its detach is pending: attach it again",
+                         month->text, view->state);
     if (!prepare(run, month, view, report, err))
         return false;
     FAILPOINT("archive_proven");
@@ -342,7 +384,8 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
             return fill(run, month, &view, report, err);
         }
         report->was_away = false;
-        if (!(strcmp(view.state, "detaching") == 0 ? go_on(run, month, &view, &away_from_us, err) : leave(run, month, &view, report, err)))
+        if (!(strcmp(view.state, "detaching") == 0 ? go_on(run, month, &view, &away_from_us, err)
+                                                   : leave(run, month, &view, report, err)))
             return false;
         if (away_from_us > 0)
             report->away_us = clock_now_us() - away_from_us;
@@ -363,7 +406,8 @@ bool archive_month_cancel(struct archive_run *run, const struct month_name *mont
     return archive_books_attach(&run->books, month, err);
 }
 
-bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept, struct archive_report *report, struct error *err)
+bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept, struct archive_report *report,
+                          struct error *err)
 {
     struct archive_view view;
     struct archive_manifest manifest = {0};
@@ -372,15 +416,18 @@ bool archive_month_verify(struct archive_run *run, const struct month_name *mont
     char what[40];
     if (!look(run, month, &view, err))
         return false;
-    *is_kept = view.generation > 0 && strcmp(view.target, "none") != 0 && (strcmp(view.archive_state, "proven") == 0 || strcmp(view.archive_state, "dropped") == 0);
+    *is_kept = view.generation > 0 && strcmp(view.target, "none") != 0 &&
+               (strcmp(view.archive_state, "proven") == 0 || strcmp(view.archive_state, "dropped") == 0);
     if (!*is_kept)
         return true;
     snprintf(what, sizeof what, "rows of %s verified", month->text);
     progress_init(&progress, what, view.rows, clock_now_us());
-    const bool is_good = (store = archive_store_open(run->settings, view.target, err)) != NULL && archive_month_manifest(store, month, &view, &manifest, err) &&
+    const bool is_good = (store = archive_store_open(run->settings, view.target, err)) != NULL &&
+                         archive_month_manifest(store, month, &view, &manifest, err) &&
                          archive_parts_read(store, &manifest, NULL, NULL, &progress, err);
     progress_clear(&progress);
-    *report = (struct archive_report){.generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = manifest.part_count};
+    *report = (struct archive_report){
+        .generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = manifest.part_count};
     archive_manifest_reset(&manifest);
     archive_store_close(store);
     return is_good;

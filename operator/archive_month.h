@@ -1,4 +1,5 @@
-/* archive_month.h - how a month leaves analytics_events: written, proven, detached, dropped. Every step may be interrupted anywhere; the next run goes on. One thread. */
+/* archive_month.h - how a month leaves analytics_events: written, proven, detached, dropped. Every step may be interrupted
+ * anywhere; the next run goes on. One thread. */
 #ifndef TALLYMILL_OPERATOR_ARCHIVE_MONTH_H
 #define TALLYMILL_OPERATOR_ARCHIVE_MONTH_H
 
@@ -27,17 +28,23 @@ struct archive_report {
     int64_t late;                 /* dead letters that wait for it */
 };
 
-/* Takes a month out. False with err: ERROR_RETRY, it waits (the text says for what) or something failed that may pass; ERROR_REJECT, its archive is damaged; ERROR_USAGE, it cannot be. The
- * month is then where it was, or on its way, which the next run ends. */
-MUST_CHECK bool archive_month(struct archive_run *run, const struct month_name *month, struct archive_report *report, struct error *err);
+/* Takes a month out. False with err: ERROR_RETRY, it waits (the text says for what) or something failed that may pass;
+ * ERROR_REJECT, its archive is damaged; ERROR_USAGE, it cannot be. The month is then where it was, or on its way, which the next
+ * run ends. */
+MUST_CHECK bool archive_month(struct archive_run *run, const struct month_name *month, struct archive_report *report,
+                              struct error *err);
 
 /* A month that is on its way out stays. *was_leaving false: it was not, and nothing was done. */
 MUST_CHECK bool archive_month_cancel(struct archive_run *run, const struct month_name *month, bool *was_leaving, struct error *err);
 
-/* Reads the archive of a month again: every byte, all rows. The manifest read is compared with the books. *is_kept false: it has none (never archived, or nothing was kept). */
-MUST_CHECK bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept, struct archive_report *report, struct error *err);
+/* Reads the archive of a month again: every byte, all rows. The manifest read is compared with the books. *is_kept false: it has
+ * none (never archived, or nothing was kept). */
+MUST_CHECK bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept,
+                                     struct archive_report *report, struct error *err);
 
-/* The manifest of a generation, which must be what the books say. ERROR_REJECT: it is missing, or another. archive_manifest_reset() in any case. */
-MUST_CHECK bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view, struct archive_manifest *manifest, struct error *err);
+/* The manifest of a generation, which must be what the books say. ERROR_REJECT: it is missing, or another. archive_manifest_reset()
+ * in any case. */
+MUST_CHECK bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
+                                       struct archive_manifest *manifest, struct error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* archive_proof.c - see archive_proof.h.
  *
- * A checksum says that the bytes are those that were written; not that they can become the month again. So the archive is loaded into a table like the events' own, by the COPY that a restore
- * uses, and the server's own hash of its values must be that of the month; then it is copied out once more and must be the rows that the manifest says.
- * The table lives in a transaction that is rolled back: whatever ends this process, nothing is left behind, and nothing of it is in the WAL.
+ * A checksum says that the bytes are those that were written; not that they can become the month again. So the archive is loaded
+ * into a table like the events' own, by the COPY that a restore uses, and the server's own hash of its values must be that of the
+ * month; then it is copied out once more and must be the rows that the manifest says. The table lives in a transaction that is
+ * rolled back: whatever ends this process, nothing is left behind, and nothing of it is in the WAL.
  */
 #include "operator/archive_proof.h"
 
@@ -52,7 +53,8 @@ static char *copy_sql(const char *columns, const char *direction)
     return sql;
 }
 
-static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, const char *columns, struct error *err)
+static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, const char *columns,
+                 struct error *err)
 {
     char what[40], *sql = copy_sql(columns, "FROM STDIN");
     struct progress progress;
@@ -83,15 +85,21 @@ static bool compare_rows(PGconn *conn, const struct archive_manifest *manifest, 
     const bool is_read = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_out(conn, sql, &wait, hash_row, &hash, err);
     free(sql);
     return is_read && (strcmp(row_hash_text(text, &hash), manifest->row_hash) == 0 ||
-                       error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded and copied again, is not what was written", manifest->month));
+                       error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded and copied again, is not what was written",
+                                 manifest->month));
 }
 
-bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest, const char *server_hash, struct error *err)
+bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest,
+                   const char *server_hash, struct error *err)
 {
     PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
     char *columns = archive_manifest_columns(manifest);
-    bool is_proven = conn && postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err) &&
-                     postgres_exec(conn, "CREATE UNLOGGED TABLE " TABLE " (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)", SHORT_US, err) &&
+    bool is_proven = conn &&
+                     postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err) &&
+                     postgres_exec(conn,
+                                   "CREATE UNLOGGED TABLE " TABLE
+                                   " (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)",
+                                   SHORT_US, err) &&
                      (columns || error_set(err, ERROR_RETRY, "out of memory")) && load(conn, store, manifest, columns, err);
     FAILPOINT("archive_loaded");
     is_proven = is_proven && compare_sums(conn, manifest, server_hash, err) && compare_rows(conn, manifest, columns, err);

@@ -9,7 +9,9 @@
 
 struct settings;
 
-/* Over a connection of its own; nothing of it stays. server_hash: of the month's table, by tallymill.month_sums. ERROR_REJECT: it is not the month, or damaged. */
-MUST_CHECK bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest, const char *server_hash, struct error *err);
+/* Over a connection of its own; nothing of it stays. server_hash: of the month's table, by tallymill.month_sums. ERROR_REJECT: it
+ * is not the month, or damaged. */
+MUST_CHECK bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest,
+                              const char *server_hash, struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* archive_settle.c - see archive_settle.h.
  *
- * Behind the last row that is dropped nobody can compute anything again. So the statistics and rollups of the month are compared with its rows once more, as `tallymill verify` does, in the
- * snapshot that is written out; what waits, or differs, keeps the month where it is.
+ * Behind the last row that is dropped nobody can compute anything again. So the statistics and rollups of the month are compared
+ * with its rows once more, as `tallymill verify` does, in the snapshot that is written out; what waits, or differs, keeps the month
+ * where it is.
  */
 #include "operator/archive_settle.h"
 
@@ -18,7 +19,8 @@
 
 extern const char archive_settle_sql[], verify_rollup_foreign_sql[];
 
-static const char old_looks_sql[] = "SELECT rollup FROM tallymill.rollups WHERE looks_back AND strpos(query, 'tallymill.first_seen') = 0";
+static const char old_looks_sql[] =
+    "SELECT rollup FROM tallymill.rollups WHERE looks_back AND strpos(query, 'tallymill.first_seen') = 0";
 
 static bool waits(const struct month_name *month, struct error *err, const char *reason)
 {
@@ -41,15 +43,17 @@ static bool look_at_days(struct snapshot *snapshot, const struct month_name *mon
 
 static bool look_at_foreign(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)
 {
-    PGresult *result = snapshot_set(snapshot, "first_day", month->days.first, err) && snapshot_set(snapshot, "last_day", month->days.last, err)
-                           ? snapshot_ask(snapshot, verify_rollup_foreign_sql, err)
-                           : NULL;
+    PGresult *result =
+        snapshot_set(snapshot, "first_day", month->days.first, err) && snapshot_set(snapshot, "last_day", month->days.last, err)
+            ? snapshot_ask(snapshot, verify_rollup_foreign_sql, err)
+            : NULL;
     *should_rebuild = result && PQntuples(result) > 0;
     PQclear(result);
     return result && (!*should_rebuild || waits(month, err, "other programs have rows there that the statistics have not seen"));
 }
 
-/* What looks back without knowing tallymill.first_seen is of the events that are kept: it is stale whenever a month has left, and holds up none. */
+/* What looks back without knowing tallymill.first_seen is of the events that are kept: it is stale whenever a month has left, and
+ * holds up none. */
 static bool is_left_out(const PGresult *old_looks, const char *rollup)
 {
     for (int row = 0; row < PQntuples(old_looks); row++)
@@ -58,10 +62,12 @@ static bool is_left_out(const PGresult *old_looks, const char *rollup)
     return false;
 }
 
-static bool judge(const struct month_name *month, const json_t *found, const PGresult *old_looks, bool *should_rebuild, struct error *err)
+static bool judge(const struct month_name *month, const json_t *found, const PGresult *old_looks, bool *should_rebuild,
+                  struct error *err)
 {
     char reason[400];
-    const json_t *one, *aside = json_object_get(found, "set_aside"), *rollups = json_object_get(found, "rollups_set_aside"), *uniques = json_object_get(found, "uniques_set_aside");
+    const json_t *one, *aside = json_object_get(found, "set_aside"), *rollups = json_object_get(found, "rollups_set_aside"),
+                       *uniques = json_object_get(found, "uniques_set_aside");
     size_t i;
     if (json_array_size(json_object_get(found, "damages")) > 0)
         return waits(month, err, "how far the statistics have come cannot be true: tallymill verify names it");
@@ -77,12 +83,14 @@ static bool judge(const struct month_name *month, const json_t *found, const PGr
     }
     json_array_foreach(rollups, i, one) {
         if (!is_left_out(old_looks, text_of(one, "rollup"))) {
-            snprintf(reason, sizeof reason, "rollup %s of %s: %s", text_of(one, "rollup"), text_of(one, "first_day"), text_of(one, "reason"));
+            snprintf(reason, sizeof reason, "rollup %s of %s: %s", text_of(one, "rollup"), text_of(one, "first_day"),
+                     text_of(one, "reason"));
             return waits(month, err, reason);
         }
     }
     *should_rebuild = json_array_size(json_object_get(found, "differences")) > 0;
-    return !*should_rebuild || waits(month, err, "its statistics or rollups differ from its rows (tallymill verify names each); its days are rebuilt");
+    return !*should_rebuild ||
+           waits(month, err, "its statistics or rollups differ from its rows (tallymill verify names each); its days are rebuilt");
 }
 
 bool archive_settle(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)
@@ -93,7 +101,8 @@ bool archive_settle(struct snapshot *snapshot, const struct month_name *month, b
     bool is_settled = look_at_days(snapshot, month, err) && look_at_foreign(snapshot, month, should_rebuild, err);
     if (is_settled) {
         found = verify_range(snapshot, &month->days, err);
-        is_settled = found && err->kind == ERROR_NONE && (old_looks = snapshot_ask(snapshot, old_looks_sql, err)) != NULL && judge(month, found, old_looks, should_rebuild, err);
+        is_settled = found && err->kind == ERROR_NONE && (old_looks = snapshot_ask(snapshot, old_looks_sql, err)) != NULL &&
+                     judge(month, found, old_looks, should_rebuild, err);
     }
     PQclear(old_looks);
     json_decref(found);

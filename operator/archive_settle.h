@@ -9,7 +9,8 @@
 
 struct snapshot;
 
-/* Looks in this snapshot. False: it may not, or could not be asked; *should_rebuild: something differs, which a rebuild of its days mends. */
+/* Looks in this snapshot. False: it may not, or could not be asked; *should_rebuild: something differs, which a rebuild of its days
+ * mends. */
 MUST_CHECK bool archive_settle(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* archive_store.h - where archives lie: named blocks of bytes that are put there whole, and read back whole.
  *
- * A target is a directory, or s3://BUCKET/PREFIX. Keys hold only [a-z0-9/._-]. What archive_store_put() has answered true to is durable, as far as the store goes: a part is either there whole
- * or not there. One thread.
+ * A target is a directory, or s3://BUCKET/PREFIX. Keys hold only [a-z0-9/._-]. What archive_store_put() has answered true to is
+ * durable, as far as the store goes: a part is either there whole or not there. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_ARCHIVE_STORE_H
 #define TALLYMILL_OPERATOR_ARCHIVE_STORE_H
@@ -31,7 +31,8 @@ void archive_store_close(struct archive_store *store); /* NULL is allowed */
 const char *archive_store_target(const struct archive_store *store);
 
 /* A block of that name is replaced. ERROR_RETRY; ERROR_USAGE where the store refuses us. */
-MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, const char *bytes, size_t length, struct error *err);
+MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, const char *bytes, size_t length,
+                                  struct error *err);
 
 /* False with err: the store cannot be asked. True with block->bytes NULL: it has no block of that name. */
 MUST_CHECK bool archive_store_get(struct archive_store *store, const char *key, struct archive_block *block, struct error *err);

@@ -127,7 +127,8 @@ static void print_topic(const PGresult *totals, int row)
     fputs("topic ", stdout);
     terminal_text(stdout, answer_text(totals, row, "topic"));
     printf(", %" PRId64 " topic partitions", answer_int(totals, row, "topic_partitions"));
-    printf(answer_is_null(totals, row, "retired_at") ? "\n" : ", retired: its books were closed at %s\n", answer_text(totals, row, "retired_at"));
+    printf(answer_is_null(totals, row, "retired_at") ? "\n" : ", retired: its books were closed at %s\n",
+           answer_text(totals, row, "retired_at"));
     print_total("offsets consumed", answer_int(totals, row, "consumed"), "so many places in Kafka's log are dealt with, namely:");
     print_total("= stored", answer_int(totals, row, "stored"), "events that became rows");
     print_total("+ duplicates", answer_int(totals, row, "duplicates"), "sent again by their producer, stored once");
@@ -283,8 +284,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: audit takes no arguments", command->arguments[0]);
     } else if (command->check) {
-        exit_code = ground_check(command->settings, &(struct ground){"tallymill audit", "tallymill_read", audit->is_without_kafka ? NULL : audit->own_topic,
-                                                                     RD_KAFKA_ACL_OPERATION_READ});
+        exit_code = ground_check(command->settings,
+                                 &(struct ground){"tallymill audit", "tallymill_read",
+                                                  audit->is_without_kafka ? NULL : audit->own_topic, RD_KAFKA_ACL_OPERATION_READ});
     } else if (!(audit->json = json_pack("{s:[], s:[], s:[], s:[]}", "topics", "checks", "damages", "notes"))) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if ((audit->snapshot = snapshot_open_whole(command->settings, "tallymill audit", err)) != NULL) {
@@ -321,7 +323,10 @@ int audit_run(int argc, char **argv)
         {.name = "deep",
          .help = "also look for events stored twice and for rows on days their batch does not name (a second pass)",
          .flag = &audit.is_deep},
-        {.name = "topic", .argument = "NAME", .help = "one topic of the books only, that of topics.events or another", .value = &audit.own_topic},
+        {.name = "topic",
+         .argument = "NAME",
+         .help = "one topic of the books only, that of topics.events or another",
+         .value = &audit.own_topic},
         {.name = "no-kafka", .help = "check the database only", .flag = &audit.is_without_kafka},
         {.name = "json", .help = "answer with one JSON object", .flag = &audit.as_json},
         {.name = "metrics", .argument = "FILE", .help = RUN_METRICS_HELP, .value = &audit.metrics_path},

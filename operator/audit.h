@@ -48,7 +48,8 @@ struct audit_anchor {
 
 /* Reads the messages at these anchors of one topic again, sorted by topic partition and offset, none before the begin of its log:
  * another one there is a damage, none a note. Sets kafka_silence where Kafka does not deliver for 10 s. */
-void audit_anchors_compare(struct audit *audit, rd_kafka_t *client, const char *name, const struct audit_anchor *anchors, int count);
+void audit_anchors_compare(struct audit *audit, rd_kafka_t *client, const char *name, const struct audit_anchor *anchors,
+                           int count);
 
 /* Compares the ledger with what Kafka has now; sets kafka_silence where no broker answers. False: the database failed, or the
  * settings are wrong. */

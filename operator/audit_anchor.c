@@ -1,5 +1,5 @@
-/* audit_anchor.c - whether a log is the one that was stored: anchors, messages that the ledger knows, are read again and must be the
- * same messages. The last of each topic partition always; older ones too where the topic's id does not tell.
+/* audit_anchor.c - whether a log is the one that was stored: anchors, messages that the ledger knows, are read again and must be
+ * the same messages. The last of each topic partition always; older ones too where the topic's id does not tell.
  *
  * Offsets alone do not tell. A log that was truncated, or a topic made anew, is another log as soon as it has grown past the old
  * position: the worker has stopped there, and an audit by offsets would say that nothing is lost.
@@ -39,11 +39,11 @@ static void judge(struct audit *audit, const struct audit_anchor *anchor, const 
         snprintf(digits + 2 * byte, 3, "%02x", hash[byte]);
     }
     if (strcmp(digits, anchor->hash) != 0) {
-        struct finding finding =
-            finding_make("other log", anchor->is_last ? "another message stands where the last stored one was: the log was truncated and has "
-                                                        "grown again, or the topic was made anew; it is not read on"
-                                                      : "another message stands where a stored one was: the topic was made anew, and what "
-                                                        "the new one holds below the ledger's position is not stored");
+        struct finding finding = finding_make(
+            "other log", anchor->is_last ? "another message stands where the last stored one was: the log was truncated and has "
+                                           "grown again, or the topic was made anew; it is not read on"
+                                         : "another message stands where a stored one was: the topic was made anew, and what "
+                                           "the new one holds below the ledger's position is not stored");
         finding.topic = anchor->topic;
         finding.topic_partition = anchor->topic_partition;
         finding.first_offset = anchor->offset;

@@ -2,8 +2,8 @@
  * stored (its topic's id, and audit_anchor.c), and how much is unread.
  *
  * Kafka is asked after the snapshot was taken. Its logs only grow at the end, so a position of the snapshot that lies beyond the
- * end seen later is truth about the log (truncated, or another topic of the same name), not a race. The topic that is asked for must
- * be there; of the others a database may know some that these settings do not lead to: those are notes.
+ * end seen later is truth about the log (truncated, or another topic of the same name), not a race. The topic that is asked for
+ * must be there; of the others a database may know some that these settings do not lead to: those are notes.
  */
 #include "operator/audit.h"
 
@@ -80,7 +80,8 @@ static bool compare_position(struct audit *audit, const struct books *books, int
 }
 
 /* Adds an anchor, or says that Kafka no longer has the last one. */
-static void add_anchor(struct audit *audit, struct audit_anchor *anchors, int *count, const struct audit_anchor *anchor, int64_t low)
+static void add_anchor(struct audit *audit, struct audit_anchor *anchors, int *count, const struct audit_anchor *anchor,
+                       int64_t low)
 {
     if (anchor->offset >= low) {
         anchors[(*count)++] = *anchor;
@@ -110,7 +111,8 @@ static PGresult *ask_older(struct audit *audit, const struct books *books, const
         array_text_add_int64(&lows, topic->logs[i].low);
     }
     const char *list = array_text_end(&lows);
-    const bool is_set = list ? snapshot_set(audit->snapshot, "audit_topic", books->name, err) && snapshot_set(audit->snapshot, "audit_lows", list, err)
+    const bool is_set = list ? snapshot_set(audit->snapshot, "audit_topic", books->name, err) &&
+                                   snapshot_set(audit->snapshot, "audit_lows", list, err)
                              : error_set(err, ERROR_RETRY, "out of memory");
     array_text_free(&lows);
     return is_set ? snapshot_ask(audit->snapshot, audit_older_anchors_sql, err) : NULL;
@@ -133,8 +135,8 @@ static bool compare_anchors(struct audit *audit, rd_kafka_t *client, const struc
     }
     for (int row = books->first; row < books->last; row++) {
         const struct audit_anchor anchor = {books->name, (int32_t)answer_int(books->positions, row, "topic_partition"),
-                                            answer_int(books->positions, row, "anchor_offset"), answer_text(books->positions, row, "anchor_hash"),
-                                            true};
+                                            answer_int(books->positions, row, "anchor_offset"),
+                                            answer_text(books->positions, row, "anchor_hash"), true};
         if (is_wanted[row - books->first] && anchor.hash[0] != '\0') {
             add_anchor(audit, anchors, &count, &anchor, topic->logs[anchor.topic_partition].low);
         }
@@ -154,13 +156,15 @@ static bool compare_anchors(struct audit *audit, rd_kafka_t *client, const struc
 }
 
 /* The topic is the ledger's, as far as its id tells. False: the database failed. */
-static bool compare_topic(struct audit *audit, rd_kafka_t *client, const struct books *books, const struct topic *topic, struct error *err)
+static bool compare_topic(struct audit *audit, rd_kafka_t *client, const struct books *books, const struct topic *topic,
+                          struct error *err)
 {
     const char *known_id = known(books, "topic_id");
     if (known_id[0] != '\0' && topic->id[0] != '\0' && strcmp(known_id, topic->id) != 0) {
         char text[320];
         snprintf(text, sizeof text,
-                 "the topic was deleted and made anew: its id is %s, the ledger is about %s; nothing of it is stored (tallymill topic renew)",
+                 "the topic was deleted and made anew: its id is %s, the ledger is about %s; nothing of it is stored (tallymill "
+                 "topic renew)",
                  topic->id, known_id);
         add_damage(audit, books, "topic made anew", text); /* and what shows by its offsets and messages */
     }
@@ -192,8 +196,8 @@ static void note_elsewhere(struct audit *audit, const struct books *books, const
     if (books->is_asked_for) {
         add_damage(audit, books, kind, text);
     } else {
-        audit_note(audit, "topic %s was not compared with Kafka: %s; if it is over for good: tallymill topic retire %s --yes", books->name, text,
-                   books->name);
+        audit_note(audit, "topic %s was not compared with Kafka: %s; if it is over for good: tallymill topic retire %s --yes",
+                   books->name, text, books->name);
     }
 }
 
@@ -206,9 +210,10 @@ static bool ask_topic(struct audit *audit, rd_kafka_t *client, const struct book
     const char *known_cluster = known(books, "cluster_id");
     topic_cluster(client, KAFKA_TIMEOUT_MS, cluster_id);
     if (known_cluster[0] != '\0' && cluster_id[0] != '\0' && strcmp(known_cluster, cluster_id) != 0) {
-        snprintf(text, sizeof text,
-                 "the ledger is about Kafka cluster %.*s, the settings lead to cluster %.*s: offsets of two clusters do not compare",
-                 UTF8_CUT(known_cluster, 60), UTF8_CUT(cluster_id, 60));
+        snprintf(
+            text, sizeof text,
+            "the ledger is about Kafka cluster %.*s, the settings lead to cluster %.*s: offsets of two clusters do not compare",
+            UTF8_CUT(known_cluster, 60), UTF8_CUT(cluster_id, 60));
         note_elsewhere(audit, books, "other cluster", text);
         return true;
     }

@@ -1,7 +1,8 @@
 /* backlog.c - see backlog.h.
  *
- * How long a message has waited is asked of the message itself: it is read where it stands. Rejected: offsets by time (ListOffsets), which can only tell whether a
- * message is older than an age that was thought of before (which is all that backlog_mark_older() needs); and the time of the last commit, which is old wherever nothing was sent.
+ * How long a message has waited is asked of the message itself: it is read where it stands. Rejected: offsets by time
+ * (ListOffsets), which can only tell whether a message is older than an age that was thought of before (which is all that
+ * backlog_mark_older() needs); and the time of the last commit, which is old wherever nothing was sent.
  */
 #include "operator/backlog.h"
 
@@ -88,8 +89,8 @@ static bool ask_times(struct backlog *backlog, rd_kafka_t *client, const char *t
     return is_read;
 }
 
-bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age, struct backlog *backlog, bool *is_absent,
-                  struct error *err)
+bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age,
+                  struct backlog *backlog, bool *is_absent, struct error *err)
 {
     struct topic ends = {0};
     *backlog = (struct backlog){0};
@@ -152,7 +153,8 @@ int64_t backlog_longest_us(const struct backlog *backlog)
     return longest_us;
 }
 
-bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char *topic, int64_t age_us, int timeout_ms, struct error *err)
+bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char *topic, int64_t age_us, int timeout_ms,
+                        struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(backlog->count);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -169,7 +171,8 @@ bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char 
         const rd_kafka_topic_partition_t *told = &list->elems[i];
         struct backlog_log *log = &backlog->logs[told->partition];
         /* The first message of that time or later; below 0: all are older. */
-        log->is_older = told->err == RD_KAFKA_RESP_ERR_NO_ERROR && (told->offset < 0 || told->offset > log->next_offset + log->lost);
+        log->is_older =
+            told->err == RD_KAFKA_RESP_ERR_NO_ERROR && (told->offset < 0 || told->offset > log->next_offset + log->lost);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "asking for offsets by time");

@@ -1,6 +1,7 @@
 /* backlog.h - what a topic holds that is not stored yet, topic partition by topic partition: in offsets, and in seconds.
  *
- * The ledger's positions against the ends of Kafka's logs. The consumer group's own offsets are advice to other tools, and are not read. One thread.
+ * The ledger's positions against the ends of Kafka's logs. The consumer group's own offsets are advice to other tools, and are not
+ * read. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_BACKLOG_H
 #define TALLYMILL_OPERATOR_BACKLOG_H
@@ -22,7 +23,7 @@ struct backlog_log {
     int64_t next_offset;   /* the first offset that is not stored */
     int64_t waiting;       /* offsets that Kafka has, and the ledger has not */
     int64_t lost;          /* offsets that Kafka deleted before they were stored: a worker will note them as a gap */
-    int64_t oldest_us;     /* Kafka's time of the message to be stored next (Unix time); -1: none waits, or its time was not asked */
+    int64_t oldest_us; /* Kafka's time of the message to be stored next (Unix time); -1: none waits, or its time was not asked */
     int64_t commit_age_us; /* since the last commit; -1: there was none */
     bool is_older;         /* of backlog_mark_older() */
 };
@@ -35,9 +36,9 @@ struct backlog {
     char topic_id[32];           /* "" where brokers give none */
 };
 
-/* positions: the answer to backlog_positions_sql, whose texts are borrowed until backlog_free(); asked before, so that a lag is never too small. Reads the ends of
- * all logs of `topic` within timeout_ms, and with_age also the time of the message to be stored next in each. False: as topic_read() and topic_peek(); *is_absent
- * (NULL: not wanted) says whether Kafka has no such topic. */
+/* positions: the answer to backlog_positions_sql, whose texts are borrowed until backlog_free(); asked before, so that a lag is
+ * never too small. Reads the ends of all logs of `topic` within timeout_ms, and with_age also the time of the message to be stored
+ * next in each. False: as topic_read() and topic_peek(); *is_absent (NULL: not wanted) says whether Kafka has no such topic. */
 MUST_CHECK bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age,
                              struct backlog *backlog, bool *is_absent, struct error *err);
 void backlog_free(struct backlog *backlog);
@@ -47,8 +48,8 @@ int64_t backlog_age_us(const struct backlog *backlog, int topic_partition);
 /* The longest of them; -1: of none that waits it is known. */
 int64_t backlog_longest_us(const struct backlog *backlog);
 
-/* Marks (is_older) each topic partition in which a message waits that Kafka dates more than age_us ago. Asks for offsets by time, for which Describe of the topic is enough, where
- * its time itself needs Read. False: ERROR_RETRY. */
+/* Marks (is_older) each topic partition in which a message waits that Kafka dates more than age_us ago. Asks for offsets by time,
+ * for which Describe of the topic is enough, where its time itself needs Read. False: ERROR_RETRY. */
 MUST_CHECK bool backlog_mark_older(struct backlog *backlog, rd_kafka_t *client, const char *topic, int64_t age_us, int timeout_ms,
                                    struct error *err);
 

@@ -1,4 +1,5 @@
-/* csv_rows.c - see csv_rows.h. Postgres doubles a quote inside of quotes, so whether a line end is quoted is whether the quotes before it are odd in number. */
+/* csv_rows.c - see csv_rows.h. Postgres doubles a quote inside of quotes, so whether a line end is quoted is whether the quotes
+ * before it are odd in number. */
 #include "operator/csv_rows.h"
 
 #include <stdlib.h>

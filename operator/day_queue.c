@@ -25,7 +25,8 @@ bool day_queue_ask(PGconn *conn, const char *day, struct error *err)
     return is_marked || error_wrap(err, "asking for %s", day);
 }
 
-bool day_queue_wait(PGconn *conn, const char *days, int count, int64_t leaderless_us, void (*look)(void *context, int done), void *context, struct error *err)
+bool day_queue_wait(PGconn *conn, const char *days, int count, int64_t leaderless_us, void (*look)(void *context, int done),
+                    void *context, struct error *err)
 {
     int64_t progress_us = clock_now_us();
     for (int done = 0; done < count;) { /* ends: when all are done, or without progress */

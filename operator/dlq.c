@@ -1,8 +1,8 @@
 /* dlq.c - `tallymill dlq`: looks at dead letters, sends them again after a fix, and settles those that never will be.
  *
  * Counting and listing need tallymill_read and show no contents; the others need tallymill_admin, because an event's
- * contents may be personal. A replayed dead letter stays in the table with replayed_at, and one whose bytes were dropped with emptied_at:
- * the ledger's count of it stays true.
+ * contents may be personal. A replayed dead letter stays in the table with replayed_at, and one whose bytes were dropped with
+ * emptied_at: the ledger's count of it stays true.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -47,29 +47,32 @@ struct dlq {
 static bool read_closed(const struct dlq *dlq, const char *topic, bool *is_known, bool *is_closed, struct error *err)
 {
     const char *values[] = {topic};
-    PGresult *result = postgres_query_params(dlq->conn, "SELECT c.retired_at IS NOT NULL FROM tallymill.clusters c WHERE c.topic = $1", 1, values,
-                                             DLQ_QUERY_US, err);
+    PGresult *result = postgres_query_params(
+        dlq->conn, "SELECT c.retired_at IS NOT NULL FROM tallymill.clusters c WHERE c.topic = $1", 1, values, DLQ_QUERY_US, err);
     *is_known = result && PQntuples(result) == 1;
     *is_closed = *is_known && PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
     return result != NULL;
 }
 
-/* Where a replay sends: to the topic whose books these are, or, where they are closed, to the one of the settings, whose events are stored. */
+/* Where a replay sends: to the topic whose books these are, or, where they are closed, to the one of the settings, whose events are
+ * stored. */
 static bool choose_target(struct dlq *dlq, struct error *err)
 {
     struct dlq_choice *choice = &dlq->choice;
     const char *own = settings_text(dlq->settings, "topics.events");
     bool is_known, is_closed, is_own_known, is_own_closed;
-    if (!read_closed(dlq, choice->topic, &is_known, &is_closed, err) || !read_closed(dlq, own, &is_own_known, &is_own_closed, err)) {
+    if (!read_closed(dlq, choice->topic, &is_known, &is_closed, err) ||
+        !read_closed(dlq, own, &is_own_known, &is_own_closed, err)) {
         return false;
     }
     choice->target = is_closed ? own : choice->topic;
     if (is_closed && is_own_closed) {
-        return error_set(err, ERROR_USAGE,
-                         "the books of topic %s are closed: what is sent there is stored by nobody. Set topics.events to the topic whose events "
-                         "are stored, and name the old books: tallymill dlq replay --topic %s",
-                         own, choice->topic);
+        return error_set(
+            err, ERROR_USAGE,
+            "the books of topic %s are closed: what is sent there is stored by nobody. Set topics.events to the topic whose events "
+            "are stored, and name the old books: tallymill dlq replay --topic %s",
+            own, choice->topic);
     }
     return true;
 }
@@ -120,7 +123,9 @@ static bool read_since(struct dlq *dlq, struct error *err)
     } else if (settings_value_parse(&age, dlq->since, &number, &ignored)) {
         wall_us = clock_wall_us() - number;
     } else if (!clock_parse_time(dlq->since, strlen(dlq->since), &wall_us)) {
-        return error_set(err, ERROR_USAGE, "--since %.60s: an age as \"2 h\", a UTC day as 2026-11-24, or a time as 2026-11-24T11:00:00Z", dlq->since);
+        return error_set(err, ERROR_USAGE,
+                         "--since %.60s: an age as \"2 h\", a UTC day as 2026-11-24, or a time as 2026-11-24T11:00:00Z",
+                         dlq->since);
     }
     clock_format_time(dlq->since_text, wall_us);
     dlq->choice.since = dlq->since_text;
@@ -191,11 +196,11 @@ static bool show(struct dlq *dlq, struct error *err)
     if (!dlq->choice.offset) {
         return error_set(err, ERROR_USAGE, "which one? tallymill dlq show --at TOPIC_PARTITION:OFFSET");
     }
-    PGresult *result =
-        postgres_query_params(dlq->conn,
-                              "SELECT reason, detail, message_time, dead_at, replayed_at, emptied_at, batch_id, message_key, message_value "
-                              "FROM tallymill.dead_letters WHERE topic = $1 AND topic_partition = $2 AND kafka_offset = $3",
-                              3, values, DLQ_QUERY_US, err);
+    PGresult *result = postgres_query_params(
+        dlq->conn,
+        "SELECT reason, detail, message_time, dead_at, replayed_at, emptied_at, batch_id, message_key, message_value "
+        "FROM tallymill.dead_letters WHERE topic = $1 AND topic_partition = $2 AND kafka_offset = $3",
+        3, values, DLQ_QUERY_US, err);
     if (!result) {
         return false;
     }
@@ -237,19 +242,22 @@ static bool replay(struct dlq *dlq, struct error *err)
 {
     int64_t would = 0;
     if (dlq->is_dry) {
-        const bool is_told = is_place_known(dlq, err) && choose_target(dlq, err) && dlq_dry_run(dlq->conn, dlq->settings, &dlq->choice, dlq->as_json, &would, err);
+        const bool is_told = is_place_known(dlq, err) && choose_target(dlq, err) &&
+                             dlq_dry_run(dlq->conn, dlq->settings, &dlq->choice, dlq->as_json, &would, err);
         dlq->exit_code = would > 0 ? 0 : 1;
         return is_told;
     }
     struct dlq_replay done = {.left_list = dlq->as_json ? json_array() : NULL};
-    const bool is_done = is_place_known(dlq, err) && choose_target(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
+    const bool is_done =
+        is_place_known(dlq, err) && choose_target(dlq, err) && dlq_replay(dlq->conn, dlq->settings, &dlq->choice, &done, err);
     if (dlq->as_json) {
         json_t *answer = json_pack("{s:I, s:O?}", "sent", (json_int_t)done.sent, "left", done.left_list);
         answer_print(answer);
         json_decref(answer);
     } else if (is_done || done.sent > 0) {
-        printf("sent %" PRId64 " dead letters to topic %s again%s\n", done.sent, dlq->choice.target ? dlq->choice.target : dlq->choice.topic,
-               done.sent > 0              ? "; the workers store them, or bury them again with the reason"
+        printf("sent %" PRId64 " dead letters to topic %s again%s\n", done.sent,
+               dlq->choice.target ? dlq->choice.target : dlq->choice.topic,
+               done.sent > 0               ? "; the workers store them, or bury them again with the reason"
                : dlq->choice.with_replayed ? ""
                                            : ": none waits (--replayed also takes those sent before)");
         if (done.left > 0) {
@@ -264,7 +272,8 @@ static bool replay(struct dlq *dlq, struct error *err)
 static bool discard(struct dlq *dlq, struct error *err)
 {
     if (dlq->at || dlq->choice.reason || dlq->since || dlq->key) {
-        return error_set(err, ERROR_USAGE, "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes");
+        return error_set(err, ERROR_USAGE,
+                         "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes");
     }
     return dlq_discard(dlq->conn, dlq->choice.topic, dlq->places, dlq->place_count, dlq->is_confirmed, dlq->as_json, err);
 }
@@ -291,13 +300,15 @@ static bool run(struct dlq *dlq, const struct cli_result *command, struct error 
             return error_set(err, ERROR_USAGE, "%s: dlq %s takes no arguments", dlq->places[0], action);
         }
         if (command->check) {
-            dlq->exit_code = ground_check(dlq->settings, &(struct ground){"tallymill dlq", actions[i].role, actions[i].does_publish ? dlq->choice.topic : NULL,
+            dlq->exit_code = ground_check(dlq->settings, &(struct ground){"tallymill dlq", actions[i].role,
+                                                                          actions[i].does_publish ? dlq->choice.topic : NULL,
                                                                           RD_KAFKA_ACL_OPERATION_WRITE});
             return true;
         }
         dlq->conn = postgres_open(settings_text(dlq->settings, "postgres.dsn"), "tallymill dlq", CONNECT_US, err);
         /* A replay leaves the session idle while Kafka takes a page. */
-        if (!dlq->conn || !postgres_check_schema(dlq->conn, err) || !postgres_exec(dlq->conn, "SET idle_session_timeout = 0", DLQ_QUERY_US, err)) {
+        if (!dlq->conn || !postgres_check_schema(dlq->conn, err) ||
+            !postgres_exec(dlq->conn, "SET idle_session_timeout = 0", DLQ_QUERY_US, err)) {
             return false;
         }
         return actions[i].run(dlq, err);
@@ -312,7 +323,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!dlq->choice.topic) {
         dlq->choice.topic = settings_text(command->settings, "topics.events");
     }
-    const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && read_since(dlq, err) && read_key(dlq, err) && run(dlq, command, err);
+    const bool is_done = check_reason(dlq->choice.reason, err) && read_place(dlq, err) && read_since(dlq, err) &&
+                         read_key(dlq, err) && run(dlq, command, err);
     PQfinish(dlq->conn);
     free(dlq->key_text);
     return is_done ? dlq->exit_code : 0;
@@ -322,14 +334,25 @@ int dlq_run(int argc, char **argv)
 {
     struct dlq dlq = {0};
     const struct cli_option options[] = {
-        {.name = "topic", .argument = "TOPIC", .help = "those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events", .value = &dlq.choice.topic},
+        {.name = "topic",
+         .argument = "TOPIC",
+         .help = "those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events",
+         .value = &dlq.choice.topic},
         {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
         {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
-        {.name = "since", .argument = "AGE|DAY|TIME", .help = "only those that died since then: 2 h, 2026-11-24, 2026-11-24T11:00:00Z", .value = &dlq.since},
-        {.name = "key", .argument = "KEY", .help = "only those of this Kafka key, mostly a session (tallymill_admin)", .value = &dlq.key},
+        {.name = "since",
+         .argument = "AGE|DAY|TIME",
+         .help = "only those that died since then: 2 h, 2026-11-24, 2026-11-24T11:00:00Z",
+         .value = &dlq.since},
+        {.name = "key",
+         .argument = "KEY",
+         .help = "only those of this Kafka key, mostly a session (tallymill_admin)",
+         .value = &dlq.key},
         {.name = "limit", .argument = "N", .help = "list: the newest N instead of 20", .value = &dlq.limit},
         {.name = "dry-run", .help = "replay: say what would be sent, and send nothing", .flag = &dlq.is_dry},
-        {.name = "replayed", .help = "also those sent again before; in lists also those whose bytes were dropped", .flag = &dlq.choice.with_replayed},
+        {.name = "replayed",
+         .help = "also those sent again before; in lists also those whose bytes were dropped",
+         .flag = &dlq.choice.with_replayed},
         {.name = "yes", .help = "discard: drop the bytes for good", .flag = &dlq.is_confirmed},
         {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
         {.name = NULL},
@@ -339,7 +362,8 @@ int dlq_run(int argc, char **argv)
         .usage = "[list | show | replay | discard PLACE ...] [OPTION ...]",
         .summary =
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
-            "list counts and names them (tallymill_read), with one of each reason and what it holds (tallymill_admin); show prints one with its bytes and what they say, and replay publishes the same bytes\n"
+            "list counts and names them (tallymill_read), with one of each reason and what it holds (tallymill_admin); show prints "
+            "one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
             "What is in closed books is sent to the topic of topics.events.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",

@@ -27,8 +27,8 @@ struct dlq_choice {
     const char *key;                      /* as Postgres writes a bytea ("\\x6162"): those of this key */
 };
 
-/* Counts the chosen dead letters by reason, shows one of each with what it holds, and the newest `limit`; with a key the newest of that key, each with what it holds.
- * What they hold is shown to tallymill_admin only. */
+/* Counts the chosen dead letters by reason, shows one of each with what it holds, and the newest `limit`; with a key the newest of
+ * that key, each with what it holds. What they hold is shown to tallymill_admin only. */
 MUST_CHECK bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_json, struct error *err);
 
 /* Says what dlq_replay() would send and leave, without sending any. *count: how many it would send. */
@@ -41,8 +41,8 @@ struct dlq_replay {
 };
 
 /* Publishes the chosen dead letters to the target, byte for byte, oldest place first, and notes replayed_at of each once Kafka has
- * acknowledged it. One that is larger than Kafka takes is named and left; at any other that Kafka does not take it stops. It holds a
- * few MiB, or the largest single one that message.max.bytes allows. Needs tallymill_admin. */
+ * acknowledged it. One that is larger than Kafka takes is named and left; at any other that Kafka does not take it stops. It holds
+ * a few MiB, or the largest single one that message.max.bytes allows. Needs tallymill_admin. */
 MUST_CHECK bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice,
                            struct dlq_replay *replay, struct error *err);
 

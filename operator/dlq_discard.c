@@ -1,8 +1,8 @@
 /* dlq_discard.c - see dlq.h.
  *
  * The row stays: it is the outcome of an offset, and the audit counts it. What goes are key and value, as with dead letters that
- * grow too old (dead_letters.keep), and so it is kept in the same column: emptied_at. Deleting the row was rejected: the books would
- * have a hole.
+ * grow too old (dead_letters.keep), and so it is kept in the same column: emptied_at. Deleting the row was rejected: the books
+ * would have a hole.
  */
 #include <inttypes.h>
 #include <stdio.h>

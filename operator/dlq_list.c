@@ -1,7 +1,8 @@
 /* dlq_list.c - `tallymill dlq list`: how many, one of each reason with what it holds, the newest.
  *
- * What a dead letter holds may be personal: its detail, key and bytes are read by a question of its own, which a login with tallymill_read is refused; the list then goes
- * without. The session is looked for in the bytes, as far as they can be read: a bad event mostly names it all the same.
+ * What a dead letter holds may be personal: its detail, key and bytes are read by a question of its own, which a login with
+ * tallymill_read is refused; the list then goes without. The session is looked for in the bytes, as far as they can be read: a bad
+ * event mostly names it all the same.
  */
 #include "operator/dlq.h"
 
@@ -25,7 +26,9 @@ static PGresult *ask(PGconn *conn, const struct dlq_choice *choice, const char *
 {
     char number[16];
     snprintf(number, sizeof number, "%d", limit);
-    const char *values[] = {choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", choice->since, number, choice->key};
+    const char *values[] = {
+        choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", choice->since,
+        number,        choice->key};
     return postgres_query_params(conn, sql, count, values, DLQ_QUERY_US, err);
 }
 
@@ -54,7 +57,8 @@ static void print_closed(const PGresult *closed)
     }
 }
 
-/* The bytes of a column as text where they are one, else in hexadecimal digits as Postgres writes them; "" for NULL. Cut where it is long. */
+/* The bytes of a column as text where they are one, else in hexadecimal digits as Postgres writes them; "" for NULL. Cut where it
+ * is long. */
 static const char *key_text(const PGresult *letters, int row, char text[SHOWN_BYTES])
 {
     const char *written = answer_text(letters, row, "message_key");
@@ -90,9 +94,11 @@ static void print_letters(const PGresult *letters)
     struct table *table = table_new("lrllll", heads);
     for (int row = 0; row < PQntuples(letters); row++) {
         char place[48], key[SHOWN_BYTES], session[SHOWN_BYTES];
-        snprintf(place, sizeof place, "%s:%s", answer_text(letters, row, "topic_partition"), answer_text(letters, row, "kafka_offset"));
-        const char *const cells[] = {answer_text(letters, row, "reason"), place, answer_text(letters, row, "dead_at"), key_text(letters, row, key),
-                                     session_text(letters, row, session), answer_text(letters, row, "detail")};
+        snprintf(place, sizeof place, "%s:%s", answer_text(letters, row, "topic_partition"),
+                 answer_text(letters, row, "kafka_offset"));
+        const char *const cells[] = {answer_text(letters, row, "reason"),  place,
+                                     answer_text(letters, row, "dead_at"), key_text(letters, row, key),
+                                     session_text(letters, row, session),  answer_text(letters, row, "detail")};
         table_add(table, cells);
     }
     table_print(table, "", stdout);
@@ -145,16 +151,20 @@ static void print_all(const struct dlq_choice *choice, int limit, const struct l
     static const char *const list_heads[] = {"topic partition", "offset", "reason", "dead since", "replayed", "emptied"};
     if (PQntuples(listed->counts) == 0) {
         printf("topic %s has no dead letters%s\n", choice->topic,
-               choice->since ? " since then" : choice->with_replayed ? "" : " that wait (--replayed shows those sent again, and those whose bytes were dropped)");
+               choice->since           ? " since then"
+               : choice->with_replayed ? ""
+                                       : " that wait (--replayed shows those sent again, and those whose bytes were dropped)");
     } else {
         print_table(listed->counts, "lrrrll", count_heads);
-        puts(listed->examples ? "\nthe newest of each reason:" : "\n(a login with tallymill_admin sees one of each reason, with what it holds)");
+        puts(listed->examples ? "\nthe newest of each reason:"
+                              : "\n(a login with tallymill_admin sees one of each reason, with what it holds)");
         if (listed->examples) {
             print_letters(listed->examples);
         }
         PQntuples(listed->newest) == limit ? printf("\nthe newest %d:\n", limit) : puts("\nthe newest:");
         print_table(listed->newest, "rrllll", list_heads);
-        printf("\ntallymill dlq show --at TOPIC_PARTITION:OFFSET shows one with its bytes; tallymill dlq replay sends them again\n");
+        printf(
+            "\ntallymill dlq show --at TOPIC_PARTITION:OFFSET shows one with its bytes; tallymill dlq replay sends them again\n");
     }
     print_closed(listed->closed);
 }
@@ -187,8 +197,9 @@ bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_
     }
     const bool is_read = ask_all(conn, choice, limit, &listed, err);
     if (is_read && as_json) {
-        json_t *answer = json_pack("{s:o, s:o, s:o, s:o}", "reasons", answer_array(listed.counts), "examples", listed.examples ? letters_json(listed.examples) : json_null(),
-                                   "newest", answer_array(listed.newest), "closed", answer_array(listed.closed));
+        json_t *answer = json_pack("{s:o, s:o, s:o, s:o}", "reasons", answer_array(listed.counts), "examples",
+                                   listed.examples ? letters_json(listed.examples) : json_null(), "newest",
+                                   answer_array(listed.newest), "closed", answer_array(listed.closed));
         answer_print(answer);
         json_decref(answer);
     } else if (is_read) {

@@ -19,7 +19,8 @@ void dlq_places_add(struct dlq_places *places, const char *topic_partition, cons
 
 bool dlq_places_end(struct dlq_places *places, struct error *err)
 {
-    return (array_text_end(&places->topic_partitions) && array_text_end(&places->offsets)) || error_set(err, ERROR_RETRY, "out of memory");
+    return (array_text_end(&places->topic_partitions) && array_text_end(&places->offsets)) ||
+           error_set(err, ERROR_RETRY, "out of memory");
 }
 
 void dlq_places_reset(struct dlq_places *places)

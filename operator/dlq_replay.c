@@ -90,7 +90,8 @@ static bool mark(PGconn *conn, const struct dlq_choice *choice, const PGresult *
         const char *values[] = {choice->topic, places.topic_partitions.bytes, places.offsets.bytes};
         PGresult *result = postgres_query_params(
             conn,
-            "WITH marked AS (UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], $3::bigint[]) "
+            "WITH marked AS (UPDATE tallymill.dead_letters d SET replayed_at = clock_timestamp() FROM unnest($2::integer[], "
+            "$3::bigint[]) "
             "AS p (topic_partition, kafka_offset) WHERE d.topic = $1 AND d.topic_partition = p.topic_partition "
             "AND d.kafka_offset = p.kafka_offset RETURNING d.replayed_at) "
             "SELECT tallymill.kept_out('tallymill.dead_letters', cardinality($2::integer[]), m.count) "
@@ -111,14 +112,15 @@ static void leave(const PGresult *page, int row, int64_t max_bytes, struct dlq_r
     const int64_t bytes = strtoll(PQgetvalue(page, row, 4), NULL, 10);
     replay->left++;
     fprintf(stderr,
-            "tallymill dlq: topic partition %s, offset %s: left, for its %" PRId64 " bytes are more than %s takes: raise %s, or settle it with "
+            "tallymill dlq: topic partition %s, offset %s: left, for its %" PRId64
+            " bytes are more than %s takes: raise %s, or settle it with "
             "tallymill dlq discard %s:%s --yes\n",
             topic_partition, offset, bytes, bytes > max_bytes ? "kafka.message.max.bytes" : "the topic",
             bytes > max_bytes ? "it and the topic's max.message.bytes" : "the topic's max.message.bytes", topic_partition, offset);
     if (replay->left_list) {
         json_array_append_new(replay->left_list,
-                              json_pack("{s:I, s:I, s:I}", "topic_partition", (json_int_t)strtoll(topic_partition, NULL, 10), "offset",
-                                        (json_int_t)strtoll(offset, NULL, 10), "bytes", (json_int_t)bytes));
+                              json_pack("{s:I, s:I, s:I}", "topic_partition", (json_int_t)strtoll(topic_partition, NULL, 10),
+                                        "offset", (json_int_t)strtoll(offset, NULL, 10), "bytes", (json_int_t)bytes));
     }
 }
 
@@ -170,7 +172,8 @@ static bool send_page(struct dlq_sending *sending, const PGresult *page, rd_kafk
     return is_taken && send_alone(sending, page, fates, count, err);
 }
 
-static bool replay_page(PGconn *conn, struct dlq_sending *sending, const PGresult *page, struct dlq_replay *replay, struct error *err)
+static bool replay_page(PGconn *conn, struct dlq_sending *sending, const PGresult *page, struct dlq_replay *replay,
+                        struct error *err)
 {
     rd_kafka_resp_err_t fates[PAGE];
     const int count = PQntuples(page);
@@ -205,16 +208,26 @@ static bool read_start(PGconn *conn, char *start, size_t size, struct error *err
 }
 
 /* The page behind this place. */
-static PGresult *next_page(PGconn *conn, const struct dlq_sending *sending, const char *partition, const char *offset, const char *start,
-                           struct error *err)
+static PGresult *next_page(PGconn *conn, const struct dlq_sending *sending, const char *partition, const char *offset,
+                           const char *start, struct error *err)
 {
     const struct dlq_choice *choice = sending->choice;
     char page_bytes[24], max_bytes[24];
     snprintf(page_bytes, sizeof page_bytes, "%d", PAGE_BYTES);
     snprintf(max_bytes, sizeof max_bytes, "%" PRId64, sending->max_bytes);
-    const char *values[] = {choice->topic,  choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f",
-                            partition,      offset,         start,                   page_bytes,     max_bytes,
-                            choice->since,  choice->key,    choice->month};
+    const char *values[] = {choice->topic,
+                            choice->reason,
+                            choice->topic_partition,
+                            choice->offset,
+                            choice->with_replayed ? "t" : "f",
+                            partition,
+                            offset,
+                            start,
+                            page_bytes,
+                            max_bytes,
+                            choice->since,
+                            choice->key,
+                            choice->month};
     return postgres_query_params(conn, dlq_next_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
 }
 
@@ -245,8 +258,8 @@ static int64_t read_max_bytes(rd_kafka_t *producer)
     return strtoll(text, NULL, 10);
 }
 
-/* Blocks of megabytes go back as soon as they are freed. Otherwise glibc learns from the first one to keep the next in its arenas, of
- * which each thread of the client has its own: on a busy machine that held 106 MB where 42 were in use. */
+/* Blocks of megabytes go back as soon as they are freed. Otherwise glibc learns from the first one to keep the next in its arenas,
+ * of which each thread of the client has its own: on a busy machine that held 106 MB where 42 were in use. */
 static void settle_heap(void)
 {
 #ifdef __GLIBC__
@@ -270,7 +283,8 @@ bool dlq_replay(PGconn *conn, const struct settings *settings, const struct dlq_
     return is_done;
 }
 
-bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json, int64_t *count, struct error *err)
+bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json, int64_t *count,
+                 struct error *err)
 {
     rd_kafka_t *producer = open_producer(settings, err);
     if (!producer) {
@@ -280,7 +294,9 @@ bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq
     int64_t bytes = 0, too_large = 0;
     snprintf(max_bytes, sizeof max_bytes, "%" PRId64, read_max_bytes(producer));
     rd_kafka_destroy(producer);
-    const char *values[] = {choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", choice->since, choice->key, max_bytes};
+    const char *values[] = {
+        choice->topic, choice->reason, choice->topic_partition, choice->offset, choice->with_replayed ? "t" : "f", choice->since,
+        choice->key,   max_bytes};
     PGresult *reasons = postgres_query_params(conn, dlq_dry_run_sql, sizeof values / sizeof *values, values, DLQ_QUERY_US, err);
     for (int row = 0; reasons && row < PQntuples(reasons); row++) {
         *count += answer_int(reasons, row, "dead_letters");
@@ -288,12 +304,13 @@ bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq
         too_large += answer_int(reasons, row, "too_large");
     }
     if (reasons && as_json) {
-        json_t *answer = json_pack("{s:I, s:I, s:I, s:s, s:o}", "would_send", (json_int_t)*count, "bytes", (json_int_t)bytes, "would_leave", (json_int_t)too_large, "topic",
-                                   choice->target, "reasons", answer_array(reasons));
+        json_t *answer = json_pack("{s:I, s:I, s:I, s:s, s:o}", "would_send", (json_int_t)*count, "bytes", (json_int_t)bytes,
+                                   "would_leave", (json_int_t)too_large, "topic", choice->target, "reasons", answer_array(reasons));
         answer_print(answer);
         json_decref(answer);
     } else if (reasons) {
-        printf("would send %" PRId64 " dead letters, %" PRId64 " bytes, to topic %s%s\n", *count, bytes, choice->target, *count > 0 ? ":" : "");
+        printf("would send %" PRId64 " dead letters, %" PRId64 " bytes, to topic %s%s\n", *count, bytes, choice->target,
+               *count > 0 ? ":" : "");
         for (int row = 0; row < PQntuples(reasons); row++) {
             printf("  %s %s\n", answer_text(reasons, row, "reason"), answer_text(reasons, row, "dead_letters"));
         }

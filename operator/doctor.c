@@ -1,8 +1,8 @@
 /* doctor.c - `tallymill doctor`: what is wrong with a running pipeline, or will be soon, and what mends it.
  *
- * One table of checks, each of one question. They share what is dear to ask (the connection, the topic's ends), so their order matters: servers first. A server that
- * does not answer is one finding; whatever needs it is not asked. What may be so for a moment (a lock, a rollup that is due this second) is looked at twice, and only
- * what was there both times is told.
+ * One table of checks, each of one question. They share what is dear to ask (the connection, the topic's ends), so their order
+ * matters: servers first. A server that does not answer is one finding; whatever needs it is not asked. What may be so for a moment
+ * (a lock, a rollup that is due this second) is looked at twice, and only what was there both times is told.
  *
  * Rejected: a check that mends. A remedy ends a session, gives a right or drops an index of somebody; a person reads it first.
  */
@@ -20,8 +20,8 @@
 #include "operator/command.h"
 #include "operator/terminal.h"
 
-extern const char doctor_server_sql[], doctor_transactions_sql[], doctor_bloat_sql[], doctor_connections_sql[], doctor_dead_letters_sql[],
-    doctor_days_sql[], doctor_statistics_sql[], doctor_rollups_sql[], doctor_ledger_sql[];
+extern const char doctor_server_sql[], doctor_transactions_sql[], doctor_bloat_sql[], doctor_connections_sql[],
+    doctor_dead_letters_sql[], doctor_days_sql[], doctor_statistics_sql[], doctor_rollups_sql[], doctor_ledger_sql[];
 
 enum { LOOK_AGAIN_MS = 2500 };
 
@@ -34,7 +34,8 @@ static const struct check {
     void (*look)(struct doctor *doctor); /* NULL: the rows of sql are the findings */
     const char *sql;
 } checks[] = {
-    {"settings", "do the files that the settings name exist, and hold what they should?", NEEDS_NOTHING, false, doctor_settings, NULL},
+    {"settings", "do the files that the settings name exist, and hold what they should?", NEEDS_NOTHING, false, doctor_settings,
+     NULL},
     {"postgres", "does Postgres let us in?", NEEDS_NOTHING, false, doctor_postgres, NULL},
     {"schema", "is the schema the one that this program knows?", NEEDS_POSTGRES, false, doctor_schema, NULL},
     {"rights", "may each role do what its program does, and no more?", NEEDS_SCHEMA, false, doctor_rights, NULL},
@@ -45,9 +46,11 @@ static const struct check {
     {"retention", "does Kafka keep events for longer than they wait?", NEEDS_TOPIC, false, doctor_retention, NULL},
     {"clocks", "do the clocks of this host, of Postgres and of Kafka agree?", NEEDS_NOTHING, false, doctor_clocks, NULL},
     {"disk", "how long does the room on Postgres's disk last?", NEEDS_POSTGRES, false, doctor_disk, NULL},
-    {"server", "do Postgres's own settings keep what is stored, and let it be stored quickly?", NEEDS_POSTGRES, false, NULL, doctor_server_sql},
+    {"server", "do Postgres's own settings keep what is stored, and let it be stored quickly?", NEEDS_POSTGRES, false, NULL,
+     doctor_server_sql},
     {"connections", "does the next program find a connection?", NEEDS_POSTGRES, false, NULL, doctor_connections_sql},
-    {"transactions", "does an old transaction or a slot hold back vacuum, or the WAL?", NEEDS_POSTGRES, false, NULL, doctor_transactions_sql},
+    {"transactions", "does an old transaction or a slot hold back vacuum, or the WAL?", NEEDS_POSTGRES, false, NULL,
+     doctor_transactions_sql},
     {"locks", "does somebody keep us waiting?", NEEDS_POSTGRES, true, doctor_waits, NULL},
     {"bloat", "are our tables mostly dead rows?", NEEDS_POSTGRES, false, NULL, doctor_bloat_sql},
     {"months", "is there a month for every event that comes, and is each of them whole?", NEEDS_SCHEMA, false, doctor_months, NULL},
@@ -58,7 +61,8 @@ static const struct check {
     {"rollups", "is each rollup computed, and in time?", NEEDS_SCHEMA, true, NULL, doctor_rollups_sql},
     {"figures", "do the newest statistics and rollups equal their queries?", NEEDS_SCHEMA, false, doctor_verify, NULL},
     {"ledger", "is the ledger merged?", NEEDS_SCHEMA, false, NULL, doctor_ledger_sql},
-    {"processes", "do the programs on this host run with the limits and the files that they should?", NEEDS_NOTHING, false, doctor_processes, NULL},
+    {"processes", "do the programs on this host run with the limits and the files that they should?", NEEDS_NOTHING, false,
+     doctor_processes, NULL},
 };
 
 enum { CHECKS = sizeof checks / sizeof *checks };
@@ -71,10 +75,12 @@ struct visit {
     int findings, warnings, passed;
 };
 
-void doctor_tell(struct doctor *doctor, enum doctor_grade grade, const char *object, const char *what, const char *why, const char *remedy)
+void doctor_tell(struct doctor *doctor, enum doctor_grade grade, const char *object, const char *what, const char *why,
+                 const char *remedy)
 {
-    json_array_append_new(doctor->findings, json_pack("{s:s, s:s, s:s, s:s, s:s}", "grade", grade == DOCTOR_FINDING ? "finding" : "warning", "object", object,
-                                                      "what", what, "why", why, "remedy", remedy));
+    json_array_append_new(doctor->findings,
+                          json_pack("{s:s, s:s, s:s, s:s, s:s}", "grade", grade == DOCTOR_FINDING ? "finding" : "warning", "object",
+                                    object, "what", what, "why", why, "remedy", remedy));
 }
 
 void doctor_pass(struct doctor *doctor, const char *format, ...)
@@ -107,8 +113,10 @@ static bool is_there(const struct doctor *doctor, enum need need)
 
 static void look_once(struct doctor *doctor, const struct check *check)
 {
-    static const char *const missing[] = {[NEEDS_POSTGRES] = "Postgres did not answer", [NEEDS_SCHEMA] = "there is no schema that it could be asked of",
-                                          [NEEDS_KAFKA] = "Kafka did not answer", [NEEDS_TOPIC] = "Kafka did not tell about the topic"};
+    static const char *const missing[] = {[NEEDS_POSTGRES] = "Postgres did not answer",
+                                          [NEEDS_SCHEMA] = "there is no schema that it could be asked of",
+                                          [NEEDS_KAFKA] = "Kafka did not answer",
+                                          [NEEDS_TOPIC] = "Kafka did not tell about the topic"};
     doctor->said[0] = '\0';
     doctor->findings = json_array();
     if (!is_there(doctor, check->need)) {
@@ -173,8 +181,9 @@ static void take(struct visit *visit, const struct check *check)
     visit->findings += findings;
     visit->warnings += warnings;
     visit->passed += doctor->said[0] != '\0';
-    json_array_append_new(visit->answer, json_pack("{s:s, s:s, s:s, s:s*, s:o}", "name", check->name, "asks", check->asks, "state", state, "said",
-                                                   doctor->said[0] ? doctor->said : NULL, "findings", doctor->findings));
+    json_array_append_new(visit->answer,
+                          json_pack("{s:s, s:s, s:s, s:s*, s:o}", "name", check->name, "asks", check->asks, "state", state, "said",
+                                    doctor->said[0] ? doctor->said : NULL, "findings", doctor->findings));
     doctor->findings = NULL;
 }
 
@@ -226,7 +235,8 @@ static void print_text(const struct visit *visit)
     if (visit->findings + visit->warnings == 0) {
         printf("OK: %d of %d checks were made and found nothing", asked, CHECKS);
     } else {
-        printf("%s: %d findings and %d warnings, by %d of %d checks", visit->findings > 0 ? "FINDINGS" : "WARNINGS", visit->findings, visit->warnings, asked, CHECKS);
+        printf("%s: %d findings and %d warnings, by %d of %d checks", visit->findings > 0 ? "FINDINGS" : "WARNINGS",
+               visit->findings, visit->warnings, asked, CHECKS);
     }
     print_sessions(&visit->doctor);
     fputs(".\n", stdout);
@@ -234,8 +244,12 @@ static void print_text(const struct visit *visit)
 
 static bool print_json(struct visit *visit)
 {
-    json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:O, s:O}", "verdict", visit->findings > 0 ? "findings" : visit->warnings > 0 ? "warnings" : "ok", "findings",
-                             visit->findings, "warnings", visit->warnings, "not_asked", visit->passed, "versions", visit->doctor.versions, "checks", visit->answer);
+    json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:O, s:O}", "verdict",
+                             visit->findings > 0   ? "findings"
+                             : visit->warnings > 0 ? "warnings"
+                                                   : "ok",
+                             "findings", visit->findings, "warnings", visit->warnings, "not_asked", visit->passed, "versions",
+                             visit->doctor.versions, "checks", visit->answer);
     const bool is_written = answer_print(json);
     json_decref(json);
     return is_written;
@@ -287,8 +301,10 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli doctor_cli = {
     .program = "tallymill doctor",
     .usage = "[OPTION ...]",
-    .summary = "Looks at everything that is known to go wrong: servers, rights, topic, clocks, disk, months, statistics, what others did. Each finding says what,\n"
-               "why it matters, and one command or line of SQL that mends it; nothing is changed. Give it the settings file of the programs.\n"
+    .summary = "Looks at everything that is known to go wrong: servers, rights, topic, clocks, disk, months, statistics, what "
+               "others did. Each finding says what,\n"
+               "why it matters, and one command or line of SQL that mends it; nothing is changed. Give it the settings file of the "
+               "programs.\n"
                "Needs a login with tallymill_read; one that also has pg_monitor sees disk and old transactions of other logins.\n",
     .examples = "  tallymill doctor --config settings.ini\n"
                 "  tallymill doctor --config settings.ini --json | jq -r '.checks[].findings[].remedy'\n",

@@ -1,7 +1,8 @@
 /* doctor.h - what the parts of `tallymill doctor` share: one patient, and how a finding about it is told.
  *
- * A check looks at one thing and tells what it finds: what, why it matters, and one command or line of SQL that mends it. One that could not look says so; that is no
- * finding of its own, because the check of the server that did not answer has told it. Nothing is changed. One thread.
+ * A check looks at one thing and tells what it finds: what, why it matters, and one command or line of SQL that mends it. One that
+ * could not look says so; that is no finding of its own, because the check of the server that did not answer has told it. Nothing
+ * is changed. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_DOCTOR_H
 #define TALLYMILL_OPERATOR_DOCTOR_H
@@ -41,12 +42,14 @@ struct doctor {
 };
 
 /* Tells a finding of the check at hand. object: what it is about, the same at each look ("month 2026-12"). */
-void doctor_tell(struct doctor *doctor, enum doctor_grade grade, const char *object, const char *what, const char *why, const char *remedy);
+void doctor_tell(struct doctor *doctor, enum doctor_grade grade, const char *object, const char *what, const char *why,
+                 const char *remedy);
 
 /* The check at hand could not look. */
 void doctor_pass(struct doctor *doctor, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A statement in a transaction of its own that reads only and begins as all of ours do; the caller frees the result (PQclear). NULL: the check at hand has passed. */
+/* A statement in a transaction of its own that reads only and begins as all of ours do; the caller frees the result (PQclear).
+ * NULL: the check at hand has passed. */
 PGresult *doctor_ask(struct doctor *doctor, const char *sql);
 
 /* The rows of a query of operator/sql/doctor_NAME.sql, each told as a finding. */
@@ -73,7 +76,8 @@ void doctor_processes(struct doctor *doctor);
 /* A setting and where it stands, for remedies: "postgres.dsn (/etc/tallymill/tallymill.ini:12)". */
 const char *doctor_place(const struct doctor *doctor, const char *key, char text[DOCTOR_TEXT_BYTES]);
 
-/* Tells which of a role's rights the login of the settings lacks, if any; returns whether it does. Needs has_schema, or a schema that the login may not read. */
+/* Tells which of a role's rights the login of the settings lacks, if any; returns whether it does. Needs has_schema, or a schema
+ * that the login may not read. */
 bool doctor_lacks(struct doctor *doctor, const char *role, const char *why);
 
 #endif

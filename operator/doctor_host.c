@@ -1,4 +1,5 @@
-/* doctor_host.c - what `tallymill doctor` sees on this host: files that the settings name, clocks, the disk, and the programs that run here with the same settings. */
+/* doctor_host.c - what `tallymill doctor` sees on this host: files that the settings name, clocks, the disk, and the programs that
+ * run here with the same settings. */
 #include "operator/doctor.h"
 
 #include <ctype.h>
@@ -19,7 +20,14 @@
 #include "operator/terminal.h"
 #include "operator/topic.h"
 
-enum { CLOCK_WARNING_SECONDS = 30, CLOCK_FINDING_SECONDS = 300, KAFKA_MS = 5000, ROOM_PERCENT = 10, DAYS_SHORT = 3, DAYS_WARNING = 14 };
+enum {
+    CLOCK_WARNING_SECONDS = 30,
+    CLOCK_FINDING_SECONDS = 300,
+    KAFKA_MS = 5000,
+    ROOM_PERCENT = 10,
+    DAYS_SHORT = 3,
+    DAYS_WARNING = 14
+};
 
 #define ADDRESS_MAX 4096
 #define GIB         (INT64_C(1) << 30)
@@ -29,7 +37,8 @@ void doctor_settings(struct doctor *doctor)
     struct error err = {0};
     struct stat status;
     char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
-    const char *catalogue_file = settings_text(doctor->settings, "catalogue.file"), *rollups = settings_text(doctor->settings, "rollups.dir");
+    const char *catalogue_file = settings_text(doctor->settings, "catalogue.file"),
+               *rollups = settings_text(doctor->settings, "rollups.dir");
     const char *dsn = settings_written(doctor->settings, "postgres.dsn");
     struct catalogue *catalogue = catalogue_file[0] ? catalogue_load(catalogue_file, &err) : NULL;
     if (catalogue_file[0] && !catalogue) {
@@ -57,19 +66,23 @@ static void judge_clock(struct doctor *doctor, const char *object, int64_t ahead
     if (size_us < CLOCK_WARNING_SECONDS * CLOCK_SECOND_US) {
         return;
     }
-    snprintf(what, sizeof what, "the clock of this host is %s%s %s that of %s", is_least ? "at least " : "", terminal_age(age, size_us), ahead_us > 0 ? "ahead of" : "behind", object);
-    doctor_tell(doctor, size_us >= CLOCK_FINDING_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,
-                "events are judged by the worker's clock (window.ahead, window.oldest), and days are closed by Postgres's",
-                "timedatectl set-ntp true -- on this host and on the other; timedatectl timesync-status tells which of them is wrong");
+    snprintf(what, sizeof what, "the clock of this host is %s%s %s that of %s", is_least ? "at least " : "",
+             terminal_age(age, size_us), ahead_us > 0 ? "ahead of" : "behind", object);
+    doctor_tell(
+        doctor, size_us >= CLOCK_FINDING_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,
+        "events are judged by the worker's clock (window.ahead, window.oldest), and days are closed by Postgres's",
+        "timedatectl set-ntp true -- on this host and on the other; timedatectl timesync-status tells which of them is wrong");
 }
 
-/* Whether there is a message of that time (Unix milliseconds) or later, dated by a broker: of a time that has not come yet by our clock there should be none. */
+/* Whether there is a message of that time (Unix milliseconds) or later, dated by a broker: of a time that has not come yet by our
+ * clock there should be none. */
 static bool has_message_from(struct doctor *doctor, int64_t from_ms)
 {
     const char *topic = settings_text(doctor->settings, "topics.events");
     char type[32];
     struct error err = {0};
-    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err) || strcmp(type, "LogAppendTime") != 0) {
+    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err) ||
+        strcmp(type, "LogAppendTime") != 0) {
         return false; /* producers date them */
     }
     const int64_t topic_partitions = json_integer_value(json_object_get(doctor->versions, "topic_partitions"));
@@ -90,7 +103,8 @@ static bool has_message_from(struct doctor *doctor, int64_t from_ms)
 void doctor_clocks(struct doctor *doctor)
 {
     const int64_t before_us = clock_wall_us();
-    PGresult *now = doctor->conn ? doctor_ask(doctor, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us") : NULL;
+    PGresult *now =
+        doctor->conn ? doctor_ask(doctor, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us") : NULL;
     if (now) {
         judge_clock(doctor, "Postgres", before_us + (clock_wall_us() - before_us) / 2 - answer_int(now, 0, "now_us"), false);
     }
@@ -115,7 +129,8 @@ void doctor_disk(struct doctor *doctor)
         return;
     }
     if (disk.source == DISK_UNKNOWN) {
-        doctor_pass(doctor, "unknown: Postgres's directory is not on this host, or the login may not know it (pg_read_all_settings); set postgres.disk_size");
+        doctor_pass(doctor, "unknown: Postgres's directory is not on this host, or the login may not know it "
+                            "(pg_read_all_settings); set postgres.disk_size");
         return;
     }
     const int64_t days = disk_days_left(&disk), percent = disk.size_bytes > 0 ? disk.free_bytes * 100 / disk.size_bytes : 0;
@@ -126,10 +141,13 @@ void doctor_disk(struct doctor *doctor)
     if (days >= 0) {
         snprintf(lasts, sizeof lasts, ", which lasts for %" PRId64 " days", days);
     }
-    snprintf(what, sizeof what, "the disk of Postgres (%s) has %.1f GiB of %.1f GiB free, %" PRId64 " %%%s", disk.source == DISK_SEEN ? disk.directory : "postgres.disk_size",
-             (double)disk.free_bytes / (double)GIB, (double)disk.size_bytes / (double)GIB, percent, lasts);
-    doctor_tell(doctor, is_finding ? DOCTOR_FINDING : DOCTOR_WARNING, "disk", what, "on a full disk nothing is stored, and a full WAL stops the server",
-                "SELECT c.relname, pg_size_pretty(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid) DESC LIMIT 10 -- what "
+    snprintf(what, sizeof what, "the disk of Postgres (%s) has %.1f GiB of %.1f GiB free, %" PRId64 " %%%s",
+             disk.source == DISK_SEEN ? disk.directory : "postgres.disk_size", (double)disk.free_bytes / (double)GIB,
+             (double)disk.size_bytes / (double)GIB, percent, lasts);
+    doctor_tell(doctor, is_finding ? DOCTOR_FINDING : DOCTOR_WARNING, "disk", what,
+                "on a full disk nothing is stored, and a full WAL stops the server",
+                "SELECT c.relname, pg_size_pretty(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' ORDER BY "
+                "pg_total_relation_size(c.oid) DESC LIMIT 10 -- what "
                 "fills it; make the disk larger, or remove what nobody needs");
 }
 
@@ -197,14 +215,20 @@ static void judge_limits(struct doctor *doctor, const char *pid, const char *pro
     const int64_t memory = limit_of(text + 3, "memory.max"), wanted = settings_int(doctor->settings, "memory.max");
     const int64_t tasks_max = limit_of(text + 3, "pids.max"), tasks = limit_of(text + 3, "pids.current");
     if (memory >= 0 && memory < wanted + wanted / 2) {
-        snprintf(what, sizeof what, "%s (pid %s) may hold %" PRId64 " MiB by its control group, and memory.max of the settings is %" PRId64 " MiB", program, pid, memory >> 20, wanted >> 20);
-        snprintf(remedy, sizeof remedy, "systemctl edit %s -- [Service] MemoryMax=%" PRId64 "M, twice memory.max", program, 2 * wanted >> 20);
-        doctor_tell(doctor, memory < wanted ? DOCTOR_FINDING : DOCTOR_WARNING, pid, what, "the kernel kills it under load, though it keeps to its own limit", remedy);
+        snprintf(what, sizeof what,
+                 "%s (pid %s) may hold %" PRId64 " MiB by its control group, and memory.max of the settings is %" PRId64 " MiB",
+                 program, pid, memory >> 20, wanted >> 20);
+        snprintf(remedy, sizeof remedy, "systemctl edit %s -- [Service] MemoryMax=%" PRId64 "M, twice memory.max", program,
+                 2 * wanted >> 20);
+        doctor_tell(doctor, memory < wanted ? DOCTOR_FINDING : DOCTOR_WARNING, pid, what,
+                    "the kernel kills it under load, though it keeps to its own limit", remedy);
     }
     if (tasks_max >= 0 && tasks * 5 > tasks_max * 4) {
-        snprintf(what, sizeof what, "the control group of %s (pid %s) has %" PRId64 " of %" PRId64 " tasks", program, pid, tasks, tasks_max);
+        snprintf(what, sizeof what, "the control group of %s (pid %s) has %" PRId64 " of %" PRId64 " tasks", program, pid, tasks,
+                 tasks_max);
         snprintf(remedy, sizeof remedy, "systemctl edit %s -- [Service] TasksMax=%" PRId64, program, 2 * tasks_max);
-        doctor_tell(doctor, DOCTOR_WARNING, "tasks", what, "each broker takes a thread of its own; one that cannot be made is never read from", remedy);
+        doctor_tell(doctor, DOCTOR_WARNING, "tasks", what,
+                    "each broker takes a thread of its own; one that cannot be made is never read from", remedy);
     }
 }
 

@@ -20,7 +20,15 @@
 
 extern const char status_troubles_sql[];
 
-enum { TIMEOUT_MS = 6000, RIGHT_MS = 5000, TOLD_MAX = 5, LEAST_MESSAGE_BYTES = 4194304, LATE_SECONDS = 60, BEHIND_SECONDS = 300, STANDING_SECONDS = 5 };
+enum {
+    TIMEOUT_MS = 6000,
+    RIGHT_MS = 5000,
+    TOLD_MAX = 5,
+    LEAST_MESSAGE_BYTES = 4194304,
+    LATE_SECONDS = 60,
+    BEHIND_SECONDS = 300,
+    STANDING_SECONDS = 5
+};
 
 static const char unstored[] = "what cannot be read from Kafka is not stored, and Kafka deletes it after a while";
 
@@ -44,7 +52,8 @@ static const char *servers_of(const struct doctor *doctor)
 /* An error whose text ends with what to do, cut in two; else `fallback` is what to do. */
 static void tell_error(struct doctor *doctor, const char *object, const struct error *err, const char *fallback)
 {
-    static const char *const begins[] = {": kafka-acls ", ": put ", ": write ", ": renew ", ": set ", ": check ", ": give ", "; run: "};
+    static const char *const begins[] = {": kafka-acls ", ": put ",   ": write ", ": renew ",
+                                         ": set ",        ": check ", ": give ",  "; run: "};
     char what[ERROR_TEXT_BYTES];
     const char *remedy = NULL, *from = NULL;
     for (size_t i = 0; i < sizeof begins / sizeof *begins && !remedy; i++) {
@@ -57,7 +66,8 @@ static void tell_error(struct doctor *doctor, const char *object, const struct e
 
 static void tell_unreachable(void *context, const struct error *err)
 {
-    tell_error(context, err->text, err, "systemctl start kafka -- on that broker's host; if it runs, correct its advertised.listeners");
+    tell_error(context, err->text, err,
+               "systemctl start kafka -- on that broker's host; if it runs, correct its advertised.listeners");
 }
 
 void doctor_kafka(struct doctor *doctor)
@@ -92,18 +102,21 @@ void doctor_acls(struct doctor *doctor)
         err.kind == ERROR_USAGE ? tell_error(doctor, "topic", &err, "kafka-acls --add") : doctor_pass(doctor, "%s", err.text);
     }
     error_clear(&err);
-    if (!kafka_rights_group(doctor->client, settings_text(doctor->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ, RIGHT_MS, &err)) {
+    if (!kafka_rights_group(doctor->client, settings_text(doctor->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ,
+                            RIGHT_MS, &err)) {
         err.kind == ERROR_USAGE ? tell_error(doctor, "group", &err, "kafka-acls --add") : doctor_pass(doctor, "%s", err.text);
     }
 }
 
 /* A setting of the topic that is not as it should be, with Kafka's own tool as the remedy. */
-static void tell_setting(struct doctor *doctor, enum doctor_grade grade, const char *key, const char *value, const char *better, const char *why)
+static void tell_setting(struct doctor *doctor, enum doctor_grade grade, const char *key, const char *value, const char *better,
+                         const char *why)
 {
     char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
     snprintf(what, sizeof what, "topic %s has %s = %s", topic_of(doctor), key, value);
-    snprintf(remedy, sizeof remedy, "kafka-configs.sh --bootstrap-server %.200s --alter --entity-type topics --entity-name %s --add-config %s=%s", servers_of(doctor),
-             topic_of(doctor), key, better);
+    snprintf(remedy, sizeof remedy,
+             "kafka-configs.sh --bootstrap-server %.200s --alter --entity-type topics --entity-name %s --add-config %s=%s",
+             servers_of(doctor), topic_of(doctor), key, better);
     doctor_tell(doctor, grade, key, what, why, remedy);
 }
 
@@ -127,20 +140,25 @@ static void judge_settings(struct doctor *doctor, int copies)
     }
     if (strstr(value, "compact")) {
         tell_setting(doctor, DOCTOR_FINDING, "cleanup.policy", value, "delete",
-                     "of all events with one key (a session) compaction keeps only the last: the others are lost where they were not stored yet");
+                     "of all events with one key (a session) compaction keeps only the last: the others are lost where they were "
+                     "not stored yet");
     }
     if (read_setting(doctor, "message.timestamp.type", value) && strcmp(value, "LogAppendTime") != 0) {
         tell_setting(doctor, DOCTOR_WARNING, "message.timestamp.type", value, "LogAppendTime",
-                     "Kafka keeps events by the producer's time: an import of old ones is deleted at once, and one dated ahead is kept for ever");
+                     "Kafka keeps events by the producer's time: an import of old ones is deleted at once, and one dated ahead is "
+                     "kept for ever");
     }
     if (read_setting(doctor, "max.message.bytes", value) && strtoll(value, NULL, 10) < LEAST_MESSAGE_BYTES) {
-        tell_setting(doctor, DOCTOR_WARNING, "max.message.bytes", value, "4194304", "producers of ours send up to 4 MiB at once: Kafka refuses larger ones than this");
+        tell_setting(doctor, DOCTOR_WARNING, "max.message.bytes", value, "4194304",
+                     "producers of ours send up to 4 MiB at once: Kafka refuses larger ones than this");
     }
     if (copies > 2 && read_setting(doctor, "min.insync.replicas", value) && strtol(value, NULL, 10) < 2) {
-        tell_setting(doctor, DOCTOR_WARNING, "min.insync.replicas", value, "2", "an event is acknowledged while only one broker has it, and lost with that broker's disk");
+        tell_setting(doctor, DOCTOR_WARNING, "min.insync.replicas", value, "2",
+                     "an event is acknowledged while only one broker has it, and lost with that broker's disk");
     }
     if (read_setting(doctor, "unclean.leader.election.enable", value) && strcmp(value, "true") == 0) {
-        tell_setting(doctor, DOCTOR_WARNING, "unclean.leader.election.enable", value, "false", "a broker that lacks acknowledged events may come to lead: they are lost, and the log is another one");
+        tell_setting(doctor, DOCTOR_WARNING, "unclean.leader.election.enable", value, "false",
+                     "a broker that lacks acknowledged events may come to lead: they are lost, and the log is another one");
     }
 }
 
@@ -169,13 +187,16 @@ static int judge_copies(struct doctor *doctor)
     rd_kafka_topic_destroy(topic);
     const int possible = brokers < wanted ? brokers : wanted;
     if (copies > 0 && copies < possible) {
-        snprintf(what, sizeof what, "topic %s has %d copies of a topic partition; there are %d brokers, and topics.replication says %d", topic_of(doctor), copies, brokers, wanted);
+        snprintf(what, sizeof what,
+                 "topic %s has %d copies of a topic partition; there are %d brokers, and topics.replication says %d",
+                 topic_of(doctor), copies, brokers, wanted);
         doctor_tell(doctor, DOCTOR_WARNING, "copies", what, "with the disk of a broker acknowledged events are lost",
                     "kafka-reassign-partitions.sh -- with a plan that names more brokers for each topic partition");
     }
     if (behind > 0) {
         snprintf(what, sizeof what, "of %d topic partitions of %s some copies are behind", behind, topic_of(doctor));
-        doctor_tell(doctor, DOCTOR_WARNING, "copies behind", what, "a broker is down or slow; with another one the topic partition stands still",
+        doctor_tell(doctor, DOCTOR_WARNING, "copies behind", what,
+                    "a broker is down or slow; with another one the topic partition stands still",
                     "kafka-topics.sh --describe --under-replicated-partitions -- names the broker");
     }
     return copies;
@@ -199,7 +220,8 @@ static void judge_books(struct doctor *doctor)
         doctor_tell(doctor, DOCTOR_FINDING, "books", what, "nothing of it is stored; if it was made anew, begin new books", remedy);
     } else if (compared.is_other_cluster || compared.match == TOPIC_IS_ANOTHER) {
         snprintf(what, sizeof what, "topic %s is not the one that the books are about: %s", topic_of(doctor), compared.difference);
-        doctor_tell(doctor, DOCTOR_FINDING, "books", what, "nothing of it is stored, because offsets of two logs do not compare", remedy);
+        doctor_tell(doctor, DOCTOR_FINDING, "books", what, "nothing of it is stored, because offsets of two logs do not compare",
+                    remedy);
     }
 }
 
@@ -215,9 +237,11 @@ static void tell_troubles(struct doctor *doctor)
     for (int row = 0; troubles && row < PQntuples(troubles); row++) {
         char what[2 * DOCTOR_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
         const char *reason = answer_text(troubles, row, "reason"), *remedy = strstr(reason, "SELECT pg_terminate_backend");
-        snprintf(what, sizeof what, "worker %s has not stored a batch for %s: %s", answer_text(troubles, row, "owner"), terminal_age(age, answer_int(troubles, row, "since_us")), reason);
+        snprintf(what, sizeof what, "worker %s has not stored a batch for %s: %s", answer_text(troubles, row, "owner"),
+                 terminal_age(age, answer_int(troubles, row, "since_us")), reason);
         doctor_tell(doctor, DOCTOR_FINDING, answer_text(troubles, row, "owner"), what, "its topic partitions wait",
-                    remedy ? remedy : "journalctl -u 'tallymill-consumer@*' -n 50 -- on its host; the other findings may name the cause");
+                    remedy ? remedy
+                           : "journalctl -u 'tallymill-consumer@*' -n 50 -- on its host; the other findings may name the cause");
     }
     PQclear(troubles);
 }
@@ -226,12 +250,14 @@ static void tell_troubles(struct doctor *doctor)
 static void tell_nobody(struct doctor *doctor)
 {
     char what[DOCTOR_TEXT_BYTES], number[NUMBER_TEXT_BYTES];
-    snprintf(what, sizeof what, "%s events wait in topic %s, and no worker is connected to Postgres", number_text(number, doctor->backlog.waiting), topic_of(doctor));
+    snprintf(what, sizeof what, "%s events wait in topic %s, and no worker is connected to Postgres",
+             number_text(number, doctor->backlog.waiting), topic_of(doctor));
     doctor_tell(doctor, DOCTOR_FINDING, "workers", what, unstored, "systemctl start tallymill-consumer@1");
     doctor_lacks(doctor, "tallymill_ingest", "a worker with these settings cannot store");
 }
 
-/* A topic partition that waits: since long, or while its position does not move. The object names the position, so that one that moves is not found again. */
+/* A topic partition that waits: since long, or while its position does not move. The object names the position, so that one that
+ * moves is not found again. */
 static bool tell_log(struct doctor *doctor, int topic_partition)
 {
     const struct backlog_log *log = &doctor->backlog.logs[topic_partition];
@@ -242,17 +268,20 @@ static bool tell_log(struct doctor *doctor, int topic_partition)
     if (log->waiting == 0 || (!is_late && !is_standing)) {
         return false;
     }
-    snprintf(what, sizeof what, "topic partition %d: %s events wait, the oldest for %s; %s%.100s, last commit %s%s", topic_partition, number_text(number, log->waiting),
-             age_us >= 0 ? terminal_age(age, age_us) : "an unknown time", log->owner[0] ? "owner " : "nobody owns it", log->owner,
+    snprintf(what, sizeof what, "topic partition %d: %s events wait, the oldest for %s; %s%.100s, last commit %s%s",
+             topic_partition, number_text(number, log->waiting), age_us >= 0 ? terminal_age(age, age_us) : "an unknown time",
+             log->owner[0] ? "owner " : "nobody owns it", log->owner,
              log->commit_age_us >= 0 ? terminal_age(commit, log->commit_age_us) : "never", log->commit_age_us >= 0 ? " ago" : "");
     if (is_standing) {
         snprintf(object, sizeof object, "topic partition %d at %" PRId64, topic_partition, log->next_offset);
         doctor_tell(doctor, DOCTOR_FINDING, object, what, "its worker hangs, was stopped, or stopped reading it: its log says why",
-                    "systemctl restart 'tallymill-consumer@*' -- on the owner's host, behind a look at journalctl -u 'tallymill-consumer@*' -n 50");
+                    "systemctl restart 'tallymill-consumer@*' -- on the owner's host, behind a look at journalctl -u "
+                    "'tallymill-consumer@*' -n 50");
     } else {
         snprintf(object, sizeof object, "topic partition %d", topic_partition);
         doctor_tell(doctor, age_us > BEHIND_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,
-                    "more is sent than is stored: more workers help up to the number of topic partitions, then a faster Postgres (the checks of server and foreign)",
+                    "more is sent than is stored: more workers help up to the number of topic partitions, then a faster Postgres "
+                    "(the checks of server and foreign)",
                     "systemctl start tallymill-consumer@2 -- or the next number that does not run");
     }
     return true;
@@ -265,7 +294,8 @@ void doctor_workers(struct doctor *doctor)
         doctor_pass(doctor, "there is no schema that it could be asked of");
         return;
     }
-    PGresult *positions = doctor_ask(doctor, backlog_positions_sql); /* anew: what is compared with its end must be no older than that */
+    PGresult *positions =
+        doctor_ask(doctor, backlog_positions_sql); /* anew: what is compared with its end must be no older than that */
     if (!positions) {
         return;
     }
@@ -286,7 +316,8 @@ void doctor_workers(struct doctor *doctor)
 
 void doctor_retention(struct doctor *doctor)
 {
-    char value[64], better[32], what[DOCTOR_TEXT_BYTES], number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES], keeps[TERMINAL_AGE_BYTES];
+    char value[64], better[32], what[DOCTOR_TEXT_BYTES], number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES],
+        keeps[TERMINAL_AGE_BYTES];
     if (!read_setting(doctor, "retention.ms", value)) {
         return;
     }
@@ -295,16 +326,20 @@ void doctor_retention(struct doctor *doctor)
     const int64_t week_ms = 7 * CLOCK_DAY_US / 1000, four_times_ms = longest_us / 250;
     snprintf(better, sizeof better, "%" PRId64, four_times_ms > week_ms ? four_times_ms : week_ms);
     if (doctor->backlog.lost > 0) {
-        snprintf(what, sizeof what, "Kafka has deleted %s events of topic %s before they were stored (retention.ms = %s)", number_text(number, doctor->backlog.lost), topic_of(doctor), value);
-        doctor_tell(doctor, DOCTOR_FINDING, "gap", what, "they are lost; a worker notes them in tallymill.gaps, and what still waits may follow",
+        snprintf(what, sizeof what, "Kafka has deleted %s events of topic %s before they were stored (retention.ms = %s)",
+                 number_text(number, doctor->backlog.lost), topic_of(doctor), value);
+        doctor_tell(doctor, DOCTOR_FINDING, "gap", what,
+                    "they are lost; a worker notes them in tallymill.gaps, and what still waits may follow",
                     "tallymill audit -- lists the gaps; then start workers, and give retention.ms more time");
     }
     if (keeps_us >= 0 && longest_us > keeps_us / 2) {
         terminal_age(age, longest_us);
         char because[DOCTOR_TEXT_BYTES];
-        snprintf(because, sizeof because, "events wait for %s, and Kafka keeps them for %s: what is not stored in time is lost", age, terminal_age(keeps, keeps_us));
+        snprintf(because, sizeof because, "events wait for %s, and Kafka keeps them for %s: what is not stored in time is lost",
+                 age, terminal_age(keeps, keeps_us));
         tell_setting(doctor, DOCTOR_FINDING, "retention.ms", value, better, because);
     } else if (keeps_us >= 0 && keeps_us < 3600 * CLOCK_SECOND_US) {
-        tell_setting(doctor, DOCTOR_WARNING, "retention.ms", value, better, "an outage of Postgres that lasts longer than that loses events");
+        tell_setting(doctor, DOCTOR_WARNING, "retention.ms", value, better,
+                     "an outage of Postgres that lasts longer than that loses events");
     }
 }

@@ -1,4 +1,5 @@
-/* doctor_postgres.c - what `tallymill doctor` asks Postgres. The knowledge is in operator/sql/doctor_NAME.sql; here is what a query alone cannot say. */
+/* doctor_postgres.c - what `tallymill doctor` asks Postgres. The knowledge is in operator/sql/doctor_NAME.sql; here is what a query
+ * alone cannot say. */
 #include "operator/doctor.h"
 
 #include <inttypes.h>
@@ -21,13 +22,15 @@
 
 enum { VERIFIED_EVENTS = 200000 }; /* a second or two, on a server that does something else as well */
 
-extern const char doctor_foreign_sql[], doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[], missing_rights_sql[], rights_tsv[];
+extern const char doctor_foreign_sql[], doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[],
+    missing_rights_sql[], rights_tsv[];
 
 /* Opens the transaction of a check. */
 static bool begin(struct doctor *doctor, struct error *err)
 {
     /* A lock that one check waits for would keep each of the others waiting as well; who holds it is a check of its own. */
-    return postgres_exec(doctor->conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY") "; SET LOCAL lock_timeout = '2s'", QUERY_US, err);
+    return postgres_exec(doctor->conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY") "; SET LOCAL lock_timeout = '2s'", QUERY_US,
+                         err);
 }
 
 /* Ends it. A server that went away meanwhile is no server any more, for the checks behind. */
@@ -44,14 +47,17 @@ static void end(struct doctor *doctor, struct error *err)
     }
 }
 
-static PGresult *ask_with(struct doctor *doctor, const char *name, const char *value, const char *sql, int count, const char *const *values)
+static PGresult *ask_with(struct doctor *doctor, const char *name, const char *value, const char *sql, int count,
+                          const char *const *values)
 {
     struct error err = {0};
     const char *const set[] = {name, value};
     PGresult *result = NULL, *is_set = NULL;
     if (begin(doctor, &err) &&
-        (!name || (is_set = postgres_query_params(doctor->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, set, QUERY_US, &err)))) {
-        result = count > 0 ? postgres_query_params(doctor->conn, sql, count, values, QUERY_US, &err) : postgres_query(doctor->conn, sql, QUERY_US, &err);
+        (!name || (is_set = postgres_query_params(doctor->conn, "SELECT set_config('tallymill.' || $1, $2, true)", 2, set, QUERY_US,
+                                                  &err)))) {
+        result = count > 0 ? postgres_query_params(doctor->conn, sql, count, values, QUERY_US, &err)
+                           : postgres_query(doctor->conn, sql, QUERY_US, &err);
     }
     PQclear(is_set);
     end(doctor, &err);
@@ -66,8 +72,9 @@ PGresult *doctor_ask(struct doctor *doctor, const char *sql)
 static void tell_rows(struct doctor *doctor, PGresult *rows)
 {
     for (int row = 0; rows && row < PQntuples(rows); row++) {
-        doctor_tell(doctor, answer_bool(rows, row, "is_finding") ? DOCTOR_FINDING : DOCTOR_WARNING, answer_text(rows, row, "object"), answer_text(rows, row, "what"),
-                    answer_text(rows, row, "why"), answer_text(rows, row, "remedy"));
+        doctor_tell(doctor, answer_bool(rows, row, "is_finding") ? DOCTOR_FINDING : DOCTOR_WARNING,
+                    answer_text(rows, row, "object"), answer_text(rows, row, "what"), answer_text(rows, row, "why"),
+                    answer_text(rows, row, "remedy"));
     }
     PQclear(rows);
 }
@@ -88,11 +95,13 @@ void doctor_postgres(struct doctor *doctor)
     }
     doctor_place(doctor, "postgres.dsn", place);
     if (postgres_is(&err, POSTGRES_LOGIN_REFUSED)) {
-        snprintf(remedy, sizeof remedy, "correct user and password of %s; or, as a superuser: ALTER ROLE name LOGIN PASSWORD '...'", place);
+        snprintf(remedy, sizeof remedy, "correct user and password of %s; or, as a superuser: ALTER ROLE name LOGIN PASSWORD '...'",
+                 place);
     } else if (err.kind == ERROR_USAGE) {
         snprintf(remedy, sizeof remedy, "correct %s", place);
     } else {
-        snprintf(remedy, sizeof remedy, "systemctl start postgresql -- on its host; if it runs, correct host and port of %s", place);
+        snprintf(remedy, sizeof remedy, "systemctl start postgresql -- on its host; if it runs, correct host and port of %s",
+                 place);
     }
     doctor_tell(doctor, DOCTOR_FINDING, "server", err.text, "nothing can be stored, counted or proven", remedy);
 }
@@ -109,15 +118,19 @@ static void tell_newer(struct doctor *doctor)
     int newer = 0;
     for (size_t i = 0; applied && i < count; i++) {
         struct applied_object row;
-        newer += schema_object_find(applied, objects[i].name, &row) && schema_object_state(&objects[i], &row, TALLYMILL_VERSION) == OBJECT_NEWER;
+        newer += schema_object_find(applied, objects[i].name, &row) &&
+                 schema_object_state(&objects[i], &row, TALLYMILL_VERSION) == OBJECT_NEWER;
     }
     if (versions) {
         const int64_t version = answer_int(versions, 0, "version");
         json_object_set_new(doctor->versions, "schema", json_integer(version));
         if (version > (int64_t)known || newer > 0) {
-            snprintf(what, sizeof what, "the schema is of a newer release than this program (%s): migration %" PRId64 " of the database, %zu of the program; %d functions and views are newer",
+            snprintf(what, sizeof what,
+                     "the schema is of a newer release than this program (%s): migration %" PRId64
+                     " of the database, %zu of the program; %d functions and views are newer",
                      TALLYMILL_VERSION, version, known, newer);
-            doctor_tell(doctor, DOCTOR_WARNING, "schema", what, "older programs go on, but not for more than a release; their migrate does nothing",
+            doctor_tell(doctor, DOCTOR_WARNING, "schema", what,
+                        "older programs go on, but not for more than a release; their migrate does nothing",
                         "apt install tallymill -- the newer release, on this host too");
         }
     }
@@ -141,8 +154,10 @@ bool doctor_lacks(struct doctor *doctor, const char *role, const char *why)
     const char *const values[] = {role, rights_tsv};
     PGresult *missing = ask_with(doctor, NULL, NULL, missing_rights_sql, 2, values);
     const int rows = missing ? PQntuples(missing) : 0;
-    if (rows > 0 && PQgetvalue(missing, 0, 1)[0] != 't') { /* else the role itself has lost them, which is told by the roles' rights */
-        snprintf(what, sizeof what, "the login %.63s lacks %d rights of %s, the first: %s", PQuser(doctor->conn), rows, role, PQgetvalue(missing, 0, 0));
+    if (rows > 0 &&
+        PQgetvalue(missing, 0, 1)[0] != 't') { /* else the role itself has lost them, which is told by the roles' rights */
+        snprintf(what, sizeof what, "the login %.63s lacks %d rights of %s, the first: %s", PQuser(doctor->conn), rows, role,
+                 PQgetvalue(missing, 0, 0));
         snprintf(remedy, sizeof remedy, "GRANT %s TO \"%.63s\"", role, PQuser(doctor->conn));
         doctor_tell(doctor, DOCTOR_FINDING, role, what, why, remedy);
     }
@@ -159,7 +174,8 @@ void doctor_schema(struct doctor *doctor)
         tell_newer(doctor);
     } else if (postgres_is(&err, POSTGRES_NO_RIGHT)) {
         if (!doctor_lacks(doctor, "tallymill_read", "nothing else can be looked at")) {
-            doctor_tell(doctor, DOCTOR_FINDING, "schema", err.text, "nothing else can be looked at", "GRANT tallymill_read TO the login of postgres.dsn");
+            doctor_tell(doctor, DOCTOR_FINDING, "schema", err.text, "nothing else can be looked at",
+                        "GRANT tallymill_read TO the login of postgres.dsn");
         }
     } else if (err.kind == ERROR_USAGE) {
         const bool is_newer = strstr(err.text, "newer program") != NULL;
@@ -227,8 +243,10 @@ void doctor_waits(struct doctor *doctor)
         const char *holder = answer_text(waits, row, "holder"), *remedy = strstr(holder, cut);
         const int length = remedy ? (int)(remedy - holder) : (int)strlen(holder);
         snprintf(object, sizeof object, "pid %s", answer_text(waits, row, "pid"));
-        snprintf(what, sizeof what, "pid %s (%s) waits for a lock: %.*s", answer_text(waits, row, "pid"), answer_text(waits, row, "application_name"), length, holder);
-        doctor_tell(doctor, DOCTOR_FINDING, object, what, "what waits stores or counts nothing meanwhile", remedy ? remedy + sizeof cut - 1 : "tallymill status");
+        snprintf(what, sizeof what, "pid %s (%s) waits for a lock: %.*s", answer_text(waits, row, "pid"),
+                 answer_text(waits, row, "application_name"), length, holder);
+        doctor_tell(doctor, DOCTOR_FINDING, object, what, "what waits stores or counts nothing meanwhile",
+                    remedy ? remedy + sizeof cut - 1 : "tallymill status");
     }
     PQclear(waits);
 }
@@ -237,13 +255,19 @@ void doctor_waits(struct doctor *doctor)
 static void tell_difference(struct doctor *doctor, const json_t *difference, size_t all)
 {
     char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
-    const char *day = json_string_value(json_object_get(difference, "day")), *rollup = json_string_value(json_object_get(difference, "rollup"));
-    const char *name = json_string_value(json_object_get(difference, rollup ? "row_key" : "event_name")), *column = json_string_value(json_object_get(difference, "column_name"));
-    char *have = json_dumps(json_object_get(difference, "have"), JSON_ENCODE_ANY), *should = json_dumps(json_object_get(difference, "should"), JSON_ENCODE_ANY);
-    snprintf(what, sizeof what, "%s of %s: %.120s%s%.60s %s, and %s by the events; %zu figures differ in all", rollup ? rollup : "the daily statistics", day ? day : "some day",
-             name ? name : "", name ? " " : "", column ? column : "a row", have ? have : "is another", should ? should : "another", all);
+    const char *day = json_string_value(json_object_get(difference, "day")),
+               *rollup = json_string_value(json_object_get(difference, "rollup"));
+    const char *name = json_string_value(json_object_get(difference, rollup ? "row_key" : "event_name")),
+               *column = json_string_value(json_object_get(difference, "column_name"));
+    char *have = json_dumps(json_object_get(difference, "have"), JSON_ENCODE_ANY),
+         *should = json_dumps(json_object_get(difference, "should"), JSON_ENCODE_ANY);
+    snprintf(what, sizeof what, "%s of %s: %.120s%s%.60s %s, and %s by the events; %zu figures differ in all",
+             rollup ? rollup : "the daily statistics", day ? day : "some day", name ? name : "", name ? " " : "",
+             column ? column : "a row", have ? have : "is another", should ? should : "another", all);
     snprintf(remedy, sizeof remedy, "tallymill rebuild %s -- and tallymill verify, which names each figure", day ? day : "DAY");
-    doctor_tell(doctor, DOCTOR_FINDING, "figures", what, "somebody changed rows or statistics by hand, or a program of ours is wrong: then keep the output of verify", remedy);
+    doctor_tell(doctor, DOCTOR_FINDING, "figures", what,
+                "somebody changed rows or statistics by hand, or a program of ours is wrong: then keep the output of verify",
+                remedy);
     free(have);
     free(should);
 }

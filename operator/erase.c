@@ -1,7 +1,9 @@
 /* erase.c - `tallymill erase`: takes away what is kept of a person: events, dead letters; and gives a receipt.
  *
- * First what Kafka holds is stored, so that nothing of before comes after. Then the rows go, with entries in the books, so that `tallymill audit` still counts every offset, and the statistics of their days are
- * made anew, so that they equal the raw events again. What cannot be reached is said, in the receipt and by exit code 1. Invariant: what a receipt counts is gone, and what is gone is counted.
+ * First what Kafka holds is stored, so that nothing of before comes after. Then the rows go, with entries in the books, so that
+ * `tallymill audit` still counts every offset, and the statistics of their days are made anew, so that they equal the raw events
+ * again. What cannot be reached is said, in the receipt and by exit code 1. Invariant: what a receipt counts is gone, and what is
+ * gone is counted.
  */
 #include "operator/erase.h"
 
@@ -27,8 +29,10 @@ extern const char erase_archived_sql[];
 /* The rollups that look back to a user's first event are computed anew. */
 static const char first_seen_sql[] =
     "WITH gone AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
-    "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND r.looks_back AND EXISTS (SELECT FROM gone)), "
-    "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> 'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
+    "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND "
+    "r.looks_back AND EXISTS (SELECT FROM gone)), "
+    "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> "
+    "'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
     "WHERE e.erasure = $2::bigint AND EXISTS (SELECT FROM gone)) SELECT FROM gone";
 
 /* Months that are not to be read here may hold the person too. */
@@ -36,8 +40,8 @@ static bool name_archived(struct erase_run *run, struct error *err)
 {
     PGresult *months = postgres_query(run->conn, erase_archived_sql, ERASE_QUERY_US, err);
     for (int row = 0; months && row < PQntuples(months); row++) {
-        erase_remark(run, true, "month %s is %s, and was not looked into: tallymill restore %s, then erase again", answer_text(months, row, "month"), answer_text(months, row, "state"),
-                     answer_text(months, row, "month"));
+        erase_remark(run, true, "month %s is %s, and was not looked into: tallymill restore %s, then erase again",
+                     answer_text(months, row, "month"), answer_text(months, row, "state"), answer_text(months, row, "month"));
     }
     PQclear(months);
     return months != NULL;
@@ -49,7 +53,8 @@ static bool forget_first_seen(struct erase_run *run, struct error *err)
     char erasure[24];
     snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
     const char *const values[] = {run->subject.user_array, erasure};
-    PGresult *known = postgres_query(run->conn, "SELECT to_regclass('tallymill.first_seen') IS NOT NULL AS is_there", ERASE_QUERY_US, err);
+    PGresult *known =
+        postgres_query(run->conn, "SELECT to_regclass('tallymill.first_seen') IS NOT NULL AS is_there", ERASE_QUERY_US, err);
     const bool is_asked = known != NULL, is_there = is_asked && answer_bool(known, 0, "is_there");
     PGresult *gone = is_there ? postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err) : NULL;
     PQclear(known);
@@ -82,7 +87,8 @@ static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
     bool is_good = days && erase_guard(run, days, err) && erase_begin(run, err) && erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
-    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) && erase_rows(run, days, err) && name_archived(run, err);
+    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&
+              erase_rows(run, days, err) && name_archived(run, err);
     PQclear(days);
     if (is_good) {
         erase_remark(run, false, "not reached: backups, and what was exported before");
@@ -92,8 +98,9 @@ static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
 
 static json_t *dry_answer(const struct erase_run *run)
 {
-    return json_pack("{s:b, s:O, s:I, s:I, s:I, s:O}", "dry_run", 1, "rows", run->months, "dead_letters", (json_int_t)run->letters, "undecodable",
-                     (json_int_t)(run->undecodable + run->perhaps), "unread", (json_int_t)run->unread, "remarks", run->remarks);
+    return json_pack("{s:b, s:O, s:I, s:I, s:I, s:O}", "dry_run", 1, "rows", run->months, "dead_letters", (json_int_t)run->letters,
+                     "undecodable", (json_int_t)(run->undecodable + run->perhaps), "unread", (json_int_t)run->unread, "remarks",
+                     run->remarks);
 }
 
 static int64_t sum_of(const json_t *counts)
@@ -111,9 +118,11 @@ static void tell(const struct erase_run *run, const json_t *receipt)
 {
     char rows[NUMBER_TEXT_BYTES], letters[NUMBER_TEXT_BYTES];
     const json_t *counts = json_object_get(receipt, "counts"), *months = receipt ? json_object_get(counts, "rows") : run->months;
-    const int64_t dead = receipt ? json_integer_value(json_object_get(counts, "dead_letters")) + json_integer_value(json_object_get(counts, "undecodable")) : run->letters + run->undecodable;
-    printf("%s %s events of %zu months and %s dead letters\n", run->is_dry ? "would erase" : "erased", number_text(rows, sum_of(months)), json_object_size(months),
-           number_text(letters, dead));
+    const int64_t dead = receipt ? json_integer_value(json_object_get(counts, "dead_letters")) +
+                                       json_integer_value(json_object_get(counts, "undecodable"))
+                                 : run->letters + run->undecodable;
+    printf("%s %s events of %zu months and %s dead letters\n", run->is_dry ? "would erase" : "erased",
+           number_text(rows, sum_of(months)), json_object_size(months), number_text(letters, dead));
     const char *month;
     json_t *count;
     json_object_foreach ((json_t *)months, month, count) {
@@ -122,7 +131,8 @@ static void tell(const struct erase_run *run, const json_t *receipt)
     if (!receipt) {
         return;
     }
-    printf("receipt %" JSON_INTEGER_FORMAT ": SHA-256 %s\n", json_integer_value(json_object_get(receipt, "receipt")), json_string_value(json_object_get(receipt, "hash")));
+    printf("receipt %" JSON_INTEGER_FORMAT ": SHA-256 %s\n", json_integer_value(json_object_get(receipt, "receipt")),
+           json_string_value(json_object_get(receipt, "hash")));
     const char *until = json_string_value(json_object_get(receipt, "kafka_until"));
     if (until) {
         printf("Kafka's own copies are gone by %s\n", until);
@@ -133,7 +143,10 @@ static void tell(const struct erase_run *run, const json_t *receipt)
 /* Those of all receipts in the database, and of the files that are named. */
 static bool take_receipts(struct erase_run *run, const struct cli_result *command, struct error *err)
 {
-    PGresult *kept = postgres_query(run->conn, "SELECT jsonb_build_object('users', e.users, 'sessions', e.sessions)::text FROM tallymill.erasures e ORDER BY e.erasure", ERASE_QUERY_US, err);
+    PGresult *kept = postgres_query(
+        run->conn,
+        "SELECT jsonb_build_object('users', e.users, 'sessions', e.sessions)::text FROM tallymill.erasures e ORDER BY e.erasure",
+        ERASE_QUERY_US, err);
     json_error_t fault;
     bool is_good = kept != NULL;
     for (int row = 0; is_good && row < PQntuples(kept); row++) {
@@ -158,7 +171,8 @@ static bool choose_subject(struct erase_run *run, const struct cli_result *comma
         return error_set(err, ERROR_USAGE, "--again erases what the receipts name, and no other");
     }
     if (!run->is_again && command->argument_count > 0) {
-        return error_set(err, ERROR_USAGE, "unexpected argument %.60s: tallymill erase --user ID, or --session ID", command->arguments[0]);
+        return error_set(err, ERROR_USAGE, "unexpected argument %.60s: tallymill erase --user ID, or --session ID",
+                         command->arguments[0]);
     }
     if (!run->is_again && !is_named) {
         return error_set(err, ERROR_USAGE, "whose? tallymill erase --user ID, or --session ID");
@@ -170,7 +184,8 @@ static bool run_all(struct erase_run *run, const struct cli_result *command, str
 {
     json_t *receipt = NULL;
     run->conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill erase", CONNECT_US, err);
-    if (!run->conn || !postgres_check_schema(run->conn, err) || (run->is_again && !take_receipts(run, command, err)) || !erase_subject_end(&run->subject, err)) {
+    if (!run->conn || !postgres_check_schema(run->conn, err) || (run->is_again && !take_receipts(run, command, err)) ||
+        !erase_subject_end(&run->subject, err)) {
         return false;
     }
     if (run->subject.user_count + run->subject.session_count == 0) {
@@ -198,7 +213,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!run->months || !run->remarks) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if (command->check) {
-        return ground_check(command->settings, &(struct ground){"tallymill erase", "tallymill_admin", settings_text(command->settings, "topics.events"), RD_KAFKA_ACL_OPERATION_DESCRIBE});
+        return ground_check(command->settings,
+                            &(struct ground){"tallymill erase", "tallymill_admin",
+                                             settings_text(command->settings, "topics.events"), RD_KAFKA_ACL_OPERATION_DESCRIBE});
     } else {
         is_done = choose_subject(run, command, err) && run_all(run, command, err);
     }
@@ -224,7 +241,8 @@ static bool take_wait(void *context, const char *value, struct error *err)
     char *end;
     const long seconds = strtol(value, &end, 10);
     *(int64_t *)context = seconds * CLOCK_SECOND_US;
-    return (*value && !*end && seconds >= 0 && seconds <= 86400) || error_set(err, ERROR_USAGE, "--wait %.20s: seconds, 0 to 86400", value);
+    return (*value && !*end && seconds >= 0 && seconds <= 86400) ||
+           error_set(err, ERROR_USAGE, "--wait %.20s: seconds, 0 to 86400", value);
 }
 
 static const struct cli erase_cli = {
@@ -238,8 +256,9 @@ static const struct cli erase_cli = {
     .examples = "  tallymill erase --config settings.ini --user 1001 --dry-run\n"
                 "  tallymill erase --config settings.ini --user 1001 --session s-42 --json > receipt.json\n"
                 "  tallymill erase --config settings.ini --again receipts/*.json    (after a restored backup)\n",
-    .exit_codes = "0 complete; 1 not complete, what was not reached is named, or failed, a restart may help; 2 usage, settings or schema,\n"
-                  "or more would go than goes without --yes; 3 needs a person.",
+    .exit_codes =
+        "0 complete; 1 not complete, what was not reached is named, or failed, a restart may help; 2 usage, settings or schema,\n"
+        "or more would go than goes without --yes; 3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 
@@ -248,11 +267,23 @@ int erase_run(int argc, char **argv)
     struct erase_run run = {.is_complete = true, .kafka_keeps_s = -1, .wait_us = 300 * CLOCK_SECOND_US};
     const struct cli_option options[] = {
         {.name = "user", .argument = "ID", .help = "a user_id; again for more", .each = take_user, .context = &run.subject},
-        {.name = "session", .argument = "ID", .help = "a session_id; again for more", .each = take_session, .context = &run.subject},
+        {.name = "session",
+         .argument = "ID",
+         .help = "a session_id; again for more",
+         .each = take_session,
+         .context = &run.subject},
         {.name = "dry-run", .help = "say what would go, and do nothing", .flag = &run.is_dry},
-        {.name = "yes", .help = "also where more than 100,000 events would go, or more than a hundredth of a month's", .flag = &run.is_confirmed},
-        {.name = "undecodable", .help = "also drop the bytes of dead letters that cannot be read and hold the session's text", .flag = &run.takes_undecodable},
-        {.name = "wait", .argument = "SECONDS", .help = "how long to wait until what Kafka holds is stored (300 unless said), and at most for an aggregator (30)", .each = take_wait, .context = &run.wait_us},
+        {.name = "yes",
+         .help = "also where more than 100,000 events would go, or more than a hundredth of a month's",
+         .flag = &run.is_confirmed},
+        {.name = "undecodable",
+         .help = "also drop the bytes of dead letters that cannot be read and hold the session's text",
+         .flag = &run.takes_undecodable},
+        {.name = "wait",
+         .argument = "SECONDS",
+         .help = "how long to wait until what Kafka holds is stored (300 unless said), and at most for an aggregator (30)",
+         .each = take_wait,
+         .context = &run.wait_us},
         {.name = "again", .help = "what all receipts name, those in the database and in the files named", .flag = &run.is_again},
         {.name = "json", .help = "answer with the receipt, as JSON", .flag = &run.as_json},
         {.name = NULL},

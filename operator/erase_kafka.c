@@ -1,4 +1,5 @@
-/* erase_kafka.c - see erase.h: what was published before somebody asked to be forgotten is stored first, so that it can be taken away.
+/* erase_kafka.c - see erase.h: what was published before somebody asked to be forgotten is stored first, so that it can be taken
+ * away.
  *
  * Kafka's own copies cannot: they go when the topic's retention is over, and the receipt says when.
  */
@@ -23,7 +24,9 @@ enum { KAFKA_MS = 10000, LOOK_MS = 200 };
 static int64_t count_unread(struct erase_run *run, const char *name, const struct topic *topic, struct error *err)
 {
     const char *const values[] = {name};
-    PGresult *positions = postgres_query_params(run->conn, "SELECT p.topic_partition, p.next_offset FROM tallymill.positions p WHERE p.topic = $1", 1, values, ERASE_QUERY_US, err);
+    PGresult *positions =
+        postgres_query_params(run->conn, "SELECT p.topic_partition, p.next_offset FROM tallymill.positions p WHERE p.topic = $1", 1,
+                              values, ERASE_QUERY_US, err);
     int64_t unread = positions ? 0 : -1;
     for (int i = 0; positions && i < topic->count; i++) {
         int64_t next = topic->logs[i].low;
@@ -59,7 +62,9 @@ static bool wait_for_ledger(struct erase_run *run, const char *name, const struc
             return unread == 0;
         }
         if (clock_now_us() >= deadline_us) {
-            erase_remark(run, true, "%" PRId64 " messages that were published before wait in Kafka: let a worker store them, and erase again", unread);
+            erase_remark(run, true,
+                         "%" PRId64 " messages that were published before wait in Kafka: let a worker store them, and erase again",
+                         unread);
             return true;
         }
         tell_waiting(unread, &is_told);

@@ -1,4 +1,5 @@
-/* erase_letters.c - see erase.h: dead letters keep an event's bytes, and so whose it was. A page at a time, as many as have 2 MiB. */
+/* erase_letters.c - see erase.h: dead letters keep an event's bytes, and so whose it was. A page at a time, as many as have 2 MiB.
+ */
 #include "operator/erase.h"
 
 #include <inttypes.h>
@@ -58,8 +59,11 @@ static bool take(struct erase_run *run, const PGresult *page, int row, struct er
         if (run->perhaps++ >= NAMED_MAX) {
             return true; /* so many are counted at the end */
         }
-        erase_remark(run, true, "dead letter %s:%s of topic %s cannot be read and holds a session's text: tallymill dlq show --at %s:%s; --undecodable drops its bytes", PQgetvalue(page, row, 1),
-                     PQgetvalue(page, row, 2), PQgetvalue(page, row, 0), PQgetvalue(page, row, 1), PQgetvalue(page, row, 2));
+        erase_remark(run, true,
+                     "dead letter %s:%s of topic %s cannot be read and holds a session's text: tallymill dlq show --at %s:%s; "
+                     "--undecodable drops its bytes",
+                     PQgetvalue(page, row, 1), PQgetvalue(page, row, 2), PQgetvalue(page, row, 0), PQgetvalue(page, row, 1),
+                     PQgetvalue(page, row, 2));
     }
     return true;
 }
@@ -95,7 +99,11 @@ bool erase_letters(struct erase_run *run, struct error *err)
         erase_remark(run, true, "%" PRId64 " more dead letters of that kind", run->perhaps - NAMED_MAX);
     }
     if (is_good && run->unread > 0) {
-        erase_remark(run, false, "%" PRId64 " dead letters cannot be read, so nobody knows whose they are (no session's text is in them): tallymill dlq lists them", run->unread);
+        erase_remark(
+            run, false,
+            "%" PRId64
+            " dead letters cannot be read, so nobody knows whose they are (no session's text is in them): tallymill dlq lists them",
+            run->unread);
     }
     return is_good;
 }

@@ -1,6 +1,8 @@
-/* erase_receipt.c - see erase.h: what was asked and what went, chained, so that none can be changed or taken away unseen (`tallymill audit` looks).
+/* erase_receipt.c - see erase.h: what was asked and what went, chained, so that none can be changed or taken away unseen
+ * (`tallymill audit` looks).
  *
- * The row is there before anything goes, and what goes is counted in it in the same transactions. So a run that was killed is gone on with, by the next for the same, and its receipt is whole. */
+ * The row is there before anything goes, and what goes is counted in it in the same transactions. So a run that was killed is gone
+ * on with, by the next for the same, and its receipt is whole. */
 #include "operator/erase.h"
 
 #include <inttypes.h>
@@ -44,8 +46,10 @@ bool erase_begin(struct erase_run *run, struct error *err)
     struct error rolled = {0};
     PGresult *begun = NULL;
     if (postgres_exec(run->conn, POSTGRES_BEGIN("READ COMMITTED"), ERASE_QUERY_US, err) &&
-        postgres_exec(run->conn, "SELECT FROM tallymill.erasure_chain FOR UPDATE", ERASE_QUERY_US, err) && /* one begins after the other */
-        (begun = postgres_query_params(run->conn, erase_begin_sql, 3, values, ERASE_QUERY_US, err)) != NULL && postgres_exec(run->conn, "COMMIT", ERASE_QUERY_US, err)) {
+        postgres_exec(run->conn, "SELECT FROM tallymill.erasure_chain FOR UPDATE", ERASE_QUERY_US,
+                      err) && /* one begins after the other */
+        (begun = postgres_query_params(run->conn, erase_begin_sql, 3, values, ERASE_QUERY_US, err)) != NULL &&
+        postgres_exec(run->conn, "COMMIT", ERASE_QUERY_US, err)) {
         run->erasure = answer_int(begun, 0, "erasure");
     } else if (PQtransactionStatus(run->conn) != PQTRANS_IDLE) {
         error_ignore(postgres_exec(run->conn, "ROLLBACK", ERASE_QUERY_US, &rolled));
@@ -63,14 +67,18 @@ static bool write_receipt(struct erase_run *run, const char *remarks, json_t **r
     snprintf(keeps, sizeof keeps, "%" PRId64, run->kafka_keeps_s);
     const char *const values[] = {erasure, run->is_complete ? "t" : "f", remarks, run->kafka_keeps_s < 0 ? NULL : keeps};
     PGresult *finished = NULL, *sealed = NULL;
-    const bool is_written = postgres_exec(run->conn, "SELECT FROM tallymill.erasure_chain FOR UPDATE", ERASE_QUERY_US, err) &&
-                            (finished = postgres_query_params(run->conn, erase_finish_sql, 4, values, ERASE_QUERY_US, err)) != NULL &&
-                            (PQntuples(finished) == 1 || error_set(err, ERROR_FATAL, "erasure %s is gone from tallymill.erasures, or was ended by another run", erasure)) &&
-                            (sealed = postgres_query_params(run->conn, erase_seal_sql, 1, values, ERASE_QUERY_US, err)) != NULL;
+    const bool is_written =
+        postgres_exec(run->conn, "SELECT FROM tallymill.erasure_chain FOR UPDATE", ERASE_QUERY_US, err) &&
+        (finished = postgres_query_params(run->conn, erase_finish_sql, 4, values, ERASE_QUERY_US, err)) != NULL &&
+        (PQntuples(finished) == 1 ||
+         error_set(err, ERROR_FATAL, "erasure %s is gone from tallymill.erasures, or was ended by another run", erasure)) &&
+        (sealed = postgres_query_params(run->conn, erase_seal_sql, 1, values, ERASE_QUERY_US, err)) != NULL;
     *receipt = is_written && PQntuples(sealed) == 1 ? json_loads(answer_text(sealed, 0, "receipt"), 0, &fault) : NULL;
     PQclear(finished);
     PQclear(sealed);
-    return *receipt || (err->kind == ERROR_NONE ? error_set(err, ERROR_FATAL, "erasure %s has no receipt: it is gone from tallymill.erasures", erasure) : false);
+    return *receipt || (err->kind == ERROR_NONE
+                            ? error_set(err, ERROR_FATAL, "erasure %s has no receipt: it is gone from tallymill.erasures", erasure)
+                            : false);
 }
 
 bool erase_end(struct erase_run *run, json_t **receipt, struct error *err)
@@ -84,8 +92,9 @@ bool erase_end(struct erase_run *run, json_t **receipt, struct error *err)
     }
     const char *remarks = array_text_end(&texts);
     struct error rolled = {0};
-    const bool is_written = (remarks || error_set(err, ERROR_RETRY, "out of memory")) && postgres_exec(run->conn, POSTGRES_BEGIN("READ COMMITTED"), ERASE_QUERY_US, err) && write_receipt(run, remarks, receipt, err) &&
-                            postgres_exec(run->conn, "COMMIT", ERASE_QUERY_US, err);
+    const bool is_written = (remarks || error_set(err, ERROR_RETRY, "out of memory")) &&
+                            postgres_exec(run->conn, POSTGRES_BEGIN("READ COMMITTED"), ERASE_QUERY_US, err) &&
+                            write_receipt(run, remarks, receipt, err) && postgres_exec(run->conn, "COMMIT", ERASE_QUERY_US, err);
     if (!is_written && PQtransactionStatus(run->conn) != PQTRANS_IDLE) {
         error_ignore(postgres_exec(run->conn, "ROLLBACK", ERASE_QUERY_US, &rolled));
     }

@@ -1,8 +1,9 @@
 /* erase_rows.c - see erase.h: the events themselves, in months that can be read.
  *
- * A day at a time, at most 5,000 rows a transaction, each with its entry in the books and the mark that its day's statistics are to be made anew. So a run that is killed leaves nothing half: the books say
- * what went, the days wait, and the next run goes on. Then a vacuum, that the rows are gone from the pages too. Rejected: one DELETE of all; it holds the rows of a large person for minutes, and the
- * days in an order in which it and the aggregator can lock each other out.
+ * A day at a time, at most 5,000 rows a transaction, each with its entry in the books and the mark that its day's statistics are to
+ * be made anew. So a run that is killed leaves nothing half: the books say what went, the days wait, and the next run goes on. Then
+ * a vacuum, that the rows are gone from the pages too. Rejected: one DELETE of all; it holds the rows of a large person for
+ * minutes, and the days in an order in which it and the aggregator can lock each other out.
  */
 #include "operator/erase.h"
 
@@ -38,11 +39,14 @@ bool erase_guard(const struct erase_run *run, const PGresult *days, struct error
         const int64_t month_rows = answer_int(days, row, "month_rows");
         rows += answer_int(days, row, "rows");
         if (!answer_is_null(days, row, "all_rows") && month_rows * SHARE > answer_int(days, row, "all_rows")) {
-            return error_set(err, ERROR_USAGE, "%s of the %s events of %s would go, more than a hundredth: add --yes if that is meant", number_text(number, month_rows),
-                             number_text(all, answer_int(days, row, "all_rows")), answer_text(days, row, "month"));
+            return error_set(err, ERROR_USAGE,
+                             "%s of the %s events of %s would go, more than a hundredth: add --yes if that is meant",
+                             number_text(number, month_rows), number_text(all, answer_int(days, row, "all_rows")),
+                             answer_text(days, row, "month"));
         }
     }
-    return rows <= ROWS_MAX || error_set(err, ERROR_USAGE, "%s events would go: add --yes if that is meant", number_text(number, rows));
+    return rows <= ROWS_MAX ||
+           error_set(err, ERROR_USAGE, "%s events would go: add --yes if that is meant", number_text(number, rows));
 }
 
 /* One step, in the transaction that is open. */
@@ -149,12 +153,15 @@ static bool wait_for_days(struct erase_run *run, const PGresult *days, struct er
 /* Views that were refreshed before may count the person; one that nobody refreshes is nobody's. */
 static bool refresh_views(struct erase_run *run, struct error *err)
 {
-    PGresult *views = postgres_query(run->conn, "SELECT v.matviewname FROM pg_matviews v WHERE v.schemaname = 'public' AND v.ispopulated "
-                                                "AND EXISTS (SELECT FROM tallymill.refreshes r WHERE r.view = v.matviewname)", ERASE_QUERY_US, err);
+    PGresult *views = postgres_query(run->conn,
+                                     "SELECT v.matviewname FROM pg_matviews v WHERE v.schemaname = 'public' AND v.ispopulated "
+                                     "AND EXISTS (SELECT FROM tallymill.refreshes r WHERE r.view = v.matviewname)",
+                                     ERASE_QUERY_US, err);
     for (int row = 0; views && row < PQntuples(views); row++) {
         const char *const values[] = {PQgetvalue(views, row, 0)};
         struct error failed = {0};
-        PGresult *done = postgres_query_params(run->conn, "SELECT tallymill.refresh_view($1)", 1, values, 12 * 3600 * CLOCK_SECOND_US, &failed);
+        PGresult *done =
+            postgres_query_params(run->conn, "SELECT tallymill.refresh_view($1)", 1, values, 12 * 3600 * CLOCK_SECOND_US, &failed);
         if (!done) {
             erase_remark(run, true, "view %s still counts what was erased: %s", values[0], failed.text);
         }
@@ -174,8 +181,10 @@ static void vacuum(struct erase_run *run)
         struct error failed = {0};
         snprintf(first, sizeof first, "%.7s-01", month);
         const char *const values[] = {first};
-        PGresult *name = postgres_query_params(run->conn, "SELECT tallymill.month_table($1::date)::text", 1, values, ERASE_QUERY_US, &failed);
-        if (name && snprintf(sql, sizeof sql, "VACUUM %s", PQgetvalue(name, 0, 0)) < (int)sizeof sql && !postgres_exec_alone(run->conn, sql, 12 * 3600 * CLOCK_SECOND_US, &failed)) {
+        PGresult *name =
+            postgres_query_params(run->conn, "SELECT tallymill.month_table($1::date)::text", 1, values, ERASE_QUERY_US, &failed);
+        if (name && snprintf(sql, sizeof sql, "VACUUM %s", PQgetvalue(name, 0, 0)) < (int)sizeof sql &&
+            !postgres_exec_alone(run->conn, sql, 12 * 3600 * CLOCK_SECOND_US, &failed)) {
             erase_remark(run, false, "%s was not vacuumed, autovacuum will do it: %s", PQgetvalue(name, 0, 0), failed.text);
         }
         PQclear(name);

@@ -1,7 +1,8 @@
 /* erase_subject.c - see erase_subject.h.
  *
- * A dead letter is what no worker took, so it is read as far as it can be: a map of msgpack up to where it breaks, or JSON text, which is what many a producer sends first. What cannot be read is not guessed
- * at: it is reported, and a person decides. Rejected: looking for a user's digits among bytes; 42 is in every other message.
+ * A dead letter is what no worker took, so it is read as far as it can be: a map of msgpack up to where it breaks, or JSON text,
+ * which is what many a producer sends first. What cannot be read is not guessed at: it is reported, and a person decides. Rejected:
+ * looking for a user's digits among bytes; 42 is in every other message.
  */
 #include "operator/erase_subject.h"
 
@@ -50,8 +51,9 @@ static bool add_user(struct erase_subject *subject, int64_t user, struct error *
 bool erase_subject_add_user(struct erase_subject *subject, const char *text, struct error *err)
 {
     int64_t user;
-    return read_user(text, strlen(text), &user) ? add_user(subject, user, err)
-                                                : error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number from 0 to 9223372036854775807", text);
+    return read_user(text, strlen(text), &user)
+               ? add_user(subject, user, err)
+               : error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number from 0 to 9223372036854775807", text);
 }
 
 bool erase_subject_add_session(struct erase_subject *subject, const char *text, struct error *err)
@@ -71,7 +73,8 @@ bool erase_subject_add_session(struct erase_subject *subject, const char *text, 
 bool erase_subject_add_receipt(struct erase_subject *subject, const json_t *receipt, struct error *err)
 {
     const json_t *users = json_object_get(receipt, "users"), *sessions = json_object_get(receipt, "sessions");
-    bool is_good = (json_is_array(users) && json_is_array(sessions)) || error_set(err, ERROR_USAGE, "this is no receipt: it has no users and sessions");
+    bool is_good = (json_is_array(users) && json_is_array(sessions)) ||
+                   error_set(err, ERROR_USAGE, "this is no receipt: it has no users and sessions");
     for (size_t i = 0; is_good && i < json_array_size(users); i++) {
         is_good = add_user(subject, json_integer_value(json_array_get(users, i)), err);
     }
@@ -213,7 +216,8 @@ static bool packed_is_theirs(const struct erase_subject *subject, const uint8_t 
         const struct msgpack_cursor at_value = cursor;
         *is_whole = *is_whole && msgpack_next(&cursor, &item) == REASON_NONE;
         if (*is_whole && ((is_name(&key, "user_id") && is_user(subject, &item)) ||
-                          (is_name(&key, "session_id") && (item.type == ITEM_STR || item.type == ITEM_BIN) && has_session(subject, item.bytes, item.length)))) {
+                          (is_name(&key, "session_id") && (item.type == ITEM_STR || item.type == ITEM_BIN) &&
+                           has_session(subject, item.bytes, item.length)))) {
             return true;
         }
         cursor = at_value;
@@ -228,7 +232,8 @@ static bool json_is_theirs(const struct erase_subject *subject, const uint8_t *v
     json_error_t fault;
     json_t *found = json_loadb((const char *)value, length, 0, &fault), *user = json_object_get(found, "user_id");
     const char *session = json_string_value(json_object_get(found, "session_id"));
-    const bool is_theirs = (json_is_integer(user) && has_user(subject, json_integer_value(user))) || (json_is_real(user) && has_user_number(subject, json_real_value(user))) ||
+    const bool is_theirs = (json_is_integer(user) && has_user(subject, json_integer_value(user))) ||
+                           (json_is_real(user) && has_user_number(subject, json_real_value(user))) ||
                            (json_is_string(user) && has_user_text(subject, json_string_value(user), json_string_length(user))) ||
                            (session && has_session(subject, session, strlen(session)));
     *is_whole = json_is_object(found);
@@ -246,7 +251,8 @@ static bool holds_session(const struct erase_subject *subject, const uint8_t *va
     return false;
 }
 
-enum erase_letter erase_subject_look(const struct erase_subject *subject, const uint8_t *key, size_t key_length, const uint8_t *value, size_t length)
+enum erase_letter erase_subject_look(const struct erase_subject *subject, const uint8_t *key, size_t key_length,
+                                     const uint8_t *value, size_t length)
 {
     bool is_whole = true;
     if (has_session(subject, key, key_length)) {

@@ -1,4 +1,5 @@
-/* erase_subject.h - whose events are to go: users by their numbers, sessions by their texts; and whether a dead letter is one of theirs. One thread. */
+/* erase_subject.h - whose events are to go: users by their numbers, sessions by their texts; and whether a dead letter is one of
+ * theirs. One thread. */
 #ifndef TALLYMILL_OPERATOR_ERASE_SUBJECT_H
 #define TALLYMILL_OPERATOR_ERASE_SUBJECT_H
 
@@ -36,6 +37,7 @@ enum erase_letter {
 };
 
 /* Key and value of a dead letter; NULL: it has none. */
-MUST_CHECK enum erase_letter erase_subject_look(const struct erase_subject *subject, const uint8_t *key, size_t key_length, const uint8_t *value, size_t length);
+MUST_CHECK enum erase_letter erase_subject_look(const struct erase_subject *subject, const uint8_t *key, size_t key_length,
+                                                const uint8_t *value, size_t length);
 
 #endif

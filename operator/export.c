@@ -1,7 +1,8 @@
 /* export.c - `tallymill export`: events, daily statistics and rollups as CSV or NDJSON, of one moment of the database.
  *
- * One REPEATABLE READ snapshot, one COPY a file, a row in memory at a time: whatever is stored meanwhile, and however much there is. Rejected: pages, as exports of web applications have them; rows
- * that are stored between two of them shift the next, and are lost or doubled.
+ * One REPEATABLE READ snapshot, one COPY a file, a row in memory at a time: whatever is stored meanwhile, and however much there
+ * is. Rejected: pages, as exports of web applications have them; rows that are stored between two of them shift the next, and are
+ * lost or doubled.
  */
 #include "operator/export.h"
 
@@ -24,7 +25,8 @@
 
 void export_answer_add(struct export_run *run, const char *path, const struct export_written *written, json_t *more)
 {
-    json_t *file = json_pack("{s:s?, s:I, s:I, s:I}", "file", path, "rows", (json_int_t)written->rows, "bytes", (json_int_t)written->bytes, "guarded", (json_int_t)written->guarded);
+    json_t *file = json_pack("{s:s?, s:I, s:I, s:I}", "file", path, "rows", (json_int_t)written->rows, "bytes",
+                             (json_int_t)written->bytes, "guarded", (json_int_t)written->guarded);
     json_object_update(file, more);
     json_decref(more);
     json_array_append_new(json_object_get(run->answer, "files"), file);
@@ -50,7 +52,8 @@ static bool read_style(struct export_run *run, struct error *err)
                                                              : EXPORT_CSV,
                                        .packing = (enum export_packing)packing,
                                        .progress = &run->progress};
-    return !run->as_json || run->output || error_set(err, ERROR_USAGE, "--json tells what was written to --output; the export itself is on stdout");
+    return !run->as_json || run->output ||
+           error_set(err, ERROR_USAGE, "--json tells what was written to --output; the export itself is on stdout");
 }
 
 /* [events | daily | ROLLUP] [DAY | FIRST..LAST]: what begins with a digit or a dot is days. */
@@ -64,7 +67,9 @@ static bool read_arguments(struct export_run *run, const struct cli_result *comm
     if (at < command->argument_count && !day_range_parse(command->arguments[at++], &run->choice.range, err)) {
         return false;
     }
-    return at == command->argument_count || error_set(err, ERROR_USAGE, "%.60s: export takes events, daily or a rollup, and one day or one range of days", command->arguments[at]);
+    return at == command->argument_count ||
+           error_set(err, ERROR_USAGE, "%.60s: export takes events, daily or a rollup, and one day or one range of days",
+                     command->arguments[at]);
 }
 
 static bool is_directory(const char *path)
@@ -77,7 +82,8 @@ static bool is_directory(const char *path)
 static bool write_one(struct export_run *run, struct error *err)
 {
     struct export_written written;
-    char *sql = export_source_copy(&run->source, run->snapshot, run->columns.list, &run->choice, export_span_of(&run->choice.range), err);
+    char *sql =
+        export_source_copy(&run->source, run->snapshot, run->columns.list, &run->choice, export_span_of(&run->choice.range), err);
     const bool is_written = sql && export_output_write(run->snapshot, sql, run->output, &run->style, &written, err);
     free(sql);
     if (is_written) {
@@ -114,7 +120,8 @@ static bool choose(struct export_run *run, const struct settings *settings, stru
 /* Only part of the rows is asked for: nobody knows which part. */
 static bool is_filtered(const struct export_choice *choice)
 {
-    return choice->name_count > 0 || choice->category || choice->user || choice->session || choice->is_external || *choice->range.first || *choice->range.last;
+    return choice->name_count > 0 || choice->category || choice->user || choice->session || choice->is_external ||
+           *choice->range.first || *choice->range.last;
 }
 
 static bool export_all(struct export_run *run, const struct settings *settings, struct error *err)
@@ -177,7 +184,8 @@ static const struct cli export_cli = {
     .summary =
         "Writes events, the daily statistics or a rollup as CSV or NDJSON, of one moment of the database, to stdout, a file, or a\n"
         "directory with a file for each month and export.json; there a run that was interrupted goes on. Days are UTC. A text in\n"
-        "CSV that a spreadsheet would take for a formula gets a ' in front, and stderr says which cells. Needs a login with tallymill_read.\n",
+        "CSV that a spreadsheet would take for a formula gets a ' in front, and stderr says which cells. Needs a login with "
+        "tallymill_read.\n",
     .examples = "  tallymill export --config settings.ini 2026-11-01..2026-11-30 > november.csv\n"
                 "  tallymill export --config settings.ini --event doc_export --columns flat --external --output exports.csv\n"
                 "  tallymill export --config settings.ini --format ndjson --compress zstd --output all/\n"
@@ -189,17 +197,30 @@ int export_run(int argc, char **argv)
 {
     static struct export_run run; /* large */
     const struct cli_option options[] = {
-        {.name = "event", .argument = "NAME", .help = "only events of this name; again for more", .each = take_name, .context = &run.choice},
+        {.name = "event",
+         .argument = "NAME",
+         .help = "only events of this name; again for more",
+         .each = take_name,
+         .context = &run.choice},
         {.name = "category", .argument = "CATEGORY", .help = "only events of this category", .value = &run.choice.category},
         {.name = "user", .argument = "ID", .help = "only events of this user_id", .value = &run.choice.user},
         {.name = "session", .argument = "ID", .help = "only events of this session_id", .value = &run.choice.session},
         {.name = "external", .help = "without internal events", .flag = &run.choice.is_external},
         {.name = "format", .argument = "FORMAT", .help = "csv (unless said), or ndjson", .value = &run.format},
-        {.name = "columns", .argument = "COLUMNS", .help = "table (unless said); flat: the catalogue's attributes as columns; discover: those that the events have; or a list: id,user_id,event_data.tier", .value = &run.choice.columns},
+        {.name = "columns",
+         .argument = "COLUMNS",
+         .help = "table (unless said); flat: the catalogue's attributes as columns; discover: those that the events have; or a "
+                 "list: id,user_id,event_data.tier",
+         .value = &run.choice.columns},
         {.name = "raw", .help = "texts in CSV as they are, also those that a spreadsheet would compute", .flag = &run.is_raw},
-        {.name = "output", .argument = "FILE|DIR", .help = "a file, whole or not there; or a directory (an end of / makes it one)", .value = &run.output},
+        {.name = "output",
+         .argument = "FILE|DIR",
+         .help = "a file, whole or not there; or a directory (an end of / makes it one)",
+         .value = &run.output},
         {.name = "compress", .argument = "HOW", .help = "gzip or zstd", .value = &run.compress},
-        {.name = "without-archived", .help = "leave out months that are archived, and say so, instead of exit code 1", .flag = &run.without_archived},
+        {.name = "without-archived",
+         .help = "leave out months that are archived, and say so, instead of exit code 1",
+         .flag = &run.without_archived},
         {.name = "json", .help = "with --output: what was written, as JSON", .flag = &run.as_json},
         {.name = NULL},
     };

@@ -30,8 +30,9 @@ struct export_run {
 /* A file of the answer; takes the extra members over. */
 void export_answer_add(struct export_run *run, const char *path, const struct export_written *written, json_t *more);
 
-/* Exports to a directory (made where it is not there): a file a month, and export.json. A month whose file is whole and whose rows are the same is left as it is. ERROR_USAGE: what
- * lies there was exported with another choice; ERROR_RETRY: another export is at work there, a disk, a server. */
+/* Exports to a directory (made where it is not there): a file a month, and export.json. A month whose file is whole and whose rows
+ * are the same is left as it is. ERROR_USAGE: what lies there was exported with another choice; ERROR_RETRY: another export is at
+ * work there, a disk, a server. */
 MUST_CHECK bool export_directory(struct export_run *run, struct error *err);
 
 #endif

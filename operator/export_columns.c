@@ -1,7 +1,8 @@
 /* export_columns.c - see export_columns.h.
  *
- * Attributes are asked for as JSON (`event_data #> path`), never as text (`#>>`): only so a number that is -5 can be told from a text "-5" when the file is written,
- * and a text "null" from null. `--columns` takes an attribute's name as the header has it, behind event_data. where the catalogue does not know it: a misspelt column would be an empty one.
+ * Attributes are asked for as JSON (`event_data #> path`), never as text (`#>>`): only so a number that is -5 can be told from a
+ * text "-5" when the file is written, and a text "null" from null. `--columns` takes an attribute's name as the header has it,
+ * behind event_data. where the catalogue does not know it: a misspelt column would be an empty one.
  */
 #include "operator/export_columns.h"
 
@@ -18,7 +19,8 @@
 
 extern const char export_paths_sql[];
 
-static const char *const flat_first[] = {"id", "event_name", "event_category", NULL}, *const flat_second[] = {"action", "origin", NULL},
+static const char *const flat_first[] = {"id", "event_name", "event_category", NULL},
+                         *const flat_second[] = {"action", "origin", NULL},
                          *const flat_third[] = {"session_id", "user_id", "is_internal", "created_at", NULL};
 
 /* What the columns are chosen from. */
@@ -61,7 +63,8 @@ static bool has_column(const struct export_columns *columns, const char *name)
 static bool add(struct export_columns *columns, const char *name, char *expression, enum export_kind kind, struct error *err)
 {
     char *copy = strdup(name);
-    struct export_column *items = columns->count < EXPORT_COLUMNS_MAX ? realloc(columns->items, (columns->count + 1) * sizeof *items) : NULL;
+    struct export_column *items =
+        columns->count < EXPORT_COLUMNS_MAX ? realloc(columns->items, (columns->count + 1) * sizeof *items) : NULL;
     if (items) {
         columns->items = items;
     }
@@ -70,7 +73,9 @@ static bool add(struct export_columns *columns, const char *name, char *expressi
         free(expression);
         return columns->count < EXPORT_COLUMNS_MAX
                    ? error_set(err, ERROR_RETRY, "out of memory")
-                   : error_set(err, ERROR_USAGE, "there are more than %d columns: choose events by --event, or columns by --columns LIST", EXPORT_COLUMNS_MAX);
+                   : error_set(err, ERROR_USAGE,
+                               "there are more than %d columns: choose events by --event, or columns by --columns LIST",
+                               EXPORT_COLUMNS_MAX);
     }
     columns->items[columns->count++] = (struct export_column){copy, expression, kind};
     return true;
@@ -86,7 +91,8 @@ static bool add_table_column(const struct choosing *choosing, int field, struct 
 
 static bool add_attribute(const struct choosing *choosing, const char *name, struct error *err)
 {
-    char *array = export_path_array(name, err), *quoted = array ? snapshot_quote_text(choosing->snapshot, array, err) : NULL, *expression = NULL;
+    char *array = export_path_array(name, err), *quoted = array ? snapshot_quote_text(choosing->snapshot, array, err) : NULL,
+         *expression = NULL;
     free(array);
     if (!quoted) {
         return false;
@@ -113,7 +119,8 @@ static int table_field(const struct choosing *choosing, const char *name)
 static bool choose_table(const struct choosing *choosing, struct error *err)
 {
     for (int field = 0; field < PQnfields(choosing->table); field++) {
-        if (!(choosing->is_events && strcmp(PQfname(choosing->table, field), "batch_id") == 0) && !add_table_column(choosing, field, err)) {
+        if (!(choosing->is_events && strcmp(PQfname(choosing->table, field), "batch_id") == 0) &&
+            !add_table_column(choosing, field, err)) {
             return false;
         }
     }
@@ -179,13 +186,15 @@ static bool add_discovered(const struct choosing *choosing, const char *path, st
     if (table_field(choosing, path) < 0 && strncmp(path, "event_data.", 11) != 0) {
         return has_column(choosing->columns, path) || add_attribute(choosing, path, err);
     }
-    const bool is_added = asprintf(&longer, "event_data.%s", path) >= 0 ? add_attribute(choosing, longer, err) : error_set(err, ERROR_RETRY, "out of memory");
+    const bool is_added = asprintf(&longer, "event_data.%s", path) >= 0 ? add_attribute(choosing, longer, err)
+                                                                        : error_set(err, ERROR_RETRY, "out of memory");
     free(longer);
     return is_added;
 }
 
 /* The attributes that the chosen events have. */
-static bool choose_discovered(const struct choosing *choosing, const struct export_source *source, const struct export_choice *choice, struct error *err)
+static bool choose_discovered(const struct choosing *choosing, const struct export_source *source,
+                              const struct export_choice *choice, struct error *err)
 {
     static const char all[] = " FROM public.analytics_events";
     const char *const place = strstr(export_paths_sql, all);
@@ -193,8 +202,9 @@ static bool choose_discovered(const struct choosing *choosing, const struct expo
     if (!from) {
         return false;
     }
-    const bool is_whole = asprintf(&sql, "%.*s%s%s", (int)(place - export_paths_sql), export_paths_sql, from, place + sizeof all - 1) >= 0 ||
-                          error_set(err, ERROR_RETRY, "out of memory");
+    const bool is_whole =
+        asprintf(&sql, "%.*s%s%s", (int)(place - export_paths_sql), export_paths_sql, from, place + sizeof all - 1) >= 0 ||
+        error_set(err, ERROR_RETRY, "out of memory");
     PGresult *paths = is_whole ? snapshot_ask(choosing->snapshot, sql, err) : NULL;
     bool is_added = paths && begin_flat(choosing, err);
     for (int row = 0; is_added && row < PQntuples(paths); row++) {
@@ -230,7 +240,8 @@ static bool refuse_name(const struct choosing *choosing, const char *name, struc
         names[count++] = PQfname(choosing->table, field);
     }
     const char *nearest = nearest_word(name, names, count);
-    return error_set(err, ERROR_USAGE, "--columns: there is no column %.100s%s%s%s", name, nearest ? ", did you mean " : "", nearest ? nearest : "",
+    return error_set(err, ERROR_USAGE, "--columns: there is no column %.100s%s%s%s", name, nearest ? ", did you mean " : "",
+                     nearest ? nearest : "",
                      choosing->is_events ? "; an attribute that the catalogue does not know is written event_data.NAME" : "");
 }
 
@@ -270,7 +281,8 @@ static bool choose_list(const struct choosing *choosing, const char *list, struc
     return is_good;
 }
 
-static bool choose(const struct choosing *choosing, const struct export_source *source, const struct export_choice *choice, struct error *err)
+static bool choose(const struct choosing *choosing, const struct export_source *source, const struct export_choice *choice,
+                   struct error *err)
 {
     const char *asked = choice->columns ? choice->columns : "table";
     const bool is_flat = strcmp(asked, "flat") == 0, is_discovered = strcmp(asked, "discover") == 0;
@@ -293,15 +305,19 @@ static bool write_list(struct export_columns *columns, struct error *err)
     return (out && fclose(out) == 0) || error_set(err, ERROR_RETRY, "out of memory");
 }
 
-bool export_columns_choose(struct export_columns *columns, struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice,
-                           const struct catalogue *catalogue, struct error *err)
+bool export_columns_choose(struct export_columns *columns, struct snapshot *snapshot, const struct export_source *source,
+                           const struct export_choice *choice, const struct catalogue *catalogue, struct error *err)
 {
     char *sql = NULL;
     *columns = (struct export_columns){0};
     if (asprintf(&sql, "SELECT * FROM %s LIMIT 0", source->table) < 0) {
         return error_set(err, ERROR_RETRY, "out of memory");
     }
-    struct choosing choosing = {.columns = columns, .snapshot = snapshot, .catalogue = catalogue, .table = snapshot_ask(snapshot, sql, err), .is_events = source->is_events};
+    struct choosing choosing = {.columns = columns,
+                                .snapshot = snapshot,
+                                .catalogue = catalogue,
+                                .table = snapshot_ask(snapshot, sql, err),
+                                .is_events = source->is_events};
     const bool is_chosen_all = choosing.table && choose(&choosing, source, choice, err) && write_list(columns, err);
     PQclear(choosing.table);
     free(sql);
@@ -368,7 +384,8 @@ char *export_path_array(const char *path, struct error *err)
     if (fclose(out) == 0 && at) {
         return text;
     }
-    error_set(err, at ? ERROR_RETRY : ERROR_USAGE, at ? "out of memory" : "--columns: %.100s is no path of keys, like event_data.llm.latency.ttft", path);
+    error_set(err, at ? ERROR_RETRY : ERROR_USAGE,
+              at ? "out of memory" : "--columns: %.100s is no path of keys, like event_data.llm.latency.ttft", path);
     free(text);
     return NULL;
 }

@@ -1,8 +1,9 @@
 /* export_directory.c - an export of many months: each a file, and export.json that says of each what it holds.
  *
- * Killed and run again, it goes on where it was, in a snapshot of its own. So a file that is kept must hold what this snapshot has: its months' rows are as they were by what the books say, which
- * costs nothing, or, where the books cannot tell, by the hash of the rows, for which they are read again. Invariant: when it ends well, all files together are one snapshot, with no row twice and none
- * missing. Rejected: going on in the middle of a month by a key; rows that were committed meanwhile lie before it.
+ * Killed and run again, it goes on where it was, in a snapshot of its own. So a file that is kept must hold what this snapshot has:
+ * its months' rows are as they were by what the books say, which costs nothing, or, where the books cannot tell, by the hash of the
+ * rows, for which they are read again. Invariant: when it ends well, all files together are one snapshot, with no row twice and
+ * none missing. Rejected: going on in the middle of a month by a key; rows that were committed meanwhile lie before it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,8 @@ struct directory {
 
 static bool path_of(const struct directory *directory, const char *name, char path[PATH_MAX], struct error *err)
 {
-    return snprintf(path, PATH_MAX, "%s/%s", directory->run->output, name) < PATH_MAX || error_set(err, ERROR_USAGE, "--output: the name is too long");
+    return snprintf(path, PATH_MAX, "%s/%s", directory->run->output, name) < PATH_MAX ||
+           error_set(err, ERROR_USAGE, "--output: the name is too long");
 }
 
 /* One export at a time: two would write over each other. */
@@ -55,8 +57,9 @@ static json_t *describe(const struct export_run *run)
     for (size_t i = 0; i < choice->name_count; i++) {
         json_array_append_new(names, json_string(choice->names[i]));
     }
-    return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:b}", "what", run->source.what, "format", run->style.form == EXPORT_NDJSON ? "ndjson" : "csv", "raw",
-                     run->style.form == EXPORT_CSV_RAW, "compress", export_packing_names[run->style.packing], "columns", columns, "events", names, "category", choice->category,
+    return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:b}", "what", run->source.what, "format",
+                     run->style.form == EXPORT_NDJSON ? "ndjson" : "csv", "raw", run->style.form == EXPORT_CSV_RAW, "compress",
+                     export_packing_names[run->style.packing], "columns", columns, "events", names, "category", choice->category,
                      "user", choice->user, "session", choice->session, "external", choice->is_external);
 }
 
@@ -75,15 +78,19 @@ static bool read_record(struct directory *directory, const char *path, struct er
         return error_set(err, ERROR_RETRY, "out of memory");
     }
     if (!found) {
-        return access(path, F_OK) != 0 || error_set(err, ERROR_USAGE, "%s is none of ours (%s): move it away, or choose another directory", path, fault.text);
+        return access(path, F_OK) != 0 ||
+               error_set(err, ERROR_USAGE, "%s is none of ours (%s): move it away, or choose another directory", path, fault.text);
     }
-    const bool is_same = json_equal(json_object_get(found, "choice"), json_object_get(fresh, "choice")) == 1 && json_is_object(json_object_get(found, "months")) &&
+    const bool is_same = json_equal(json_object_get(found, "choice"), json_object_get(fresh, "choice")) == 1 &&
+                         json_is_object(json_object_get(found, "months")) &&
                          json_integer_value(json_object_get(found, "format_version")) == FORMAT_VERSION;
     if (is_same) {
         json_object_set(fresh, "months", json_object_get(found, "months"));
     }
     json_decref(found);
-    return is_same || error_set(err, ERROR_USAGE, "%s is of an export with another choice of columns, filters or format: choose another directory", path);
+    return is_same ||
+           error_set(err, ERROR_USAGE,
+                     "%s is of an export with another choice of columns, filters or format: choose another directory", path);
 }
 
 static bool save_record(const struct directory *directory, bool is_complete, struct error *err)
@@ -114,17 +121,19 @@ static bool is_whole(const json_t *noted, const char *path, const struct export_
     int64_t bytes;
     json_t *days = span_json(span);
     const char *noted_hash = json_string_value(json_object_get(noted, "file_hash"));
-    const bool is_same = days && json_equal(days, json_object_get(noted, "days")) == 1 && noted_hash && export_file_hash(path, &bytes, hash) &&
-                         bytes == json_integer_value(json_object_get(noted, "bytes")) && strcmp(hash, noted_hash) == 0;
+    const bool is_same = days && json_equal(days, json_object_get(noted, "days")) == 1 && noted_hash &&
+                         export_file_hash(path, &bytes, hash) && bytes == json_integer_value(json_object_get(noted, "bytes")) &&
+                         strcmp(hash, noted_hash) == 0;
     json_decref(days);
     return is_same;
 }
 
-static void note(struct directory *directory, const struct export_month *month, const char *name, const struct export_written *written)
+static void note(struct directory *directory, const struct export_month *month, const char *name,
+                 const struct export_written *written)
 {
-    json_t *noted = json_pack("{s:s, s:o, s:I, s:I, s:s, s:s, s:s, s:I}", "file", name, "days", span_json(&month->span), "rows", (json_int_t)written->rows, "bytes",
-                              (json_int_t)written->bytes, "row_hash", written->row_hash, "file_hash", written->file_hash, "ledger", month->ledger, "guarded",
-                              (json_int_t)written->guarded);
+    json_t *noted = json_pack("{s:s, s:o, s:I, s:I, s:s, s:s, s:s, s:I}", "file", name, "days", span_json(&month->span), "rows",
+                              (json_int_t)written->rows, "bytes", (json_int_t)written->bytes, "row_hash", written->row_hash,
+                              "file_hash", written->file_hash, "ledger", month->ledger, "guarded", (json_int_t)written->guarded);
     json_object_set_new(json_object_get(directory->record, "months"), month->name, noted);
 }
 
@@ -140,7 +149,8 @@ static bool keep(struct directory *directory, const struct export_month *month, 
     return save_record(directory, false, err);
 }
 
-static bool write_month(struct directory *directory, const struct export_month *month, const char *sql, const char *name, const char *path, struct error *err)
+static bool write_month(struct directory *directory, const struct export_month *month, const char *sql, const char *name,
+                        const char *path, struct error *err)
 {
     struct export_run *run = directory->run;
     struct export_written written;
@@ -159,7 +169,8 @@ static bool export_month(struct directory *directory, const struct export_month 
 {
     struct export_run *run = directory->run;
     char name[NAME_MAX], path[PATH_MAX];
-    snprintf(name, sizeof name, "%s-%s.%s%s", run->source.what, month->name, run->style.form == EXPORT_NDJSON ? "ndjson" : "csv", export_packing_endings[run->style.packing]);
+    snprintf(name, sizeof name, "%s-%s.%s%s", run->source.what, month->name, run->style.form == EXPORT_NDJSON ? "ndjson" : "csv",
+             export_packing_endings[run->style.packing]);
     json_t *noted = json_object_get(json_object_get(directory->record, "months"), month->name);
     if ((!month->has_rows && !noted) || !path_of(directory, name, path, err)) {
         return err->kind == ERROR_NONE; /* a month that is only made ahead */
@@ -182,7 +193,8 @@ bool export_directory(struct export_run *run, struct error *err)
 {
     struct directory directory = {.run = run, .lock = -1};
     char path[PATH_MAX];
-    bool is_done = open_directory(&directory, err) && path_of(&directory, "export.json", path, err) && read_record(&directory, path, err);
+    bool is_done =
+        open_directory(&directory, err) && path_of(&directory, "export.json", path, err) && read_record(&directory, path, err);
     for (size_t i = 0; is_done && i < run->months.count; i++) {
         is_done = export_month(&directory, &run->months.items[i], err);
     }

@@ -1,6 +1,7 @@
 /* export_file.c - see export_file.h.
  *
- * Invariant: under its own name a file is whole. Rejected: unlinking NAME.part on a signal; whoever is killed leaves it, and the next export of that name writes over it.
+ * Invariant: under its own name a file is whole. Rejected: unlinking NAME.part on a signal; whoever is killed leaves it, and the
+ * next export of that name writes over it.
  */
 #include "operator/export_file.h"
 
@@ -115,7 +116,8 @@ static bool begin_packing(struct export_file *file, struct error *err)
     file->hash = XXH3_createState();
     file->zstd = file->packing == EXPORT_ZSTD ? ZSTD_createCCtx() : NULL;
     if (!file->hash || (file->packing == EXPORT_ZSTD && !file->zstd) ||
-        (file->packing == EXPORT_GZIP && deflateInit2(&file->gzip, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)) {
+        (file->packing == EXPORT_GZIP &&
+         deflateInit2(&file->gzip, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)) {
         return error_set(err, ERROR_RETRY, "out of memory");
     }
     XXH3_128bits_reset(file->hash);

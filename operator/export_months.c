@@ -22,11 +22,13 @@ static int32_t earlier(int32_t one, int32_t other)
 }
 
 /* The months of the statistics are those in which they have rows. */
-static PGresult *ask_statistics(struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice, struct error *err)
+static PGresult *ask_statistics(struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice,
+                                struct error *err)
 {
     char *from = export_source_from(source, snapshot, choice, export_span_of(&choice->range), err), *sql = NULL;
     const bool is_written = from && (asprintf(&sql,
-                                              "SELECT date_trunc('month', %s::timestamp)::date AS month, true AS is_attached, true AS has_rows, count(*) AS about_rows, "
+                                              "SELECT date_trunc('month', %s::timestamp)::date AS month, true AS is_attached, true "
+                                              "AS has_rows, count(*) AS about_rows, "
                                               "NULL AS ledger%s GROUP BY 1 ORDER BY 1",
                                               source->period, from) >= 0 ||
                                      error_set(err, ERROR_RETRY, "out of memory"));
@@ -40,7 +42,8 @@ static PGresult *ask_statistics(struct snapshot *snapshot, const struct export_s
 
 static PGresult *ask_events(struct snapshot *snapshot, const struct export_choice *choice, struct error *err)
 {
-    return snapshot_set(snapshot, "first_day", choice->range.first, err) && snapshot_set(snapshot, "last_day", choice->range.last, err)
+    return snapshot_set(snapshot, "first_day", choice->range.first, err) &&
+                   snapshot_set(snapshot, "last_day", choice->range.last, err)
                ? snapshot_ask(snapshot, export_months_sql, err)
                : NULL;
 }
@@ -57,7 +60,8 @@ static void fill(struct export_month *month, const PGresult *result, int row, st
     snprintf(month->ledger, sizeof month->ledger, "%s", answer_text(result, row, "ledger"));
 }
 
-bool export_months_find(struct export_months *months, struct snapshot *snapshot, const struct export_source *source, const struct export_choice *choice, struct error *err)
+bool export_months_find(struct export_months *months, struct snapshot *snapshot, const struct export_source *source,
+                        const struct export_choice *choice, struct error *err)
 {
     *months = (struct export_months){.archived = json_array()};
     PGresult *result = source->is_events ? ask_events(snapshot, choice, err) : ask_statistics(snapshot, source, choice, err);
@@ -100,7 +104,8 @@ bool export_months_check(const struct export_months *months, bool is_allowed, st
     const size_t count = json_array_size(months->archived);
     for (size_t i = 0; i < count && i < SHOWN; i++) {
         const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", json_string_value(json_array_get(months->archived, i)));
+        snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
+                 json_string_value(json_array_get(months->archived, i)));
     }
     if (count > SHOWN) {
         strcat(list, ", ...");
@@ -109,5 +114,8 @@ bool export_months_check(const struct export_months *months, bool is_allowed, st
         fprintf(stderr, "tallymill export: without %s: archived, or about to be\n", list);
     }
     return count == 0 || is_allowed ||
-           error_set(err, ERROR_RETRY, "%s: archived, or about to be, and in no export; tallymill restore MONTH brings one back, --without-archived goes on without", list);
+           error_set(err, ERROR_RETRY,
+                     "%s: archived, or about to be, and in no export; tallymill restore MONTH brings one back, --without-archived "
+                     "goes on without",
+                     list);
 }

@@ -37,7 +37,8 @@ void export_months_reset(struct export_months *months);
 /* About how many rows all of them have. */
 int64_t export_months_rows(const struct export_months *months);
 
-/* Whether nothing that is asked for is archived. Where something is, and that is allowed, a line on stderr names it; else ERROR_RETRY does. */
+/* Whether nothing that is asked for is archived. Where something is, and that is allowed, a line on stderr names it; else
+ * ERROR_RETRY does. */
 MUST_CHECK bool export_months_check(const struct export_months *months, bool is_allowed, struct error *err);
 
 #endif

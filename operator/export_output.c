@@ -1,6 +1,7 @@
 /* export_output.c - see export_output.h.
  *
- * The list of guarded cells is a file beside the export, so that it may be as long as it likes and the export has no column that is not the events'.
+ * The list of guarded cells is a file beside the export, so that it may be as long as it likes and the export has no column that is
+ * not the events'.
  */
 #include "operator/export_output.h"
 
@@ -127,7 +128,8 @@ static bool end(struct writing *writing, struct error *err)
     return export_file_end(file, &writing->written->bytes, writing->written->file_hash, err);
 }
 
-bool export_output_write(struct snapshot *snapshot, const char *sql, const char *path, const struct export_style *style, struct export_written *written, struct error *err)
+bool export_output_write(struct snapshot *snapshot, const char *sql, const char *path, const struct export_style *style,
+                         struct export_written *written, struct error *err)
 {
     struct writing *writing = calloc(1, sizeof *writing); /* too large for a stack */
     if (!writing) {
@@ -136,7 +138,8 @@ bool export_output_write(struct snapshot *snapshot, const char *sql, const char 
     *written = (struct export_written){0};
     *writing = (struct writing){.style = style, .progress = style->progress, .path = path, .written = written};
     export_row_init(&writing->row, style->columns, style->form);
-    const bool is_written = (writing->file = export_file_open(path, style->packing, err)) != NULL && export_row_head(&writing->row, err) && put_line(writing, err) &&
+    const bool is_written = (writing->file = export_file_open(path, style->packing, err)) != NULL &&
+                            export_row_head(&writing->row, err) && put_line(writing, err) &&
                             snapshot_copy(snapshot, sql, take, writing, err) && end(writing, err);
     finish(writing);
     export_file_drop(writing->list);
@@ -146,7 +149,8 @@ bool export_output_write(struct snapshot *snapshot, const char *sql, const char 
     return is_written;
 }
 
-bool export_output_read(struct snapshot *snapshot, const char *sql, struct export_progress *progress, struct export_written *written, struct error *err)
+bool export_output_read(struct snapshot *snapshot, const char *sql, struct export_progress *progress,
+                        struct export_written *written, struct error *err)
 {
     struct writing *writing = calloc(1, sizeof *writing);
     if (!writing) {
@@ -167,7 +171,10 @@ void export_output_tell(const struct export_written *written, const struct expor
     if (written->guarded == 0) {
         return;
     }
-    fprintf(stderr, "tallymill export: %s cells that a spreadsheet would take for formulas have a ' in front (--raw leaves them as they are):", number_text(number, written->guarded));
+    fprintf(
+        stderr,
+        "tallymill export: %s cells that a spreadsheet would take for formulas have a ' in front (--raw leaves them as they are):",
+        number_text(number, written->guarded));
     for (size_t i = 0; i < written->shown_count; i++) {
         fprintf(stderr, "%s row %" PRId64 " ", i == 0 ? "" : ",", written->shown[i].row);
         terminal_text(stderr, columns->items[written->shown[i].column].name);

@@ -44,7 +44,8 @@ struct export_written {
     size_t shown_count;
 };
 
-/* Runs `sql` (export_source_copy) and writes what comes to `path` (NULL: stdout). Which cells were guarded, where any were, is in PATH.guarded.csv. */
+/* Runs `sql` (export_source_copy) and writes what comes to `path` (NULL: stdout). Which cells were guarded, where any were, is in
+ * PATH.guarded.csv. */
 MUST_CHECK bool export_output_write(struct snapshot *snapshot, const char *sql, const char *path, const struct export_style *style,
                                     struct export_written *written, struct error *err);
 

@@ -1,10 +1,12 @@
 /* export_row.c - see export_row.h.
  *
- * Read from COPY's text format: its fields end at a tab and its rows are messages, whatever an event holds. Invariant: what --raw and NDJSON say comes back through
- * tallymill-produce as the same event. The one value that needs care is a whole number beyond 64 bits inside event_data: it was a double when it came, JSONB prints all of its
- * digits, and no reader of whole numbers takes them; it is written with an exponent, 1e300, where that says the same.
+ * Read from COPY's text format: its fields end at a tab and its rows are messages, whatever an event holds. Invariant: what --raw
+ * and NDJSON say comes back through tallymill-produce as the same event. The one value that needs care is a whole number beyond 64
+ * bits inside event_data: it was a double when it came, JSONB prints all of its digits, and no reader of whole numbers takes them;
+ * it is written with an exponent, 1e300, where that says the same.
  *
- * Rejected: COPY (FORMAT csv), with expressions of ours around each text for the guard. It costs the server more than all this costs us, and says no JSON.
+ * Rejected: COPY (FORMAT csv), with expressions of ours around each text for the guard. It costs the server more than all this
+ * costs us, and says no JSON.
  */
 #include "operator/export_row.h"
 
@@ -118,7 +120,8 @@ static size_t unescape_copy(char *text, size_t length)
     return (size_t)(to - text);
 }
 
-/* Undoes JSON's backslashes in place, as JSONB writes them: \uXXXX for control characters alone. `text` is behind the first quote, `length` without the last. */
+/* Undoes JSON's backslashes in place, as JSONB writes them: \uXXXX for control characters alone. `text` is behind the first quote,
+ * `length` without the last. */
 static size_t unescape_json(char *text, size_t length)
 {
     static const char names[] = "bfnrt", bytes[] = "\b\f\n\r\t";
@@ -149,7 +152,8 @@ static bool is_beyond(const char *digits, size_t count, bool is_negative)
     return count > limit_count || (count == limit_count && memcmp(digits, limit, count) > 0);
 }
 
-/* Writes a run of digits that are a whole number; with an exponent where no 64 bits hold it and a double may. Returns the place behind it. */
+/* Writes a run of digits that are a whole number; with an exponent where no 64 bits hold it and a double may. Returns the place
+ * behind it. */
 static char *put_whole(char *to, const char *digits, size_t count, bool is_negative)
 {
     size_t kept = count;

@@ -26,7 +26,8 @@ void export_row_reset(struct export_row *row);
 /* The line of CSV that names the columns; nothing for NDJSON. */
 MUST_CHECK bool export_row_head(struct export_row *row, struct error *err);
 
-/* Makes a line of one message of COPY in text format, which is changed in place. ERROR_FATAL: it has not as many fields as there are columns; ERROR_RETRY: no memory. */
+/* Makes a line of one message of COPY in text format, which is changed in place. ERROR_FATAL: it has not as many fields as there
+ * are columns; ERROR_RETRY: no memory. */
 MUST_CHECK bool export_row_make(struct export_row *row, char *message, size_t length, struct error *err);
 
 #endif

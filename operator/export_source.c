@@ -1,7 +1,7 @@
 /* export_source.c - see export_source.h.
  *
- * COPY takes no parameters, so what a person asked for stands in its text, quoted by libpq. Days stand there as instants in UTC, so that the planner sees which months
- * are meant. Invariant: the same choice gives the same text, whoever asks. */
+ * COPY takes no parameters, so what a person asked for stands in its text, quoted by libpq. Days stand there as instants in UTC, so
+ * that the planner sees which months are meant. Invariant: the same choice gives the same text, whoever asks. */
 #include "operator/export_source.h"
 
 #include <errno.h>
@@ -37,7 +37,8 @@ static int find_row(const PGresult *known, const char *what, struct error *err)
         }
     }
     const char *nearest = nearest_word(what, names, count);
-    error_set(err, ERROR_USAGE, "%.60s: there is no such rollup%s%s; export takes events, daily or a rollup (tallymill status lists them)", what,
+    error_set(err, ERROR_USAGE,
+              "%.60s: there is no such rollup%s%s; export takes events, daily or a rollup (tallymill status lists them)", what,
               nearest ? ", did you mean " : "", nearest ? nearest : "");
     return -1;
 }
@@ -64,14 +65,18 @@ static bool check_choice(const struct export_source *source, const struct export
                          : choice->is_external                ? "--external"
                                                               : NULL;
     if (option) {
-        return error_set(err, ERROR_USAGE, "%s: %s has no such column, its rows are counts of external events", option, source->what);
+        return error_set(err, ERROR_USAGE, "%s: %s has no such column, its rows are counts of external events", option,
+                         source->what);
     }
     errno = 0;
-    const bool is_user = !choice->user || (*choice->user && choice->user[strspn(choice->user, "0123456789")] == '\0' && strtoll(choice->user, NULL, 10) >= 0 && errno == 0);
-    return is_user || error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number from 0 to 9223372036854775807", choice->user);
+    const bool is_user = !choice->user || (*choice->user && choice->user[strspn(choice->user, "0123456789")] == '\0' &&
+                                           strtoll(choice->user, NULL, 10) >= 0 && errno == 0);
+    return is_user ||
+           error_set(err, ERROR_USAGE, "--user %.40s: a user_id is a whole number from 0 to 9223372036854775807", choice->user);
 }
 
-bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct error *err)
+bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
+                        struct error *err)
 {
     *source = (struct export_source){0};
     PGresult *known = snapshot_ask(snapshot, export_sources_sql, err);
@@ -135,8 +140,8 @@ static void put_day(FILE *out, const struct export_source *source, const char *c
     fprintf(out, " AND %s %s '%s%s'", source->period, comparison, text, source->is_events ? " 00:00:00+00" : "");
 }
 
-static bool put_from(FILE *out, const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct export_span span,
-                     struct error *err)
+static bool put_from(FILE *out, const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
+                     struct export_span span, struct error *err)
 {
     fprintf(out, " FROM %s WHERE true", source->table);
     if (span.from_day != INT32_MIN) {
@@ -167,7 +172,8 @@ static char *closed(FILE *out, char **text, bool is_good, struct error *err)
     return NULL;
 }
 
-char *export_source_from(const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice, struct export_span span, struct error *err)
+char *export_source_from(const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
+                         struct export_span span, struct error *err)
 {
     char *text = NULL;
     size_t length;
@@ -179,8 +185,8 @@ char *export_source_from(const struct export_source *source, struct snapshot *sn
     return closed(out, &text, put_from(out, source, snapshot, choice, span, err), err);
 }
 
-char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns, const struct export_choice *choice, struct export_span span,
-                         struct error *err)
+char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns,
+                         const struct export_choice *choice, struct export_span span, struct error *err)
 {
     char *text = NULL;
     size_t length;

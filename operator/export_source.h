@@ -1,4 +1,5 @@
-/* export_source.h - what an export takes its rows from: the events, the daily statistics, or a rollup; and which of the rows. One thread. */
+/* export_source.h - what an export takes its rows from: the events, the daily statistics, or a rollup; and which of the rows. One
+ * thread. */
 #ifndef TALLYMILL_OPERATOR_EXPORT_SOURCE_H
 #define TALLYMILL_OPERATOR_EXPORT_SOURCE_H
 
@@ -31,7 +32,8 @@ struct export_source {
     bool is_events;
 };
 
-/* Finds the table; checks that the choice can be made there. ERROR_USAGE: there is none, or it has no such rows to choose. export_source_reset() frees it, after a failure too. */
+/* Finds the table; checks that the choice can be made there. ERROR_USAGE: there is none, or it has no such rows to choose.
+ * export_source_reset() frees it, after a failure too. */
 MUST_CHECK bool export_source_find(struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
                                    struct error *err);
 void export_source_reset(struct export_source *source);
@@ -45,7 +47,8 @@ struct export_span {
 /* The span that a range asks for. */
 struct export_span export_span_of(const struct day_range *range);
 
-/* FROM and WHERE of the chosen rows in a span: " FROM ... WHERE ...". The caller frees it. NULL: ERROR_USAGE (a text that is no UTF-8), ERROR_RETRY (no memory). */
+/* FROM and WHERE of the chosen rows in a span: " FROM ... WHERE ...". The caller frees it. NULL: ERROR_USAGE (a text that is no
+ * UTF-8), ERROR_RETRY (no memory). */
 MUST_CHECK char *export_source_from(const struct export_source *source, struct snapshot *snapshot,
                                     const struct export_choice *choice, struct export_span span, struct error *err);
 

@@ -1,7 +1,7 @@
 /* ground.c - see ground.h.
  *
- * Not the command's own work with its last step left out: that stops at the first thing that is wrong, and whoever sets a login up wants to hear of all
- * of them.
+ * Not the command's own work with its last step left out: that stops at the first thing that is wrong, and whoever sets a login up
+ * wants to hear of all of them.
  */
 #include "operator/ground.h"
 

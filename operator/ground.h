@@ -1,4 +1,5 @@
-/* ground.h - what --check of a command asks: login, schema, topic, leaders, and the rights that this command needs. Nothing is changed. */
+/* ground.h - what --check of a command asks: login, schema, topic, leaders, and the rights that this command needs. Nothing is
+ * changed. */
 #ifndef TALLYMILL_OPERATOR_GROUND_H
 #define TALLYMILL_OPERATOR_GROUND_H
 

@@ -65,7 +65,8 @@ static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_r
         struct error err = {0};
         size_t used = strlen(report->topic_warning);
         if (!topic_setting(client, name, wanted->name, KAFKA_TIMEOUT_MS, value, sizeof value, &err)) {
-            snprintf(report->topic_warning, sizeof report->topic_warning, "its settings could not be read (%.*s)", UTF8_CUT(err.text, 150));
+            snprintf(report->topic_warning, sizeof report->topic_warning, "its settings could not be read (%.*s)",
+                     UTF8_CUT(err.text, 150));
             return;
         }
         if (strcmp(value, wanted->value) != 0) {
@@ -75,8 +76,8 @@ static void compare_topic(rd_kafka_t *client, const char *name, struct migrate_r
     }
 }
 
-/* Says where the topic is not the one that the books are about. True: it may be made, or is there. False with no error: another cluster, where
- * nothing is made. */
+/* Says where the topic is not the one that the books are about. True: it may be made, or is there. False with no error: another
+ * cluster, where nothing is made. */
 static bool compare_books(PGconn *conn, rd_kafka_t *client, struct migrate_report *report, struct error *err)
 {
     struct topic_compare compared;
@@ -85,28 +86,33 @@ static bool compare_books(PGconn *conn, rd_kafka_t *client, struct migrate_repor
     }
     if (compared.is_other_cluster) {
         snprintf(report->topic_refusal, sizeof report->topic_refusal,
-                 "%s: offsets of two clusters do not compare, nothing was made there; give the topic another name, or, if it was made anew there for good: "
-                 "tallymill topic renew %s", compared.difference, report->topic);
+                 "%s: offsets of two clusters do not compare, nothing was made there; give the topic another name, or, if it was "
+                 "made anew there for good: "
+                 "tallymill topic renew %s",
+                 compared.difference, report->topic);
         return false;
     }
     if (compared.is_retired) {
-        snprintf(report->topic_refusal, sizeof report->topic_refusal, "its books are closed, nothing of it will be stored; if it was made anew: tallymill topic renew %s",
+        snprintf(report->topic_refusal, sizeof report->topic_refusal,
+                 "its books are closed, nothing of it will be stored; if it was made anew: tallymill topic renew %s",
                  report->topic);
     } else if (compared.match == TOPIC_IS_ANOTHER) {
         snprintf(report->topic_refusal, sizeof report->topic_refusal,
-                 "it is not the topic that the books are about: %s; nothing of it will be stored before: tallymill topic renew %s", compared.difference, report->topic);
+                 "it is not the topic that the books are about: %s; nothing of it will be stored before: tallymill topic renew %s",
+                 compared.difference, report->topic);
     }
     return true;
 }
 
-/* Says where a topic that is there has not as many topic partitions as the settings say: nothing makes fewer of them, and more move keys. */
+/* Says where a topic that is there has not as many topic partitions as the settings say: nothing makes fewer of them, and more move
+ * keys. */
 static void compare_count(const struct settings *settings, struct migrate_report *report)
 {
     const int wanted = (int)settings_int(settings, "topics.partitions");
     const size_t used = strlen(report->topic_warning);
     if (report->topic_partitions != wanted) {
-        snprintf(report->topic_warning + used, sizeof report->topic_warning - used, "%sit has %d topic partitions, topics.partitions says %d", used ? "; " : "",
-                 report->topic_partitions, wanted);
+        snprintf(report->topic_warning + used, sizeof report->topic_warning - used,
+                 "%sit has %d topic partitions, topics.partitions says %d", used ? "; " : "", report->topic_partitions, wanted);
     }
 }
 
@@ -225,20 +231,22 @@ static void print_report(const struct migrate_report *report)
 
 static int print_json(const struct migrate_report *report)
 {
-    json_t *json = json_pack("{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}, s:{s:i, s:i, s:i}}",
-                             "schema", "database", report->ground.database, "version", report->ground.known, "applied",
-                             report->done.migrations, "objects", report->done.objects, "topic", "name", report->topic, "asked", report->topic_asked, "made",
-                             report->topic_made, "topic_partitions", report->topic_partitions, "warning", report->topic_warning,
-                             "months", "ahead", report->months.ahead, "made", report->months.made, "rollups", "directory",
-                             report->rollups.directory, "files", report->rollups.files, "made", report->rollups.made, "changed",
-                             report->rollups.changed, "retired", report->rollups.retired, "refused", report->rollups.refused, "uniques", "subjects", report->subjects.count, "made", report->subjects.made,
-                             "retired", report->subjects.retired);
+    json_t *json = json_pack(
+        "{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}, s:{s:i, s:i, s:i}}",
+        "schema", "database", report->ground.database, "version", report->ground.known, "applied", report->done.migrations,
+        "objects", report->done.objects, "topic", "name", report->topic, "asked", report->topic_asked, "made", report->topic_made,
+        "topic_partitions", report->topic_partitions, "warning", report->topic_warning, "months", "ahead", report->months.ahead,
+        "made", report->months.made, "rollups", "directory", report->rollups.directory, "files", report->rollups.files, "made",
+        report->rollups.made, "changed", report->rollups.changed, "retired", report->rollups.retired, "refused",
+        report->rollups.refused, "uniques", "subjects", report->subjects.count, "made", report->subjects.made, "retired",
+        report->subjects.retired);
     bool is_written = answer_print(json);
     json_decref(json);
     return is_written ? 0 : 1;
 }
 
-static bool check_database(struct check *check, const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired)
+static bool check_database(struct check *check, const struct settings *settings, PGconn *conn, struct migrate_report *report,
+                           const char *retired)
 {
     struct error err = {0};
     if (!schema_look(conn, &report->ground, &err)) {
@@ -261,8 +269,9 @@ static void check_topic(struct check *check, const struct settings *settings, rd
 {
     struct error err = {0};
     bool is_missing;
-    if (!kafka_topic_try(client, report->topic, (int)settings_int(settings, "topics.partitions"), (int)settings_int(settings, "topics.replication"),
-                         topic_settings, KAFKA_TIMEOUT_MS, &is_missing, &report->topic_partitions, &err)) {
+    if (!kafka_topic_try(client, report->topic, (int)settings_int(settings, "topics.partitions"),
+                         (int)settings_int(settings, "topics.replication"), topic_settings, KAFKA_TIMEOUT_MS, &is_missing,
+                         &report->topic_partitions, &err)) {
         check_found(check, &err);
     } else if (is_missing) {
         printf("topic   %s, to be made\n", report->topic);
@@ -274,9 +283,10 @@ static void check_topic(struct check *check, const struct settings *settings, rd
     }
 }
 
-/* --check: what would be done, without doing it; and all that keeps it from being done. conn is NULL when the database lets nobody in: Kafka is asked
- * all the same. */
-static int check(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, const struct error *refused)
+/* --check: what would be done, without doing it; and all that keeps it from being done. conn is NULL when the database lets nobody
+ * in: Kafka is asked all the same. */
+static int check(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic,
+                 const struct error *refused)
 {
     struct error err = {0};
     struct check check = {.program = "tallymill migrate"};
@@ -300,12 +310,14 @@ static int check(const struct settings *settings, PGconn *conn, struct migrate_r
     return check_exit_code(&check);
 }
 
-static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired, bool no_topic, struct error *err)
+static bool migrate(const struct settings *settings, PGconn *conn, struct migrate_report *report, const char *retired,
+                    bool no_topic, struct error *err)
 {
-    return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) && schema_apply(conn, &report->done, err) &&
-           rollups_define(conn, settings, retired, &report->rollups, err) &&
-           subjects_define(conn, settings, false, &report->subjects, report->rollups.refused, err) && (no_topic || make_topic(settings, conn, report, err)) &&
-           month_indexes_build(conn, &report->indexes, err) && months_make(conn, &report->months, err);
+    return schema_claim_objects(conn, &report->given_back, err) && schema_look(conn, &report->ground, err) &&
+           schema_apply(conn, &report->done, err) && rollups_define(conn, settings, retired, &report->rollups, err) &&
+           subjects_define(conn, settings, false, &report->subjects, report->rollups.refused, err) &&
+           (no_topic || make_topic(settings, conn, report, err)) && month_indexes_build(conn, &report->indexes, err) &&
+           months_make(conn, &report->months, err);
 }
 
 /* The rollups of --retire, as an array for Postgres. */
@@ -321,11 +333,13 @@ static bool add_retired(void *context, const char *name, struct error *err)
         return error_set(err, ERROR_USAGE, "--retire: a rollup has a name of small letters, digits and '_'");
     }
     const int added = snprintf(retired->names + used, sizeof retired->names - used, "%s%s}", used > 1 ? "," : "", name);
-    return added > 0 && (size_t)added < sizeof retired->names - used ? true : error_set(err, ERROR_USAGE, "--retire: too many of them");
+    return added > 0 && (size_t)added < sizeof retired->names - used ? true
+                                                                     : error_set(err, ERROR_USAGE, "--retire: too many of them");
 }
 
 static const char summary[] =
-    "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of rollups.dir and the subjects "
+    "Makes or updates the schema (each migration in one transaction, then the functions and views), defines the rollups of "
+    "rollups.dir and the subjects "
     "of uniques (a file with an error is named\nand the others go on), makes the topic where it is missing, and the months ahead.\n"
     "Safe to repeat, safe beside running workers, safe twice at once. --check says what would be done.\n"
     "Needs a login that may create roles and owns the database, once; later a member of tallymill_admin.\n";
@@ -340,7 +354,8 @@ struct wishes {
 };
 
 /* Does it, or says what would be done; the exit code, but for what err says. */
-static int migrate_or_check(const struct cli_result *command, const struct wishes *wishes, struct migrate_report *report, struct error *err)
+static int migrate_or_check(const struct cli_result *command, const struct wishes *wishes, struct migrate_report *report,
+                            struct error *err)
 {
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: migrate takes no arguments", command->arguments[0]);
@@ -362,7 +377,11 @@ int migrate_run(int argc, char **argv)
 {
     struct wishes wishes = {.retired = {"{}"}};
     const struct cli_option options[] = {
-        {.name = "retire", .argument = "ROLLUP", .help = "end a rollup whose file is gone: its table stays as it is", .each = add_retired, .context = &wishes.retired},
+        {.name = "retire",
+         .argument = "ROLLUP",
+         .help = "end a rollup whose file is gone: its table stays as it is",
+         .each = add_retired,
+         .context = &wishes.retired},
         {.name = "no-topic", .help = "leave Kafka alone: somebody else makes the topic", .flag = &wishes.no_topic},
         {.name = "json", .help = "report as one JSON object", .flag = &wishes.as_json},
         {.name = NULL},

@@ -1,8 +1,8 @@
 /* month_indexes.c - see month_indexes.h.
  *
- * The migration makes the parent's index alone, which is quick; new months get theirs with their table. Here the others follow: CONCURRENTLY lets workers store meanwhile, and a run
- * that was ended leaves an index that is not valid, which the next one drops. Rejected: CREATE INDEX on the parent in the migration, which would keep every
- * insert waiting for as long as all months take.
+ * The migration makes the parent's index alone, which is quick; new months get theirs with their table. Here the others follow:
+ * CONCURRENTLY lets workers store meanwhile, and a run that was ended leaves an index that is not valid, which the next one drops.
+ * Rejected: CREATE INDEX on the parent in the migration, which would keep every insert waiting for as long as all months take.
  */
 #include "operator/month_indexes.h"
 
@@ -22,8 +22,10 @@ extern const char migrate_indexes_sql[];
 
 static bool build(PGconn *conn, const PGresult *months, int row, struct error *err)
 {
-    return (!answer_bool(months, row, "is_half_built") || postgres_exec_alone(conn, answer_text(months, row, "drop_statement"), BUILD_US, err)) &&
-           (answer_bool(months, row, "is_built") || postgres_exec_alone(conn, answer_text(months, row, "create_statement"), BUILD_US, err)) &&
+    return (!answer_bool(months, row, "is_half_built") ||
+            postgres_exec_alone(conn, answer_text(months, row, "drop_statement"), BUILD_US, err)) &&
+           (answer_bool(months, row, "is_built") ||
+            postgres_exec_alone(conn, answer_text(months, row, "create_statement"), BUILD_US, err)) &&
            postgres_exec(conn, answer_text(months, row, "attach_statement"), SHORT_US, err);
 }
 
@@ -50,7 +52,9 @@ void month_indexes_print(const struct month_indexes_report *report)
 {
     if (report->refused == 0)
         return;
-    fprintf(stderr, "tallymill migrate: %d months have no index for internal events, which costs their uniques a look at the whole month: ", report->refused);
+    fprintf(stderr,
+            "tallymill migrate: %d months have no index for internal events, which costs their uniques a look at the whole month: ",
+            report->refused);
     terminal_text(stderr, report->refusal);
     fputc('\n', stderr);
 }

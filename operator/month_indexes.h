@@ -1,4 +1,5 @@
-/* month_indexes.h - the index of internal events, built for the months that were there before it, one after the other, without keeping anybody waiting. One thread. */
+/* month_indexes.h - the index of internal events, built for the months that were there before it, one after the other, without
+ * keeping anybody waiting. One thread. */
 #ifndef TALLYMILL_OPERATOR_MONTH_INDEXES_H
 #define TALLYMILL_OPERATOR_MONTH_INDEXES_H
 
@@ -15,7 +16,8 @@ struct month_indexes_report {
     char refusal[MONTH_INDEXES_TEXT]; /* the first: a table that somebody else owns */
 };
 
-/* Builds it where it is missing (CREATE INDEX CONCURRENTLY, then ATTACH). A month that refuses is noted and keeps no other. False: the server. */
+/* Builds it where it is missing (CREATE INDEX CONCURRENTLY, then ATTACH). A month that refuses is noted and keeps no other. False:
+ * the server. */
 MUST_CHECK bool month_indexes_build(PGconn *conn, struct month_indexes_report *report, struct error *err);
 
 /* Prints what was refused on stderr. */

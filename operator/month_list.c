@@ -30,7 +30,8 @@ PGresult *month_list_ask(const struct settings *settings, const char *applicatio
     clock_format_day(cold_before, clock_day_of(settings_oldest_us(settings, "archive.after", wall_us)));
     clock_format_time(window_from, settings_oldest_us(settings, "window.oldest", wall_us));
     snprintf(keep, sizeof keep, "%" PRId64 " us", settings_int(settings, "archive.restored_keep"));
-    PGresult *result = snapshot && snapshot_set(snapshot, "cold_before", cold_before, err) && snapshot_set(snapshot, "window_from", window_from, err) &&
+    PGresult *result = snapshot && snapshot_set(snapshot, "cold_before", cold_before, err) &&
+                               snapshot_set(snapshot, "window_from", window_from, err) &&
                                snapshot_set(snapshot, "restored_keep", keep, err)
                            ? snapshot_ask(snapshot, months_list_sql, err)
                            : NULL;
@@ -57,26 +58,32 @@ static const char *number(char text[NUMBER_TEXT_BYTES], const PGresult *months, 
 
 static void add(struct table *table, const PGresult *months, int row)
 {
-    char rows[NUMBER_TEXT_BYTES], table_mb[NUMBER_TEXT_BYTES + 4], index_mb[NUMBER_TEXT_BYTES + 4], archive_mb[NUMBER_TEXT_BYTES + 4], waiting[NUMBER_TEXT_BYTES], archive[600] = "";
+    char rows[NUMBER_TEXT_BYTES], table_mb[NUMBER_TEXT_BYTES + 4], index_mb[NUMBER_TEXT_BYTES + 4],
+        archive_mb[NUMBER_TEXT_BYTES + 4], waiting[NUMBER_TEXT_BYTES], archive[600] = "";
     if (!answer_is_null(months, row, "generation"))
         snprintf(archive, sizeof archive, "%s %s", answer_text(months, row, "target"), answer_text(months, row, "generation"));
     const bool is_away = strcmp(answer_text(months, row, "state"), "archived") != 0 && !answer_bool(months, row, "is_attached");
-    const char *const cells[] = {answer_text(months, row, "month"),
-                                 answer_text(months, row, "state"),
-                                 answer_text(months, row, "class"),
-                                 number(rows, months, row, "rows"),
-                                 megabytes(table_mb, months, row, "table_bytes"),
-                                 megabytes(index_mb, months, row, "index_bytes"),
-                                 archive,
-                                 megabytes(archive_mb, months, row, "archive_bytes"),
-                                 answer_int(months, row, "dead_letters_waiting") > 0 ? number(waiting, months, row, "dead_letters_waiting") : "",
-                                 is_away ? "not attached" : answer_bool(months, row, "is_due") ? "due" : answer_bool(months, row, "is_unfinished") ? "not finished" : ""};
+    const char *const cells[] = {
+        answer_text(months, row, "month"),
+        answer_text(months, row, "state"),
+        answer_text(months, row, "class"),
+        number(rows, months, row, "rows"),
+        megabytes(table_mb, months, row, "table_bytes"),
+        megabytes(index_mb, months, row, "index_bytes"),
+        archive,
+        megabytes(archive_mb, months, row, "archive_bytes"),
+        answer_int(months, row, "dead_letters_waiting") > 0 ? number(waiting, months, row, "dead_letters_waiting") : "",
+        is_away                                     ? "not attached"
+        : answer_bool(months, row, "is_due")        ? "due"
+        : answer_bool(months, row, "is_unfinished") ? "not finished"
+                                                    : ""};
     table_add(table, cells);
 }
 
 static void print(const PGresult *months)
 {
-    static const char *const heads[COLUMNS] = {"month", "state", "class", "rows", "table MB", "index MB", "archive", "MB", "dead letters", ""};
+    static const char *const heads[COLUMNS] = {"month",    "state",   "class", "rows",         "table MB",
+                                               "index MB", "archive", "MB",    "dead letters", ""};
     struct table *table = table_new("lllrrrlrrl", heads);
     int due = 0;
     for (int row = 0; row < PQntuples(months); row++) {
@@ -117,8 +124,10 @@ int months_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill months",
         .usage = "[OPTION ...]",
-        .summary = "Lists the months: state, class (hot: this one and the last; warm; cold: older than archive.after), about how many rows,\n"
-                   "sizes, the archive, and the dead letters that wait for a month to come back. What is due leaves by: tallymill archive --due.\n"
+        .summary = "Lists the months: state, class (hot: this one and the last; warm; cold: older than archive.after), about how "
+                   "many rows,\n"
+                   "sizes, the archive, and the dead letters that wait for a month to come back. What is due leaves by: tallymill "
+                   "archive --due.\n"
                    "Needs a login with tallymill_read.\n",
         .examples = "  tallymill months --config settings.ini\n  tallymill months --config settings.ini --json\n",
         .options = options,

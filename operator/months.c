@@ -1,4 +1,5 @@
-/* months.c - see months.h. The knowledge is in SQL (tallymill.make_month, register_months, month_troubles), which the aggregator and `audit` use too. */
+/* months.c - see months.h. The knowledge is in SQL (tallymill.make_month, register_months, month_troubles), which the aggregator
+ * and `audit` use too. */
 #include "operator/months.h"
 
 #include <stdio.h>

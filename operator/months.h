@@ -1,4 +1,5 @@
-/* months.h - the months that `tallymill migrate` makes ahead, and what is wrong with those that somebody made by hand. One thread. */
+/* months.h - the months that `tallymill migrate` makes ahead, and what is wrong with those that somebody made by hand. One thread.
+ */
 #ifndef TALLYMILL_OPERATOR_MONTHS_H
 #define TALLYMILL_OPERATOR_MONTHS_H
 
@@ -16,8 +17,9 @@ struct months_report {
     json_t *notes;   /* a right or an index is missing */
 };
 
-/* Makes the months from this one to `ahead` months later, each in a transaction of its own: one that cannot be made keeps no other. Those that somebody made by hand are
- * taken note of. False: ERROR_RETRY (a lock, a server), or what make_month() refuses for another reason than the rows of somebody. */
+/* Makes the months from this one to `ahead` months later, each in a transaction of its own: one that cannot be made keeps no other.
+ * Those that somebody made by hand are taken note of. False: ERROR_RETRY (a lock, a server), or what make_month() refuses for
+ * another reason than the rows of somebody. */
 MUST_CHECK bool months_make(PGconn *conn, struct months_report *report, struct error *err);
 
 /* Prints the report's findings on stderr. Returns whether there is a damage. */

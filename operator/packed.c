@@ -1,7 +1,7 @@
 /* packed.c - see packed.h.
  *
- * The workers' reader (common/msgpack.h) says what is there, so that a byte named in a dead letter's detail is a line here. JSON was rejected as the form:
- * what died is often what JSON cannot say, and where an item begins is what is looked for.
+ * The workers' reader (common/msgpack.h) says what is there, so that a byte named in a dead letter's detail is a line here. JSON
+ * was rejected as the form: what died is often what JSON cannot say, and where an item begins is what is looked for.
  */
 #include "operator/packed.h"
 
@@ -73,7 +73,8 @@ static void print_extension(FILE *out, const struct msgpack_item *item)
 static void print_real(FILE *out, const struct msgpack_item *item)
 {
     uint8_t text[JSON_TEXT_ROOM], *end = text;
-    const enum reason reason = item->type == ITEM_FLOAT32 ? json_write_float32(&end, item->float32) : json_write_float64(&end, item->float64);
+    const enum reason reason =
+        item->type == ITEM_FLOAT32 ? json_write_float32(&end, item->float32) : json_write_float64(&end, item->float64);
     if (reason == REASON_NONE)
         fprintf(out, "%.*s", (int)(end - text), (const char *)text);
     else

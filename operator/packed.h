@@ -10,11 +10,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Nothing of the texts can move the cursor. Ends with a line that says where and why, if the bytes do not end with the first value. */
+/* Nothing of the texts can move the cursor. Ends with a line that says where and why, if the bytes do not end with the first value.
+ */
 void packed_print(FILE *out, const uint8_t *bytes, size_t length);
 
-/* The text of a key of the outermost map, NUL-terminated and cut at `size` bytes, up to its first NUL. False (and ""): the bytes are no map, cannot be read so far, or the
- * value is no text. */
+/* The text of a key of the outermost map, NUL-terminated and cut at `size` bytes, up to its first NUL. False (and ""): the bytes
+ * are no map, cannot be read so far, or the value is no text. */
 bool packed_text_of(const uint8_t *bytes, size_t length, const char *key, char *text, size_t size);
 
 #endif

@@ -1,6 +1,7 @@
 /* packing.c - see packing.h.
  *
- * A part goes to the store from memory, so that a store needs no more than "put these bytes there", and an upload that failed can be begun again.
+ * A part goes to the store from memory, so that a store needs no more than "put these bytes there", and an upload that failed can
+ * be begun again.
  */
 #include "operator/packing.h"
 
@@ -37,7 +38,8 @@ struct packing *packing_new(enum packing_kind kind, struct error *err)
     if (is_ready) {
         packing->kind = kind;
         if (kind == PACKING_ZSTD)
-            is_ready = (packing->zstd = ZSTD_createCCtx()) != NULL && !ZSTD_isError(ZSTD_CCtx_setParameter(packing->zstd, ZSTD_c_compressionLevel, LEVEL)) &&
+            is_ready = (packing->zstd = ZSTD_createCCtx()) != NULL &&
+                       !ZSTD_isError(ZSTD_CCtx_setParameter(packing->zstd, ZSTD_c_compressionLevel, LEVEL)) &&
                        !ZSTD_isError(ZSTD_CCtx_setParameter(packing->zstd, ZSTD_c_checksumFlag, 1));
         else
             is_ready = deflateInit2(&packing->gzip, LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK;
@@ -111,7 +113,8 @@ static bool run_gzip(struct packing *packing, const char *bytes, size_t length, 
 
 static bool run(struct packing *packing, const char *bytes, size_t length, bool is_last, struct error *err)
 {
-    return packing->kind == PACKING_ZSTD ? run_zstd(packing, bytes, length, is_last, err) : run_gzip(packing, bytes, length, is_last, err);
+    return packing->kind == PACKING_ZSTD ? run_zstd(packing, bytes, length, is_last, err)
+                                         : run_gzip(packing, bytes, length, is_last, err);
 }
 
 bool packing_add(struct packing *packing, const char *bytes, size_t length, struct error *err)

@@ -1,4 +1,5 @@
-/* packing.h - compresses rows into a block of memory, a whole zstd frame or gzip member, and unpacks one again in pieces. One thread. */
+/* packing.h - compresses rows into a block of memory, a whole zstd frame or gzip member, and unpacks one again in pieces. One
+ * thread. */
 #ifndef TALLYMILL_OPERATOR_PACKING_H
 #define TALLYMILL_OPERATOR_PACKING_H
 
@@ -26,8 +27,10 @@ size_t packing_size(const struct packing *packing);
 /* Ends the block: its bytes, valid until the next call of another function with this packing, which begins a new one. */
 MUST_CHECK bool packing_end(struct packing *packing, const char **bytes, size_t *length, struct error *err);
 
-/* Unpacks a whole block and hands it over piece by piece. ERROR_REJECT: it is damaged, cut, or something stands behind it. `take` returns false with err set to stop. */
+/* Unpacks a whole block and hands it over piece by piece. ERROR_REJECT: it is damaged, cut, or something stands behind it. `take`
+ * returns false with err set to stop. */
 MUST_CHECK bool packing_unpack(enum packing_kind kind, const char *bytes, size_t length,
-                    bool (*take)(void *context, const char *piece, size_t length, struct error *err), void *context, struct error *err);
+                               bool (*take)(void *context, const char *piece, size_t length, struct error *err), void *context,
+                               struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* proof.h - what `audit` and `verify` can find out, as the exit code and the word that scripts compare.
  *
- * A script must tell damage from a proof that could not be made: a server that did not answer says nothing about the data. One thread.
+ * A script must tell damage from a proof that could not be made: a server that did not answer says nothing about the data. One
+ * thread.
  */
 #ifndef TALLYMILL_OPERATOR_PROOF_H
 #define TALLYMILL_OPERATOR_PROOF_H

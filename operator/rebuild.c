@@ -100,7 +100,8 @@ static bool wait_for_step(struct rebuild *rebuild, const char *days, int count, 
     rebuild->step_done = 0;
     if (day_queue_wait(rebuild->conn, days, count, DAY_QUEUE_LEADERLESS_US, look, rebuild, err))
         return true;
-    snprintf(rest, sizeof rest, ", from %s on; %d of %d days are rebuilt", day_at(rebuild, rebuild->done), rebuild->done + rebuild->step_done, rebuild->count);
+    snprintf(rest, sizeof rest, ", from %s on; %d of %d days are rebuilt", day_at(rebuild, rebuild->done),
+             rebuild->done + rebuild->step_done, rebuild->count);
     strncat(err->text, rest, sizeof err->text - strlen(err->text) - 1);
     return false;
 }
@@ -120,8 +121,9 @@ static bool rebuild_days(struct rebuild *rebuild, struct error *err)
     bool succeeded = true;
     while (succeeded && rebuild->done < rebuild->count) { /* ends: each turn does a step */
         const int count = step_days(rebuild, &days);
-        succeeded = count > 0 ? mark_step(rebuild, count, err) && (rebuild->is_unwaited || wait_for_step(rebuild, days.bytes, count, err))
-                              : error_set(err, ERROR_RETRY, "out of memory");
+        succeeded = count > 0
+                        ? mark_step(rebuild, count, err) && (rebuild->is_unwaited || wait_for_step(rebuild, days.bytes, count, err))
+                        : error_set(err, ERROR_RETRY, "out of memory");
         rebuild->done += succeeded ? count : 0;
     }
     array_text_free(&days);
@@ -159,7 +161,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
     else if (command->argument_count > 0 && !day_range_parse(command->arguments[0], &range, err))
         exit_code = 2;
     else if (command->check)
-        exit_code = ground_check(command->settings, &(struct ground){.program = "tallymill rebuild", .role = "tallymill_aggregate"});
+        exit_code =
+            ground_check(command->settings, &(struct ground){.program = "tallymill rebuild", .role = "tallymill_aggregate"});
     else
         run(rebuild, command->settings, &range, err);
     PQclear(rebuild->days);

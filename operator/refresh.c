@@ -1,8 +1,8 @@
 /* refresh.c - `tallymill refresh`: the materialized views of the plan's Phase 2, refreshed beside their readers.
  *
  * tallymill.refresh_view() does it and notes the time it took, whoever calls: this command, or the aggregator by views.refresh.
- * The views are refreshed one after the other, each in its own transaction: one that fails (a view that was dropped, a lock) is named, and the others
- * are refreshed all the same.
+ * The views are refreshed one after the other, each in its own transaction: one that fails (a view that was dropped, a lock) is
+ * named, and the others are refreshed all the same.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,7 +77,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     int exit_code = 0;
     PGconn *conn = NULL;
     if (command->check) {
-        return check_words(command, err) ? ground_check(command->settings, &(struct ground){.program = "tallymill refresh", .role = "tallymill_aggregate"}) : 0;
+        return check_words(command, err) ? ground_check(command->settings, &(struct ground){.program = "tallymill refresh",
+                                                                                            .role = "tallymill_aggregate"})
+                                         : 0;
     }
     json_t *json = json_array();
     bool succeeded = check_words(command, err) &&

@@ -23,10 +23,11 @@ enum { KAFKA_MS = 10000 };
 #define CONNECT_US INT64_C(10000000)
 #define QUERY_US   INT64_C(30000000)
 
-/* A topic that was made anew is read on behind a reset, as a log that was truncated is: the books then do not know its id until messages have shown that the other topic
- * partitions are of it too. */
-static const char reset_sql[] = "WITH anew AS (UPDATE tallymill.clusters SET topic_id = '' WHERE topic = $1 AND $4 NOT IN ('', topic_id)) "
-                                "SELECT tallymill.reset_position($1, $2, $3)";
+/* A topic that was made anew is read on behind a reset, as a log that was truncated is: the books then do not know its id until
+ * messages have shown that the other topic partitions are of it too. */
+static const char reset_sql[] =
+    "WITH anew AS (UPDATE tallymill.clusters SET topic_id = '' WHERE topic = $1 AND $4 NOT IN ('', topic_id)) "
+    "SELECT tallymill.reset_position($1, $2, $3)";
 
 struct reset {
     const char *at;
@@ -111,7 +112,8 @@ static bool run(struct reset *reset, const struct settings *settings, struct err
 static int check(struct reset *reset, const struct settings *settings, struct error *err)
 {
     const char *topic = settings_text(settings, "topics.events");
-    const int exit_code = ground_check(settings, &(struct ground){"tallymill reset", "tallymill_admin", topic, RD_KAFKA_ACL_OPERATION_DESCRIBE});
+    const int exit_code =
+        ground_check(settings, &(struct ground){"tallymill reset", "tallymill_admin", topic, RD_KAFKA_ACL_OPERATION_DESCRIBE});
     if (exit_code == 0) {
         check_log(reset, settings, topic, err);
     }

@@ -1,7 +1,8 @@
 /* restore.c - `tallymill restore`: a month comes back from its archive, in one transaction, and what waited for it with --replay.
  *
- * The table is filled before it has indexes and attached last: so nobody waits, and whatever ends this process, nothing was. That the rows are those that left is known twice: from the
- * bytes (each part's SHA-256, the hash of all rows) and from the books, in which the archive's hash stands too.
+ * The table is filled before it has indexes and attached last: so nobody waits, and whatever ends this process, nothing was. That
+ * the rows are those that left is known twice: from the bytes (each part's SHA-256, the hash of all rows) and from the books, in
+ * which the archive's hash stands too.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +44,8 @@ struct restore {
     struct dlq_replay replayed;
 };
 
-static bool ask(struct restore *restore, const char *sql, int count, const char *const *values, int64_t timeout_us, struct error *err)
+static bool ask(struct restore *restore, const char *sql, int count, const char *const *values, int64_t timeout_us,
+                struct error *err)
 {
     PGresult *result = postgres_query_params(restore->books.conn, sql, count, values, timeout_us, err);
     PQclear(result);
@@ -67,7 +69,8 @@ static bool load(struct restore *restore, const struct month_name *month, const 
     if (sql)
         snprintf(sql, size, "COPY %s (%s) FROM STDIN (FORMAT csv)", table, columns);
     const bool is_loaded = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_in_begin(conn, sql, err) &&
-                           archive_parts_read(restore->store, &restore->manifest, load_row, conn, &progress, err) && copy_in_end(conn, err);
+                           archive_parts_read(restore->store, &restore->manifest, load_row, conn, &progress, err) &&
+                           copy_in_end(conn, err);
     progress_clear(&progress);
     free(sql);
     free(columns);
@@ -82,16 +85,19 @@ static bool bring_back(struct restore *restore, const struct month_name *month, 
     const char *const made[] = {month->first}, *const filled[] = {table}, *const back[] = {month->first, generation, table};
     const int64_t begun_us = clock_now_us();
     snprintf(generation, sizeof generation, "%d", restore->view.generation);
-    PGresult *named = postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err)
-                          ? postgres_query_params(conn, "SELECT tallymill.make_month_table($1::date, false)", 1, made, SHORT_US, err)
-                          : NULL;
+    PGresult *named =
+        postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err)
+            ? postgres_query_params(conn, "SELECT tallymill.make_month_table($1::date, false)", 1, made, SHORT_US, err)
+            : NULL;
     snprintf(table, sizeof table, "%s", named ? PQgetvalue(named, 0, 0) : "");
     bool is_back = named && load(restore, month, table, err);
     PQclear(named);
     FAILPOINT("restore_loaded");
     is_back = is_back && ask(restore, "SELECT tallymill.index_month_table($1::regclass)", 1, filled, INDEX_US, err);
     FAILPOINT("restore_indexed");
-    is_back = is_back && ask(restore, "SELECT tallymill.return_month($1::date, $2::integer, $3::regclass)", 3, back, INDEX_US, err) && postgres_exec(conn, "COMMIT", SHORT_US, err);
+    is_back = is_back &&
+              ask(restore, "SELECT tallymill.return_month($1::date, $2::integer, $3::regclass)", 3, back, INDEX_US, err) &&
+              postgres_exec(conn, "COMMIT", SHORT_US, err);
     FAILPOINT("restore_committed");
     restore->took_us = clock_now_us() - begun_us;
     return is_back || error_wrap(err, "%s stays archived", month->text);
@@ -125,9 +131,12 @@ static bool restore_month(struct restore *restore, const struct month_name *mont
     if (restore->was_there)
         return true;
     if (!view->is_known || strcmp(view->state, "archived") != 0)
-        return error_set(err, ERROR_USAGE, view->is_known ? "%s is %s: tallymill archive --cancel %s lets it stay" : "%s: there is no such month", month->text, view->state, month->text);
+        return error_set(err, ERROR_USAGE,
+                         view->is_known ? "%s is %s: tallymill archive --cancel %s lets it stay" : "%s: there is no such month",
+                         month->text, view->state, month->text);
     if (view->generation == 0 || strcmp(view->archive_state, "dropped") != 0 || strcmp(view->target, "none") == 0)
-        return error_set(err, ERROR_USAGE, "%s: nothing of it was kept, or its archive is not in the books (tallymill.archives)", month->text);
+        return error_set(err, ERROR_USAGE, "%s: nothing of it was kept, or its archive is not in the books (tallymill.archives)",
+                         month->text);
     return find_archive(restore, month, err) && bring_back(restore, month, err);
 }
 
@@ -157,16 +166,18 @@ static void print(const struct restore *restore, const struct month_name *month)
     if (restore->was_there)
         printf("%s is there (%s)", month->text, restore->view.state);
     else
-        printf("%s restored: %s rows of generation %d, in %.1f s", month->text, number_text(rows, restore->manifest.rows), restore->view.generation,
-               (double)restore->took_us / (double)CLOCK_SECOND_US);
+        printf("%s restored: %s rows of generation %d, in %.1f s", month->text, number_text(rows, restore->manifest.rows),
+               restore->view.generation, (double)restore->took_us / (double)CLOCK_SECOND_US);
     print_late(restore, month);
 }
 
 static void print_json(const struct restore *restore, const struct month_name *month)
 {
-    json_t *answer = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "month", month->text, "outcome", restore->was_there ? "was there" : "restored", "generation",
-                               restore->view.generation, "rows", (json_int_t)restore->manifest.rows, "took_us", (json_int_t)restore->took_us, "dead_letters_waiting",
-                               (json_int_t)restore->waiting, "dead_letters_emptied", (json_int_t)restore->emptied, "replayed", (json_int_t)restore->replayed.sent);
+    json_t *answer = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "month", month->text, "outcome",
+                               restore->was_there ? "was there" : "restored", "generation", restore->view.generation, "rows",
+                               (json_int_t)restore->manifest.rows, "took_us", (json_int_t)restore->took_us, "dead_letters_waiting",
+                               (json_int_t)restore->waiting, "dead_letters_emptied", (json_int_t)restore->emptied, "replayed",
+                               (json_int_t)restore->replayed.sent);
     answer_print(answer);
     json_decref(answer);
 }
@@ -174,7 +185,8 @@ static void print_json(const struct restore *restore, const struct month_name *m
 static bool run(struct restore *restore, const struct month_name *month, struct error *err)
 {
     return archive_books_open(&restore->books, restore->settings, "tallymill restore", err) && restore_month(restore, month, err) &&
-           archive_books_waiting(&restore->books, month, &restore->waiting, &restore->emptied, err) && (!restore->should_replay || replay(restore, month, err));
+           archive_books_waiting(&restore->books, month, &restore->waiting, &restore->emptied, err) &&
+           (!restore->should_replay || replay(restore, month, err));
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -183,8 +195,10 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct month_name month;
     restore->settings = command->settings;
     if (command->check)
-        return ground_check(command->settings, &(struct ground){"tallymill restore", "tallymill_admin", restore->should_replay ? settings_text(command->settings, "topics.events") : NULL,
-                                                                RD_KAFKA_ACL_OPERATION_WRITE});
+        return ground_check(command->settings,
+                            &(struct ground){"tallymill restore", "tallymill_admin",
+                                             restore->should_replay ? settings_text(command->settings, "topics.events") : NULL,
+                                             RD_KAFKA_ACL_OPERATION_WRITE});
     if (command->argument_count != 1)
         error_set(err, ERROR_USAGE, "which month? tallymill restore 2025-01");
     else if (month_name_parse(command->arguments[0], &month, err) && run(restore, &month, err) && restore->as_json)
@@ -208,10 +222,13 @@ int restore_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill restore",
         .usage = "[OPTION ...] MONTH",
-        .summary = "Brings an archived month back into analytics_events, in one transaction: killed anywhere, it was not. Its archive stays, and the\n"
+        .summary = "Brings an archived month back into analytics_events, in one transaction: killed anywhere, it was not. Its "
+                   "archive stays, and the\n"
                    "month is not due again for archive.restored_keep. Needs a login with tallymill_admin.\n",
-        .examples = "  tallymill restore --config settings.ini 2025-01\n  tallymill restore --config settings.ini 2025-01 --replay\n",
-        .exit_codes = "0 it is there; 1 its archive is damaged, or a server is away: nothing was changed; 2 usage, settings or schema;\n3 needs a person.",
+        .examples =
+            "  tallymill restore --config settings.ini 2025-01\n  tallymill restore --config settings.ini 2025-01 --replay\n",
+        .exit_codes = "0 it is there; 1 its archive is damaged, or a server is away: nothing was changed; 2 usage, settings or "
+                      "schema;\n3 needs a person.",
         .options = options,
         .programs = FOR_OPERATOR,
     };

@@ -1,9 +1,10 @@
 /* rollups.c - see rollups.h.
  *
  * The query is first given to Postgres to be parsed as it stands in the file, so that an error has the file's own line; then looked
- * through for what no two runs would agree on; then tallymill.define_rollup() makes or widens the table. The lock of migrate makes two at once take turns. A rollup without a
- * file goes on: the directory is more likely another one than last time than an operator wants it gone, and he can say so by its name. Rejected: building the
- * files into the program, as the migrations are; an operator's own query must not need a compiler.
+ * through for what no two runs would agree on; then tallymill.define_rollup() makes or widens the table. The lock of migrate makes
+ * two at once take turns. A rollup without a file goes on: the directory is more likely another one than last time than an operator
+ * wants it gone, and he can say so by its name. Rejected: building the files into the program, as the migrations are; an operator's
+ * own query must not need a compiler.
  */
 #include "operator/rollups.h"
 
@@ -97,9 +98,11 @@ static bool parse_query(PGconn *conn, const char *query, int *line, struct error
     snprintf(sql, length, "%s%s%s", before_query, query, after_query);
     struct statement_wait wait = statement_wait_for(SHORT_US);
     wait.sql = query;
-    bool is_waited = PQsendPrepare(conn, "", sql, 0, NULL) == 1 ? statement_flush(conn, &wait, err) : postgres_error(err, conn, NULL);
+    bool is_waited =
+        PQsendPrepare(conn, "", sql, 0, NULL) == 1 ? statement_flush(conn, &wait, err) : postgres_error(err, conn, NULL);
     PGresult *result = NULL;
-    while (is_waited && (is_waited = statement_next(conn, &wait, &result, err)) && result) { /* ends: at the deadline, or after the last result */
+    while (is_waited && (is_waited = statement_next(conn, &wait, &result, err)) &&
+           result) { /* ends: at the deadline, or after the last result */
         if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
             if (position) /* the first line is before_query */
@@ -163,15 +166,17 @@ static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_
 
 bool rollups_begin(PGconn *conn, struct error *err)
 {
-    return postgres_exec(conn,
-                         POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = 0; SELECT "
-                         "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0)); SET LOCAL lock_timeout = '5s'; "
-                         "SET LOCAL ROLE tallymill_admin; SET LOCAL search_path = pg_catalog, public",
-                         LOCK_US, err);
+    return postgres_exec(
+        conn,
+        POSTGRES_BEGIN(
+            "READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = 0; SELECT "
+                              "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0)); SET LOCAL lock_timeout = '5s'; "
+                              "SET LOCAL ROLE tallymill_admin; SET LOCAL search_path = pg_catalog, public",
+        LOCK_US, err);
 }
 
-/* Tries the query with Postgres's own names alone. Where that will do, nothing that anybody plants in `public` is taken for what it calls, and the rest of the
- * transaction goes on like that. */
+/* Tries the query with Postgres's own names alone. Where that will do, nothing that anybody plants in `public` is taken for what it
+ * calls, and the rest of the transaction goes on like that. */
 static bool choose_names(PGconn *conn, const char *query, bool *is_closed, struct error *err)
 {
     int ignored = 0;
@@ -185,13 +190,14 @@ static bool choose_names(PGconn *conn, const char *query, bool *is_closed, struc
 static bool note_names(PGconn *conn, const struct rollup_file *file, bool is_closed, struct error *err)
 {
     const char *const values[] = {file->name, is_closed ? "pg_catalog, pg_temp" : "pg_catalog, public, pg_temp"};
-    PGresult *result =
-        postgres_query_params(conn, "UPDATE tallymill.rollups SET names = $2 WHERE rollup = $1 AND names <> $2", 2, values, SHORT_US, err);
+    PGresult *result = postgres_query_params(conn, "UPDATE tallymill.rollups SET names = $2 WHERE rollup = $1 AND names <> $2", 2,
+                                             values, SHORT_US, err);
     PQclear(result);
     return result != NULL;
 }
 
-/* That table tallymill.rollups says what was written to it, as `sql` (with these parameters) answers with rollups that are not so. */
+/* That table tallymill.rollups says what was written to it, as `sql` (with these parameters) answers with rollups that are not so.
+ */
 static bool is_written(PGconn *conn, const char *sql, int count, const char *const *values, struct error *err)
 {
     PGresult *wrong = postgres_query_params(conn, sql, count, values, SHORT_US, err);
@@ -205,9 +211,11 @@ static bool is_defined(PGconn *conn, const struct rollup_file *file, bool is_clo
 {
     char cadence[32];
     snprintf(cadence, sizeof cadence, "%" PRId64 " microseconds", file->cadence_us);
-    const char *const values[] = {file->name, cadence, file->looks_back ? "t" : "f", file->query, is_closed ? "pg_catalog, pg_temp" : "pg_catalog, public, pg_temp"};
+    const char *const values[] = {file->name, cadence, file->looks_back ? "t" : "f", file->query,
+                                  is_closed ? "pg_catalog, pg_temp" : "pg_catalog, public, pg_temp"};
     return is_written(conn,
-                      "SELECT WHERE NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = $1 AND r.cadence = $2::interval AND r.looks_back = $3::boolean "
+                      "SELECT WHERE NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = $1 AND r.cadence = $2::interval "
+                      "AND r.looks_back = $3::boolean "
                       "AND r.query = $4 AND r.names = $5 AND r.retired_at IS NULL)",
                       5, values, err);
 }
@@ -218,9 +226,9 @@ static bool define_file(PGconn *conn, const char *path, const struct rollup_file
 {
     int line = 0;
     bool is_closed = false;
-    if (rollups_begin(conn, err) && choose_names(conn, file->query, &is_closed, err) && rollups_try_query(conn, file->query, &line, err) &&
-        define(conn, file, report, err) && note_names(conn, file, is_closed, err) &&
-        is_defined(conn, file, is_closed, err))
+    if (rollups_begin(conn, err) && choose_names(conn, file->query, &is_closed, err) &&
+        rollups_try_query(conn, file->query, &line, err) && define(conn, file, report, err) &&
+        note_names(conn, file, is_closed, err) && is_defined(conn, file, is_closed, err))
         return postgres_exec(conn, "COMMIT", SHORT_US, err);
     if (PQstatus(conn) != CONNECTION_OK || !postgres_is(err, POSTGRES_REFUSED) || err->kind == ERROR_RETRY)
         return error_wrap(err, "rollup %s", file->name);
@@ -244,10 +252,11 @@ static bool compare_file(PGconn *conn, const struct rollup_file *file, struct ro
     PGresult *known = postgres_query(conn, "SELECT to_regclass('tallymill.rollups') IS NOT NULL", SHORT_US, err);
     if (known && PQgetvalue(known, 0, 0)[0] == 't') {
         PQclear(known);
-        known = postgres_query_params(conn,
-                                      "SELECT r.query = $4 AND r.looks_back = $3::boolean AND r.cadence = $2::interval AND r.retired_at IS NULL "
-                                      "FROM tallymill.rollups r WHERE r.rollup = $1",
-                                      4, values, SHORT_US, err);
+        known = postgres_query_params(
+            conn,
+            "SELECT r.query = $4 AND r.looks_back = $3::boolean AND r.cadence = $2::interval AND r.retired_at IS NULL "
+            "FROM tallymill.rollups r WHERE r.rollup = $1",
+            4, values, SHORT_US, err);
         if (known && PQntuples(known) == 0)
             add_line(report, file->name, "would be made");
         else if (known && PQgetvalue(known, 0, 0)[0] != 't')
@@ -262,10 +271,13 @@ static bool compare_file(PGconn *conn, const struct rollup_file *file, struct ro
 static const char without_file_sql[] = "SELECT r.rollup, r.rollup = ANY ($2::text[]) FROM tallymill.rollups r "
                                        "WHERE r.retired_at IS NULL AND r.rollup <> ALL ($1::text[]) ORDER BY 1";
 static const char wrong_sql[] = "SELECT n.name, n.name = ANY ($1::text[]) FROM unnest($2::text[]) AS n (name) "
-                                "WHERE n.name = ANY ($1::text[]) OR NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = n.name AND r.retired_at IS NULL)";
+                                "WHERE n.name = ANY ($1::text[]) OR NOT EXISTS (SELECT FROM tallymill.rollups r WHERE r.rollup = "
+                                "n.name AND r.retired_at IS NULL)";
 
-/* Those that have no file go on, unless they are to be retired; who is to be and is not there, or has a file, is refused. names: those with a file. */
-static bool look_at_the_rest(PGconn *conn, const char *names, const char *retired, bool is_check, struct rollups_report *report, struct error *err)
+/* Those that have no file go on, unless they are to be retired; who is to be and is not there, or has a file, is refused. names:
+ * those with a file. */
+static bool look_at_the_rest(PGconn *conn, const char *names, const char *retired, bool is_check, struct rollups_report *report,
+                             struct error *err)
 {
     const char *const values[] = {names, retired};
     PGresult *known = postgres_query(conn, "SELECT to_regclass('tallymill.rollups') IS NOT NULL", SHORT_US, err);
@@ -277,8 +289,9 @@ static bool look_at_the_rest(PGconn *conn, const char *names, const char *retire
     PGresult *wrong = postgres_query_params(conn, wrong_sql, 2, values, SHORT_US, err);
     if (wrong && PQntuples(wrong) > 0)
         error_set(err, ERROR_USAGE, "--retire %s: %s", PQgetvalue(wrong, 0, 0),
-                  PQgetvalue(wrong, 0, 1)[0] == 't' ? "it has a file in rollups.dir, which would define it again: take the file away first"
-                                                    : "there is no such rollup, or it was retired before");
+                  PQgetvalue(wrong, 0, 1)[0] == 't'
+                      ? "it has a file in rollups.dir, which would define it again: take the file away first"
+                      : "there is no such rollup, or it was retired before");
     const bool is_right = wrong && PQntuples(wrong) == 0;
     PQclear(wrong);
     PGresult *rest = is_right ? postgres_query_params(conn, without_file_sql, 2, values, SHORT_US, err) : NULL;
@@ -287,7 +300,8 @@ static bool look_at_the_rest(PGconn *conn, const char *names, const char *retire
         if (is_ending && is_check)
             add_line(report, PQgetvalue(rest, row, 0), "would be retired");
         else if (!is_ending)
-            add_line(report, PQgetvalue(rest, row, 0), "has no file in rollups.dir and goes on as it was defined; to end it: tallymill migrate --retire ROLLUP");
+            add_line(report, PQgetvalue(rest, row, 0),
+                     "has no file in rollups.dir and goes on as it was defined; to end it: tallymill migrate --retire ROLLUP");
     }
     PQclear(rest);
     return rest != NULL;
@@ -303,7 +317,9 @@ static bool retire(PGconn *conn, const char *retired, struct rollups_report *rep
         1, values, SHORT_US, err);
     report->retired = result ? (int)strtol(PQcmdTuples(result), NULL, 10) : 0;
     PQclear(result);
-    return result && is_written(conn, "SELECT FROM tallymill.rollups r WHERE r.rollup = ANY ($1::text[]) AND r.retired_at IS NULL", 1, values, err) &&
+    return result &&
+           is_written(conn, "SELECT FROM tallymill.rollups r WHERE r.rollup = ANY ($1::text[]) AND r.retired_at IS NULL", 1, values,
+                      err) &&
            postgres_exec(conn, "COMMIT", SHORT_US, err);
 }
 
@@ -314,8 +330,8 @@ static int is_sql(const struct dirent *entry)
 }
 
 /* Everything with each file; is_check: changes nothing. *names: the rollups that have a file. */
-static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int count, struct rollups_report *report, struct array_text *names,
-                       struct error *err)
+static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int count, struct rollups_report *report,
+                       struct array_text *names, struct error *err)
 {
     array_text_begin(names);
     bool succeeded = true;
@@ -336,8 +352,8 @@ static bool take_files(PGconn *conn, bool is_check, struct dirent **entries, int
     return succeeded && (array_text_end(names) || error_set(err, ERROR_RETRY, "out of memory"));
 }
 
-static bool take_directory(PGconn *conn, bool is_check, const struct settings *settings, const char *retired, struct rollups_report *report,
-                           struct error *err)
+static bool take_directory(PGconn *conn, bool is_check, const struct settings *settings, const char *retired,
+                           struct rollups_report *report, struct error *err)
 {
     struct dirent **entries = NULL;
     find_directory(settings, report);
@@ -346,8 +362,10 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
     int count = scandir(report->directory, &entries, is_sql, alphasort);
     if (count < 0) {
         report->is_missing = settings_text(settings, "rollups.dir")[0] == '\0';
-        return report->is_missing ? look_at_the_rest(conn, "{}", retired, is_check, report, err) && (is_check || retire(conn, retired, report, err)) :
-               error_set(err, ERROR_USAGE, "rollups.dir: %s cannot be read: %s", report->directory, strerror(errno));
+        return report->is_missing
+                   ? look_at_the_rest(conn, "{}", retired, is_check, report, err) &&
+                         (is_check || retire(conn, retired, report, err))
+                   : error_set(err, ERROR_USAGE, "rollups.dir: %s cannot be read: %s", report->directory, strerror(errno));
     }
     report->files = count;
     struct array_text names = {0};
@@ -355,7 +373,8 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
     if (!succeeded)
         error_set(err, ERROR_RETRY, "out of memory");
     succeeded = succeeded && take_files(conn, is_check, entries, count, report, &names, err) &&
-                look_at_the_rest(conn, names.bytes, retired, is_check, report, err) && (is_check || retire(conn, retired, report, err));
+                look_at_the_rest(conn, names.bytes, retired, is_check, report, err) &&
+                (is_check || retire(conn, retired, report, err));
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
@@ -363,12 +382,14 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
     return succeeded;
 }
 
-bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err)
+bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
+                    struct error *err)
 {
     return take_directory(conn, false, settings, retired, report, err);
 }
 
-bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report, struct error *err)
+bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
+                   struct error *err)
 {
     return take_directory(conn, true, settings, retired, report, err);
 }

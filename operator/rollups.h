@@ -24,9 +24,10 @@ struct rollups_report {
     json_t *refused; /* "FILE:LINE: what is wrong", texts; owned */
 };
 
-/* Defines what the files declare. A rollup whose file is gone goes on as it was defined, and is named: the directory may be another one than last
- * time. `retired`: those that are to end (an array for Postgres, "{}": none), their tables stay as they are. False: ERROR_USAGE for one that is not there or has a file; ERROR_RETRY, or
- * ERROR_USAGE when rollups.dir cannot be read; a refused file is no failure here. */
+/* Defines what the files declare. A rollup whose file is gone goes on as it was defined, and is named: the directory may be another
+ * one than last time. `retired`: those that are to end (an array for Postgres, "{}": none), their tables stay as they are. False:
+ * ERROR_USAGE for one that is not there or has a file; ERROR_RETRY, or ERROR_USAGE when rollups.dir cannot be read; a refused file
+ * is no failure here. */
 MUST_CHECK bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
                                struct error *err);
 
@@ -37,7 +38,8 @@ MUST_CHECK bool rollups_check(PGconn *conn, const struct settings *settings, con
 /* Begins a transaction that defines something: under the lock of migrate, as tallymill_admin. */
 MUST_CHECK bool rollups_begin(PGconn *conn, struct error *err);
 
-/* Within one: whether Postgres parses the query, and every run of it would give the same rows. *line: where it is wrong, 0: nobody knows. */
+/* Within one: whether Postgres parses the query, and every run of it would give the same rows. *line: where it is wrong, 0: nobody
+ * knows. */
 MUST_CHECK bool rollups_try_query(PGconn *conn, const char *query, int *line, struct error *err);
 
 void rollups_report_free(struct rollups_report *report);

@@ -1,4 +1,5 @@
-/* row_hash.h - a hash of many rows that no order changes: the sum modulo 2^128 of XXH3-128 over each, as COPY sends it (with its line end). Any thread. */
+/* row_hash.h - a hash of many rows that no order changes: the sum modulo 2^128 of XXH3-128 over each, as COPY sends it (with its
+ * line end). Any thread. */
 #ifndef TALLYMILL_OPERATOR_ROW_HASH_H
 #define TALLYMILL_OPERATOR_ROW_HASH_H
 

@@ -1,7 +1,7 @@
 /* run_metrics.c - see run_metrics.h.
  *
- * Rejected: pushing to a gateway (a server more, which must be there when the command ends). The temporary name does not end in .prom: the
- * collector would read half a file.
+ * Rejected: pushing to a gateway (a server more, which must be there when the command ends). The temporary name does not end in
+ * .prom: the collector would read half a file.
  */
 #include "operator/run_metrics.h"
 
@@ -30,7 +30,8 @@ static const struct metric of_all[OF_ALL] = {
 };
 
 /* Everything as one text; the caller frees it. */
-static char *format(const char *prefix, int exit_code, int64_t took_us, const struct run_figure *figures, int count, struct error *err)
+static char *format(const char *prefix, int exit_code, int64_t took_us, const struct run_figure *figures, int count,
+                    struct error *err)
 {
     struct metric table[OF_ALL + RUN_FIGURES_MAX];
     char *text = NULL;
@@ -93,14 +94,15 @@ static bool write_file(const char *path, const char *text, struct error *err)
     return is_there || error_set(err, ERROR_RETRY, "--metrics: %s was not written: %s", path, strerror(failure));
 }
 
-void run_metrics_end(const char *path, const char *prefix, int64_t began_us, int exit_code, const struct run_figure *figures, int count,
-                     struct error *err)
+void run_metrics_end(const char *path, const char *prefix, int64_t began_us, int exit_code, const struct run_figure *figures,
+                     int count, struct error *err)
 {
     struct error failed = {0};
     if (!path) {
         return;
     }
-    char *text = format(prefix, exit_code != 0 ? exit_code : error_exit_code(err), clock_now_us() - began_us, figures, count, &failed);
+    char *text =
+        format(prefix, exit_code != 0 ? exit_code : error_exit_code(err), clock_now_us() - began_us, figures, count, &failed);
     const bool is_written = text && write_file(path, text, &failed);
     free(text);
     if (!is_written && err->kind == ERROR_NONE) {

@@ -100,7 +100,8 @@ static bool refuse_newer(const struct schema_object *object, const PGresult *app
         return true;
     }
     return error_set(err, ERROR_USAGE,
-                     "the schema is of a newer release: tallymill %s replaced %s of this one (%s): nothing was changed; use that release's tallymill",
+                     "the schema is of a newer release: tallymill %s replaced %s of this one (%s): nothing was changed; use that "
+                     "release's tallymill",
                      row.release, object->name, TALLYMILL_VERSION);
 }
 
@@ -136,7 +137,8 @@ static bool refuse_strangers(const PGresult *ground, struct error *err)
     }
     if (kind[0] != '\0') {
         return error_set(err, ERROR_USAGE,
-                         "public.analytics_events is there already and is not ours: tallymill adopt takes it over beside its writers (tallymill adopt --plan says how); or "
+                         "public.analytics_events is there already and is not ours: tallymill adopt takes it over beside its "
+                         "writers (tallymill adopt --plan says how); or "
                          "rename it, or use another database");
     }
     if (answer_bool(ground, 0, "has_daily_stats")) {
@@ -150,8 +152,9 @@ static bool refuse_strangers(const PGresult *ground, struct error *err)
 /* While a table is taken over, ours stands in another schema, and what is in `public` is not ours to touch. */
 static bool refuse_adoption(const PGresult *ground, struct error *err)
 {
-    return !answer_bool(ground, 0, "is_adopting") ||
-           error_set(err, ERROR_USAGE, "an adoption of analytics_events is under way: tallymill adopt goes on with it, tallymill adopt --abandon gives it up");
+    return !answer_bool(ground, 0, "is_adopting") || error_set(err, ERROR_USAGE,
+                                                               "an adoption of analytics_events is under way: tallymill adopt goes "
+                                                               "on with it, tallymill adopt --abandon gives it up");
 }
 
 /* What the first migration needs of the login. Later ones need no more than to be a member of tallymill_admin. */
@@ -169,8 +172,10 @@ static bool check_rights(const PGresult *ground, struct error *err)
     const char *grants = answer_text(ground, 0, "lacking_grants");
     if (grants[0] != '\0') {
         return error_set(err, ERROR_USAGE,
-                         "the roles of Tallymill are there already, made by somebody else, and login %s may not act as them: have a superuser%s%s run %s", login,
-                         answer_text(ground, 0, "grantors")[0] != '\0' ? " or " : "", answer_text(ground, 0, "grantors"), grants);
+                         "the roles of Tallymill are there already, made by somebody else, and login %s may not act as them: have "
+                         "a superuser%s%s run %s",
+                         login, answer_text(ground, 0, "grantors")[0] != '\0' ? " or " : "", answer_text(ground, 0, "grantors"),
+                         grants);
     }
     if (missing[0] != '\0' && !may_create_roles) {
         return error_set(
@@ -223,8 +228,9 @@ static bool look(PGconn *conn, struct schema_ground *ground, bool is_beside, str
     ground->has_schema = answer_bool(result, 0, "has_schema");
     ground->known = migrations[known - 1].version;
     snprintf(ground->database, sizeof ground->database, "%s", answer_text(result, 0, "database"));
-    bool is_fine = check_server(result, err) && refuse_adoption(result, err) && (ground->has_schema || is_beside || refuse_strangers(result, err)) &&
-                   check_rights(result, err) && schema_read_migrations(conn, ground->has_schema, &applied, err) &&
+    bool is_fine = check_server(result, err) && refuse_adoption(result, err) &&
+                   (ground->has_schema || is_beside || refuse_strangers(result, err)) && check_rights(result, err) &&
+                   schema_read_migrations(conn, ground->has_schema, &applied, err) &&
                    schema_read_objects(conn, ground->has_schema, &objects, &ground->objects_due, err);
     ground->version = applied > 0 ? migrations[applied - 1].version : 0;
     PQclear(objects);
@@ -251,7 +257,8 @@ static void roll_back(PGconn *conn)
 /* In one transaction: every statement of the list, or none. */
 static bool give_back(PGconn *conn, const PGresult *owners, struct error *err)
 {
-    bool is_given = postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err);
+    bool is_given =
+        postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err);
     for (int row = 0; row < PQntuples(owners) && is_given; row++) {
         is_given = postgres_exec(conn, answer_text(owners, row, "statement"), SHORT_US, err) ||
                    error_wrap(err, "giving %s back to tallymill_admin", answer_text(owners, row, "what"));
@@ -266,9 +273,11 @@ static bool give_back(PGconn *conn, const PGresult *owners, struct error *err)
 bool schema_claim_objects(PGconn *conn, int *given, struct error *err)
 {
     *given = 0;
-    PGresult *there = postgres_query(conn, "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                                           "WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema, "
-                                           "to_regclass('tallymill_adopt.analytics_events') IS NOT NULL AS is_adopting", SHORT_US, err);
+    PGresult *there = postgres_query(conn,
+                                     "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                                     "WHERE n.nspname = 'tallymill' AND c.relname = 'schema_version') AS has_schema, "
+                                     "to_regclass('tallymill_adopt.analytics_events') IS NOT NULL AS is_adopting",
+                                     SHORT_US, err);
     const bool has_schema = there && answer_bool(there, 0, "has_schema"), is_fine_so_far = there && refuse_adoption(there, err);
     PQclear(there);
     if (!is_fine_so_far || !has_schema) {
@@ -280,7 +289,8 @@ bool schema_claim_objects(PGconn *conn, int *given, struct error *err)
     if (count > 0 && !answer_bool(owners, 0, "may_give")) {
         const char *owner = answer_text(owners, 0, "owner");
         is_fine = error_set(err, ERROR_USAGE,
-                            "%s belongs to %s, not to tallymill_admin, and so do %d other objects (a restore with --no-owner does that): run tallymill migrate "
+                            "%s belongs to %s, not to tallymill_admin, and so do %d other objects (a restore with --no-owner does "
+                            "that): run tallymill migrate "
                             "once as a superuser, or as %s after GRANT tallymill_admin TO \"%s\": it gives them back",
                             answer_text(owners, 0, "what"), owner, count - 1, owner, owner);
     } else if (count > 0) {

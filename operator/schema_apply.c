@@ -1,11 +1,13 @@
 /* schema_apply.c - see schema.h.
  *
- * Invariant: what is applied and its row (tallymill.schema_version, tallymill.schema_objects) commit together, and meanwhile no other migrate looks at the lists. The lock
- * is taken inside each transaction, before the lists are read in a statement (and so a snapshot) of its own: two migrates at once take turns, and the second finds the
- * work done. A session lock would be simpler to hold across all of them, but a transaction pooler would leave it behind on a connection that somebody else gets next.
+ * Invariant: what is applied and its row (tallymill.schema_version, tallymill.schema_objects) commit together, and meanwhile no
+ * other migrate looks at the lists. The lock is taken inside each transaction, before the lists are read in a statement (and so a
+ * snapshot) of its own: two migrates at once take turns, and the second finds the work done. A session lock would be simpler to
+ * hold across all of them, but a transaction pooler would leave it behind on a connection that somebody else gets next.
  *
- * A step is one migration, or all functions and views that are due: running programs see the old ones together or the new ones together. They are replaced, never dropped, so
- * owner and rights stay. Tables come first: a function may use a column of its own release, a migration no function (in a new database there is none yet).
+ * A step is one migration, or all functions and views that are due: running programs see the old ones together or the new ones
+ * together. They are replaced, never dropped, so owner and rights stay. Tables come first: a function may use a column of its own
+ * release, a migration no function (in a new database there is none yet).
  */
 #include "operator/schema.h"
 
@@ -47,14 +49,17 @@ static bool kept_out(PGconn *conn, const char *table, struct error *err)
     const char *const values[] = {table};
     PGresult *named = postgres_query_params(
         conn,
-        "SELECT string_agg(t.said, ', ') FROM (SELECT format('trigger %I (function %s)', tgname, tgfoid::regprocedure) AS said FROM pg_trigger "
+        "SELECT string_agg(t.said, ', ') FROM (SELECT format('trigger %I (function %s)', tgname, tgfoid::regprocedure) AS said "
+        "FROM pg_trigger "
         "WHERE tgrelid = $1::regclass AND NOT tgisinternal UNION ALL "
         "SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1::regclass AND ev_type <> '1') AS t",
         1, values, SHORT_US, err);
     if (!named)
         return false;
-    error_set(err, ERROR_RETRY, "%s keeps rows of table %s from being as they were written, and nothing was committed: an owner of the table drops it",
-              PQgetisnull(named, 0, 0) ? "something that is neither a trigger nor a rule" : PQgetvalue(named, 0, 0), table);
+    error_set(
+        err, ERROR_RETRY,
+        "%s keeps rows of table %s from being as they were written, and nothing was committed: an owner of the table drops it",
+        PQgetisnull(named, 0, 0) ? "something that is neither a trigger nor a rule" : PQgetvalue(named, 0, 0), table);
     postgres_mark(err, POSTGRES_KEPT_OUT);
     PQclear(named);
     return false;
@@ -84,8 +89,9 @@ static bool apply_migration(PGconn *conn, const struct migration *migration, str
         SHORT_US, err);
     PQclear(result);
     return (result && is_noted(conn, "tallymill.schema_version",
-                               "SELECT FROM tallymill.schema_version v WHERE v.version = $1 AND v.name = $2 AND v.checksum = $3 AND v.min_program = $4", 4, values,
-                               err)) ||
+                               "SELECT FROM tallymill.schema_version v WHERE v.version = $1 AND v.name = $2 AND v.checksum = $3 "
+                               "AND v.min_program = $4",
+                               4, values, err)) ||
            error_wrap(err, "noting migration %s", migration->name);
 }
 
@@ -100,7 +106,8 @@ static bool note_object(PGconn *conn, const struct schema_object *object, struct
         3, values, SHORT_US, err);
     PQclear(result);
     return (result && is_noted(conn, "tallymill.schema_objects",
-                               "SELECT FROM tallymill.schema_objects o WHERE o.name = $1 AND o.checksum = $2 AND o.release = $3", 3, values, err)) ||
+                               "SELECT FROM tallymill.schema_objects o WHERE o.name = $1 AND o.checksum = $2 AND o.release = $3", 3,
+                               values, err)) ||
            error_wrap(err, "noting %s", object->name);
 }
 
@@ -121,7 +128,8 @@ static bool apply_objects(PGconn *conn, const PGresult *applied, struct error *e
     return is_fine;
 }
 
-/* Begins a step's transaction. A lock that a running program holds is not waited for longer than 5 s, because everybody else would queue behind us. */
+/* Begins a step's transaction. A lock that a running program holds is not waited for longer than 5 s, because everybody else would
+ * queue behind us. */
 static bool begin_step(PGconn *conn, bool *has_schema, struct error *err)
 {
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning", SHORT_US, err)) {
@@ -140,7 +148,8 @@ static bool begin_step(PGconn *conn, bool *has_schema, struct error *err)
     return there && postgres_exec(conn, "SET LOCAL lock_timeout = '5s'", SHORT_US, err);
 }
 
-/* One transaction: the next missing migration, or all functions and views that are due; *step says which, 0 and 0 when all is there. */
+/* One transaction: the next missing migration, or all functions and views that are due; *step says which, 0 and 0 when all is
+ * there. */
 static bool apply_step(PGconn *conn, struct schema_done *step, struct error *err)
 {
     bool has_schema = false;
@@ -206,13 +215,15 @@ static char *all_files(void)
         fprintf(out, "%s;\nRESET ROLE;\n", migrations[i].sql);
     }
     for (size_t i = 0; i < count; i++) {
-        fprintf(out, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES (%d, '%s', '%s', %d);\n", migrations[i].version, migrations[i].name,
-                schema_checksum(checksum, migrations[i].sql, migrations[i].length), migrations[i].min_program);
+        fprintf(out, "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES (%d, '%s', '%s', %d);\n",
+                migrations[i].version, migrations[i].name, schema_checksum(checksum, migrations[i].sql, migrations[i].length),
+                migrations[i].min_program);
     }
     const struct schema_object *objects = postgres_schema_objects(&count);
     for (size_t i = 0; i < count; i++) {
-        fprintf(out, "%s;\nRESET ROLE;\nINSERT INTO tallymill.schema_objects (name, checksum, release) VALUES ('%s', '%s', '%s');\n", objects[i].sql, objects[i].name, objects[i].checksum,
-                TALLYMILL_VERSION);
+        fprintf(out,
+                "%s;\nRESET ROLE;\nINSERT INTO tallymill.schema_objects (name, checksum, release) VALUES ('%s', '%s', '%s');\n",
+                objects[i].sql, objects[i].name, objects[i].checksum, TALLYMILL_VERSION);
     }
     if (fclose(out) != 0) {
         free(text);
@@ -224,8 +235,10 @@ static char *all_files(void)
 bool schema_apply_here(PGconn *conn, struct error *err)
 {
     char *text = all_files();
-    const bool is_applied = (text || error_set(err, ERROR_RETRY, "no memory for the schema")) &&
-                            postgres_exec(conn, "SELECT pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))", LOCK_US, err) && run_file(conn, "the schema", text, err);
+    const bool is_applied =
+        (text || error_set(err, ERROR_RETRY, "no memory for the schema")) &&
+        postgres_exec(conn, "SELECT pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0))", LOCK_US, err) &&
+        run_file(conn, "the schema", text, err);
     free(text);
     return is_applied;
 }

@@ -1,7 +1,8 @@
 /* screen.c - see screen.h.
  *
- * Escape sequences of ECMA-48 and the two private ones that every terminal of today knows (1049 the alternate screen, 25 the cursor). Each line is written over the one
- * before and its rest erased, so nothing is blank meanwhile. Rejected: curses, which wants the terminal for itself and a description of it, for six sequences.
+ * Escape sequences of ECMA-48 and the two private ones that every terminal of today knows (1049 the alternate screen, 25 the
+ * cursor). Each line is written over the one before and its rest erased, so nothing is blank meanwhile. Rejected: curses, which
+ * wants the terminal for itself and a description of it, for six sequences.
  */
 #include "operator/screen.h"
 
@@ -103,7 +104,8 @@ static size_t sequence_at(const char *at)
     return at[length] == 'm' ? length + 1 : 0;
 }
 
-/* One line, up to its newline, as far as the columns go. What stood behind it is erased, unless it fills its row: there the cursor would stand on the last character. */
+/* One line, up to its newline, as far as the columns go. What stood behind it is erased, unless it fills its row: there the cursor
+ * would stand on the last character. */
 static const char *put_line(FILE *out, const char *at, int columns)
 {
     while (*at != '\0' && *at != '\n') {
@@ -164,7 +166,8 @@ int screen_key(int wait_ms)
         was_resized = 0;
         return SCREEN_RESIZED;
     }
-    if (poll(&input, 1, wait_ms) <= 0) { /* a signal that came meanwhile is told at the next call, and a key that was read is never left for it */
+    if (poll(&input, 1, wait_ms) <=
+        0) { /* a signal that came meanwhile is told at the next call, and a key that was read is never left for it */
         return SCREEN_TIME;
     }
     return read(STDIN_FILENO, &key, 1) > 0 ? key : SCREEN_END;

@@ -35,7 +35,9 @@ static const char session_sql[] =
 /* True where there is nothing to check, and it need not be. */
 static bool check_schema(PGconn *conn, bool is_any, struct error *err)
 {
-    PGresult *found = is_any ? postgres_query(conn, "SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'tallymill'", SHORT_US, err) : NULL;
+    PGresult *found =
+        is_any ? postgres_query(conn, "SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'tallymill'", SHORT_US, err)
+               : NULL;
     const bool is_checked = !is_any || (found && strcmp(PQgetvalue(found, 0, 0), "0") != 0);
     const bool is_asked = !is_any || found;
     PQclear(found);
@@ -120,7 +122,8 @@ bool snapshot_mark(struct snapshot *snapshot, struct error *err)
 bool snapshot_back(struct snapshot *snapshot)
 {
     struct error err = {0};
-    return PQstatus(snapshot->conn) == CONNECTION_OK && postgres_exec(snapshot->conn, "ROLLBACK TO SAVEPOINT tallymill", SHORT_US, &err);
+    return PQstatus(snapshot->conn) == CONNECTION_OK &&
+           postgres_exec(snapshot->conn, "ROLLBACK TO SAVEPOINT tallymill", SHORT_US, &err);
 }
 
 bool snapshot_set(struct snapshot *snapshot, const char *name, const char *value, struct error *err)

@@ -4,8 +4,9 @@
  * away: that is something to show, not a failure. The lag shown is from the ledger, which is the truth; the consumer group's own
  * offsets are advice to other tools and are not read.
  *
- * What stands still is told from here too: a log that ends below the position, another topic under the name, or messages that wait while nothing is committed. The worker
- * that stopped says more in its log; but whoever asks does not know yet on which host that is.
+ * What stands still is told from here too: a log that ends below the position, another topic under the name, or messages that wait
+ * while nothing is committed. The worker that stopped says more in its log; but whoever asks does not know yet on which host that
+ * is.
  */
 #include "operator/status.h"
 
@@ -29,7 +30,8 @@
 #include "operator/topic.h"
 #include "operator/watch.h"
 
-extern const char status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[], status_books_sql[], status_names_sql[], audit_totals_sql[];
+extern const char status_statistics_sql[], status_days_sql[], status_rollups_sql[], status_troubles_sql[], status_books_sql[],
+    status_names_sql[], audit_totals_sql[];
 
 enum { KAFKA_TIMEOUT_MS = 5000, UNKNOWN_EVENTS_MAX = 8 };
 
@@ -37,7 +39,8 @@ static bool ask_database(struct status *status, struct error *err)
 {
     struct snapshot *snapshot = snapshot_open(status->settings, "tallymill status", err);
     bool is_read = snapshot && (status->topic_partitions = snapshot_ask(snapshot, backlog_positions_sql, err)) &&
-                   (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) && (status->books = snapshot_ask(snapshot, status_books_sql, err)) &&
+                   (status->totals = snapshot_ask(snapshot, audit_totals_sql, err)) &&
+                   (status->books = snapshot_ask(snapshot, status_books_sql, err)) &&
                    (status->statistics = snapshot_ask(snapshot, status_statistics_sql, err)) &&
                    (status->days = snapshot_ask(snapshot, status_days_sql, err)) &&
                    (status->names = snapshot_ask(snapshot, status_names_sql, err)) &&
@@ -64,12 +67,14 @@ static void ask_kafka(struct status *status)
     struct error err = {0};
     status->kafka_silence[0] = '\0';
     if ((!status->client && !(status->client = topic_client(status->settings, &err))) ||
-        !backlog_read(status->topic_partitions, status->client, status->topic, KAFKA_TIMEOUT_MS, false, &status->backlog, NULL, &err)) {
+        !backlog_read(status->topic_partitions, status->client, status->topic, KAFKA_TIMEOUT_MS, false, &status->backlog, NULL,
+                      &err)) {
         snprintf(status->kafka_silence, sizeof status->kafka_silence, "%s", err.text);
         status->is_too_late = true;
         return;
     }
-    status->is_too_late = status->max_us >= 0 ? is_older(status, status->max_us) : status->max_offsets >= 0 && status->backlog.waiting > status->max_offsets;
+    status->is_too_late = status->max_us >= 0 ? is_older(status, status->max_us)
+                                              : status->max_offsets >= 0 && status->backlog.waiting > status->max_offsets;
     is_older(status, STATUS_STANDING_SECONDS * CLOCK_SECOND_US); /* the mark itself is what status_note() looks at */
 }
 
@@ -87,7 +92,9 @@ bool status_is_asked(const struct status *status, int row)
 static const struct backlog_log *log_of(const struct status *status, int row)
 {
     const int64_t topic_partition = answer_int(status->topic_partitions, row, "topic_partition");
-    return status->backlog.logs && status_is_asked(status, row) && topic_partition < status->backlog.count ? &status->backlog.logs[topic_partition] : NULL;
+    return status->backlog.logs && status_is_asked(status, row) && topic_partition < status->backlog.count
+               ? &status->backlog.logs[topic_partition]
+               : NULL;
 }
 
 int64_t status_lag(const struct status *status, int row)
@@ -117,18 +124,27 @@ const char *status_note(const struct status *status, int row, char note[STATUS_N
     }
     const char *known = id_in_books(status, status->topic);
     if (known[0] && status->backlog.topic_id[0] && strcmp(known, status->backlog.topic_id) != 0) {
-        snprintf(note, STATUS_NOTE_BYTES, "stopped: the topic was made anew, and is not the one that the books are about: tallymill topic renew %.200s --yes", status->topic);
+        snprintf(
+            note, STATUS_NOTE_BYTES,
+            "stopped: the topic was made anew, and is not the one that the books are about: tallymill topic renew %.200s --yes",
+            status->topic);
     } else if (!log->is_in_kafka) {
-        snprintf(note, STATUS_NOTE_BYTES, "stopped: Kafka has no such topic partition: tallymill audit says what became of the topic");
+        snprintf(note, STATUS_NOTE_BYTES,
+                 "stopped: Kafka has no such topic partition: tallymill audit says what became of the topic");
     } else if (log->high < log->next_offset) {
         snprintf(note, STATUS_NOTE_BYTES,
-                 "stopped: Kafka's log ends at %" PRId64 ", below what is stored: it was truncated, or made anew; tallymill audit names it, and behind a look: tallymill reset --at %s:%" PRId64 " --yes", log->high,
-                 answer_text(status->topic_partitions, row, "topic_partition"), log->high);
+                 "stopped: Kafka's log ends at %" PRId64 ", below what is stored: it was truncated, or made anew; tallymill audit "
+                                                         "names it, and behind a look: tallymill reset --at %s:%" PRId64 " --yes",
+                 log->high, answer_text(status->topic_partitions, row, "topic_partition"), log->high);
     } else if (log->lost > 0) {
-        snprintf(note, STATUS_NOTE_BYTES, "Kafka has deleted %s events that were not stored yet: a worker notes them as a gap, and goes on behind it", number_text(number, log->lost));
+        snprintf(note, STATUS_NOTE_BYTES,
+                 "Kafka has deleted %s events that were not stored yet: a worker notes them as a gap, and goes on behind it",
+                 number_text(number, log->lost));
     } else if (log->is_older && (log->commit_age_us < 0 || log->commit_age_us > STATUS_STANDING_SECONDS * CLOCK_SECOND_US)) {
-        snprintf(note, STATUS_NOTE_BYTES, "stands still: %s events wait, and %s%.100s %s%s%s: see its log, or tallymill doctor", number_text(number, log->waiting), log->owner[0] ? "its owner " : "nobody",
-                 log->owner, log->owner[0] ? "has committed nothing" : "stores it", log->commit_age_us >= 0 ? " for " : "", log->commit_age_us >= 0 ? terminal_age(age, log->commit_age_us) : "");
+        snprintf(note, STATUS_NOTE_BYTES, "stands still: %s events wait, and %s%.100s %s%s%s: see its log, or tallymill doctor",
+                 number_text(number, log->waiting), log->owner[0] ? "its owner " : "nobody", log->owner,
+                 log->owner[0] ? "has committed nothing" : "stores it", log->commit_age_us >= 0 ? " for " : "",
+                 log->commit_age_us >= 0 ? terminal_age(age, log->commit_age_us) : "");
     }
     return note;
 }
@@ -202,7 +218,8 @@ static json_t *totals_json(const struct status *status)
     json_t *totals = shown_array(status, status->totals);
     for (size_t i = 0; i < json_array_size(totals); i++) {
         json_t *one = json_array_get(totals, i);
-        json_object_set_new(one, "dead_letters_waiting", json_integer(status_waiting(status, json_string_value(json_object_get(one, "topic")))));
+        json_object_set_new(one, "dead_letters_waiting",
+                            json_integer(status_waiting(status, json_string_value(json_object_get(one, "topic")))));
     }
     return totals;
 }
@@ -222,11 +239,11 @@ static json_t *waits_json(const struct status *status)
 
 static bool print_json(const struct status *status)
 {
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka",
-                             status->kafka_silence[0] ? status->kafka_silence : "reachable", "topic_partitions", topic_partitions_json(status),
-                             "totals", totals_json(status), "statistics", answer_object(status->statistics, 0), "days",
-                             answer_array(status->days), "rollups", answer_object(status->rollups, 0), "troubles",
-                             answer_array(status->troubles), "waits", waits_json(status), "unknown_events", status_unknown_events(status));
+    json_t *json = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kafka", status->kafka_silence[0] ? status->kafka_silence : "reachable",
+        "topic_partitions", topic_partitions_json(status), "totals", totals_json(status), "statistics",
+        answer_object(status->statistics, 0), "days", answer_array(status->days), "rollups", answer_object(status->rollups, 0),
+        "troubles", answer_array(status->troubles), "waits", waits_json(status), "unknown_events", status_unknown_events(status));
     if (json && status->backlog.logs) {
         json_object_set_new(json, "unclaimed_offsets", json_integer(status_unclaimed(status)));
     }
@@ -260,8 +277,8 @@ static void print(void *context)
 static void forget(void *context)
 {
     struct status *status = context;
-    PGresult **const answers[] = {&status->topic_partitions, &status->totals, &status->statistics, &status->days, &status->rollups, &status->troubles, &status->waits,
-                                  &status->books, &status->names};
+    PGresult **const answers[] = {&status->topic_partitions, &status->totals, &status->statistics, &status->days, &status->rollups,
+                                  &status->troubles,         &status->waits,  &status->books,      &status->names};
     backlog_free(&status->backlog);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         PQclear(*answers[i]);
@@ -273,13 +290,15 @@ static void forget(void *context)
 static bool read_max_lag(struct status *status, struct error *err)
 {
     static const struct setting offsets = {.key = "--max-lag", .type = SETTING_COUNT, .fallback = "0", .max = INT64_MAX};
-    static const struct setting time = {.key = "--max-lag", .type = SETTING_DURATION, .fallback = "0 s", .max = 3650 * CLOCK_DAY_US};
+    static const struct setting time = {
+        .key = "--max-lag", .type = SETTING_DURATION, .fallback = "0 s", .max = 3650 * CLOCK_DAY_US};
     status->max_offsets = status->max_us = -1;
     if (!status->max_lag) {
         return true;
     }
     const bool is_count = status->max_lag[strspn(status->max_lag, "0123456789")] == '\0';
-    return settings_value_parse(is_count ? &offsets : &time, status->max_lag, is_count ? &status->max_offsets : &status->max_us, err) ||
+    return settings_value_parse(is_count ? &offsets : &time, status->max_lag, is_count ? &status->max_offsets : &status->max_us,
+                                err) ||
            error_wrap(err, "--max-lag %.60s", status->max_lag);
 }
 
@@ -294,11 +313,13 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: status takes no arguments", command->arguments[0]);
     } else if (command->check) {
-        exit_code = ground_check(command->settings, &(struct ground){"tallymill status", "tallymill_read", status->topic, RD_KAFKA_ACL_OPERATION_DESCRIBE});
+        exit_code = ground_check(command->settings, &(struct ground){"tallymill status", "tallymill_read", status->topic,
+                                                                     RD_KAFKA_ACL_OPERATION_DESCRIBE});
     } else if (!read_max_lag(status, err)) {
         exit_code = 0; /* the error's own */
     } else if (status->is_watched) {
-        error_ignore(watch(&(struct watch){"tallymill status", status->as_json, look, print, forget, status}, err)); /* err says it */
+        error_ignore(
+            watch(&(struct watch){"tallymill status", status->as_json, look, print, forget, status}, err)); /* err says it */
     } else if (look(status, err)) {
         print(status);
         exit_code = status->is_written && !(status->max_lag && status->is_too_late) ? 0 : 1;
@@ -316,9 +337,11 @@ static const struct cli status_cli = {
     .summary =
         "Shows lag, owner and last commit of each topic partition, what became of the events, and how fresh the statistics are.\n"
         "Works while Kafka is away. Needs a login with tallymill_read.\n",
-    .examples = "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --max-lag '5 min' || echo too late\n"
-                "  tallymill status --config settings.ini --json | jq '[.topic_partitions[].lag] | add'\n",
-    .exit_codes = "0 shown, also while Kafka is away; 1 no database, or more waits than --max-lag, or nobody knows how much;\n2 usage, settings or schema; 3 needs a person.",
+    .examples =
+        "  tallymill status --config settings.ini\n  tallymill status --config settings.ini --max-lag '5 min' || echo too late\n"
+        "  tallymill status --config settings.ini --json | jq '[.topic_partitions[].lag] | add'\n",
+    .exit_codes = "0 shown, also while Kafka is away; 1 no database, or more waits than --max-lag, or nobody knows how much;\n2 "
+                  "usage, settings or schema; 3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 
@@ -326,9 +349,15 @@ int status_run(int argc, char **argv)
 {
     struct status status = {.is_written = true};
     const struct cli_option options[] = {
-        {.name = "topic", .argument = "TOPIC", .help = "only this topic of the books, and its lag instead of that of topics.events", .value = &status.topic},
+        {.name = "topic",
+         .argument = "TOPIC",
+         .help = "only this topic of the books, and its lag instead of that of topics.events",
+         .value = &status.topic},
         {.name = "brief", .help = "one line", .flag = &status.is_brief},
-        {.name = "max-lag", .argument = "N|TIME", .help = "one line, and exit code 1 where more events wait, or one for longer: 10000, 5 min", .value = &status.max_lag},
+        {.name = "max-lag",
+         .argument = "N|TIME",
+         .help = "one line, and exit code 1 where more events wait, or one for longer: 10000, 5 min",
+         .value = &status.max_lag},
         {.name = "watch", .help = "look again every two seconds, until it is ended", .flag = &status.is_watched},
         {.name = "json", .help = "answer with one JSON object; with --watch one a line", .flag = &status.as_json},
         {.name = NULL},

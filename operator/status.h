@@ -46,7 +46,8 @@ int64_t status_unclaimed(const struct status *status);
 /* Dead letters of a topic that wait. */
 int64_t status_waiting(const struct status *status, const char *topic);
 
-/* The most frequent events that the catalogue does not know, as an array of {event_name, events}; an empty one also where the catalogue cannot be read. */
+/* The most frequent events that the catalogue does not know, as an array of {event_name, events}; an empty one also where the
+ * catalogue cannot be read. */
 json_t *status_unknown_events(const struct status *status);
 
 void status_print(const struct status *status);       /* for a person */

@@ -1,4 +1,5 @@
-/* status_print.c - `tallymill status` for a person: a table of topic partitions, what is wrong with them, and the rest in sentences. Text from servers passes terminal_text(). */
+/* status_print.c - `tallymill status` for a person: a table of topic partitions, what is wrong with them, and the rest in
+ * sentences. Text from servers passes terminal_text(). */
 #include "operator/status.h"
 
 #include <inttypes.h>
@@ -30,7 +31,9 @@ static void print_topic_partitions(const struct status *status)
         }
         const char *const cells[] = {answer_text(rows, row, "topic"),
                                      answer_text(rows, row, "topic_partition"),
-                                     offsets >= 0 ? number_text(lag, offsets) : status_is_asked(status, row) ? "unknown" : "not asked",
+                                     offsets >= 0                   ? number_text(lag, offsets)
+                                     : status_is_asked(status, row) ? "unknown"
+                                                                    : "not asked",
                                      position,
                                      age,
                                      answer_text(rows, row, "owner"),
@@ -172,7 +175,8 @@ static void print_statistics(const struct status *status)
         if (answer_is_null(facts, 0, "dirty_left_us")) {
             puts("; none was rebuilt in the last minute");
         } else {
-            printf("; at the pace of the last minute all are rebuilt in %s\n", terminal_age(age, answer_int(facts, 0, "dirty_left_us")));
+            printf("; at the pace of the last minute all are rebuilt in %s\n",
+                   terminal_age(age, answer_int(facts, 0, "dirty_left_us")));
         }
     }
 }
@@ -263,10 +267,14 @@ void status_print_brief(const struct status *status)
     for (int row = 0; row < PQntuples(status->books); row++) {
         dead_letters += status_is_shown(status, status->books, row) ? answer_int(status->books, row, "waiting") : 0;
     }
-    printf("lag %s%s", status->backlog.logs ? number_text(number, status->backlog.waiting) : "unknown", status->max_lag ? status->is_too_late ? ", above " : ", not above " : "");
+    printf("lag %s%s", status->backlog.logs ? number_text(number, status->backlog.waiting) : "unknown",
+           status->max_lag ? status->is_too_late ? ", above " : ", not above " : "");
     fputs(status->max_lag ? status->max_lag : "", stdout);
     printf("; %d topic partitions stand still; %d workers cannot store", wrong, PQntuples(status->troubles));
-    printf("; statistics %s", answer_int(status->statistics, 0, "pending_batches") == 0 ? "up to date" : terminal_age(age, answer_int(status->statistics, 0, "behind_us")));
-    printf("%s, %s days wait", answer_int(status->statistics, 0, "pending_batches") == 0 ? "" : " behind", number_text(number, answer_int(status->statistics, 0, "dirty_days")));
+    printf("; statistics %s", answer_int(status->statistics, 0, "pending_batches") == 0
+                                  ? "up to date"
+                                  : terminal_age(age, answer_int(status->statistics, 0, "behind_us")));
+    printf("%s, %s days wait", answer_int(status->statistics, 0, "pending_batches") == 0 ? "" : " behind",
+           number_text(number, answer_int(status->statistics, 0, "dirty_days")));
     printf("; %s dead letters wait\n", number_text(number, dead_letters));
 }

@@ -1,7 +1,8 @@
 /* subjects.c - see subjects.h.
  *
- * Each condition is given to Postgres as it stands in the file, so that an error has the file's own line, and looked through for what no two runs would agree on, as a rollup's query is.
- * Where the file says what the database says, nothing is tried again: that is what most runs of `tallymill migrate` find.
+ * Each condition is given to Postgres as it stands in the file, so that an error has the file's own line, and looked through for
+ * what no two runs would agree on, as a rollup's query is. Where the file says what the database says, nothing is tried again: that
+ * is what most runs of `tallymill migrate` find.
  */
 #include "operator/subjects.h"
 
@@ -23,7 +24,8 @@ extern const char subjects_built_in[];
 enum { MAX_FILE_BYTES = 1 << 20 };
 
 static const char word[] = "-- subject:", built_in_name[] = "uniques/subjects.sql (built in)";
-static const char before_condition[] = "SELECT e.id, CASE WHEN (\n", after_condition[] = "\n) THEN 1 ELSE 0 END AS is_seen FROM tallymill.day_events e";
+static const char before_condition[] = "SELECT e.id, CASE WHEN (\n",
+                  after_condition[] = "\n) THEN 1 ELSE 0 END AS is_seen FROM tallymill.day_events e";
 
 static bool read_name(char *line, struct subject *subject, struct error *err)
 {
@@ -36,7 +38,8 @@ static bool read_name(char *line, struct subject *subject, struct error *err)
     for (size_t i = 0; i < length && is_plain; i++)
         is_plain = !iscntrl((unsigned char)name[i]);
     if (!is_plain)
-        return error_set(err, ERROR_USAGE, "a subject has a name of 1 to %d bytes, on the line that begins with \"%s\"", SUBJECT_NAME_MAX, word);
+        return error_set(err, ERROR_USAGE, "a subject has a name of 1 to %d bytes, on the line that begins with \"%s\"",
+                         SUBJECT_NAME_MAX, word);
     memcpy(subject->name, name, length);
     subject->name[length] = '\0';
     return true;
@@ -56,7 +59,8 @@ static bool is_prose(const char *line)
     return *line == '\n' || *line == '\0' || strncmp(line, "--", 2) == 0;
 }
 
-/* The text of a condition ends where the line with the next name begins: it is cut behind its last line that is no comment, so that prose may change. */
+/* The text of a condition ends where the line with the next name begins: it is cut behind its last line that is no comment, so that
+ * prose may change. */
 static bool end_condition(struct subject *subject, char *end, struct error *err)
 {
     char *behind = NULL;
@@ -150,12 +154,14 @@ static bool make_arrays(const struct subject *subjects, int count, struct arrays
     return is_made || error_set(err, ERROR_RETRY, "out of memory");
 }
 
-static const char is_known_sql[] =
-    "SELECT count(*) = cardinality($1::text[]) AND count(*) = (SELECT count(*) FROM tallymill.unique_subjects o WHERE o.retired_at IS NULL) "
-    "FROM unnest($1::text[], $2::text[]) AS g (subject, condition) JOIN tallymill.unique_subjects s ON s.subject = g.subject AND s.condition = g.condition AND s.retired_at IS NULL";
+static const char is_known_sql[] = "SELECT count(*) = cardinality($1::text[]) AND count(*) = (SELECT count(*) FROM "
+                                   "tallymill.unique_subjects o WHERE o.retired_at IS NULL) "
+                                   "FROM unnest($1::text[], $2::text[]) AS g (subject, condition) JOIN tallymill.unique_subjects s "
+                                   "ON s.subject = g.subject AND s.condition = g.condition AND s.retired_at IS NULL";
 
 /* All subjects in one transaction. */
-static bool define(PGconn *conn, const struct subject *subjects, int count, const struct arrays *arrays, struct subjects_report *report, int *line, struct error *err)
+static bool define(PGconn *conn, const struct subject *subjects, int count, const struct arrays *arrays,
+                   struct subjects_report *report, int *line, struct error *err)
 {
     const char *const values[] = {arrays->names, arrays->conditions};
     PGresult *known = postgres_query_params(conn, is_known_sql, 2, values, SHORT_US, err);
@@ -168,7 +174,8 @@ static bool define(PGconn *conn, const struct subject *subjects, int count, cons
     for (int i = 0; i < count; i++)
         if (!try_condition(conn, &subjects[i], line, err))
             return false;
-    PGresult *result = postgres_query_params(conn, "SELECT made, retired FROM tallymill.define_subjects($1::text[], $2::text[])", 2, values, SHORT_US, err);
+    PGresult *result = postgres_query_params(conn, "SELECT made, retired FROM tallymill.define_subjects($1::text[], $2::text[])", 2,
+                                             values, SHORT_US, err);
     if (result) {
         report->made = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
         report->retired = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
@@ -187,7 +194,8 @@ static void refuse(json_t *refused, const char *path, int line, struct error *er
     error_clear(err);
 }
 
-bool subjects_define(PGconn *conn, const struct settings *settings, bool is_check, struct subjects_report *report, json_t *refused, struct error *err)
+bool subjects_define(PGconn *conn, const struct settings *settings, bool is_check, struct subjects_report *report, json_t *refused,
+                     struct error *err)
 {
     const char *path = settings_text(settings, "uniques.subjects");
     const bool is_built_in = path[0] == '\0';

@@ -83,8 +83,9 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: top takes no arguments", command->arguments[0]);
     } else if (command->check) {
-        exit_code = ground_check(command->settings, &(struct ground){"tallymill top", "tallymill_read", settings_text(command->settings, "topics.events"),
-                                                                     RD_KAFKA_ACL_OPERATION_READ});
+        exit_code = ground_check(command->settings,
+                                 &(struct ground){"tallymill top", "tallymill_read",
+                                                  settings_text(command->settings, "topics.events"), RD_KAFKA_ACL_OPERATION_READ});
     } else if (screen_is_possible()) {
         screen_open();
         show(top, err);
@@ -99,7 +100,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli top_cli = {
     .program = "tallymill top",
     .usage = "[OPTION ...]",
-    .summary = "A live view: events stored a second, lag, what each topic partition waits for, how old the statistics are, dead letters by reason. Looks once a second;\n"
+    .summary = "A live view: events stored a second, lag, what each topic partition waits for, how old the statistics are, dead "
+               "letters by reason. Looks once a second;\n"
                "p pauses, q ends. Where stdout is no terminal: one picture, over one second.\n"
                "Needs a login with tallymill_read, and in Kafka the right to read the topic.\n",
     .examples = "  tallymill top --config settings.ini\n  tallymill top --config settings.ini | head -7\n",

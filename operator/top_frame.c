@@ -34,7 +34,10 @@ static void print_head(const struct top *top, const struct top_frame *frame, FIL
     clock_format_time(time, frame->wall_us / CLOCK_SECOND_US * CLOCK_SECOND_US);
     fputs("tallymill top   topic ", out);
     terminal_text(out, settings_text(top->settings, "topics.events"));
-    fprintf(out, "   %s%s\n", time, !frame->is_live ? "" : frame->is_paused ? "   paused: p goes on, q ends" : "   p pauses, q ends");
+    fprintf(out, "   %s%s\n", time,
+            !frame->is_live    ? ""
+            : frame->is_paused ? "   paused: p goes on, q ends"
+                               : "   p pauses, q ends");
 }
 
 static void print_silence(const char *server, const char *silence, bool is_live, FILE *out)
@@ -78,7 +81,8 @@ static void print_statistics(const struct top *top, FILE *out)
     if (answer_int(facts, 0, "pending_batches") == 0) {
         fputs("up to date", out);
     } else {
-        fprintf(out, "%s behind, %s rows", terminal_age(age, answer_int(facts, 0, "behind_us")), number_text(number, answer_int(facts, 0, "pending_rows")));
+        fprintf(out, "%s behind, %s rows", terminal_age(age, answer_int(facts, 0, "behind_us")),
+                number_text(number, answer_int(facts, 0, "pending_rows")));
     }
     fprintf(out, "; %s days wait for a rebuild; ", number_text(number, answer_int(facts, 0, "dirty_days")));
     if (answer_text(facts, 0, "leader")[0] == '\0') {
@@ -130,7 +134,8 @@ static void add_log(const struct top *top, struct table *table, const struct pla
 {
     const struct backlog_log *log = &top->backlog.logs[place->topic_partition];
     const bool is_known = place->topic_partition < top->log_count;
-    char number[16], lag[NUMBER_TEXT_BYTES], rate[NUMBER_TEXT_BYTES], waits[TERMINAL_AGE_BYTES] = "", commit[TERMINAL_AGE_BYTES] = "never";
+    char number[16], lag[NUMBER_TEXT_BYTES], rate[NUMBER_TEXT_BYTES], waits[TERMINAL_AGE_BYTES] = "",
+                                                                      commit[TERMINAL_AGE_BYTES] = "never";
     const int64_t age_us = backlog_age_us(&top->backlog, place->topic_partition);
     snprintf(number, sizeof number, "%d", place->topic_partition);
     if (log->waiting > 0 && age_us >= 0) {
@@ -139,8 +144,9 @@ static void add_log(const struct top *top, struct table *table, const struct pla
     if (log->commit_age_us >= 0) {
         terminal_age(commit, log->commit_age_us);
     }
-    const char *const cells[] = {number, number_text(lag, log->waiting), waits, number_text(rate, is_known ? (int64_t)(top->logs[place->topic_partition].rate + 0.5) : 0), commit,
-                                 log->owner};
+    const char *const cells[] = {number, number_text(lag, log->waiting),
+                                 waits,  number_text(rate, is_known ? (int64_t)(top->logs[place->topic_partition].rate + 0.5) : 0),
+                                 commit, log->owner};
     table_add(table, cells);
 }
 
@@ -148,7 +154,8 @@ static void add_log(const struct top *top, struct table *table, const struct pla
 static void print_logs(const struct top *top, const struct top_frame *frame, FILE *out)
 {
     static const char *const heads[] = {"topic partition", "lag", "waits", "stored/s", "last commit", "owner"};
-    const int count = top->backlog.logs ? top->backlog.count : 0, room = frame->rows - HEAD_ROWS > LEAST_LOGS ? frame->rows - HEAD_ROWS : LEAST_LOGS;
+    const int count = top->backlog.logs ? top->backlog.count : 0,
+              room = frame->rows - HEAD_ROWS > LEAST_LOGS ? frame->rows - HEAD_ROWS : LEAST_LOGS;
     struct place *places = calloc((size_t)count + 1, sizeof *places);
     struct table *table = table_new("rrrrrl", heads);
     for (int i = 0; places && i < count; i++) {

@@ -1,7 +1,8 @@
 /* top_look.c - see top_look.h.
  *
- * Rates are the positions' own: offsets that the ledger has gained between two looks, which is one query of a millisecond, whatever the tables hold. A Kafka that is away is
- * asked again only every few seconds, for each question waits for its deadline, and keys wait with it. Dead letters are counted, so they are asked for more rarely.
+ * Rates are the positions' own: offsets that the ledger has gained between two looks, which is one query of a millisecond, whatever
+ * the tables hold. A Kafka that is away is asked again only every few seconds, for each question waits for its deadline, and keys
+ * wait with it. Dead letters are counted, so they are asked for more rarely.
  */
 #include "operator/top_look.h"
 
@@ -53,8 +54,9 @@ static bool ask_postgres(struct top *top, int64_t now_us, struct error *err)
     }
     const bool is_due = !top->dead_letters || now_us - top->dead_letters_us >= DEAD_LETTERS_US;
     backlog_free(&top->backlog); /* it borrows from the positions */
-    const bool is_read = replace(top, &top->positions, backlog_positions_sql, err) && replace(top, &top->statistics, status_statistics_sql, err) &&
-                         replace(top, &top->sessions, sessions_sql, err) && (!is_due || replace(top, &top->dead_letters, top_dead_letters_sql, err));
+    const bool is_read =
+        replace(top, &top->positions, backlog_positions_sql, err) && replace(top, &top->statistics, status_statistics_sql, err) &&
+        replace(top, &top->sessions, sessions_sql, err) && (!is_due || replace(top, &top->dead_letters, top_dead_letters_sql, err));
     top->dead_letters_us = is_due ? now_us : top->dead_letters_us;
     return is_read && postgres_exec(top->conn, "ROLLBACK", QUERY_US, err);
 }
@@ -119,7 +121,8 @@ static void ask_kafka(struct top *top, int64_t now_us)
     top->kafka_us = now_us;
     top->kafka_silence[0] = '\0';
     if ((!top->client && !(top->client = topic_client(top->settings, &err))) ||
-        !backlog_read(top->positions, top->client, settings_text(top->settings, "topics.events"), KAFKA_MS, true, &top->backlog, NULL, &err)) {
+        !backlog_read(top->positions, top->client, settings_text(top->settings, "topics.events"), KAFKA_MS, true, &top->backlog,
+                      NULL, &err)) {
         snprintf(top->kafka_silence, sizeof top->kafka_silence, "%s", err.text);
         return;
     }

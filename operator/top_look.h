@@ -36,8 +36,8 @@ struct top {
     char postgres_silence[ERROR_TEXT_BYTES], kafka_silence[ERROR_TEXT_BYTES]; /* why a server did not answer at the last look; "" */
 };
 
-/* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why. False: ERROR_USAGE, which no waiting mends
- * (no schema, a login that is refused). */
+/* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why.
+ * False: ERROR_USAGE, which no waiting mends (no schema, a login that is refused). */
 MUST_CHECK bool top_look(struct top *top, int64_t now_us, struct error *err);
 void top_free(struct top *top);
 

@@ -63,14 +63,17 @@ static rd_kafka_event_t *take_answer(rd_kafka_queue_t *queue, int timeout_ms, co
 static bool take_description(rd_kafka_t *client, rd_kafka_event_t *event, const char *name, struct topic *topic, struct error *err)
 {
     size_t count = 0, partitions = 0;
-    const rd_kafka_TopicDescription_t **described = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
-    const rd_kafka_resp_err_t code = count == 1 ? rd_kafka_error_code(rd_kafka_TopicDescription_error(described[0])) : RD_KAFKA_RESP_ERR__FAIL;
+    const rd_kafka_TopicDescription_t **described =
+        rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
+    const rd_kafka_resp_err_t code =
+        count == 1 ? rd_kafka_error_code(rd_kafka_TopicDescription_error(described[0])) : RD_KAFKA_RESP_ERR__FAIL;
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) { /* whether there is such a topic or not */
         return kafka_rights_error(client, "topic", name, RD_KAFKA_ACL_OPERATION_DESCRIBE, err);
     }
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
         topic->is_absent = true;
-        return error_set(err, ERROR_USAGE, "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", name);
+        return error_set(err, ERROR_USAGE,
+                         "topic %s does not exist in this Kafka cluster; run: tallymill migrate (or set topics.events)", name);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         kafka_error(err, code, "cannot look it up");
@@ -124,7 +127,8 @@ static bool take_ends(rd_kafka_event_t *event, struct topic *topic, struct error
 {
     const bool is_low = (intptr_t)rd_kafka_event_opaque(event) == RD_KAFKA_OFFSET_SPEC_EARLIEST;
     size_t count = 0;
-    const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    const rd_kafka_ListOffsetsResultInfo_t **infos =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *told = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
         if (told->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -175,7 +179,8 @@ bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct top
     const int64_t begin_us = clock_now_us(), deadline_us = begin_us + timeout_ms * INT64_C(1000);
     const int64_t unknown_until_us = begin_us + UNKNOWN_US < deadline_us ? begin_us + UNKNOWN_US : deadline_us;
     while (!read_once(client, name, deadline_us, topic, err)) {
-        if ((err->kind != ERROR_RETRY && err->kind != ERROR_USAGE) || clock_now_us() >= (err->kind == ERROR_RETRY ? deadline_us : unknown_until_us)) {
+        if ((err->kind != ERROR_RETRY && err->kind != ERROR_USAGE) ||
+            clock_now_us() >= (err->kind == ERROR_RETRY ? deadline_us : unknown_until_us)) {
             return false;
         }
         error_clear(err);

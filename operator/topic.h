@@ -36,9 +36,9 @@ MUST_CHECK rd_kafka_t *topic_client(const struct settings *settings, struct erro
 /* Which cluster the client is connected to; "" when the brokers do not say within `timeout_ms`. */
 void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLUSTER_BYTES]);
 
-/* Reads which topic it is and the ends of all logs, within `timeout_ms` in all: three questions, whatever the number of topic partitions. False:
- * ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (`is_absent`: no such topic; else a missing right, which tells nothing
- * about the topic). */
+/* Reads which topic it is and the ends of all logs, within `timeout_ms` in all: three questions, whatever the number of topic
+ * partitions. False: ERROR_RETRY (no broker answers, or one leader does not), ERROR_USAGE (`is_absent`: no such topic; else a
+ * missing right, which tells nothing about the topic). */
 MUST_CHECK bool topic_read(rd_kafka_t *client, const char *name, int timeout_ms, struct topic *topic, struct error *err);
 void topic_free(struct topic *topic);
 

@@ -1,10 +1,11 @@
-/* topic_books.c - `tallymill topic retire NAME` and `tallymill topic renew NAME`: what becomes of a topic's books when the topic is no more.
+/* topic_books.c - `tallymill topic retire NAME` and `tallymill topic renew NAME`: what becomes of a topic's books when the topic is
+ * no more.
  *
- * A topic that was deleted, or is on a cluster that is no more, will never be read to its end; and one that was made anew under its name
- * is another log, whose offsets mean other events. Both need a person's word, for it is a loss that nobody can count: what the
- * old log held beyond the ledger's position is gone. Nothing is taken from the books: they are closed, and audit goes on counting them.
- * Kafka is asked first, and what is not so is refused: a topic that is still there with events to be read is not over, and one that is
- * still the ledger's was not made anew.
+ * A topic that was deleted, or is on a cluster that is no more, will never be read to its end; and one that was made anew under its
+ * name is another log, whose offsets mean other events. Both need a person's word, for it is a loss that nobody can count: what the
+ * old log held beyond the ledger's position is gone. Nothing is taken from the books: they are closed, and audit goes on counting
+ * them. Kafka is asked first, and what is not so is refused: a topic that is still there with events to be read is not over, and
+ * one that is still the ledger's was not made anew.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,16 +44,18 @@ static bool retire(struct action *action, struct error *err)
         return error_set(err, ERROR_USAGE, "the books of topic %s are closed already", action->name);
     }
     if (compared->match == TOPIC_IS_THE_LEDGERS && compared->unread > 0) {
-        return error_set(err, ERROR_USAGE,
-                         "topic %s is there, and %s events of it are not stored yet: let a worker read it to its end, or delete the topic",
-                         action->name, number_text(number, compared->unread));
+        return error_set(
+            err, ERROR_USAGE,
+            "topic %s is there, and %s events of it are not stored yet: let a worker read it to its end, or delete the topic",
+            action->name, number_text(number, compared->unread));
     }
     if (action->is_check) {
         puts("settings, servers and schema are in order; its books can be closed");
         return true;
     }
     if (!action->is_confirmed) {
-        return error_set(err, ERROR_USAGE, "nothing of topic %s will ever be stored again; add --yes if that is meant", action->name);
+        return error_set(err, ERROR_USAGE, "nothing of topic %s will ever be stored again; add --yes if that is meant",
+                         action->name);
     }
     const char *values[] = {action->name};
     PGresult *result = postgres_query_params(action->conn, "SELECT tallymill.retire_topic($1)", 1, values, QUERY_US, err);
@@ -70,10 +73,12 @@ static bool renew(struct action *action, struct error *err)
 {
     const struct topic_compare *compared = &action->compared;
     if (compared->match == TOPIC_IS_THE_LEDGERS) {
-        return error_set(err, ERROR_USAGE, "topic %s was not made anew: it is still the one that the books are about", action->name);
+        return error_set(err, ERROR_USAGE, "topic %s was not made anew: it is still the one that the books are about",
+                         action->name);
     }
     if (compared->match == TOPIC_IS_GONE) {
-        return error_set(err, ERROR_USAGE, "topic %s is not there: make it first (tallymill migrate), then renew its books", action->name);
+        return error_set(err, ERROR_USAGE, "topic %s is not there: make it first (tallymill migrate), then renew its books",
+                         action->name);
     }
     if (action->is_check) {
         puts("settings, servers and schema are in order; new books can be begun");
@@ -81,7 +86,8 @@ static bool renew(struct action *action, struct error *err)
     }
     if (!action->is_confirmed) {
         return error_set(err, ERROR_USAGE,
-                         "new books begin at offset 0 of the topic that is there now (%s); what the one before held and was not stored is given up; "
+                         "new books begin at offset 0 of the topic that is there now (%s); what the one before held and was not "
+                         "stored is given up; "
                          "add --yes if that is meant",
                          compared->difference);
     }
@@ -132,11 +138,14 @@ static int work(void *context, const struct cli_result *command, struct error *e
 {
     struct action *action = context;
     const char *word = command->argument_count > 0 ? command->arguments[0] : "";
-    bool (*act)(struct action *action, struct error *err) = strcmp(word, "retire") == 0 ? retire : strcmp(word, "renew") == 0 ? renew : NULL;
+    bool (*act)(struct action * action, struct error * err) = strcmp(word, "retire") == 0  ? retire
+                                                              : strcmp(word, "renew") == 0 ? renew
+                                                                                           : NULL;
     action->settings = command->settings;
     action->is_check = command->check;
     if (!act || command->argument_count != 2) {
-        error_set(err, ERROR_USAGE, "what, and which topic? tallymill topic retire NAME --yes, or tallymill topic renew NAME --yes");
+        error_set(err, ERROR_USAGE,
+                  "what, and which topic? tallymill topic retire NAME --yes, or tallymill topic renew NAME --yes");
         return 0;
     }
     action->name = command->arguments[1];
@@ -157,10 +166,13 @@ int topic_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill topic",
         .usage = "retire NAME --yes | renew NAME --yes [OPTION ...]",
-        .summary = "retire closes the books of a topic that is over (deleted, or its cluster is no more): audit goes on counting them, as retired.\n"
-                   "renew begins a topic that was deleted and made anew under its name at offset 0, with new books; the old ones are closed.\n"
+        .summary = "retire closes the books of a topic that is over (deleted, or its cluster is no more): audit goes on counting "
+                   "them, as retired.\n"
+                   "renew begins a topic that was deleted and made anew under its name at offset 0, with new books; the old ones "
+                   "are closed.\n"
                    "Both ask Kafka first, and refuse what is not so. Needs a login with tallymill_admin.\n",
-        .examples = "  tallymill topic retire old-events --yes --config settings.ini\n  tallymill topic renew analytics-events --yes --config settings.ini\n",
+        .examples = "  tallymill topic retire old-events --yes --config settings.ini\n  tallymill topic renew analytics-events "
+                    "--yes --config settings.ini\n",
         .options = options,
         .programs = FOR_OPERATOR,
     };

@@ -1,7 +1,7 @@
 /* topic_compare.c - see topic_compare.h.
  *
- * The id tells for sure, where both sides have one; then the cluster; an end below the position tells of a log that is not the one that was
- * stored, or was truncated. What grew past the position again only the messages tell (audit).
+ * The id tells for sure, where both sides have one; then the cluster; an end below the position tells of a log that is not the one
+ * that was stored, or was truncated. What grew past the position again only the messages tell (audit).
  */
 #include "operator/topic_compare.h"
 
@@ -18,9 +18,11 @@
 #define QUERY_US (30 * CLOCK_SECOND_US)
 
 /* By to_jsonb: columns that an older schema does not have are NULL. */
-static const char topic_sql[] = "SELECT c.cluster_id, coalesce(to_jsonb(c) ->> 'topic_id', ''), to_jsonb(c) ->> 'retired_at' IS NOT NULL "
-                                "FROM tallymill.clusters c WHERE c.topic = $1";
-static const char positions_sql[] = "SELECT p.topic_partition, p.next_offset FROM tallymill.positions p WHERE p.topic = $1 ORDER BY 1";
+static const char topic_sql[] =
+    "SELECT c.cluster_id, coalesce(to_jsonb(c) ->> 'topic_id', ''), to_jsonb(c) ->> 'retired_at' IS NOT NULL "
+    "FROM tallymill.clusters c WHERE c.topic = $1";
+static const char positions_sql[] =
+    "SELECT p.topic_partition, p.next_offset FROM tallymill.positions p WHERE p.topic = $1 ORDER BY 1";
 
 static void compare_ends(const struct topic *topic, const PGresult *positions, struct topic_compare *compared)
 {
@@ -33,12 +35,14 @@ static void compare_ends(const struct topic *topic, const PGresult *positions, s
         if (next_offset > topic->logs[i].high && compared->match == TOPIC_IS_THE_LEDGERS) {
             compared->match = TOPIC_IS_ANOTHER;
             snprintf(compared->difference, sizeof compared->difference,
-                     "topic partition %d ends at offset %" PRId64 ", the ledger stands at %" PRId64, i, topic->logs[i].high, next_offset);
+                     "topic partition %d ends at offset %" PRId64 ", the ledger stands at %" PRId64, i, topic->logs[i].high,
+                     next_offset);
         }
         const int64_t from = next_offset < topic->logs[i].low ? topic->logs[i].low : next_offset;
         compared->unread += topic->logs[i].high > from ? topic->logs[i].high - from : 0;
     }
-    if (row < PQntuples(positions) && compared->match == TOPIC_IS_THE_LEDGERS && strtoll(PQgetvalue(positions, PQntuples(positions) - 1, 1), NULL, 10) > 0) {
+    if (row < PQntuples(positions) && compared->match == TOPIC_IS_THE_LEDGERS &&
+        strtoll(PQgetvalue(positions, PQntuples(positions) - 1, 1), NULL, 10) > 0) {
         compared->match = TOPIC_IS_ANOTHER;
         snprintf(compared->difference, sizeof compared->difference, "it has %d topic partitions, the ledger knows %s", topic->count,
                  PQgetvalue(positions, PQntuples(positions) - 1, 0));
@@ -62,7 +66,8 @@ static bool compare_topic(PGconn *conn, rd_kafka_t *client, const char *name, co
     memcpy(compared->topic_id, topic.id, sizeof compared->topic_id);
     if (positions && known_id[0] != '\0' && topic.id[0] != '\0' && strcmp(known_id, topic.id) != 0) {
         compared->match = TOPIC_IS_ANOTHER;
-        snprintf(compared->difference, sizeof compared->difference, "its id is %s, the ledger is about %.*s", topic.id, UTF8_CUT(known_id, 60));
+        snprintf(compared->difference, sizeof compared->difference, "its id is %s, the ledger is about %.*s", topic.id,
+                 UTF8_CUT(known_id, 60));
     }
     if (positions) {
         compare_ends(&topic, positions, compared);
@@ -72,7 +77,8 @@ static bool compare_topic(PGconn *conn, rd_kafka_t *client, const char *name, co
     return positions != NULL;
 }
 
-bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeout_ms, struct topic_compare *compared, struct error *err)
+bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeout_ms, struct topic_compare *compared,
+                   struct error *err)
 {
     const char *values[] = {name};
     *compared = (struct topic_compare){.match = TOPIC_IS_THE_LEDGERS};
@@ -96,8 +102,9 @@ bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeo
         if (is_compared && strcmp(PQgetvalue(known, 0, 0), compared->cluster_id) != 0) {
             compared->match = compared->match == TOPIC_IS_GONE ? TOPIC_IS_GONE : TOPIC_IS_ELSEWHERE;
             compared->is_other_cluster = true;
-            snprintf(compared->difference, sizeof compared->difference, "this is Kafka cluster %s, the ledger is about cluster %.*s",
-                     compared->cluster_id, UTF8_CUT(PQgetvalue(known, 0, 0), 60));
+            snprintf(compared->difference, sizeof compared->difference,
+                     "this is Kafka cluster %s, the ledger is about cluster %.*s", compared->cluster_id,
+                     UTF8_CUT(PQgetvalue(known, 0, 0), 60));
         }
     }
     PQclear(known);

@@ -27,8 +27,8 @@ struct topic_compare {
     int64_t unread;                                                      /* offsets of it beyond the ledger's positions */
 };
 
-/* Asks both. False: ERROR_RETRY (a server does not answer), ERROR_USAGE (rights). A database of before the books knew topics' ids, or without
- * any, is asked for what it has. */
+/* Asks both. False: ERROR_RETRY (a server does not answer), ERROR_USAGE (rights). A database of before the books knew topics' ids,
+ * or without any, is asked for what it has. */
 MUST_CHECK bool topic_compare(PGconn *conn, rd_kafka_t *client, const char *name, int timeout_ms, struct topic_compare *compared,
                               struct error *err);
 

@@ -1,7 +1,7 @@
 /* topic_peek.c - see topic_peek.h.
  *
- * One message of each of many topic partitions is read at a time, side by side over one queue, by the simple consumer. One after the other they would take a
- * round trip each, and with a group the workers would have to share their topic partitions with us.
+ * One message of each of many topic partitions is read at a time, side by side over one queue, by the simple consumer. One after
+ * the other they would take a round trip each, and with a group the workers would have to share their topic partitions with us.
  */
 #include "operator/topic_peek.h"
 
@@ -113,8 +113,8 @@ static void fill_window(struct window *window, int count)
     }
 }
 
-bool topic_peek(rd_kafka_t *client, const char *name, struct topic_place *places, int count, int timeout_ms, topic_peeked *peeked, void *context,
-                struct error *err)
+bool topic_peek(rd_kafka_t *client, const char *name, struct topic_place *places, int count, int timeout_ms, topic_peeked *peeked,
+                void *context, struct error *err)
 {
     struct window window = {.places = places, .peeked = peeked, .context = context};
     bool is_read = true;

@@ -4,8 +4,8 @@
  * The statistics run about a second behind the rows, so the question is only fair within one snapshot and over the batches that
  * `folded` says were taken in. A day that is known to wait makes no promise and is set aside by name, never in silence: one that is
  * marked for a rebuild, one whose month is archived, one with rows of another program that were not seen yet. The days are compared
- * in spans of a year or half a million events: a query for each day, or for each month of a long and sparse history, would cost more than
- * most of them hold, and a single query over all of them would sort the whole table three times at once.
+ * in spans of a year or half a million events: a query for each day, or for each month of a long and sparse history, would cost
+ * more than most of them hold, and a single query over all of them would sort the whole table three times at once.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -136,7 +136,8 @@ static bool compare_span(struct verification *verification, const PGresult *days
     return row >= 0 || error_wrap(err, "comparing %s to %s", first_day, last_day);
 }
 
-/* The last row of the span that begins at row `first`: days of one year, about SNAPSHOT_SPAN_EVENTS events, none that is set aside. */
+/* The last row of the span that begins at row `first`: days of one year, about SNAPSHOT_SPAN_EVENTS events, none that is set aside.
+ */
 static int end_of_span(const PGresult *days, int first)
 {
     int64_t events = answer_int(days, first, "events");
@@ -204,13 +205,15 @@ static bool compare(struct verification *verification, const struct day_range *r
         return false;
     }
     PGresult *days = snapshot_ask(verification->snapshot, verify_days_sql, err);
-    bool is_read = days && compare_days(verification, days, err) && snapshot_set(verification->snapshot, "first_day", range->first, err) &&
+    bool is_read = days && compare_days(verification, days, err) &&
+                   snapshot_set(verification->snapshot, "first_day", range->first, err) &&
                    snapshot_set(verification->snapshot, "last_day", range->last, err);
     PQclear(days);
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
                                         &verification->rollups, err);
     verification->differences += verification->rollups.differences; /* also of those before a question that failed */
-    is_read = is_read && verify_uniques(verification->snapshot, verification->ranges, verification->as_json ? verification->json : NULL, &verification->uniques, err);
+    is_read = is_read && verify_uniques(verification->snapshot, verification->ranges,
+                                        verification->as_json ? verification->json : NULL, &verification->uniques, err);
     verification->differences += verification->uniques.differences;
     return is_read;
 }
@@ -224,7 +227,8 @@ static enum proof verdict(const struct verification *verification, const struct 
     if (err->kind != ERROR_NONE) {
         return PROOF_NOT_PROVEN;
     }
-    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->uniques.aside == 0 && verification->pending_rows == 0;
+    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->uniques.aside == 0 &&
+                          verification->pending_rows == 0;
     return verification->is_strict && !is_whole ? PROOF_SET_ASIDE : PROOF_HOLDS;
 }
 
@@ -246,7 +250,8 @@ static void print_uniques(const struct uniques_verdict *uniques)
 {
     char compared[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES], ranges[NUMBER_TEXT_BYTES];
     if (uniques->days + uniques->aside > 0) {
-        printf("; %s of %s days of uniques equal them", number_text(compared, uniques->days), number_text(all, uniques->days + uniques->aside));
+        printf("; %s of %s days of uniques equal them", number_text(compared, uniques->days),
+               number_text(all, uniques->days + uniques->aside));
     }
     if (uniques->ranges > 0) {
         printf(", and %s ranges the raw events", number_text(ranges, uniques->ranges));
@@ -263,7 +268,10 @@ static void print_verdict(const struct verification *verification, enum proof pr
         print_compared(verification, " equal the raw events");
         fputs(verification->rollups.compared > 0 ? " their queries" : "", stdout);
         print_uniques(&verification->uniques);
-        fputs(verification->days_aside + verification->rollups.aside + verification->uniques.aside > 0 ? "; the others are set aside, named above" : "", stdout);
+        fputs(verification->days_aside + verification->rollups.aside + verification->uniques.aside > 0
+                  ? "; the others are set aside, named above"
+                  : "",
+              stdout);
         break;
     case PROOF_DAMAGED:
         printf("DAMAGED: %s differences, each named above; compared were ", number_text(number, verification->differences));
@@ -300,8 +308,8 @@ static int finish(const struct verification *verification, const struct error *e
                         json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
                                   (json_int_t)verification->rollups.aside));
     json_object_set_new(verification->json, "uniques",
-                        json_pack("{s:I, s:I, s:I}", "days", (json_int_t)verification->uniques.days, "set_aside", (json_int_t)verification->uniques.aside, "ranges",
-                                  (json_int_t)verification->uniques.ranges));
+                        json_pack("{s:I, s:I, s:I}", "days", (json_int_t)verification->uniques.days, "set_aside",
+                                  (json_int_t)verification->uniques.aside, "ranges", (json_int_t)verification->uniques.ranges));
     return proof_print_json(verification->json, proof, err) ? exit_code : 1;
 }
 
@@ -315,13 +323,15 @@ static void leave_metrics(const struct verification *verification, int64_t began
         {"rows_pending", "rows of these days that were not in the statistics yet", verification->pending_rows},
         {"differences", "differences that the last run found", verification->differences},
     };
-    run_metrics_end(verification->metrics_path, "tallymill_verify", began_us, exit_code, figures, sizeof figures / sizeof figures[0], err);
+    run_metrics_end(verification->metrics_path, "tallymill_verify", began_us, exit_code, figures,
+                    sizeof figures / sizeof figures[0], err);
 }
 
 /* The arrays that all findings go into. */
 static json_t *new_answer(struct error *err)
 {
-    json_t *answer = json_pack("{s:[], s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside", "uniques_set_aside");
+    json_t *answer = json_pack("{s:[], s:[], s:[], s:[], s:[]}", "set_aside", "differences", "damages", "rollups_set_aside",
+                               "uniques_set_aside");
     if (!answer) {
         error_set(err, ERROR_RETRY, "out of memory");
     }
@@ -357,7 +367,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
         exit_code = command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)
                         ? ground_check(command->settings, &(struct ground){.program = "tallymill verify", .role = "tallymill_read"})
                         : 0;
-    } else if ((verification->json = new_answer(err)) != NULL && (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
+    } else if ((verification->json = new_answer(err)) != NULL &&
+               (command->argument_count == 0 || day_range_parse(command->arguments[0], &range, err)) &&
                (verification->snapshot = snapshot_open_whole(command->settings, "tallymill verify", err)) != NULL) {
         compare(verification, &range, err);
     }
@@ -375,11 +386,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli verify_cli = {
     .program = "tallymill verify",
     .usage = "[OPTION ...] [DAY | FIRST..LAST]",
-    .summary =
-        "Compares analytics_daily_stats with the raw events, day by day, each rollup with its own query over them, and analytics_daily_uniques with the "
-        "statistics, in one snapshot; all days unless told which (UTC).\n"
-        "What waits (a day for its rebuild, a rollup for its cadence) is set aside by name.\n"
-        "Needs a login with tallymill_read.\n",
+    .summary = "Compares analytics_daily_stats with the raw events, day by day, each rollup with its own query over them, and "
+               "analytics_daily_uniques with the "
+               "statistics, in one snapshot; all days unless told which (UTC).\n"
+               "What waits (a day for its rebuild, a rollup for its cadence) is set aside by name.\n"
+               "Needs a login with tallymill_read.\n",
     .examples = "  tallymill verify --config settings.ini\n  tallymill verify --config settings.ini 2026-11-01..2026-11-24\n"
                 "  tallymill verify --config settings.ini --strict ..2026-11-23\n"
                 "  tallymill verify --config settings.ini --ranges 200\n",

@@ -2,10 +2,10 @@
  *
  * A rollup says which version of its events its rows are of, so the question is fair whenever that is the version of this snapshot;
  * a period of which it is not waits for its cadence and is set aside, by rollup and reason. Rows of other programs that nobody has
- * seen yet are looked for only where figures differ. A query that fails (it is an operator's own) is set aside too, and the others are
- * compared. Periods of a year that one query gives are compared by one, up to half a million events; of many such spans the busiest period by the query for
- * itself too, so that a query that counts otherwise over many days than over one is found. The comparison itself is SQL (tallymill.rollup_differences), because only the
- * database knows the columns of an operator's own rollup.
+ * seen yet are looked for only where figures differ. A query that fails (it is an operator's own) is set aside too, and the others
+ * are compared. Periods of a year that one query gives are compared by one, up to half a million events; of many such spans the
+ * busiest period by the query for itself too, so that a query that counts otherwise over many days than over one is found. The
+ * comparison itself is SQL (tallymill.rollup_differences), because only the database knows the columns of an operator's own rollup.
  */
 #include "operator/verify_rollups.h"
 
@@ -94,7 +94,8 @@ struct span {
     int first, last;
 };
 
-/* A query that counts otherwise over many days does so in many spans: the first dozen and every eighth behind them would show it. */
+/* A query that counts otherwise over many days does so in many spans: the first dozen and every eighth behind them would show it.
+ */
 enum { ONES_AT_FIRST = 12, ONES_EVERY = 8 };
 
 struct comparing {
@@ -121,8 +122,8 @@ static int take_period(struct comparing *comparing, const struct span *span, con
     }
     if (waits) {
         comparing->verdict->compared--;
-        set_aside(comparing->aside, span->periods, period, "other programs have rows there that the statistics have not seen", comparing->json,
-                  comparing->verdict);
+        set_aside(comparing->aside, span->periods, period, "other programs have rows there that the statistics have not seen",
+                  comparing->json, comparing->verdict);
     }
     for (; row < PQntuples(found) && strcmp(answer_text(found, row, "first_day"), day) == 0; row++) {
         if (!waits) {
@@ -211,7 +212,8 @@ static int end_of_span(const PGresult *periods, int first)
 {
     int64_t events = answer_int(periods, first, "events");
     int last = first;
-    while (answer_bool(periods, first, "is_range") && last + 1 < PQntuples(periods) && answer_is_null(periods, last + 1, "set_aside") &&
+    while (answer_bool(periods, first, "is_range") && last + 1 < PQntuples(periods) &&
+           answer_is_null(periods, last + 1, "set_aside") &&
            strcmp(answer_text(periods, last + 1, "rollup"), answer_text(periods, first, "rollup")) == 0 &&
            strcmp(answer_text(periods, last + 1, "span"), answer_text(periods, first, "span")) == 0 &&
            (events += answer_int(periods, last + 1, "events")) <= SNAPSHOT_SPAN_EVENTS) {

@@ -1,7 +1,8 @@
 /* verify_uniques.c - see verify_uniques.h.
  *
- * A day says which version of its events its uniques are of, so the question is fair whenever that is the version of this snapshot; others are set aside, by reason. A range is
- * compared where all its days are up to date: whatever the days before it hold, a key's day before is before the range or in it.
+ * A day says which version of its events its uniques are of, so the question is fair whenever that is the version of this snapshot;
+ * others are set aside, by reason. A range is compared where all its days are up to date: whatever the days before it hold, a key's
+ * day before is before the range or in it.
  */
 #include "operator/verify_uniques.h"
 
@@ -15,7 +16,8 @@
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
 
-extern const char verify_uniques_sql[], verify_uniques_days_sql[], verify_uniques_subjects_sql[], verify_uniques_range_sql[], verify_rollup_foreign_sql[];
+extern const char verify_uniques_sql[], verify_uniques_days_sql[], verify_uniques_subjects_sql[], verify_uniques_range_sql[],
+    verify_rollup_foreign_sql[];
 
 static const char *const kinds[] = {"session", "user"}, *const populations[] = {"external", "internal", "all"};
 
@@ -40,7 +42,8 @@ static void set_aside(struct verifying *verifying, int first, int last)
     if (first == last)
         printf("  aside   uniques of %s: ", answer_text(verifying->days, first, "day"));
     else
-        printf("  aside   uniques of %d days, from %s to %s: ", last - first + 1, answer_text(verifying->days, first, "day"), answer_text(verifying->days, last, "day"));
+        printf("  aside   uniques of %d days, from %s to %s: ", last - first + 1, answer_text(verifying->days, first, "day"),
+               answer_text(verifying->days, last, "day"));
     terminal_text(stdout, reason);
     fputc('\n', stdout);
 }
@@ -49,7 +52,8 @@ static void set_all_aside(struct verifying *verifying)
 {
     int first = verifying->day_count;
     for (int row = first; row < PQntuples(verifying->days); row++)
-        if (row + 1 == PQntuples(verifying->days) || strcmp(answer_text(verifying->days, row + 1, "set_aside"), answer_text(verifying->days, first, "set_aside")) != 0) {
+        if (row + 1 == PQntuples(verifying->days) ||
+            strcmp(answer_text(verifying->days, row + 1, "set_aside"), answer_text(verifying->days, first, "set_aside")) != 0) {
             set_aside(verifying, first, row);
             first = row + 1;
         }
@@ -65,8 +69,9 @@ static void add_difference(struct verifying *verifying, const struct found *foun
     verifying->verdict->differences++;
     if (verifying->json) {
         json_array_append_new(json_object_get(verifying->json, "differences"),
-                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "uniques", found->days, "subject", found->subject, "kind", found->kind, "population",
-                                        found->population, "column_name", found->what, "have", (json_int_t)found->have, "should", (json_int_t)found->should));
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "uniques", found->days, "subject", found->subject,
+                                        "kind", found->kind, "population", found->population, "column_name", found->what, "have",
+                                        (json_int_t)found->have, "should", (json_int_t)found->should));
         return;
     }
     printf("  DAMAGE  uniques of %s, ", found->days);
@@ -95,7 +100,9 @@ static bool compare_days(struct verifying *verifying, struct error *err)
     char *list = list_days(verifying);
     if (!list)
         return error_set(err, ERROR_RETRY, "out of memory");
-    PGresult *result = snapshot_set(verifying->snapshot, "days", list, err) ? snapshot_ask(verifying->snapshot, verify_uniques_days_sql, err) : NULL;
+    PGresult *result = snapshot_set(verifying->snapshot, "days", list, err)
+                           ? snapshot_ask(verifying->snapshot, verify_uniques_days_sql, err)
+                           : NULL;
     free(list);
     for (int row = 0; row < (result ? PQntuples(result) : 0); row++)
         add_difference(verifying, &(struct found){.days = answer_text(result, row, "day"),
@@ -117,7 +124,8 @@ static int below(int end)
 }
 
 /* Whether a difference may come from rows of other programs in those days that nobody has looked at yet. */
-static bool waits_for_foreign(struct snapshot *snapshot, const char *first_day, const char *last_day, bool *waits, struct error *err)
+static bool waits_for_foreign(struct snapshot *snapshot, const char *first_day, const char *last_day, bool *waits,
+                              struct error *err)
 {
     PGresult *foreign = snapshot_set(snapshot, "first_day", first_day, err) && snapshot_set(snapshot, "last_day", last_day, err)
                             ? snapshot_ask(snapshot, verify_rollup_foreign_sql, err)
@@ -136,20 +144,25 @@ static bool compare_range(struct verifying *verifying, struct error *err)
         first = last;
         last = other;
     }
-    while (strcmp(answer_text(verifying->days, first, "island"), answer_text(verifying->days, last, "island")) != 0) { /* ends: at first */
+    while (strcmp(answer_text(verifying->days, first, "island"), answer_text(verifying->days, last, "island")) !=
+           0) { /* ends: at first */
         last--;
     }
-    const char *subject = answer_text(verifying->subjects, below(PQntuples(verifying->subjects)), "subject"), *kind = kinds[below(2)], *population = populations[below(3)];
+    const char *subject = answer_text(verifying->subjects, below(PQntuples(verifying->subjects)), "subject"),
+               *kind = kinds[below(2)], *population = populations[below(3)];
     const char *first_day = answer_text(verifying->days, first, "day"), *last_day = answer_text(verifying->days, last, "day");
-    PGresult *result = snapshot_set(snapshot, "range_first", first_day, err) && snapshot_set(snapshot, "range_last", last_day, err) && snapshot_set(snapshot, "subject", subject, err) &&
-                               snapshot_set(snapshot, "kind", kind, err) && snapshot_set(snapshot, "population", population, err)
+    PGresult *result = snapshot_set(snapshot, "range_first", first_day, err) &&
+                               snapshot_set(snapshot, "range_last", last_day, err) &&
+                               snapshot_set(snapshot, "subject", subject, err) && snapshot_set(snapshot, "kind", kind, err) &&
+                               snapshot_set(snapshot, "population", population, err)
                            ? snapshot_ask(snapshot, verify_uniques_range_sql, err)
                            : NULL;
     if (!result)
         return error_wrap(err, "comparing uniques of %s, %s to %s", subject, first_day, last_day);
     char days[64];
     snprintf(days, sizeof days, "%s..%s", first_day, last_day);
-    const struct found found = {days, subject, kind, population, "keys", answer_int(result, 0, "have"), answer_int(result, 0, "should")};
+    const struct found found = {
+        days, subject, kind, population, "keys", answer_int(result, 0, "have"), answer_int(result, 0, "should")};
     PQclear(result);
     bool waits = false;
     if (found.have != found.should && !waits_for_foreign(snapshot, first_day, last_day, &waits, err))
@@ -183,7 +196,8 @@ bool verify_uniques(struct snapshot *snapshot, int64_t ranges, json_t *json, str
     verifying.days = days;
     while (verifying.day_count < PQntuples(days) && answer_is_null(days, verifying.day_count, "set_aside"))
         verifying.day_count++;
-    bool succeeded = verifying.day_count == 0 || (compare_days(&verifying, err) && (ranges == 0 || compare_ranges(&verifying, ranges, err)));
+    bool succeeded =
+        verifying.day_count == 0 || (compare_days(&verifying, err) && (ranges == 0 || compare_ranges(&verifying, ranges, err)));
     set_all_aside(&verifying);
     PQclear(days);
     return succeeded;

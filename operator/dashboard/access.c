@@ -1,8 +1,9 @@
 /* access.c - see access.h.
  *
- * Comparing takes the same time whatever was typed: both are hashed, with a key that only this process knows, and the hashes compared whole. So a wrong token, one that is right up to its last
- * character and one that is too short cannot be told apart by a clock. Tries are counted by address, in a table of fixed size: a flood from many addresses
- * pushes the counts of others out, but each of its own tries still meets 32 characters.
+ * Comparing takes the same time whatever was typed: both are hashed, with a key that only this process knows, and the hashes
+ * compared whole. So a wrong token, one that is right up to its last character and one that is too short cannot be told apart by a
+ * clock. Tries are counted by address, in a table of fixed size: a flood from many addresses pushes the counts of others out, but
+ * each of its own tries still meets 32 characters.
  */
 #include "operator/dashboard/access.h"
 
@@ -87,7 +88,9 @@ bool access_check(const struct settings *settings, struct error *err)
         return error_set(err, ERROR_USAGE, "%s: dashboard.token has fewer than %d characters; make one with: openssl rand -hex 32",
                          settings_origin(settings, "dashboard.token"), TOKEN_MIN);
     if (token[0] == '\0' && !is_loopback(host))
-        return error_set(err, ERROR_USAGE, "%s: dashboard.listen is not this machine's own loopback, so dashboard.token must be set: whoever reaches the port reads all figures",
+        return error_set(err, ERROR_USAGE,
+                         "%s: dashboard.listen is not this machine's own loopback, so dashboard.token must be set: whoever reaches "
+                         "the port reads all figures",
                          settings_origin(settings, "dashboard.listen"));
     return true;
 }
@@ -154,7 +157,8 @@ bool access_is_host(const struct access *access, const struct http_request *requ
 
 static bool is_same(const struct access *access, const char *one, const char *other)
 {
-    const XXH128_hash_t first = XXH3_128bits_withSeed(one, strlen(one), access->key), second = XXH3_128bits_withSeed(other, strlen(other), access->key);
+    const XXH128_hash_t first = XXH3_128bits_withSeed(one, strlen(one), access->key),
+                        second = XXH3_128bits_withSeed(other, strlen(other), access->key);
     return ((first.low64 ^ second.low64) | (first.high64 ^ second.high64)) == 0;
 }
 
@@ -227,7 +231,9 @@ static bool make_session(struct access *access, char id[SESSION_HEX + 1], int64_
 
 static int hex_digit(char character)
 {
-    return isdigit((unsigned char)character) ? character - '0' : isxdigit((unsigned char)character) ? tolower((unsigned char)character) - 'a' + 10 : -1;
+    return isdigit((unsigned char)character)    ? character - '0'
+           : isxdigit((unsigned char)character) ? tolower((unsigned char)character) - 'a' + 10
+                                                : -1;
 }
 
 /* The value of token= in a form, decoded; from malloc. */
@@ -279,7 +285,8 @@ void access_login(struct access *access, struct http_request *request, struct ht
         http_answer_text(answer, 500, "the kernel gave no random bytes\n");
         return;
     }
-    snprintf(cookie, sizeof cookie, "session=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s", id, SESSION_SECONDS, access->is_secure ? "; Secure" : "");
+    snprintf(cookie, sizeof cookie, "session=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s", id, SESSION_SECONDS,
+             access->is_secure ? "; Secure" : "");
     http_answer_header(answer, "Set-Cookie", cookie);
     http_answer_header(answer, "Location", "/");
     http_answer_text(answer, 303, "welcome\n");

@@ -1,4 +1,5 @@
-/* asset.c - see asset.h. The name of a version (ETag) is made of its content, so that a browser asks again and gets an empty answer until the program is another. */
+/* asset.c - see asset.h. The name of a version (ETag) is made of its content, so that a browser asks again and gets an empty answer
+ * until the program is another. */
 #include "operator/dashboard/asset.h"
 
 #include <stdio.h>

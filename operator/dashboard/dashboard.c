@@ -1,7 +1,7 @@
 /* dashboard.c - `tallymill dashboard`: a service that shows the statistics and the pipeline as a page.
  *
- * Nothing is changed by whatever it is asked: its login is tallymill_read, its transactions are read-only. It starts and stays up while Postgres or Kafka are away, and says so on the page;
- * only its own settings, and a port that is taken, end it.
+ * Nothing is changed by whatever it is asked: its login is tallymill_read, its transactions are read-only. It starts and stays up
+ * while Postgres or Kafka are away, and says so on the page; only its own settings, and a port that is taken, end it.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -26,7 +26,16 @@
 #include "operator/dashboard/site.h"
 #include "operator/ground.h"
 
-enum { THREADS = 4, READERS = THREADS + 2 + SITE_EXPORTS, CONNECTIONS = 64, CONNECTION_BYTES = 16 * 1024, BODY_BYTES = 4096, IDLE_SECONDS = 35, REQUEST_MS = 30000, TURN_MS = 1000 };
+enum {
+    THREADS = 4,
+    READERS = THREADS + 2 + SITE_EXPORTS,
+    CONNECTIONS = 64,
+    CONNECTION_BYTES = 16 * 1024,
+    BODY_BYTES = 4096,
+    IDLE_SECONDS = 35,
+    REQUEST_MS = 30000,
+    TURN_MS = 1000
+};
 
 struct dashboard {
     struct site site;
@@ -37,8 +46,9 @@ struct dashboard {
 
 /* Tried in Chromium with the whole page: no violation. Whatever an event's name holds, it can neither run nor load anything. */
 static const struct http_header headers[] = {
-    {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
-                                "form-action 'self'; frame-ancestors 'none'"},
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+     "form-action 'self'; frame-ancestors 'none'"},
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
     {"Cross-Origin-Resource-Policy", "same-origin"},
@@ -146,7 +156,8 @@ static void stop_listening(struct dashboard *dashboard)
 
 static void turn(const struct dashboard *dashboard)
 {
-    log_info("the dashboard is served", "address=http://%s/ panels=%zu", http_address(dashboard->server), dashboard->site.panels.count);
+    log_info("the dashboard is served", "address=http://%s/ panels=%zu", http_address(dashboard->server),
+             dashboard->site.panels.count);
     service_ready();
     service_status("serving http://%s/", http_address(dashboard->server));
     while (!service_is_stopping()) { /* ends: with SIGTERM */
@@ -195,7 +206,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
         error_set(err, ERROR_USAGE, "%s: dashboard takes no arguments", command->arguments[0]);
     } else if (command->check) {
         if (access_check(command->settings, err) && http_socket_check(settings_text(command->settings, "dashboard.listen"), err))
-            return ground_check(command->settings, &(struct ground){"tallymill dashboard", "tallymill_read", settings_text(command->settings, "topics.events"),
+            return ground_check(command->settings, &(struct ground){"tallymill dashboard", "tallymill_read",
+                                                                    settings_text(command->settings, "topics.events"),
                                                                     RD_KAFKA_ACL_OPERATION_DESCRIBE});
     } else if (service_open(err)) {
         serve(command->settings, err);
@@ -210,11 +222,14 @@ int dashboard_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill dashboard",
         .usage = "[OPTION ...]",
-        .summary = "Serves a page with the statistics (Analytics) and with the state of the pipeline (Pipeline), live, until SIGTERM.\n"
-                   "Needs a login with tallymill_read, and changes nothing. Listens on the loopback unless dashboard.listen says otherwise,\n"
-                   "which asks for dashboard.token. It stays up while Postgres or Kafka are away, and shows what is wrong.\n",
+        .summary =
+            "Serves a page with the statistics (Analytics) and with the state of the pipeline (Pipeline), live, until SIGTERM.\n"
+            "Needs a login with tallymill_read, and changes nothing. Listens on the loopback unless dashboard.listen says "
+            "otherwise,\n"
+            "which asks for dashboard.token. It stays up while Postgres or Kafka are away, and shows what is wrong.\n",
         .examples = "  tallymill dashboard --config settings.ini\n"
-                    "  tallymill dashboard --config settings.ini --set dashboard.listen=0.0.0.0:9460 --set dashboard.token=@/etc/tallymill/token\n",
+                    "  tallymill dashboard --config settings.ini --set dashboard.listen=0.0.0.0:9460 --set "
+                    "dashboard.token=@/etc/tallymill/token\n",
         .options = options,
         .programs = FOR_OPERATOR,
     };

@@ -1,7 +1,7 @@
 /* events_csv.c - GET /api/v1/events.csv: raw events by name, category, users, time, user and session, streamed in one snapshot.
  *
- * A cursor is read in pieces while they are sent, so that neither the result nor its CSV is ever in memory whole; a client that does not read holds one reader until the deadline
- * of its request. Values from the request are parameters, never text of a query.
+ * A cursor is read in pieces while they are sent, so that neither the result nor its CSV is ever in memory whole; a client that
+ * does not read holds one reader until the deadline of its request. Values from the request are parameters, never text of a query.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,7 +88,14 @@ static bool begin(struct reader *reader, struct http_request *request, const str
     clock_format_day(first, range->first);
     clock_format_day(behind, range->last + 1);
     snprintf(rows, sizeof rows, "%" PRId64, most);
-    const char *const values[] = {first, behind, range->who, rows, said(request, "name"), said(request, "category"), said(request, "user"), said(request, "session")};
+    const char *const values[] = {first,
+                                  behind,
+                                  range->who,
+                                  rows,
+                                  said(request, "name"),
+                                  said(request, "category"),
+                                  said(request, "user"),
+                                  said(request, "session")};
     PGresult *filter = reader_ask_params(reader, events_filter_sql, sizeof values / sizeof *values, values, err);
     PGresult *result = filter ? reader_ask_long(reader, events_csv_sql, PIECE_US, err) : NULL;
     PQclear(filter);

@@ -7,7 +7,8 @@ void lag_see(struct lag *lag, int64_t end, int64_t now_us)
 {
     if (lag->count > 0 && lag->marks[lag->count - 1].end >= end)
         return;
-    if (lag->count == LAG_MARKS) { /* of each pair the older moment, with the later one's end: all of it is at least that old at the most */
+    if (lag->count ==
+        LAG_MARKS) { /* of each pair the older moment, with the later one's end: all of it is at least that old at the most */
         for (int i = 0; i < LAG_MARKS / 2; i++)
             lag->marks[i] = (struct lag_mark){lag->marks[2 * i + 1].end, lag->marks[2 * i].at_us};
         lag->count = LAG_MARKS / 2;

@@ -1,7 +1,8 @@
-/* lag.h - how old the oldest event is that is not stored, by topic partition: from when the end of the log was first seen beyond the position.
+/* lag.h - how old the oldest event is that is not stored, by topic partition: from when the end of the log was first seen beyond
+ * the position.
  *
- * The ledger knows how far it is and Kafka how far it could be; neither says since when. So the moments at which a log's end moved are kept until the position has passed them. What
- * was there when looking began is at least that old. Pure; one thread.
+ * The ledger knows how far it is and Kafka how far it could be; neither says since when. So the moments at which a log's end moved
+ * are kept until the position has passed them. What was there when looking began is at least that old. Pure; one thread.
  */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_LAG_H
 #define TALLYMILL_OPERATOR_DASHBOARD_LAG_H

@@ -1,7 +1,8 @@
 /* page.c - GET /api/v1/page/TAB: all panels of a tab in one snapshot, so that what stands on one page agrees with itself.
  *
- * A panel that fails says why in its own place: its table is not there yet, its query has an error, it took too long. What is late says of when it is: statistics are a second behind the
- * rows, rollups minutes, and one figure beside the other would else look like a contradiction.
+ * A panel that fails says why in its own place: its table is not there yet, its query has an error, it took too long. What is late
+ * says of when it is: statistics are a second behind the rows, rollups minutes, and one figure beside the other would else look
+ * like a contradiction.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,15 +79,17 @@ static void ask_stale(struct page *page)
     const char *const values[] = {first, last};
     clock_format_day(first, page->range->first);
     clock_format_day(last, page->range->last);
-    page->stale = reader_ask_params(page->reader, page_stale_sql, 2, values, &err); /* without it the page has its figures all the same */
+    page->stale =
+        reader_ask_params(page->reader, page_stale_sql, 2, values, &err); /* without it the page has its figures all the same */
 }
 
 /* ---- one panel ---- */
 
 static json_t *describe(const struct panel *panel)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", panel->name, "title", panel->words[PANEL_TITLE], "sub", panel->words[PANEL_SUB],
-                             "show", panel->words[PANEL_SHOW], "unit", panel->words[PANEL_UNIT], "good", panel->words[PANEL_GOOD]);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", panel->name, "title", panel->words[PANEL_TITLE], "sub",
+                             panel->words[PANEL_SUB], "show", panel->words[PANEL_SHOW], "unit", panel->words[PANEL_UNIT], "good",
+                             panel->words[PANEL_GOOD]);
     if (json && panel->words[PANEL_ZONES][0] != '\0')
         json_object_set_new(json, "zones", json_string(panel->words[PANEL_ZONES]));
     if (json && panel->words[PANEL_TARGET][0] != '\0')
@@ -134,7 +137,8 @@ static json_t *panel_json(struct page *page, const struct panel *panel)
         json_object_set_new(json, "trouble_kind", json_string("who"));
         return json;
     }
-    if (ask_panel(page, panel, page->range->first, page->range->last, "rows", json) && page->range->has_before && panel->words[PANEL_COMPARE][0] == '\0')
+    if (ask_panel(page, panel, page->range->first, page->range->last, "rows", json) && page->range->has_before &&
+        panel->words[PANEL_COMPARE][0] == '\0')
         ask_panel(page, panel, page->range->before_first, page->range->before_last, "before", json);
     return json;
 }
@@ -167,7 +171,8 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
     struct range range;
     struct page page = {.range = &range, .tab = site_tab(tab)};
     if (!page.tab) {
-        site_json(answer, 404, json_pack("{s:s, s:s}", "error", "no such tab: overview, workflow, business, usage, system", "kind", "request"));
+        site_json(answer, 404,
+                  json_pack("{s:s, s:s}", "error", "no such tab: overview, workflow, business, usage, system", "kind", "request"));
         return;
     }
     if (!site_range(request, answer, &range))
@@ -182,8 +187,9 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
     PQclear(page.stale);
     readers_give(site->readers, page.reader);
     if (page.lost.kind == ERROR_NONE) {
-        site_json(answer, 200, json_pack("{s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "range", range_json(&range), "fresh", fresh,
-                                         "panels", panels, "export", site->export_rows > 0));
+        site_json(answer, 200,
+                  json_pack("{s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "range", range_json(&range),
+                            "fresh", fresh, "panels", panels, "export", site->export_rows > 0));
         return;
     }
     json_decref(fresh);

@@ -1,7 +1,7 @@
 /* panel.c - see panel.h.
  *
- * The values stand in the query as literals rather than as parameters of a prepared statement: the page shows the query as it was asked, to be copied into psql, and none
- * of them is a text from outside (days, and words of closed lists).
+ * The values stand in the query as literals rather than as parameters of a prepared statement: the page shows the query as it was
+ * asked, to be copied into psql, and none of them is a text from outside (days, and words of closed lists).
  */
 #include "operator/dashboard/panel.h"
 
@@ -14,7 +14,8 @@
 #include "common/error.h"
 #include "operator/dashboard/range.h"
 
-static const char *const words[PANEL_WORDS] = {"title", "sub", "tab", "show", "unit", "good", "zones", "target", "compare", "range", "who"};
+static const char *const words[PANEL_WORDS] = {"title", "sub",    "tab",     "show",  "unit", "good",
+                                               "zones", "target", "compare", "range", "who"};
 
 /* What a word may say, between blanks; NULL: anything. */
 static const char *const choices[PANEL_WORDS] = {
@@ -124,7 +125,8 @@ static size_t table_at(const char *text, const char *at)
     size_t length = sizeof prefix - 1;
     if (strncmp(at, prefix, length) != 0 || (at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '_')))
         return 0;
-    if (strncmp(at + length, "daily_", 6) != 0 && strncmp(at + length, "weekly_", 7) != 0 && strncmp(at + length, "internal_", 9) != 0)
+    if (strncmp(at + length, "daily_", 6) != 0 && strncmp(at + length, "weekly_", 7) != 0 &&
+        strncmp(at + length, "internal_", 9) != 0)
         return 0;
     while (isalnum((unsigned char)at[length]) || at[length] == '_')
         length++;
@@ -164,7 +166,8 @@ static void write_table(FILE *out, const char *name, size_t length, const char *
     else if (strcmp(who, "internal") == 0)
         fprintf(out, "public.analytics_internal_%.*s", rest, behind);
     else
-        fprintf(out, "(SELECT * FROM public.%.*s UNION ALL SELECT * FROM public.analytics_internal_%.*s)", (int)length, name, rest, behind);
+        fprintf(out, "(SELECT * FROM public.%.*s UNION ALL SELECT * FROM public.analytics_internal_%.*s)", (int)length, name, rest,
+                behind);
 }
 
 /* A value where :'NAME' stands here; the length of that, 0: none does. */
@@ -189,7 +192,8 @@ char *panel_sql(const struct panel *panel, const struct range *range, int32_t fi
         return NULL;
     clock_format_day(first_text, first);
     clock_format_day(last_text, last);
-    const char *const values[][2] = {{"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}};
+    const char *const values[][2] = {
+        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}};
     for (const char *at = panel->query; *at != '\0';) { /* ends: with the text */
         const char *behind = skip_comment(at);
         if (behind > at) { /* the comments are the file's; the page shows the query */

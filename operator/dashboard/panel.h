@@ -12,8 +12,9 @@
  *   -- range: today                       optional: only shown for that range (today; or: days)
  *   -- who: external internal             optional: for whom it can be asked; else for all
  *
- * Each on a line of its own, every other comment is prose. The query reads :'first', :'last' (days), :'grain', :'who' and :'tab', as psql's -v sets them,
- * and the tables of external users; for internal ones, or all, their names are exchanged by those of the twins. Pure: no I/O. Any thread.
+ * Each on a line of its own, every other comment is prose. The query reads :'first', :'last' (days), :'grain', :'who' and :'tab',
+ * as psql's -v sets them, and the tables of external users; for internal ones, or all, their names are exchanged by those of the
+ * twins. Pure: no I/O. Any thread.
  */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_PANEL_H
 #define TALLYMILL_OPERATOR_DASHBOARD_PANEL_H

@@ -22,7 +22,8 @@ static const struct panel *find_panel(const struct site *site, const char *file_
     return panels_find(&site->panels, name);
 }
 
-static void write_answer(struct http_answer *answer, const struct panel *panel, const struct range *range, const PGresult *result, bool is_raw)
+static void write_answer(struct http_answer *answer, const struct panel *panel, const struct range *range, const PGresult *result,
+                         bool is_raw)
 {
     char disposition[PANEL_NAME_BYTES + 100], first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES];
     FILE *out = http_answer_body(answer);

@@ -58,7 +58,8 @@ bool panels_read(struct panels *panels, const struct settings *settings, struct 
     find_directory(panels, settings);
     const int found = scandir(panels->directory, &entries, choose, alphasort);
     if (found < 0)
-        return error_set(err, ERROR_USAGE, "cannot read the panels of %s: %s; set dashboard.panels", panels->directory, strerror(errno));
+        return error_set(err, ERROR_USAGE, "cannot read the panels of %s: %s; set dashboard.panels", panels->directory,
+                         strerror(errno));
     const size_t count = found < MAX_PANELS ? (size_t)found : MAX_PANELS;
     panels->list = calloc(count + 1, sizeof *panels->list);
     panels->texts = calloc(count + 1, sizeof *panels->texts);

@@ -16,8 +16,8 @@ struct panels {
     char directory[1024];
 };
 
-/* dashboard.panels, or the shipped ones beside the program. A file with a mistake is named in the log and left out. False: ERROR_USAGE where the directory
- * cannot be read. */
+/* dashboard.panels, or the shipped ones beside the program. A file with a mistake is named in the log and left out. False:
+ * ERROR_USAGE where the directory cannot be read. */
 MUST_CHECK bool panels_read(struct panels *panels, const struct settings *settings, struct error *err);
 void panels_free(struct panels *panels);
 

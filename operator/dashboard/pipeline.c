@@ -1,4 +1,5 @@
-/* pipeline.c - GET /api/v1/pipeline: where everything stands, in one snapshot; and /api/v1/pipeline/live: the rows of the ring since a moment, waited for.
+/* pipeline.c - GET /api/v1/pipeline: where everything stands, in one snapshot; and /api/v1/pipeline/live: the rows of the ring
+ * since a moment, waited for.
  *
  * The database may be away: the page then shows what the sampler still knows, and says since when.
  */
@@ -14,17 +15,23 @@
 #include "operator/dashboard/sampler.h"
 #include "operator/dashboard/site.h"
 
-extern const char status_topic_partitions_sql[], status_statistics_sql[], status_troubles_sql[], pipeline_months_sql[], pipeline_rollups_sql[], pipeline_dead_letters_sql[],
-    pipeline_days_sql[], pipeline_gaps_sql[], pipeline_disk_sql[];
+extern const char status_topic_partitions_sql[], status_statistics_sql[], status_troubles_sql[], pipeline_months_sql[],
+    pipeline_rollups_sql[], pipeline_dead_letters_sql[], pipeline_days_sql[], pipeline_gaps_sql[], pipeline_disk_sql[];
 
 enum { LIVE_ROWS = 720 };
 
 static const struct {
     const char *name, *sql;
 } questions[] = {
-    {"topic_partitions", status_topic_partitions_sql}, {"statistics", status_statistics_sql}, {"troubles", status_troubles_sql},
-    {"months", pipeline_months_sql},                   {"rollups", pipeline_rollups_sql},     {"dead_letters", pipeline_dead_letters_sql},
-    {"days", pipeline_days_sql},                       {"gaps", pipeline_gaps_sql},           {"disk", pipeline_disk_sql},
+    {"topic_partitions", status_topic_partitions_sql},
+    {"statistics", status_statistics_sql},
+    {"troubles", status_troubles_sql},
+    {"months", pipeline_months_sql},
+    {"rollups", pipeline_rollups_sql},
+    {"dead_letters", pipeline_dead_letters_sql},
+    {"days", pipeline_days_sql},
+    {"gaps", pipeline_gaps_sql},
+    {"disk", pipeline_disk_sql},
 };
 
 /* Each question's rows, or its trouble in their place. */
@@ -46,8 +53,9 @@ static void ask_all(struct reader *reader, json_t *json)
 void pipeline_answer(struct site *site, struct http_answer *answer)
 {
     struct error err = {0};
-    json_t *json = json_pack("{s:I, s:s, s:o, s:o}", "at", (json_int_t)(clock_wall_us() / 1000), "topic", settings_text(site->settings, "topics.events"), "books",
-                             sampler_books(site->sampler), "kafka", sampler_kafka(site->sampler));
+    json_t *json = json_pack("{s:I, s:s, s:o, s:o}", "at", (json_int_t)(clock_wall_us() / 1000), "topic",
+                             settings_text(site->settings, "topics.events"), "books", sampler_books(site->sampler), "kafka",
+                             sampler_kafka(site->sampler));
     struct reader *reader = readers_take(site->readers, &err);
     if (reader) {
         ask_all(reader, json);
@@ -63,5 +71,7 @@ void pipeline_live_answer(struct site *site, struct http_request *request, struc
     const int64_t since_ms = since ? strtoll(since, NULL, 10) : 0;
     if (since_ms > 0 && sampler_newest_ms(site->sampler) <= since_ms && !http_is_late(request) && http_suspend(request))
         return; /* resumed with the next row */
-    site_json(answer, 200, json_pack("{s:I, s:o}", "at", (json_int_t)(clock_wall_us() / 1000), "rows", sampler_rows(site->sampler, since_ms, LIVE_ROWS)));
+    site_json(answer, 200,
+              json_pack("{s:I, s:o}", "at", (json_int_t)(clock_wall_us() / 1000), "rows",
+                        sampler_rows(site->sampler, since_ms, LIVE_ROWS)));
 }

@@ -1,4 +1,5 @@
-/* range.h - which days a page is about, of whom, and with which it is compared: read from a request's query, so that a link shows the same again.
+/* range.h - which days a page is about, of whom, and with which it is compared: read from a request's query, so that a link shows
+ * the same again.
  *
  * Days are UTC, as days since 1970-01-01. Pure but for the clock that is handed in. Any thread.
  */
@@ -26,8 +27,8 @@ struct range {
     int32_t before_first, before_last;
 };
 
-/* Ranges are whole weeks that end yesterday, and are compared with days that are a multiple of a week away: each weekday stands over the same one.
- * False: ERROR_USAGE says which word is none. */
+/* Ranges are whole weeks that end yesterday, and are compared with days that are a multiple of a week away: each weekday stands
+ * over the same one. False: ERROR_USAGE says which word is none. */
 MUST_CHECK bool range_read(const struct range_query *query, int32_t today, struct range *range, struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* reader.c - see reader.h.
  *
- * Each question stands behind a savepoint, sent in the same message, so that a panel whose table is not there does not end the snapshot of the others. A failed
- * connection is not tried again within a second, whoever asks: while Postgres is away, every page of every viewer asks.
+ * Each question stands behind a savepoint, sent in the same message, so that a panel whose table is not there does not end the
+ * snapshot of the others. A failed connection is not tried again within a second, whoever asks: while Postgres is away, every page
+ * of every viewer asks.
  */
 #include "operator/dashboard/reader.h"
 
@@ -144,8 +145,9 @@ void readers_give(struct readers *readers, struct reader *reader)
 static PGresult *settle(struct reader *reader, PGresult *result, struct error *err)
 {
     struct error ignored = {0};
-    if (!result && reader->conn && (PQstatus(reader->conn) != CONNECTION_OK || PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE ||
-                                    !postgres_exec(reader->conn, "ROLLBACK TO SAVEPOINT question", QUERY_US, &ignored)))
+    if (!result && reader->conn &&
+        (PQstatus(reader->conn) != CONNECTION_OK || PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE ||
+         !postgres_exec(reader->conn, "ROLLBACK TO SAVEPOINT question", QUERY_US, &ignored)))
         drop(reader);
     if (!result && err->kind == ERROR_NONE)
         error_set(err, ERROR_RETRY, "the connection to Postgres was lost");

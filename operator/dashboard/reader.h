@@ -1,7 +1,8 @@
-/* reader.h - connections for the dashboard's questions: each request has one to itself, and one snapshot of the database for all of its questions.
+/* reader.h - connections for the dashboard's questions: each request has one to itself, and one snapshot of the database for all of
+ * its questions.
  *
- * Read-only, with a login that has tallymill_read and no more. Opened when they are wanted, kept, and opened anew when they broke. Any thread; a reader that
- * was taken is of the thread that took it.
+ * Read-only, with a login that has tallymill_read and no more. Opened when they are wanted, kept, and opened anew when they broke.
+ * Any thread; a reader that was taken is of the thread that took it.
  */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_READER_H
 #define TALLYMILL_OPERATOR_DASHBOARD_READER_H
@@ -21,14 +22,15 @@ struct settings;
 struct readers *readers_new(struct settings *settings, int count);
 void readers_free(struct readers *readers);
 
-/* A connection in a fresh REPEATABLE READ READ ONLY transaction. NULL: Postgres is away (ERROR_RETRY; asked again at most once a second), the schema or a
- * right is missing (ERROR_USAGE). */
+/* A connection in a fresh REPEATABLE READ READ ONLY transaction. NULL: Postgres is away (ERROR_RETRY; asked again at most once a
+ * second), the schema or a right is missing (ERROR_USAGE). */
 MUST_CHECK struct reader *readers_take(struct readers *readers, struct error *err);
 
 /* Back, whatever it was left in. */
 void readers_give(struct readers *readers, struct reader *reader);
 
-/* One query, of at most 5 s. Its failure leaves the snapshot as it is, unless the connection was lost. NULL: err. The caller frees (PQclear). */
+/* One query, of at most 5 s. Its failure leaves the snapshot as it is, unless the connection was lost. NULL: err. The caller frees
+ * (PQclear). */
 MUST_CHECK PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err);
 
 /* The same with parameters ($1, ...). */

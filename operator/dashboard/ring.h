@@ -1,4 +1,5 @@
-/* ring.h - the last day of the pipeline's figures, a row every five seconds, in memory: for the live charts, without a second system. One lock, any thread. */
+/* ring.h - the last day of the pipeline's figures, a row every five seconds, in memory: for the live charts, without a second
+ * system. One lock, any thread. */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_RING_H
 #define TALLYMILL_OPERATOR_DASHBOARD_RING_H
 
@@ -22,7 +23,8 @@ struct ring *ring_new(void); /* NULL without memory */
 void ring_free(struct ring *ring);
 void ring_add(struct ring *ring, const struct ring_row *row);
 
-/* Rows newer than since_ms, the oldest first, at most `most` of them by thinning: of each group the highest of every figure, so that no peak is lost.
+/* Rows newer than since_ms, the oldest first, at most `most` of them by thinning: of each group the highest of every figure, so
+ * that no peak is lost.
  * [[at_ms, stored, published, lag_s, lag_events, behind_s], ...]; the caller owns it. */
 json_t *ring_rows(struct ring *ring, int64_t since_ms, int most);
 

@@ -1,7 +1,7 @@
 /* rows.c - see rows.h.
  *
- * A numeric that is a whole number goes out as an integer, so that sums stay exact up to 2^63; one with a fraction as the nearest double, which a browser would make of it
- * anyway. CSV has every digit.
+ * A numeric that is a whole number goes out as an integer, so that sums stay exact up to 2^63; one with a fraction as the nearest
+ * double, which a browser would make of it anyway. CSV has every digit.
  */
 #include "operator/dashboard/rows.h"
 
@@ -15,7 +15,8 @@
 
 static bool is_number(Oid type)
 {
-    return type == OID_INT8 || type == OID_INT2 || type == OID_INT4 || type == OID_FLOAT4 || type == OID_FLOAT8 || type == OID_NUMERIC;
+    return type == OID_INT8 || type == OID_INT2 || type == OID_INT4 || type == OID_FLOAT4 || type == OID_FLOAT8 ||
+           type == OID_NUMERIC;
 }
 
 static json_t *number_json(const char *text)

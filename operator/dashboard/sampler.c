@@ -22,7 +22,15 @@
 
 extern const char sample_sql[], audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[];
 
-enum { LOOK_MS = 1000, BOOKS_MS = 60 * 1000, BOOKS_AGAIN_MS = 5 * 1000, KAFKA_TIMEOUT_MS = 3000, KAFKA_FRESH_MS = 5000, DAMAGES = 5, THREADS = 3 };
+enum {
+    LOOK_MS = 1000,
+    BOOKS_MS = 60 * 1000,
+    BOOKS_AGAIN_MS = 5 * 1000,
+    KAFKA_TIMEOUT_MS = 3000,
+    KAFKA_FRESH_MS = 5000,
+    DAMAGES = 5,
+    THREADS = 3
+};
 
 #define BOOKS_US (30 * CLOCK_SECOND_US)
 
@@ -242,8 +250,9 @@ static bool add_damages(struct reader *reader, const char *sql, json_t *damages,
     PGresult *found = reader_ask_long(reader, sql, BOOKS_US, err);
     for (int row = 0; found && row < PQntuples(found) && row < DAMAGES; row++) {
         char text[ERROR_TEXT_BYTES];
-        snprintf(text, sizeof text, "%s, topic partition %s, offset %s: %s", answer_text(found, row, "topic"), answer_text(found, row, "topic_partition"),
-                 answer_text(found, row, "first_offset"), answer_text(found, row, "damage"));
+        snprintf(text, sizeof text, "%s, topic partition %s, offset %s: %s", answer_text(found, row, "topic"),
+                 answer_text(found, row, "topic_partition"), answer_text(found, row, "first_offset"),
+                 answer_text(found, row, "damage"));
         json_array_append_new(damages, json_string(text));
     }
     PQclear(found);
@@ -256,10 +265,12 @@ static json_t *ask_books(struct sampler *sampler)
     json_t *damages = json_array();
     struct reader *reader = readers_take(sampler->readers, &err);
     PGresult *totals = reader ? reader_ask_long(reader, audit_totals_sql, BOOKS_US, &err) : NULL;
-    const bool is_asked = totals && add_damages(reader, audit_tiles_sql, damages, &err) && add_damages(reader, audit_equation_sql, damages, &err);
+    const bool is_asked =
+        totals && add_damages(reader, audit_tiles_sql, damages, &err) && add_damages(reader, audit_equation_sql, damages, &err);
     const char *verdict = json_array_size(damages) > 0 ? "damaged" : is_asked ? "ok" : "unknown";
-    json_t *books = json_pack("{s:s, s:I, s:o, s:o, s:o}", "verdict", verdict, "at", (json_int_t)(clock_wall_us() / 1000), "damages", damages, "totals",
-                              totals ? rows_objects(totals) : json_array(), "trouble", is_asked ? json_null() : json_string(err.text));
+    json_t *books = json_pack("{s:s, s:I, s:o, s:o, s:o}", "verdict", verdict, "at", (json_int_t)(clock_wall_us() / 1000),
+                              "damages", damages, "totals", totals ? rows_objects(totals) : json_array(), "trouble",
+                              is_asked ? json_null() : json_string(err.text));
     PQclear(totals);
     if (reader)
         readers_give(sampler->readers, reader);
@@ -296,7 +307,8 @@ static bool start_threads(struct sampler *sampler)
     return sampler->started == THREADS;
 }
 
-struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context), void *context, struct error *err)
+struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context), void *context,
+                              struct error *err)
 {
     struct sampler *sampler = calloc(1, sizeof *sampler);
     pthread_condattr_t monotonic;
@@ -356,7 +368,9 @@ int64_t sampler_newest_ms(struct sampler *sampler)
 json_t *sampler_books(struct sampler *sampler)
 {
     pthread_mutex_lock(&sampler->lock);
-    json_t *books = sampler->books ? json_deep_copy(sampler->books) : json_pack("{s:s, s:n, s:[], s:[], s:n}", "verdict", "unknown", "at", "damages", "totals", "trouble");
+    json_t *books = sampler->books
+                        ? json_deep_copy(sampler->books)
+                        : json_pack("{s:s, s:n, s:[], s:[], s:n}", "verdict", "unknown", "at", "damages", "totals", "trouble");
     pthread_mutex_unlock(&sampler->lock);
     return books;
 }
@@ -370,9 +384,12 @@ json_t *sampler_kafka(struct sampler *sampler)
     for (int i = 0; i < sampler->count; i++) {
         const struct lag *lag = &sampler->lags[i];
         json_array_append_new(ends, is_known ? json_integer(sampler->ends[i]) : json_null());
-        json_array_append_new(ages, is_known ? json_real(lag->count > 0 ? (double)(now_us - lag->marks[0].at_us) / CLOCK_SECOND_US : 0) : json_null());
+        json_array_append_new(ages, is_known
+                                        ? json_real(lag->count > 0 ? (double)(now_us - lag->marks[0].at_us) / CLOCK_SECOND_US : 0)
+                                        : json_null());
     }
-    json_t *kafka = json_pack("{s:o, s:o, s:o}", "trouble", is_known ? json_null() : json_string(sampler->kafka_trouble), "ends", ends, "lag_s", ages);
+    json_t *kafka = json_pack("{s:o, s:o, s:o}", "trouble", is_known ? json_null() : json_string(sampler->kafka_trouble), "ends",
+                              ends, "lag_s", ages);
     pthread_mutex_unlock(&sampler->lock);
     return kafka;
 }

@@ -1,6 +1,8 @@
-/* sampler.h - looks at the pipeline all the time, whoever watches: positions and freshness each second, the ends of Kafka's logs, the verdict on the books each minute.
+/* sampler.h - looks at the pipeline all the time, whoever watches: positions and freshness each second, the ends of Kafka's logs,
+ * the verdict on the books each minute.
  *
- * Three threads, because each waits for something else: a Kafka that is away must not stop the look at Postgres, and a long ledger not that at the positions.
+ * Three threads, because each waits for something else: a Kafka that is away must not stop the look at Postgres, and a long ledger
+ * not that at the positions.
  */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_SAMPLER_H
 #define TALLYMILL_OPERATOR_DASHBOARD_SAMPLER_H

@@ -1,4 +1,5 @@
-/* site.h - what the dashboard's answers have in common: settings, panels, connections, sampler. Made once, and constant while requests are answered. */
+/* site.h - what the dashboard's answers have in common: settings, panels, connections, sampler. Made once, and constant while
+ * requests are answered. */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_SITE_H
 #define TALLYMILL_OPERATOR_DASHBOARD_SITE_H
 

@@ -1,11 +1,11 @@
 /* latency_driver.c - what tests/bench/latency.py runs: events at a fixed rate through the library, and bare librdkafka beside it.
  *
  *     latency-driver ours BROKERS TOPIC EVENTS PER_SECOND LINGER_MS    publishes; created_at is the time at which an event was due
- *     latency-driver bare BROKERS TOPIC EVENTS PER_SECOND LINGER_MS    the same bytes by rd_kafka_produce, and a consumer of librdkafka's
- *                                                                      defaults that takes each; prints the latencies as JSON, in ms
+ *     latency-driver bare BROKERS TOPIC EVENTS PER_SECOND LINGER_MS    the same bytes by rd_kafka_produce, and a consumer of
+ * librdkafka's defaults that takes each; prints the latencies as JSON, in ms
  *
- * Open loop: an event that is late is sent at once, and its lateness counts. The first two seconds warm up. A message is known by topic partition and
- * offset: the delivery report says which event it was, the consumer when it came.
+ * Open loop: an event that is late is sent at once, and its lateness counts. The first two seconds warm up. A message is known by
+ * topic partition and offset: the delivery report says which event it was, the consumer when it came.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -63,7 +63,8 @@ static void plan(void)
 
 static void publish(const char *brokers, const char *topic, const char *linger)
 {
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", brokers}, {"topics.events", topic}, {"kafka.linger.ms", linger}, {NULL, NULL}};
+    struct tally_setting settings[] = {
+        {"kafka.bootstrap.servers", brokers}, {"topics.events", topic}, {"kafka.linger.ms", linger}, {NULL, NULL}};
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_producer *producer = tally_open(settings, NULL, &err);
     struct tally_event *event = tally_event_new();
@@ -84,7 +85,8 @@ static void publish(const char *brokers, const char *topic, const char *linger)
 
 /* ---- bare ---- */
 
-static rd_kafka_t *open_bare(rd_kafka_type_t type, const char *const (*settings)[2], void (*on_delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *))
+static rd_kafka_t *open_bare(rd_kafka_type_t type, const char *const (*settings)[2],
+                             void (*on_delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *))
 {
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -169,17 +171,26 @@ static void print_latencies(void)
     for (unsigned i = first; i < events; i++)
         ms[count++] = (double)(came_us[place[i].topic_partition][place[i].offset] - due_us[i]) / 1000;
     qsort(ms, count, sizeof *ms, by_size);
-    printf("{\"p50\": %.3f, \"p99\": %.3f, \"p99.9\": %.3f, \"max\": %.3f}\n", ms[count / 2], ms[count * 99UL / 100], ms[count * 999UL / 1000], ms[count - 1]);
+    printf("{\"p50\": %.3f, \"p99\": %.3f, \"p99.9\": %.3f, \"max\": %.3f}\n", ms[count / 2], ms[count * 99UL / 100],
+           ms[count * 999UL / 1000], ms[count - 1]);
     free(ms);
 }
 
 static void pass_through(const char *brokers, const char *topic, const char *linger)
 {
-    const char *const producing[][2] = {{"bootstrap.servers", brokers}, {"enable.idempotence", "true"}, {"acks", "all"}, {"partitioner", "murmur2_random"},
-                                        {"compression.codec", "lz4"}, {"linger.ms", linger}, {"message.max.bytes", "4194304"}, {NULL, NULL}};
-    const char *const consuming[][2] = {{"bootstrap.servers", brokers}, {"group.id", "latency-bare"}, {"enable.auto.commit", "false"}, {NULL, NULL}};
+    const char *const producing[][2] = {{"bootstrap.servers", brokers},
+                                        {"enable.idempotence", "true"},
+                                        {"acks", "all"},
+                                        {"partitioner", "murmur2_random"},
+                                        {"compression.codec", "lz4"},
+                                        {"linger.ms", linger},
+                                        {"message.max.bytes", "4194304"},
+                                        {NULL, NULL}};
+    const char *const consuming[][2] = {
+        {"bootstrap.servers", brokers}, {"group.id", "latency-bare"}, {"enable.auto.commit", "false"}, {NULL, NULL}};
     bench_samples_make();
-    rd_kafka_t *producer = open_bare(RD_KAFKA_PRODUCER, producing, on_delivery), *consumer = open_bare(RD_KAFKA_CONSUMER, consuming, NULL);
+    rd_kafka_t *producer = open_bare(RD_KAFKA_PRODUCER, producing, on_delivery),
+               *consumer = open_bare(RD_KAFKA_CONSUMER, consuming, NULL);
     rd_kafka_poll_set_consumer(consumer);
     assign(consumer, topic);
     rd_kafka_topic_t *named = rd_kafka_topic_new(producer, topic, NULL);
@@ -191,8 +202,8 @@ static void pass_through(const char *brokers, const char *topic, const char *lin
     for (unsigned i = 0; i < events; i++) {
         const struct bench_sample *sample = &bench_samples[i % BENCH_SAMPLES];
         wait_until(due_us[i]);
-        if (rd_kafka_produce(named, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)sample->value, sample->value_length, sample->key, sample->key_length,
-                             (void *)(uintptr_t)i) != 0)
+        if (rd_kafka_produce(named, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)sample->value,
+                             sample->value_length, sample->key, sample->key_length, (void *)(uintptr_t)i) != 0)
             fail("produce", rd_kafka_err2str(rd_kafka_last_error()));
     }
     const int64_t limit_us = wall_us() + DEADLINE_S * INT64_C(1000000);

@@ -1,8 +1,8 @@
 /* transcode_driver.c - CPU per event of msgpack to COPY tuple: our reader, a naive one, and memcpy of the same bytes.
  *
- * The events are the generator's own: of 20,000 the 256 whose size is nearest to the reference event's (329 bytes of msgpack), in their order, so that names, shapes and
- * numbers vary as in a topic and no branch is learnt by heart. Tuples go one behind the other into a buffer of the size of a batch. Rounds of the three ways
- * take turns; CPU time of this thread, not the wall clock.
+ * The events are the generator's own: of 20,000 the 256 whose size is nearest to the reference event's (329 bytes of msgpack), in
+ * their order, so that names, shapes and numbers vary as in a topic and no branch is learnt by heart. Tuples go one behind the
+ * other into a buffer of the size of a batch. Rounds of the three ways take turns; CPU time of this thread, not the wall clock.
  *
  *   transcode-driver            one JSON object: us per event of each round
  *   transcode-driver --ours N   only our reader, N events: for callgrind, twice with different N, the difference is the events' own
@@ -234,7 +234,8 @@ static void print_rounds(const char *name, const double *rounds)
 int main(int argc, char **argv)
 {
     struct error err;
-    struct transcode_rules rules = {.oldest_us = UNTIL_US - 30 * CLOCK_DAY_US, .newest_us = UNTIL_US + CLOCK_DAY_US, .catalogue = catalogue_load(NULL, &err)};
+    struct transcode_rules rules = {
+        .oldest_us = UNTIL_US - 30 * CLOCK_DAY_US, .newest_us = UNTIL_US + CLOCK_DAY_US, .catalogue = catalogue_load(NULL, &err)};
     tuples = malloc(BATCH_BYTES + TRANSCODE_ROOM);
     transcoder = rules.catalogue ? transcoder_new(&rules, &err) : NULL;
     if (!tuples || !transcoder)

@@ -1,4 +1,5 @@
-/* Uniques: the rule by which a day's keys come and go keeps the matrix, against one that is counted from nothing; and lists of keys, whole and damaged. */
+/* Uniques: the rule by which a day's keys come and go keeps the matrix, against one that is counted from nothing; and lists of
+ * keys, whole and damaged. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,9 @@ struct world {
 static bool has(const struct world *world, int day, int key, unsigned population, int subject)
 {
     const uint64_t *seen = world->seen[day][key];
-    const uint64_t bits = population == POPULATION_EXTERNAL ? seen[0] : population == POPULATION_INTERNAL ? seen[1] : seen[0] | seen[1];
+    const uint64_t bits = population == POPULATION_EXTERNAL   ? seen[0]
+                          : population == POPULATION_INTERNAL ? seen[1]
+                                                              : seen[0] | seen[1];
     return bits >> subject & 1;
 }
 
@@ -78,7 +81,8 @@ static void change_day(struct world *world, struct key_changes *changes, int day
     for (size_t i = 0; i < changes->cells->capacity; i++) {
         const struct unique_cell *cell = &changes->cells->cells[i];
         if (cell->is_used)
-            world->matrix[cell->population][cell->subject][cell->day][cell->previous == DAY_NEVER ? NEVER : cell->previous] += cell->keys;
+            world->matrix[cell->population][cell->subject][cell->day][cell->previous == DAY_NEVER ? NEVER : cell->previous] +=
+                cell->keys;
     }
 }
 
@@ -145,7 +149,8 @@ Test(uniques, more_days_than_may_be_remembered_are_refused)
 {
     struct unique_cells cells = {0};
     struct key_changes changes;
-    const struct seen_key both = {.key = {1, 2}, .seen = {3, 0}}, one = {.key = {1, 2}, .seen = {1, 0}}, other = {.key = {1, 2}, .seen = {2, 0}};
+    const struct seen_key both = {.key = {1, 2}, .seen = {3, 0}}, one = {.key = {1, 2}, .seen = {1, 0}},
+                          other = {.key = {1, 2}, .seen = {2, 0}};
     key_changes_init(&changes, &cells, 42, 1);
     key_changes_reset(&changes, 5);
     cr_assert(key_changes_put(&changes, &both, KEY_NOW));
@@ -161,9 +166,10 @@ static size_t make_keys(struct seen_key *keys, size_t most, enum key_kind kind, 
     const size_t count = next_random(state) % most;
     for (size_t i = 0; i < count; i++) {
         const uint64_t number = next_random(state);
-        keys[i] = (struct seen_key){.key = {kind == KEY_USER && number % 2 ? number % 100000 : number, kind == KEY_USER ? 0 : next_random(state)},
-                                    .seen = {next_random(state), number % 3 ? 0 : next_random(state)},
-                                    .slot = (uint8_t)next_random(state)};
+        keys[i] = (struct seen_key){
+            .key = {kind == KEY_USER && number % 2 ? number % 100000 : number, kind == KEY_USER ? 0 : next_random(state)},
+            .seen = {next_random(state), number % 3 ? 0 : next_random(state)},
+            .slot = (uint8_t)next_random(state)};
     }
     qsort(keys, count, sizeof *keys, key_list_order);
     return count;
@@ -229,7 +235,8 @@ Test(key_list, refuses_bytes_that_are_cut_off_or_another_kind_and_reads_no_furth
             read_all(&unpacked, kind, changed, bytes.packed_length, SIZE_MAX / 2);
             free(changed);
         }
-        cr_assert(count == 0 || !read_all(&unpacked, kind == KEY_USER ? KEY_SESSION : KEY_USER, bytes.packed, bytes.packed_length, count));
+        cr_assert(count == 0 ||
+                  !read_all(&unpacked, kind == KEY_USER ? KEY_SESSION : KEY_USER, bytes.packed, bytes.packed_length, count));
     }
     key_bytes_free(&bytes);
     key_bytes_free(&unpacked);

@@ -48,7 +48,8 @@ Test(csv, puts_an_apostrophe_before_what_a_spreadsheet_would_compute)
     is_written("@SUM(A1)", "@SUM(A1)", "'@SUM(A1)");
     is_written("\tx", "\"\tx\"", "\"'\tx\"");
     is_written("\rx", "\"\rx\"", "\"'\rx\"");
-    is_written("=HYPERLINK(\"http://x\",\"y\")", "\"=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
+    is_written("=HYPERLINK(\"http://x\",\"y\")", "\"=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"",
+               "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
     is_written("=", "=", "'=");
     is_written("'=1", "'=1", "'=1");
 }

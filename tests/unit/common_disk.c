@@ -11,7 +11,8 @@ Test(disk, lasts_for_as_many_days_as_its_room_holds_of_the_growth)
 
 Test(disk, lasts_for_nobody_knows_how_long_where_nothing_grows_or_the_room_is_unknown)
 {
-    const struct disk still = {.source = DISK_SEEN, .size_bytes = 1000, .free_bytes = 95}, unknown = {.size_bytes = -1, .free_bytes = -1, .growth_bytes = 10};
+    const struct disk still = {.source = DISK_SEEN, .size_bytes = 1000, .free_bytes = 95},
+                      unknown = {.size_bytes = -1, .free_bytes = -1, .growth_bytes = 10};
     cr_expect_eq(disk_days_left(&still), -1);
     cr_expect_eq(disk_days_left(&unknown), -1);
 }

@@ -1,4 +1,5 @@
-/* The HTTP server, asked over real sockets of this process: what is asked comes through, what is too much is refused, and whoever is too slow is cut off. */
+/* The HTTP server, asked over real sockets of this process: what is asked comes through, what is too much is refused, and whoever
+ * is too slow is cut off. */
 #include <criterion/criterion.h>
 
 #include <netinet/in.h>
@@ -29,7 +30,8 @@ static void tell_pair(void *context, const char *name, const char *value)
 static void echo(struct http_request *request, struct http_answer *answer)
 {
     size_t length;
-    const char *body = http_body(request, &length), *cookie = http_cookie(request, "session"), *empty = http_query(request, "empty");
+    const char *body = http_body(request, &length), *cookie = http_cookie(request, "session"),
+               *empty = http_query(request, "empty");
     char client[HTTP_CLIENT_BYTES];
     FILE *out = http_answer_body(answer);
     http_answer_status(answer, 201, "text/plain");
@@ -153,10 +155,13 @@ TestSuite(http, .init = begin, .fini = end);
 
 Test(http, hands_over_query_headers_cookies_and_body)
 {
-    const char *text = ask("POST /a%20b?one=1&two=%26%3D&empty&one=2", "X-Asked: this\r\nCookie: session=abc; other=1\r\nContent-Length: 5\r\n\r\nhello");
+    const char *text = ask("POST /a%20b?one=1&two=%26%3D&empty&one=2",
+                           "X-Asked: this\r\nCookie: session=abc; other=1\r\nContent-Length: 5\r\n\r\nhello");
     cr_assert(strstr(text, "HTTP/1.1 201 Created\r\n"), "%s", text);
-    cr_assert(strstr(text, "X-Own: this\r\n") && strstr(text, "X-Always: yes\r\n") && strstr(text, "Content-Type: text/plain\r\n"), "%s", text);
-    cr_assert(strstr(text, "POST /a b empty: absent:NULL cookie:abc client:127.0.0.1 [one=1][two=&=][empty=][one=2] body:5:hello"), "%s", text);
+    cr_assert(strstr(text, "X-Own: this\r\n") && strstr(text, "X-Always: yes\r\n") && strstr(text, "Content-Type: text/plain\r\n"),
+              "%s", text);
+    cr_assert(strstr(text, "POST /a b empty: absent:NULL cookie:abc client:127.0.0.1 [one=1][two=&=][empty=][one=2] body:5:hello"),
+              "%s", text);
 }
 
 Test(http, takes_a_body_in_pieces_up_to_its_limit)
@@ -187,7 +192,8 @@ Test(http, refuses_a_body_that_is_too_long_however_it_is_sent)
 Test(http, refuses_methods_that_are_not_listed)
 {
     const char *text = ask("PUT /", "Content-Length: 1000000000\r\n\r\n");
-    cr_assert(strstr(text, "HTTP/1.1 405 ") && strstr(text, "Allow: GET, HEAD, POST\r\n") && strstr(text, "X-Always: yes\r\n"), "%s", text);
+    cr_assert(strstr(text, "HTTP/1.1 405 ") && strstr(text, "Allow: GET, HEAD, POST\r\n") && strstr(text, "X-Always: yes\r\n"),
+              "%s", text);
     cr_assert(strstr(ask("POS /", "\r\n"), "HTTP/1.1 405 "));
     cr_assert(strstr(ask("HEAD /constant", "\r\n"), "Content-Length: 8\r\n"));
 }

@@ -227,7 +227,8 @@ Test(health, fails_when_the_main_loop_hangs_and_not_before_it_has_begun, .init =
 Test(http, takes_an_address_with_a_port_only)
 {
     struct error err;
-    static const char *const good[] = {"127.0.0.1:9464", "[::1]:9464", "localhost:0", "0.0.0.0:65535", "127.0.0.1:9460+12", "[::1]:65000+535"};
+    static const char *const good[] = {"127.0.0.1:9464", "[::1]:9464",        "localhost:0",
+                                       "0.0.0.0:65535",  "127.0.0.1:9460+12", "[::1]:65000+535"};
     static const char *const bad[] = {"",         ":",    ":9464", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
                                       "::1:9464", "[]:1", "a:1 ", "a:1+", "a:+1", "a:1+2+3", "a:65000+536", "a:1+x"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)

@@ -54,8 +54,9 @@ Test(source_statistics, leaves_what_it_had_behind_what_cannot_be_read)
 
 Test(source_statistics, counts_the_topics_partitions_and_not_where_librdkafka_keeps_what_has_none)
 {
-    static const char json[] = "{\"topics\": {\"events\": {\"partitions\": {\"0\": {\"fetchq_cnt\": 2}, \"1\": {\"fetchq_cnt\": 3}, "
-                               "\"2\": {\"unknown\": true}, \"-1\": {\"fetchq_cnt\": 0}}}}, \"brokers\": {}}";
+    static const char json[] =
+        "{\"topics\": {\"events\": {\"partitions\": {\"0\": {\"fetchq_cnt\": 2}, \"1\": {\"fetchq_cnt\": 3}, "
+        "\"2\": {\"unknown\": true}, \"-1\": {\"fetchq_cnt\": 0}}}}, \"brokers\": {}}";
     struct source_statistics statistics = {0};
     source_statistics_read(&statistics, json, sizeof json - 1);
     cr_expect_eq(statistics.topic_partitions, 2);

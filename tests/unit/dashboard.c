@@ -33,7 +33,8 @@ static void assert_days(int32_t first, int32_t last, const char *expected)
 
 Test(range, ends_yesterday_and_stands_over_the_same_weekdays)
 {
-    const struct range month = range_of(&(struct range_query){0}), year = range_of(&(struct range_query){.range = "12mo", .compare = "previous"});
+    const struct range month = range_of(&(struct range_query){0}),
+                       year = range_of(&(struct range_query){.range = "12mo", .compare = "previous"});
     assert_days(month.first, month.last, "2026-11-01 2026-11-28");
     assert_days(month.before_first, month.before_last, "2026-10-04 2026-10-31");
     assert_days(year.first, year.last, "2025-11-30 2026-11-28");
@@ -57,9 +58,15 @@ Test(range, chooses_its_grain_by_its_length)
 
 Test(range, refuses_words_and_days_that_are_none)
 {
-    static const struct range_query wrong[] = {{.range = "30d"}, {.who = "everybody"}, {.compare = "1"}, {.grain = "hour"}, {.range = "custom"},
-                                               {.range = "custom", .first = "2026-11-10", .last = "2026-11-09"}, {.range = "custom", .first = "2026-02-30", .last = "2026-11-09"},
-                                               {.range = "custom", .first = "2000-01-01", .last = "2026-11-09"}, {.range = "custom", .first = "'; --", .last = "2026-11-09"}};
+    static const struct range_query wrong[] = {{.range = "30d"},
+                                               {.who = "everybody"},
+                                               {.compare = "1"},
+                                               {.grain = "hour"},
+                                               {.range = "custom"},
+                                               {.range = "custom", .first = "2026-11-10", .last = "2026-11-09"},
+                                               {.range = "custom", .first = "2026-02-30", .last = "2026-11-09"},
+                                               {.range = "custom", .first = "2000-01-01", .last = "2026-11-09"},
+                                               {.range = "custom", .first = "'; --", .last = "2026-11-09"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error err = {0};
         struct range range;
@@ -85,19 +92,23 @@ Test(panel, is_read_with_what_its_comments_declare)
     cr_assert(parse("doc_types.sql", HEAD "-- prose: of no declaration\nSELECT 1;\n", &panel, &err), "%s", err.text);
     cr_assert_str_eq(panel.name, "doc_types");
     cr_assert_str_eq(panel.words[PANEL_SHOW], "list");
-    cr_assert(panel_place(&panel, "overview") == 3 && panel_place(&panel, "usage") == 11 && panel_place(&panel, "over") == 0 && panel_place(&panel, "system") == 0);
-    cr_assert(parse("x.sql", "-- title: T\n-- sub: S\n-- tab: all 9\n-- show: table\n-- unit: ms\n-- good: none\n-- who: external\nSELECT 1", &panel, &err));
+    cr_assert(panel_place(&panel, "overview") == 3 && panel_place(&panel, "usage") == 11 && panel_place(&panel, "over") == 0 &&
+              panel_place(&panel, "system") == 0);
+    cr_assert(parse("x.sql",
+                    "-- title: T\n-- sub: S\n-- tab: all 9\n-- show: table\n-- unit: ms\n-- good: none\n-- who: external\nSELECT 1",
+                    &panel, &err));
     cr_assert(panel_place(&panel, "system") == 9 && panel_knows(&panel, "external") && !panel_knows(&panel, "all"));
 }
 
 Test(panel, names_what_is_wrong_with_its_file)
 {
-    static const char *const wrong[][3] = {{"x.sql", "SELECT 1", "title"},
-                                           {"x.sql", HEAD "-- unit: ms\nSELECT 1", "twice"},
-                                           {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: pie\n-- unit: ms\n-- good: up\n", "show is one of"},
-                                           {"X.sql", HEAD "SELECT 1", "NAME"},
-                                           {"x y.sql", HEAD "SELECT 1", "NAME"},
-                                           {".sql", HEAD "SELECT 1", "NAME"}};
+    static const char *const wrong[][3] = {
+        {"x.sql", "SELECT 1", "title"},
+        {"x.sql", HEAD "-- unit: ms\nSELECT 1", "twice"},
+        {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: pie\n-- unit: ms\n-- good: up\n", "show is one of"},
+        {"X.sql", HEAD "SELECT 1", "NAME"},
+        {"x y.sql", HEAD "SELECT 1", "NAME"},
+        {".sql", HEAD "SELECT 1", "NAME"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error err = {0};
         struct panel panel;
@@ -105,9 +116,10 @@ Test(panel, names_what_is_wrong_with_its_file)
     }
 }
 
-static const char asking[] = HEAD "-- public.analytics_daily_llm and :'first' in prose\n"
-                                  "SELECT 1 FROM public.analytics_daily_llm AS l, public.analytics_daily_uniques AS u, public.analytics_weekly_cohorts AS c\n"
-                                  "WHERE l.date BETWEEN :'first' AND :'last' AND :'grain' = :'who' AND :'firsts' AND my_analytics_daily_x = 1;";
+static const char asking[] = HEAD
+    "-- public.analytics_daily_llm and :'first' in prose\n"
+    "SELECT 1 FROM public.analytics_daily_llm AS l, public.analytics_daily_uniques AS u, public.analytics_weekly_cohorts AS c\n"
+    "WHERE l.date BETWEEN :'first' AND :'last' AND :'grain' = :'who' AND :'firsts' AND my_analytics_daily_x = 1;";
 
 static char *sql_for(const char *who)
 {
@@ -121,14 +133,20 @@ static char *sql_for(const char *who)
 Test(panel, asks_for_the_days_and_users_that_are_wanted)
 {
     char *sql = sql_for("external");
-    cr_assert_str_eq(sql, "SELECT 1 FROM public.analytics_daily_llm AS l, public.analytics_daily_uniques AS u, public.analytics_weekly_cohorts AS c\n"
-                          "WHERE l.date BETWEEN '2026-11-01' AND '2026-11-07' AND 'week' = 'external' AND :'firsts' AND my_analytics_daily_x = 1");
+    cr_assert_str_eq(
+        sql,
+        "SELECT 1 FROM public.analytics_daily_llm AS l, public.analytics_daily_uniques AS u, public.analytics_weekly_cohorts AS c\n"
+        "WHERE l.date BETWEEN '2026-11-01' AND '2026-11-07' AND 'week' = 'external' AND :'firsts' AND my_analytics_daily_x = 1");
     free(sql);
     sql = sql_for("internal");
-    cr_assert(strstr(sql, "FROM public.analytics_internal_daily_llm AS l, public.analytics_daily_uniques AS u, public.analytics_internal_weekly_cohorts AS c"), "%s", sql);
+    cr_assert(strstr(sql, "FROM public.analytics_internal_daily_llm AS l, public.analytics_daily_uniques AS u, "
+                          "public.analytics_internal_weekly_cohorts AS c"),
+              "%s", sql);
     free(sql);
     sql = sql_for("all");
-    cr_assert(strstr(sql, "FROM (SELECT * FROM public.analytics_daily_llm UNION ALL SELECT * FROM public.analytics_internal_daily_llm) AS l, public.analytics_daily_uniques AS u"), "%s", sql);
+    cr_assert(strstr(sql, "FROM (SELECT * FROM public.analytics_daily_llm UNION ALL SELECT * FROM "
+                          "public.analytics_internal_daily_llm) AS l, public.analytics_daily_uniques AS u"),
+              "%s", sql);
     free(sql);
 }
 
@@ -156,7 +174,8 @@ Test(lag, is_never_told_too_small_when_the_marks_are_full)
     for (int i = 1; i <= 10 * LAG_MARKS; i++)
         lag_see(&lag, i, i);
     cr_assert(lag.count <= LAG_MARKS);
-    for (int position = 0; position < 10 * LAG_MARKS; position += 7) { /* the event at offset `position` came with mark position + 1 */
+    for (int position = 0; position < 10 * LAG_MARKS;
+         position += 7) { /* the event at offset `position` came with mark position + 1 */
         const int64_t age = lag_age_us(&lag, position, 100000);
         cr_assert(age >= 100000 - (position + 1), "position %d: %ld", position, (long)age);
     }
@@ -169,7 +188,11 @@ Test(ring, gives_what_is_newer_and_keeps_peaks_and_holes_when_it_thins)
 {
     struct ring *ring = ring_new();
     for (int i = 0; i < RING_ROWS + 10; i++)
-        ring_add(ring, &(struct ring_row){.at_ms = i + 1, .stored = i % 100 == 50 ? 1000 : 1, .published = NAN, .lag_s = i < RING_ROWS / 2 ? NAN : 1, .behind_s = 0.12345});
+        ring_add(ring, &(struct ring_row){.at_ms = i + 1,
+                                          .stored = i % 100 == 50 ? 1000 : 1,
+                                          .published = NAN,
+                                          .lag_s = i < RING_ROWS / 2 ? NAN : 1,
+                                          .behind_s = 0.12345});
     json_t *rows = ring_rows(ring, 0, RING_ROWS);
     cr_assert_eq(json_array_size(rows), (size_t)RING_ROWS, "a day is kept, and no more");
     cr_assert_eq(json_integer_value(json_array_get(json_array_get(rows, 0), 0)), 11);

@@ -28,13 +28,15 @@ static bool take(void *context, const char *row, size_t length, struct error *er
 
 Test(csv_rows, are_cut_where_no_quote_is_open_however_the_stream_is_cut)
 {
-    static const char csv[] = "id,name\n1,\"a\nb\"\n2,\"say \"\"\n\"\"\"\n3,\n\"\",\"\\.\n\"\n", rows[] = "id,name\n|1,\"a\nb\"\n|2,\"say \"\"\n\"\"\"\n|3,\n|\"\",\"\\.\n\"\n|";
+    static const char csv[] = "id,name\n1,\"a\nb\"\n2,\"say \"\"\n\"\"\"\n3,\n\"\",\"\\.\n\"\n",
+                      rows[] = "id,name\n|1,\"a\nb\"\n|2,\"say \"\"\n\"\"\"\n|3,\n|\"\",\"\\.\n\"\n|";
     for (size_t piece = 1; piece < sizeof csv; piece++) {
         struct csv_rows reader = {0};
         struct taken taken = {.rows = 0};
         struct error err = {0};
         for (size_t at = 0; at < sizeof csv - 1; at += piece)
-            cr_assert(csv_rows_feed(&reader, csv + at, at + piece < sizeof csv - 1 ? piece : sizeof csv - 1 - at, take, &taken, &err));
+            cr_assert(
+                csv_rows_feed(&reader, csv + at, at + piece < sizeof csv - 1 ? piece : sizeof csv - 1 - at, take, &taken, &err));
         cr_expect(csv_rows_is_whole(&reader));
         cr_expect_eq(taken.rows, 5);
         cr_expect_eq(taken.length, sizeof rows - 1);
@@ -124,7 +126,8 @@ Test(month_name, is_a_year_and_a_month)
     cr_assert(month_name_parse("2024-02", &month, &err));
     cr_expect_str_eq(month.first, "2024-02-01");
     cr_expect_str_eq(month.days.last, "2024-02-29");
-    static const char *const wrong[] = {"", "2024", "2024-2", "2024-13", "2024-00", "1969-12", "2024-02-01", "2024-02 ", "jan 2024", "-024-02"};
+    static const char *const wrong[] = {"",        "2024",       "2024-2",   "2024-13",  "2024-00",
+                                        "1969-12", "2024-02-01", "2024-02 ", "jan 2024", "-024-02"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         cr_expect_not(month_name_parse(wrong[i], &month, &err), "%s", wrong[i]);
 }

@@ -6,7 +6,8 @@
 
 Test(backlog, is_no_time_late_where_nothing_waits_and_unknown_where_no_time_is_known)
 {
-    struct backlog_log logs[] = {{.waiting = 0, .oldest_us = -1}, {.waiting = 3, .oldest_us = -1}, {.waiting = 3, .oldest_us = 100}};
+    struct backlog_log logs[] = {
+        {.waiting = 0, .oldest_us = -1}, {.waiting = 3, .oldest_us = -1}, {.waiting = 3, .oldest_us = 100}};
     const struct backlog backlog = {.count = 3, .logs = logs, .asked_us = 100 + 5 * CLOCK_SECOND_US};
     cr_expect_eq(backlog_age_us(&backlog, 0), 0);
     cr_expect_eq(backlog_age_us(&backlog, 1), -1);

@@ -10,7 +10,8 @@ static void fill(void)
 {
     struct error err = {0};
     subject = (struct erase_subject){0};
-    cr_assert(erase_subject_add_user(&subject, "9223372036854775807", &err) && erase_subject_add_user(&subject, "7", &err) && erase_subject_add_user(&subject, "7", &err));
+    cr_assert(erase_subject_add_user(&subject, "9223372036854775807", &err) && erase_subject_add_user(&subject, "7", &err) &&
+              erase_subject_add_user(&subject, "7", &err));
     cr_assert(erase_subject_add_session(&subject, "s-7", &err) && erase_subject_add_session(&subject, "say \"so\" \\", &err));
     cr_assert(erase_subject_end(&subject, &err));
 }

@@ -8,10 +8,11 @@
 
 #define COLUMN(name, kind) {(char[]){name}, NULL, kind}
 
-static struct export_column items[] = {COLUMN("session_id", EXPORT_TEXT), COLUMN("user_id", EXPORT_NUMBER),     COLUMN("is_internal", EXPORT_BOOLEAN),
-                                       COLUMN("created_at", EXPORT_TIME), COLUMN("event_data", EXPORT_JSON), COLUMN("tier", EXPORT_ATTRIBUTE)};
-static const struct export_columns all = {items, 6, NULL}, texts = {items, 1, NULL}, jsons = {&items[4], 1, NULL}, attributes = {&items[5], 1, NULL},
-                                   numbers = {&items[1], 1, NULL}, times = {&items[3], 1, NULL};
+static struct export_column items[] = {COLUMN("session_id", EXPORT_TEXT),     COLUMN("user_id", EXPORT_NUMBER),
+                                       COLUMN("is_internal", EXPORT_BOOLEAN), COLUMN("created_at", EXPORT_TIME),
+                                       COLUMN("event_data", EXPORT_JSON),     COLUMN("tier", EXPORT_ATTRIBUTE)};
+static const struct export_columns all = {items, 6, NULL}, texts = {items, 1, NULL}, jsons = {&items[4], 1, NULL},
+                                   attributes = {&items[5], 1, NULL}, numbers = {&items[1], 1, NULL}, times = {&items[3], 1, NULL};
 
 static struct export_row row; /* large */
 
@@ -21,7 +22,8 @@ static void is_line(const struct export_columns *columns, enum export_form form,
     char *copy = strdup(message);
     export_row_init(&row, columns, form);
     cr_assert(export_row_make(&row, copy, strlen(copy), &err), "%s: %s", message, err.text);
-    cr_expect(row.length == strlen(line) && memcmp(row.line, line, row.length) == 0, "%s became %.*s", message, (int)row.length, row.line);
+    cr_expect(row.length == strlen(line) && memcmp(row.line, line, row.length) == 0, "%s became %.*s", message, (int)row.length,
+              row.line);
     export_row_reset(&row);
     free(copy);
 }
@@ -32,7 +34,8 @@ Test(export_row, is_csv_or_ndjson)
 {
     is_line(&all, EXPORT_CSV, whole, "s-1,-5,true,2026-01-15T09:30:00.25Z,\"{\"\"a\"\": 1}\",pro\n");
     is_line(&all, EXPORT_NDJSON, whole,
-            "{\"session_id\":\"s-1\",\"user_id\":-5,\"is_internal\":true,\"created_at\":\"2026-01-15T09:30:00.25Z\",\"event_data\":{\"a\": 1},\"tier\":\"pro\"}\n");
+            "{\"session_id\":\"s-1\",\"user_id\":-5,\"is_internal\":true,\"created_at\":\"2026-01-15T09:30:00.25Z\",\"event_data\":"
+            "{\"a\": 1},\"tier\":\"pro\"}\n");
     is_line(&all, EXPORT_CSV, "\\N\t\\N\tf\t\\N\t\\N\t\\N\n", ",,false,,,\n");
     is_line(&all, EXPORT_NDJSON, "\\N\t\\N\tf\t\\N\t\\N\t\\N\n",
             "{\"session_id\":null,\"user_id\":null,\"is_internal\":false,\"created_at\":null,\"event_data\":null,\"tier\":null}\n");

@@ -1,4 +1,5 @@
-/* rd.h - what rdkafka_performance.c uses of librdkafka's private headers, so that it builds from the example that the package installs. */
+/* rd.h - what rdkafka_performance.c uses of librdkafka's private headers, so that it builds from the example that the package
+ * installs. */
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
