@@ -28,7 +28,9 @@ extern const char erase_archived_sql[];
 
 /* The rollups that look back to a user's first event are computed anew. */
 static const char first_seen_sql[] =
-    "WITH gone AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
+    "WITH outside AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
+    "inside AS (DELETE FROM tallymill.first_seen_internal f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
+    "gone AS (SELECT user_id FROM outside UNION SELECT user_id FROM inside), "
     "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND "
     "r.looks_back AND EXISTS (SELECT FROM gone)), "
     "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> "
@@ -47,19 +49,15 @@ static bool name_archived(struct erase_run *run, struct error *err)
     return months != NULL;
 }
 
-/* Since when a user is known, in months that left. The table comes with the first release that lets months leave. */
+/* Since when a user is known in months that left, by external events and by internal ones. */
 static bool forget_first_seen(struct erase_run *run, struct error *err)
 {
     char erasure[24];
     snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
     const char *const values[] = {run->subject.user_array, erasure};
-    PGresult *known =
-        postgres_query(run->conn, "SELECT to_regclass('tallymill.first_seen') IS NOT NULL AS is_there", ERASE_QUERY_US, err);
-    const bool is_asked = known != NULL, is_there = is_asked && answer_bool(known, 0, "is_there");
-    PGresult *gone = is_there ? postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err) : NULL;
-    PQclear(known);
+    PGresult *gone = postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err);
     PQclear(gone);
-    return is_asked && (!is_there || gone);
+    return gone != NULL;
 }
 
 static void count_months(struct erase_run *run, const PGresult *days)

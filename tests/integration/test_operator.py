@@ -548,11 +548,16 @@ def test_no_command_is_a_mistake_that_says_where_the_list_is():
     assert refused.code == 2 and "everything" in refused.err, refused
 
 
+SETTINGS_OF_QUERIES = "; ".join(f"SET tallymill.{name} = '{value}'" for name, value in {
+    "day": "2026-03-01", "first_day": "2026-03-01", "last_day": "2026-03-02", "month": "2026-03-01", "days": "{2026-03-01,2026-03-02}", "range_first": "2026-03-01",
+    "range_last": "2026-03-02", "subject": "*", "kind": "session", "population": "external"}.items())
+
+
 def test_the_queries_run_in_psql_as_they_stand(books):
     for query in sorted((pathlib.Path(__file__).parents[2] / "operator" / "sql").glob("*.sql")):
         text = query.read_text()
         how = ("-c", "PREPARE query AS " + text) if "$1" in text else ("-f", str(query))    # one with parameters is only parsed
-        done = psql(books.database.dsn, "-c", "SET tallymill.day = '2026-03-01'; SET tallymill.first_day = '2026-03-01'; SET tallymill.last_day = '2026-03-02'", *how)
+        done = psql(books.database.dsn, "-c", SETTINGS_OF_QUERIES, *how)
         assert done.code == 0, (query, done)
 
 
