@@ -25,7 +25,7 @@ from trouble import Trouble, tail
 ROOT = os.path.dirname(DEPLOY)
 BIN = os.path.join(ROOT, "build", "bin")
 GENERATED = ["--generate", "200000", "--days", "100"]
-SETTLE_SECONDS = 180    # for the rollups of a month
+SETTLE_SECONDS = 90     # for the rollups of a month
 STALL_SECONDS = 120     # no progress for this long: something is wrong
 READING = ("map", "const", "default", "rest", "format", "delimiter", "csv-types", "time-format", "time-zone", "time-unit")   # handed on to tallymill-produce
 COLUMNS = 5             # events that get a column of their own in the table of days
@@ -237,12 +237,18 @@ class Tour:
         say("The oldest month, %s, leaves for a directory, and comes back" % month)
         out = self.program("tallymill", "archive", "--set", "archive.target=" + target, month)
         began = time.monotonic()
-        while subprocess.run(out, env=self.environment, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE).returncode == 1:
-            # Its rollups are computed beside the rest: until then it waits.
+        while True:
+            done = subprocess.run(out, env=self.environment, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if done.returncode != 1:
+                break
+            # Its rollups are computed beside the rest, one whose events have changed since after its cadence: until then it waits.
             if time.monotonic() - began > SETTLE_SECONDS:
-                self.run(out)
+                line("not yet: %s" % done.stderr.decode("utf-8", "replace").strip())
+                return True
             self.check_programs()
             time.sleep(1)
+        if done.returncode != 0:
+            raise Trouble("tallymill archive failed:\n" + done.stderr.decode("utf-8", "replace"), done.returncode)
         left = self.ask("SELECT rows, bytes, extract(epoch FROM dropped_at - started_at)::numeric(9, 1) FROM tallymill.archives"
                         " WHERE month = '%s-01' AND state = 'dropped'" % month)[0]
         line("%s events written to %s bytes in %s, proven and dropped in %s s" % (number(left[0]), number(left[1]), target, left[2]))
