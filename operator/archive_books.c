@@ -172,6 +172,17 @@ bool archive_books_mark_days(struct archive_books *books, const struct month_nam
                     1, values, SHORT_US, err);
 }
 
+bool archive_books_hurry(struct archive_books *books, const struct month_name *month, struct error *err)
+{
+    const char *const values[] = {month->first};
+    return admin_do(books->conn,
+                    "UPDATE tallymill.rollup_runs t SET ran_at = NULL FROM tallymill.rollup_periods p "
+                    "WHERE p.rollup = t.rollup AND p.first_day = t.first_day AND p.is_stale "
+                    "AND p.failed_at IS NULL AND t.ran_at IS NOT NULL AND p.last_day >= $1::date "
+                    "AND p.first_day < ($1::date + interval '1 month')::date",
+                    1, values, SHORT_US, err);
+}
+
 bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting, int64_t *emptied,
                            struct error *err)
 {

@@ -64,6 +64,9 @@ MUST_CHECK bool archive_books_attach(struct archive_books *books, const struct m
 /* The month's days wait for a rebuild. */
 MUST_CHECK bool archive_books_mark_days(struct archive_books *books, const struct month_name *month, struct error *err);
 
+/* The month's rollups that are out of date are due at once, whatever their cadence. */
+MUST_CHECK bool archive_books_hurry(struct archive_books *books, const struct month_name *month, struct error *err);
+
 /* How many dead letters wait for the month, and of how many the bytes are gone. */
 MUST_CHECK bool archive_books_waiting(struct archive_books *books, const struct month_name *month, int64_t *waiting,
                                       int64_t *emptied, struct error *err);

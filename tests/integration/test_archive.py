@@ -374,6 +374,18 @@ def test_cohorts_are_the_same_bit_for_bit_when_months_have_left(archive):
     assert site.database.rows(COHORTS) == before
 
 
+def test_a_month_does_not_wait_for_the_cadence_of_its_rollups(archive):
+    """A day that changed behind its closing would keep the month for as long as its slowest rollup may rest: hours."""
+    here = archive(count=40, **{"rollups.dir": "", "aggregator.interval": "100 ms"})
+    aggregator = here.site.aggregator()
+    wait_until(lambda: here.site.database.value("SELECT NOT EXISTS (SELECT FROM tallymill.days WHERE closed_at IS NULL AND day < current_date - 7)"
+                                                " AND NOT EXISTS (SELECT FROM tallymill.rollup_periods WHERE is_stale AND last_day < current_date - 7)"), 60, "the month to be settled")
+    here.site.database.run("UPDATE tallymill.changes SET version = version + 1 WHERE day = (SELECT min(day) FROM tallymill.changes)")
+    wait_until(lambda: here.run().code == 0, 60, lambda: f"the rollups of the month to be computed: {here.run()}")
+    assert aggregator.stop() == 0
+    here.is_away()
+
+
 def test_killed_at_random_beside_live_events(archive):
     seed = int(os.environ.get("TALLYMILL_SEED", random.randrange(10**6)))
     print(f"seed {seed}")

@@ -90,6 +90,7 @@ def month_away(round):
             carried_on(round, "archive", month)
             round.struck(f"{month:%Y-%m} has left")
             send_into(round, month, 50)
+            round.site.publisher.flush()
             round.recovered()
             assert round.site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE reason = 'archived_month' AND replayed_at IS NULL") == 50
             carried_on(round, "restore", month)
