@@ -74,7 +74,8 @@ def test_installed_killed_reloaded_upgraded_under_load_and_removed_nothing_is_lo
     assert machine.programs() == {}  # the package starts nothing
     settings_of(machine, site)
     machine.must("tallymill", "migrate", "--config", "/etc/tallymill/tallymill.ini")
-    machine.must("systemctl", "enable", "--now", *UNITS)
+    started = machine.run("systemctl", "enable", "--now", *UNITS)
+    assert started.code == 0, f"{started}{machine.run('journalctl', '--no-pager', '-n', '80', '-u', 'tallymill-*').out}"
     before = settle(machine, site)
     figures = {unit: exposure(machine, unit) for unit in UNITS}
     print("exposure:", figures)
