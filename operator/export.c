@@ -126,7 +126,7 @@ static bool is_filtered(const struct export_choice *choice)
 
 static bool export_all(struct export_run *run, const struct settings *settings, struct error *err)
 {
-    run->snapshot = snapshot_open(settings, "tallymill export", err);
+    run->snapshot = snapshot_open_whole(settings, "tallymill export", err);
     if (!run->snapshot || !choose(run, settings, err)) {
         return false;
     }
