@@ -255,16 +255,23 @@ void doctor_waits(struct doctor *doctor)
 static void tell_difference(struct doctor *doctor, const json_t *difference, size_t all)
 {
     char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
-    const char *day = json_string_value(json_object_get(difference, "day")),
+    const char *uniques = json_string_value(json_object_get(difference, "uniques")),
+               *day = uniques ? uniques : json_string_value(json_object_get(difference, "day")),
                *rollup = json_string_value(json_object_get(difference, "rollup"));
-    const char *name = json_string_value(json_object_get(difference, rollup ? "row_key" : "event_name")),
+    const char *name = json_string_value(json_object_get(difference, rollup ? "row_key" : uniques ? "subject" : "event_name")),
                *column = json_string_value(json_object_get(difference, "column_name"));
     char *have = json_dumps(json_object_get(difference, "have"), JSON_ENCODE_ANY),
          *should = json_dumps(json_object_get(difference, "should"), JSON_ENCODE_ANY);
     snprintf(what, sizeof what, "%s of %s: %.120s%s%.60s %s, and %s by the events; %zu figures differ in all",
-             rollup ? rollup : "the daily statistics", day ? day : "some day", name ? name : "", name ? " " : "",
+             rollup    ? rollup
+             : uniques ? "the uniques"
+                       : "the daily statistics",
+             day ? day : "some day", name ? name : "", name ? " " : "",
              column ? column : "a row", have ? have : "is another", should ? should : "another", all);
-    snprintf(remedy, sizeof remedy, "tallymill rebuild %s -- and tallymill verify, which names each figure", day ? day : "DAY");
+    if (uniques)
+        snprintf(remedy, sizeof remedy, "SELECT tallymill.forget_uniques(); -- counts all attached months anew");
+    else
+        snprintf(remedy, sizeof remedy, "tallymill rebuild %s -- and tallymill verify, which names each figure", day ? day : "DAY");
     doctor_tell(doctor, DOCTOR_FINDING, "figures", what,
                 "somebody changed rows or statistics by hand, or a program of ours is wrong: then keep the output of verify",
                 remedy);

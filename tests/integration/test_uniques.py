@@ -135,6 +135,8 @@ def test_what_somebody_changed_is_found_and_counted_anew(make_site, tmp_path):
     site.database.rows("UPDATE analytics_daily_uniques SET keys = keys + 1 WHERE date = %s AND subject = 'login'", day)
     found = site.tallymill("verify")
     assert found.code == 1 and f"uniques of {day}, login, session, external: keys are 4, should be 3" in found.out, found
+    looked = site.tallymill("doctor")
+    assert looked.code == 1 and "FINDING figures: the uniques of " in looked.out and "SELECT tallymill.forget_uniques()" in looked.out, looked
     # As if the days behind a day had not been corrected: each day's own sums hold, the ranges do not.
     site.database.rows("UPDATE analytics_daily_uniques SET keys = keys - 1 WHERE date = %s AND subject = 'login'", day)
     site.database.rows("UPDATE analytics_daily_uniques SET previous_date = %s WHERE date = %s AND subject = '*' AND kind = 'session' AND population = 'external'",
