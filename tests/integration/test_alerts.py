@@ -161,7 +161,9 @@ def declared():
     for path, prefix in (("operator/audit.c", "tallymill_audit_"), ("operator/verify.c", "tallymill_verify_")):
         body = re.search(r"struct run_figure figures\[\] = \{(.*?)\n    \};", (ROOT / path).read_text(), re.DOTALL).group(1)
         found |= {prefix + name for name in [*of_all, *re.findall(r'\{"(\w+)"', body)]} | {prefix + "info"}
-    return found
+    advised = re.findall(r'add_figure\(figures, &count, "(\w+)"', (ROOT / "operator" / "advise.c").read_text())
+    alerts = re.findall(r'add_alert\(all, "(\w+)"', (ROOT / "operator" / "advise_rules.c").read_text())
+    return found | {"tallymill_advise_" + name for name in [*of_all, *advised, *alerts]}
 
 
 def test_the_documents_have_every_metric_and_the_rules_name_no_other():

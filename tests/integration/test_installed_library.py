@@ -147,7 +147,7 @@ def test_the_thread_sanitizer_finds_nothing(tmp_path):
 
 
 def test_the_notices_of_what_is_linked_in_are_installed(prefix):
-    notices = {path.name: path.read_text(encoding="utf-8") for path in (prefix / "share/doc/tallymill").iterdir()}
+    notices = {path.name: path.read_text(encoding="utf-8") for path in (prefix / "share/doc/tallymill").iterdir() if path.is_file()}
     assert "Apache License" in notices["LICENSE"] and "YaoYuan" in notices["THIRD-PARTY.md"] and "Magnus Edenhill" in notices["THIRD-PARTY.md"]
     bundled = (BUILDS["release"] / "CMakeCache.txt").read_text(encoding="utf-8")
     for name, author in (("librdkafka", "Magnus Edenhill"), ("yyjson", "YaoYuan")):

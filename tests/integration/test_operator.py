@@ -432,7 +432,7 @@ def test_without_kafka_nothing_claims_more_than_it_knows(books, make_site):
 # migrate, beyond test_migrate.py
 
 @pytest.mark.parametrize("statement, named", [
-    ("CREATE TABLE analytics_events (id uuid, created_at timestamptz)", "not partitioned"),
+    ("CREATE TABLE analytics_events (id uuid, created_at timestamptz)", "tallymill adopt"),
     ("CREATE TABLE analytics_events (id uuid, created_at timestamptz) PARTITION BY RANGE (created_at)", "not made by tallymill migrate"),
     ("CREATE TABLE analytics_daily_stats (date date)", "analytics_daily_stats"),
 ])
