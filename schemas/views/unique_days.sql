@@ -11,7 +11,7 @@ CREATE OR REPLACE VIEW tallymill.unique_days AS
            OR NOT (r.is_stored OR (c.day = n.day AND r.run >= s.stored_run)) AS is_stale
   FROM tallymill.unique_state s
   CROSS JOIN (SELECT max(l.day) AS day FROM tallymill.changes l) n
-  JOIN tallymill.changes c ON c.day >= s.kept_from
+  JOIN tallymill.changes c ON c.day >= (SELECT k.kept_from FROM tallymill.unique_state k) -- known before the scan: no day of a long history before it is read
   JOIN tallymill.attached_months m ON m.month = date_trunc('month', c.day::timestamp)::date
   LEFT JOIN tallymill.days d ON d.day = c.day
   LEFT JOIN tallymill.unique_runs r ON r.day = c.day
