@@ -1,5 +1,5 @@
-/* uniques.c - see uniques.h. Each step has a message that begins it, and what is done with the answer; a step that has nothing to
- * ask is passed over.
+/* uniques.c - see uniques.h. Each step has a message that begins it (unique_messages.h), and what is done with the answer; a step
+ * that has nothing to ask is passed over.
  *
  * Invariant: at each commit the matrix is the one that the keys in tallymill.day_keys, and those of the newest day as of its last
  * run, give when they are counted from nothing; and a day's keys are those of the version that tallymill.unique_runs says.
@@ -15,12 +15,11 @@
 #include "aggregator/uniques.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/array_text.h"
+#include "aggregator/unique_messages.h"
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
@@ -29,9 +28,6 @@
 #include "common/postgres_begin.h"
 
 enum {
-    FETCH_KEYS = 4096,
-    FETCH_LISTS = 4,
-    FETCH_ROWS = 8192,
     CELLS_MOST = 16384,
     FOUND_A_KEY = 3,
     KEY_BYTES = 448,
@@ -43,8 +39,6 @@ enum { BEGUN_DAY, BEGUN_VERSION, BEGUN_DEFINITION, BEGUN_RUN, BEGUN_WAS_STORED, 
 enum { KEY_SLOT, KEY_TEXT, KEY_EXTERNAL, KEY_INTERNAL };
 enum { ROW_SUBJECT, ROW_POPULATION, ROW_PREVIOUS, ROW_KEYS };
 enum { LIST_DAY, LIST_KEYS };
-
-static const char *const kind_names[KEY_KINDS] = {"session", "user"};
 
 static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *err);
 static bool begin_kind(struct uniques *uniques, struct error *err);
@@ -89,64 +83,13 @@ void uniques_free(struct uniques *uniques)
     uniques_stop(uniques);
 }
 
-static bool no_memory(struct error *err)
-{
-    return error_set(err, ERROR_RETRY, "no memory for the keys of a day");
-}
-
-/* The message of a step. */
-static bool __attribute__((format(printf, 4, 5)))
-say(struct uniques *uniques, enum uniques_step step, struct error *err, const char *format, ...)
-{
-    va_list arguments;
-    free(uniques->sql);
-    uniques->sql = NULL;
-    va_start(arguments, format);
-    const int length = vasprintf(&uniques->sql, format, arguments);
-    va_end(arguments);
-    if (length < 0) {
-        uniques->sql = NULL;
-        return no_memory(err);
-    }
-    uniques->step = step;
-    return true;
-}
-
-static bool say_begin(struct uniques *uniques, struct error *err)
-{
-    const char *quote = uniques->since ? "'" : "";
-    return say(
-        uniques, UNIQUES_BEGIN, err,
-        POSTGRES_BEGIN("REPEATABLE READ") "; SET LOCAL statement_timeout = %" PRId64
-                                          "; SET LOCAL idle_in_transaction_session_timeout = '60s'; "
-                                          "SET LOCAL client_connection_check_interval = '1s'; SET LOCAL jit = off; SET LOCAL "
-                                          "max_parallel_workers_per_gather = 0; "
-                                          "SET LOCAL synchronous_commit = off; SELECT * FROM tallymill.begin_uniques(%" PRId64
-                                          ", '%" PRId64 " days', %s%s%s)",
-        uniques->timeout_us / 1000, uniques->epoch, uniques->keep_us / CLOCK_DAY_US, quote,
-        uniques->since ? uniques->since : "NULL", quote);
-}
-
-/* What failed is text of the server's: as hexadecimal digits there is nothing in it to quote. */
-static bool say_failure(struct uniques *uniques, struct error *err)
-{
-    char date[CLOCK_DAY_BYTES], hex[2 * ERROR_TEXT_BYTES] = "";
-    clock_format_day(date, uniques->failed_day);
-    for (size_t i = 0; uniques->failed_text[i] != '\0'; i++)
-        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)uniques->failed_text[i]);
-    return say(uniques, UNIQUES_NOTE, err,
-               POSTGRES_BEGIN("READ COMMITTED") "; SELECT tallymill.fail_uniques('%s', %" PRId32
-                                                ", convert_from(decode('%s', 'hex'), 'UTF8')); COMMIT",
-               date, uniques->failed_definition, hex);
-}
-
 static bool say_first(struct uniques *uniques, struct error *err)
 {
     if (!uniques->has_secret)
-        return say(
+        return unique_messages_say(
             uniques, UNIQUES_SECRET, err,
             POSTGRES_BEGIN("READ COMMITTED") "; SELECT pg_catalog.encode(secret, 'hex') FROM tallymill.unique_secret; COMMIT");
-    return uniques->failed_day != DAY_NEVER ? say_failure(uniques, err) : say_begin(uniques, err);
+    return uniques->failed_day != DAY_NEVER ? unique_messages_failure(uniques, err) : unique_messages_begin(uniques, err);
 }
 
 bool uniques_start(struct uniques *uniques, int64_t epoch, const char *since, int64_t keep_us, int64_t timeout_us, int64_t now_us,
@@ -202,7 +145,7 @@ bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t now_us, str
     case UNIQUES_SECRET: succeeded = take_secret(uniques, answer, err); break;
     case UNIQUES_NOTE:
         uniques->failed_day = DAY_NEVER;
-        succeeded = say_begin(uniques, err);
+        succeeded = unique_messages_begin(uniques, err);
         break;
     case UNIQUES_BEGIN: succeeded = begin_day(uniques, answer, err); break;
     case UNIQUES_ROWS: succeeded = take_rows(uniques, answer, err); break;
@@ -236,7 +179,7 @@ static int64_t number_of(const PGresult *answer, int row, int column)
 static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *err)
 {
     if (!answer || PQntuples(answer) == 0)
-        return say(uniques, UNIQUES_NOTHING, err, "COMMIT");
+        return unique_messages_say(uniques, UNIQUES_NOTHING, err, "COMMIT");
     uniques->day = (int32_t)number_of(answer, 0, BEGUN_DAY);
     uniques->version = number_of(answer, 0, BEGUN_VERSION);
     uniques->definition = (int32_t)number_of(answer, 0, BEGUN_DEFINITION);
@@ -249,33 +192,6 @@ static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *e
     return begin_kind(uniques, err);
 }
 
-/* The rows of a query by a cursor (one at a time, beside that of the keys), in the form that the server has them in where
- * is_binary. */
-static bool open_others(struct uniques *uniques, enum uniques_step step, bool is_binary, int rows, struct error *err,
-                        const char *query)
-{
-    const bool was_open = uniques->has_others_cursor;
-    uniques->has_others_cursor = true;
-    return say(uniques, step, err, "%sDECLARE others NO SCROLL %sCURSOR FOR %s; FETCH %d FROM others",
-               was_open ? "CLOSE others; " : "", is_binary ? "BINARY " : "", query, rows);
-}
-
-static bool fetch_others(struct uniques *uniques, int rows, struct error *err)
-{
-    return say(uniques, uniques->step, err, "FETCH %d FROM others", rows);
-}
-
-static bool open_keys(struct uniques *uniques, struct error *err)
-{
-    char date[CLOCK_DAY_BYTES];
-    clock_format_day(date, uniques->day);
-    const bool was_open = uniques->has_keys_cursor;
-    uniques->has_keys_cursor = true;
-    return say(uniques, UNIQUES_KEYS, err,
-               "%sDECLARE keys NO SCROLL CURSOR FOR SELECT * FROM tallymill.unique_keys('%s', '%s'); FETCH %d FROM keys",
-               was_open ? "CLOSE keys; " : "", kind_names[uniques->kind], date, FETCH_KEYS);
-}
-
 static bool begin_kind(struct uniques *uniques, struct error *err)
 {
     char date[CLOCK_DAY_BYTES], query[256];
@@ -284,9 +200,9 @@ static bool begin_kind(struct uniques *uniques, struct error *err)
     uniques->first_slot = 0;
     uniques->is_last_part = false;
     if (uniques->was_stored)
-        return open_keys(uniques, err);
-    snprintf(query, sizeof query, "SELECT * FROM tallymill.unique_rows('%s', '%s')", kind_names[uniques->kind], date);
-    return open_others(uniques, UNIQUES_ROWS, false, FETCH_ROWS, err, query);
+        return unique_messages_keys(uniques, err);
+    snprintf(query, sizeof query, "SELECT * FROM tallymill.unique_rows('%s', '%s')", unique_messages_kind(uniques->kind), date);
+    return unique_messages_open(uniques, UNIQUES_ROWS, false, FETCH_ROWS, err, query);
 }
 
 static int rows_of(const PGresult *answer)
@@ -300,8 +216,8 @@ static bool take_rows(struct uniques *uniques, const PGresult *answer, struct er
         if (!unique_cells_add(&uniques->cells, (unsigned)number_of(answer, row, ROW_SUBJECT),
                               (enum population)number_of(answer, row, ROW_POPULATION), uniques->day,
                               (int32_t)number_of(answer, row, ROW_PREVIOUS), -number_of(answer, row, ROW_KEYS)))
-            return no_memory(err);
-    return rows_of(answer) == FETCH_ROWS ? fetch_others(uniques, FETCH_ROWS, err) : open_keys(uniques, err);
+            return unique_messages_no_memory(err);
+    return rows_of(answer) == FETCH_ROWS ? unique_messages_more(uniques, FETCH_ROWS, err) : unique_messages_keys(uniques, err);
 }
 
 /* Takes fetched keys until the part is full at the end of a slot, or none are left. */
@@ -321,7 +237,7 @@ static bool gather(struct uniques *uniques, struct error *err)
     }
     uniques->next_slot = last_slot; /* where the next answer goes on */
     if (rows_of(uniques->chunk) == FETCH_KEYS)
-        return say(uniques, UNIQUES_KEYS, err, "FETCH %d FROM keys", FETCH_KEYS);
+        return unique_messages_say(uniques, UNIQUES_KEYS, err, "FETCH %d FROM keys", FETCH_KEYS);
     uniques->next_slot = KEY_SLOTS;
     uniques->is_last_part = true;
     return begin_walk(uniques, err);
@@ -341,7 +257,7 @@ static bool put_row(struct uniques *uniques, int slot, struct error *err)
     if (uniques->changes.used > SLOT_TIMES * uniques->keys_most)
         return error_set(err, ERROR_FATAL, "the day has too many keys for memory.max: more than %zu in a 256th of it",
                          uniques->changes.used);
-    return key_changes_put(&uniques->changes, &key, KEY_NOW) || no_memory(err);
+    return key_changes_put(&uniques->changes, &key, KEY_NOW) || unique_messages_no_memory(err);
 }
 
 /* What the keys of this part have met does not fit: the next try has smaller parts. */
@@ -349,7 +265,8 @@ static bool no_room(struct uniques *uniques, struct error *err)
 {
     const bool is_least = uniques->keys_now == LEAST_KEYS;
     uniques->keys_now = uniques->keys_now / 2 > LEAST_KEYS ? uniques->keys_now / 2 : LEAST_KEYS;
-    return is_least ? error_set(err, ERROR_FATAL, "the day's keys were on too many days for memory.max") : no_memory(err);
+    return is_least ? error_set(err, ERROR_FATAL, "the day's keys were on too many days for memory.max")
+                    : unique_messages_no_memory(err);
 }
 
 /* The keys of one list of another day, or of the day before; meets or puts those of this part. */
@@ -372,25 +289,13 @@ static bool take_list(struct uniques *uniques, const PGresult *answer, int row, 
     return err->kind == ERROR_NONE;
 }
 
-static bool open_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order,
-                       struct error *err)
-{
-    char date[CLOCK_DAY_BYTES], query[512];
-    clock_format_day(date, uniques->day);
-    snprintf(query, sizeof query,
-             "SELECT k.day - date '1970-01-01', k.keys FROM tallymill.day_keys k WHERE k.kind = '%s' AND k.day %s date '%s' AND "
-             "k.run <> %" PRId64 " AND k.part < %d AND k.next_part > %d ORDER BY k.day%s",
-             kind_names[uniques->kind], comparison, date, uniques->run, uniques->next_slot, uniques->first_slot, order);
-    return open_others(uniques, step, true, FETCH_LISTS, err, query);
-}
-
 static bool take_before(struct uniques *uniques, const PGresult *answer, struct error *err)
 {
     for (int row = 0; row < rows_of(answer); row++)
         if (!take_list(uniques, answer, row, err))
             return false;
     if (rows_of(answer) == FETCH_LISTS)
-        return fetch_others(uniques, FETCH_LISTS, err);
+        return unique_messages_more(uniques, FETCH_LISTS, err);
     uniques->step = UNIQUES_IDLE; /* what was before is known */
     return begin_walk(uniques, err);
 }
@@ -399,11 +304,12 @@ static bool take_before(struct uniques *uniques, const PGresult *answer, struct 
 static bool begin_walk(struct uniques *uniques, struct error *err)
 {
     if (uniques->was_stored && uniques->step == UNIQUES_KEYS)
-        return open_lists(uniques, UNIQUES_BEFORE, "=", "", err);
+        return unique_messages_lists(uniques, UNIQUES_BEFORE, "=", "", err);
     FAILPOINT("uniques_keys_read");
     key_changes_begin(&uniques->changes);
     uniques->walked_day = DAY_NEVER;
-    return key_changes_is_open(&uniques->changes) ? open_lists(uniques, UNIQUES_BACK, "<", " DESC", err) : write_part(uniques, err);
+    return key_changes_is_open(&uniques->changes) ? unique_messages_lists(uniques, UNIQUES_BACK, "<", " DESC", err)
+                                                  : write_part(uniques, err);
 }
 
 static bool take_walk(struct uniques *uniques, const PGresult *answer, struct error *err)
@@ -411,13 +317,13 @@ static bool take_walk(struct uniques *uniques, const PGresult *answer, struct er
     for (int row = 0; row < rows_of(answer) && key_changes_is_open(&uniques->changes); row++) {
         const int32_t day = (int32_t)get_32(PQgetvalue(answer, row, LIST_DAY));
         if (day != uniques->walked_day && !key_changes_pass(&uniques->changes, uniques->walked_day))
-            return no_memory(err);
+            return unique_messages_no_memory(err);
         uniques->walked_day = day;
         if (!take_list(uniques, answer, row, err))
             return false;
     }
     if (rows_of(answer) == FETCH_LISTS && key_changes_is_open(&uniques->changes))
-        return fetch_others(uniques, FETCH_LISTS, err);
+        return unique_messages_more(uniques, FETCH_LISTS, err);
     return uniques->step == UNIQUES_BACK ? turn(uniques, err) : write_part(uniques, err);
 }
 
@@ -425,9 +331,9 @@ static bool take_walk(struct uniques *uniques, const PGresult *answer, struct er
 static bool turn(struct uniques *uniques, struct error *err)
 {
     if (!key_changes_pass(&uniques->changes, uniques->walked_day) || !key_changes_turn(&uniques->changes))
-        return no_memory(err);
+        return unique_messages_no_memory(err);
     FAILPOINT("uniques_walked_back");
-    return uniques->has_later ? open_lists(uniques, UNIQUES_FORTH, ">", "", err) : write_part(uniques, err);
+    return uniques->has_later ? unique_messages_lists(uniques, UNIQUES_FORTH, ">", "", err) : write_part(uniques, err);
 }
 
 static bool write_part(struct uniques *uniques, struct error *err)
@@ -438,52 +344,22 @@ static bool write_part(struct uniques *uniques, struct error *err)
         !uniques->is_stored || (keys != NULL && (count == 0 || key_list_pack(&uniques->bytes, uniques->kind, keys, count, err)));
     free(keys);
     if (!succeeded)
-        return err->kind != ERROR_NONE ? false : no_memory(err);
+        return err->kind != ERROR_NONE ? false : unique_messages_no_memory(err);
     if (count == 0)
         return end_part(uniques, err);
     char *hex = malloc(2 * uniques->bytes.packed_length + 1), date[CLOCK_DAY_BYTES];
     if (!hex)
-        return no_memory(err);
+        return unique_messages_no_memory(err);
     for (size_t i = 0; i < uniques->bytes.packed_length; i++) {
         hex[2 * i] = "0123456789abcdef"[uniques->bytes.packed[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[uniques->bytes.packed[i] & 15];
     }
     hex[2 * uniques->bytes.packed_length] = '\0';
     clock_format_day(date, uniques->day);
-    succeeded =
-        say(uniques, UNIQUES_WRITE, err, "SELECT tallymill.write_keys('%s', '%s', %" PRId64 ", %d, %d, decode('%s', 'hex'))", date,
-            kind_names[uniques->kind], uniques->run, uniques->first_slot, uniques->next_slot, hex);
+    succeeded = unique_messages_say(
+        uniques, UNIQUES_WRITE, err, "SELECT tallymill.write_keys('%s', '%s', %" PRId64 ", %d, %d, decode('%s', 'hex'))", date,
+        unique_messages_kind(uniques->kind), uniques->run, uniques->first_slot, uniques->next_slot, hex);
     free(hex);
-    return succeeded;
-}
-
-/* The changes of the matrix so far. */
-static bool say_changes(struct uniques *uniques, struct error *err)
-{
-    enum { SUBJECT, POPULATION, DAY, PREVIOUS, KEYS, COLUMNS };
-    struct array_text columns[COLUMNS] = {0};
-    const char *texts[COLUMNS];
-    for (int i = 0; i < COLUMNS; i++)
-        array_text_begin(&columns[i]);
-    for (size_t i = 0; i < uniques->cells.capacity; i++) {
-        const struct unique_cell *cell = &uniques->cells.cells[i];
-        if (cell->keys == 0)
-            continue;
-        array_text_add_int64(&columns[SUBJECT], cell->subject);
-        array_text_add_int64(&columns[POPULATION], cell->population);
-        array_text_add_int64(&columns[DAY], cell->day);
-        array_text_add_int64(&columns[PREVIOUS], cell->previous);
-        array_text_add_int64(&columns[KEYS], cell->keys);
-    }
-    bool succeeded = true;
-    for (int i = 0; i < COLUMNS; i++)
-        succeeded = (texts[i] = array_text_end(&columns[i])) != NULL && succeeded;
-    succeeded = succeeded
-                    ? say(uniques, UNIQUES_CHANGE, err, "SELECT tallymill.change_uniques('%s', '%s', '%s', '%s', '%s', '%s')",
-                          kind_names[uniques->kind], texts[SUBJECT], texts[POPULATION], texts[DAY], texts[PREVIOUS], texts[KEYS])
-                    : no_memory(err);
-    for (int i = 0; i < COLUMNS; i++)
-        array_text_free(&columns[i]);
     return succeeded;
 }
 
@@ -502,7 +378,7 @@ static bool end_part(struct uniques *uniques, struct error *err)
     uniques->step = UNIQUES_KEYS; /* of the next part nothing is known yet */
     const bool is_full = uniques->cells.used > CELLS_MOST || uniques->is_last_part;
     if (is_full && has_changes(uniques))
-        return say_changes(uniques, err);
+        return unique_messages_changes(uniques, err);
     return uniques->is_last_part ? end_kind(uniques, err) : gather(uniques, err);
 }
 
@@ -514,7 +390,7 @@ static bool end_kind(struct uniques *uniques, struct error *err)
     char date[CLOCK_DAY_BYTES];
     clock_format_day(date, uniques->day);
     FAILPOINT("uniques_before_commit");
-    return say(uniques, UNIQUES_END, err,
+    return unique_messages_say(uniques, UNIQUES_END, err,
                "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT", date,
                uniques->version, uniques->definition, uniques->run, uniques->is_stored ? "true" : "false",
                clock_now_us() - uniques->begun_us);

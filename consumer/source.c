@@ -23,6 +23,7 @@
 #include "common/settings.h"
 #include "consumer/leave.h"
 #include "consumer/source_conf.h"
+#include "consumer/source_error.h"
 #include "consumer/source_statistics.h"
 #include "consumer/start.h"
 
@@ -282,7 +283,7 @@ static int64_t reads_from(const struct source_partition *partition)
     return source_is_proving(partition) ? partition->anchors[partition->anchors_met].offset : partition->expected_offset;
 }
 
-static bool is_read(const struct source_partition *partition)
+bool source_is_read(const struct source_partition *partition)
 {
     return !partition->is_stopped && !partition->is_waiting;
 }
@@ -299,7 +300,7 @@ bool source_assign(struct source *source, const struct source_partition *partiti
         memcpy(copy, partitions, (size_t)count * sizeof *copy);
     for (int i = 0; i < count; i++) {
         copy[i].end_offset = -1;
-        if (is_read(&copy[i]))
+        if (source_is_read(&copy[i]))
             rd_kafka_topic_partition_list_add(list, source->topic, copy[i].claim.topic_partition)->offset = reads_from(&copy[i]);
     }
     const rd_kafka_resp_err_t code = rd_kafka_assign(source->handle, list);
@@ -334,7 +335,7 @@ static rd_kafka_topic_partition_list_t *list_read(const struct source *source)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
     for (int i = 0; i < source->partition_count; i++)
-        if (is_read(&source->partitions[i]))
+        if (source_is_read(&source->partitions[i]))
             rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition);
     return list;
 }
@@ -401,62 +402,6 @@ void source_report_positions(struct source *source)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static enum source_event take_error(struct source *source, rd_kafka_message_t *message, struct source_partition **partition,
-                                    int64_t *end_offset, struct error *err)
-{
-    const rd_kafka_resp_err_t code = message->err;
-    *partition = message->rkt ? source_find(source, message->partition) : NULL;
-    char text[LOG_TEXT_BYTES];
-    switch (code) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        *end_offset = message->offset;
-        if (*partition)
-            (*partition)->end_offset = message->offset;
-        return *partition && is_read(*partition) ? SOURCE_END : SOURCE_NOTHING;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
-    case RD_KAFKA_RESP_ERR_INCONSISTENT_TOPIC_ID:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        log_warn("the topic, or a topic partition, is not there any more: looking which topic this is",
-                 "topic=%s topic_partition=%d code=%s", source->topic, (int)message->partition, rd_kafka_err2name(code));
-        return SOURCE_RESYNC;
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
-    case RD_KAFKA_RESP_ERR__BAD_MSG:
-        /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
-        if (*partition)
-            source_stop(source, *partition,
-                        "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at "
-                        "TOPIC_PARTITION:OFFSET goes on behind it");
-        log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
-                  source->topic, (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
-        return SOURCE_NOTHING;
-    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
-    case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED: /* a codec that this librdkafka was built without */
-        /* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
-        if (*partition)
-            source_stop(source, *partition,
-                        "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at "
-                        "TOPIC_PARTITION:OFFSET goes on behind it");
-        log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what "
-                  "it is; tallymill reset "
-                  "--at TOPIC_PARTITION:OFFSET goes on behind it",
-                  "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source->topic, (int)message->partition,
-                  message->offset, log_text(text, rd_kafka_message_errstr(message)));
-        return SOURCE_NOTHING;
-    case RD_KAFKA_RESP_ERR__FATAL:
-    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
-        error_set(err, ERROR_FATAL, "another member named like this one (consumer.instance) has taken its place: %s",
-                  rd_kafka_message_errstr(message));
-        return SOURCE_FATAL;
-    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: return SOURCE_NOTHING; /* a rebalance follows */
-    default: break;
-    }
-    log_warn("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(code), log_text(text, rd_kafka_message_errstr(message)));
-    return SOURCE_NOTHING;
-}
-
 enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
                               int64_t *end_offset, struct error *err)
 {
@@ -476,9 +421,10 @@ enum source_event source_poll(struct source *source, rd_kafka_message_t **messag
     }
     enum source_event event = SOURCE_NOTHING;
     if (taken && taken->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        event = take_error(source, taken, partition, end_offset, err);
+        event = source_error_take(source, taken, partition, end_offset, err);
     else if (taken)
-        event = (*partition = source_find(source, taken->partition)) && is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
+        event =
+            (*partition = source_find(source, taken->partition)) && source_is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
     const bool again = taken && event == SOURCE_NOTHING;
     if (event == SOURCE_MESSAGE && !source->revoke_pending && !source->assign_pending) {
         *message = taken;

@@ -115,6 +115,9 @@ bool source_is_paused(const struct source *source);
 /* Whether an anchor is still to be met. */
 bool source_is_proving(const struct source_partition *partition);
 
+/* Whether its messages are wanted: it is neither stopped nor waiting. */
+bool source_is_read(const struct source_partition *partition);
+
 /* Reads on at the next anchor, or at expected_offset: what was fetched before is dropped. */
 void source_seek(struct source *source, const struct source_partition *partition);
 

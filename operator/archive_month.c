@@ -86,7 +86,8 @@ static bool settle(struct archive_run *run, const struct month_name *month, cons
         return sum_up(writing, view, err);
     }
     struct error failed = {0};
-    if ((should_rebuild && !archive_books_mark_days(&run->books, month, &failed)) || (err->kind == ERROR_RETRY && !archive_books_hurry(&run->books, month, &failed)))
+    if ((should_rebuild && !archive_books_mark_days(&run->books, month, &failed)) ||
+        (err->kind == ERROR_RETRY && !archive_books_hurry(&run->books, month, &failed)))
         *err = failed;
     return false;
 }

@@ -124,10 +124,11 @@ int months_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill months",
         .usage = "[OPTION ...]",
-        .summary = "Lists the months, where each of them is, how large, and what is due.\n"
-                   "State, class (hot: this one and the last; warm; cold: older than archive.after), about how many rows, sizes, the\n"
-                   "archive, and the dead letters that wait for a month to come back. What is due leaves by: tallymill archive --due.\n"
-                   "Needs a login with tallymill_read.\n",
+        .summary =
+            "Lists the months, where each of them is, how large, and what is due.\n"
+            "State, class (hot: this one and the last; warm; cold: older than archive.after), about how many rows, sizes, the\n"
+            "archive, and the dead letters that wait for a month to come back. What is due leaves by: tallymill archive --due.\n"
+            "Needs a login with tallymill_read.\n",
         .examples = "  tallymill months --config settings.ini\n  tallymill months --config settings.ini --json\n",
         .options = options,
         .programs = FOR_OPERATOR,
