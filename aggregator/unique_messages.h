@@ -10,7 +10,7 @@
 enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_ROWS = 8192 };
 
 /* ERROR_RETRY, for want of memory for a day's keys; always false. */
-bool unique_messages_no_memory(struct error *err);
+MUST_CHECK bool unique_messages_no_memory(struct error *err);
 
 /* "session", "user" */
 const char *unique_messages_kind(enum key_kind kind);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <xxhash.h>
-
 #include "common/clock.h"
 #include "common/csv.h"
 #include "common/number_text.h"
@@ -28,15 +26,8 @@ struct writing {
     struct export_file *file, *list;
     const char *path;
     struct export_written *written;
-    XXH128_hash_t sum;
+    struct row_hash sum;
 };
-
-static void add_hash(XXH128_hash_t *sum, const char *row, size_t length)
-{
-    const XXH128_hash_t one = XXH3_128bits(row, length);
-    sum->low64 += one.low64;
-    sum->high64 += one.high64 + (sum->low64 < one.low64);
-}
 
 static char *list_path(const char *path)
 {
@@ -91,7 +82,7 @@ static bool put_line(struct writing *writing, struct error *err)
 static bool take(void *context, char *row, size_t length, struct error *err)
 {
     struct writing *writing = context;
-    add_hash(&writing->sum, row, length);
+    row_hash_add(&writing->sum, row, length);
     if (++writing->written->rows % ROWS_BETWEEN_LOOKS == 0) {
         const int64_t done = writing->progress->rows_before + writing->written->rows;
         progress_draw(&writing->progress->bar, done, (uint64_t)done, clock_now_us());
@@ -102,9 +93,8 @@ static bool take(void *context, char *row, size_t length, struct error *err)
 /* The output is over, well or not. */
 static void finish(const struct writing *writing)
 {
-    const XXH128_hash_t *sum = &writing->sum;
     struct export_written *written = writing->written;
-    snprintf(written->row_hash, sizeof written->row_hash, "%016" PRIx64 "%016" PRIx64, (uint64_t)sum->high64, (uint64_t)sum->low64);
+    row_hash_text(written->row_hash, &writing->sum);
     writing->progress->rows_before += written->rows;
     progress_clear(&writing->progress->bar);
 }

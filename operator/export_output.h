@@ -11,6 +11,7 @@
 #include "operator/export_columns.h"
 #include "operator/export_file.h"
 #include "operator/export_row.h"
+#include "operator/row_hash.h"
 
 struct snapshot;
 
@@ -36,10 +37,10 @@ struct export_guarded {
     size_t column;
 };
 
-/* What was written. row_hash: of the rows as Postgres sent them, in whatever order (sum modulo 2^128 of XXH3-128). */
+/* What was written. row_hash: of the rows as Postgres sent them (row_hash.h). */
 struct export_written {
     int64_t rows, bytes, guarded;
-    char row_hash[EXPORT_HASH_BYTES], file_hash[EXPORT_HASH_BYTES];
+    char row_hash[ROW_HASH_BYTES], file_hash[EXPORT_HASH_BYTES];
     struct export_guarded shown[EXPORT_SHOWN_MAX]; /* the first of the guarded */
     size_t shown_count;
 };

@@ -158,48 +158,50 @@ static bool put_from(FILE *out, const struct export_source *source, struct snaps
            put_equals(out, snapshot, "session_id", choice->session, err);
 }
 
-/* Closes a text in memory; NULL unless all of it is there. */
-static char *closed(FILE *out, char **text, bool is_good, struct error *err)
+/* A query that is put together in memory. */
+struct query {
+    FILE *out;
+    char *text;
+    size_t length;
+};
+
+static bool begin(struct query *query, struct error *err)
 {
-    const bool is_whole = fclose(out) == 0;
-    if (is_good && is_whole) {
-        return *text;
-    }
-    if (is_good) {
+    *query = (struct query){NULL};
+    query->out = open_memstream(&query->text, &query->length);
+    return query->out || no_memory(err);
+}
+
+/* Its text; NULL unless all of it is there. */
+static char *end(struct query *query, bool is_good, struct error *err)
+{
+    const bool is_whole = fclose(query->out) == 0;
+    if (is_good && is_whole)
+        return query->text;
+    if (is_good)
         no_memory(err);
-    }
-    free(*text);
+    free(query->text);
     return NULL;
 }
 
 char *export_source_from(const struct export_source *source, struct snapshot *snapshot, const struct export_choice *choice,
                          struct export_span span, struct error *err)
 {
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    if (!out) {
-        no_memory(err);
-        return NULL;
-    }
-    return closed(out, &text, put_from(out, source, snapshot, choice, span, err), err);
+    struct query query;
+    return begin(&query, err) ? end(&query, put_from(query.out, source, snapshot, choice, span, err), err) : NULL;
 }
 
 char *export_source_copy(const struct export_source *source, struct snapshot *snapshot, const char *columns,
                          const struct export_choice *choice, struct export_span span, struct error *err)
 {
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    if (!out) {
-        no_memory(err);
+    struct query query;
+    if (!begin(&query, err))
         return NULL;
-    }
-    fprintf(out, "COPY (SELECT %s", columns);
-    const bool is_good = put_from(out, source, snapshot, choice, span, err);
+    fprintf(query.out, "COPY (SELECT %s", columns);
+    const bool is_good = put_from(query.out, source, snapshot, choice, span, err);
     if (source->order) {
-        fprintf(out, " ORDER BY %s", source->order);
+        fprintf(query.out, " ORDER BY %s", source->order);
     }
-    fputs(") TO STDOUT", out);
-    return closed(out, &text, is_good, err);
+    fputs(") TO STDOUT", query.out);
+    return end(&query, is_good, err);
 }

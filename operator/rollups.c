@@ -382,10 +382,18 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
     return succeeded;
 }
 
+/* The table is too small for autovacuum ever to look at it, and without a look the planner takes one rollup for all that are not
+ * retired: every question about periods then ran by nested loops, the list of `verify` 13 s at 257 months, where it takes 0.3. */
+static bool count_rollups(PGconn *conn, struct error *err)
+{
+    return rollups_begin(conn, err) && postgres_exec(conn, "ANALYZE tallymill.rollups", SHORT_US, err) &&
+           postgres_exec(conn, "COMMIT", SHORT_US, err);
+}
+
 bool rollups_define(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
                     struct error *err)
 {
-    return take_directory(conn, false, settings, retired, report, err);
+    return take_directory(conn, false, settings, retired, report, err) && count_rollups(conn, err);
 }
 
 bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,

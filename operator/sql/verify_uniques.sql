@@ -4,14 +4,16 @@
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
          coalesce(nullif(current_setting('tallymill.last_day', true), '')::date, 'infinity') AS last_day
+), kept AS MATERIALIZED (
+  SELECT * FROM tallymill.unique_days
 ), listed AS (
   SELECT u.day, CASE WHEN u.is_stale AND u.failed_at IS NOT NULL AND (u.ran_at IS NULL OR u.failed_at > u.ran_at) THEN 'its query failed: ' || u.error
                      WHEN u.is_dirty THEN 'it waits for a rebuild'
                      WHEN u.ran_at IS NULL THEN 'not counted yet'
                      WHEN u.is_stale THEN 'its events, the subjects or earlier days have changed since it was counted' END AS set_aside
-  FROM tallymill.unique_days u
+  FROM kept u
   UNION ALL
-  SELECT DISTINCT s.date, 'no events' FROM public.analytics_daily_stats s WHERE NOT EXISTS (SELECT FROM tallymill.unique_days u WHERE u.day = s.date)
+  SELECT DISTINCT s.date, 'no events' FROM public.analytics_daily_stats s WHERE s.date NOT IN (SELECT k.day FROM kept k)
 )
 SELECT l.day, l.set_aside, l.island
 FROM (SELECT o.day, o.set_aside, count(*) FILTER (WHERE o.set_aside IS NOT NULL) OVER (ORDER BY o.day) AS island FROM listed o) l
