@@ -97,12 +97,15 @@ bool unique_messages_keys(struct uniques *uniques, struct error *err)
 bool unique_messages_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order,
                            struct error *err)
 {
-    char date[CLOCK_DAY_BYTES], query[512];
+    char date[CLOCK_DAY_BYTES], query[768];
     clock_format_day(date, uniques->day);
     snprintf(query, sizeof query,
-             "SELECT k.day - date '1970-01-01', k.keys FROM tallymill.day_keys k WHERE k.kind = '%s' AND k.day %s date '%s' AND "
-             "k.run <> %" PRId64 " AND k.part < %d AND k.next_part > %d ORDER BY k.day%s",
-             unique_messages_kind(uniques->kind), comparison, date, uniques->run, uniques->next_slot, uniques->first_slot, order);
+             "SELECT k.day - date '1970-01-01', k.keys, coalesce(sum(octet_length(k.keys)) OVER (ORDER BY k.day%s ROWS BETWEEN 1 "
+             "FOLLOWING AND %d FOLLOWING), 0) FROM tallymill.day_keys k WHERE k.kind = '%s' AND k.day %s date '%s' AND k.run <> "
+             "%" PRId64 " AND k.part < %d AND k.next_part > %d ORDER BY k.day%s",
+             order, FETCH_LISTS_MOST, unique_messages_kind(uniques->kind), comparison, date, uniques->run, uniques->next_slot,
+             uniques->first_slot, order);
+    uniques->lists = FETCH_LISTS;
     return unique_messages_open(uniques, step, true, FETCH_LISTS, err, query);
 }
 

@@ -7,7 +7,7 @@
 #include "aggregator/uniques.h"
 
 /* Rows of one FETCH; where fewer come, those were the last. */
-enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_ROWS = 8192 };
+enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_LISTS_MOST = 256, FETCH_ROWS = 8192 };
 
 /* ERROR_RETRY, for want of memory for a day's keys; always false. */
 MUST_CHECK bool unique_messages_no_memory(struct error *err);

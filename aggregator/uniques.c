@@ -32,13 +32,14 @@ enum {
     FOUND_A_KEY = 3,
     KEY_BYTES = 448,
     LEAST_KEYS = 256,
+    LISTS_BYTES = 64 << 10, /* of FETCH_LISTS_MOST lists in one answer */
     SLOT_TIMES = 4,
     SECRET_HEX = 2 * IDENTITY_SECRET_BYTES
 };
 enum { BEGUN_DAY, BEGUN_VERSION, BEGUN_DEFINITION, BEGUN_RUN, BEGUN_WAS_STORED, BEGUN_IS_STORED, BEGUN_HAS_LATER };
 enum { KEY_SLOT, KEY_TEXT, KEY_EXTERNAL, KEY_INTERNAL };
 enum { ROW_SUBJECT, ROW_POPULATION, ROW_PREVIOUS, ROW_KEYS };
-enum { LIST_DAY, LIST_KEYS };
+enum { LIST_DAY, LIST_KEYS, LIST_NEXT_BYTES };
 
 static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *err);
 static bool begin_kind(struct uniques *uniques, struct error *err);
@@ -289,13 +290,21 @@ static bool take_list(struct uniques *uniques, const PGresult *answer, int row, 
     return err->kind == ERROR_NONE;
 }
 
+/* Many at once where the next ones are small together: a long history of small days would be as many questions. */
+static bool more_lists(struct uniques *uniques, const PGresult *answer, struct error *err)
+{
+    const int64_t next_bytes = (int64_t)get_64(PQgetvalue(answer, rows_of(answer) - 1, LIST_NEXT_BYTES));
+    uniques->lists = next_bytes <= LISTS_BYTES ? FETCH_LISTS_MOST : FETCH_LISTS;
+    return unique_messages_more(uniques, uniques->lists, err);
+}
+
 static bool take_before(struct uniques *uniques, const PGresult *answer, struct error *err)
 {
     for (int row = 0; row < rows_of(answer); row++)
         if (!take_list(uniques, answer, row, err))
             return false;
-    if (rows_of(answer) == FETCH_LISTS)
-        return unique_messages_more(uniques, FETCH_LISTS, err);
+    if (rows_of(answer) == uniques->lists)
+        return more_lists(uniques, answer, err);
     uniques->step = UNIQUES_IDLE; /* what was before is known */
     return begin_walk(uniques, err);
 }
@@ -322,8 +331,8 @@ static bool take_walk(struct uniques *uniques, const PGresult *answer, struct er
         if (!take_list(uniques, answer, row, err))
             return false;
     }
-    if (rows_of(answer) == FETCH_LISTS && key_changes_is_open(&uniques->changes))
-        return unique_messages_more(uniques, FETCH_LISTS, err);
+    if (rows_of(answer) == uniques->lists && key_changes_is_open(&uniques->changes))
+        return more_lists(uniques, answer, err);
     return uniques->step == UNIQUES_BACK ? turn(uniques, err) : write_part(uniques, err);
 }
 

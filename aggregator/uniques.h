@@ -55,6 +55,7 @@ struct uniques {
     PGresult *chunk; /* of keys that were fetched; row: the next */
     int row;
     int32_t walked_day;
+    int lists; /* that the last FETCH of other days' keys asked for */
     size_t keys_most, keys_now; /* a part has so many keys, or few more; keys_now: after a part that found no room, fewer */
     struct key_changes changes;
     struct unique_cells cells;
