@@ -167,7 +167,7 @@ struct query {
 
 static bool begin(struct query *query, struct error *err)
 {
-    *query = (struct query){NULL};
+    *query = (struct query){0};
     query->out = open_memstream(&query->text, &query->length);
     return query->out || no_memory(err);
 }
