@@ -165,13 +165,14 @@ static bool open_target(struct archive *archive, const struct cli_result *comman
     if (target[0] == '\0')
         return error_set(
             err, ERROR_USAGE,
-            "archive.target is not set: it is the directory that months are archived to, or none to keep nothing of them");
+            "archive.target is not set: it is the directory, or s3://BUCKET/PREFIX, that months are archived to, or none to keep "
+            "nothing of them");
     if (is_none && !command->check && !(archive->is_drop && archive->is_confirmed))
         return error_set(err, ERROR_USAGE,
                          "archive.target is none: the events would be gone for good. If that is meant: --drop --yes");
     if (!is_none && archive->is_drop)
         return error_set(err, ERROR_USAGE, "--drop is for archive.target = none; it is %.100s", target);
-    return is_none || (archive->run.store = archive_store_open(command->settings, target, err)) != NULL;
+    return is_none || command->check || (archive->run.store = archive_store_open(command->settings, target, err)) != NULL;
 }
 
 static int check(const struct archive *archive, const struct settings *settings)
@@ -183,7 +184,8 @@ static int check(const struct archive *archive, const struct settings *settings)
                 "tallymill archive: window.oldest (%s) reaches further back than archive.after (%s): a month is due only once it "
                 "lies before the window\n",
                 settings_written(settings, "window.oldest"), settings_written(settings, "archive.after"));
-    return ground_check(settings, &(struct ground){.program = "tallymill archive", .role = "tallymill_admin"});
+    return ground_check_also(settings, &(struct ground){.program = "tallymill archive", .role = "tallymill_admin"},
+                             archive_store_check_target);
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)

@@ -52,6 +52,18 @@ static void directory_close(void *store)
     free(directory);
 }
 
+static bool directory_check(void *store, struct error *err)
+{
+    const struct directory *directory = store;
+    return access(directory->path, R_OK | W_OK | X_OK) == 0 || failed(err, "cannot write into archive.target", directory->path);
+}
+
+static bool directory_keeps_versions(const void *store)
+{
+    (void)store;
+    return false;
+}
+
 static bool sync_directory(const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -184,5 +196,5 @@ static bool directory_delete_all(void *store, const char *prefix, struct error *
     return is_deleted && (rmdir(path) == 0 || errno == ENOENT || failed(err, "cannot delete", path));
 }
 
-const struct archive_store_kind archive_store_directory = {directory_open, directory_close, directory_put, directory_get,
-                                                           directory_delete_all};
+const struct archive_store_kind archive_store_directory = {
+    directory_open, directory_close, directory_check, directory_put, directory_get, directory_delete_all, directory_keeps_versions};

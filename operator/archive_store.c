@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/settings.h"
 
 struct archive_store {
     const struct archive_store_kind *kind;
@@ -16,7 +17,9 @@ static const struct archive_store_kind *kind_of(const char *target, struct error
 {
     if (target[0] == '/')
         return &archive_store_directory;
-    error_set(err, ERROR_USAGE, "archive.target %.100s: it is the absolute path of a directory", target);
+    if (strncmp(target, "s3://", 5) == 0)
+        return &archive_store_s3;
+    error_set(err, ERROR_USAGE, "archive.target %.100s: it is the absolute path of a directory, or s3://BUCKET/PREFIX", target);
     return NULL;
 }
 
@@ -49,6 +52,27 @@ void archive_store_close(struct archive_store *store)
 const char *archive_store_target(const struct archive_store *store)
 {
     return store->target;
+}
+
+bool archive_store_check(struct archive_store *store, struct error *err)
+{
+    return store->kind->check(store->store, err);
+}
+
+bool archive_store_check_target(const struct settings *settings, struct error *err)
+{
+    const char *target = settings_text(settings, "archive.target");
+    if (target[0] == '\0' || strcmp(target, "none") == 0)
+        return true;
+    struct archive_store *store = archive_store_open(settings, target, err);
+    const bool is_good = store && archive_store_check(store, err);
+    archive_store_close(store);
+    return is_good;
+}
+
+bool archive_store_keeps_versions(const struct archive_store *store)
+{
+    return store->kind->keeps_versions(store->store);
 }
 
 bool archive_store_put(struct archive_store *store, const char *key, const char *bytes, size_t length, struct error *err)

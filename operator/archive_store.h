@@ -23,12 +23,21 @@ struct archive_block {
     size_t length;
 };
 
-/* Asks nothing of the store yet but whether the target can be one. NULL: ERROR_USAGE. */
+/* Asks nothing of the store yet but whether the target can be one. The settings must outlive it. NULL: ERROR_USAGE. */
 MUST_CHECK struct archive_store *archive_store_open(const struct settings *settings, const char *target, struct error *err);
 void archive_store_close(struct archive_store *store); /* NULL is allowed */
 
 /* The target as it was given. */
 const char *archive_store_target(const struct archive_store *store);
+
+/* Whether the store is there and lets us in; nothing is changed. ERROR_USAGE, ERROR_RETRY. */
+MUST_CHECK bool archive_store_check(struct archive_store *store, struct error *err);
+
+/* What --check asks of archive.target, where it names a store. As archive_store_open() and archive_store_check(). */
+MUST_CHECK bool archive_store_check_target(const struct settings *settings, struct error *err);
+
+/* Whether the store keeps what was deleted or replaced, as far as its answers have said. */
+bool archive_store_keeps_versions(const struct archive_store *store);
 
 /* A block of that name is replaced. ERROR_RETRY; ERROR_USAGE where the store refuses us. */
 MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, const char *bytes, size_t length,
@@ -44,11 +53,13 @@ MUST_CHECK bool archive_store_delete_all(struct archive_store *store, const char
 struct archive_store_kind {
     void *(*open)(const struct settings *settings, const char *target, struct error *err);
     void (*close)(void *store);
+    bool (*check)(void *store, struct error *err);
     bool (*put)(void *store, const char *key, const char *bytes, size_t length, struct error *err);
     bool (*get)(void *store, const char *key, struct archive_block *block, struct error *err);
     bool (*delete_all)(void *store, const char *prefix, struct error *err);
+    bool (*keeps_versions)(const void *store);
 };
 
-extern const struct archive_store_kind archive_store_directory;
+extern const struct archive_store_kind archive_store_directory, archive_store_s3;
 
 #endif

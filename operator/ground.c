@@ -27,13 +27,23 @@ static bool ask_kafka(struct check *check, const struct settings *settings, cons
     return is_good;
 }
 
-int ground_check(const struct settings *settings, const struct ground *ground)
+int ground_check_also(const struct settings *settings, const struct ground *ground,
+                      bool (*also)(const struct settings *settings, struct error *err))
 {
+    struct error err = {0};
     struct check check = {.program = ground->program};
     bool is_good = check_postgres(&check, settings_text(settings, "postgres.dsn"), ground->role, NULL);
     is_good &= !ground->topic || ask_kafka(&check, settings, ground);
+    if (also && !also(settings, &err)) {
+        is_good = check_found(&check, &err);
+    }
     if (is_good) {
         printf("settings, %s, schema and rights are in order\n", ground->topic ? "servers" : "server");
     }
     return check_exit_code(&check);
+}
+
+int ground_check(const struct settings *settings, const struct ground *ground)
+{
+    return ground_check_also(settings, ground, NULL);
 }

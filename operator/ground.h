@@ -3,8 +3,11 @@
 #ifndef TALLYMILL_OPERATOR_GROUND_H
 #define TALLYMILL_OPERATOR_GROUND_H
 
+#include <stdbool.h>
+
 #include <librdkafka/rdkafka.h>
 
+struct error;
 struct settings;
 
 struct ground {
@@ -16,5 +19,9 @@ struct ground {
 
 /* Tells all that is wrong, of both servers, and returns the exit code; with 0 it has said that all is in order. */
 int ground_check(const struct settings *settings, const struct ground *ground);
+
+/* The same, and what else a command needs: `also` sets err to what is wrong. */
+int ground_check_also(const struct settings *settings, const struct ground *ground,
+                      bool (*also)(const struct settings *settings, struct error *err));
 
 #endif
