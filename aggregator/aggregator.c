@@ -175,6 +175,7 @@ static bool recover(struct aggregator *aggregator, const char *doing, struct err
         outage_note(&aggregator->outage, err, clock_now_us());
     service_trouble(err);
     service_status("waiting for Postgres");
+    service_ready(); /* what is wrong for good ends it above; a server that is away may be so for longer than a start may take */
     aggregator->pause_us = aggregator->pause_us * 2 < LONGEST_PAUSE_US ? aggregator->pause_us * 2 : LONGEST_PAUSE_US;
     error_clear(err);
     sleep_us(aggregator, pause_us);

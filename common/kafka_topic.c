@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/kafka_rights.h"
 #include "common/kafka_trouble.h"
+#include "common/service.h"
 
 enum { REASON_BYTES = 512, REPLICATION_MAX = 3, PAUSE_MS = 100, SLICE_MS = 1000, REFUSED_MS = 2000 };
 
@@ -26,11 +27,11 @@ static bool ask(rd_kafka_t *handle, const char *topic, int timeout_ms, const str
     int64_t left_ms = timeout_ms;
     rd_kafka_resp_err_t code;
     bool is_refused = false, was_asked = false;
-    for (;;) { /* ends: at the time-out */
+    for (;;) { /* ends: at the time-out, or with a stop */
         code = rd_kafka_metadata(handle, 0, named, metadata, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
         const int64_t passed_ms = (clock_now_us() - begin_us) / 1000;
         left_ms = timeout_ms - passed_ms;
-        if ((code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT) || left_ms <= 0)
+        if ((code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT) || left_ms <= 0 || service_is_stopping())
             break;
         if (!was_asked && passed_ms >= REFUSED_MS) {
             kafka_error(err, code, "no Kafka broker answers");

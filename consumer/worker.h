@@ -13,7 +13,8 @@
 struct settings;
 struct worker;
 
-/* Joins the group. ERROR_USAGE: settings, topic, schema. settings are borrowed, and brought up to date at a SIGHUP. until_end_us:
+/* Joins the group; without until_end_us waits for a Kafka that is away, and says meanwhile that it is ready. NULL and ERROR_USAGE:
+ * settings, topic, schema; NULL and ERROR_NONE: a stop was wanted first. settings are borrowed, and brought up to date at a SIGHUP. until_end_us:
  * stop once all that is in the topic now is in the ledger, whoever stored it, and give up after so long; 0: go on for ever. */
 MUST_CHECK struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err);
 

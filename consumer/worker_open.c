@@ -1,11 +1,15 @@
 /* worker_open.c - a worker from its settings.
  *
- * A wrong setting, topic, schema or right is reported at once and ends the program; a server that is away is waited for in the
- * loop, as at any other time.
+ * A wrong setting, topic, schema or right is reported at once and ends the program. A Postgres that is away is waited for in the
+ * loop, as at any other time. A Kafka that is away is waited for here: until it has answered nobody knows whether the topic is
+ * there and may be read, and a worker that begins without knowing would say so only hours later, in the middle of its work. The
+ * service counts as started meanwhile, for systemd kills what has not by TimeoutStartSec=. Rejected: ending with exit code 1 and
+ * leaving the rest to the unit (`systemctl start` fails, /metrics comes and goes).
  */
 #include "consumer/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +19,15 @@
 #include "common/catalogue.h"
 #include "common/clock.h"
 #include "common/monitor.h"
+#include "common/service.h"
 #include "common/settings.h"
 #include "common/utf8.h"
 #include "consumer/memory_shares.h"
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
+
+static const int64_t FIRST_PAUSE_US = 100000;
+static const int64_t LONGEST_PAUSE_US = 5 * CLOCK_SECOND_US;
 
 static void name_owner(struct worker *worker)
 {
@@ -41,6 +49,61 @@ static bool check_ground(struct worker *worker, struct error *err)
         return false;
     error_clear(err);
     return true;
+}
+
+static void tell_kafka_is_away(struct worker *worker, const struct error *why, int64_t asked_us)
+{
+    const int64_t now_us = clock_now_us();
+    outage_note(&worker->kafka_outage, why, asked_us);
+    outage_note(&worker->kafka_outage, why, now_us);
+    service_trouble(why);
+    service_status("waiting for Kafka");
+    service_ready();
+    health_set_reason(&worker->health, "Kafka is away", now_us);
+    metrics_set(worker->metrics, WORKER_BROKERS_UP, 0, 0);
+    metrics_set(worker->metrics, WORKER_ASSIGNED, 0, 0);
+}
+
+/* Sleeps, but not through a signal. */
+static void pause_us(struct worker *worker, int64_t duration_us)
+{
+    const int64_t deadline_us = clock_now_us() + duration_us / 2 + random() % (duration_us / 2);
+    for (;;) { /* ends: at the deadline or with a stop */
+        const int64_t now_us = clock_now_us();
+        service_watchdog(now_us);
+        if (service_take_reload())
+            worker_reload(worker, now_us);
+        if (service_is_stopping() || now_us >= deadline_us)
+            return;
+        struct pollfd signal = {.fd = service_fd(), .events = POLLIN};
+        poll(&signal, 1, (int)((deadline_us - now_us + 999) / 1000));
+    }
+}
+
+/* Asks Kafka until it answers, if the worker may wait. False: what is wrong for good, or with ERROR_NONE that a stop is wanted. */
+static bool open_source(struct worker *worker, bool may_wait, struct error *err)
+{
+    int64_t next_pause_us = FIRST_PAUSE_US;
+    for (;;) { /* ends: with an answer, or with a stop */
+        const int64_t asked_us = clock_now_us();
+        service_watchdog(asked_us);
+        worker->source = source_open(worker->settings, err);
+        if (worker->source) {
+            outage_over(&worker->kafka_outage, clock_now_us());
+            health_set_reason(&worker->health, NULL, clock_now_us());
+            return true;
+        }
+        if (err->kind != ERROR_RETRY || !may_wait)
+            return false;
+        if (!service_is_stopping()) {
+            tell_kafka_is_away(worker, err, asked_us);
+            pause_us(worker, next_pause_us);
+        }
+        error_clear(err);
+        if (service_is_stopping())
+            return false;
+        next_pause_us = next_pause_us * 2 < LONGEST_PAUSE_US ? next_pause_us * 2 : LONGEST_PAUSE_US;
+    }
 }
 
 struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err)
@@ -65,7 +128,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
         !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), shares.batch_bytes, err) ||
-        !(worker->source = source_open(settings, err)) ||
+        !open_source(worker, until_end_us == 0, err) ||
         !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
     assignment_init(&worker->assignment, settings, worker->owner, worker->source, &worker->identity, worker->answers_fd);

@@ -22,6 +22,12 @@ struct transcode_rules worker_rules(const struct settings *settings, const struc
     };
 }
 
+static void take_kafka(struct worker *worker, struct settings *fresh)
+{
+    settings_swap_kafka(worker->settings, fresh);
+    settings_free(fresh);
+}
+
 void worker_reload(struct worker *worker, int64_t now_us)
 {
     struct error err = {0};
@@ -40,7 +46,10 @@ void worker_reload(struct worker *worker, int64_t now_us)
     }
     settings_adopt(worker->settings, fresh, FOR_CONSUMER);
     connection_try_dsn(&worker->connection, fresh);
-    worker_renew_begin(worker, fresh, now_us);
+    if (worker->source)
+        worker_renew_begin(worker, fresh, now_us);
+    else
+        take_kafka(worker, fresh); /* it waits for Kafka, and asks with these next */
     transcoder_free(worker->transcoder);
     catalogue_free(worker->catalogue);
     worker->transcoder = transcoder;

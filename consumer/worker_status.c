@@ -34,9 +34,10 @@ void worker_status(struct worker *worker, int64_t now_us)
     worker->last_status_us = now_us;
     worker->status_rows = worker->rows;
     source_partitions(worker->source, &count);
-    service_status("%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64
+    service_status("%s%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64
                    " dead letters",
-                   worker->connection.conn ? "" : "Postgres is away; ", count, is_first ? 0 : rate,
+                   worker->connection.conn ? "" : "Postgres is away; ",
+                   worker->kafka_outage.since_us != 0 ? "Kafka is away; " : "", count, is_first ? 0 : rate,
                    lag_text(worker, lag, sizeof lag), worker->rows, worker->commits, worker->dead_letters);
 }
 
