@@ -49,7 +49,7 @@ def runs(audit, verify):
             **series("tallymill_verify_last_run_timestamp_seconds", verify, 'instance="n"')}
 
 
-TABLE, DAILY = A + "table_bytes", A + "events_per_day"
+TABLE, DAILY, P95 = A + "table_bytes", A + "events_per_day", "tallymill_advise_query_p95_milliseconds"
 
 # Alert: ([what fires it], [what does not]); looked at when the series end.
 CASES = {
@@ -87,6 +87,7 @@ CASES = {
     "TallymillTableOverOneGigabyte": ([series(TABLE, 2_000_000_000, LEADER)], [series(TABLE, 900_000_000, LEADER)]),
     "TallymillTableOverTenGigabytes": ([series(TABLE, 20_000_000_000, LEADER)], [series(TABLE, 2_000_000_000, LEADER)]),
     "TallymillTenThousandEventsPerDay": ([series(DAILY, 20_000, LEADER)], [series(DAILY, 10_000, LEADER)]),
+    "TallymillQueryP95OverTwoSeconds": ([series(P95, 2_001, 'instance="n"')], [series(P95, 2_000, 'instance="n"'), {}, series(P95, "0x66 3000 3000 3000 3000", 'instance="n"')]),
 }
 
 
@@ -168,9 +169,9 @@ def declared():
 
 def test_the_documents_have_every_metric_and_the_rules_name_no_other():
     assert documented() == declared()
-    named = set(re.findall(r"tallymill_(?:consumer|aggregator|audit|verify)_\w+", RULES.read_text()))
+    named = set(re.findall(r"tallymill_(?:consumer|aggregator|audit|verify|advise)_\w+", RULES.read_text()))
     for page in RUNBOOKS.glob("*.md"):
-        named |= set(re.findall(r"tallymill_(?:consumer|aggregator|audit|verify)_\w+", page.read_text()))
+        named |= set(re.findall(r"tallymill_(?:consumer|aggregator|audit|verify|advise)_\w+", page.read_text()))
     assert named and named <= declared(), named - declared()
 
 

@@ -81,12 +81,13 @@ def test_a_unit_exposes_no_more_than_is_said(unit, tmp_path):
     assert {"MemoryMax=256M", "TasksMax=64", "LimitCORE=0", "PrivateUsers=yes"} <= set(text.splitlines())
 
 
-def test_the_timers_start_archive_and_both_proofs_which_leave_their_metrics():
+def test_the_timers_start_archive_and_both_proofs_and_advise_which_leave_their_metrics():
     assert [timer.name for timer in TIMERS] == ["tallymill-archive.timer", "tallymill-audit.timer"]  # each starts the service of its name
     assert "/tallymill archive --due --config /etc/tallymill/tallymill.ini\n" in (SYSTEMD / "tallymill-archive.service").read_text()
-    audit, verify = ((SYSTEMD / f"tallymill-{name}.service").read_text() for name in ("audit", "verify"))
-    assert "Wants=network-online.target tallymill-verify.service\n" in audit and " tallymill-audit.service\n" in verify
-    for name, text in (("audit", audit), ("verify", verify)):
+    audit, verify, advise = ((SYSTEMD / f"tallymill-{name}.service").read_text() for name in ("audit", "verify", "advise"))
+    assert "Wants=network-online.target tallymill-verify.service tallymill-advise.service\n" in audit
+    assert " tallymill-audit.service\n" in verify and " tallymill-verify.service\n" in advise
+    for name, text in (("audit", audit), ("verify", verify), ("advise", advise)):
         assert f"/tallymill {name} --config /etc/tallymill/tallymill.ini --metrics %S/tallymill/{name}.prom\n" in text
 
 
