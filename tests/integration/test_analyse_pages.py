@@ -1,21 +1,80 @@
-"""The queries of docs/analyse/uniques.md give what counting the events by hand gives: read from the pages as they stand."""
+"""The queries of docs/analyse give what counting the events gives: read from the pages as they stand, with a tool's variables filled in as its manual says."""
 
 import datetime
 import random
 import re
 
-from .harness.program import ROOT
+from .harness.program import ROOT, run
 from .harness.publisher import event
 
-PAGE = ROOT / "docs" / "analyse" / "uniques.md"
+FOLDER = ROOT / "docs" / "analyse"
+PAGE = FOLDER / "uniques.md"
 TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 LENGTH = 40
 STAGES = {"stage:session_start": ("session_start",), "stage:code_input": ("code_input",), "stage:generation_started": ("generation_started", "doc_generation"),
           "stage:generation_completed": ("generation_completed",), "stage:doc_export": ("doc_export",)}
 
 
-def queries():
-    return dict(re.findall(r"```sql (\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+DAY = "(created_at AT TIME ZONE 'UTC')::date"
+RAW = f"FROM analytics_events WHERE NOT is_internal AND {DAY} BETWEEN '{{first}}' AND '{{last}}'"
+STARTED, COMPLETED = "('generation_started', 'doc_generation')", "event_name = 'generation_completed' OR (event_name = 'doc_generation' AND event_data -> 'success' = 'true')"
+# The queries of queries.md, asked of the raw events.
+COUNTED = {
+    "counts": f"SELECT {DAY}, event_name, count(*), count(DISTINCT session_id), count(DISTINCT user_id) {RAW} GROUP BY 1, 2 ORDER BY 1, 2",
+    "weeks": f"SELECT date_trunc('week', {DAY}::timestamp)::date, event_name, count(*) {RAW} GROUP BY 1, 2 ORDER BY 1, 2",
+    "months": f"SELECT date_trunc('month', {DAY}::timestamp)::date, event_name, count(*) {RAW} GROUP BY 1, 2 ORDER BY 1, 2",
+    "funnel": f"""SELECT {DAY}, count(DISTINCT session_id) FILTER (WHERE event_name = 'session_start'), count(DISTINCT session_id) FILTER (WHERE event_name = 'code_input'),
+                         count(DISTINCT session_id) FILTER (WHERE event_name IN {STARTED}), count(DISTINCT session_id) FILTER (WHERE {COMPLETED}),
+                         count(DISTINCT session_id) FILTER (WHERE event_name = 'doc_export') {RAW} GROUP BY 1 ORDER BY 1""",
+    "breakdown": f"SELECT event_data ->> 'language', count(*) {RAW} AND event_name = 'doc_generation' AND event_data ? 'language' GROUP BY 1 ORDER BY 2 DESC, 1",
+    "figures": f"""SELECT s, t, c, o, round(100 * c::numeric / nullif(t, 0), 1) FROM (SELECT count(*) FILTER (WHERE event_name = 'signup') AS s,
+                          count(*) FILTER (WHERE event_name = 'trial' AND event_data ->> 'action' = 'started') AS t,
+                          count(*) FILTER (WHERE event_name = 'trial' AND event_data ->> 'action' = 'converted') AS c,
+                          count(*) FILTER (WHERE event_name = 'checkout_completed') AS o {RAW}) f""",
+    "people": f"SELECT count(DISTINCT user_id) {RAW}",
+    "raw": f"SELECT {DAY}, event_data ->> 'format', count(*) {RAW} AND event_name = 'doc_export' GROUP BY 1, 2 ORDER BY 1, 2",
+}
+
+
+def queries(page=PAGE):
+    return dict(re.findall(r"```sql (\w+)\n(.*?)```", page.read_text(), re.DOTALL))
+
+
+def federated(sql, first, last):
+    """What BigQuery hands to Postgres."""
+    inner = re.fullmatch(r"SELECT \* FROM EXTERNAL_QUERY\('[\w.]+', '''\n(.*)\n'''\);\n", sql, re.DOTALL)
+    return inner.group(1).replace("'2026-11-01'", f"'{first}'").replace("'2026-11-30'", f"'{last}'")
+
+
+# Page: how its tool fills in the first and the last day.
+TOOLS = {
+    "queries.md": lambda sql, first, last: sql.replace(":'first'", f"'{first}'").replace(":'last'", f"'{last}'"),
+    "metabase.md": lambda sql, first, last: sql.replace("{{first}}", f"date '{first}'").replace("{{last}}", f"date '{last}'"),
+    "superset.md": lambda sql, first, last: sql.replace("{{ from_dttm[:10] }}", str(first)).replace("{{ to_dttm[:10] }}", str(last + datetime.timedelta(days=1))),
+    "grafana.md": lambda sql, first, last: sql.replace("$__timeFrom()", f"'{first}T00:00:00Z'").replace("$__timeTo()", f"'{last}T23:59:59.999Z'"),
+    "bigquery.md": federated,
+}
+
+
+def test_the_pages_of_the_tools_are_what_their_script_makes():
+    assert run([str(FOLDER / "make.py"), "--check"]).code == 0, "run docs/analyse/make.py"
+
+
+def test_each_query_of_each_tools_page_equals_the_raw_events(make_site):
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    assert site.produce("--generate", "6000", "--seed", "5", "--days", "12").code == 0
+    site.drain()
+    site.fold()
+    first, last = TODAY - datetime.timedelta(days=9), TODAY - datetime.timedelta(days=1)
+    counted = {name: site.database.rows(sql.format(first=first, last=last).replace("%", "%%")) for name, sql in COUNTED.items()}
+    assert all(counted.values()) and len(counted["counts"]) > 50 and counted["people"][0][0] > 10
+    for page, fill in TOOLS.items():
+        found = {name: sql for name, sql in queries(FOLDER / page).items() if not name.endswith("_files")}
+        assert set(found) == set(COUNTED), page
+        for name, sql in found.items():
+            filled = fill(sql, first, last)
+            assert not re.search(r"[{$]", filled), filled  # nothing is left for the tool to fill in
+            assert site.database.rows(filled.replace("%", "%%")) == counted[name], (page, name)
 
 
 def made(source):

@@ -42,7 +42,7 @@ BUILDS = {
     "tsan": ["-DTALLYMILL_TESTS=ON"],
 }
 # What a group needs, where that is not the programs of the first three builds and servers.
-BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": [], "languages": ["release"], "packages": ["release"], "browser": ["release"], "alerts": ["release"]}
+BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": [], "languages": ["release"], "packages": ["release"], "browser": ["release"], "alerts": ["release"], "analyse": ["release"]}
 FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check", "fuzz": "build-fuzz"}
 # Files of the integration tests that run side by side, each process with servers of its own: they wait more than they compute.
 PROCESSES = 3

@@ -27,7 +27,7 @@ EXIT_CODES = {"0", "1", "2", "3", "4"} | {"66", "86", "99"}  # the last of tests
 C_LIKE = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|(/\*.*?\*/|//[^\n]*)""", re.DOTALL)
 SQL = re.compile(r"'(?:[^']|'')*'|(--[^\n]*|/\*.*?\*/)", re.DOTALL)
 SHELL = re.compile(r"(?:^|(?<=\s))(#[^\n]*)", re.MULTILINE)
-FENCED = re.compile(r"^(```\w+\n.*?^```)", re.DOTALL | re.MULTILINE)  # an example: code
+FENCED = re.compile(r"^(```\w+(?: \w+)?\n.*?^```)", re.DOTALL | re.MULTILINE)  # an example: code
 LANGUAGES = {**dict.fromkeys((".c", ".h", ".hpp", ".js", ".java", ".rs", ".go", ".pml"), C_LIKE), ".sql": SQL,
              **dict.fromkeys((".cmake", ".sh", ".ini", ".service", ".txt", ".in", ".properties", ".supp"), SHELL)}
 
