@@ -39,6 +39,7 @@ static const struct check {
     {"postgres", "does Postgres let us in?", NEEDS_NOTHING, false, doctor_postgres, NULL},
     {"schema", "is the schema the one that this program knows?", NEEDS_POSTGRES, false, doctor_schema, NULL},
     {"rights", "may each role do what its program does, and no more?", NEEDS_SCHEMA, false, doctor_rights, NULL},
+    {"trials", "is each role refused what it must not do?", NEEDS_SCHEMA, false, doctor_trials, NULL},
     {"kafka", "does Kafka answer, is the topic there, can each leader be reached?", NEEDS_NOTHING, false, doctor_kafka, NULL},
     {"acls", "may the login read the topic, and join the consumer group?", NEEDS_TOPIC, false, doctor_acls, NULL},
     {"topic", "is it the topic of the books, and does it keep what is sent to it?", NEEDS_TOPIC, false, doctor_topic, NULL},

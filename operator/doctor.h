@@ -2,7 +2,7 @@
  *
  * A check looks at one thing and tells what it finds: what, why it matters, and one command or line of SQL that mends it. One that
  * could not look says so; that is no finding of its own, because the check of the server that did not answer has told it. Nothing
- * is changed. One thread.
+ * is changed: what is tried is rolled back. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_DOCTOR_H
 #define TALLYMILL_OPERATOR_DOCTOR_H
@@ -59,6 +59,7 @@ void doctor_tell_rows(struct doctor *doctor, const char *sql);
 void doctor_postgres(struct doctor *doctor); /* opens conn */
 void doctor_schema(struct doctor *doctor);   /* sets has_schema */
 void doctor_rights(struct doctor *doctor);
+void doctor_trials(struct doctor *doctor); /* writes, and rolls it back */
 void doctor_months(struct doctor *doctor);
 void doctor_foreign(struct doctor *doctor);
 void doctor_waits(struct doctor *doctor);

@@ -23,7 +23,7 @@
 enum { VERIFIED_EVENTS = 200000 }; /* a second or two, on a server that does something else as well */
 
 extern const char doctor_foreign_sql[], doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[],
-    missing_rights_sql[], rights_tsv[];
+    doctor_trials_sql[], doctor_tried_sql[], missing_rights_sql[], rights_tsv[];
 
 /* Opens the transaction of a check. */
 static bool begin(struct doctor *doctor, struct error *err)
@@ -190,6 +190,24 @@ void doctor_rights(struct doctor *doctor)
 {
     doctor_lacks(doctor, "tallymill_read", "audit, verify and status are not allowed to read all that they ask for");
     tell_rows(doctor, ask_with(doctor, "doctor_rights", rights_tsv, doctor_rights_sql, 0, NULL));
+}
+
+/* Writes, and rolls it back: what is refused is known only by trying. A lock that somebody holds is not waited for. */
+void doctor_trials(struct doctor *doctor)
+{
+    struct error err = {0};
+    const char *const rights[] = {rights_tsv};
+    PGresult *rows = NULL, *is_set = NULL;
+    if (postgres_exec(doctor->conn, POSTGRES_BEGIN("READ COMMITTED READ WRITE") "; SET LOCAL lock_timeout = '100ms'", QUERY_US,
+                      &err) &&
+        (is_set = postgres_query_params(doctor->conn, "SELECT set_config('tallymill.doctor_rights', $1, true)", 1, rights, QUERY_US,
+                                        &err)) &&
+        postgres_exec(doctor->conn, doctor_trials_sql, QUERY_US, &err)) {
+        rows = postgres_query(doctor->conn, doctor_tried_sql, QUERY_US, &err);
+    }
+    PQclear(is_set);
+    end(doctor, &err);
+    tell_rows(doctor, rows);
 }
 
 void doctor_months(struct doctor *doctor)

@@ -1,6 +1,6 @@
 -- What the roles may do against schemas/rights.tsv: a right that a role has lost, and one that it should not have. Columns as in doctor_server.sql. The list comes in
 -- tallymill.doctor_rights: in psql, \set list `cat schemas/rights.tsv`, then SET tallymill.doctor_rights = :'list'. Without it: no row.
--- Each object is asked for as Postgres itself decides (has_table_privilege and its like), memberships and grants to PUBLIC included; so nothing needs to be tried.
+-- Each object is asked for as Postgres itself decides (has_table_privilege and its like), memberships and grants to PUBLIC included. Rights on columns are left to doctor_trials.sql.
 WITH listed AS MATERIALIZED (
   SELECT split_part(line, E'\t', 1) AS role, split_part(line, E'\t', 2) AS privilege, split_part(line, E'\t', 3) AS kind,
          split_part(line, E'\t', 4) AS object, split_part(line, E'\t', 5) AS detail

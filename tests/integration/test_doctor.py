@@ -149,6 +149,12 @@ def test_doctor_names_settings_of_a_server_that_cost_speed_or_safety(stack, tmp_
     ("rights", "GRANT DELETE ON tallymill.batches TO tallymill_read", "tallymill_read may DELETE on tallymill.batches",
      "REVOKE DELETE ON tallymill.batches FROM tallymill_read", "finding"),
     ("rights", "GRANT SELECT ON tallymill.dead_letters TO PUBLIC", "may SELECT on tallymill.dead_letters", "REVOKE SELECT ON tallymill.dead_letters FROM PUBLIC", "finding"),
+    ("trials", "GRANT UPDATE (event_count) ON analytics_daily_stats TO tallymill_read", "role tallymill_read was let UPDATE (event_count) on public.analytics_daily_stats",
+     "REVOKE UPDATE (event_count) ON public.analytics_daily_stats FROM tallymill_read", "finding"),
+    ("trials", "GRANT INSERT (id, session_id) ON analytics_events TO PUBLIC", "was let INSERT (id, session_id) on public.analytics_events",
+     "REVOKE INSERT (id, session_id) ON public.analytics_events FROM PUBLIC", "finding"),
+    ("trials", "GRANT CREATE ON SCHEMA tallymill TO tallymill_ingest", "role tallymill_ingest was let CREATE on schema tallymill",
+     "REVOKE CREATE ON SCHEMA tallymill FROM tallymill_ingest", "finding"),
     ("schema", "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES (999, '0999_next.sql', '', 1)", "newer release", "apt install",
      "warning"),
     ("schema", "INSERT INTO tallymill.schema_version (version, name, checksum, min_program) VALUES (999, '0999_next.sql', '', 999)", "newer program", "apt install",
@@ -201,6 +207,8 @@ def test_doctor_names_a_login_that_lacks_its_role(sound):
     sound.database.run("GRANT tallymill_read TO doctor_victim")
     try:
         must_be_quiet(sound)    # it needs no more than that
+        sound.database.run("GRANT DELETE ON analytics_events TO doctor_victim")
+        must_find(sound, "trials", "login doctor_victim was let DELETE on public.analytics_events", "REVOKE DELETE ON public.analytics_events FROM doctor_victim")
     finally:
         sound.database.run("REVOKE tallymill_read FROM doctor_victim")
 
