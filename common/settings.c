@@ -78,10 +78,11 @@ static void value_reset(struct settings_value *value)
 }
 
 /* Fills a value; on failure it is left empty. */
-static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file, struct error *err)
+static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file,
+                       const char *settings_path, struct error *err)
 {
     value_reset(value);
-    if ((value->text = may_be_file ? settings_file_value(written, err) : copy(written, err)) != NULL &&
+    if ((value->text = may_be_file ? settings_file_value(written, settings_path, err) : copy(written, err)) != NULL &&
         (value->written = copy(written, err)) != NULL && (value->origin = copy(origin, err)) != NULL)
         return true;
     value_reset(value);
@@ -119,7 +120,7 @@ static bool set_kafka(struct settings *settings, const char *name, const char *t
         settings->kafka_count++;
     }
     struct settings_value *value = &settings->kafka_values[i];
-    bool ok = value_fill(value, text, origin, true, err);
+    bool ok = value_fill(value, text, origin, true, settings->path, err);
     settings->kafka[i].value = value->text;
     if (ok && names_file(name))
         value->number = settings_file_mark(value->text);
@@ -137,7 +138,7 @@ static bool set(struct settings *settings, const char *key, const char *text, co
     if (settings_table[i].key == NULL)
         return unknown_key(key, err);
     struct settings_value *value = &settings->values[i];
-    return value_fill(value, text, origin, settings_table[i].type == SETTING_TEXT, err) &&
+    return value_fill(value, text, origin, settings_table[i].type == SETTING_TEXT, settings->path, err) &&
            settings_value_parse(&settings_table[i], value->text, &value->number, err);
 }
 
@@ -207,7 +208,7 @@ bool settings_refresh_dsn(struct settings *settings, struct error *err)
     struct settings_value *value = &settings->values[table_find("postgres.dsn")];
     if (value->written[0] != '@' || value->written[1] == '@')
         return true;
-    char *text = settings_file_value(value->written, err);
+    char *text = settings_file_value(value->written, settings->path, err);
     if (text == NULL || !settings_secret_check_dsn(text, err)) {
         free(text);
         return error_wrap(err, "%s: postgres.dsn", value->origin);

@@ -5,7 +5,8 @@
  * one file gives twice. `kafka.*` goes to librdkafka unread; `postgres.dsn` to libpq.
  *
  * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
- * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it. A value that really begins with @ is written with two.
+ * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it; where that is not set (a shell), beside the file. A value
+ * that really begins with @ is written with two.
  * Values with a secret are never printed (settings_print masks the passwords of a DSN and kafka.*password*, *secret*, *.key.pem).
  * Read at the start by one thread; then constant, but for what settings_adopt() takes over.
  */

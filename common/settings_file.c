@@ -83,7 +83,7 @@ static char *copy(const char *text, struct error *err)
     return copied;
 }
 
-char *settings_file_value(const char *written, struct error *err)
+char *settings_file_value(const char *written, const char *settings_path, struct error *err)
 {
     if (written[0] != '@' || written[1] == '@')
         return copy(written[0] == '@' ? written + 1 : written, err);
@@ -94,6 +94,10 @@ char *settings_file_value(const char *written, struct error *err)
         length = snprintf(path, sizeof path, "%s", written + 1);
     } else if (directory != NULL) {
         length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
+    } else if (settings_path != NULL) {
+        const char *slash = strrchr(settings_path, '/');
+        length = snprintf(path, sizeof path, "%.*s%s", slash != NULL ? (int)(slash + 1 - settings_path) : 0, settings_path,
+                          written + 1);
     } else {
         error_set(err, ERROR_USAGE,
                   "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
@@ -105,6 +109,8 @@ char *settings_file_value(const char *written, struct error *err)
         return NULL;
     }
     char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
+    if (text == NULL && written[1] != '/' && directory == NULL)
+        error_wrap(err, "@%s, beside the settings file because CREDENTIALS_DIRECTORY is not set", written + 1);
     if (text != NULL) {
         size_t end = strlen(text);
         while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))

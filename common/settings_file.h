@@ -19,9 +19,9 @@ MUST_CHECK bool settings_file_read(const char *path, settings_file_each *each, s
                                    struct error *err);
 
 /* The value behind a text, freed by the caller: itself, what its file holds when it begins with @ (settings.h), or itself without
- * the first
- * @ of two. NULL: ERROR_USAGE, ERROR_RETRY. */
-MUST_CHECK char *settings_file_value(const char *written, struct error *err);
+ * the first @ of two. settings_path: of the file of settings, beside which a credential is looked for without systemd; or NULL.
+ * NULL: ERROR_USAGE, ERROR_RETRY. */
+MUST_CHECK char *settings_file_value(const char *written, const char *settings_path, struct error *err);
 
 /* Whether a key that does not exist may be quoted: a connection string on a line of its own is none. */
 bool settings_file_may_show_key(const char *key);

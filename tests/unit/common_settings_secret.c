@@ -207,6 +207,29 @@ Test(settings_secret, comes_from_a_systemd_credential)
     settings_free(settings);
 }
 
+/* A command in a shell, with the settings of the services. */
+Test(settings_secret, of_a_credential_lies_beside_the_settings_file_where_there_is_no_systemd)
+{
+    unsetenv("CREDENTIALS_DIRECTORY");
+    struct error err = {0};
+    const char *secret = temporary_text("hunter2\n");
+    char text[200], wanted[ERROR_TEXT_BYTES];
+    snprintf(text, sizeof text, "[kafka]\nsasl.password = @%s\n", strrchr(secret, '/') + 1);
+    const char *path = temporary_text(text);
+    struct settings *settings = settings_load(path, NULL, 0, &err);
+    cr_assert_not_null(settings, "%s", err.text);
+    size_t count;
+    cr_expect_str_eq(settings_kafka(settings, &count)->value, "hunter2");
+    settings_free(settings);
+    path = temporary_text("[kafka]\nsasl.password = @no-such-name\n");
+    cr_assert_null(settings_load(path, NULL, 0, &err));
+    snprintf(wanted, sizeof wanted,
+             "%s:2: kafka.sasl.password: @no-such-name, beside the settings file because CREDENTIALS_DIRECTORY is not set: "
+             "%.*s/no-such-name: cannot open: No such file or directory",
+             path, (int)(strrchr(path, '/') - path), path);
+    cr_expect_str_eq(err.text, wanted);
+}
+
 Test(settings_secret, may_begin_with_an_at_sign_that_is_doubled)
 {
     struct settings *settings = load_set("kafka.sasl.password=@@hunter2");
