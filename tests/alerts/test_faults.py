@@ -4,6 +4,7 @@ By name only (tests/run alerts, some minutes): the daily run plays series throug
 """
 
 import concurrent.futures
+import contextlib
 import datetime
 import pathlib
 import re
@@ -60,21 +61,14 @@ def month(ahead):
     return f"analytics_events_{first:%Y_%m}"
 
 
-class Held:
-    """A session of somebody who has forgotten it: in a transaction with locks."""
-
-    def __init__(self, site, statement):
-        self.session = site.database.session()
-        self.session.autocommit = False
-        with self.session.cursor() as cursor:
+@contextlib.contextmanager
+def held(site, statement):
+    """A session of somebody who has forgotten it: in a transaction with locks. Its process id."""
+    with site.database.session() as session:
+        session.autocommit = False
+        with session.cursor() as cursor:
             cursor.execute(statement)
-        self.pid = self.session.info.backend_pid
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.session.close()
+        yield session.info.backend_pid
 
 
 def test_nothing_fires_while_all_is_well(make_site, watch, tmp_path):
@@ -137,12 +131,12 @@ def test_a_lock_that_somebody_forgot(make_site, watch):
     site.send(events(100))
     site.wait_until_drained()
     prometheus = watch(workers=[worker])
-    with Held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE") as held:
+    with held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE") as pid:
         site.send(events(100, seed=2))
         for alert in ("TallymillLag", "TallymillPositionStandsStill"):
             prometheus.wait_until_firing(alert)
-            wait_until(lambda: f"pid {held.pid}" in site.tallymill("status").out, 60, "the holder to be named")
-            runbook.must_show(rf"pid {held.pid}.*pg_terminate_backend\({held.pid}\)", alert, site)
+            wait_until(lambda: f"pid {pid}" in site.tallymill("status").out, 60, "the holder to be named")
+            runbook.must_show(rf"pid {pid}.*pg_terminate_backend\({pid}\)", alert, site)
     for alert in ("TallymillLag", "TallymillPositionStandsStill"):
         prometheus.wait_until_silent(alert)
 
@@ -154,7 +148,7 @@ def test_a_lag_that_comes_near_what_kafka_keeps(make_site, watch):
     site.send(events(100))
     site.wait_until_drained()
     prometheus = watch(workers=[worker])
-    with Held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE"):
+    with held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE"):
         site.send(events(100, seed=2))
         prometheus.wait_until_firing("TallymillLagNearRetention")
         runbook.must_show(r"retention.ms = 20000.*events wait for.*--add-config retention.ms=", "TallymillLagNearRetention", site)
@@ -234,7 +228,7 @@ def test_more_in_memory_than_the_setting_says(make_site, watch):
     site.send(events(100))
     site.wait_until_drained()
     prometheus = watch(workers=[worker])
-    with Held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE"):
+    with held(site, "LOCK TABLE analytics_events IN ACCESS EXCLUSIVE MODE"):
         def is_told():
             site.send(event("login", event_data={"text": "x" * 30_000}) for _ in range(100))
             return prometheus.firing().get("TallymillMemoryNearLimit")
@@ -271,11 +265,11 @@ def test_statistics_that_somebody_has_locked(site, watch):
     site.drain()
     site.wait_until_folded()
     prometheus = watch(aggregators=[aggregator])
-    with Held(site, "LOCK TABLE analytics_daily_stats IN SHARE ROW EXCLUSIVE MODE") as held:
+    with held(site, "LOCK TABLE analytics_daily_stats IN SHARE ROW EXCLUSIVE MODE") as pid:
         site.send(events(100, seed=2))
         site.drain()
         prometheus.wait_until_firing("TallymillStatisticsBehind")
-        runbook.must_show(rf"pid {held.pid}", "TallymillStatisticsBehind", site, program=aggregator)
+        runbook.must_show(rf"pid {pid}", "TallymillStatisticsBehind", site, program=aggregator)
     prometheus.wait_until_silent("TallymillStatisticsBehind")
 
 
@@ -308,11 +302,11 @@ def test_a_ledger_that_cannot_be_merged(make_site, watch):
     site.drain()
     site.fold()
     site.database.run("UPDATE tallymill.batches SET committed_at = now() - interval '1 hour'")
-    with Held(site, "SELECT * FROM tallymill.batches FOR UPDATE") as held:
+    with held(site, "SELECT * FROM tallymill.batches FOR UPDATE") as pid:
         aggregator = site.aggregator(*LISTEN)
         prometheus = watch(aggregators=[aggregator])
         prometheus.wait_until_firing("TallymillLedgerNotMerged")
-        runbook.must_show(rf"the ledger could not be merged.*pid {held.pid}", "TallymillLedgerNotMerged", site, program=aggregator)
+        runbook.must_show(rf"the ledger could not be merged.*pid {pid}", "TallymillLedgerNotMerged", site, program=aggregator)
     prometheus.wait_until_silent("TallymillLedgerNotMerged")
 
 
