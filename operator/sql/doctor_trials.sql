@@ -52,9 +52,9 @@ BEGIN
           PERFORM set_config('role', who.name, true);
         END IF;
         EXECUTE trial.statement;
-        RAISE EXCEPTION USING ERRCODE = 'TM000';  -- let through: and undone
+        RAISE EXCEPTION 'let through';  -- and undone
       EXCEPTION
-        WHEN SQLSTATE 'TM000' THEN
+        WHEN raise_exception THEN
           found := found || jsonb_build_object('kind', who.kind, 'name', who.name, 'object', trial.object, 'quoted', trial.quoted, 'privilege', trial.privilege, 'detail', trial.detail);
         WHEN OTHERS THEN  -- refused; or locked by somebody, or something else that let nothing through
           NULL;
