@@ -1,6 +1,6 @@
 -- What doctor_trials.sql was let do, a row for each role (or the login) and object. Columns as in doctor_server.sql.
 WITH tried AS (
-  SELECT t.*, coalesce(to_regclass(t.quoted), 0::regclass) AS table_oid
+  SELECT t.*, CASE WHEN t.privilege <> 'CREATE' THEN to_regclass(t.quoted) END AS table_oid
     FROM jsonb_to_recordset(coalesce(nullif(current_setting('tallymill.doctor_tried', true), ''), '[]')::jsonb)
            AS t (kind text, name text, object text, quoted text, privilege text, detail text)
 ), gathered AS (
