@@ -6,13 +6,19 @@ import csv
 import ctypes
 import ctypes.util
 import gzip
+import io
+import itertools
 import json
 import lzma
 import os
+import pathlib
 import random
+import threading
+import time
 import uuid
 
 import msgpack
+import pytest
 
 from .harness.waiting import wait_until
 
@@ -219,34 +225,78 @@ def test_a_resume_file_of_another_import_is_refused_and_nothing_sent(site, tmp_p
     assert sum(site.end_offsets().values()) == 1
 
 
-def peak_kib(program):
-    """The most memory that a running program has had; what wait4 tells includes what pytest had when it forked."""
-    for field in open(f"/proc/{program.pid}/status", encoding="ascii"):
-        if field.startswith("VmHWM:"):
-            return int(field.split()[1])
-    return 0
+def visit(number):
+    return {"kind": "page_view", "who.session": f"session-{number % 5003}", "path": f"/articles/{number}/view", "status": 200, "bytes": number * 7,
+            "agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36", "score": number / 7}
 
 
-def test_memory_does_not_grow_with_the_file(site, tmp_path):
-    text = "x" * 20_000
-    small, large = tmp_path / "small.ndjson", tmp_path / "large.ndjson"
-    peaks = {}
-    for path, count in ((small, 50), (large, 4000)):
-        with open(path, "w", encoding="ascii") as file:
-            for number in range(count):
-                file.write(json.dumps({"event_name": "error", "event_data": {"n": number, "text": text}}) + "\n")
-        peaks[path.name] = 0
-        importing = site.start("tallymill-produce", "--json", path)
+def large_record(number):
+    return {"kind": "error", "who.session": "s", "n": number, "text": "x" * 20_000}
 
-        def ended():
-            with contextlib.suppress(OSError):
-                peaks[path.name] = max(peaks[path.name], peak_kib(importing))
-            return not importing.is_running()
 
-        wait_until(ended, 120, "the import to end")
-        assert importing.wait() == 0, importing.log()
-    print(peaks)
-    assert 0 < peaks["large.ndjson"] < 64 * 1024, peaks
+def as_csv(records):
+    text = io.StringIO(newline="")
+    rows = csv.DictWriter(text, records[0])
+    rows.writeheader()
+    rows.writerows(records)
+    return text.getvalue().encode()
+
+
+WRITERS = {"ndjson": lambda records: b"".join(json.dumps(record).encode() + b"\n" for record in records),
+           "msgpack": lambda records: b"".join(map(msgpack.packb, records)), "csv": as_csv}
+
+
+def peak_kib(site, form, pieces, count, deadline=120):
+    """The most memory of an import of so many events, looked at when all are in Kafka and it waits for more."""
+    goal = sum(site.end_offsets().values()) + count
+    reading, writing = os.pipe()
+    importing = site.start("tallymill-produce", "--format", form, "--map", "event_name=kind", "--map", "session_id=who.session", "--rest", "event_data",
+                           stdin=reading)
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as pipe:
+        def pour():
+            for piece in pieces:
+                left = memoryview(piece)
+                while left:
+                    left = left[pipe.write(left):]
+
+        pouring = threading.Thread(target=pour)
+        pouring.start()
+        wait_until(lambda: sum(site.end_offsets().values()) == goal or not importing.is_running(), deadline, "the events to be in Kafka")
+        pouring.join()
+        assert importing.is_running(), importing.log()
+        # Not what wait4 tells: that includes what pytest had when it forked.
+        status = dict(field.split(":", 1) for field in pathlib.Path(f"/proc/{importing.pid}/status").read_text(encoding="ascii").splitlines())
+    assert importing.wait() == 0, importing.log()
+    return int(status["VmHWM"].split()[0])
+
+
+FLAT_KIB = 12 * 1024  # between a megabyte and any size: what the queue holds
+
+
+@pytest.mark.parametrize("form, record, count", [("ndjson", visit, 4_000), ("csv", visit, 4_000), ("msgpack", visit, 4_000), ("ndjson", large_record, 50)])
+def test_memory_is_the_same_for_one_megabyte_and_for_fifty(site, form, record, count):
+    small, large = (peak_kib(site, form, [WRITERS[form](list(map(record, range(number))))], number) for number in (count, 50 * count))
+    print(form, small, large)
+    assert large - small < FLAT_KIB, (small, large)
+
+
+GIB = int(os.environ.get("TALLYMILL_IMPORT_GIB", "0"))
+
+
+@pytest.mark.skipif(GIB == 0, reason="by name: TALLYMILL_IMPORT_GIB=10 tests/run integration -- -k gibibytes -s")
+def test_gibibytes_take_the_memory_of_a_megabyte(site, capsys):
+    """Of which Kafka keeps only the last."""
+    site.set_topic(retention_bytes=str(64 << 20), segment_bytes=str(16 << 20))
+    chunk = WRITERS["ndjson"](list(map(visit, range(30_000))))
+    chunks = (GIB << 30) // len(chunk) + 1
+    small = peak_kib(site, "ndjson", [WRITERS["ndjson"](list(map(visit, range(4_000))))], 4_000)
+    began = time.monotonic()
+    large = peak_kib(site, "ndjson", itertools.repeat(chunk, chunks), chunks * 30_000, deadline=GIB * 600)
+    with capsys.disabled():
+        print(f"\n{chunks * 30_000:,} events, {chunks * len(chunk) / 2**30:.1f} GiB in {time.monotonic() - began:.0f} s;"
+              f" peak {large} KiB, of a megabyte {small} KiB")
+    assert large - small < FLAT_KIB, (small, large)
 
 
 def test_made_up_events_can_happen_when_they_are_due(site):

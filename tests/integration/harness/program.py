@@ -80,11 +80,11 @@ def thread_sanitized(target):
 class Program:
     """A program that runs beside the test; stdout and stderr go to `log_path`."""
 
-    def __init__(self, command, log_path, env=None):
+    def __init__(self, command, log_path, env=None, stdin=subprocess.DEVNULL):
         self.command = command
         self.log_path = pathlib.Path(log_path)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(command, stdin=stdin, stdout=log, stderr=log,
                                             env=env or environment(), preexec_fn=die_with_parent)
         self.pid = self.process.pid
         self.code = None

@@ -91,11 +91,11 @@ class Site:
         lead = 1 if words and not str(words[0]).startswith("-") else 0
         return [*map(str, words[:lead]), "--config", str(self.settings), *map(str, words[lead:])]
 
-    def start(self, program, *words, name=None, build=None, failpoint=None, bug=None):
+    def start(self, program, *words, name=None, build=None, failpoint=None, bug=None, **how):
         """Starts a program beside the test; its log is <name>.log in the test's folder."""
         name = name or f"{program}-{len(self.programs) + 1}"
         started = Program(self.command(program, *words, build=build, bug=bug), self.folder / f"{name}.log",
-                          environment(failpoint, **self.environment))
+                          environment(failpoint, **self.environment), **how)
         self.programs.append(started)
         return started
 
