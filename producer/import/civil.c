@@ -5,6 +5,7 @@
  */
 #include "producer/import/civil.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -103,13 +104,24 @@ static bool take_time(const char **at, const char *end, bool is_basic, struct ci
            (!take_char(at, end, ".,") || civil_take_fraction(at, end, &civil->fraction_us));
 }
 
+/* "[Europe/Berlin]" to the end. */
+static bool is_zone_name(const char *at, const char *end)
+{
+    if (end - at < 3 || *at != '[' || end[-1] != ']')
+        return false;
+    for (at++; at < end - 1; at++)
+        if (!isalnum((unsigned char)*at) && strchr("/_+-:", *at) == NULL)
+            return false;
+    return true;
+}
+
 /* What may stand behind a time: nothing, or an offset, behind a space or not. */
 static bool take_end(const char **at, const char *end, struct civil *civil)
 {
     if (*at == end)
         return true;
     take_char(at, end, " ");
-    return civil_take_offset(at, end, civil) && *at == end;
+    return civil_take_offset(at, end, civil) && (*at == end || is_zone_name(*at, end));
 }
 
 static bool read_iso(const char *at, const char *end, struct civil *civil)
@@ -145,14 +157,25 @@ bool civil_is_valid(const struct civil *civil)
     return civil->day <= clock_month_add(first, 1) - first;
 }
 
-bool civil_read(const char *text, size_t length, struct civil *civil)
+static bool read_form(const char *text, size_t length, struct civil *civil)
 {
     const char *end = text + length;
     *civil = (struct civil){0};
     if (read_iso(text, end, civil))
-        return civil_is_valid(civil);
+        return true;
     *civil = (struct civil){0};
-    return read_combined(text, end, civil) && civil_is_valid(civil);
+    return read_combined(text, end, civil);
+}
+
+bool civil_read(const char *text, size_t length, struct civil *civil)
+{
+    return read_form(text, length, civil) && civil_is_valid(civil);
+}
+
+bool civil_is_form(const char *text, size_t length)
+{
+    struct civil civil;
+    return read_form(text, length, &civil);
 }
 
 int64_t civil_us(const struct civil *civil)

@@ -19,8 +19,12 @@ struct civil {
 
 /* The forms that say by themselves what they mean, the whole text used: RFC 3339 and ISO 8601 (T or a space; with or without
  * seconds; a fraction behind point or comma; basic form), Postgres's timestamptz, the combined log's 15/Jan/2026:09:30:00 +0100; a
- * date alone is its midnight. An offset is Z, UTC, GMT, +01, +0100, +01:00 or +01:00:30, or none. */
+ * date alone is its midnight. An offset is Z, UTC, GMT, +01, +0100, +01:00 or +01:00:30, or none; behind it the zone may stand in
+ * brackets (RFC 9557, as Java prints it), which is passed over: the offset says all. */
 bool civil_read(const char *text, size_t length, struct civil *civil);
+
+/* Is it in such a form, whether or not there is such a day and time of day? */
+bool civil_is_form(const char *text, size_t length);
 
 /* Is there such a day and time of day? */
 bool civil_is_valid(const struct civil *civil);

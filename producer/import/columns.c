@@ -257,19 +257,23 @@ void columns_see_record(struct columns *columns, const struct value *object)
     }
 }
 
+/* What may have been meant to part the only field that there is; 0: nothing. */
+static char find_delimiter(const struct columns *columns)
+{
+    return columns->fields.count == 1 ? fields_delimiter(columns->fields.names[0]) : '\0';
+}
+
 static bool refuse_field(const struct columns *columns, const char *field, const char *who, struct error *err)
 {
-    const char *nearest = fields_nearest(&columns->fields, field),
-               *only = columns->fields.count == 1 ? columns->fields.names[0] : NULL;
-    const char *delimiter = only == NULL ? NULL : strpbrk(only, ";\t|,");
+    const char *nearest = fields_nearest(&columns->fields, field);
+    char word[FIELDS_DELIMITER_BYTES], delimiter = find_delimiter(columns);
     if (nearest != NULL)
         return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped: did you mean '%.*s'?", who, UTF8_CUT(field, 100),
                          UTF8_CUT(nearest, 100));
-    if (delimiter != NULL)
+    if (delimiter != '\0')
         return error_set(err, ERROR_USAGE,
-                         "%s the field '%.*s' that was mapped; the header is one field with '%s' in it: say --delimiter '%s'", who,
-                         UTF8_CUT(field, 100), *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'},
-                         *delimiter == '\t' ? "tab" : (char[]){*delimiter, '\0'});
+                         "%s the field '%.*s' that was mapped; the header is one field with a %s in it: say --delimiter %s", who,
+                         UTF8_CUT(field, 100), fields_delimiter_word(word, delimiter), word);
     return error_set(err, ERROR_USAGE, "%s the field '%.*s' that was mapped; there is '%.*s'%s", who, UTF8_CUT(field, 100),
                      UTF8_CUT(columns->fields.count == 0 ? "" : columns->fields.names[0], 100),
                      columns->fields.count > 1 ? " and others" : "");
@@ -284,6 +288,10 @@ static bool has_name(const struct columns *columns)
 static bool refuse_nameless(const struct columns *columns, const char *who, struct error *err)
 {
     const char *nearest = fields_nearest(&columns->fields, "event_name");
+    char word[FIELDS_DELIMITER_BYTES], delimiter = find_delimiter(columns);
+    if (delimiter != '\0')
+        return error_set(err, ERROR_USAGE, "%s event_name; the header is one field with a %s in it: say --delimiter %s", who,
+                         fields_delimiter_word(word, delimiter), word);
     if (nearest == NULL)
         return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name=FIELD or --const event_name=NAME, or --guess", who);
     return error_set(err, ERROR_USAGE, "%s event_name: say --map event_name='%.*s', and --map each other field, or --guess", who,

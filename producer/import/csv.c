@@ -142,7 +142,10 @@ static bool add_name(struct csv *csv, const struct field *field, struct error *e
 {
     const char *fault = text_fault(csv->field, field->length);
     if (fault != NULL)
-        return error_set(err, ERROR_REJECT, "the header's name %zu %s", csv->name_count + 1, fault);
+        return error_set(err, ERROR_REJECT,
+                         "the header's name %zu %s: say iconv -f WINDOWS-1252 -t UTF-8 FILE | tallymill-produce --format csv ..., "
+                         "if that is what it is in",
+                         csv->name_count + 1, fault);
     for (size_t i = 0; i < csv->name_count; i++)
         if (field->length > 0 && csv->names[i] != NULL && strcmp(csv->names[i], csv->field) == 0)
             return error_set(err, ERROR_REJECT,

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,4 +51,18 @@ const char *fields_nearest(const struct fields *fields, const char *name)
 {
     const char *alike = fields_alike(fields, name);
     return alike != NULL ? alike : nearest_word(name, (const char *const *)fields->names, fields->count);
+}
+
+char fields_delimiter(const char *name)
+{
+    const char *delimiter = strpbrk(name, ";\t|,^~\x01\x1f");
+    return delimiter == NULL ? '\0' : *delimiter;
+}
+
+const char *fields_delimiter_word(char word[FIELDS_DELIMITER_BYTES], char delimiter)
+{
+    if (delimiter == '\t')
+        return strcpy(word, "tab");
+    snprintf(word, FIELDS_DELIMITER_BYTES, delimiter < ' ' ? "$'\\x%02x'" : "'%c'", delimiter);
+    return word;
 }

@@ -22,4 +22,11 @@ const char *fields_alike(const struct fields *fields, const char *name);
 /* The name that was probably meant: one that is alike, else the nearest. NULL: none is near. */
 const char *fields_nearest(const struct fields *fields, const char *name);
 
+/* Where a file has one field only: what in its name may have been meant to part it; 0: nothing. */
+char fields_delimiter(const char *name);
+
+enum { FIELDS_DELIMITER_BYTES = 8 };
+/* It as --delimiter takes it, in a shell. Returns word. */
+const char *fields_delimiter_word(char word[FIELDS_DELIMITER_BYTES], char delimiter);
+
 #endif

@@ -10,6 +10,7 @@
 #include "producer/import/form.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "common/error.h"
 
@@ -39,6 +40,15 @@ static const struct foreign foreign_forms[] = {
     {"ARROW1", 6, true, "an Arrow file", "duckdb or pandas, which write it as NDJSON"},
     {"SQLite format 3", 16, false, "a SQLite database",
      "sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
+    {"\x1f\x8b\x08", 3, false, "packed twice (gzip in something packed)", "gzip -dc FILE | tallymill-produce ..."},
+    {"\x28\xb5\x2f\xfd", 4, false, "packed twice (zstd in something packed)", "zstd -dc FILE | tallymill-produce ..."},
+    {"\xfd" "7zXZ", 6, false, "packed twice (xz in something packed)", "xz -dc FILE | tallymill-produce ..."},
+    {"]\0\0", 3, false, "packed by lzma", "xz -dc --format=lzma FILE | tallymill-produce ..."},
+    {"LZIP\1", 5, false, "packed by lzip", "lzip -dc FILE | tallymill-produce ..."},
+    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, false, "an old Excel or Office file", "what wrote it to save it as CSV"},
+    {"%PDF-", 5, false, "a PDF", "what wrote it to save it as CSV"},
+    {"PGDMP\1", 6, false, "a dump of Postgres", "psql -c \"\\copy TABLE TO 'FILE.csv' CSV HEADER\" where it was restored"},
+    {"\x89HDF\r\n", 6, false, "an HDF5 file", "pandas, which writes it as CSV"},
 };
 
 /* tar has its magic behind the first name, which zeros fill up. */
@@ -59,7 +69,36 @@ static bool has_control(const char *bytes, size_t length)
     return memchr(bytes, 0, length < CONTROL_BYTES ? length : CONTROL_BYTES) != NULL;
 }
 
-static enum form_answer look_for_foreign(const char *bytes, size_t length, bool is_all, struct error *err)
+/* No text, and of no kind that is known: control characters soon in the first line. NULs at the beginning are the hole that a log
+ * has that was cut while it was written; those that part fields (^A, ^_), RFC 7464's and a terminal's are none here. */
+static bool is_binary(const char *bytes, size_t length)
+{
+    const unsigned char *text = (const unsigned char *)bytes;
+    size_t controls = 0, others = 0;
+    if (text[0] == 0 || strchr("{[\x1e", text[0]) != NULL)
+        return false;
+    for (size_t i = 0; i < length && i < CONTROL_BYTES && text[i] != '\n' && text[i] != '\r'; i++) {
+        controls += text[i] == 0 || (text[i] > 3 && text[i] < '\a') || (text[i] > '\r' && text[i] < 0x1b);
+        others += text[i] >= 0x80;
+    }
+    return controls > 1 || (controls == 1 && others > 0);
+}
+
+/* With the command as it is said to the program: through a pipe no name tells the format any more. */
+static enum form_answer refuse(enum record_format format, const char *what, const char *command, struct error *err)
+{
+    static const char program[] = "tallymill-produce ...";
+    const char *at = format == RECORD_CSV ? strstr(command, program) : NULL;
+    if (at == NULL)
+        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %s", what, command);
+    else
+        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %.*stallymill-produce --format csv ...%s", what,
+                  (int)(at - command), command, at + sizeof program - 1);
+    return FORM_FOREIGN;
+}
+
+static enum form_answer look_for_foreign(enum record_format format, const char *bytes, size_t length, bool is_all,
+                                         struct error *err)
 {
     for (size_t i = 0; i < sizeof foreign_forms / sizeof *foreign_forms; i++) {
         const struct foreign *foreign = &foreign_forms[i];
@@ -70,16 +109,19 @@ static enum form_answer look_for_foreign(const char *bytes, size_t length, bool 
             return FORM_MORE;
         if (!is_known)
             continue;
-        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %s", foreign->name, foreign->command);
-        return FORM_FOREIGN;
+        return refuse(format, foreign->name, foreign->command, err);
     }
     enum form_answer answer = look_for_tar(bytes, length, is_all);
     if (answer == FORM_FOREIGN)
-        error_set(err, ERROR_USAGE, "it is a tar archive, which is not read: say tar -xOf FILE | tallymill-produce ...");
-    return answer;
+        return refuse(format, "a tar archive", "tar -xOf FILE | tallymill-produce ...", err);
+    if (answer != FORM_KNOWN || !is_binary(bytes, length))
+        return answer;
+    error_set(err, ERROR_USAGE, "it is no text: say file FILE to learn what it is; or --format msgpack, if it is that");
+    return FORM_FOREIGN;
 }
 
-/* Which byte ends the line: the first CR or LF outside quotes. */
+/* Which byte ends the line: the first CR or LF outside quotes; LF also behind several CRs, as a CR LF that was written in text mode
+ * once more. */
 static enum form_answer look_for_end(const char *bytes, size_t length, bool is_all, bool has_quotes, struct form *form)
 {
     bool is_quoted = false;
@@ -89,9 +131,12 @@ static enum form_answer look_for_end(const char *bytes, size_t length, bool is_a
             is_quoted = !is_quoted;
         if (is_quoted || (bytes[i] != '\r' && bytes[i] != '\n'))
             continue;
-        if (bytes[i] == '\r' && i + 1 == length && !is_all)
+        size_t next = i;
+        while (next < length && bytes[next] == '\r')
+            next++;
+        if (next == length && !is_all && length < LOOK_BYTES)
             return FORM_MORE;
-        if (bytes[i] == '\r' && (i + 1 == length || bytes[i + 1] != '\n'))
+        if (next == length || bytes[next] != '\n')
             form->line_end = '\r';
         return FORM_KNOWN;
     }
@@ -103,7 +148,7 @@ static enum form_answer look_for_separator(const char *bytes, size_t length, boo
 {
     static const char prefix[] = "sep=";
     size_t quoted = length > 0 && bytes[0] == '"', at = quoted + sizeof prefix - 1;
-    if (memcmp(bytes + quoted, prefix, length - quoted < sizeof prefix - 1 ? length - quoted : sizeof prefix - 1) != 0)
+    if (strncasecmp(bytes + quoted, prefix, length - quoted < sizeof prefix - 1 ? length - quoted : sizeof prefix - 1) != 0)
         return FORM_KNOWN;
     if (length < at + 1 + quoted + 2)
         return is_all ? FORM_KNOWN : FORM_MORE;
@@ -194,16 +239,34 @@ static enum form_answer look_for_likeness(enum record_format format, char delimi
     return FORM_KNOWN;
 }
 
+/* Under a name of msgpack: as that, each byte would be a number, and a bad record. */
+static enum form_answer look_for_text(const char *bytes, size_t length, bool is_all, struct form *form, struct error *err)
+{
+    enum { TEXT_BYTES = 4 };
+    size_t seen = 0;
+    for (; seen < length && seen < TEXT_BYTES; seen++)
+        if (!is_blank(bytes[seen]) && (bytes[seen] < ' ' || bytes[seen] > '~'))
+            return FORM_KNOWN;
+    if (seen < TEXT_BYTES && (!is_all || seen == 0))
+        return is_all ? FORM_KNOWN : FORM_MORE;
+    if (*bytes == '{' || *bytes == '[')
+        form->likeness = (struct likeness){.is_read = true, .format = RECORD_NDJSON};
+    error_set(err, ERROR_USAGE, "%s",
+              form->likeness.is_read ? "it holds JSON: say --format ndjson"
+                                     : "it is text, and no msgpack: say --format csv or ndjson");
+    return FORM_FOREIGN;
+}
+
 enum form_answer form_look(enum record_format format, char delimiter, const char *bytes, size_t length, bool is_all,
                            struct form *form, struct error *err)
 {
     char separator = ',';
     *form = (struct form){.line_end = '\n', .delimiter = delimiter != 0 ? delimiter : separator};
     if (format == RECORD_MSGPACK)
-        return FORM_KNOWN;
+        return look_for_text(bytes, length, is_all, form, err);
     if (length == 0)
         return is_all ? FORM_KNOWN : FORM_MORE;
-    enum form_answer answer = look_for_foreign(bytes, length, is_all, err);
+    enum form_answer answer = look_for_foreign(format, bytes, length, is_all, err);
     if (answer == FORM_KNOWN && format == RECORD_CSV)
         answer = look_for_separator(bytes, length, is_all, form, &separator);
     if (delimiter == 0)

@@ -12,11 +12,13 @@
 #include "common/uuid.h"
 #include "producer/import/civil.h"
 #include "producer/import/day_order.h"
+#include "producer/import/csv.h"
 #include "producer/import/fields.h"
 #include "producer/import/import.h"
 #include "producer/import/input.h"
 #include "producer/import/nest.h"
 #include "producer/import/reader.h"
+#include "producer/import/sample.h"
 #include "producer/import/time_format.h"
 #include "producer/library/value.h"
 
@@ -86,9 +88,10 @@ struct guess {
     char nest[NEST_PATH_BYTES]; /* of the first record: the array of objects in it; else "" */
     uint64_t records;
     bool are_fields_shown;
-    struct value_pool *pool; /* of the first record, which shows how ids and times are written */
-    struct value *first;
+    struct value_pool *pool;
+    struct value *sample;   /* shows how ids and times are written */
     const char *time_field; /* of `fields`: the one that is likely created_at, or NULL */
+    bool is_time_named;     /* ... by its name, and not by how it is written */
     struct day_order days;  /* in which it has days and months, if it has them so */
 };
 
@@ -121,39 +124,14 @@ static const char *find_common(const struct guess *guess, size_t column)
     return field;
 }
 
-/* A form that reads the text and can mean nothing else: the year first, or the month by its name. NULL: none; day and month are
- * never guessed. */
-static const char *find_format(const struct value *value, struct civil *civil)
-{
-    static const char *const formats[] = {"%Y/%m/%d %H:%M:%S",
-                                          "%Y/%m/%d %H:%M",
-                                          "%Y/%m/%d",
-                                          "%Y/%m/%d %H:%M:%S.%f",
-                                          "%Y/%m/%d %H:%M:%S %z",
-                                          "%b %d %Y",
-                                          "%b %d, %Y",
-                                          "%d %b %Y",
-                                          "%b %d %Y %H:%M:%S",
-                                          "%b %d, %Y %H:%M:%S",
-                                          "%d %b %Y %H:%M:%S",
-                                          "%a, %d %b %Y %H:%M:%S %z",
-                                          "%a %b %d %H:%M:%S %Y",
-                                          "%a %b %d %H:%M:%S %z %Y"};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (time_format_read(formats[i], value->text, value->length, civil))
-            return formats[i];
-    return NULL;
-}
-
 /* Of a file whose names say nothing: the first field that is written as a time. */
-static const char *find_time(const struct guess *guess)
+static const char *find_time(const struct guess *guess, const struct value *object)
 {
     struct civil civil;
-    for (const struct value *entry = guess->first == NULL ? NULL : guess->first->entries.first; entry != NULL;
-         entry = entry->next) {
+    for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next) {
         struct day_order days = {0};
         if (entry->type == VALUE_TEXT && strpbrk(entry->text, "-/.: ") != NULL && is_printable(entry->key, entry->key_length) &&
-            (civil_read(entry->text, entry->length, &civil) || find_format(entry, &civil) != NULL ||
+            (civil_read(entry->text, entry->length, &civil) || time_format_find(entry->text, entry->length, &civil) != NULL ||
              day_order_see(&days, entry->text, entry->length)))
             return find(guess, entry->key);
     }
@@ -163,8 +141,14 @@ static const char *find_time(const struct guess *guess)
 /* How a time is written is known of one; which of two numbers is its day, of many. */
 static void see_time(struct guess *guess, const struct value *object)
 {
-    if (guess->records == 1 && (guess->time_field = find_common(guess, CREATED_AT)) == NULL)
-        guess->time_field = find_time(guess);
+    const char *named = guess->is_time_named ? NULL : find_common(guess, CREATED_AT);
+    if (named != NULL) {
+        guess->is_time_named = true;
+        guess->time_field = named;
+        guess->days = (struct day_order){0};
+    } else if (guess->time_field == NULL) {
+        guess->time_field = find_time(guess, object);
+    }
     const struct value *time = guess->time_field == NULL ? NULL : value_find(object, guess->time_field, strlen(guess->time_field));
     if (time != NULL && time->type == VALUE_TEXT && time->length > 0)
         day_order_see(&guess->days, time->text, time->length);
@@ -172,9 +156,8 @@ static void see_time(struct guess *guess, const struct value *object)
 
 static void see(struct guess *guess, const struct value *object)
 {
-    struct error ignored;
-    if (guess->records++ == 0)
-        guess->first = value_copy(guess->pool, object, &ignored);
+    guess->records++;
+    sample_add(guess->sample, guess->pool, object);
     for (const struct value *entry = object->entries.first; entry != NULL; entry = entry->next)
         if (is_printable(entry->key, entry->key_length))
             fields_add(&guess->fields, entry->key, entry->key_length);
@@ -213,6 +196,13 @@ static bool read_first(struct guess *guess, struct input *input, struct reader *
             err, ERROR_USAGE,
             "%s: it is one object: if each object in its '%s' is an event, say jq -c '%s[]' FILE | tallymill-produce --guess ...",
             input_name(input), guess->nest + 1, guess->nest);
+    const struct csv *header = reader_header(reader);
+    const char *only = header != NULL && csv_columns(header) == 1 ? csv_name(header, 0) : NULL;
+    const char delimiter = only == NULL ? '\0' : fields_delimiter(only);
+    char word[FIELDS_DELIMITER_BYTES];
+    if (delimiter != '\0' && delimiter != guess->kind.delimiter)
+        return error_set(err, ERROR_USAGE, "%s: the header is one field with a %s in it: say --guess --delimiter %s",
+                         input_name(input), fields_delimiter_word(word, delimiter), word);
     if (guess->records > 0)
         return true;
     char reason[ERROR_TEXT_BYTES];
@@ -235,6 +225,8 @@ static void print_word(const char *word)
     putchar('\'');
 }
 
+static const char no_zone[] = "created_at has no time zone: put the file's own into --time-zone\n";
+
 /* Days and months by their numbers, in the order that the records show. False: they are not written so. */
 static bool print_order(const struct guess *guess, const char *field)
 {
@@ -243,36 +235,55 @@ static bool print_order(const struct guess *guess, const char *field)
     if (guess->time_field == NULL || strcmp(field, guess->time_field) != 0 || !day_order_format(&guess->days, format, &is_certain))
         return false;
     printf(" --time-format '%s' --time-zone UTC", format);
-    fputs(is_certain ? "created_at has no time zone: put the file's own into --time-zone\n"
+    fputs(is_certain ? no_zone
                      : "created_at may have the day or the month first, and no record shows which: put it into --time-format; and "
                        "the file's zone into --time-zone\n",
           stderr);
     return true;
 }
 
+static bool is_number(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return text[digits + (text[digits] == '.') + strspn(text + digits + (text[digits] == '.'), "0123456789")] == '\0';
+}
+
+/* A time in digits: since 1970, by how many there are, or a date. */
+static void print_number(const struct value *time)
+{
+    char made[32];
+    const char *digits = time->type == VALUE_TEXT ? time->text : made;
+    snprintf(made, sizeof made, "%.0f", time->type == VALUE_REAL ? time->real : (double)time->integer);
+    const size_t length = strcspn(digits, ".");
+    const struct time_form *form = digits[length] == '\0' ? time_format_find_digits(digits, length) : NULL;
+    if (form == NULL) {
+        printf(" --time-unit %s", length <= 11 ? "s" : length <= 14 ? "ms" : length <= 17 ? "us" : "ns");
+        return;
+    }
+    printf(" --time-format '%s' --time-zone UTC", form->format);
+    fputs(no_zone, stderr);
+}
+
 /* How ids and times are written decides which options they need. */
 static void print_options(const struct guess *guess, const char *column, const char *field)
 {
-    const struct value *value = guess->first == NULL ? NULL : value_find(guess->first, field, strlen(field));
+    const struct value *value = value_find(guess->sample, field, strlen(field));
     uint8_t id[UUID_BYTES];
     struct civil civil;
     if (value == NULL)
         return;
-    bool is_text = value->type == VALUE_TEXT, is_digits = is_text && value->text[strspn(value->text, "0123456789.")] == '\0';
+    bool is_text = value->type == VALUE_TEXT, is_digits = is_text && is_number(value->text);
     if (strcmp(column, "id") == 0 && !(is_text && uuid_parse(value->text, value->length, id)))
         fputs(" --id-from-text", stdout);
     if (strcmp(column, "created_at") != 0)
         return;
     if (value->type == VALUE_INTEGER || value->type == VALUE_REAL || is_digits) {
-        char digits[32];
-        size_t length = is_digits ? strcspn(value->text, ".")
-                                  : (size_t)snprintf(digits, sizeof digits, "%.0f",
-                                                     value->type == VALUE_REAL ? value->real : (double)value->integer);
-        printf(" --time-unit %s", length <= 11 ? "s" : length <= 14 ? "ms" : length <= 17 ? "us" : "ns");
+        print_number(value);
         return;
     }
     bool is_known = is_text && civil_read(value->text, value->length, &civil);
-    const char *format = is_text && !is_known ? find_format(value, &civil) : NULL;
+    const struct time_form *form = is_text && !is_known ? time_format_find(value->text, value->length, &civil) : NULL;
+    const char *format = form == NULL ? NULL : form->format;
     if (format == NULL && is_text && !is_known && print_order(guess, field))
         return;
     if (format != NULL)
@@ -282,7 +293,7 @@ static void print_options(const struct guess *guess, const char *column, const c
         fputs("created_at is in a form that is not known: put it into --time-format as it is written\n", stderr);
     } else if (is_text && !civil.has_offset) {
         fputs(" --time-zone UTC", stdout);
-        fputs("created_at has no time zone: put the file's own into --time-zone\n", stderr);
+        fputs(no_zone, stderr);
     }
 }
 
@@ -335,7 +346,7 @@ static void advise(struct guess *guess, const char *what)
 /* A user_id that is no number would cost each line. */
 static bool is_taken_there(const struct guess *guess, const char *column, const char *field)
 {
-    const struct value *value = guess->first == NULL ? NULL : value_find(guess->first, field, strlen(field));
+    const struct value *value = value_find(guess->sample, field, strlen(field));
     return strcmp(column, "user_id") != 0 || value == NULL || value->type == VALUE_INTEGER || value->type == VALUE_NULL ||
            (value->type == VALUE_TEXT && value->text[strspn(value->text, "0123456789")] == '\0');
 }
@@ -414,7 +425,8 @@ bool guess_print(const struct import_plan *plan, const char *config, bool has_fo
 {
     struct guess guess = {.plan = plan, .kind = plan->kind, .pool = value_pool_new()};
     bool is_other = false;
-    bool ok = guess.pool != NULL ? look(&guess, &is_other, err) : error_set(err, ERROR_RETRY, "no memory");
+    guess.sample = guess.pool == NULL ? NULL : value_new(guess.pool, VALUE_OBJECT, err);
+    bool ok = guess.sample != NULL ? look(&guess, &is_other, err) : error_set(err, ERROR_RETRY, "no memory");
     if (is_other && !has_format && strcmp(plan->paths[0], "-") != 0) /* a pipe is read once only, and is told what to say */
         ok = look(&guess, &is_other, err);
     if (ok)

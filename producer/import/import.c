@@ -39,7 +39,6 @@ struct import {
     bool has_begun;       /* the file in hand has given a record */
     uint64_t records;     /* of the file in hand, good and bad */
     bool has_event;       /* one of them was an event */
-    bool is_json;         /* one of them was an object */
     bool has_header_told; /* that its header stands in it once more */
     char nest[NEST_PATH_BYTES]; /* of its first record: the array of objects in it; else "" */
     bool is_barren;       /* it has given no event and no bad line, nor has an earlier run */
@@ -172,7 +171,8 @@ static void tell_nest(struct import *import, const struct input *input)
 /* Not one event came of it, whatever each line's reason was. */
 static void tell_unread(struct import *import, const struct input *input)
 {
-    if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 || import->is_json)
+    if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 ||
+        reader_has_value(import->reader))
         return;
     tell(import, input,
          "no line of it is JSON: say --format csv, combined or msgpack where it is one of these; any other text a program such as "
@@ -199,7 +199,6 @@ static bool send_record(struct import *import, const struct input *input, const 
     if (answer == READER_OBJECT) {
         is_bad = !columns_fill(import->plan->columns, object, import->event, err);
         import->is_barren = false;
-        import->is_json = true;
         see_object(import, input, object);
         for (const char *notice; (notice = columns_take_notice(import->plan->columns)) != NULL;)
             tell(import, input, notice);
@@ -315,7 +314,7 @@ static bool import_file(struct import *import, struct error *err)
     if (input == NULL)
         return false;
     bool ok = false;
-    import->has_begun = import->has_event = import->is_json = import->has_header_told = false;
+    import->has_begun = import->has_event = import->has_header_told = false;
     import->is_barren = true;
     import->records = 0;
     import->line = 0;

@@ -151,7 +151,7 @@ static enum input_answer give(struct input *input, const char **record, size_t *
     pass(input, used);
     if (is_line && used > 0 && text[used - 1] == '\n')
         used--;
-    if (is_line && used > 0 && text[used - 1] == '\r')
+    while (is_line && used > 0 && text[used - 1] == '\r')
         used--;
     if (is_too_long || used > INPUT_RECORD_BYTES) {
         error_set(err, ERROR_REJECT, "the %s is longer than 4 MiB",
@@ -260,7 +260,9 @@ static enum input_answer end_file(struct input *input, struct error *err)
     if (input->record.arrays > 0) {
         input->record.arrays = 0;
         pass(input, input->end - input->begin);
-        error_set(err, ERROR_REJECT, "the array around the objects is never closed: was the file cut?");
+        error_set(err, ERROR_REJECT,
+                  input->record.format == RECORD_MSGPACK ? "the array around the maps says that there are more: was the file cut?"
+                                                         : "the array around the objects is never closed: was the file cut?");
         return INPUT_BAD;
     }
     if (!textfile_is_replaced(input->file))

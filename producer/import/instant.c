@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static const char skipped[] = "does not exist in the zone of --time-zone: clocks
 static const char repeated[] =
     "is there twice in the zone of --time-zone: clocks were set back over it, and which one is meant is not "
     "to be known";
+static const char not_there[] = "names a day or a time of day that does not exist";
 static const char unstated[] = "is a number without a unit: say --time-unit s, ms, us or ns";
 static const char beyond[] = "is too far from 1970 to be a time";
 
@@ -110,14 +112,26 @@ static const char *from_civil(const struct instant_rules *rules, const struct ci
 }
 
 /* Which option would help. */
-static const char *advise(const struct instant_rules *rules, const char *text)
+static const char *advise(const struct instant_rules *rules, const char *text, size_t length)
 {
+    struct civil civil;
     size_t digits = strspn(text, "0123456789");
+    if (civil_is_form(text, length))
+        return not_there;
     if (rules->format_count > 0)
         return not_in_formats;
+    const struct time_form *form = time_format_find(text, length, &civil);
+    if (form != NULL)
+        return form->advice[!civil.has_offset && rules->zone == NULL];
     if (digits == 4 && text[digits] == '/')
         return year_first;
     return (digits == 1 || digits == 2) && text[digits] != '\0' && strchr("/.- ", text[digits]) != NULL ? ambiguous : not_a_time;
+}
+
+static const char *ask_unit(const struct instant_rules *rules, const char *text, size_t length)
+{
+    const struct time_form *form = time_format_find_digits(text, length);
+    return form == NULL ? unstated : form->advice[rules->zone == NULL];
 }
 
 static const char *from_text(const struct instant_rules *rules, const char *text, size_t length, int64_t *wall_us)
@@ -129,16 +143,25 @@ static const char *from_text(const struct instant_rules *rules, const char *text
     if (civil_read(text, length, &civil))
         return from_civil(rules, &civil, wall_us);
     if (*text == '\0' || text[strspn(text, "0123456789.-")] != '\0')
-        return advise(rules, text);
+        return advise(rules, text, length);
     char *end;
     errno = 0;
     long long count = strtoll(text, &end, 10);
     if (*end == '\0' && errno == 0)
-        return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_integer(count, rules->unit, wall_us);
+        return rules->unit == TIME_UNIT_UNSTATED ? ask_unit(rules, text, length) : from_integer(count, rules->unit, wall_us);
     double real = strtod(text, &end);
     if (*end != '\0' || end == text)
-        return advise(rules, text);
+        return advise(rules, text, length);
     return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_real(real, rules->unit, wall_us);
+}
+
+/* Digits that are a date are a text in a form, whatever the file takes them for. */
+static const char *from_number(const struct instant_rules *rules, int64_t number, int64_t *wall_us)
+{
+    char digits[24];
+    if (rules->format_count == 0 && rules->unit != TIME_UNIT_UNSTATED)
+        return from_integer(number, rules->unit, wall_us);
+    return from_text(rules, digits, (size_t)snprintf(digits, sizeof digits, "%lld", (long long)number), wall_us);
 }
 
 const char *instant_read(const struct instant_rules *rules, const struct value *value, int64_t *wall_us)
@@ -149,8 +172,7 @@ const char *instant_read(const struct instant_rules *rules, const struct value *
         return beyond;
     if (value->type != VALUE_INTEGER && value->type != VALUE_REAL)
         return not_a_time;
-    if (rules->unit == TIME_UNIT_UNSTATED)
-        return unstated;
-    return value->type == VALUE_INTEGER ? from_integer(value->integer, rules->unit, wall_us)
-                                        : from_real(value->real, rules->unit, wall_us);
+    if (value->type == VALUE_INTEGER)
+        return from_number(rules, value->integer, wall_us);
+    return rules->unit == TIME_UNIT_UNSTATED ? unstated : from_real(value->real, rules->unit, wall_us);
 }

@@ -66,7 +66,7 @@ bool preview_files(const struct import_plan *plan, struct error *err)
     }
     if (ok && has_all && columns_is_mapped(plan->columns) && !columns_check_fields(plan->columns, "no CSV header has", err)) {
         csv_advise(reader_header(reader), err);
-        ok = false;
+        ok = plan->path_count == 1 && error_wrap(err, "%s", plan->paths[0]);
     }
     reader_free(reader);
     return ok;

@@ -17,6 +17,7 @@ struct reader {
     struct json *json; /* of NDJSON */
     struct value_pool *pool;
     bool is_header_next;
+    bool has_value; /* a record of the file was one of its format, if no object */
 };
 
 struct reader *reader_new(const struct reader_kind *kind)
@@ -54,6 +55,12 @@ void reader_begin(struct reader *reader, char delimiter)
     if (reader->csv != NULL)
         csv_set_delimiter(reader->csv, delimiter);
     reader->is_header_next = reader->format == RECORD_CSV;
+    reader->has_value = false;
+}
+
+bool reader_has_value(const struct reader *reader)
+{
+    return reader->has_value;
 }
 
 bool reader_is_at_header(const struct reader *reader)
@@ -84,6 +91,17 @@ static void skip_mark(const char **record, size_t *length)
     *length -= sizeof mark - 1;
 }
 
+static void refuse_value(const struct reader *reader, const struct value *value, struct error *err)
+{
+    if (reader->format == RECORD_MSGPACK)
+        error_set(err, ERROR_REJECT, "the record is no map");
+    else if (value->type == VALUE_TEXT && *value->text == '{')
+        error_set(err, ERROR_REJECT,
+                  "the line is an object inside a JSON text, and no object: say jq -c fromjson FILE | tallymill-produce ...");
+    else
+        error_set(err, ERROR_REJECT, "the line is no JSON object");
+}
+
 enum reader_answer reader_read(struct reader *reader, const char *record, size_t length, struct value **object, struct error *err)
 {
     *object = NULL;
@@ -101,11 +119,16 @@ enum reader_answer reader_read(struct reader *reader, const char *record, size_t
     switch (reader->format) {
     case RECORD_NDJSON: *object = json_read(reader->json, reader->pool, record, length, err); break;
     case RECORD_CSV: *object = csv_object(reader->csv, reader->pool, record, length, err); break;
-    case RECORD_MSGPACK: *object = msgpack_value(reader->pool, record, length, err); break;
+    case RECORD_MSGPACK: {
+        const size_t head = record_skip_array(record, length);
+        *object = msgpack_value(reader->pool, record + head, length - head, err);
+        break;
+    }
     case RECORD_COMBINED: *object = combined_object(reader->pool, record, length, err); break;
     }
+    reader->has_value = reader->has_value || *object != NULL;
     if (*object != NULL && (*object)->type != VALUE_OBJECT) {
-        error_set(err, ERROR_REJECT, reader->format == RECORD_MSGPACK ? "the record is no map" : "the line is no JSON object");
+        refuse_value(reader, *object, err);
         *object = NULL;
     }
     return *object != NULL ? READER_OBJECT : READER_BAD;

@@ -26,6 +26,8 @@ void reader_free(struct reader *reader);
 void reader_begin(struct reader *reader, char delimiter);
 /* The next record is not data yet. */
 bool reader_is_at_header(const struct reader *reader);
+/* A record of the file in hand was one of the format, be it an object or not. */
+bool reader_has_value(const struct reader *reader);
 /* Its header was read; else NULL. */
 const struct csv *reader_header(const struct reader *reader);
 

@@ -10,7 +10,8 @@
  * and a quote behind which a text cannot be over is not its end. By the line ends alone nothing could be told in a file of one
  * line, and one missing bracket would cost all that follows.
  *
- * msgpack needs no stack to be passed over: a map of n adds 2n to the values still to come. */
+ * msgpack needs no stack to be passed over: a map of n adds 2n to the values still to come. An array of maps, which is what packing
+ * a list of events makes, is its maps too; any other array is a record. */
 #include "producer/import/record.h"
 
 #include <string.h>
@@ -58,7 +59,8 @@ enum record_format record_format_of(const char *path, char *delimiter)
                  {".tab", RECORD_CSV, '\t'},
                  {".psv", RECORD_CSV, '|'},
                  {".msgpack", RECORD_MSGPACK, 0}};
-    static const char *const packed[] = {".gz", ".zst", ".zstd", ".xz", ".bz2"};
+    /* those, too, that are refused, with a command that has to say the format */
+    static const char *const packed[] = {".gz", ".zst", ".zstd", ".xz", ".bz2", ".zip", ".lzma", ".lz4", ".lz", ".Z", ".sz"};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
         if (ends_with(path, length, packed[i])) {
@@ -232,9 +234,43 @@ static size_t scan_stream(struct record *record, const char *bytes, size_t lengt
     return length;
 }
 
+/* The bytes of an array's head with a map behind it; 0: none. *is_short: more has to be there to tell. */
+static size_t array_head(const uint8_t *bytes, size_t length, uint64_t *count, bool *is_short)
+{
+    const bool is_long = length > 0 && (*bytes == 0xdc || *bytes == 0xdd);
+    const size_t head = is_long ? (*bytes == 0xdc ? 3 : 5) : 1;
+    *is_short = false;
+    if (length == 0 || (!is_long && *bytes >> 4 != 9))
+        return 0;
+    *is_short = length <= head;
+    if (*is_short)
+        return 0;
+    *count = is_long ? 0 : *bytes & 0x0f;
+    for (size_t i = 1; i < head; i++)
+        *count = *count << 8 | bytes[i];
+    const uint8_t next = bytes[head];
+    return *count > 0 && (next >> 4 == 8 || next == 0xde || next == 0xdf) ? head : 0;
+}
+
+size_t record_skip_array(const char *bytes, size_t length)
+{
+    uint64_t count;
+    bool is_short;
+    return array_head((const uint8_t *)bytes, length, &count, &is_short);
+}
+
 static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t length, bool *is_whole)
 {
     size_t used = 0;
+    uint64_t count = 0;
+    bool is_short = false;
+    if (record->state == 0 && record->arrays == 0)
+        used = array_head(bytes, length, &count, &is_short);
+    if (is_short)
+        return 0;
+    if (used > 0)
+        record->arrays = count;
+    record->state = record->state == 1 || length > 0;
     while (record->pending > 0 || record->skip > 0) {
         if (record->skip > 0) {
             uint64_t step = record->skip < length - used ? record->skip : length - used;
@@ -259,6 +295,7 @@ static size_t scan_msgpack(struct record *record, const uint8_t *bytes, size_t l
         record->pending = record->pending > UINT64_MAX - items ? UINT64_MAX : record->pending + items;
     }
     *is_whole = true;
+    record->arrays -= record->arrays > 0;
     return used;
 }
 

@@ -159,6 +159,11 @@ static bool is_unmarked(const uint8_t *bytes, bool is_big)
     return bytes[is_big] != 0 && bytes[!is_big] == 0 && bytes[2 + is_big] != 0 && bytes[2 + !is_big] == 0;
 }
 
+static bool refuse_wider(struct error *err)
+{
+    return error_set(err, ERROR_USAGE, "it is UTF-32: say iconv -f UTF-32 -t UTF-8 FILE | tallymill-produce ...");
+}
+
 /* The mark with which UTF-16 begins, or that it goes without. CHARSET_UNKNOWN: too little is there to tell. False: ERROR_USAGE, it
  * is not read. */
 static bool look_at_charset(struct textfile *file, struct error *err)
@@ -170,6 +175,9 @@ static bool look_at_charset(struct textfile *file, struct error *err)
         file->utf16 = (struct utf16){.is_big = is_unmarked(mark, true)};
         return true;
     }
+    static const uint8_t wider_mark[] = {0, 0, 0xfe, 0xff};
+    if (length >= MARK_BYTES && memcmp(mark, wider_mark, MARK_BYTES) == 0)
+        return refuse_wider(err);
     bool may_be = length > 0 && (mark[0] == 0xff || mark[0] == 0xfe) && (length < 2 || mark[0] + mark[1] == 0xff + 0xfe);
     if (length > 0 && length < MARK_BYTES && !file->is_ended && memchr(mark, 0, length) != NULL)
         return true;
@@ -183,7 +191,7 @@ static bool look_at_charset(struct textfile *file, struct error *err)
     if (length < 2)
         return true;
     if (length >= MARK_BYTES && mark[0] == 0xff && mark[2] == 0 && mark[3] == 0)
-        return error_set(err, ERROR_USAGE, "it is UTF-32: say iconv -f UTF-32 -t UTF-8 FILE | tallymill-produce ...");
+        return refuse_wider(err);
     file->charset = CHARSET_UTF16;
     file->utf16 = (struct utf16){.is_big = mark[0] == 0xfe};
     file->wide_length -= 2;

@@ -179,3 +179,58 @@ bool time_format_read(const char *format, const char *text, size_t length, struc
     }
     return civil_is_valid(civil);
 }
+
+#define ADVICE(format) "is in no form that is known without an option: say --time-format '" format "'"
+#define FORM(format)                                                                                                               \
+    {                                                                                                                              \
+        format,                                                                                                                    \
+        {                                                                                                                          \
+            ADVICE(format), ADVICE(format) " and --time-zone ZONE, such as UTC or Europe/Berlin"                                   \
+        }                                                                                                                          \
+    }
+
+const struct time_form *time_format_find(const char *text, size_t length, struct civil *civil)
+{
+    /* Of two that read the same texts the shorter one comes first. */
+    static const struct time_form forms[] = {
+        FORM("%Y/%m/%d"), FORM("%Y/%m/%d %H:%M"), FORM("%Y/%m/%d %H:%M:%S"), FORM("%Y/%m/%d %H:%M:%S.%f"),
+        FORM("%Y/%m/%d %H:%M:%S %z"), FORM("%Y/%m/%d %H:%M:%S.%f %z"), FORM("%Y/%m/%d %I:%M %p"), FORM("%Y/%m/%d %I:%M:%S %p"),
+        FORM("%Y.%m.%d"), FORM("%Y.%m.%d %H:%M"), FORM("%Y.%m.%d %H:%M:%S"), FORM("%Y:%m:%d %H:%M:%S"),
+        FORM("%Y-%m-%d"), FORM("%Y-%m-%d %H:%M"), FORM("%Y-%m-%d %H:%M:%S"), FORM("%Y-%m-%d %H:%M:%S.%f"),
+        FORM("%Y-%m-%d %H:%M:%S %z"), FORM("%Y-%m-%d %H:%M:%S.%f %z"), FORM("%Y-%m-%d %I:%M %p"), FORM("%Y-%m-%d %I:%M:%S %p"),
+        FORM("%Y-%m-%dT%H:%M:%S"), FORM("%Y-%m-%dT%H:%M:%S.%f"), FORM("%Y-%m-%dT%H:%M:%S%z"), FORM("%Y-%m-%dT%H:%M:%S.%f%z"),
+        FORM("%Y-%m-%d-%H.%M.%S.%f"), FORM("%Y-%m-%d-%H:%M:%S"), FORM("%Y-%m-%d_%H:%M:%S"), FORM("%Y-%m-%d, %H:%M:%S"),
+        FORM("%b %d %Y"), FORM("%b %d, %Y"), FORM("%b %d %Y %H:%M:%S"), FORM("%b %d, %Y %H:%M"),
+        FORM("%b %d, %Y %H:%M:%S"), FORM("%b %d, %Y %I:%M %p"), FORM("%b %d, %Y %I:%M:%S %p"), FORM("%b %d, %Y, %I:%M %p"),
+        FORM("%b %d, %Y, %I:%M:%S %p"), FORM("%b %d, %Y at %I:%M %p"),
+        FORM("%d %b %Y"), FORM("%d %b %Y %H:%M"), FORM("%d %b %Y %H:%M:%S"), FORM("%d %b %Y %H:%M:%S %z"),
+        FORM("%d %b %Y, %H:%M"), FORM("%d %b %Y, %H:%M:%S"), FORM("%d-%b-%Y"), FORM("%d-%b-%Y %H:%M"), FORM("%d-%b-%Y %H:%M:%S"),
+        FORM("%d-%b-%Y %H:%M:%S.%f"), FORM("%d/%b/%Y"), FORM("%d/%b/%Y %H:%M:%S"),
+        FORM("%a, %d %b %Y"), FORM("%a, %d %b %Y %H:%M:%S"), FORM("%a, %d %b %Y %H:%M:%S %z"), FORM("%a, %b %d, %Y"),
+        FORM("%a %b %d %Y"), FORM("%a %b %d %Y %H:%M:%S"), FORM("%a %b %d %H:%M:%S %Y"), FORM("%a %b %d %H:%M:%S %z %Y"),
+        FORM("%a %d %b %Y %H:%M:%S"), FORM("%a %d %b %Y %H:%M:%S %z"), FORM("%a %d %b %Y %I:%M:%S %p %z"),
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (time_format_read(forms[i].format, text, length, civil) && civil->year >= 1000) /* 1/2/26 begins with no year */
+            return &forms[i];
+    return NULL;
+}
+
+#define DIGITS_ADVICE(format)                                                                                                      \
+    "is a number without a unit: say --time-unit s, ms, us or ns; or, if it is a date, --time-format '" format "'"
+#define DIGITS_FORM(format)                                                                                                        \
+    {                                                                                                                              \
+        format,                                                                                                                    \
+        {                                                                                                                          \
+            DIGITS_ADVICE(format), DIGITS_ADVICE(format) " and --time-zone ZONE"                                                   \
+        }                                                                                                                          \
+    }
+
+const struct time_form *time_format_find_digits(const char *text, size_t length)
+{
+    static const struct time_form day = DIGITS_FORM("%Y%m%d"), second = DIGITS_FORM("%Y%m%d%H%M%S");
+    struct civil civil;
+    const struct time_form *form = length == 8 ? &day : length == 14 ? &second : NULL;
+    return form != NULL && time_format_read(form->format, text, length, &civil) && civil.year >= 1900 && civil.year < 2200 ? form
+                                                                                                                           : NULL;
+}

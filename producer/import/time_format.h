@@ -20,4 +20,16 @@ MUST_CHECK bool time_format_check(const char *format, struct error *err);
 /* Reads the whole text by a format that was checked. False: it does not fit. */
 bool time_format_read(const char *format, const char *text, size_t length, struct civil *civil);
 
+/* A form that many write and that is not read without its option; advice[1] is of a text that has no offset either. */
+struct time_form {
+    const char *format, *advice[2];
+};
+
+/* The one that reads the text and can mean nothing else: the year first, or the month by its name; day and month are never guessed.
+ * NULL: none. */
+const struct time_form *time_format_find(const char *text, size_t length, struct civil *civil);
+
+/* The same of digits alone, "20260115" and "20260115093000": they may be a number as well. */
+const struct time_form *time_format_find_digits(const char *text, size_t length);
+
 #endif

@@ -38,7 +38,7 @@ def test_times_are_read_as_they_are_written_or_refused_with_the_option_that_read
     local = events_at("2026/11/15 09:30:00.25", "11.15.2026", "2026-11-15 09:30", "2026-10-25 02:30", "2026-03-29 02:30")
     events, answer = dry_run(site, stdin=local)
     assert (answer.code, events) == (1, []), answer
-    for said in ("stdin:1: created_at is in no form", "'%Y/%m/%d %H:%M:%S'", "stdin:2: created_at begins with day or month",
+    for said in ("stdin:1: created_at is in no form", "'%Y/%m/%d %H:%M:%S.%f' and --time-zone", "stdin:2: created_at begins with day or month",
                  "stdin:3: created_at has no time zone: say --time-zone"):
         assert said in answer.err, answer
     events, answer = dry_run(site, "--time-format", "%Y/%m/%d %T.%f", "--time-format", "%m.%d.%Y", "--time-zone", "Europe/Berlin", stdin=local)
@@ -337,6 +337,11 @@ GUESSED = {
     "bars.txt": ("event_name|session_id|when|n\nlogin|s1|2026-11-15 09:30|1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "days.csv": ("event_name;session_id;Zeitpunkt;n\nlogin;s1;15.11.2026 09:30;1\n", "no time zone", ("login", "s1", {"n": "1"})),
     "halves.tsv": ("event_name\tvisitor\tWhen\tn\nlogin\ts1\t11/15/2026 09:30 AM\t1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "digits.csv": ("event_name,session_id,When,n\nlogin,s1,20261115093000,1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "points.csv": ("event_name,session_id,When,n\nlogin,s1,2026.11.15 09:30:00,1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "java.csv": ("event_name,session_id,When,n\nlogin,s1,2026-11-15T10:30:00+01:00[Europe/Berlin],1\n", "known", ("login", "s1", {"n": "1"})),
+    "first-is-empty.csv": ("event_name,session_id,When,n\nlogin,s1,,\nlogin,s1,2026-11-15 09:30,1\n", "no time zone", ("login", "s1", {"n": "1"})),
+    "first-is-another.ndjson": ('{"index": {}}\n{"event_name": "login", "session_id": "s1", "When": "2026/11/15 09:30", "n": 1}\n', "no time zone", ("login", "s1", {"n": 1})),
     "own.csv": ("Event Name,Session,When,n's\nlogin,s1,2026-11-15 09:30,1\n", "none of the known", ("login", "s1", {"n's": "1"})),
 }
 
@@ -350,6 +355,9 @@ def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
         program, *words = shlex.split(answer.out)
         assert program == "tallymill-produce" and words[:2] == ["--config", str(site.settings)], answer
         events, answer = dry_run(site, *words)
+        if "first-is-" in name:
+            assert answer.code == 1 and "1 events would be, 1 lines" in answer.err, answer
+            answer.code = 0
         assert [(one["event_name"], one["session_id"], one["event_data"], one["created_at"]) for one in events] == [(event_name, session_id, data, "2026-11-15T09:30:00Z")], (name, answer)
         assert answer.code == 0, answer
     assert sum(site.end_offsets().values()) == 0
@@ -372,6 +380,7 @@ def test_a_guess_takes_days_from_months_by_all_it_has_read_and_names_what_is_lef
 
 def test_a_guess_says_which_option_is_missing_where_it_cannot_read_the_file(site, tmp_path):
     for name, text, said in (("wrapped.json", '{"status": "ok", "result": {"rows": [{"event_name": "login"}]}}', "jq -c '.result.rows[]'"), ("empty.ndjson", "", "empty.ndjson"),
+                             ("caret.csv", "event_name^When\nlogin^2026-11-15\n", "say --guess --delimiter '^'"), ("hive.csv", "event_name\1When\nlogin\0012026-11-15\n", "--delimiter $'\\x01'"),
                              ("numbers.txt", "5\t2026-11-15\n6\t2026-11-16\n", "without a header")):
         path = tmp_path / name
         path.write_text(text)

@@ -6,11 +6,16 @@ The table says what comes of each without an option but the mapping. Where a com
 import gzip
 import io
 import json
+import lzma
 import math
+import pathlib
+import pickle
 import re
 import shlex
 import shutil
 import subprocess
+
+import msgpack
 
 from .harness.program import binary
 from .test_import_forms import dry_run
@@ -38,7 +43,9 @@ READ = {
     "headers.csv": table(",") [:-len("login,s3,2026-11-15T09:32:00Z,3\n")] + "\ufeff" + ",".join(NAMES) + "\n" + "login,s3,2026-11-15T09:32:00Z,3\n",
     "marks.csv": "\ufeff" + table(",").replace("doc_export", "\ufeffdoc_export"), "trailing.csv": table(",", ",\n"),
     "quotes.csv": '"' + table('","', '"\n"')[:-1], "pretty.json": json.dumps(objects(), indent=2), "commas.ndjson": ",\n".join(map(json.dumps, objects())),
-    "marks.ndjson": "".join("\ufeff" + json.dumps(one) + "\n" for one in objects()),
+    "marks.ndjson": "".join("\ufeff" + json.dumps(one) + "\n" for one in objects()), "text-mode.csv": table(",", "\r\r\n"), "text-mode.tsv": table("\t", "\r\r\n"),
+    "text-mode.ndjson": "".join(json.dumps(one) + "\r\r\n" for one in objects()), "capitals.csv": "SEP=;\r\n" + table(";", "\r\n"),
+    "list.msgpack": msgpack.packb(objects()), "lists.msgpack": msgpack.packb(objects()[:1]) + msgpack.packb(objects()[1:]),
 }
 # The words that the line proposes read it too.
 PROPOSED = {
@@ -51,7 +58,9 @@ PROPOSED = {
     "fields.log": "".join(" ".join(f"{name}={value}" for name, value in one.items()) + "\n" for one in objects()),
     "list.yaml": "".join("- " + "\n  ".join(f"{name}: '{value}'" for name, value in one.items()) + "\n" for one in objects()),
     "only-records-end.csv": table(",", ",\n").replace("n,\n", "n\n", 1), "latin.csv": table(",").replace("s2", "caf\xe9").encode("latin-1"),
-    "backslash.csv": table(",").replace("s2", '"say \\"s2\\""'),
+    "backslash.csv": table(",").replace("s2", '"say \\"s2\\""'), "caret.csv": table("^"), "hive.csv": table("\1"),
+    "texts.ndjson": "".join(json.dumps(json.dumps(one)) + "\n" for one in objects()), "twice.csv.gz": gzip.compress(gzip.compress(table(",").encode())),
+    "lines.msgpack": "".join(json.dumps(one) + "\n" for one in objects()), "twice.csv.xz": lzma.compress(lzma.compress(table(",").encode())), "old.csv.lzma": lzma.compress(table(",").encode(), format=lzma.FORMAT_ALONE),
 }
 CHANGED = {"latin.csv": ("s2", "caf\xe9"), "backslash.csv": ("s2", 'say "s2"')}
 
@@ -135,11 +144,15 @@ def test_logs_of_servers_are_answered_with_what_reads_them(site, tmp_path):
 
 def test_what_no_one_can_read_is_refused_with_what_it_is(site, tmp_path):
     for name, text, said in (("login.csv", "<!DOCTYPE html><html>", "a web page"), ("dump.sql", "--\n-- PostgreSQL database dump\n--\n", "SQL"), ("rows.sql", "INSERT INTO e VALUES (1);\n", "SQL"),
-                             ("table.txt", " event_name | n \n------------+---\n login      | 1\n", "psql --csv"), ("events.xml", '<?xml version="1.0"?><e/>', "XML")):
+                             ("table.txt", " event_name | n \n------------+---\n login      | 1\n", "psql --csv"), ("events.xml", '<?xml version="1.0"?><e/>', "XML"), ("utf32.csv", b"\0\0\xfe\xff" + table(",").encode("utf-32-be"), "iconv -f UTF-32"),
+                             ("sheet.xls", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500), "old Excel"), ("report.pdf", b"%PDF-1.7\n%\xe2\xe3\n", "a PDF"),
+                             ("rows.dump", b"PGDMP\1\x0f\0\4\x08", "a dump of Postgres"), ("frame.h5", b"\x89HDF\r\n\x1a\n" + bytes(40), "HDF5"),
+                             ("table.msgpack", table(","), "no msgpack"), ("frame.pkl", pickle.dumps(objects()), "no text"), ("program.csv", pathlib.Path("/bin/true").read_bytes()[:400], "no text")):
         answer = site.run("tallymill-produce", *MAPPING, write(tmp_path, name, text))
         assert answer.code == 2 and said in answer.err, (name, answer)
     for text, said in (('{"event_name": {"S": "login"}}', "--map 'event_name=event_name.S'"), ('{"event_name": {"0": "login"}}', "lines=True"),
                        ('{"event_name": "login", "created_at": {"$date": "x"}}', "--map 'created_at=created_at.$date'"), ("one\ntwo\n", "no line of it is JSON"),
+                       ('"{\\"event_name\\": \\"login\\"}"', "jq -c fromjson"),
                        ('{"event_name": "login", "n": -Infinity}', "Infinity")):
         events, answer = dry_run(site, *MAPPING, "--default", "created_at=2026-11-15T09:30:00Z", stdin=text.encode())
         assert answer.code == 1 and events == [] and said in answer.err, (text, answer)

@@ -128,7 +128,8 @@ Test(instant, forms_that_say_what_they_mean_need_no_option)
         "2026-11-15 09:30:00.25+00",       "2026-11-15 10:30:00.250+01", "2026-11-15T15:15:00.25+0545",
         "2026-11-15T15:15:00.25+05:45",    "2026-11-15 09:30:00.25 UTC", "2026-11-15 09:30:00.25 +0000",
         "2026-11-15 10:23:28.25+00:53:28", "20261115T093000.25Z",        "2026-11-15T02:00:00.250000000-0730",
-        "2026-11-15 09:30:00.2500009 GMT", "2026-11-15 09:30:00.25-00"};
+        "2026-11-15 09:30:00.2500009 GMT", "2026-11-15 09:30:00.25-00",
+        "2026-11-15T10:30:00.25+01:00[Europe/Berlin]", "2026-11-15T09:30:00.25Z[Etc/GMT-1]"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         means(same[i], "2026-11-15T09:30:00.25Z");
     means("2026-11-15T09:30Z", "2026-11-15T09:30:00Z");
@@ -145,10 +146,13 @@ Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
                                         "15/Nov/2026:09:30:00"};
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
         is_refused(local[i], "--time-zone");
-    is_refused("2026/11/15 09:30:00.25", "'%Y/%m/%d %H:%M:%S'");
+    is_refused("2026/11/15 09:30:00.25", "'%Y/%m/%d %H:%M:%S.%f' and --time-zone");
     is_refused("20261115", "--time-unit");
     is_refused("15/11/2026 09:30", "'%m/%d/%Y %H:%M:%S'");
     is_refused("1.2.2026", "never guessed");
+    is_refused("1/2/26", "never guessed");
+    is_refused("2026-02-30T09:30:00Z", "does not exist");
+    is_refused("2026-11-15 09:60:00", "does not exist");
     is_refused("Sun, 15 Nov 2026 09:30:00 +0000", "--time-format");
     is_refused("1768469400", "--time-unit");
     static const char *const no_times[] = {"infinity",
@@ -157,6 +161,9 @@ Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
                                            "2026-11-15T09:30:00.Z",
                                            "2026-11-15T09:30:00+24",
                                            "2026-11-15T09:30:00Zx",
+                                           "2026-11-15T09:30:00[Europe/Berlin]",
+                                           "2026-11-15T09:30:00Z[]",
+                                           "2026-11-15T09:30:00Z[a b]",
                                            "2026-11-15  09:30:00Z",
                                            "2026-11-15T09:30:00 CET",
                                            "2026-13-01T00:00:00Z",
@@ -166,6 +173,46 @@ Test(instant, what_is_refused_is_told_with_the_option_that_reads_it)
                                            ""};
     for (size_t i = 0; i < sizeof no_times / sizeof *no_times; i++)
         is_refused(no_times[i], "");
+}
+
+/* What is said is what reads it. */
+Test(instant, a_form_that_can_mean_nothing_else_is_refused_with_the_format_that_reads_it)
+{
+    static const char *const texts[] = {
+        "Thu, 05 Nov 2026 09:30:00 GMT",  "Thu Nov  5 09:30:00 UTC 2026",   "Thu Nov 05 09:30:00 2026",
+        "Thu Nov 05 2026 09:30:00",       "Nov 5, 2026 9:30 AM",            "November 5, 2026, 9:30:00 am",
+        "Nov 5, 2026 at 9:30 AM",         "5 Nov 2026 09:30",               "05-NOV-2026 09:30:00",
+        "2026/11/5 9:30",                 "2026/11/05 11:30:00 +0200",      "2026.11.05 09:30:00",
+        "2026:11:05 09:30:00",            "2026-11-5 9:30:00",              "2026-11-05 9:30:00.0 +0000",
+        "2026-11-05  09:30:00",           "2026-11-05T9:30:00Z",            "2026-11-05-09.30.00.000000",
+        "2026-11-05 09:30 AM",            "Thu 05 Nov 2026 09:30:00 AM UTC", "20261105093000"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char json[128], format[64];
+        int64_t wall_us;
+        snprintf(json, sizeof json, "\"%s\"", texts[i]);
+        const char *said = read_text(json, TIME_UNIT_UNSTATED, &wall_us);
+        cr_assert_not_null(said, "%s", texts[i]);
+        cr_assert_eq(sscanf(said, "%*[^']'%63[^']", format), 1, "%s: %s", texts[i], said);
+        add_format(format);
+        if (strstr(said, "--time-zone") != NULL)
+            set_zone("UTC");
+        means(texts[i], "2026-11-05T09:30:00Z");
+        instant_reset(&rules);
+    }
+}
+
+Test(instant, digits_that_are_a_date_are_one_as_a_number_too)
+{
+    int64_t wall_us;
+    const char *said = read_text("20261105", TIME_UNIT_UNSTATED, &wall_us);
+    cr_assert_not_null(strstr(said, "--time-format '%Y%m%d' and --time-zone"), "%s", said);
+    cr_assert_null(strstr(read_text("1794735000", TIME_UNIT_UNSTATED, &wall_us), "--time-format"));
+    add_format("%Y%m%d");
+    set_zone("UTC");
+    cr_assert_null(read_text("20261105", TIME_UNIT_UNSTATED, &wall_us));
+    cr_assert_eq(wall_us, INT64_C(1793836800000000));
+    cr_assert_null(read_text("1793836800", TIME_UNIT_S, &wall_us));
+    cr_assert_eq(wall_us, INT64_C(1793836800000000));
 }
 
 Test(instant, formats_are_tried_in_order_and_the_known_forms_behind_them)

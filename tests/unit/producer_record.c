@@ -69,6 +69,22 @@ Test(record, lines_csv_and_msgpack_are_found_in_pieces_of_any_size)
     agree(RECORD_MSGPACK, msgpack + 4, 40, 11);
 }
 
+Test(record, an_array_of_maps_is_its_maps_and_any_other_a_record)
+{
+    static const char maps[] = "\x92\x81\x01\x02\x81\x01\x02\x80\xdc\0\x01\xde\0\x01\x01\x02\xdd\0\0\0\x02\xdf\0\0\0\0\x05";
+    agree(RECORD_MSGPACK, maps, sizeof maps - 1, 6);
+    static const char others[] = "\x92\x01\x80\x91\x91\x80\x90\x92\x80\x91\x80\x80";
+    agree(RECORD_MSGPACK, others, sizeof others - 1, 6);
+    cr_assert_eq(record_skip_array(maps, sizeof maps - 1), 1);
+    cr_assert_eq(record_skip_array(others, sizeof others - 1), 0);
+    struct record record = {.format = RECORD_MSGPACK};
+    bool is_whole;
+    record_begin(&record);
+    cr_assert_eq(record_scan(&record, maps, 4, &is_whole), 4);
+    cr_assert(is_whole);
+    cr_assert_eq(record.arrays, 1, "one is still to come");
+}
+
 Test(record, counts_of_billions_inside_each_other_do_not_overflow)
 {
     struct record record = {.format = RECORD_MSGPACK};
