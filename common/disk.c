@@ -17,6 +17,8 @@
 
 #define ASK_US (10 * CLOCK_SECOND_US)
 
+enum { SHORT_PERCENT = 10, SHORT_DAYS = 3, SOON_DAYS = 14 };
+
 extern const char disk_look_sql[];
 
 enum { COLUMN_DIRECTORY, COLUMN_HELD, COLUMN_DATABASE, COLUMN_GROWTH };
@@ -70,4 +72,19 @@ bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error
 int64_t disk_days_left(const struct disk *disk)
 {
     return disk->source == DISK_UNKNOWN || disk->growth_bytes <= 0 ? -1 : disk->free_bytes / disk->growth_bytes;
+}
+
+int disk_free_percent(const struct disk *disk)
+{
+    return disk->source == DISK_UNKNOWN || disk->size_bytes <= 0 ? -1
+                                                                 : (int)((double)disk->free_bytes / (double)disk->size_bytes * 100);
+}
+
+enum disk_room disk_judge(const struct disk *disk)
+{
+    const int64_t days = disk_days_left(disk);
+    const int percent = disk_free_percent(disk);
+    if ((percent >= 0 && percent < SHORT_PERCENT) || (days >= 0 && days < SHORT_DAYS))
+        return DISK_SHORT;
+    return days >= 0 && days < SOON_DAYS ? DISK_SOON : DISK_ROOMY;
 }

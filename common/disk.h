@@ -36,4 +36,14 @@ MUST_CHECK bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, s
 /* How many days the room lasts at that growth; -1: nobody knows. */
 int64_t disk_days_left(const struct disk *disk);
 
+enum disk_room {
+    DISK_ROOMY, /* or nobody knows */
+    DISK_SOON,  /* less than two weeks are left */
+    DISK_SHORT, /* less than three days, or less than a tenth is free */
+};
+
+/* How bad that is: one judgement for all who tell it. */
+enum disk_room disk_judge(const struct disk *disk);
+int disk_free_percent(const struct disk *disk); /* -1: nobody knows */
+
 #endif

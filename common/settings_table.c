@@ -68,6 +68,7 @@ const struct setting settings_table[] = {
     {"dashboard.token", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "what a browser has to show once, 32 characters or more; empty: whoever reaches the port may look"},
     {"dashboard.hosts", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "names by which browsers may ask for the page, between blanks, beside localhost and addresses"},
     {"dashboard.panels", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the panel files; empty: share/tallymill/panels beside the program"},
+    {"dashboard.workers", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "HOST:PORT of the workers' metrics (their metrics.listen), between blanks: the page shows how long commits take, and who does not answer"},
     {"dashboard.export_rows", SETTING_COUNT, "1000000", 0, 1000000000, NULL, FOR_OPERATOR, "the most raw events in one CSV; 0: none, so that no user and session ids leave by the page"},
     {"dashboard.cookie_secure", SETTING_CHOICE, "on", 0, 0, "on|off", FOR_OPERATOR, "whether the page's cookie is only sent over TLS (a proxy in front); off where the page is asked for by plain HTTP"},
     {"log.level", SETTING_CHOICE, "info", 0, 0, "debug|info|warn|error", ANY, "the least important line to log"},

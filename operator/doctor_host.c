@@ -23,10 +23,7 @@
 enum {
     CLOCK_WARNING_SECONDS = 30,
     CLOCK_FINDING_SECONDS = 300,
-    KAFKA_MS = 5000,
-    ROOM_PERCENT = 10,
-    DAYS_SHORT = 3,
-    DAYS_WARNING = 14
+    KAFKA_MS = 5000
 };
 
 #define ADDRESS_MAX 4096
@@ -133,18 +130,18 @@ void doctor_disk(struct doctor *doctor)
                             "(pg_read_all_settings); set postgres.disk_size");
         return;
     }
-    const int64_t days = disk_days_left(&disk), percent = disk.size_bytes > 0 ? disk.free_bytes * 100 / disk.size_bytes : 0;
-    const bool is_finding = percent < ROOM_PERCENT || (days >= 0 && days < DAYS_SHORT);
-    if (!is_finding && (days < 0 || days >= DAYS_WARNING)) {
+    const int64_t days = disk_days_left(&disk);
+    const enum disk_room room = disk_judge(&disk);
+    if (room == DISK_ROOMY) {
         return;
     }
     if (days >= 0) {
         snprintf(lasts, sizeof lasts, ", which lasts for %" PRId64 " days", days);
     }
-    snprintf(what, sizeof what, "the disk of Postgres (%s) has %.1f GiB of %.1f GiB free, %" PRId64 " %%%s",
+    snprintf(what, sizeof what, "the disk of Postgres (%s) has %.1f GiB of %.1f GiB free, %d %%%s",
              disk.source == DISK_SEEN ? disk.directory : "postgres.disk_size", (double)disk.free_bytes / (double)GIB,
-             (double)disk.size_bytes / (double)GIB, percent, lasts);
-    doctor_tell(doctor, is_finding ? DOCTOR_FINDING : DOCTOR_WARNING, "disk", what,
+             (double)disk.size_bytes / (double)GIB, disk_free_percent(&disk), lasts);
+    doctor_tell(doctor, room == DISK_SHORT ? DOCTOR_FINDING : DOCTOR_WARNING, "disk", what,
                 "on a full disk nothing is stored, and a full WAL stops the server",
                 "SELECT c.relname, pg_size_pretty(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' ORDER BY "
                 "pg_total_relation_size(c.oid) DESC LIMIT 10 -- what "

@@ -92,10 +92,16 @@ class Tour:
         self.run([os.path.join(DEPLOY, "stack"), "start", "--state", self.state.folder, *how], stdout=subprocess.DEVNULL)
         self.state = State(self.chosen.state)
 
+    def address(self, name):
+        """Where the program of that name listens, on a port that it keeps."""
+        if self.state.records.pid(name) is None:
+            self.state.choose_port(name)
+        return "127.0.0.1:%d" % self.state.made["ports"][name]
+
     def start_programs(self):
         say("Two workers and an aggregator")
-        workers = [("worker-%d" % n, self.program("tallymill-consumer", "--set", "consumer.instance=demo-%d" % n))
-                   for n in (1, 2)]
+        workers = [("worker-%d" % n, self.program("tallymill-consumer", "--set", "consumer.instance=demo-%d" % n,
+                                                  "--set", "metrics.listen=" + self.address("worker-%d" % n))) for n in (1, 2)]
         self.programs = dict(workers + [("aggregator", self.program("tallymill-aggregator"))])
         for name, argv in self.programs.items():
             records = self.state.records
@@ -113,10 +119,9 @@ class Tour:
         if asked.returncode != 0:
             return
         records = self.state.records
-        if records.pid("dashboard") is None:
-            self.state.choose_port("dashboard")
-        self.page = "127.0.0.1:%d" % self.state.made["ports"]["dashboard"]
-        argv = self.program("tallymill", "dashboard", "--set", "dashboard.listen=" + self.page)
+        self.page = self.address("dashboard")
+        argv = self.program("tallymill", "dashboard", "--set", "dashboard.listen=" + self.page,
+                            "--set", "dashboard.workers=%s %s" % (self.address("worker-1"), self.address("worker-2")))
         if not records.runs("dashboard", argv):
             records.stop(["dashboard"], [(signal.SIGTERM, 30), (signal.SIGKILL, 10)])
             records.launch("dashboard", argv, self.state.log("dashboard"), env=self.environment, cwd=ROOT)

@@ -18,6 +18,8 @@ FILES(format_js)
 FILES(chart_js)
 FILES(panels_js)
 FILES(pipeline_js)
+FILES(alarms_js)
+FILES(live_js)
 FILES(uplot_js)
 FILES(uplot_css)
 FILES(mark_svg)
@@ -35,6 +37,8 @@ static const struct asset {
     ASSET("/chart.js", "text/javascript", chart_js),
     ASSET("/panels.js", "text/javascript", panels_js),
     ASSET("/pipeline.js", "text/javascript", pipeline_js),
+    ASSET("/alarms.js", "text/javascript", alarms_js),
+    ASSET("/live.js", "text/javascript", live_js),
     ASSET("/uplot.js", "text/javascript", uplot_js),
     ASSET("/uplot.css", "text/css", uplot_css),
     ASSET("/mark.svg", "image/svg+xml", mark_svg),

@@ -77,6 +77,8 @@ static void answer_data(struct dashboard *dashboard, struct http_request *reques
         pipeline_answer(site, answer);
     else if (strcmp(path, "/api/v1/pipeline/live") == 0)
         pipeline_live_answer(site, request, answer);
+    else if ((rest = behind(path, "/api/v1/pipeline/")) != NULL)
+        pipeline_table_answer(site, request, answer, rest);
     else
         http_answer_text(answer, 404, "nothing here\n");
 }
@@ -205,7 +207,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: dashboard takes no arguments", command->arguments[0]);
     } else if (command->check) {
-        if (access_check(command->settings, err) && http_socket_check(settings_text(command->settings, "dashboard.listen"), err))
+        if (access_check(command->settings, err) && http_socket_check(settings_text(command->settings, "dashboard.listen"), err) &&
+            sampler_check(command->settings, err))
             return ground_check(command->settings, &(struct ground){"tallymill dashboard", "tallymill_read",
                                                                     settings_text(command->settings, "topics.events"),
                                                                     RD_KAFKA_ACL_OPERATION_DESCRIBE});

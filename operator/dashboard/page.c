@@ -92,6 +92,8 @@ static json_t *describe(const struct panel *panel)
                              panel->words[PANEL_GOOD]);
     if (json && panel->words[PANEL_ZONES][0] != '\0')
         json_object_set_new(json, "zones", json_string(panel->words[PANEL_ZONES]));
+    if (json && panel->words[PANEL_PICKS][0] != '\0')
+        json_object_set_new(json, "picks", json_string(panel->words[PANEL_PICKS]));
     if (json && panel->words[PANEL_TARGET][0] != '\0')
         json_object_set_new(json, "target", json_real(strtod(panel->words[PANEL_TARGET], NULL)));
     return json;
@@ -114,19 +116,19 @@ static void note_trouble(struct page *page, json_t *panel, const struct error *e
 static bool ask_panel(struct page *page, const struct panel *panel, int32_t first, int32_t last, const char *name, json_t *json)
 {
     struct error err = {0};
-    char *sql = panel_sql(panel, page->range, first, last, page->tab);
-    PGresult *result = sql ? reader_ask(page->reader, sql, &err) : NULL;
+    PGresult *result = site_ask_panel(page->reader, panel, page->range, first, last, page->tab, &err);
     if (result && strcmp(name, "rows") == 0) {
         json_object_set_new(json, "columns", rows_columns(result));
-        json_object_set_new(json, "sql", json_string(sql));
-        note_stale(page, sql, json);
+        char *sql = panel_sql(panel, page->range, first, last, page->tab, PANEL_SHOWN);
+        json_object_set_new(json, "sql", json_string(sql ? sql : ""));
+        free(sql);
+        note_stale(page, panel->query, json);
     }
     if (result)
         json_object_set_new(json, name, rows_json(result));
     else
         note_trouble(page, json, &err);
     PQclear(result);
-    free(sql);
     return result != NULL;
 }
 
@@ -188,7 +190,7 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
     readers_give(site->readers, page.reader);
     if (page.lost.kind == ERROR_NONE) {
         site_json(answer, 200,
-                  json_pack("{s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "range", range_json(&range),
+                  json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "language", range.language, "range", range_json(&range),
                             "fresh", fresh, "panels", panels, "export", site->export_rows > 0));
         return;
     }

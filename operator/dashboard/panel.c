@@ -15,12 +15,13 @@
 #include "operator/dashboard/range.h"
 
 static const char *const words[PANEL_WORDS] = {"title", "sub",    "tab",     "show",  "unit", "good",
-                                               "zones", "target", "compare", "range", "who"};
+                                               "zones", "target", "compare", "range", "who", "filter", "picks"};
 
 /* What a word may say, between blanks; NULL: anything. */
 static const char *const choices[PANEL_WORDS] = {
     [PANEL_SHOW] = " number line list bars funnel classes heat table ", [PANEL_UNIT] = " count share ms money bytes score rate ",
-    [PANEL_GOOD] = " up down none ", [PANEL_COMPARE] = " no ", [PANEL_RANGE] = " today days "};
+    [PANEL_GOOD] = " up down none ", [PANEL_COMPARE] = " no ", [PANEL_RANGE] = " today days ",
+    [PANEL_FILTER] = " language none ", [PANEL_PICKS] = " language "};
 
 static bool is_choice(const char *choice, const char *value)
 {
@@ -106,8 +107,15 @@ int panel_place(const struct panel *panel, const char *tab)
 
 bool panel_is_for(const struct panel *panel, const struct range *range)
 {
-    const char *wanted = panel->words[PANEL_RANGE];
+    const char *wanted = panel->words[PANEL_RANGE], *filter = panel->words[PANEL_FILTER];
+    if (filter[0] != '\0' && panel_is_filtered(panel) != (range->language[0] != '\0'))
+        return false;
     return wanted[0] == '\0' || (strcmp(wanted, "today") == 0) == (strcmp(range->name, "today") == 0);
+}
+
+bool panel_is_filtered(const struct panel *panel)
+{
+    return strcmp(panel->words[PANEL_FILTER], "language") == 0;
 }
 
 bool panel_knows(const struct panel *panel, const char *who)
@@ -183,7 +191,33 @@ static size_t write_value(FILE *out, const char *at, const char *const (*values)
     return 0;
 }
 
-char *panel_sql(const struct panel *panel, const struct range *range, int32_t first, int32_t last, const char *tab)
+/* As a literal of SQL, with standard_conforming_strings. */
+static void write_quoted(FILE *out, const char *text)
+{
+    putc('\'', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            putc('\'', out);
+        putc(*text, out);
+    }
+    putc('\'', out);
+}
+
+/* :'language' where it stands here; its length, 0: it does not. */
+static size_t write_language(FILE *out, const char *at, const char *language, enum panel_form form)
+{
+    static const char name[] = ":'language'";
+    if (strncmp(at, name, sizeof name - 1) != 0)
+        return 0;
+    if (form == PANEL_ASKED)
+        fputs("$1", out);
+    else
+        write_quoted(out, language);
+    return sizeof name - 1;
+}
+
+char *panel_sql(const struct panel *panel, const struct range *range, int32_t first, int32_t last, const char *tab,
+                enum panel_form form)
 {
     char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES], *sql = NULL;
     size_t size = 0;
@@ -205,7 +239,8 @@ char *panel_sql(const struct panel *panel, const struct range *range, int32_t fi
         if (length > 0 && table > at) {
             write_table(out, table, length, range->who);
             at = table + length;
-        } else if ((length = write_value(out, at, values, sizeof values / sizeof *values)) > 0) {
+        } else if ((length = write_value(out, at, values, sizeof values / sizeof *values)) > 0 ||
+                   (panel_is_filtered(panel) && (length = write_language(out, at, range->language, form)) > 0)) {
             at += length;
         } else {
             putc(*at++, out);

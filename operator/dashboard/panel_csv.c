@@ -1,6 +1,5 @@
 /* panel_csv.c - GET /api/v1/panel/NAME.csv: the rows of one panel as a table, the very rows that the page draws. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -8,7 +7,6 @@
 #include "common/http_answer.h"
 #include "common/http_request.h"
 #include "operator/dashboard/reader.h"
-#include "operator/dashboard/rows.h"
 #include "operator/dashboard/site.h"
 
 static const struct panel *find_panel(const struct site *site, const char *file_name)
@@ -25,17 +23,11 @@ static const struct panel *find_panel(const struct site *site, const char *file_
 static void write_answer(struct http_answer *answer, const struct panel *panel, const struct range *range, const PGresult *result,
                          bool is_raw)
 {
-    char disposition[PANEL_NAME_BYTES + 100], first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES];
-    FILE *out = http_answer_body(answer);
-    if (!out)
-        return;
+    char name[PANEL_NAME_BYTES + 2 * CLOCK_DAY_BYTES + 2], first[CLOCK_DAY_BYTES], last[CLOCK_DAY_BYTES];
     clock_format_day(first, range->first);
     clock_format_day(last, range->last);
-    snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s-%s.csv\"", panel->name, first, last);
-    http_answer_status(answer, 200, "text/csv; charset=utf-8");
-    http_answer_header(answer, "Content-Disposition", disposition);
-    if (!rows_csv_head(result, out) || !rows_csv(result, is_raw, out))
-        http_answer_text(answer, 500, "out of memory\n");
+    snprintf(name, sizeof name, "%s-%s-%s", panel->name, first, last);
+    site_csv(answer, name, result, is_raw);
 }
 
 void panel_csv_answer(struct site *site, struct http_request *request, struct http_answer *answer, const char *file_name)
@@ -55,9 +47,8 @@ void panel_csv_answer(struct site *site, struct http_request *request, struct ht
         http_answer_text(answer, 404, "this panel is not counted for these users\n");
         return;
     }
-    char *sql = panel_sql(panel, &range, range.first, range.last, tab);
-    struct reader *reader = sql ? readers_take(site->readers, &err) : NULL;
-    PGresult *result = reader ? reader_ask(reader, sql, &err) : NULL;
+    struct reader *reader = readers_take(site->readers, &err);
+    PGresult *result = reader ? site_ask_panel(reader, panel, &range, range.first, range.last, tab, &err) : NULL;
     if (result)
         write_answer(answer, panel, &range, result, raw && strcmp(raw, "1") == 0);
     else
@@ -65,5 +56,4 @@ void panel_csv_answer(struct site *site, struct http_request *request, struct ht
     PQclear(result);
     if (reader)
         readers_give(site->readers, reader);
-    free(sql);
 }

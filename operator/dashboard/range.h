@@ -1,4 +1,4 @@
-/* range.h - which days a page is about, of whom, and with which it is compared: read from a request's query, so that a link shows
+/* range.h - which days a page is about, of whom, of which language its funnel is, and with which days it is compared: read from a request's query, so that a link shows
  * the same again.
  *
  * Days are UTC, as days since 1970-01-01. Pure but for the clock that is handed in. Any thread.
@@ -18,13 +18,17 @@ struct range_query {
     const char *who;     /* external (default), all, internal */
     const char *compare; /* previous (default), year, off */
     const char *grain;   /* auto (default), day, week, month */
+    const char *language; /* the only one that the funnel is of; default: all */
 };
+
+enum { RANGE_LANGUAGE_BYTES = 401 }; /* tallymill.label() keeps a hundred characters */
 
 struct range {
     const char *name, *who, *grain; /* constants: one of the words above; grain is never auto */
     int32_t first, last;            /* both in it */
     bool has_before;
     int32_t before_first, before_last;
+    char language[RANGE_LANGUAGE_BYTES]; /* "": all; anything that somebody's event, or an address, may say */
 };
 
 /* Ranges are whole weeks that end yesterday, and are compared with days that are a multiple of a week away: each weekday stands

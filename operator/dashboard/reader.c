@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/disk.h"
 #include "common/error.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
@@ -142,16 +143,15 @@ void readers_give(struct readers *readers, struct reader *reader)
 }
 
 /* What a failed question leaves: the snapshot as it was, or a connection that is of no use any more. */
-static PGresult *settle(struct reader *reader, PGresult *result, struct error *err)
+static void settle(struct reader *reader, bool is_answered, struct error *err)
 {
     struct error ignored = {0};
-    if (!result && reader->conn &&
+    if (!is_answered && reader->conn &&
         (PQstatus(reader->conn) != CONNECTION_OK || PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE ||
          !postgres_exec(reader->conn, "ROLLBACK TO SAVEPOINT question", QUERY_US, &ignored)))
         drop(reader);
-    if (!result && err->kind == ERROR_NONE)
+    if (!is_answered && err->kind == ERROR_NONE)
         error_set(err, ERROR_RETRY, "the connection to Postgres was lost");
-    return result;
 }
 
 PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err)
@@ -166,7 +166,8 @@ PGresult *reader_ask(struct reader *reader, const char *sql, struct error *err)
     snprintf(text, size, "%s%s", before, sql);
     PGresult *result = reader->conn ? postgres_query(reader->conn, text, QUERY_US, err) : NULL;
     free(text);
-    return settle(reader, result, err);
+    settle(reader, result != NULL, err);
+    return result;
 }
 
 PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values, struct error *err)
@@ -174,7 +175,16 @@ PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, c
     PGresult *result = NULL;
     if (reader->conn && postgres_exec(reader->conn, "SAVEPOINT question", QUERY_US, err))
         result = postgres_query_params(reader->conn, sql, count, values, QUERY_US, err);
-    return settle(reader, result, err);
+    settle(reader, result != NULL, err);
+    return result;
+}
+
+bool reader_disk(struct reader *reader, int64_t size_bytes, struct disk *disk, struct error *err)
+{
+    const bool is_seen = reader->conn && postgres_exec(reader->conn, "SAVEPOINT question", QUERY_US, err) &&
+                         disk_look(reader->conn, size_bytes, disk, err);
+    settle(reader, is_seen, err);
+    return is_seen;
 }
 
 PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err)

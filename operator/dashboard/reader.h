@@ -14,6 +14,7 @@
 
 #include "common/error.h"
 
+struct disk;
 struct reader;
 struct readers;
 struct settings;
@@ -36,6 +37,9 @@ MUST_CHECK PGresult *reader_ask(struct reader *reader, const char *sql, struct e
 /* The same with parameters ($1, ...). */
 MUST_CHECK PGresult *reader_ask_params(struct reader *reader, const char *sql, int count, const char *const *values,
                                        struct error *err);
+
+/* How much room the database's disk has (common/disk.h); size_bytes: postgres.disk_size. As reader_ask. */
+MUST_CHECK bool reader_disk(struct reader *reader, int64_t size_bytes, struct disk *disk, struct error *err);
 
 /* For queries of a longer run (an export): no limit of the server's, and the caller's deadline instead. */
 MUST_CHECK PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err);

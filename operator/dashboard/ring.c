@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+
 struct ring {
     pthread_mutex_t lock;
     int64_t count; /* ever added */
@@ -43,11 +45,8 @@ static double higher(double one, double other)
 static void take_highest(struct ring_row *row, const struct ring_row *other)
 {
     row->at_ms = other->at_ms;
-    row->stored = higher(row->stored, other->stored);
-    row->published = higher(row->published, other->published);
-    row->lag_s = higher(row->lag_s, other->lag_s);
-    row->lag_events = higher(row->lag_events, other->lag_events);
-    row->behind_s = higher(row->behind_s, other->behind_s);
+    for (int i = 0; i < RING_FIGURES; i++)
+        row->figures[i] = higher(row->figures[i], other->figures[i]);
 }
 
 /* Three digits behind the point are all that is drawn. */
@@ -60,21 +59,25 @@ static void append(json_t *rows, const struct ring_row *row)
 {
     json_t *cells = json_array();
     json_array_append_new(cells, json_integer(row->at_ms));
-    json_array_append_new(cells, figure(row->stored));
-    json_array_append_new(cells, figure(row->published));
-    json_array_append_new(cells, figure(row->lag_s));
-    json_array_append_new(cells, figure(row->lag_events));
-    json_array_append_new(cells, figure(row->behind_s));
+    for (int i = 0; i < RING_FIGURES; i++)
+        json_array_append_new(cells, figure(row->figures[i]));
     json_array_append_new(rows, cells);
+}
+
+/* The place of the oldest row that is newer. Under the lock. */
+static int64_t first_since(const struct ring *ring, int64_t since_ms)
+{
+    int64_t first = ring->count > RING_ROWS ? ring->count - RING_ROWS : 0;
+    while (first < ring->count && ring->rows[first % RING_ROWS].at_ms <= since_ms) /* ends: with the rows */
+        first++;
+    return first;
 }
 
 json_t *ring_rows(struct ring *ring, int64_t since_ms, int most)
 {
     json_t *rows = json_array();
     pthread_mutex_lock(&ring->lock);
-    int64_t first = ring->count > RING_ROWS ? ring->count - RING_ROWS : 0;
-    while (first < ring->count && ring->rows[first % RING_ROWS].at_ms <= since_ms)
-        first++;
+    const int64_t first = first_since(ring, since_ms);
     const int64_t group = (ring->count - first + most - 1) / most;
     for (int64_t at = first; at < ring->count;) {
         struct ring_row row = ring->rows[at % RING_ROWS];
@@ -85,6 +88,28 @@ json_t *ring_rows(struct ring *ring, int64_t since_ms, int most)
     }
     pthread_mutex_unlock(&ring->lock);
     return rows;
+}
+
+static void write_row(const struct ring_row *row, FILE *out)
+{
+    char at[CLOCK_TIME_BYTES];
+    clock_format_time(at, row->at_ms * 1000);
+    fputs(at, out);
+    for (int i = 0; i < RING_FIGURES; i++)
+        if (isnan(row->figures[i]))
+            putc(',', out);
+        else
+            fprintf(out, ",%.15g", round(row->figures[i] * 1000) / 1000);
+    fputs("\r\n", out);
+}
+
+void ring_csv(struct ring *ring, int64_t since_ms, FILE *out)
+{
+    fputs("at,stored_per_s,published_per_s,lag_s,lag_events,behind_s,commit_p50_ms,commit_p99_ms\r\n", out);
+    pthread_mutex_lock(&ring->lock);
+    for (int64_t at = first_since(ring, since_ms); at < ring->count; at++) /* into memory: it does not wait for a client */
+        write_row(&ring->rows[at % RING_ROWS], out);
+    pthread_mutex_unlock(&ring->lock);
 }
 
 int64_t ring_newest_ms(struct ring *ring)

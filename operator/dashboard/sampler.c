@@ -18,6 +18,7 @@
 #include "operator/dashboard/reader.h"
 #include "operator/dashboard/ring.h"
 #include "operator/dashboard/rows.h"
+#include "operator/dashboard/workers.h"
 #include "operator/topic.h"
 
 extern const char sample_sql[], audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[];
@@ -28,8 +29,9 @@ enum {
     BOOKS_AGAIN_MS = 5 * 1000,
     KAFKA_TIMEOUT_MS = 3000,
     KAFKA_FRESH_MS = 5000,
+    WORKERS_MS = 2000,
     DAMAGES = 5,
-    THREADS = 3
+    THREADS = 4
 };
 
 #define BOOKS_US (30 * CLOCK_SECOND_US)
@@ -44,6 +46,7 @@ struct sampler {
     const struct settings *settings;
     struct readers *readers;
     struct ring *ring;
+    struct workers *workers;
     void (*tell)(void *context);
     void *context;
 
@@ -151,16 +154,33 @@ static double highest_of(double one, double other)
     return isnan(one) || other > one ? other : one;
 }
 
+static void note_highest(struct interval *interval, enum ring_figure figure, double value)
+{
+    interval->highest.figures[figure] = highest_of(interval->highest.figures[figure], value);
+}
+
+static bool is_of_topic(const struct sampler *sampler, const PGresult *rows, int row)
+{
+    return strcmp(answer_text(rows, row, "topic"), settings_text(sampler->settings, "topics.events")) == 0;
+}
+
+/* Whether Kafka says how far its logs go: its last answer is young, and it was not asked in vain since. Under the lock. */
+static bool is_fresh(const struct sampler *sampler, int64_t now_us)
+{
+    return sampler->kafka_trouble[0] == '\0' && sampler->ends_us != 0 &&
+           now_us - sampler->ends_us < KAFKA_FRESH_MS * INT64_C(1000);
+}
+
 /* Lag and ends, from what Kafka said lately; all stays NAN where it did not. */
 static void compare_ends(struct sampler *sampler, const PGresult *positions, struct interval *interval, int64_t now_us)
 {
     double events = 0, age_s = 0, published = 0;
     pthread_mutex_lock(&sampler->lock);
-    const bool is_known = sampler->ends_us != 0 && now_us - sampler->ends_us < KAFKA_FRESH_MS * INT64_C(1000);
+    const bool is_known = is_fresh(sampler, now_us);
     for (int i = 0; is_known && i < sampler->count; i++) {
         int64_t position = 0;
         for (int row = 0; row < PQntuples(positions); row++)
-            if (answer_int(positions, row, "topic_partition") == i)
+            if (answer_int(positions, row, "topic_partition") == i && is_of_topic(sampler, positions, row))
                 position = answer_int(positions, row, "next_offset");
         const double age = (double)lag_age_us(&sampler->lags[i], position, now_us) / CLOCK_SECOND_US;
         events += sampler->ends[i] > position ? (double)(sampler->ends[i] - position) : 0;
@@ -170,8 +190,8 @@ static void compare_ends(struct sampler *sampler, const PGresult *positions, str
     pthread_mutex_unlock(&sampler->lock);
     if (!is_known)
         return;
-    interval->highest.lag_events = highest_of(interval->highest.lag_events, events);
-    interval->highest.lag_s = highest_of(interval->highest.lag_s, age_s);
+    note_highest(interval, RING_LAG_EVENTS, events);
+    note_highest(interval, RING_LAG_S, age_s);
     if (isnan(interval->published_at_first))
         interval->published_at_first = published;
     interval->published = published;
@@ -181,23 +201,22 @@ static void look_at_rows(struct sampler *sampler, const PGresult *rows, struct i
 {
     double stored = 0;
     for (int row = 0; row < PQntuples(rows); row++)
-        stored += (double)answer_int(rows, row, "next_offset");
+        stored += is_of_topic(sampler, rows, row) ? (double)answer_int(rows, row, "next_offset") : 0;
     if (isnan(interval->stored_at_first)) { /* nothing was known before: from here on */
         interval->stored_at_first = stored;
         interval->began_us = clock_now_us();
     }
     interval->stored = stored;
     if (PQntuples(rows) > 0)
-        interval->highest.behind_s = highest_of(interval->highest.behind_s, strtod(answer_text(rows, 0, "behind_s"), NULL));
+        note_highest(interval, RING_BEHIND_S, strtod(answer_text(rows, 0, "behind_s"), NULL));
     compare_ends(sampler, rows, interval, clock_now_us());
 }
 
 static void look(struct sampler *sampler, struct interval *interval)
 {
     struct error err = {0};
-    const char *const values[] = {settings_text(sampler->settings, "topics.events")};
     struct reader *reader = readers_take(sampler->readers, &err);
-    PGresult *rows = reader ? reader_ask_params(reader, sample_sql, 1, values, &err) : NULL;
+    PGresult *rows = reader ? reader_ask(reader, sample_sql, &err) : NULL;
     interval->stored = interval->published = NAN;
     if (rows)
         look_at_rows(sampler, rows, interval);
@@ -208,22 +227,23 @@ static void look(struct sampler *sampler, struct interval *interval)
 
 static void begin(struct interval *interval, double stored, double published)
 {
-    *interval = (struct interval){.highest = {.stored = NAN, .published = NAN, .lag_s = NAN, .lag_events = NAN, .behind_s = NAN},
-                                  .began_us = clock_now_us(),
-                                  .stored_at_first = stored,
-                                  .published_at_first = published};
+    *interval = (struct interval){.began_us = clock_now_us(), .stored_at_first = stored, .published_at_first = published};
+    for (int i = 0; i < RING_FIGURES; i++)
+        interval->highest.figures[i] = NAN;
 }
 
 static void end(struct sampler *sampler, struct interval *interval)
 {
     const double seconds = fmax(1, (double)(clock_now_us() - interval->began_us) / CLOCK_SECOND_US);
     interval->highest.at_ms = clock_wall_us() / 1000;
-    interval->highest.stored = fmax(0, interval->stored - interval->stored_at_first) / seconds;
-    interval->highest.published = fmax(0, interval->published - interval->published_at_first) / seconds;
+    interval->highest.figures[RING_STORED] = fmax(0, interval->stored - interval->stored_at_first) / seconds;
+    interval->highest.figures[RING_PUBLISHED] = fmax(0, interval->published - interval->published_at_first) / seconds;
     if (isnan(interval->stored) || isnan(interval->stored_at_first))
-        interval->highest.stored = NAN;
+        interval->highest.figures[RING_STORED] = NAN;
     if (isnan(interval->published) || isnan(interval->published_at_first))
-        interval->highest.published = NAN;
+        interval->highest.figures[RING_PUBLISHED] = NAN;
+    workers_take(sampler->workers, &interval->highest.figures[RING_COMMIT_P50_MS],
+                 &interval->highest.figures[RING_COMMIT_P99_MS]);
     ring_add(sampler->ring, &interval->highest);
     sampler->tell(sampler->context);
 }
@@ -240,6 +260,15 @@ static void *watch_positions(void *context)
         end(sampler, &interval);
         begin(&interval, interval.stored, interval.published);
     } while (!pause_ms(sampler, LOOK_MS));
+    return NULL;
+}
+
+static void *watch_workers(void *context)
+{
+    struct sampler *sampler = context;
+    do
+        workers_look(sampler->workers);
+    while (!pause_ms(sampler, WORKERS_MS));
     return NULL;
 }
 
@@ -296,39 +325,67 @@ static void *watch_books(void *context)
 
 static bool start_threads(struct sampler *sampler)
 {
-    static void *(*const works[THREADS])(void *) = {watch_kafka, watch_positions, watch_books};
+    static void *(*const works[THREADS])(void *) = {watch_kafka, watch_positions, watch_books, watch_workers};
+    const int wanted = workers_count(sampler->workers) > 0 ? THREADS : THREADS - 1;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-    for (; sampler->started < THREADS; sampler->started++)
+    for (; sampler->started < wanted; sampler->started++)
         if (pthread_create(&sampler->threads[sampler->started], NULL, works[sampler->started], sampler) != 0)
             break;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return sampler->started == THREADS;
+    return sampler->started == wanted;
 }
 
-struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context), void *context,
-                              struct error *err)
+static struct workers *open_workers(const struct settings *settings, struct error *err)
+{
+    struct workers *workers = workers_new(settings_text(settings, "dashboard.workers"), err);
+    if (!workers)
+        error_wrap(err, "%s: dashboard.workers", settings_origin(settings, "dashboard.workers"));
+    return workers;
+}
+
+bool sampler_check(const struct settings *settings, struct error *err)
+{
+    struct workers *workers = open_workers(settings, err);
+    const bool is_list = workers != NULL;
+    workers_free(workers);
+    return is_list;
+}
+
+/* With the lock and without its threads. NULL: err. */
+static struct sampler *sampler_new(const struct settings *settings, struct error *err)
 {
     struct sampler *sampler = calloc(1, sizeof *sampler);
     pthread_condattr_t monotonic;
-    if (sampler)
-        sampler->ring = ring_new();
-    if (!sampler || !sampler->ring) {
-        free(sampler);
+    if (!sampler) {
         error_set(err, ERROR_RETRY, "no memory for the sampler");
         return NULL;
     }
     sampler->settings = settings;
-    sampler->readers = readers;
-    sampler->tell = tell;
-    sampler->context = context;
     snprintf(sampler->kafka_trouble, sizeof sampler->kafka_trouble, "it was not asked yet");
     pthread_mutex_init(&sampler->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&sampler->stop, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    sampler->ring = ring_new();
+    const bool is_ready = sampler->ring || error_set(err, ERROR_RETRY, "no memory for the sampler");
+    if (is_ready && (sampler->workers = open_workers(settings, err)) != NULL)
+        return sampler;
+    sampler_stop(sampler);
+    return NULL;
+}
+
+struct sampler *sampler_start(const struct settings *settings, struct readers *readers, void (*tell)(void *context), void *context,
+                              struct error *err)
+{
+    struct sampler *sampler = sampler_new(settings, err);
+    if (!sampler)
+        return NULL;
+    sampler->readers = readers;
+    sampler->tell = tell;
+    sampler->context = context;
     if (start_threads(sampler))
         return sampler;
     sampler_stop(sampler);
@@ -350,6 +407,7 @@ void sampler_stop(struct sampler *sampler)
     pthread_cond_destroy(&sampler->stop);
     pthread_mutex_destroy(&sampler->lock);
     ring_free(sampler->ring);
+    workers_free(sampler->workers);
     free(sampler->ends);
     free(sampler->lags);
     free(sampler);
@@ -358,6 +416,16 @@ void sampler_stop(struct sampler *sampler)
 json_t *sampler_rows(struct sampler *sampler, int64_t since_ms, int most)
 {
     return ring_rows(sampler->ring, since_ms, most);
+}
+
+void sampler_csv(struct sampler *sampler, int64_t since_ms, FILE *out)
+{
+    ring_csv(sampler->ring, since_ms, out);
+}
+
+json_t *sampler_workers(struct sampler *sampler)
+{
+    return workers_json(sampler->workers);
 }
 
 int64_t sampler_newest_ms(struct sampler *sampler)
@@ -380,7 +448,7 @@ json_t *sampler_kafka(struct sampler *sampler)
     json_t *ends = json_array(), *ages = json_array();
     const int64_t now_us = clock_now_us();
     pthread_mutex_lock(&sampler->lock);
-    const bool is_known = sampler->ends_us != 0 && now_us - sampler->ends_us < KAFKA_FRESH_MS * INT64_C(1000);
+    const bool is_known = is_fresh(sampler, now_us);
     for (int i = 0; i < sampler->count; i++) {
         const struct lag *lag = &sampler->lags[i];
         json_array_append_new(ends, is_known ? json_integer(sampler->ends[i]) : json_null());

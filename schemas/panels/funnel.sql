@@ -4,6 +4,7 @@
 -- show: funnel
 -- unit: count
 -- good: up
+-- filter: none
 -- A session counts at a stage whether or not it was seen at the one before.
 SELECT s.step, s.stage, coalesce(sum(u.keys), 0) AS sessions
 FROM (VALUES (1, 'session_start'), (2, 'code_input'), (3, 'generation_started'), (4, 'generation_completed'), (5, 'doc_export')) AS s (step, stage)

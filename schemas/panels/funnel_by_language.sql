@@ -4,6 +4,7 @@
 -- show: table
 -- unit: count
 -- good: up
+-- picks: language
 -- A session of two days counts on both, and one with two languages in both rows.
 SELECT f.language, sum(f.sessions) FILTER (WHERE f.step = 1) AS "session start", sum(f.sessions) FILTER (WHERE f.step = 2) AS "code input",
        sum(f.sessions) FILTER (WHERE f.step = 3) AS "generation started", sum(f.sessions) FILTER (WHERE f.step = 4) AS "generation completed",

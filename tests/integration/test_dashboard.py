@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import urllib.parse
 
 import pytest
 
@@ -14,6 +15,7 @@ from psycopg2 import extensions
 
 from .harness.dashboard import Dashboard
 from .harness.gate import Gate
+from .harness.monitor import Monitor
 from .harness.program import ROOT
 from .harness.publisher import event, now_us
 from .harness.waiting import wait_until
@@ -82,6 +84,31 @@ def test_figures_equal_the_events_and_csv_the_panels(make_site):
     assert [tuple(row) for row in panels["languages"]["rows"]] == [(value, int(count)) for value, count in site.database.rows(panels["languages"]["sql"])]
 
 
+REACHED = {1: "event_name = 'session_start'", 2: "event_name = 'code_input'", 3: "event_name IN ('generation_started', 'doc_generation')",
+           4: "(event_name = 'generation_completed' OR event_name = 'doc_generation' AND event_data->'success' = 'true')", 5: "event_name = 'doc_export'"}
+
+
+def test_the_funnel_is_of_the_language_that_is_chosen(make_site):
+    """A session counts under the languages that it names that day. Whatever the language is called, it stands in no query that is run."""
+    site = ready(make_site)
+    dashboard = Dashboard(site)
+    assert "funnel_of_language" not in dashboard.page(range="7d")[0]
+    for language in (*HOSTILE, "'; DROP TABLE analytics_daily_stats; --", "nobody's", "$1"):
+        panels, page = dashboard.page("workflow", range="7d", language=language)
+        assert page["language"] == language and "funnel" not in panels
+        panel = panels["funnel_of_language"]
+        spoken = "SELECT created_at::date, session_id " + RAW + " AND event_name IN ('code_input', 'doc_generation') AND event_data->>'language' = %s"
+        expected = [site.database.value(f"SELECT coalesce(sum(n), 0)::int FROM (SELECT count(DISTINCT session_id) AS n {RAW} AND {stage} AND (created_at::date, session_id) IN ({spoken}) GROUP BY created_at::date) d", language)
+                    for stage in REACHED.values()]
+        assert [row[2] for row in panel["rows"]] == expected, language
+        assert (sum(expected) > 0) == (language in HOSTILE)
+        assert [tuple(row) for row in panel["rows"]] == [tuple(map(lambda cell: int(cell) if not isinstance(cell, str) else cell, row)) for row in site.database.rows(panel["sql"].replace("%", "%%"))]
+        status, _, body = dashboard.get("/api/v1/panel/funnel_of_language.csv?" + urllib.parse.urlencode({"range": "7d", "language": language}))
+        assert status == 200 and [int(row[2]) for row in list(csv.reader(io.StringIO(body.decode(), newline="")))[1:]] == expected
+    for wrong in ("x" * 401, b"\xff"):
+        assert dashboard.json("/api/v1/page/workflow", language=wrong)[0] == 400
+
+
 def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
     site = ready(make_site)
     dashboard = Dashboard(site, "dashboard.export_rows=100")
@@ -115,7 +142,7 @@ def test_the_page_is_whole_in_itself_and_says_so_to_the_browser(site):
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
     weight = len(gzip.compress(html))
-    for path in sorted(set(re.findall(r'(?:src|href)="(/[^"#]+)"', html.decode())) | {"/format.js", "/chart.js", "/panels.js", "/pipeline.js", "/favicon.ico"}):
+    for path in sorted(set(re.findall(r'(?:src|href)="(/[^"#]+)"', html.decode())) | {"/format.js", "/chart.js", "/panels.js", "/pipeline.js", "/alarms.js", "/live.js", "/favicon.ico"}):
         status, headers, plain = dashboard.get(path)
         assert status == 200 and headers["Cross-Origin-Resource-Policy"] == "same-origin", path
         status, headers, packed = dashboard.get(path, Accept_Encoding="gzip")
@@ -210,7 +237,7 @@ def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
     site.publisher.flush()
     site.wait_until_drained()
     facts = dashboard.pipeline()
-    assert sum(one["next_offset"] for one in facts["topic_partitions"]) == 241 and facts["dead_letters"] == [{"reason": "format", "count": 1, "replayed": 0, "recent": 1}]
+    assert sum(one["next_offset"] for one in facts["topic_partitions"]) == 241 and facts["dead_letters"] == [{"reason": "format", "count": 1, "replayed": 0, "recent": 1, "latest": facts["dead_letters"][0]["latest"]}]
     assert facts["postgres"] is None and facts["failed"] == {} and len(facts["months"]) >= 3
     rows = wait_until(lambda: [row for row in dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"] if row[1]], 60, "a row in which something was stored")
     assert sum(row[1] for row in rows) > 0
@@ -221,6 +248,43 @@ def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
                [one["next_offset"] for one in dashboard.pipeline()["topic_partitions"]])), 30, "no lag")
     assert worker.stop() == 0
     assert dashboard.program.stop() == 0
+
+
+def test_the_pipeline_knows_commit_times_the_disk_and_28_days_and_gives_them_away(make_site):
+    site = make_site(partitions=2)
+    worker = site.worker("--set", "metrics.listen=127.0.0.1:0")
+    address = Monitor(worker).address
+    with socket.create_server(("127.0.0.1", 0)) as stranger:  # takes connections, and says nothing
+        silent = f"127.0.0.1:{stranger.getsockname()[1]}"
+        dashboard = Dashboard(site, f"dashboard.workers={address} {silent}  127.0.0.1:1")
+        names = [one["address"] for one in dashboard.wait_for("the first look at the workers", lambda: (lambda found: found if all(one["trouble"] for one in found[1:]) else None)(dashboard.pipeline()["workers"]))]
+        assert names == [address, silent, "127.0.0.1:1"]
+        rows = wait_until(lambda: (site.send(made(1)), [row for row in dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"] if row[6] is not None])[1], 60, "times of commits")
+        assert 0 < rows[0][6] <= rows[0][7]
+    site.wait_until_drained()
+    facts = dashboard.pipeline()
+    assert [bool(one["trouble"]) for one in facts["workers"]] == [False, True, True]
+    room = facts["room"]
+    assert 0 < room["free_bytes"] < room["size_bytes"] and room["room"] in ("roomy", "soon", "short")
+    hours = dashboard.json("/api/v1/pipeline/rates.json")[1]
+    assert sum(row[hours["columns"].index("stored")] for row in hours["rows"]) == site.database.value("SELECT count(*) FROM analytics_events") > 0
+    # Each table as a file, and the query that it is asked by.
+    for name in ("topic_partitions", "months", "rollups", "days", "gaps", "dead_letters", "rates", "positions", "statistics", "troubles", "disk"):
+        status, headers, body = dashboard.get(f"/api/v1/pipeline/{name}.csv")
+        assert status == 200 and f'filename="{name}.csv"' in headers["Content-Disposition"]
+        table = list(csv.reader(io.StringIO(body.decode(), newline="")))
+        with site.database.session() as connection, connection.cursor() as cursor:
+            cursor.execute(dashboard.get(f"/api/v1/pipeline/{name}.sql")[2].decode().replace("%", "%%"), ())
+            assert table[0] == [column.name for column in cursor.description] and len(table) - 1 == cursor.rowcount, name
+    status, headers, body = dashboard.get("/api/v1/pipeline/live.csv")
+    assert status == 200 and body.startswith(b"at,stored_per_s,") and len(body.splitlines()) > 1 and b"nan" not in body
+    for path in ("none.csv", "months", "months.txt", ".csv", "live.sql", "../page/overview"):
+        assert dashboard.get(f"/api/v1/pipeline/{path}")[0] == 404, path
+    for wrong in ("127.0.0.1", "127.0.0.1:9464,127.0.0.1:9465", " ".join(["127.0.0.1:1"] * 257)):
+        for more in ((), ("--check",)):
+            refused = site.tallymill("dashboard", "--set", f"dashboard.workers={wrong}", *more)
+            assert refused.code == 2 and "dashboard.workers" in refused.err, refused
+    assert worker.stop() == 0 and dashboard.program.stop() == 0
 
 
 def test_it_stays_up_while_postgres_is_away(site):

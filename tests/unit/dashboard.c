@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "operator/dashboard/commit_times.h"
 #include "operator/dashboard/lag.h"
 #include "operator/dashboard/panel.h"
 #include "operator/dashboard/range.h"
@@ -54,6 +55,20 @@ Test(range, chooses_its_grain_by_its_length)
     cr_assert_str_eq(range_of(&(struct range_query){.range = "91d"}).grain, "week");
     cr_assert_str_eq(range_of(&(struct range_query){.range = "12mo"}).grain, "month");
     cr_assert_str_eq(range_of(&(struct range_query){.range = "12mo", .grain = "day"}).grain, "day");
+}
+
+Test(range, takes_any_text_for_a_language_and_nothing_else)
+{
+    struct error err = {0};
+    struct range range = range_of(&(struct range_query){.language = "c\xc3\xa4'"});
+    static char longest[RANGE_LANGUAGE_BYTES + 1];
+    cr_assert_str_eq(range.language, "c\xc3\xa4'");
+    cr_assert_str_eq(range_of(&(struct range_query){0}).language, "");
+    memset(longest, 'x', RANGE_LANGUAGE_BYTES);
+    cr_assert(!range_read(&(struct range_query){.language = longest}, 20000, &range, &err) && err.kind == ERROR_USAGE);
+    longest[RANGE_LANGUAGE_BYTES - 1] = '\0';
+    cr_assert(range_read(&(struct range_query){.language = longest}, 20000, &range, &err));
+    cr_assert(!range_read(&(struct range_query){.language = "a\xff"}, 20000, &range, &err) && err.kind == ERROR_USAGE);
 }
 
 Test(range, refuses_words_and_days_that_are_none)
@@ -127,7 +142,8 @@ static char *sql_for(const char *who)
     struct panel panel;
     const struct range range = {.name = "7d", .who = who, .grain = "week"};
     cr_assert(parse("x.sql", asking, &panel, &err), "%s", err.text);
-    return panel_sql(&panel, &range, clock_days_from_date(2026, 11, 1), clock_days_from_date(2026, 11, 7), "overview");
+    return panel_sql(&panel, &range, clock_days_from_date(2026, 11, 1), clock_days_from_date(2026, 11, 7), "overview",
+                     PANEL_ASKED);
 }
 
 Test(panel, asks_for_the_days_and_users_that_are_wanted)
@@ -148,6 +164,27 @@ Test(panel, asks_for_the_days_and_users_that_are_wanted)
                           "public.analytics_internal_daily_llm) AS l, public.analytics_daily_uniques AS u"),
               "%s", sql);
     free(sql);
+}
+
+Test(panel, has_a_chosen_language_as_a_parameter_and_quotes_it_only_to_be_read)
+{
+    struct error err = {0};
+    struct panel panel;
+    struct range range = {.name = "7d", .who = "external", .grain = "day"};
+    cr_assert(parse("x.sql", HEAD "-- filter: language\nSELECT :'language', :'languages', ':who'", &panel, &err), "%s", err.text);
+    cr_assert(!panel_is_for(&panel, &range), "none is chosen");
+    snprintf(range.language, sizeof range.language, "c'; :'who' \\");
+    cr_assert(panel_is_for(&panel, &range));
+    char *asked = panel_sql(&panel, &range, 1, 2, "usage", PANEL_ASKED), *shown = panel_sql(&panel, &range, 1, 2, "usage", PANEL_SHOWN);
+    cr_assert_str_eq(asked, "SELECT $1, :'languages', ':who'");
+    cr_assert_str_eq(shown, "SELECT 'c''; :''who'' \\', :'languages', ':who'");
+    free(asked);
+    free(shown);
+    cr_assert(parse("x.sql", HEAD "-- filter: none\nSELECT :'language'", &panel, &err) && !panel_is_for(&panel, &range));
+    asked = panel_sql(&panel, &range, 1, 2, "usage", PANEL_ASKED);
+    cr_assert_str_eq(asked, "SELECT :'language'", "a panel that does not say so gets no parameter");
+    free(asked);
+    cr_assert(!parse("x.sql", HEAD "-- picks: tier\nSELECT 1", &panel, &err) && strstr(err.text, "picks"), "%s", err.text);
 }
 
 /* ---- lag ---- */
@@ -189,10 +226,12 @@ Test(ring, gives_what_is_newer_and_keeps_peaks_and_holes_when_it_thins)
     struct ring *ring = ring_new();
     for (int i = 0; i < RING_ROWS + 10; i++)
         ring_add(ring, &(struct ring_row){.at_ms = i + 1,
-                                          .stored = i % 100 == 50 ? 1000 : 1,
-                                          .published = NAN,
-                                          .lag_s = i < RING_ROWS / 2 ? NAN : 1,
-                                          .behind_s = 0.12345});
+                                          .figures = {[RING_STORED] = i % 100 == 50 ? 1000 : 1,
+                                                      [RING_PUBLISHED] = NAN,
+                                                      [RING_LAG_S] = i < RING_ROWS / 2 ? NAN : 1,
+                                                      [RING_BEHIND_S] = 0.12345,
+                                                      [RING_COMMIT_P50_MS] = NAN,
+                                                      [RING_COMMIT_P99_MS] = 12}});
     json_t *rows = ring_rows(ring, 0, RING_ROWS);
     cr_assert_eq(json_array_size(rows), (size_t)RING_ROWS, "a day is kept, and no more");
     cr_assert_eq(json_integer_value(json_array_get(json_array_get(rows, 0), 0)), 11);
@@ -209,7 +248,84 @@ Test(ring, gives_what_is_newer_and_keeps_peaks_and_holes_when_it_thins)
         cr_assert_float_eq(json_real_value(json_array_get(row, 5)), 0.123, 1e-9);
     }
     cr_assert(json_is_null(json_array_get(json_array_get(rows, 0), 3)));
+    cr_assert(json_is_null(json_array_get(json_array_get(rows, 0), 6)));
+    cr_assert_float_eq(json_real_value(json_array_get(json_array_get(rows, 0), 7)), 12, 1e-9);
     json_decref(rows);
     cr_assert_eq(ring_newest_ms(ring), RING_ROWS + 10);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ring_csv(ring, RING_ROWS + 9, out);
+    fclose(out);
+    cr_assert_str_eq(text, "at,stored_per_s,published_per_s,lag_s,lag_events,behind_s,commit_p50_ms,commit_p99_ms\r\n"
+                           "1970-01-01T00:00:17.29Z,1,,1,0,0.123,,12\r\n");
+    free(text);
     ring_free(ring);
+}
+
+/* ---- times of commits ---- */
+
+#define BUCKET(le, count) "tallymill_consumer_commit_seconds_bucket{le=\"" le "\"} " count "\n"
+
+static struct commit_times times_of(const char *text)
+{
+    struct error err = {0};
+    struct commit_times times;
+    cr_assert(commit_times_read(text, &times, &err), "%s", err.text);
+    return times;
+}
+
+Test(commit_times, are_those_between_two_looks)
+{
+    const struct commit_times none = {0},
+                              earlier = times_of("# HELP x y\n" BUCKET("0.001", "10") BUCKET("0.01", "10") BUCKET("0.1", "10")
+                                                     BUCKET("+Inf", "10") "tallymill_consumer_commit_seconds_sum 3\n"),
+                              later = times_of(BUCKET("0.001", "10") BUCKET("0.01", "60") BUCKET("0.1", "109") BUCKET("+Inf", "110"));
+    struct commit_times sum = {0};
+    cr_assert(isnan(commit_times_percentile(&sum, 0.5)) && isnan(commit_times_percentile(&none, 0.5)));
+    commit_times_add(&sum, &earlier, &earlier);
+    cr_assert(isnan(commit_times_percentile(&sum, 0.5)), "no commit between them");
+    commit_times_add(&sum, &earlier, &later);
+    cr_assert_float_eq(commit_times_percentile(&sum, 0.5), 0.01, 1e-9);
+    cr_assert_float_eq(commit_times_percentile(&sum, 0.25), 0.001 + 0.009 / 2, 1e-9);
+    cr_assert_float_eq(commit_times_percentile(&sum, 0.99), 0.1, 1e-9);
+    cr_assert_float_eq(commit_times_percentile(&sum, 1), 0.1, 1e-9, "beyond all bounds: the last one");
+    /* Of two workers, one of which was started anew: all that it has came since. */
+    commit_times_add(&sum, &later, &earlier);
+    cr_assert_float_eq(sum.counts[sum.count - 1], 110, 1e-9);
+    cr_assert_float_eq(sum.counts[0], 10, 1e-9);
+}
+
+Test(commit_times, of_another_version_are_left_out)
+{
+    const struct commit_times one = times_of(BUCKET("0.001", "1") BUCKET("+Inf", "2")),
+                              other = times_of(BUCKET("0.002", "5") BUCKET("+Inf", "9"));
+    struct commit_times sum = {0};
+    commit_times_add(&sum, &one, &one);
+    commit_times_add(&sum, &one, &other);
+    cr_assert_float_eq(sum.counts[sum.count - 1], 0, 1e-9);
+}
+
+Test(commit_times, are_refused_where_they_are_none)
+{
+    static char many[8192];
+    static const char *const wrong[] = {"",
+                                        "<html>",
+                                        BUCKET("+Inf", "1"),
+                                        BUCKET("0.1", "1") BUCKET("0.2", "2"),
+                                        BUCKET("0.1", "1") BUCKET("0.1", "2") BUCKET("+Inf", "2"),
+                                        BUCKET("0.1", "3") BUCKET("0.2", "2") BUCKET("+Inf", "3"),
+                                        BUCKET("0.1", "") BUCKET("+Inf", "2"),
+                                        BUCKET("0.1", "nan") BUCKET("+Inf", "2"),
+                                        BUCKET("nan", "1") BUCKET("+Inf", "2"),
+                                        BUCKET("0.1", "-1") BUCKET("+Inf", "2"),
+                                        "tallymill_consumer_commit_seconds_bucket{le=\"",
+                                        many};
+    for (int i = 1, used = 0; i < 100; i++)
+        used += snprintf(many + used, sizeof many - (size_t)used, "tallymill_consumer_commit_seconds_bucket{le=\"%d\"} 1\n", i);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct error err = {0};
+        struct commit_times times;
+        cr_expect(!commit_times_read(wrong[i], &times, &err) && err.kind == ERROR_USAGE, "%zu", i);
+    }
 }

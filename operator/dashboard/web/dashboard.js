@@ -1,5 +1,5 @@
 // dashboard.js - the page: what it shows stands in its address, so that a link shows the same; asks for it, draws it, and asks again.
-import {clock, dayOf, el, seconds, span} from './format.js';
+import {announce, clock, dayOf, el, keepFocus, seconds, span} from './format.js';
 import {forgetCharts} from './chart.js';
 import {classes, dialog, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
 import {leavePipeline, showPipeline} from './pipeline.js';
@@ -7,10 +7,10 @@ import {leavePipeline, showPipeline} from './pipeline.js';
 const TABS = ['overview', 'workflow', 'business', 'usage', 'system'];
 const RANGES = [['today', 'today'], ['7d', '7d'], ['28d', '28d'], ['91d', '91d'], ['12mo', '12mo']];
 const WHOS = [['external', 'External'], ['all', 'All'], ['internal', 'Internal']];
-const DEFAULTS = {page: 'analytics', tab: 'overview', range: '28d', first: '', last: '', who: 'external', compare: 'previous', grain: 'auto', kpi: '', live: '15m'};
+const DEFAULTS = {page: 'analytics', tab: 'overview', range: '28d', first: '', last: '', who: 'external', compare: 'previous', grain: 'auto', language: '', kpi: '', live: '15m'};
 const AGAIN_MS = 60000, AFTER_FAILURE_MS = 4000;
 
-let state = {}, shown = null, asked = 0, timer = 0, failure = null;
+let state = {}, shown = null, asked = 0, timer = 0, failure = null, isPicked = false;
 const head = document.getElementById('head'), content = document.getElementById('content');
 
 // ---- the address ----
@@ -91,7 +91,7 @@ function drawHead() {
     segment('Page', [['analytics', 'Analytics'], ['pipeline', 'Pipeline']], state.page, page => go({page}), 'pages'),
     isPipeline ? null : segment('Tab', TABS.map(tab => [tab, tab[0].toUpperCase() + tab.slice(1)]), state.tab, tab => go({tab}), 'tabs'),
     el('div', {class: 'controls'},
-      isPipeline ? segment('Range', [['15m', '15 min'], ['1h', '1 h'], ['6h', '6 h'], ['24h', '24 h']], state.live, live => go({live})) : [
+      isPipeline ? segment('Range', [['15m', '15 min'], ['1h', '1 h'], ['6h', '6 h'], ['24h', '24 h'], ['28d', '28 d']], state.live, live => go({live})) : [
         segment('Range', [...RANGES, ...custom], state.range, range => range === 'custom' ? customRange() : go({range}), 'ranges'),
         segment('Users', WHOS, state.who, who => go({who})),
         pick('Compared with', [['previous', 'vs. before'], ['year', 'vs. year before'], ['off', 'not compared']], state.compare, compare => go({compare})),
@@ -158,14 +158,27 @@ function sayFresh(page) {
   else status(`${seconds(late)} behind`, late < 10 ? 'good' : late < 120 ? 'warn' : 'bad', 'The statistics, behind the stored rows');
 }
 
-function banner(kind, title, ...more) { return el('div', {class: `banner ${kind}`, role: kind === 'bad' ? 'alert' : 'status'}, el('i', {class: `dot ${kind}`}), el('div', {}, el('b', {}, title), ' ', more)); }
+function banner(kind, title, ...more) { return el('div', {class: `banner ${kind}`}, el('i', {class: `dot ${kind}`}), el('div', {}, el('b', {}, title), ' ', more)); }
+
+// A value that was picked: the funnel is of that language, or again of all. Where no funnel stands, on the tab that has it.
+function pickLanguage(value) {
+  const hasFunnel = shown.panels.some(panel => panel.show === 'funnel');
+  isPicked = true;
+  go({language: value === state.language ? '' : value, ...(hasFunnel ? {} : {tab: 'workflow'})});
+}
+
+function showPicked() {
+  if (isPicked) content.querySelector('.funnel-card')?.scrollIntoView({block: 'center'});
+  isPicked = false;
+}
 
 function drawAnalytics() {
   forgetCharts();
   const parts = shown && shown.tab === state.tab ? analyticsBody(shown) : [];
   if (failure) parts.unshift(banner('bad', failure.title, failure.text, shown && shown.tab === state.tab ? ` The figures below are of ${clock(shown.at)} UTC.` : ''));
   content.classList.toggle('old', !!failure);
-  content.replaceChildren(...parts);
+  keepFocus(content, () => content.replaceChildren(...parts));
+  announce(failure ? failure.title : '');
   if (shown && !failure) sayFresh(shown);
   else if (failure) status('no answer', 'bad');
 }
@@ -187,11 +200,12 @@ async function ask(path) {
 
 async function loadAnalytics() {
   const number = ++asked, said = new URLSearchParams();
-  for (const name of ['range', 'first', 'last', 'who', 'compare', 'grain']) if (state[name]) said.set(name, state[name]);
+  for (const name of ['range', 'first', 'last', 'who', 'compare', 'grain', 'language']) if (state[name]) said.set(name, state[name]);
   const {code, json} = await ask(`/api/v1/page/${state.tab}?${said}`);
   if (number !== asked || state.page !== 'analytics') return;
-  if (code === 200) { shown = {...json, at: Date.now()}; failure = null; } else failure = explain(code, json);
+  if (code === 200) { shown = {...json, at: Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
   drawAnalytics();
+  if (code === 200) showPicked();
   clearTimeout(timer);
   timer = setTimeout(() => document.hidden ? document.addEventListener('visibilitychange', loadAnalytics, {once: true}) : loadAnalytics(), failure ? AFTER_FAILURE_MS : AGAIN_MS);
 }

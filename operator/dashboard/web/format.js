@@ -13,6 +13,39 @@ export function el(tag, attributes, ...children) {
 }
 const svgTags = new Set(['path', 'g', 'line', 'rect']);
 
+// Puts `nodes` in the place of what stands there, and leaves alone what is the same: what has the focus keeps it, and nothing is read out twice.
+export function renew(place, nodes) {
+  const wanted = nodes.filter(Boolean), old = [...place.children];
+  wanted.forEach((node, at) => { if (!old[at]) place.append(node); else if (!old[at].isEqualNode(node)) old[at].replaceWith(node); });
+  for (const gone of old.slice(wanted.length)) gone.remove();
+}
+
+// Who has the focus in `place`: a function that gives it back, to the element in the same place of the card with the same name where the page was drawn anew meanwhile.
+const FOCUSED = 'a[href], button, select, input, [tabindex]', CARD = '[data-panel], section[aria-label]';
+export function rememberFocus(place) {
+  const active = document.activeElement, card = active && place.contains(active) ? active.closest(CARD) : null;
+  const nameOf = one => one.dataset.panel || one.getAttribute('aria-label'), all = one => [one, ...one.querySelectorAll(FOCUSED)];
+  const name = card && nameOf(card), at = card ? all(card).indexOf(active) : -1;
+  return () => {
+    if (at < 0 || (active.isConnected && document.activeElement === active)) return;
+    const found = [...place.querySelectorAll(CARD)].find(one => nameOf(one) === name);
+    if (active.isConnected) active.focus({preventScroll: true});
+    else if (found) all(found)[Math.min(at, all(found).length - 1)].focus({preventScroll: true});
+  };
+}
+
+export function keepFocus(place, work) {
+  const giveBack = rememberFocus(place);
+  work();
+  giveBack();
+}
+
+// Read out by a screen reader, once: what it was told last is not told again.
+export function announce(text) {
+  const place = document.getElementById('says');
+  if (place.textContent !== text) place.textContent = text;
+}
+
 // A text of somebody else's: isolated, so that its direction turns nothing around, and whole in the title.
 export const foreign = text => el('bdi', {class: 'foreign', title: String(text)}, String(text));
 

@@ -1,5 +1,5 @@
 // panels.js - a panel of the page from its answer: what kind it is, what it says, and the buttons that each has (CSV, SQL, table).
-import {buckets, dayFull, dayName, el, exact, figure, foreign, nextBucket, NBSP, secondsOf, span, unitOf} from './format.js';
+import {buckets, dayFull, dayName, el, exact, figure, foreign, nextBucket, NBSP, rememberFocus, secondsOf, span, unitOf} from './format.js';
 import {bucketName, figureOf, legend, lines, sparkline} from './chart.js';
 
 const LIST_ROWS = 6, TABLE_ROWS = 10;
@@ -9,13 +9,14 @@ const CLASS_COLORS = ['--excellent', '--good', '--acceptable', '--slow'];
 // ---- what all panels have ----
 
 export function dialog(title, ...content) {
-  const box = document.getElementById('dialog');
+  const box = document.getElementById('dialog'), giveBack = rememberFocus(document.getElementById('content'));
   box.replaceChildren(el('div', {class: 'dialog-head'}, el('h2', {id: 'dialog-title'}, title), el('button', {class: 'ghost', type: 'button', onclick: () => box.close(), 'aria-label': 'Close'}, '✕')),
     ...content);
+  box.addEventListener('close', giveBack, {once: true}); // the browser knows the button that was pressed, which may be gone
   box.showModal();
 }
 
-function copyButton(text) {
+export function copyButton(text) {
   const button = el('button', {class: 'solid', type: 'button', onclick: async () => {
     await navigator.clipboard.writeText(text);
     button.textContent = 'Copied';
@@ -31,7 +32,7 @@ function showTable(panel, page) {
   dialog(`${panel.title}: ${span(page.range.first, page.range.last)}`, el('div', {class: 'scroll', tabindex: 0}, table));
 }
 
-function plainTable(columns, rows, panel) {
+export function plainTable(columns, rows, panel) {
   return el('table', {class: 'table'},
     el('thead', {}, el('tr', {}, columns.map(column => el('th', {class: isNumeric(rows, columns.indexOf(column)) ? 'right' : null, scope: 'col'}, column)))),
     el('tbody', {}, rows.map(row => el('tr', {}, row.map((cell, at) => typeof cell === 'number'
@@ -44,6 +45,7 @@ const isNumeric = (rows, at) => rows.some(row => typeof row[at] === 'number');
 function tools(panel, page) {
   if (!panel.sql) return null;
   const query = new URLSearchParams({range: 'custom', first: page.range.first, last: page.range.last, who: page.who, grain: page.range.grain, tab: page.tab});
+  if (page.language) query.set('language', page.language);
   return el('div', {class: 'tools'},
     el('button', {type: 'button', class: 'tool', onclick: () => showTable(panel, page), 'aria-label': `${panel.title}: as a table`}, 'Table'),
     el('a', {class: 'tool', href: `/api/v1/panel/${panel.name}.csv?${query}`, download: '', 'aria-label': `${panel.title}: rows as CSV`}, 'CSV'),
@@ -151,10 +153,20 @@ export function mainChart(panel, page, zoom) {
 }
 const dayAfter = day => nextBucket(day, 'day');
 
+// A value that chooses of what the funnel is, as a button; pressed: it is.
+const picked = (value, page, className, ...content) => el('button', {type: 'button', class: `pick ${className}`, 'aria-pressed': String(value === page.language), onclick: () => page.pick(value)}, content);
+
+// Of which language it is, with the way back.
+function chip(page) {
+  if (!page.language) return null;
+  return el('p', {class: 'chips'}, el('button', {type: 'button', class: 'chip', onclick: () => page.pick(page.language)}, el('span', {}, 'only '), foreign(page.language), el('span', {'aria-hidden': 'true'}, ' ✕'), el('span', {class: 'unseen'}, ': show all languages')));
+}
+
 export function funnel(panel, page) {
-  if (panel.trouble_kind) return card(panel, page, 'side');
+  if (panel.trouble_kind) return card(panel, page, 'side funnel-card');
   const top = panel.rows[0] ? panel.rows[0][2] : 0, topBefore = panel.before && panel.before[0] ? panel.before[0][2] : 0;
-  if (!panel.rows.some(row => row[2] > 0)) return card(panel, page, 'side', nothing(panel.rows.length === 0 ? 'Its stages are not among the subjects that are counted here.' : undefined));
+  if (!panel.rows.some(row => row[2] > 0)) return card(panel, page, 'side funnel-card', chip(page), nothing(panel.rows.length === 0 ? 'Its stages are not among the subjects that are counted here.' : undefined));
+  const losses = panel.rows.map((row, at) => at > 0 ? panel.rows[at - 1][2] - row[2] : 0), most = Math.max(...losses);
   const stages = panel.rows.map(([, stage, sessions], at) => {
     const share = top > 0 ? sessions / top : 0, last = at > 0 ? panel.rows[at - 1][2] : 0;
     const bar = el('div', {class: 'funnel-bar'}, el('i', {}));
@@ -167,9 +179,10 @@ export function funnel(panel, page) {
     }
     const percent = value => (100 * value).toFixed(1) + NBSP + '%';
     return el('li', {}, el('div', {class: 'funnel-name'}, el('span', {}, stage.replace(/_/g, ' ')), el('b', {title: exact(sessions)}, exact(sessions))), bar,
-      el('div', {class: 'soft'}, at === 0 ? 'all sessions' : `${last > 0 ? percent(sessions / last) : '–'} of the stage before · ${top > 0 ? percent(share) : '–'} of all`));
+      el('div', {class: 'soft'}, at === 0 ? 'all sessions' : `${last > 0 ? percent(sessions / last) : '–'} of the stage before · ${top > 0 ? percent(share) : '–'} of all`),
+      most > 0 && losses[at] === most ? el('div', {class: 'loss'}, `most are lost here: ${exact(most)} sessions`) : null);
   });
-  return card(panel, page, 'side', el('ol', {class: 'funnel'}, stages),
+  return card(panel, page, 'side funnel-card', chip(page), el('ol', {class: 'funnel'}, stages),
     topBefore > 0 ? el('p', {class: 'soft foot'}, `The mark is where the stage stood ${span(page.range.before.first, page.range.before.last)}.`) : null);
 }
 
@@ -177,7 +190,8 @@ export function list(panel, page) {
   if (panel.trouble_kind) return card(panel, page, 'quarter');
   const sum = panel.rows.reduce((all, row) => all + row[1], 0), most = Math.max(1, ...panel.rows.map(row => row[1]));
   const rows = panel.rows.slice(0, LIST_ROWS).map(([value, events]) => {
-    const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), foreign(value)), el('b', {title: exact(events)}, figure(events, panel.unit)), el('span', {class: 'soft'}, Math.round(100 * events / sum) + NBSP + '%'));
+    const bar = [el('i', {}), foreign(value)];
+    const row = el('li', {}, panel.picks ? picked(value, page, 'list-bar', ...bar) : el('span', {class: 'list-bar'}, bar), el('b', {title: exact(events)}, figure(events, panel.unit)), el('span', {class: 'soft'}, Math.round(100 * events / sum) + NBSP + '%'));
     row.querySelector('i').style.width = 100 * events / most + '%';
     return row;
   });
@@ -289,7 +303,7 @@ export function table(panel, page) {
   const known = panel.before && page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
   const most = Math.max(1, ...panel.rows.map(row => row[first] || 0));
   const rows = panel.rows.slice(0, TABLE_ROWS + 8).map(row => el('tr', {}, row.map((cell, at) => {
-    if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : foreign(cell));
+    if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : panel.picks && panel.picks === panel.columns[at] ? picked(cell, page, 'plain', foreign(cell)) : foreign(cell));
     const unit = unitOf(panel.columns[at]), shown = el('td', {class: 'right', title: exact(cell, unit)}, figure(cell, unit));
     return shown;
   }), panel.before ? el('td', {class: 'right'}, known && before.get(name(row)) ? change(row[first], before.get(name(row)), {...panel, unit: 'count'}, page) : el('span', {class: 'soft', title: 'no earlier figure'}, '–')) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
