@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import pathlib
 import re
 import shutil
 
 import pytest
 
-from integration.harness.program import ROOT, run
+from integration.harness.program import ROOT, environment, run
 
 from . import build
 
@@ -57,6 +58,21 @@ def test_each_package_holds_what_is_its_own(packages):
     assert conffiles.out.split() == ["/etc/tallymill/tallymill.ini"]
 
 
+def test_the_release_carries_what_no_distribution_has(packages, tmp_path):
+    """Whoever builds it needs no registry for the dashboard: uPlot is in it, pinned by its hash, and another one is not taken."""
+    (archive,) = packages.glob("tallymill-*.tar.gz")
+    assert run(["tar", "-xf", str(archive), "-C", str(tmp_path)]).code == 0
+    (tree,) = tmp_path.glob("tallymill-*")
+    (carried,) = (tree / "deploy" / "archives").iterdir()
+    offline = environment(XDG_CACHE_HOME=str(tmp_path / "cache"), npm_config_registry="http://127.0.0.1:1/", npm_config_fetch_retries="0")
+    had = run([str(tree / "deploy" / "uplot")], env=offline)
+    assert had.code == 0 and "uPlot=" in (pathlib.Path(had.out.strip()) / "uPlot.iife.min.js").read_text(), had
+    carried.write_bytes(carried.read_bytes()[:-1] + b"x")
+    shutil.rmtree(tmp_path / "cache")
+    refused = run([str(tree / "deploy" / "uplot")], env=offline)
+    assert refused.code == 1 and not list(tmp_path.glob("cache/tallymill/uplot-*")), refused
+
+
 def contents_of_folders(paths):
     """Those that are folders of others."""
     return {path for path in paths if any(other.startswith(path + "/") for other in paths)} | {""}
@@ -70,6 +86,6 @@ def test_the_sbom_names_the_packages_and_what_is_inside(packages):
     assert len(entries) == len(document["packages"])
     for name, path in packages_of(packages).items():
         assert entries[f"SPDXRef-deb-{name}"]["checksums"] == [{"algorithm": "SHA256", "checksumValue": hashlib.sha256(path.read_bytes()).hexdigest()}]
-    assert {entry["name"] for entry in entries.values()} >= {*NAMES, "libpq5", "libsystemd0"}
+    assert {entry["name"] for entry in entries.values()} >= {*NAMES, "libpq5", "libsystemd0", "uPlot"}
     for relation in document["relationships"]:
         assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= {*entries, "SPDXRef-DOCUMENT"}
