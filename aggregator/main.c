@@ -1,6 +1,9 @@
 /* main.c - tallymill-aggregator: reads the command line and the settings, and runs the service.
  */
 #include "aggregator/aggregator.h"
+
+#include <malloc.h>
+
 #include "common/cli.h"
 #include "common/descriptors.h"
 #include "common/error.h"
@@ -18,8 +21,14 @@ static const struct cli cli = {
     .programs = FOR_AGGREGATOR,
 };
 
+/* Memory of sets and keys goes back to the system when it is freed. Left to itself, glibc takes ever larger blocks from its heap
+ * once it has freed one, and keeps what lies below the last of them: memory.max would hold for each, and not for one after the
+ * other. */
+enum { MMAP_BYTES = 1 << 20 };
+
 int main(int argc, char **argv)
 {
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     descriptors_fill();
     bool once = false;
     const struct cli_option options[] = {

@@ -24,7 +24,8 @@
 #include "common/postgres_begin.h"
 #include "common/settings.h"
 
-static const int64_t IDLE_US = 2 * CLOCK_SECOND_US; /* nothing was due: look again then */
+static const int64_t IDLE_US = 2 * CLOCK_SECOND_US;          /* nothing was due: look again then */
+static const int64_t UNIQUES_IDLE_US = 10 * CLOCK_SECOND_US; /* the same: their cadence is a minute */
 static const int64_t LIST_US = 10 * CLOCK_SECOND_US;
 static const int64_t FAILED_US = 10 * CLOCK_SECOND_US;
 static const int64_t VIEWS_US = 60 * CLOCK_SECOND_US;
@@ -150,9 +151,9 @@ static int64_t number_of(const PGresult *result, int row, int column)
 }
 
 /* When to look again for what is due, where there was nothing. */
-static int64_t idle_us_after(int64_t took_us)
+static int64_t idle_us_after(int64_t took_us, int64_t least_us)
 {
-    return IDLE_TIMES * took_us > IDLE_US ? IDLE_TIMES * took_us : IDLE_US;
+    return IDLE_TIMES * took_us > least_us ? IDLE_TIMES * took_us : least_us;
 }
 
 static void take_list(struct rollups *rollups, const PGresult *result, int64_t now_us)
@@ -176,7 +177,7 @@ static void take_list(struct rollups *rollups, const PGresult *result, int64_t n
     }
     backlog_note(&rollups->backlog, 0, due, now_us);
     if (rollups->list.count == 0)
-        rollups->idle_until_us = now_us + idle_us_after(rollups->list_took_us);
+        rollups->idle_until_us = now_us + idle_us_after(rollups->list_took_us, IDLE_US);
 }
 
 static void warn_of_failure(const struct rollups *rollups, const char *what, const char *because, int64_t took_ms)
@@ -251,7 +252,7 @@ static bool take_uniques(struct rollups *rollups, PGresult *result, int64_t now_
     if (!*is_over)
         return send(rollups, ROLLUPS_UNIQUES, uniques_sql(uniques), now_us, err);
     rollups->step = ROLLUPS_REST;
-    rollups->uniques_at_us = uniques->did_run ? now_us : now_us + idle_us_after(now_us - uniques->begun_us);
+    rollups->uniques_at_us = uniques->did_run ? now_us : now_us + idle_us_after(now_us - uniques->begun_us, UNIQUES_IDLE_US);
     return true;
 }
 

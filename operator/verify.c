@@ -212,8 +212,11 @@ static bool compare(struct verification *verification, const struct day_range *r
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
                                         &verification->rollups, err);
     verification->differences += verification->rollups.differences; /* also of those before a question that failed */
-    is_read = is_read && verify_uniques(verification->snapshot, verification->ranges,
-                                        verification->as_json ? verification->json : NULL, &verification->uniques, err);
+    /* Of the days asked for: what the rollups asked with may be others. */
+    is_read = is_read && snapshot_set(verification->snapshot, "first_day", range->first, err) &&
+              snapshot_set(verification->snapshot, "last_day", range->last, err) &&
+              verify_uniques(verification->snapshot, verification->ranges,
+                             verification->as_json ? verification->json : NULL, &verification->uniques, err);
     verification->differences += verification->uniques.differences;
     return is_read;
 }

@@ -1,5 +1,5 @@
--- How many rollups have a day or week that is out of date and due by their cadence, and for how long the first of these has been due, in microseconds. What was never computed, or is
--- defined anew, is due since its day began or its definition came.
+-- How many rollups (uniques count as one) have a day or week that is out of date and due by their cadence, and for how long the first of these has been due, in microseconds. What was
+-- never computed, or is defined anew, is due since its day began or its definition came.
 SELECT count(DISTINCT d.rollup) AS rollups_stale,
        coalesce(extract(epoch FROM clock_timestamp() - min(d.due_at)) * 1000000, 0)::bigint AS rollup_age_us
 FROM (
@@ -8,5 +8,9 @@ FROM (
               ELSE least(p.ran_at + p.cadence, CASE WHEN p.closed_at > p.ran_at THEN p.closed_at END) END AS due_at
   FROM tallymill.rollup_periods p JOIN tallymill.rollups r ON r.rollup = p.rollup
   WHERE p.is_stale
+  UNION ALL
+  SELECT 'uniques', CASE WHEN u.ran_at IS NULL THEN u.day::timestamp AT TIME ZONE 'UTC'
+                         ELSE u.ran_at + CASE WHEN u.is_newest THEN interval '1 minute' WHEN u.closed_at IS NULL THEN interval '5 minutes' ELSE interval '0' END END
+  FROM tallymill.unique_days u WHERE u.is_stale
 ) d
 WHERE d.due_at <= clock_timestamp()

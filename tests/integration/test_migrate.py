@@ -114,3 +114,21 @@ def test_roles_suffice_to_run_the_programs_and_no_more(site):
     refused = psql(site.database.dsn + " user=it_ingest", "-c", "SELECT session_id FROM analytics_events")
     assert refused.code != 0 and "permission denied" in refused.err
     site.assert_holds()
+
+
+def test_months_that_were_there_before_get_the_index_of_internal_events_beside_a_worker(site):
+    site.database.run("DROP INDEX idx_analytics_events_internal; CREATE INDEX idx_analytics_events_internal ON ONLY analytics_events (created_at) WHERE is_internal")
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'idx_analytics_events_internal'::regclass"
+    worker = site.worker()
+    site.send(events(300, seed=1))
+    site.wait_until_drained()
+    # A run that was ended in the middle leaves an index that is not valid.
+    leaf = site.database.value("SELECT c.relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'analytics_events'::regclass ORDER BY 1 LIMIT 1")
+    site.database.run(f"CREATE INDEX {leaf}_internal ON {leaf} (created_at) WHERE is_internal; UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{leaf}_internal'::regclass")
+    assert not site.database.value(valid)
+    built = site.tallymill("migrate")
+    assert built.code == 0 and "built for months" in built.out and site.database.value(valid), built
+    assert "built" not in site.tallymill("migrate").out
+    site.send(events(300, seed=2))
+    site.wait_until_drained()
+    assert worker.stop() == 0
