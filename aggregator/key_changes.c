@@ -86,6 +86,12 @@ bool key_changes_put(struct key_changes *changes, const struct seen_key *key, en
     return true;
 }
 
+bool key_changes_is_to_go(const struct key_changes *changes, const uint64_t key[2])
+{
+    const struct changed_key *entry = changes->capacity ? find(changes, key) : NULL;
+    return entry && entry->is_used && (entry->seen[KEY_NOW][SEEN_EXTERNAL] | entry->seen[KEY_NOW][SEEN_INTERNAL]) == 0;
+}
+
 /* The subjects of a population, from those of its two sides. */
 static inline uint64_t of_population(const uint64_t seen[SEEN_SIDES], unsigned population)
 {
@@ -190,7 +196,7 @@ bool key_changes_meet(struct key_changes *changes, int32_t day, const struct see
 
 bool key_changes_pass(struct key_changes *changes, int32_t day)
 {
-    for (unsigned population = 0; population < POPULATIONS && changes->has_passed; population++)
+    for (unsigned population = 0; population < POPULATIONS && changes->has_passed && !changes->is_rowless; population++)
         for (unsigned subject = 0; subject < 64; subject++) {
             const int64_t keys = changes->passed[population][subject];
             if (keys != 0 && !unique_cells_add(changes->cells, subject, population, changes->day, day, keys))

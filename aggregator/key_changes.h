@@ -48,6 +48,7 @@ struct key_changes {
     int64_t passed[POPULATIONS][64]; /* of the day that is being walked over, by subject */
     bool has_passed, is_behind;
     int32_t day;
+    bool is_rowless; /* the day has no rows of its own in the matrix: only later days are corrected */
     uint64_t seed;
     struct unique_cells *cells; /* borrowed */
 };
@@ -57,11 +58,14 @@ struct key_changes {
 void key_changes_init(struct key_changes *changes, struct unique_cells *cells, uint64_t seed, size_t found_most);
 void key_changes_free(struct key_changes *changes);
 
-/* Empties it, keeps its memory; the keys to come are of this day. */
+/* Empties it, keeps its memory; the keys to come are of this day. What is_rowless says stays. */
 void key_changes_reset(struct key_changes *changes, int32_t day);
 
-/* A key that the day has, or had. */
+/* A key that the day has, or had. With no subject: one that is to go, whatever the day had. */
 bool key_changes_put(struct key_changes *changes, const struct seen_key *key, enum key_time time);
+
+/* Whether that was put of this key. */
+bool key_changes_is_to_go(const struct key_changes *changes, const uint64_t key[2]);
 
 /* All keys are put. has_later: there are days behind it, so what is found is remembered for them. */
 void key_changes_begin(struct key_changes *changes);

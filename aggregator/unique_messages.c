@@ -86,12 +86,16 @@ bool unique_messages_keys(struct uniques *uniques, struct error *err)
 {
     char date[CLOCK_DAY_BYTES];
     clock_format_day(date, uniques->day);
+    char query[160];
     const bool was_open = uniques->has_keys_cursor;
     uniques->has_keys_cursor = true;
-    return unique_messages_say(
-        uniques, UNIQUES_KEYS, err,
-        "%sDECLARE keys NO SCROLL CURSOR FOR SELECT * FROM tallymill.unique_keys('%s', '%s'); FETCH %d FROM keys",
-        was_open ? "CLOSE keys; " : "", unique_messages_kind(uniques->kind), date, FETCH_KEYS);
+    if (uniques->is_kept)
+        snprintf(query, sizeof query, "kept_keys('%s', '%s', %zu)", unique_messages_kind(uniques->kind), date, uniques->keys_now);
+    else
+        snprintf(query, sizeof query, "unique_keys('%s', '%s')", unique_messages_kind(uniques->kind), date);
+    return unique_messages_say(uniques, UNIQUES_KEYS, err,
+                               "%sDECLARE keys NO SCROLL CURSOR FOR SELECT * FROM tallymill.%s; FETCH %d FROM keys",
+                               was_open ? "CLOSE keys; " : "", query, FETCH_KEYS);
 }
 
 bool unique_messages_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order,

@@ -41,6 +41,9 @@ enum { KEY_SLOT, KEY_TEXT, KEY_EXTERNAL, KEY_INTERNAL };
 enum { ROW_SUBJECT, ROW_POPULATION, ROW_PREVIOUS, ROW_KEYS };
 enum { LIST_DAY, LIST_KEYS, LIST_NEXT_BYTES };
 
+#define DAY_OLD (-719162) /* 0001-01-01, which stands for all days whose keys are not kept (schemas/functions/kept_keys.sql) */
+#define KEPT_FROM "(SELECT s.kept_from FROM tallymill.unique_state s)"
+
 static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *err);
 static bool begin_kind(struct uniques *uniques, struct error *err);
 static bool take_rows(struct uniques *uniques, const PGresult *answer, struct error *err);
@@ -187,6 +190,8 @@ static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *e
     uniques->run = number_of(answer, 0, BEGUN_RUN);
     uniques->was_stored = PQgetvalue(answer, 0, BEGUN_WAS_STORED)[0] == 't';
     uniques->is_stored = PQgetvalue(answer, 0, BEGUN_IS_STORED)[0] == 't';
+    uniques->is_kept = PQgetisnull(answer, 0, BEGUN_VERSION);
+    uniques->changes.is_rowless = uniques->day == DAY_OLD;
     uniques->has_later = uniques->is_stored && PQgetvalue(answer, 0, BEGUN_HAS_LATER)[0] == 't';
     uniques->kind = KEY_SESSION;
     unique_cells_reset(&uniques->cells);
@@ -196,6 +201,8 @@ static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *e
 static bool begin_kind(struct uniques *uniques, struct error *err)
 {
     char date[CLOCK_DAY_BYTES], query[256];
+    if (uniques->day == DAY_OLD && uniques->kind == KEY_SESSION)
+        return end_kind(uniques, err); /* it has users only */
     clock_format_day(date, uniques->day);
     key_changes_reset(&uniques->changes, uniques->day);
     uniques->first_slot = 0;
@@ -221,18 +228,23 @@ static bool take_rows(struct uniques *uniques, const PGresult *answer, struct er
     return rows_of(answer) == FETCH_ROWS ? unique_messages_more(uniques, FETCH_ROWS, err) : unique_messages_keys(uniques, err);
 }
 
-/* Takes fetched keys until the part is full at the end of a slot, or none are left. */
+/* Takes fetched keys until the part is full at the end of a slot, or none are left. Where the keys are those that are kept, rows
+ * without a key say where a part begins. */
 static bool gather(struct uniques *uniques, struct error *err)
 {
     int last_slot = uniques->row > 0 && uniques->changes.used > 0 ? (int)number_of(uniques->chunk, uniques->row - 1, KEY_SLOT)
                                                                   : uniques->next_slot;
     for (; uniques->row < rows_of(uniques->chunk); uniques->row++) {
         const int slot = (int)number_of(uniques->chunk, uniques->row, KEY_SLOT);
-        if (uniques->changes.used >= uniques->keys_now && slot != last_slot) {
+        const bool begins_part = PQgetisnull(uniques->chunk, uniques->row, KEY_TEXT);
+        const bool is_full = !uniques->is_kept && uniques->changes.used >= uniques->keys_now && slot != last_slot;
+        if (begins_part ? slot > uniques->first_slot : is_full) {
             uniques->next_slot = slot;
             return begin_walk(uniques, err);
         }
-        if (!put_row(uniques, slot, err))
+        if (begins_part)
+            uniques->kept_subjects = (uint64_t)number_of(uniques->chunk, uniques->row, KEY_EXTERNAL);
+        else if (!put_row(uniques, slot, err))
             return false;
         last_slot = slot;
     }
@@ -270,6 +282,19 @@ static bool no_room(struct uniques *uniques, struct error *err)
                     : unique_messages_no_memory(err);
 }
 
+/* A key that the day had before. Where its keys are those that are kept, it has it now as well, unless it is to go. */
+static bool put_before(struct uniques *uniques, struct seen_key *key)
+{
+    if (!uniques->is_kept)
+        return key_changes_put(&uniques->changes, key, KEY_BEFORE);
+    for (unsigned side = 0; side < SEEN_SIDES; side++)
+        key->seen[side] &= uniques->kept_subjects;
+    if ((key->seen[SEEN_EXTERNAL] | key->seen[SEEN_INTERNAL]) == 0)
+        return true;
+    return (key_changes_is_to_go(&uniques->changes, key->key) || key_changes_put(&uniques->changes, key, KEY_NOW)) &&
+           key_changes_put(&uniques->changes, key, KEY_BEFORE);
+}
+
 /* The keys of one list of another day, or of the day before; meets or puts those of this part. */
 static bool take_list(struct uniques *uniques, const PGresult *answer, int row, struct error *err)
 {
@@ -282,7 +307,7 @@ static bool take_list(struct uniques *uniques, const PGresult *answer, int row, 
         if (key.slot < uniques->first_slot || key.slot >= uniques->next_slot)
             continue;
         const bool is_taken = uniques->step == UNIQUES_BEFORE
-                                  ? key_changes_put(&uniques->changes, &key, KEY_BEFORE)
+                                  ? put_before(uniques, &key)
                                   : key_changes_meet(&uniques->changes, uniques->walked_day, &key, uniques->has_later);
         if (!is_taken)
             return no_room(uniques, err);
@@ -309,11 +334,20 @@ static bool take_before(struct uniques *uniques, const PGresult *answer, struct 
     return begin_walk(uniques, err);
 }
 
-/* All keys of the part are there; what it had before is asked for first. */
+/* Of a month that left: whether nobody of this part is to go. */
+static bool is_untouched(const struct uniques *uniques)
+{
+    return uniques->is_kept && uniques->day != DAY_OLD && uniques->changes.used == 0;
+}
+
+/* All keys of the part are there; what it had before is asked for first. What goes because it is too old becomes part of DAY_OLD:
+ * the server has made it so in the matrix. */
 static bool begin_walk(struct uniques *uniques, struct error *err)
 {
     if (uniques->was_stored && uniques->step == UNIQUES_KEYS)
-        return unique_messages_lists(uniques, UNIQUES_BEFORE, "=", "", err);
+        return is_untouched(uniques) ? end_part(uniques, err)
+                                     : unique_messages_lists(uniques, UNIQUES_BEFORE,
+                                                             uniques->day == DAY_OLD ? "< " KEPT_FROM " AND k.day >=" : "=", "", err);
     FAILPOINT("uniques_keys_read");
     key_changes_begin(&uniques->changes);
     uniques->walked_day = DAY_NEVER;
@@ -342,19 +376,26 @@ static bool turn(struct uniques *uniques, struct error *err)
     if (!key_changes_pass(&uniques->changes, uniques->walked_day) || !key_changes_turn(&uniques->changes))
         return unique_messages_no_memory(err);
     FAILPOINT("uniques_walked_back");
-    return uniques->has_later ? unique_messages_lists(uniques, UNIQUES_FORTH, ">", "", err) : write_part(uniques, err);
+    if (!uniques->has_later)
+        return write_part(uniques, err);
+    const char *const later = uniques->day == DAY_OLD ? ">= " KEPT_FROM " AND k.day >" : ">";
+    return unique_messages_lists(uniques, UNIQUES_FORTH, later, "", err);
 }
 
 static bool write_part(struct uniques *uniques, struct error *err)
 {
     size_t count = 0;
+    const bool is_left = uniques->is_kept && uniques->day != DAY_OLD; /* then a part that changed is written even if it is empty now */
+    if (is_left && uniques->changes.change_count == 0)
+        return end_part(uniques, err);
     struct seen_key *keys = uniques->is_stored ? key_changes_now(&uniques->changes, &count) : NULL;
+    const bool is_written = count > 0 || (is_left && keys);
     bool succeeded =
-        !uniques->is_stored || (keys != NULL && (count == 0 || key_list_pack(&uniques->bytes, uniques->kind, keys, count, err)));
+        !uniques->is_stored || (keys != NULL && (!is_written || key_list_pack(&uniques->bytes, uniques->kind, keys, count, err)));
     free(keys);
     if (!succeeded)
         return err->kind != ERROR_NONE ? false : unique_messages_no_memory(err);
-    if (count == 0)
+    if (!is_written)
         return end_part(uniques, err);
     char *hex = malloc(2 * uniques->bytes.packed_length + 1), date[CLOCK_DAY_BYTES];
     if (!hex)
@@ -399,6 +440,10 @@ static bool end_kind(struct uniques *uniques, struct error *err)
     char date[CLOCK_DAY_BYTES];
     clock_format_day(date, uniques->day);
     FAILPOINT("uniques_before_commit");
+    if (uniques->is_kept)
+        return unique_messages_say(uniques, UNIQUES_END, err,
+                                   "SELECT tallymill.end_kept('%s', %" PRId32 ", %" PRId64 ", %" PRId64 "); COMMIT", date,
+                                   uniques->definition, uniques->run, clock_now_us() - uniques->begun_us);
     return unique_messages_say(uniques, UNIQUES_END, err,
                "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT", date,
                uniques->version, uniques->definition, uniques->run, uniques->is_stored ? "true" : "false",

@@ -47,6 +47,8 @@ struct uniques {
     int32_t day, definition;
     int64_t version, run, begun_us;
     bool was_stored, is_stored, has_later;
+    bool is_kept; /* its events are not to be read: its keys are those that are kept, but for what kept_keys() says */
+    uint64_t kept_subjects; /* that are taken of them */
 
     /* the part of it */
     enum key_kind kind;

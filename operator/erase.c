@@ -86,7 +86,7 @@ static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
     is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&
-              erase_rows(run, days, err) && name_archived(run, err);
+              erase_rows(run, days, err) && erase_keys(run, err) && name_archived(run, err);
     PQclear(days);
     if (is_good) {
         erase_remark(run, false, "not reached: backups, and what was exported before");

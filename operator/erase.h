@@ -43,6 +43,9 @@ MUST_CHECK bool erase_guard(const struct erase_run *run, const PGresult *days, s
 /* Takes away all events of these days; waits until their statistics are made anew, and frees the room. */
 MUST_CHECK bool erase_rows(struct erase_run *run, const PGresult *days, struct error *err);
 
+/* Takes their keys away from the uniques of months that left, and waits until the aggregator has. */
+MUST_CHECK bool erase_keys(struct erase_run *run, struct error *err);
+
 /* Empties dead letters; a dry run counts them. */
 MUST_CHECK bool erase_letters(struct erase_run *run, struct error *err);
 

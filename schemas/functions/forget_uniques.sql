@@ -1,5 +1,5 @@
 -- Everything that is known of uniques goes, and all days of attached months are counted anew, as if they came for the first time. Archived months are then missing in ranges:
--- their keys are nowhere else.
+-- their keys are nowhere else; that their users were there is known (tallymill.first_seen).
 
 SET ROLE tallymill_admin;
 
@@ -11,6 +11,7 @@ BEGIN
   DELETE FROM tallymill.day_keys;
   DELETE FROM tallymill.unique_runs;
   DELETE FROM public.analytics_daily_uniques;
+  DELETE FROM tallymill.key_removals;
 END
 $$;
 

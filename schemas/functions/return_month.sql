@@ -25,6 +25,10 @@ BEGIN
                  (p_month + interval '1 month')::date::timestamptz);
   UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r
     WHERE r.rollup = t.rollup AND r.looks_back AND strpos(r.query, 'tallymill.first_seen') = 0 AND t.first_day >= p_month;
+  -- Where keys went meanwhile, or were still to go, the rows say who was there.
+  PERFORM tallymill.raise_versions(ARRAY(SELECT r.day FROM tallymill.unique_runs r WHERE r.is_stored AND r.day >= p_month AND r.day < p_month + interval '1 month'
+                                           AND (r.removal > 0 OR EXISTS (SELECT FROM tallymill.key_removals k WHERE k.month = p_month))));
+  DELETE FROM tallymill.key_removals k WHERE k.month = p_month;
   UPDATE tallymill.archives a SET restored_at = clock_timestamp(), server_hash = sums.hash WHERE a.month = p_month AND a.generation = p_generation;
   UPDATE tallymill.months m SET state = 'restored', changed_at = clock_timestamp() WHERE m.month = p_month;
   IF NOT EXISTS (SELECT FROM tallymill.months m JOIN tallymill.archives a USING (month)

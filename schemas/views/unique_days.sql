@@ -1,5 +1,5 @@
 -- Each day of attached months whose uniques are kept, with what is known of them. is_stale: its rows of analytics_daily_uniques are not of this version of its events, or,
--- of the newest day, whose keys are stored nowhere, not of what earlier days hold now. No row
+-- of the newest day, whose keys are stored nowhere until it is closed, not of what earlier days hold now. No row
 -- where no subject is defined: then no uniques are counted.
 
 SET ROLE tallymill_admin;
@@ -8,11 +8,12 @@ CREATE OR REPLACE VIEW tallymill.unique_days AS
   SELECT c.day, c.version, d.closed_at, d.dirty_since IS NOT NULL AS is_dirty, s.definition, c.day = n.day AS is_newest,
          coalesce(r.is_stored, false) AS is_stored, r.run, r.ran_at, r.took_us, r.error, r.failed_at, r.failed_definition,
          r.version IS DISTINCT FROM c.version OR r.definition IS DISTINCT FROM s.definition
-           OR NOT (r.is_stored OR (c.day = n.day AND r.run >= s.stored_run)) AS is_stale
+           OR NOT (r.is_stored OR (c.day = n.day AND d.closed_at IS NULL AND r.run >= s.stored_run)) AS is_stale
   FROM tallymill.unique_state s
   CROSS JOIN (SELECT max(l.day) AS day FROM tallymill.changes l) n
   JOIN tallymill.changes c ON c.day >= (SELECT k.kept_from FROM tallymill.unique_state k) -- known before the scan: no day of a long history before it is read
   JOIN tallymill.attached_months m ON m.month = date_trunc('month', c.day::timestamp)::date
+    AND m.month >= (SELECT date_trunc('month', k.kept_from::timestamp)::date FROM tallymill.unique_state k) -- nor is any month before it looked for
   LEFT JOIN tallymill.days d ON d.day = c.day
   LEFT JOIN tallymill.unique_runs r ON r.day = c.day
   WHERE EXISTS (SELECT FROM tallymill.unique_subjects u WHERE u.retired_at IS NULL);

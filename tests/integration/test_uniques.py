@@ -3,11 +3,18 @@
 import datetime
 import json
 import os
+import pathlib
 import random
+import re
+import shutil
 import sys
 
+import pytest
+
+from .harness.program import ROOT
 from .harness.publisher import event
 from .harness.uniques import SUBJECTS, all_differences
+from .harness.waiting import wait_until
 
 TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 SUM = """SELECT coalesce(sum(keys), 0)::int FROM analytics_daily_uniques
@@ -153,6 +160,34 @@ def test_what_somebody_changed_is_found_and_counted_anew(make_site, tmp_path):
     site.database.rows("DELETE FROM analytics_events WHERE session_id = 'A' AND created_at >= %s AND created_at < %s", day, day + datetime.timedelta(days=1))
     site.fold()
     assert "forget_uniques" in site.database.rows("SELECT error FROM tallymill.unique_runs WHERE day = %s", day)[0][0]
+
+
+def test_verify_compares_uniques_of_all_days_it_was_asked_for_beside_rollups(make_site, tmp_path):
+    (tmp_path / "rollups").mkdir()
+    shutil.copy(ROOT / "schemas/rollups/categories.sql", tmp_path / "rollups")
+    site = make_site(**{"uniques.subjects": subjects_file(tmp_path), "rollups.dir": tmp_path / "rollups"})
+    count(site, [seen(ago, "A", 1) for ago in (6, 3, 0)])
+    site.database.rows("UPDATE analytics_daily_uniques SET keys = keys + 1 WHERE date = %s AND subject = 'login'", TODAY - datetime.timedelta(days=3))
+    assert site.tallymill("verify").code == 1 and site.tallymill("verify", f"{TODAY - datetime.timedelta(days=3)}").code == 1
+    assert site.tallymill("verify", f"{TODAY}").code == 0
+
+
+@pytest.mark.skipif("TALLYMILL_UNIQUES_SESSIONS" not in os.environ, reason="by name: TALLYMILL_UNIQUES_SESSIONS=1000000")
+def test_memory_holds_where_a_large_day_is_rebuilt_and_then_its_uniques_are_counted(make_site, capsys):
+    sessions = int(os.environ["TALLYMILL_UNIQUES_SESSIONS"])
+    site = make_site(**{"uniques.subjects": ""})
+    count(site, [seen(3, "A", 1), seen(0, "A", 1)])
+    day = TODAY - datetime.timedelta(days=2)
+    site.database.rows("INSERT INTO analytics_events (event_name, session_id, user_id, created_at) SELECT 'login', gen_random_uuid()::text, n %% 400000, %s::date + interval '1 hour'"
+                      " FROM generate_series(1, %s) AS n", day, sessions)
+    site.database.rows("INSERT INTO tallymill.days (day, dirty_since, dirty_reason) VALUES (%s, now(), 'asked') ON CONFLICT (day) DO UPDATE SET dirty_since = now()", day)
+    aggregator = site.aggregator()
+    wait_until(lambda: site.database.value("SELECT is_stored FROM tallymill.unique_runs WHERE day = %s", day), 900, lambda: f"the day to be counted: {aggregator.log()[-2000:]}")
+    peak_kib = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{aggregator.pid}/status").read_text())[1])
+    with capsys.disabled():
+        print(f" [a day of {sessions} sessions: peak {peak_kib / 1024:.1f} MiB]", file=sys.stderr, flush=True)
+    assert aggregator.stop() == 0 and uniques(site, 2, 2) == sessions
+    assert peak_kib < 56 << 10
 
 
 STEPS = ("uniques_keys_read", "uniques_walked_back", "uniques_before_commit")

@@ -161,6 +161,44 @@ Test(uniques, more_days_than_may_be_remembered_are_refused)
     unique_cells_free(&cells);
 }
 
+static int64_t keys_of(const struct unique_cells *cells, unsigned subject, int32_t day, int32_t previous)
+{
+    for (size_t i = 0; i < cells->capacity; i++) {
+        const struct unique_cell *cell = &cells->cells[i];
+        if (cell->is_used && cell->population == POPULATION_ALL && cell->subject == subject && cell->day == day &&
+            cell->previous == previous)
+            return cell->keys;
+    }
+    return 0;
+}
+
+Test(uniques, a_day_without_rows_of_its_own_corrects_later_days_and_keys_may_go_from_it)
+{
+    struct unique_cells cells = {0};
+    struct key_changes changes;
+    const struct seen_key comes = {.key = {1, 2}, .seen = {1, 0}}, goes = {.key = {3, 4}, .seen = {2, 0}}, none = {.key = {3, 4}};
+    key_changes_init(&changes, &cells, 42, FOUND_MOST);
+    cr_expect_not(key_changes_is_to_go(&changes, none.key));
+    key_changes_reset(&changes, 1);
+    changes.is_rowless = true;
+    cr_assert(key_changes_put(&changes, &comes, KEY_NOW) && key_changes_put(&changes, &none, KEY_NOW));
+    cr_expect(key_changes_is_to_go(&changes, goes.key));
+    cr_expect_not(key_changes_is_to_go(&changes, comes.key));
+    cr_assert(key_changes_put(&changes, &goes, KEY_BEFORE));
+    cr_expect(key_changes_is_to_go(&changes, goes.key), "it is before, and not now");
+    key_changes_begin(&changes);
+    cr_assert(key_changes_turn(&changes));
+    cr_assert(key_changes_meet(&changes, 5, &comes, true) && key_changes_meet(&changes, 5, &goes, true));
+    cr_expect_eq(keys_of(&cells, 0, 1, DAY_NEVER), 0);
+    cr_expect_eq(keys_of(&cells, 1, 1, DAY_NEVER), 0);
+    cr_expect_eq(keys_of(&cells, 0, 5, 1), 1);
+    cr_expect_eq(keys_of(&cells, 0, 5, DAY_NEVER), -1);
+    cr_expect_eq(keys_of(&cells, 1, 5, 1), -1);
+    cr_expect_eq(keys_of(&cells, 1, 5, DAY_NEVER), 1);
+    key_changes_free(&changes);
+    unique_cells_free(&cells);
+}
+
 static size_t make_keys(struct seen_key *keys, size_t most, enum key_kind kind, uint64_t *state)
 {
     const size_t count = next_random(state) % most;

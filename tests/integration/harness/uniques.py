@@ -27,7 +27,7 @@ ANEW = """
       SELECT b.batch_id, b.last_batch_id FROM tallymill.batches b LEFT JOIN tallymill.folded f USING (topic, topic_partition)
       WHERE b.next_offset > coalesce(f.next_offset, 0)),
     events AS (
-      SELECT (e.created_at AT TIME ZONE 'UTC')::date AS date, e.* FROM analytics_events e
+      SELECT (e.created_at AT TIME ZONE 'UTC')::date AS date, e.* FROM {events} e
       WHERE NOT EXISTS (SELECT FROM waiting w WHERE e.batch_id BETWEEN w.batch_id AND w.last_batch_id)),
     keys AS (
       SELECT DISTINCT s.subject, k.kind, p.population, e.date, k.key
@@ -37,12 +37,13 @@ ANEW = """
       CROSS JOIN LATERAL (VALUES ('external', NOT e.is_internal), ('internal', e.is_internal), ('all', true)) AS p (population, is_in)
       WHERE s.is_of AND p.is_in AND k.key IS NOT NULL),
     anew AS (
-      SELECT subject, kind, population, date, previous AS previous_date, count(*) AS keys
-      FROM (SELECT *, coalesce(lag(date) OVER (PARTITION BY subject, kind, population, key ORDER BY date), '-infinity') AS previous FROM keys) k
-      GROUP BY 1, 2, 3, 4, 5)
+      SELECT subject, kind, population, date, CASE WHEN previous >= {kept} THEN previous WHEN previous IS NULL OR kind = 'session' OR subject <> '*' THEN '-infinity' ELSE '0001-01-01' END AS previous_date,
+             count(*) AS keys
+      FROM (SELECT *, lag(date) OVER (PARTITION BY subject, kind, population, key ORDER BY date) AS previous FROM keys) k
+      WHERE date >= {kept} GROUP BY 1, 2, 3, 4, 5)
     SELECT subject, kind, population, date::text, previous_date::text, h.keys, a.keys
-    FROM anew a FULL JOIN analytics_daily_uniques h USING (subject, kind, population, date, previous_date)
-    WHERE h.keys IS DISTINCT FROM a.keys {which}
+    FROM anew a FULL JOIN (SELECT * FROM analytics_daily_uniques WHERE date >= {kept}) h USING (subject, kind, population, date, previous_date)
+    WHERE h.keys IS DISTINCT FROM a.keys
     ORDER BY 1, 2, 3, 4, 5"""
 
 
@@ -50,15 +51,13 @@ def _subjects(rows):
     return ", ".join("('{}', ({}\n))".format(subject.replace("'", "''"), condition) for subject, condition in rows)
 
 
-def _anew(site, which):
-    subjects = _subjects(site.database.rows(CONDITIONS))
-    return ANEW.replace("{subjects}", subjects).replace("{which}", which)
-
-
-def all_differences(site):
-    """Every row that is not as counted anew; all days must be up to date: none is stale."""
+def all_differences(site, events="analytics_events", kept="-infinity"):
+    """Every row that is not as counted anew; all days must be up to date: none is stale. events: another table that has them all, those of months that left, too. kept: the first day
+    whose keys are kept, where that is known: users who were there before it are not new."""
     stale = site.database.rows("SELECT day::text, error FROM tallymill.unique_days WHERE is_stale")
-    return [("stale", *day) for day in stale] + site.database.rows(_anew(site, ""))
+    subjects = _subjects(site.database.rows(CONDITIONS))
+    anew = ANEW.replace("{subjects}", subjects).replace("{events}", events).replace("{kept}", f"date '{kept}'")
+    return [("stale", *day) for day in stale] + site.database.rows(anew)
 
 
 def day_differences(site):
