@@ -57,6 +57,7 @@ def test_figures_equal_the_events_and_csv_the_panels(make_site):
     assert whole["success_rate"] == pytest.approx(succeeded / attempts, abs=1e-6)
     assert whole["revenue"] == 19.5 * 108
     assert (whole["sessions"], whole["active_users"]) == site.database.rows(f"SELECT count(DISTINCT session_id), count(DISTINCT user_id) {RAW}")[0]
+    assert sum(row[1] for row in panels["new_users"]["rows"]) == whole["active_users"] and sum(row[2] for row in panels["new_users"]["rows"]) >= 0
     assert dashboard.page(range="7d", who="all")[0]["generations"]["rows"][0][1] == 120 and dashboard.page(range="7d", who="internal")[0]["generations"]["rows"][0][1] == 12
     assert [row[1] for row in panels["generations"]["rows"][1:]] == [36, 36, 36]
     languages = site.database.rows(f"SELECT event_data->>'language', count(*) {RAW} AND event_name = 'doc_generation' GROUP BY 1 ORDER BY 2 DESC")
