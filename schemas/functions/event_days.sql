@@ -15,8 +15,7 @@ BEGIN
     UNION ALL
     SELECT c.oid::regclass, NULL FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
       WHERE i.inhparent = 'public.analytics_events'::regclass AND NOT i.inhdetachpending AND has_table_privilege(c.oid, 'SELECT')
-        AND NOT EXISTS (SELECT FROM tallymill.months m WHERE m.leaf = c.oid
-                          OR (m.leaf IS NULL AND c.relname = 'analytics_events_' || to_char(m.month::timestamp, 'YYYY_MM')))
+        AND NOT EXISTS (SELECT FROM tallymill.month_leaves m WHERE m.leaf = c.oid)
   LOOP
     -- Through the parent, on which the reader has its rights; the month's limits are constants, so that no other month is looked at.
     RETURN QUERY EXECUTE format($q$

@@ -13,10 +13,8 @@ DECLARE
 BEGIN
   LOCK TABLE ONLY public.analytics_events IN ACCESS SHARE MODE;
   FOR leaf IN -- those that were there: pg_class is read by the snapshot
-    SELECT coalesce(m.leaf::text, 'public.' || c.relname)
-    FROM tallymill.months m
-    JOIN pg_class c ON c.oid = m.leaf OR (m.leaf IS NULL AND c.relnamespace = 'public'::regnamespace AND c.relname = 'analytics_events_' || to_char(m.month, 'YYYY_MM'))
-    WHERE m.state = 'detaching' AND NOT EXISTS (SELECT FROM tallymill.attached_months a WHERE a.month = m.month)
+    SELECT m.leaf::regclass::text FROM tallymill.month_leaves m
+    WHERE m.leaf IS NOT NULL AND m.state = 'detaching' AND NOT EXISTS (SELECT FROM tallymill.attached_months a WHERE a.month = m.month)
   LOOP
     BEGIN
       EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', leaf);

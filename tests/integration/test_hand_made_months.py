@@ -154,6 +154,25 @@ def test_a_month_that_was_looked_at_is_not_looked_at_again(make_site, months=24)
         assert cursor.fetchall() == [("2001-03-01", "public.analytics_events_2001_03")]
 
 
+def rows_passed(plan):
+    """Rows that a plan looked at, whether it kept them or not."""
+    own = plan["Actual Rows"] + sum(plan.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Join Filter", "Index Recheck"))
+    return own * plan["Actual Loops"] + sum(rows_passed(child) for child in plan.get("Plans", ()))
+
+
+def test_asking_which_months_are_attached_looks_at_each_once(make_site, few=10, many=100):
+    """Every cycle asks it: a look at all tables for each month is what made a day dearer the longer the history."""
+    site = make_site(partitions=1)
+    passed = []
+    for months in (few, many):
+        site.database.run(f"SELECT tallymill.make_month(('2001-01-01'::date + n * interval '1 month')::date) FROM generate_series(1, {months}) AS n")
+        site.database.run("ANALYZE tallymill.months")
+        with site.database.session() as session, session.cursor() as cursor:
+            cursor.execute("SET jit = off; SET enable_seqscan = off; EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM tallymill.attached_months")
+            passed.append(rows_passed(cursor.fetchone()[0][0]["Plan"]))
+    assert passed[1] < 2 * many / few * passed[0], f"rows looked at, at {few} and {many} months more than the site's own: {passed}"
+
+
 def test_months_are_made_from_1970_to_ten_years_ahead_and_no_others(site):
     today = datetime.datetime.now(datetime.timezone.utc).date()
     with as_worker(site).cursor() as cursor:
