@@ -29,6 +29,11 @@ struct adopt_command {
 static bool plan(struct adopt *adopt, struct error *err)
 {
     int stops = 0;
+    struct schema_ground ground;
+    if (strcmp(adopt->step, "swapped") == 0) {
+        puts("adopted: the old table is analytics_events_before; tallymill adopt --finish drops it, --undo goes back");
+        return adopt_print_statistics(adopt, err);
+    }
     if (adopt->step[0] != '\0') {
         return error_set(err, ERROR_USAGE, "an adoption is under way (%s): tallymill adopt goes on with it", adopt->step);
     }
@@ -39,6 +44,9 @@ static bool plan(struct adopt *adopt, struct error *err)
         return error_set(err, ERROR_USAGE, "%d things stop the adoption: each line says what to do", stops);
     }
     adopt_print_plan(adopt);
+    if (!adopt_print_statistics(adopt, err) || !schema_look_beside(adopt->conn, &ground, err)) {
+        return false;
+    }
     puts("nothing stops it: tallymill adopt begins");
     return true;
 }
@@ -63,7 +71,7 @@ static void tell(const struct adopt *adopt, int64_t took_us)
            number_text(number, adopt->rows), terminal_age(age, took_us), (double)adopt->locked_us / 1000);
     puts("the old table is analytics_events_before, with what it had when they changed names");
     if (adopt->look && answer_int(adopt->look, 0, "foreign_keys") > 0) {
-        puts("its foreign keys are gone: a user who is deleted stays in user_id of his events");
+        puts("its foreign keys are gone: a user who is deleted stays in user_id of his events, until tallymill erase takes them");
     }
     puts("next: tallymill migrate (topic, rollups, months ahead), then workers and aggregator, which makes the statistics; "
          "tallymill adopt --finish drops the old table, --undo goes back to it");
@@ -81,8 +89,10 @@ static bool adopt_all(struct adopt *adopt, struct error *err)
     if (strcmp(adopt->step, "abandoning") == 0) {
         return error_set(err, ERROR_USAGE, "this adoption is being given up: tallymill adopt --abandon goes on with that");
     }
-    const bool is_done = (adopt->step[0] != '\0' || begin(adopt, err)) && adopt_copy(adopt, err) && adopt_replay(adopt, err) &&
-                         adopt_compare(adopt, err) && adopt_swap(adopt, err) && adopt_renew_views(adopt, err);
+    const bool is_logged = strcmp(adopt->step, "copying") == 0;
+    const bool is_done = (adopt->step[0] != '\0' || begin(adopt, err)) && (is_logged || adopt_log_changes(adopt, err)) &&
+                         adopt_copy(adopt, err) && adopt_replay(adopt, err) && adopt_compare(adopt, err) &&
+                         adopt_swap(adopt, err) && adopt_renew_views(adopt, err);
     if (is_done) {
         tell(adopt, clock_now_us() - began_us);
     }
@@ -141,11 +151,11 @@ int adopt_run(int argc, char **argv)
         .program = "tallymill adopt",
         .usage = "[OPTION ...]",
         .summary =
-            "Takes an existing table public.analytics_events over, beside the application that goes on writing it: copies it month "
-            "by\n"
-            "month into partitioned tables, replays what changed meanwhile, compares all of it, and swaps the names. The table is\n"
-            "locked twice for a fraction of a second. Killed at any moment, the next run goes on. Statistics of all its days are\n"
-            "made by the aggregator afterwards. Needs what the first migrate needs, and a login that owns the table.\n",
+            "Takes an existing table public.analytics_events over, beside the application that goes on writing it: copies it\n"
+            "month by month into partitioned tables, replays what changed meanwhile, compares all of it, and swaps the names.\n"
+            "The table is locked twice, each time for less than a tenth of a second as a rule. Killed at any moment, the next\n"
+            "run goes on. Statistics of all its days are made by the aggregator afterwards. Needs what the first migrate needs,\n"
+            "and a login that owns the table, the views on it and schema public.\n",
         .examples = "  tallymill adopt --config settings.ini --plan\n"
                     "  tallymill adopt --config settings.ini\n"
                     "  tallymill migrate --config settings.ini\n"

@@ -23,6 +23,7 @@ struct adopt {
     char step[ADOPT_STEP_BYTES]; /* of the adoption that is under way; "" none is */
     int64_t rows;                /* copied, or to be copied */
     int64_t locked_us;           /* the longest time that the old table was locked */
+    int replayed_under_lock;     /* so many changes may be left for the swap itself */
 };
 
 /* Looks at the table and at what an earlier run left. ERROR_USAGE where there is nothing to take over. */
@@ -34,8 +35,13 @@ MUST_CHECK bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, str
 void adopt_print_plan(const struct adopt *adopt);
 MUST_CHECK bool adopt_print_columns(struct adopt *adopt, struct error *err);
 
+/* What the statistics that somebody else kept in analytics_daily_stats differ in: before the swap from the old table's own rows
+ * (one pass over it), after it from those that the aggregator keeps. Prints nothing where there are none. */
+MUST_CHECK bool adopt_print_statistics(struct adopt *adopt, struct error *err);
+
 /* The steps, in this order; each does what is left of it. */
 MUST_CHECK bool adopt_lay_ground(struct adopt *adopt, struct error *err);
+MUST_CHECK bool adopt_log_changes(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_copy(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_replay(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_compare(struct adopt *adopt, struct error *err);
@@ -52,6 +58,8 @@ MUST_CHECK bool adopt_undo(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_begin(PGconn *conn, const char *mode, const char *lock_timeout, struct error *err);
 MUST_CHECK bool adopt_end(PGconn *conn, struct error *err);
 void adopt_roll_back(PGconn *conn);
+MUST_CHECK bool adopt_stop_autovacuum(struct adopt *adopt,
+                                      struct error *err); /* of the old table, until its options are restored */
 
 /* A step that needs the old table to itself: asked for it for a moment only, and again after a pause, so that no queue of others
  * forms behind it. `work` runs inside adopt_begin() and answers whether it is done; *is_again: roll back, and call it again. */

@@ -14,10 +14,10 @@ extern const char adopt_drop_sql[];
 #define SHORT_US (60 * CLOCK_SECOND_US)
 #define DROP_US  (3600 * CLOCK_SECOND_US)
 
-static const char let_go_sql[] = "DROP TRIGGER tallymill_adopt_insert ON public.analytics_events; DROP TRIGGER "
-                                 "tallymill_adopt_update ON public.analytics_events; "
-                                 "DROP TRIGGER tallymill_adopt_delete ON public.analytics_events; DROP TRIGGER "
-                                 "tallymill_adopt_truncate ON public.analytics_events; "
+static const char let_go_sql[] = "DROP TRIGGER IF EXISTS tallymill_adopt_insert ON public.analytics_events; "
+                                 "DROP TRIGGER IF EXISTS tallymill_adopt_update ON public.analytics_events; "
+                                 "DROP TRIGGER IF EXISTS tallymill_adopt_delete ON public.analytics_events; "
+                                 "DROP TRIGGER IF EXISTS tallymill_adopt_truncate ON public.analytics_events; "
                                  "SELECT tallymill_adopt.restore_options(); UPDATE tallymill_adopt.state SET step = 'abandoning'";
 
 /* What is left once the old table is the one in use again. */
@@ -48,7 +48,7 @@ bool adopt_abandon(struct adopt *adopt, struct error *err)
             err, ERROR_USAGE,
             "the tables were swapped already: the new one is in use, and --abandon is for before that; --undo goes back");
     }
-    if (strcmp(adopt->step, "copying") == 0 && !adopt_with_lock(adopt, let_go, err)) {
+    if (strcmp(adopt->step, "abandoning") != 0 && (!adopt_stop_autovacuum(adopt, err) || !adopt_with_lock(adopt, let_go, err))) {
         return error_wrap(err, "taking the triggers off the old table");
     }
     if (!drop_all(adopt, err)) {
@@ -64,6 +64,9 @@ bool adopt_finish(struct adopt *adopt, struct error *err)
         return error_set(err, ERROR_USAGE,
                          adopt->step[0] == '\0' ? "no adoption is under way: there is nothing to finish"
                                                 : "the tables are not swapped yet: tallymill adopt goes on");
+    }
+    if (!adopt_print_statistics(adopt, err)) {
+        return false;
     }
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ||
         !postgres_exec(adopt->conn,
@@ -85,8 +88,11 @@ static bool go_back(struct adopt *adopt, bool *is_again, struct error *err)
 {
     (void)is_again;
     const char *const values[] = {adopt->with_stored ? "true" : "false"};
+    /* Its writers wait for all of it anyhow; so it may wait longer for them, and for an autovacuum to be cancelled. */
     PGresult *done =
-        postgres_query_params(adopt->conn, "SELECT tallymill_adopt.undo($1::boolean) AS rows", 1, values, DROP_US, err);
+        postgres_exec(adopt->conn, "SET LOCAL lock_timeout = '2s'", SHORT_US, err)
+            ? postgres_query_params(adopt->conn, "SELECT tallymill_adopt.undo($1::boolean) AS rows", 1, values, DROP_US, err)
+            : NULL;
     if (!done) {
         return false;
     }

@@ -1,8 +1,8 @@
 /* adopt_lock.c - see adopt.h: transactions of an adoption, and how it asks for the table.
  *
- * An ACCESS EXCLUSIVE lock that is waited for holds up everybody who comes after. So it is waited for 300 ms at most, and then
- * those who came are let through. That never gets past an autovacuum, which only the deadlock check after a second cancels: it is
- * switched off on the old table before.
+ * A lock that is waited for holds up everybody who comes after, for as long as those who came before go on. So it is waited for
+ * 50 ms at first and never more than 300, and then those who came are let through. That never gets past an autovacuum, which only
+ * the deadlock check after a second cancels: it is switched off on the old table before.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "common/postgres_begin.h"
 #include "operator/adopt.h"
 
-enum { ATTEMPTS = 200, PAUSE_MS = 200, PAUSE_MAX_MS = 2000 };
+enum { ATTEMPTS = 200, SHORT_ATTEMPTS = 20, MIDDLE_ATTEMPTS = 60, PAUSE_MS = 50, PAUSE_MAX_MS = 2000 };
 enum { OTHERS_TRIES = 120, OTHERS_TOLD = 10, OTHERS_PAUSE_MS = 250 };
 
 #define SHORT_US (60 * CLOCK_SECOND_US)
@@ -84,13 +84,30 @@ static bool may_pass(const PGconn *conn, const struct error *err)
            (postgres_is(err, POSTGRES_LOCKED) || postgres_is(err, POSTGRES_CONFLICT) || postgres_is(err, POSTGRES_INTERNAL));
 }
 
+bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err)
+{
+    if (!adopt_begin(adopt->conn, "READ COMMITTED", "30s", err) ||
+        !postgres_exec(adopt->conn, "ALTER TABLE public.analytics_events SET (autovacuum_enabled = false)", SHORT_US, err) ||
+        !adopt_end(adopt->conn, err)) {
+        adopt_roll_back(adopt->conn);
+        return error_wrap(err, "switching autovacuum off on the old table");
+    }
+    return true;
+}
+
+/* Transactions that overlap all the time leave a longer wait as the only way. */
+static const char *lock_timeout(int attempt)
+{
+    return attempt <= SHORT_ATTEMPTS ? "50ms" : attempt <= MIDDLE_ATTEMPTS ? "100ms" : "300ms";
+}
+
 bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool *is_again, struct error *err), struct error *err)
 {
     int pause_ms = PAUSE_MS;
     for (int attempt = 1;; attempt++) {
         bool is_again = false;
         error_clear(err);
-        if (!adopt_begin(adopt->conn, "READ COMMITTED", "300ms", err)) {
+        if (!adopt_begin(adopt->conn, "READ COMMITTED", lock_timeout(attempt), err)) {
             return false;
         }
         if (work(adopt, &is_again, err)) {
@@ -104,7 +121,7 @@ bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool
             return error_wrap(err, "after %d tries", attempt);
         }
         if (attempt % 10 == 0) {
-            fprintf(stderr, "tallymill adopt: the table is still in use after %d tries of 0.3 s: %s\n", attempt, err->text);
+            fprintf(stderr, "tallymill adopt: the table is still in use after %d tries: %s\n", attempt, err->text);
         }
         poll(NULL, 0, pause_ms);
         pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;

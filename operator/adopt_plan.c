@@ -32,7 +32,8 @@ static bool read_step(struct adopt *adopt, struct error *err)
         if (adopt->time_zone[0] != '\0' && strcmp(adopt->time_zone, zone) != 0) {
             is_fine = error_set(err, ERROR_USAGE, "this adoption was begun with --time-zone %s: --abandon it to begin with another",
                                 zone);
-        } else if (strcmp(adopt->step, "copying") == 0 && strcmp(release, TALLYMILL_VERSION) != 0) {
+        } else if ((strcmp(adopt->step, "laid") == 0 || strcmp(adopt->step, "copying") == 0) &&
+                   strcmp(release, TALLYMILL_VERSION) != 0) {
             is_fine = error_set(
                 err, ERROR_USAGE,
                 "this adoption was begun by tallymill %s, which made its tables: go on with that release, or --abandon it",

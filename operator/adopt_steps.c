@@ -2,8 +2,8 @@
  * why nothing is lost.
  *
  * Beside, by copy and log, and not in place: there the table is locked while its columns are rewritten (88 s at 5 M rows), and
- * stays one month of everything. So it is locked twice, for well under half a second: when the migrations run beside it, and when
- * old and new change names.
+ * stays one month of everything. So it is locked twice, each time for some hundredths of a second and with all that needs no lock
+ * done before: against writers when its changes begin to be logged, and against everybody when old and new change names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 extern const char adopt_schema_sql[];
 
 enum { REPLAY_ROWS = 5000, REPLAYED_ENOUGH = 500, REPLAYS_MAX = 100000 };
+enum { UNDER_LOCK_ROWS = 250, UNDER_LOCK_ROWS_MAX = 2000 }; /* about 0.1 ms each */
 
 #define SHORT_US (60 * CLOCK_SECOND_US)
 #define COPY_US  (12 * 3600 * CLOCK_SECOND_US)
@@ -49,38 +50,52 @@ static void note_lock(struct adopt *adopt, const char *locked_at)
     PQclear(took);
 }
 
-static bool set_aside(struct adopt *adopt, char *locked_at, size_t size, struct error *err)
+static bool make_room(struct adopt *adopt, struct error *err)
 {
     const char *const values[] = {TALLYMILL_VERSION, adopt->time_zone[0] != '\0' ? adopt->time_zone : "UTC"};
-    PGresult *aside = postgres_query_params(adopt->conn, "SELECT tallymill_adopt.set_aside($1, $2)", 2, values, SHORT_US, err);
-    if (aside) {
-        snprintf(locked_at, size, "%s", PQgetvalue(aside, 0, 0));
-    }
-    PQclear(aside);
-    return aside != NULL;
+    PGresult *made = postgres_query_params(adopt->conn, "SELECT tallymill_adopt.make_room($1, $2)", 2, values, SHORT_US, err);
+    PQclear(made);
+    return made != NULL;
 }
 
 static bool lay(struct adopt *adopt, bool *is_again, struct error *err)
 {
-    char locked_at[64];
     (void)is_again;
-    const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) &&
-                         set_aside(adopt, locked_at, sizeof locked_at, err) && schema_apply_here(adopt->conn, err) &&
+    const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) && make_room(adopt, err) &&
+                         schema_apply_here(adopt->conn, err) &&
                          postgres_exec(adopt->conn, "SELECT tallymill_adopt.put_back()", SHORT_US, err);
     if (is_laid) {
         FAILPOINT("adopt_ground");
     }
-    if (!is_laid || !postgres_exec(adopt->conn, "COMMIT", SHORT_US, err)) {
+    return is_laid && postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
+}
+
+/* Not for the table's sake, which it does not lock: two databases of one server may be making the roles. */
+bool adopt_lay_ground(struct adopt *adopt, struct error *err)
+{
+    return adopt_with_lock(adopt, lay, err) ||
+           error_wrap(err, "making the new table beside the old one; nothing was changed");
+}
+
+static bool log_changes(struct adopt *adopt, bool *is_again, struct error *err)
+{
+    char locked_at[64];
+    (void)is_again;
+    if (!ask(adopt, "SELECT tallymill_adopt.log_changes()", SHORT_US, locked_at, sizeof locked_at, err)) {
+        return false;
+    }
+    FAILPOINT("adopt_log");
+    if (!postgres_exec(adopt->conn, "COMMIT", SHORT_US, err)) {
         return false;
     }
     note_lock(adopt, locked_at);
     return true;
 }
 
-bool adopt_lay_ground(struct adopt *adopt, struct error *err)
+bool adopt_log_changes(struct adopt *adopt, struct error *err)
 {
-    if (!adopt_with_lock(adopt, lay, err)) {
-        return error_wrap(err, "making the new table beside the old one; nothing was changed");
+    if (!adopt_stop_autovacuum(adopt, err) || !adopt_with_lock(adopt, log_changes, err)) {
+        return error_wrap(err, "beginning to log the changes of the old table");
     }
     fprintf(stderr, "tallymill adopt: the new table is made beside the old one, whose changes are logged from here on\n");
     return true;
@@ -190,12 +205,15 @@ bool adopt_compare(struct adopt *adopt, struct error *err)
 
 static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
 {
-    char locked_at[64];
-    if (!ask(adopt, "SELECT tallymill_adopt.swap()", SHORT_US, locked_at, sizeof locked_at, err)) {
+    char locked_at[64], statement[64];
+    snprintf(statement, sizeof statement, "SELECT tallymill_adopt.swap(%d)", adopt->replayed_under_lock);
+    if (!ask(adopt, statement, SHORT_US, locked_at, sizeof locked_at, err)) {
         return false;
     }
     if (locked_at[0] == '\0') { /* too much was logged meanwhile */
+        const int more = adopt->replayed_under_lock * 2;
         adopt_roll_back(adopt->conn);
+        adopt->replayed_under_lock = more < UNDER_LOCK_ROWS_MAX ? more : UNDER_LOCK_ROWS_MAX;
         *is_again = adopt_replay(adopt, err);
         return *is_again &&
                error_set(err, ERROR_RETRY,
@@ -214,11 +232,9 @@ bool adopt_swap(struct adopt *adopt, struct error *err)
     if (!adopt_replay(adopt, err)) { /* what came during the comparison */
         return false;
     }
-    if (!adopt_begin(adopt->conn, "READ COMMITTED", "30s", err) ||
-        !postgres_exec(adopt->conn, "ALTER TABLE public.analytics_events SET (autovacuum_enabled = false)", SHORT_US, err) ||
-        !adopt_end(adopt->conn, err)) {
-        adopt_roll_back(adopt->conn);
-        return error_wrap(err, "switching autovacuum off on the old table");
+    adopt->replayed_under_lock = UNDER_LOCK_ROWS;
+    if (!adopt_stop_autovacuum(adopt, err)) {
+        return false;
     }
     return adopt_with_lock(adopt, swap, err) || error_wrap(err, "swapping; the old table is still the one in use");
 }

@@ -162,12 +162,16 @@ static bool check_rights(const PGresult *ground, struct error *err)
 {
     const char *login = answer_text(ground, 0, "login"), *database = answer_text(ground, 0, "database");
     const char *missing = answer_text(ground, 0, "missing_roles");
-    bool may_create_roles = answer_bool(ground, 0, "may_create_roles");
     if (answer_bool(ground, 0, "has_schema")) {
         return answer_bool(ground, 0, "is_admin") ||
                error_set(err, ERROR_USAGE,
                          "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login,
                          login);
+    }
+    if (!answer_bool(ground, 0, "may_create_roles")) { /* which Postgres asks for even where they are there */
+        return error_set(err, ERROR_USAGE,
+                         "login %s may not create roles (missing: %s): have a superuser run ALTER ROLE \"%s\" CREATEROLE", login,
+                         missing[0] != '\0' ? missing : "none, but the first migration looks by trying", login);
     }
     const char *grants = answer_text(ground, 0, "lacking_grants");
     if (grants[0] != '\0') {
@@ -177,16 +181,12 @@ static bool check_rights(const PGresult *ground, struct error *err)
                          login, answer_text(ground, 0, "grantors")[0] != '\0' ? " or " : "", answer_text(ground, 0, "grantors"),
                          grants);
     }
-    if (missing[0] != '\0' && !may_create_roles) {
+    if (!answer_bool(ground, 0, "may_grant_public") && answer_bool(ground, 0, "owns_database")) {
         return error_set(
             err, ERROR_USAGE,
-            "login %s may not create the roles %s: have a superuser run ALTER ROLE \"%s\" CREATEROLE, or create them (NOLOGIN)",
-            login, missing, login);
-    }
-    if (!may_create_roles && !answer_bool(ground, 0, "is_admin")) {
-        return error_set(err, ERROR_USAGE,
-                         "login %s is no member of tallymill_admin: have a superuser run GRANT tallymill_admin TO \"%s\"", login,
-                         login);
+            "login %s may not hand out rights on schema public of database %s, which belongs to %s: have a superuser run "
+            "ALTER SCHEMA public OWNER TO pg_database_owner",
+            login, database, answer_text(ground, 0, "public_owner"));
     }
     if (!answer_bool(ground, 0, "may_create_schema") || !answer_bool(ground, 0, "may_grant_public")) {
         return error_set(err, ERROR_USAGE,
@@ -196,6 +196,19 @@ static bool check_rights(const PGresult *ground, struct error *err)
                          login, database, database, login);
     }
     return true;
+}
+
+/* An adoption puts `public` aside while it makes the schema. */
+static bool check_owner_of_public(const PGresult *ground, struct error *err)
+{
+    const bool owns_database = answer_bool(ground, 0, "owns_database");
+    return answer_bool(ground, 0, "owns_public") ||
+           error_set(
+               err, ERROR_USAGE,
+               "schema public belongs to %s, and login %s may not alter it: have a superuser run ALTER SCHEMA public OWNER TO "
+               "\"%s\"",
+               answer_text(ground, 0, "public_owner"), answer_text(ground, 0, "login"),
+               owns_database ? "pg_database_owner" : answer_text(ground, 0, "login"));
 }
 
 static bool check_server(const PGresult *ground, struct error *err)
@@ -231,7 +244,8 @@ static bool look(PGconn *conn, struct schema_ground *ground, bool is_beside, str
     bool is_fine = check_server(result, err) && refuse_adoption(result, err) &&
                    (ground->has_schema || is_beside || refuse_strangers(result, err)) && check_rights(result, err) &&
                    schema_read_migrations(conn, ground->has_schema, &applied, err) &&
-                   schema_read_objects(conn, ground->has_schema, &objects, &ground->objects_due, err);
+                   schema_read_objects(conn, ground->has_schema, &objects, &ground->objects_due, err) &&
+                   (!is_beside || check_owner_of_public(result, err));
     ground->version = applied > 0 ? migrations[applied - 1].version : 0;
     PQclear(objects);
     PQclear(result);

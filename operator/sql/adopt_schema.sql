@@ -1,15 +1,15 @@
 -- What an adoption needs while it is under way: its books, the log of changes, and the steps as functions. `tallymill adopt --finish` or `--abandon` drops it all.
 --
--- Invariants. The old table is the truth until swap() commits, and after it the new one is. Whatever commits in the old table is in `log` by the same commit, from set_aside()'s commit
--- on; a month is copied by one statement in one snapshot that is taken later; and replay() makes what the log names in the new table what it is in the old one now. So once the log is
+-- Invariants. The old table is the truth until swap() commits, and after it the new one is. Whatever commits in the old table is in `log` by the same commit, from log_changes()'s
+-- commit on; a month is copied by one statement in one snapshot that is taken later; and replay() makes what the log names in the new table what it is in the old one now. So once the log is
 -- empty under the lock, both hold the same. Each function is one step, whole or not at all; run again, it does what is left.
 
 CREATE SCHEMA tallymill_adopt;
 
--- step: copying (before the swap), abandoning, swapped. How columns are mapped: names in the new table, expressions over o (a row of the old one).
+-- step: laid (nothing is logged yet), copying (before the swap), abandoning, swapped. How columns are mapped: names in the new table, expressions over o (a row of the old one).
 CREATE TABLE tallymill_adopt.state (
   only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-  step        text NOT NULL DEFAULT 'copying' CHECK (step IN ('copying', 'abandoning', 'swapped')),
+  step        text NOT NULL DEFAULT 'laid' CHECK (step IN ('laid', 'copying', 'abandoning', 'swapped')),
   release     text NOT NULL,
   started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   swapped_at  timestamptz,
@@ -50,40 +50,49 @@ BEGIN
 END
 $$;
 
--- The first step: the old table out of the way of the migrations, inside their transaction. Everybody waits for it from here to its commit. Returns when it had the lock.
-CREATE FUNCTION tallymill_adopt.set_aside(p_release text, p_time_zone text) RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- How the columns of the old table become those of the new one: their names, and expressions over o, a row of the old one.
+CREATE FUNCTION tallymill_adopt.mapping(p_table oid, p_time_zone text) RETURNS TABLE (has_numbers boolean, columns text[], expressions text, created_at text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  old constant regclass := 'public.analytics_events';
-  stats constant regclass := to_regclass('public.analytics_daily_stats');
-  index_oid oid;
-  locked_at timestamptz;
-BEGIN
-  LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
-  locked_at := clock_timestamp();
-  INSERT INTO tallymill_adopt.state (release, old_table, old_stats, time_zone, has_numbers, options, columns, expressions, created_at)
-  SELECT p_release, old, stats, p_time_zone, bool_or(m.name = 'id' AND m.kind <> 'uuid'), (SELECT reloptions FROM pg_class WHERE oid = old),
-         array_agg(quote_ident(m.name) ORDER BY m.attnum), string_agg(m.expression, ', ' ORDER BY m.attnum), max(m.expression) FILTER (WHERE m.name = 'created_at')
+  SELECT bool_or(m.name = 'id' AND m.kind <> 'uuid'), array_agg(quote_ident(m.name) ORDER BY m.attnum), string_agg(m.expression, ', ' ORDER BY m.attnum),
+         max(m.expression) FILTER (WHERE m.name = 'created_at')
   FROM (SELECT a.attname AS name, a.attnum, format_type(a.atttypid, NULL) AS kind,
                CASE WHEN a.attname = 'id' AND a.atttypid <> 'uuid'::regtype THEN 'tallymill.adopted_id(o.id)'
                     WHEN a.attname = 'event_data' THEN 'coalesce(o.event_data::jsonb, ''{}'')'
                     WHEN a.attname = 'is_internal' THEN 'coalesce(o.is_internal, false)'
                     WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('(o.created_at AT TIME ZONE %L)', p_time_zone)
                     ELSE format('o.%I', a.attname) END AS expression
-        FROM pg_attribute a WHERE a.attrelid = old AND a.attnum > 0 AND NOT a.attisdropped) AS m;
-  UPDATE tallymill_adopt.state SET kept = (SELECT coalesce(jsonb_object_agg(c.oid::text, c.relname), '{}') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid IN (old, stats));
-  FOR index_oid IN SELECT i.indexrelid FROM pg_index i WHERE i.indrelid IN (old, stats) LOOP
-    EXECUTE format('ALTER INDEX %s RENAME TO %I', index_oid::regclass, 'tallymill_aside_' || index_oid);
-  END LOOP;
-  ALTER TABLE public.analytics_events RENAME TO tallymill_aside_events;
-  IF stats IS NOT NULL THEN
-    ALTER TABLE public.analytics_daily_stats RENAME TO tallymill_aside_stats;
+        FROM pg_attribute a WHERE a.attrelid = p_table AND a.attnum > 0 AND NOT a.attisdropped) AS m
+$$;
+
+-- Under a lock that keeps its columns as they are: whether they are still those that the adoption began with. One that came since would be lost in the swap.
+CREATE FUNCTION tallymill_adopt.check_columns() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM tallymill_adopt.state s CROSS JOIN LATERAL tallymill_adopt.mapping(s.old_table, s.time_zone) m
+                 WHERE s.old_table = to_regclass('public.analytics_events') AND (m.columns, m.expressions) = (s.columns, s.expressions)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_events has other columns than when its adoption began, and the copy does not have them',
+      HINT = 'tallymill adopt --abandon gives this adoption up; then begin anew.';
   END IF;
-  RETURN locked_at;
 END
 $$;
 
--- Behind the migrations, in the same transaction: what they made goes to this schema until the swap, the old table has its names back, and its changes are logged.
+-- The first step takes no lock of the old table: its whole schema steps aside for an empty one of that name, in which the migrations of the same transaction run as they stand. The
+-- names that it changes are not seen by anybody else before the commit, and by then put_back() has changed them back. (Renaming the table alone would be simpler; everybody would
+-- wait for it while some hundred functions and views are made.)
+CREATE FUNCTION tallymill_adopt.make_room(p_release text, p_time_zone text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO tallymill_adopt.state (release, old_table, old_stats, time_zone, has_numbers, options, columns, expressions, created_at)
+  SELECT p_release, c.oid, to_regclass('public.analytics_daily_stats'), p_time_zone, m.has_numbers, c.reloptions, m.columns, m.expressions, m.created_at
+  FROM pg_class c CROSS JOIN LATERAL tallymill_adopt.mapping(c.oid, p_time_zone) m WHERE c.oid = 'public.analytics_events'::regclass;
+  ALTER SCHEMA public RENAME TO tallymill_aside;
+  CREATE SCHEMA public;
+END
+$$;
+
+-- Behind the migrations, in the same transaction: what they made in `public` goes into the real one, or waits in this schema where a table of the application has its name. Whatever
+-- is bound to the schema that they ran in, as 'public'::regnamespace in a view would be, keeps it from being dropped, and the step fails.
 CREATE FUNCTION tallymill_adopt.put_back() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -94,13 +103,17 @@ BEGIN
   GRANT USAGE ON SCHEMA tallymill_adopt TO tallymill_admin;
   ALTER TABLE public.analytics_events SET SCHEMA tallymill_adopt;
   ALTER TABLE public.analytics_daily_stats SET SCHEMA tallymill_adopt;
-  ALTER TABLE public.tallymill_aside_events RENAME TO analytics_events;
-  IF s.old_stats IS NOT NULL THEN
-    ALTER TABLE public.tallymill_aside_stats RENAME TO analytics_daily_stats;
-  END IF;
-  FOR one IN SELECT k.key, k.value AS name FROM jsonb_each_text(s.kept) AS k LOOP
-    EXECUTE format('ALTER INDEX public.%I RENAME TO %I', 'tallymill_aside_' || one.key, one.name);
+  ALTER SCHEMA public RENAME TO tallymill_made;
+  ALTER SCHEMA tallymill_aside RENAME TO public;
+  FOR one IN SELECT a.privilege_type AS privilege, pg_get_userbyid(a.grantee) AS grantee FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
+             WHERE n.nspname = 'tallymill_made' AND a.grantee <> n.nspowner LOOP
+    EXECUTE format('GRANT %s ON SCHEMA public TO %I', one.privilege, one.grantee);
   END LOOP;
+  FOR one IN SELECT c.relname AS name, CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tallymill_made' AND c.relkind IN ('r', 'p', 'v', 'm') LOOP
+    EXECUTE format('ALTER %s tallymill_made.%I SET SCHEMA public', one.kind, one.name);
+  END LOOP;
+  DROP SCHEMA tallymill_made;
   -- What the old table has beside ours: writers go on naming such columns, readers go on using such indexes.
   FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind, pg_get_expr(d.adbin, d.adrelid) AS fallback
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -121,11 +134,26 @@ BEGIN
   CREATE TABLE tallymill_adopt.schema_objects AS TABLE tallymill.schema_objects;
   DELETE FROM tallymill.schema_version;
   DELETE FROM tallymill.schema_objects;
+END
+$$;
+
+-- The second step, with which the copy begins: from its commit on the changes of the old table are logged. Writers wait for it, readers do not. Returns when it had the lock.
+CREATE FUNCTION tallymill_adopt.log_changes() RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  locked_at timestamptz;
+BEGIN
+  LOCK TABLE public.analytics_events IN SHARE ROW EXCLUSIVE MODE;
+  locked_at := clock_timestamp();
+  PERFORM tallymill_adopt.check_columns();
   CREATE TRIGGER tallymill_adopt_insert AFTER INSERT ON public.analytics_events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
   CREATE TRIGGER tallymill_adopt_update AFTER UPDATE ON public.analytics_events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
   CREATE TRIGGER tallymill_adopt_delete AFTER DELETE ON public.analytics_events REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
   CREATE TRIGGER tallymill_adopt_truncate BEFORE TRUNCATE ON public.analytics_events FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  PERFORM tallymill_adopt.restore_options();
+  UPDATE tallymill_adopt.state SET step = 'copying' WHERE step = 'laid';
+  RETURN locked_at;
 END
 $$;
 
@@ -284,12 +312,12 @@ AS $$
   FROM pg_class c CROSS JOIN LATERAL (SELECT CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind) k WHERE c.oid = p_view
 $$;
 
--- Old names and new ones change places. The caller has set lock_timeout. Returns when it had the lock; NULL: the log is too long to be replayed under it.
 -- What an index of the old table is called behind the swap: its name is the new one's.
 CREATE FUNCTION tallymill_adopt.before_name(p_name text) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT CASE WHEN octet_length(p_name) <= 56 THEN 'before_' || p_name ELSE format('before_%s_%s', left(p_name, 10), to_regclass('public.' || quote_ident(p_name))::oid) END $$;
 
-CREATE FUNCTION tallymill_adopt.swap() RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+-- Old names and new ones change places. The caller has set lock_timeout. Returns when it had the lock; NULL: the log is longer than p_limit, which may be replayed under it.
+CREATE FUNCTION tallymill_adopt.swap(p_limit integer) RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
   s tallymill_adopt.state;
@@ -303,10 +331,19 @@ BEGIN
   SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying' FOR UPDATE;
   LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
   locked_at := clock_timestamp();
-  IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT 2001) AS l) > 2000 THEN
+  PERFORM tallymill_adopt.check_columns();
+  IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
     RETURN NULL;
   END IF;
-  PERFORM tallymill_adopt.replay(2000);
+  -- What is locked below anyhow: if it is not to be had, that is known before anything was done.
+  FOR one IN SELECT DISTINCT c.confrelid::regclass::text AS name FROM pg_constraint c
+             WHERE c.conrelid = s.old_table AND c.contype = 'f' AND has_table_privilege(c.confrelid, 'UPDATE, DELETE, TRUNCATE') LOOP
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', one.name);
+  END LOOP;
+  IF s.old_stats IS NOT NULL THEN
+    LOCK TABLE public.analytics_daily_stats IN ACCESS EXCLUSIVE MODE;
+  END IF;
+  PERFORM tallymill_adopt.replay(p_limit);
   -- By the names of before, which will be those of afterwards.
   FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'v' LOOP
     views := views || tallymill_adopt.view_statements(one.view, one.name);

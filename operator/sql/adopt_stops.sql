@@ -1,11 +1,18 @@
 -- What stops an adoption, each with what to do. $1: the time zone that was given ('' none); $2: whether ids may become UUIDs.
-WITH t AS (SELECT c.* FROM pg_class c WHERE c.oid = 'public.analytics_events'::regclass),
+WITH RECURSIVE t AS (SELECT c.* FROM pg_class c WHERE c.oid = 'public.analytics_events'::regclass),
 columns AS (SELECT a.*, format_type(a.atttypid, NULL) AS kind FROM pg_attribute a JOIN t ON a.attrelid = t.oid WHERE a.attnum > 0 AND NOT a.attisdropped),
 known (name, kinds, is_needed) AS (VALUES
   ('id', ARRAY['uuid', 'integer', 'bigint', 'smallint'], true), ('event_name', ARRAY['character varying', 'text', 'character'], true),
   ('event_category', ARRAY['character varying', 'text', 'character'], false), ('session_id', ARRAY['character varying', 'text', 'character', 'uuid'], false),
   ('user_id', ARRAY['integer', 'bigint', 'smallint'], false), ('event_data', ARRAY['jsonb', 'json'], false), ('is_internal', ARRAY['boolean'], false),
-  ('created_at', ARRAY['timestamp with time zone', 'timestamp without time zone'], true))
+  ('created_at', ARRAY['timestamp with time zone', 'timestamp without time zone'], true)),
+found (view, kind, level, is_direct) AS ( -- the views on it, and those on them
+  SELECT c.oid, c.relkind, 1, true FROM t JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid
+  JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+  UNION
+  SELECT c.oid, c.relkind, f.level + 1, f.is_direct AND f.kind = 'v' FROM found f JOIN pg_depend d ON d.refobjid = f.view AND d.refclassid = 'pg_class'::regclass
+    AND d.classid = 'pg_rewrite'::regclass
+  JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> f.view JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm') WHERE f.level < 100)
 SELECT stop FROM (
   SELECT 1 AS place, format('column %s is missing: the events need it', k.name) AS stop FROM known k WHERE k.is_needed AND NOT EXISTS (SELECT FROM columns c WHERE c.attname = k.name)
   UNION ALL
@@ -51,16 +58,16 @@ SELECT stop FROM (
   FROM pg_class r WHERE r.relnamespace = 'public'::regnamespace AND to_regclass('tallymill_adopt.state') IS NULL
     AND (r.relname ~ '^analytics_events_(\d{4}_\d{2}|before)$' OR r.relname IN ('analytics_daily_stats_before', 'analytics_daily_uniques') OR r.relname ~ '^analytics_view_(daily|funnel|conversion|performance)(_key)?$')
   UNION ALL
+  SELECT 16, format('%s is a view: rename it, for a table of that name will be kept', r.oid::regclass) FROM pg_class r
+  WHERE r.oid = to_regclass('public.analytics_daily_stats') AND r.relkind IN ('v', 'm') AND to_regclass('tallymill_adopt.state') IS NULL
+  UNION ALL
   SELECT 17, format('materialized view %s stands on %s: DROP it, and make it anew afterwards', m.oid::regclass,
                     CASE WHEN m.level > 1 AND m.is_direct THEN 'a view of the table' ELSE 'a materialized view of the table' END)
-  FROM (WITH RECURSIVE found (view, kind, level, is_direct) AS (
-          SELECT c.oid, c.relkind, 1, true FROM t JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid
-          JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
-          UNION
-          SELECT c.oid, c.relkind, f.level + 1, f.is_direct AND f.kind = 'v' FROM found f JOIN pg_depend d ON d.refobjid = f.view AND d.refclassid = 'pg_class'::regclass
-            AND d.classid = 'pg_rewrite'::regclass
-          JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> f.view JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm') WHERE f.level < 100)
-        SELECT DISTINCT ON (view) view AS oid, level, is_direct FROM found WHERE kind = 'm' AND level > 1) AS m
+  FROM (SELECT DISTINCT ON (view) view AS oid, level, is_direct FROM found WHERE kind = 'm' AND level > 1) AS m
+  UNION ALL
+  SELECT DISTINCT 17, format('%s belongs to %I, and login %I may not make it anew or rename it: run tallymill adopt as a superuser, or GRANT %2$I TO %3$I', c.oid::regclass, pg_get_userbyid(c.relowner), current_user)
+  FROM pg_class c WHERE (c.oid IN (SELECT f.view FROM found f) OR c.oid = to_regclass('public.analytics_daily_stats')) AND to_regclass('tallymill_adopt.state') IS NULL
+    AND NOT pg_has_role(current_user, c.relowner, 'USAGE')
   UNION ALL
   SELECT 18, format('%s uses the row type of the table: DROP it, and make it anew afterwards', pg_describe_object(d.classid, d.objid, d.objsubid))
   FROM t JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.reltype, (SELECT y.typarray FROM pg_type y WHERE y.oid = t.reltype)) AND d.deptype = 'n'

@@ -11,6 +11,9 @@ SELECT current_user AS login, current_database() AS database, current_setting('s
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
          OR pg_has_role(current_user, (SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE')
          OR has_schema_privilege('public', 'CREATE WITH GRANT OPTION') AS may_grant_public,
+       pg_has_role(current_user, (SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE') AS owns_public,
+       (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public') AS public_owner,
+       pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') AS owns_database,
        (SELECT coalesce(string_agg(name, ', '), '') FROM unnest(ARRAY['tallymill_admin', 'tallymill_ingest', 'tallymill_aggregate',
           'tallymill_read']) AS name WHERE to_regrole(name) IS NULL) AS missing_roles,
        coalesce((SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'tallymill_admin'), false) AS is_admin,

@@ -1,21 +1,25 @@
 """`tallymill adopt`: the table that the plan's migration 046 made, taken over beside its writer, killed anywhere and continued, given up, finished.
 
 TALLYMILL_ADOPT_ROWS=5000000 tests/run integration -- -k taken_over_beside -s prints the figures at that size (daily 200,000).
+TALLYMILL_ADOPT_KILLS=200 tests/run integration -- -k killed_at_random_it_is_adopted kills so many times (daily 20).
 """
 
 import os
 import random
+import re
 import subprocess
 import time
 
 import pytest
+from psycopg2 import errors, extensions
 
 from .harness.old_table import Application, Writer
 from .harness.waiting import wait_until
 
 ROWS = int(os.environ.get("TALLYMILL_ADOPT_ROWS", "200000"))
-DEADLINE = 60 + ROWS / 5_000
-STEPS = ("adopt_ground", "adopt_copy", "adopt_replay", "adopt_compare", "adopt_swap")
+KILLS = int(os.environ.get("TALLYMILL_ADOPT_KILLS", "20"))
+DEADLINE = 180 + ROWS / 5_000
+STEPS = ("adopt_ground", "adopt_log", "adopt_copy", "adopt_replay", "adopt_compare", "adopt_swap")
 EVERY_ROW = "SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {} t"
 MAPPED = "(SELECT id, event_name, event_category, session_id, user_id, ip_address, event_data, is_internal, created_at FROM {})"
 LEFT = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tallymill%%'"
@@ -33,6 +37,8 @@ def old(make_site):
 
     yield make
     for one in made:
+        for program in one.site.programs:  # a stopped one holds locks
+            program.kill()
         one.close()
 
 
@@ -68,11 +74,13 @@ def test_a_table_is_taken_over_beside_its_writer(old):
     plan = adopt(site, "--plan")
     assert "nothing stops it" in plan.out and "ip_address (inet): kept" in plan.out and "user_id" in plan.out, plan
     with Writer(application, seed=1) as writer:
-        wait_until(lambda: len(writer.known) > 20 or writer.failed, 30, "the writer to write")
+        wait_until(lambda: len(writer.known) > 200 or writer.failed, 30, "the writer to write")
+        slowest = [writer.slowest()]
         done = adopt(site)
+        slowest.append(writer.slowest())
         written = len(writer.known)
-        wait_until(lambda: len(writer.known) > written + 20 or writer.failed, 30, "the writer to go on in the new table")
-    print(done.out, done.err)
+        wait_until(lambda: len(writer.known) > written + 200 or writer.failed, 30, "the writer to go on in the new table")
+    print(done.out, done.err, "the writer's slowest statement before, meanwhile and after:", *slowest, writer.slowest(), f"load {os.getloadavg()}", sep="\n")
     writer.assert_kept()
     assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "p"
     assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_data ->> 'action' <> 'live'") == before
@@ -95,6 +103,82 @@ def test_a_table_is_taken_over_beside_its_writer(old):
     assert site.tallymill("migrate").code == 0
 
 
+def held(site):
+    return {mode for (mode,) in site.database.rows("SELECT DISTINCT mode FROM pg_locks WHERE relation = 'analytics_events'::regclass AND granted AND pid <> pg_backend_pid()")}
+
+
+def test_nobody_waits_while_the_schema_is_made_and_no_reader_when_changes_begin_to_be_logged(old):
+    """All that needs no lock of the old table is done without one."""
+    site, application = old(500, build="check")
+    program = site.start("tallymill", "adopt", failpoint="adopt_ground:stop,adopt_log:stop", name="stopped")
+    wait_until(program.is_frozen, 60, lambda: f"the schema to be made:\n{program.log()}")
+    assert held(site) <= {"AccessShareLock"}
+    with application.connect() as cursor:
+        cursor.execute("SET statement_timeout = '20s'; INSERT INTO analytics_events (event_name, event_category) VALUES ('login', 'business')")
+        assert site.database.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tallymill%%'") == 0
+        program.thaw()
+        wait_until(lambda: "ShareRowExclusiveLock" in held(site) and program.is_frozen(), 60, lambda: f"the changes to be logged:\n{program.log()}")
+        assert "AccessExclusiveLock" not in held(site)
+        cursor.execute("SELECT count(*) FROM analytics_events")
+        assert cursor.fetchone() == (501,)
+    program.thaw()
+    assert program.wait(DEADLINE) == 0, program.log()
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 501
+
+
+def test_a_column_that_comes_meanwhile_keeps_the_tables_from_being_swapped(old):
+    """Its values would be lost: the copy does not have it."""
+    site, application = old(1_000, build="check")
+    for step in ("adopt_log", "adopt_compare"):
+        killed = site.start("tallymill", "adopt", failpoint=f"{step}:exit", name=step)
+        assert killed.wait(DEADLINE) == 86, killed.log()
+        with application.connect() as cursor:
+            cursor.execute(f"ALTER TABLE analytics_events ADD COLUMN {step} TEXT; UPDATE analytics_events SET {step} = 'kept' WHERE user_id = 7")
+        refused = adopt(site, code=2)
+        assert "other columns" in refused.err and "--abandon" in refused.err, refused
+        assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "r"
+        adopt(site, "--abandon")
+    adopt(site)
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE user_id = 7 AND adopt_log = 'kept' AND adopt_compare = 'kept'") > 0
+
+
+STATISTICS = """
+    CREATE TABLE analytics_daily_stats (date DATE NOT NULL, event_name VARCHAR(100) NOT NULL, event_count INTEGER NOT NULL DEFAULT 0, unique_sessions INTEGER NOT NULL DEFAULT 0,
+      unique_users INTEGER NOT NULL DEFAULT 0, created_at TIMESTAMPTZ DEFAULT NOW(), PRIMARY KEY (date, event_name));
+    INSERT INTO analytics_daily_stats SELECT (created_at AT TIME ZONE 'UTC')::date, event_name, count(*), count(DISTINCT session_id), count(DISTINCT user_id)
+      FROM analytics_events WHERE NOT is_internal GROUP BY 1, 2"""
+OF_DAYS = "SELECT date::text, min(event_name) FROM analytics_daily_stats WHERE date < (now() AT TIME ZONE 'UTC')::date - 1 GROUP BY 1 ORDER BY 1 DESC LIMIT 3"
+DAMAGED = """
+    UPDATE analytics_daily_stats SET event_count = event_count + 5 WHERE (date, event_name) = (%s, %s);
+    DELETE FROM analytics_daily_stats WHERE (date, event_name) = (%s, %s);
+    INSERT INTO analytics_daily_stats VALUES (%s, 'gone', 1, 1, 1)"""
+
+
+def test_what_the_statistics_of_before_differ_in_is_shown(old):
+    """By --plan from the rows, behind the swap from those that the aggregator keeps, and once more before --finish drops them."""
+    site, application = old(3_000)
+    with application.connect() as cursor:
+        cursor.execute(STATISTICS)
+        assert "analytics_daily_stats: " in (same := adopt(site, "--plan").out) and "the same as ours" in same, same
+        changed, deleted, added = site.database.rows(OF_DAYS)
+        cursor.execute(DAMAGED, (*changed, *deleted, added[0]))
+
+    def assert_shown(out):
+        assert "on 3 days" in out and "1 have other figures, 1 are only there, 1 only in ours" in out, out
+        assert re.search(rf"{changed[0]} {changed[1]}: event_count (\d+), ours \d+\n", out), out
+        assert f"{deleted[0]} {deleted[1]}: not in the old ones" in out and f"{added[0]} gone: only in the old ones" in out, out
+
+    assert_shown(adopt(site, "--plan").out)
+    adopt(site)
+    waiting = adopt(site, "--plan").out
+    assert "days wait for the aggregator" in waiting and "differs" not in waiting, waiting
+    assert site.tallymill("migrate", "--no-topic").code == 0
+    site.fold()
+    assert_shown(adopt(site, "--plan").out)
+    assert_shown(adopt(site, "--finish").out)
+    assert site.database.value("SELECT to_regclass('analytics_daily_stats_before') IS NULL")
+
+
 def test_killed_at_each_step_the_next_run_goes_on(old):
     site, application = old(5_000, build="check")
     with Writer(application, seed=2) as writer:
@@ -110,17 +194,28 @@ def test_killed_at_each_step_the_next_run_goes_on(old):
     assert site.tallymill("verify").code == 0
 
 
+def onwards(site):
+    """What leads on from where the last run was killed: round and round."""
+    try:
+        step = site.database.value("SELECT step FROM tallymill_adopt.state")
+    except errors.UndefinedTable:
+        return ()
+    return {"swapped": ("--undo",), "abandoning": ("--abandon",)}.get(step, ())
+
+
 def test_killed_at_random_it_is_adopted_in_the_end(old):
-    """20 kills of the client, each at a moment drawn at random; what the server had begun for it ends by itself."""
+    """Kills of the client, each at a moment drawn at random; what the server had begun for it ends by itself. Swapped meanwhile, it is undone and begun anew."""
     site, application = old(20_000)
     seed = int(os.environ.get("TALLYMILL_SEED", "5"))
     source = random.Random(seed)
     with Writer(application, seed) as writer:
-        for number in range(20):
-            program = site.start("tallymill", "adopt", name=f"adopt-{number}")
+        for number in range(KILLS):
+            program = site.start("tallymill", "adopt", *onwards(site), name=f"adopt-{number}")
             end = time.monotonic() + source.uniform(0, 1.5)
             wait_until(lambda: time.monotonic() > end or not program.is_running(), 10, "the moment")  # noqa: B023
             program.kill()
+        if onwards(site) == ("--abandon",):
+            wait_until(lambda: site.tallymill("adopt", "--abandon", deadline=DEADLINE).code == 0, DEADLINE, "the rest to be dropped")
         wait_until(lambda: site.tallymill("adopt", deadline=DEADLINE).code == 0, DEADLINE, "the adoption to be done")
     writer.assert_kept()
     assert site.tallymill("migrate").code == 0
@@ -159,6 +254,7 @@ STOPS = {
     "a name of ours": ("CREATE TABLE analytics_events_2020_01 ()", "analytics_events_2020_01 has a name"),
     "no key": ("ALTER TABLE analytics_events DROP CONSTRAINT analytics_events_pkey", "ADD PRIMARY KEY (id)"),
     "another key": ("CREATE UNIQUE INDEX own ON analytics_events (id, session_id)", "own keeps"),
+    "statistics that are a view": ("CREATE VIEW analytics_daily_stats AS SELECT 1 AS date", "analytics_daily_stats is a view"),
     "a row type in use": ("CREATE FUNCTION f(analytics_events) RETURNS int LANGUAGE sql AS 'SELECT 1'", "f(public.analytics_events)"),
     "ids that are numbers": ("ALTER TABLE analytics_events DROP COLUMN id CASCADE; ALTER TABLE analytics_events ADD COLUMN id SERIAL PRIMARY KEY", "--ids-become-uuid"),
 }
@@ -289,14 +385,39 @@ def test_what_workers_stored_is_not_taken_back_unasked(old):
     assert site.database.value("SELECT count(*) FROM analytics_events") == 1_100
 
 
+ROLES = """
+    DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['tallymill_admin', 'tallymill_ingest', 'tallymill_aggregate', 'tallymill_read'] LOOP
+      BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN', r); EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; END LOOP; END $$"""
+
+
+@pytest.mark.parametrize("attribute", ("CREATEROLE", "NOCREATEROLE"))
+def test_an_owner_who_lacks_rights_is_told_the_statements(old, attribute):
+    """Before anything is copied, and by --plan too; what they say is what is missing."""
+    site, application = old(300)
+    site.database.run(f"{ROLES}; ALTER ROLE {application.owner} {attribute}")
+    name = site.database.value("SELECT current_database()")
+    as_owner = ("--set", f"postgres.dsn={application.dsn}")
+    not_theirs = adopt(site, "--plan", "--set", f"postgres.dsn={extensions.make_dsn(site.database.dsn, user=application.reader)}", code=2)
+    assert f"belongs to {application.owner}" in not_theirs.err, not_theirs
+    site.database.run(f'ALTER DATABASE "{name}" OWNER TO {application.owner}; CREATE VIEW of_another AS SELECT event_name FROM analytics_events')
+    try:
+        assert "of_another belongs to" in adopt(site, "--plan", *as_owner, code=2).out
+        site.database.run("DROP VIEW of_another; ALTER SCHEMA public OWNER TO tallymill_aggregate")
+        while (plan := site.tallymill("adopt", "--plan", *as_owner)).code == 2:
+            said = re.findall(r"GRANT \w+ TO \w+[^;]*;|ALTER (?:SCHEMA|ROLE) .*", plan.err)
+            assert said and "have a superuser" in plan.err, plan
+            site.database.run(";".join(said))
+        adopt(site, *as_owner)
+        adopt(site, "--undo", *as_owner)
+    finally:
+        site.database.run(f'ALTER DATABASE "{name}" OWNER TO postgres')
+
+
 def test_an_ordinary_owner_of_database_and_table_suffices(old):
     """No superuser: who owns both and is a member of tallymill_admin, whose roles another database has made."""
     site, application = old(500)
     schema = schema_of(site)
-    site.database.run(f"""
-        DO $$ DECLARE r text; BEGIN FOREACH r IN ARRAY ARRAY['tallymill_admin', 'tallymill_ingest', 'tallymill_aggregate', 'tallymill_read'] LOOP
-          BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN', r); EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; END LOOP; END $$;
-        ALTER ROLE {application.owner} CREATEROLE; GRANT tallymill_admin, tallymill_read TO {application.owner} WITH ADMIN OPTION""")
+    site.database.run(f"{ROLES}; ALTER ROLE {application.owner} CREATEROLE; GRANT tallymill_admin, tallymill_read TO {application.owner} WITH ADMIN OPTION")
     name = site.database.value("SELECT current_database()")
     as_owner = ("--set", f"postgres.dsn={application.dsn}")
     refused = adopt(site, *as_owner, code=2)

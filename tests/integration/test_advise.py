@@ -168,6 +168,39 @@ def test_phases_2_and_3_are_seen_in_place(bare):
     assert asked(bare)["facts"]["phase_in_place"] == 3
 
 
+def test_a_table_whose_months_somebody_else_made(bare):
+    """Phase 4 without a schema of ours: size and events are those of all its months, the plan's indexes are made ascending on all of them, and nobody is sent to `migrate`."""
+    bare.database.run("""
+        CREATE TABLE analytics_events (id UUID NOT NULL DEFAULT gen_random_uuid(), event_name VARCHAR(100) NOT NULL, event_category VARCHAR(50) NOT NULL, session_id VARCHAR(64), user_id BIGINT,
+          event_data JSONB NOT NULL DEFAULT '{}', is_internal BOOLEAN NOT NULL DEFAULT FALSE, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW()) PARTITION BY RANGE (created_at);
+        CREATE INDEX idx_analytics_events_external ON analytics_events (created_at DESC) WHERE is_internal = FALSE;
+        DO $$ BEGIN FOR n IN 0..4 LOOP EXECUTE format('CREATE TABLE of_month_%s PARTITION OF analytics_events FOR VALUES FROM (%L) TO (%L)', n,
+          date_trunc('month', now()) - n * interval '1 month', date_trunc('month', now()) - (n - 1) * interval '1 month'); END LOOP; END $$""")
+    bare.database.run(FILLED.format(2_000))
+    bare.database.run("ANALYZE")
+    said = asked(bare)
+    facts = said["facts"]
+    assert (facts["events"], facts["phase_in_place"], facts["months_attached"], facts["has_schema"]) == (2_000, 4, 5, False)
+    assert facts["bytes"] == bare.database.value("SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass")
+    assert not [one for one in said["advice"]["actions"] if "migrate" in str(one["commands"])], said
+    run_statements(bare, said, indexes=1)
+    assert bare.database.value("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%%DESC%%' AND tablename ~ '^(analytics_events|of_month)'") == 0
+    assert not [one for one in asked(bare)["advice"]["actions"] if "ascending" in one["what"]]
+
+
+def test_how_long_the_newest_refreshes_took_is_a_trigger(site):
+    """The slowest view counts, by its newest refresh that went well: five minutes are not yet over five minutes."""
+    note = "INSERT INTO tallymill.refreshes (view, started_at, took_us, error) VALUES ({})"
+    site.database.run(note.format("'analytics_view_daily', now() - interval '2 hours', 900000000, NULL"))
+    said = asked(site, "--alert")
+    assert said["facts"]["refresh_ms"] == 900_000 and [one["to"] for one in said["advice"]["triggers"] if one["fired"]] == [3], said
+    assert said["advice"]["alerts"] and not [one for one in said["advice"]["alerts"] if one["fired"]], said
+    for values in ("'analytics_view_daily', now() - interval '1 hour', 300000000, NULL", "'analytics_view_daily', now(), 900000000, 'cancelled'", "'analytics_view_funnel', now(), 1000, NULL"):
+        site.database.run(note.format(values))
+    said = asked(site)
+    assert said["facts"]["refresh_ms"] == 300_000 and [one["to"] for one in said["advice"]["triggers"] if one["fired"]] == [], said
+
+
 def test_our_own_table_has_all_phases_and_its_indexes_become_ascending(site):
     """The statements as given, beside a worker; `migrate` accepts what they made, new months follow, the proofs hold, and nothing is left to advise."""
     site.send(events(3_000, days=40))

@@ -1,11 +1,12 @@
 """An application with its own analytics_events, as the plan's migrations 046 and 050 make it: the table, what stands on it, and a writer that goes on while it is taken over.
 
-The writer keeps a record of what was acknowledged to it, and says which of that is not as it left it.
+The writer keeps a record of what was acknowledged to it, and says which of that is not as it left it; and how long its slowest statement took.
 """
 
 import contextlib
 import random
 import threading
+import time
 
 import psycopg2
 from psycopg2 import errors, extensions
@@ -84,6 +85,7 @@ class Writer:
         self.gone = set()
         self.users_gone = set()
         self.failed = []
+        self._slowest = (0.0, "")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -105,26 +107,36 @@ class Writer:
         except Exception as why:  # noqa: BLE001 (told by the test)
             self.failed.append(why)
 
+    def slowest(self):
+        """The slowest statement since this was last asked, as text."""
+        (took, statement), self._slowest = self._slowest, (0.0, "")
+        return f"{took * 1000:.0f} ms ({statement})"
+
+    def _execute(self, cursor, statement, values):
+        began = time.monotonic()
+        cursor.execute(statement, values)
+        self._slowest = max(self._slowest, (time.monotonic() - began, " ".join(statement.split()[:3])))
+
     def _step(self, cursor):
         kind = self.random.random()
         if kind < 0.7 or not self.known:
             user = self.random.randrange(1, 500)
-            cursor.execute("SELECT count(*) FROM users WHERE id = %s", (user,))
+            self._execute(cursor, "SELECT count(*) FROM users WHERE id = %s", (user,))
             user = user if cursor.fetchone()[0] else None
-            cursor.execute(INSERT, (f"live-{self.random.randrange(1000)}", user, self.random.randrange(0, 5000)))
+            self._execute(cursor, INSERT, (f"live-{self.random.randrange(1000)}", user, self.random.randrange(0, 5000)))
             self.known[cursor.fetchone()[0]] = False
         elif kind < 0.9:
             event = self.random.choice(list(self.known))
-            cursor.execute("UPDATE analytics_events SET is_internal = TRUE WHERE id = %s", (event,))
+            self._execute(cursor, "UPDATE analytics_events SET is_internal = TRUE WHERE id = %s", (event,))
             self.known[event] = True
         elif kind < 0.97:
             event = self.random.choice(list(self.known))
-            cursor.execute("DELETE FROM analytics_events WHERE id = %s", (event,))
+            self._execute(cursor, "DELETE FROM analytics_events WHERE id = %s", (event,))
             del self.known[event]
             self.gone.add(event)
         else:
             user = self.random.randrange(1, 500)
-            cursor.execute("DELETE FROM users WHERE id = %s", (user,))
+            self._execute(cursor, "DELETE FROM users WHERE id = %s", (user,))
             self.users_gone.add(user)
 
     def assert_kept(self):
