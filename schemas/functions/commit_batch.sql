@@ -1,7 +1,7 @@
 -- The fence and the ledger rows of one batch: the last statement before COMMIT. Arrays run in parallel, sorted by topic partition (else TM004).
 -- Lock, then compare: an UPDATE with the expected value in its WHERE would not wait for a commit in flight and miss it.
 -- TM001: the claim no longer holds, or the ledger stands elsewhere; DETAIL lists "TOPIC_PARTITION/epoch" and "TOPIC_PARTITION/position".
--- What it wrote it reads again (kept_out says why).
+-- What it wrote it reads again (kept_out says why); so it does with the dead letters that the worker has written before.
 
 SET ROLE tallymill_admin;
 
@@ -25,6 +25,8 @@ BEGIN
       refused := refused || (p_partitions[i] || '/epoch');
     ELSIF tallymill.next_offset(p_topic, p_partitions[i]) <> p_first_offsets[i] THEN
       refused := refused || (p_partitions[i] || '/position');
+    ELSIF p_dead_letters[i] > 0 THEN
+      PERFORM tallymill.prove_dead_letters(p_batch_id, p_topic, p_partitions[i], p_first_offsets[i], p_next_offsets[i], p_dead_letters[i]);
     END IF;
   END LOOP;
   IF cardinality(refused) > 0 THEN

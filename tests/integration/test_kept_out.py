@@ -93,6 +93,33 @@ def test_a_worker_waits_for_whoever_keeps_its_books_from_being_written(make_site
     site.assert_holds()
 
 
+@pytest.mark.parametrize("when, level", [("BEFORE", "ROW"), ("AFTER", "ROW"), ("AFTER", "STATEMENT")])
+def test_a_worker_waits_for_whoever_takes_its_dead_letters_elsewhere(make_site, when, level):
+    """To another place, and to a table of theirs: neither an error nor a row count tells."""
+    site = make_site(partitions=1)
+    does = {"BEFORE": "NEW.kafka_offset := NEW.kafka_offset + 1000000; RETURN NEW;",
+            "AFTER": "INSERT INTO public.letters SELECT * FROM tallymill.dead_letters WHERE kafka_offset % 2 = 0;"
+                     " DELETE FROM tallymill.dead_letters WHERE kafka_offset % 2 = 0; RETURN NULL;"}
+    site.database.run(f"""
+        CREATE TABLE public.letters (LIKE tallymill.dead_letters);
+        CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does[when]} END $$;
+        CREATE TRIGGER theirs {when} INSERT ON tallymill.dead_letters FOR EACH {level} EXECUTE FUNCTION public.theirs()""")
+    send(site, 20)
+    for number in range(5):
+        site.publisher.send_bytes(b"\xc1%d" % number)
+    site.publisher.flush()
+    worker = site.worker()
+    must_name(worker, 0, "tallymill.dead_letters")
+    assert_named(worker.log(), "tallymill.dead_letters")
+    assert rows(site) == 0 and site.database.value("SELECT count(*) FROM public.letters") == 0
+    take_away(site, "tallymill.dead_letters")
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.outcomes() == (20, 0, 5, 0)
+    site.fold()
+    site.assert_holds()
+
+
 LAST_MONTH = "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass"
 AGGREGATORS = [  # the first is met by the first fold alone
     ("tallymill.folded", "INSERT", "NULL"), ("tallymill.folded", "UPDATE", "OLD"), ("tallymill.changes", "INSERT OR UPDATE", "NULL"),
@@ -150,6 +177,22 @@ def test_a_command_says_that_what_it_was_to_write_is_not_there(make_site):
         assert_named(done.err, table)
         drop(site, table)
     assert site.positions() == {0: 21} and site.database.value("SELECT retired_at IS NULL FROM tallymill.clusters")
+
+
+@pytest.mark.parametrize("answer", ["NULL", "OLD"])
+def test_old_dead_letters_that_stay_full_are_told_once_an_hour(make_site, answer):
+    site = make_site(partitions=1, **{"dead_letters.keep": "1 day"})
+    site.send([event(event_name="") for _ in range(30)])
+    site.drain()
+    site.database.run("UPDATE tallymill.dead_letters SET dead_at = dead_at - interval '2 days'")
+    plant(site, "tallymill.dead_letters", "UPDATE", answer)
+    aggregator = site.aggregator("--once")
+    assert aggregator.wait(60) == 0, aggregator.log()
+    assert_named(aggregator.log(), "tallymill.dead_letters")
+    assert aggregator.log().count("could not be emptied") == 1
+    drop(site, "tallymill.dead_letters")
+    site.fold()
+    assert site.database.value("SELECT count(*) FROM tallymill.dead_letters WHERE emptied_at IS NOT NULL AND message_value IS NULL") == 30
 
 
 @pytest.mark.parametrize("where", ["the parent", "a month", "a part of a month"])
