@@ -98,6 +98,7 @@ static const char *const states[][3] = {
     [POSTGRES_CANCELLED] = {"57014"},
     [POSTGRES_UNIQUE] = {"23505"},
     [POSTGRES_UNSUPPORTED] = {"0A000"},
+    [POSTGRES_NOT_IN_STATE] = {"55000"},
     [POSTGRES_CHECK] = {"23514"},
     [POSTGRES_INTERNAL] = {"XX000"},
     [POSTGRES_DAMAGED] = {"XX"},

@@ -9,6 +9,12 @@
  * The line that Postgres names in the error's context is not trusted: its text is localised, and Citus names a shard's line. It
  * says where to look first: that row is tried by itself. Parts go in by INSERT ... ON CONFLICT, not COPY: a row that is stored
  * already is not refused. A row that is neither inserted nor there was kept out by a trigger that answered NULL.
+ *
+ * Where the table takes no ON CONFLICT (a rule, a deferrable twin of the key) the rows that are stored leave the batch first, and
+ * parts go by COPY, which knows no rules.
+ *
+ * Before any row the same statement goes without one. Where even that is refused (a trigger for each statement that holds all of
+ * them up) no row is to blame, however few there are, and each by itself would be refused all the same.
  */
 #include "consumer/bisect.h"
 
@@ -23,6 +29,7 @@
 #include "common/postgres_begin.h"
 #include "common/service.h"
 #include "common/statement.h"
+#include "common/tuple.h"
 #include "common/utf8.h"
 #include "consumer/batch.h"
 #include "consumer/insert.h"
@@ -46,6 +53,8 @@ struct search {
     int tries, most, count;
     int64_t deadline_us;
     bool has_trigger; /* somebody's, where events are inserted: what was taken is compared */
+    bool by_copy;     /* the table takes no ON CONFLICT */
+    bool wants_copy;  /* as was just found */
     bool is_late; /* it has passed: what was found so far is a verdict, the rest is for the next try */
     struct suspect *suspects; /* refused rows, in order; room for `most` */
     int *missing;             /* room for all rows of the batch */
@@ -132,6 +141,46 @@ static bool take_changed(struct search *search, int first, int end, int missing_
     return is_fine;
 }
 
+/* Rows [first, end) by COPY; its answer, NULL: none came. They lie one behind the other. */
+static PGresult *copy_part(PGconn *conn, const struct batch *batch, int first, int end, int64_t deadline_us)
+{
+    static const char sql[] = "COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)";
+    PGresult *opened = PQsendQuery(conn, sql) ? await_answer(conn, deadline_us) : NULL;
+    if (PQresultStatus(opened) != PGRES_COPY_IN)
+        return opened;
+    PQclear(opened);
+    const struct batch_row *rows = batch->rows;
+    const size_t length = end > first ? rows[end - 1].start + rows[end - 1].length - rows[first].start : 0;
+    const bool is_sent = PQputCopyData(conn, COPY_HEADER, COPY_HEADER_BYTES) == 1 &&
+                         (length == 0 || PQputCopyData(conn, (const char *)batch->bytes + rows[first].start, (int)length) == 1) &&
+                         PQputCopyData(conn, COPY_TRAILER, COPY_TRAILER_BYTES) == 1 && PQputCopyEnd(conn, NULL) == 1;
+    return is_sent ? await_answer(conn, deadline_us) : NULL;
+}
+
+/* The statement for rows [first, end), whichever it is here; its answer, NULL: none came. */
+static PGresult *send_part(const struct search *search, int first, int end, int64_t deadline_us)
+{
+    if (search->by_copy)
+        return copy_part(search->conn, search->batch, first, end, deadline_us);
+    return insert_send(search->conn, search->batch, first, end) ? await_answer(search->conn, deadline_us) : NULL;
+}
+
+static bool is_taken(const PGresult *result)
+{
+    return PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK;
+}
+
+/* Whether what a part met is about a row. */
+static bool is_verdict(struct search *search)
+{
+    const struct failure_facts facts = failure_facts(&search->failure, !search->by_copy, search->tries);
+    const enum failure_plan plan = failure_plan(&facts);
+    /* The table has no rule (try_without_rows): it is a row that a trigger made one of another month. */
+    const bool is_moved = plan == FAILURE_BY_LOOK_UP && postgres_is(&search->failure.error, POSTGRES_UNSUPPORTED);
+    search->wants_copy = plan == FAILURE_BY_LOOK_UP && !is_moved;
+    return plan == FAILURE_SEARCH || is_moved;
+}
+
 /* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some
  * out (then they are suspects). False: something else failed. */
 static bool try_part(struct search *search, int first, int end, bool *taken, struct error *err)
@@ -144,26 +193,25 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     search->is_late = now_us > search->deadline_us;
     if (search->is_late)
         return error_set(err, ERROR_RETRY, "the search for refused rows took longer than two minutes");
-    PGresult *result = insert_send(conn, search->batch, first, end) ? await_answer(conn, deadline_us) : NULL;
-    *taken = PQresultStatus(result) == PGRES_TUPLES_OK;
+    PGresult *result = send_part(search, first, end, deadline_us);
+    *taken = is_taken(result);
     int missing = 0;
-    bool is_verdict = true;
-    if (*taken) {
+    bool is_about_rows = true;
+    if (*taken && !search->by_copy) {
         missing = insert_missing(search->batch, first, end, result, search->has_trigger, search->missing);
         if (missing < 0)
             error_set(err, ERROR_FATAL,
                       "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
-    } else {
+    } else if (!*taken) {
         failure_read(&search->failure, conn, result, FAILURE_ROWS);
         *err = search->failure.error;
-        const struct failure_facts facts = failure_facts(&search->failure, true, search->tries);
-        is_verdict = failure_plan(&facts) == FAILURE_SEARCH;
+        is_about_rows = is_verdict(search);
     }
     const bool has_answered = result != NULL;
     PQclear(result);
     if (has_answered)
         drain(conn, deadline_us);
-    if (!is_verdict || missing < 0)
+    if (!is_about_rows || missing < 0)
         return false;
     if (*taken && search->has_trigger && !take_changed(search, first, end, missing, err))
         return false;
@@ -219,6 +267,29 @@ static bool hear_again(struct search *search, struct error *err)
     return true;
 }
 
+/* Whether the server takes the statement at all: it is sent without a row. False: err says what it does not take, a matter of the
+ * table and not of an event. */
+static bool try_without_rows(struct search *search, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    PGresult *result = send_part(search, 0, 0, deadline_us);
+    const bool is_fine = is_taken(result);
+    if (!is_fine) {
+        struct failure failure;
+        failure_read(&failure, search->conn, result, FAILURE_ROWS);
+        const struct failure_facts facts = failure_facts(&failure, !search->by_copy, search->tries);
+        search->wants_copy = failure_plan(&facts) == FAILURE_BY_LOOK_UP;
+        failure_hide(&failure, err);
+        if (err->kind != ERROR_USAGE)
+            err->kind = ERROR_RETRY; /* until somebody takes it away */
+        error_wrap(err, "table analytics_events refuses the statement itself, even without a row");
+    }
+    if (result)
+        drain(search->conn, deadline_us);
+    PQclear(result);
+    return is_fine;
+}
+
 static bool ask_for_trigger(struct search *search, struct error *err)
 {
     PGresult *result = postgres_query(search->conn, "SELECT tallymill.has_insert_trigger()", PART_TIMEOUT_US, err);
@@ -242,6 +313,43 @@ static bool search_rows(struct search *search, const struct failure *failure, bo
     }
     return search->batch->row_count == 0 ||
            (walk(search, 0, search->batch->row_count, false, &taken, err) && hear_again(search, err));
+}
+
+/* By COPY a row that is stored would be refused: those leave the batch. */
+static bool drop_stored(struct search *search, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
+    struct batch *batch = search->batch;
+    for (int row = 0; row < batch->row_count; row++)
+        search->missing[row] = row;
+    PGresult *result = insert_send_look_up(search->conn, batch, search->missing, batch->row_count)
+                           ? await_answer(search->conn, deadline_us)
+                           : NULL;
+    const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
+    if (is_answered)
+        insert_take_stored(batch, result, search->missing);
+    else
+        postgres_error(err, search->conn, result);
+    PQclear(result);
+    drain(search->conn, deadline_us);
+    return is_answered;
+}
+
+static bool search_by_copy(struct search *search, const struct failure *failure, struct error *err)
+{
+    search->by_copy = true;
+    search->count = 0;
+    error_clear(err);
+    return postgres_exec(search->conn, "ROLLBACK", PART_TIMEOUT_US, err) &&
+           postgres_exec(search->conn, begin_sql, PART_TIMEOUT_US, err) && drop_stored(search, err) &&
+           try_without_rows(search, err) && search_rows(search, failure, false, err);
+}
+
+static bool search_either_way(struct search *search, const struct failure *failure, bool may_guess, struct error *err)
+{
+    if (try_without_rows(search, err) && search_rows(search, failure, may_guess, err))
+        return true;
+    return search->wants_copy && search_by_copy(search, failure, err);
 }
 
 static bool bury(struct search *search, struct error *err)
@@ -272,7 +380,7 @@ bool bisect_refused(PGconn *conn, struct batch *batch, const struct failure *fai
     done = done && postgres_exec(conn, begin_sql, PART_TIMEOUT_US, err);
     if (done) {
         done = ask_for_trigger(&search, err) &&
-               (search_rows(&search, failure, may_guess, err) || (search.is_late && search.count > 0));
+               (search_either_way(&search, failure, may_guess, err) || (search.is_late && search.count > 0));
         if (!postgres_exec(conn, "ROLLBACK", PART_TIMEOUT_US, &rolled) && done) {
             *err = rolled;
             done = false;

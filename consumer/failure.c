@@ -2,9 +2,9 @@
  *
  * Whose code was at work is read from the error's context, a line for each function or statement, innermost first. Its words are
  * localised and its order is not: what a COPY itself adds is a line that names the table and calls no function; any other line is
- * somebody's code, and code of the schema tallymill is ours. That a piece of code RAISEd is recognised by the server's source file
- * (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each constraint was rejected: the
- * transaction is over, and the answer could be another by then.
+ * somebody's code: ours, where the outermost is a function of the schema tallymill. That a piece of code RAISEd is recognised by
+ * the server's source file (PG_DIAG_SOURCE_FILE), which is not localised. To ask the catalogue for the owner of each constraint was
+ * rejected: the transaction is over, and the answer could be another by then.
  */
 #include "consumer/failure.h"
 
@@ -17,6 +17,8 @@
 #include "common/postgres.h"
 #include "common/utf8.h"
 
+enum { NAME_LONGEST = 63 /* bytes of a name in Postgres */ };
+
 void failure_clear(struct failure *failure)
 {
     *failure = (struct failure){.guessed_row = -1};
@@ -28,10 +30,12 @@ static void copy_field(char *to, size_t room, const PGresult *result, int field)
     utf8_copy(to, room, value ? value : "");
 }
 
-/* COPY's own line: `COPY analytics_events, line 5001, column event_data`. */
+/* COPY's own line: `COPY analytics_events, line 5001, column event_data`. Of all languages that Postgres speaks, one has another
+ * word for it. */
 static bool is_copy_line(const char *line, size_t length)
 {
-    return memmem(line, length, "COPY", 4) && !memchr(line, '(', length) &&
+    static const char korean[] = "복사";
+    return (memmem(line, length, "COPY", 4) || memmem(line, length, korean, sizeof korean - 1)) && !memchr(line, '(', length) &&
            (memmem(line, length, "analytics_events", 16) || memmem(line, length, "dead_letters", 12));
 }
 
@@ -42,53 +46,56 @@ static bool is_function_line(const char *line, size_t length)
     return memchr(line, '(', length) && !memchr(line, '"', length) && !memchr(line, '\'', length);
 }
 
-/* Whether somebody's code was at work; *is_ours: that of the books. */
-static bool read_context(struct failure *failure, const char *context, bool *is_ours)
+/* Whether the outermost line is a function of ours, by its name: `PL/pgSQL function tallymill.commit_batch(bigint) line 4 at ...`;
+ * that one also where the schema is in the login's search_path. A line further in may quote a statement, and so whatever an event
+ * says. */
+static bool is_ours(const char *line, size_t length)
 {
-    bool has_code = false;
-    *is_ours = strstr(context, "tallymill.") || strstr(context, "commit_batch(");
+    static const char schema[] = "tallymill.", commit[] = "commit_batch";
+    const char *arguments = memchr(line, '(', length);
+    const size_t before = arguments ? (size_t)(arguments - line) : 0;
+    const char *at = memmem(line, before, schema, sizeof schema - 1);
+    if (!at && before >= sizeof commit - 1 && memcmp(arguments - (sizeof commit - 1), commit, sizeof commit - 1) == 0)
+        at = arguments - (sizeof commit - 1);
+    return at && (at == line || !(isalnum((unsigned char)at[-1]) || strchr("_$.", at[-1])));
+}
+
+enum failure_code failure_code(const char *context, char place[FAILURE_PLACE_BYTES])
+{
+    enum failure_code code = CODE_OF_NOBODY;
+    place[0] = '\0';
     for (const char *line = context; *line;) {
         const size_t length = strcspn(line, "\n");
         if (!is_copy_line(line, length)) {
-            has_code = true;
-            if (!failure->place[0] && is_function_line(line, length)) {
-                const size_t whole = utf8_whole(line, length, sizeof failure->place - 1);
-                memcpy(failure->place, line, whole);
-                failure->place[whole] = '\0';
+            code = is_ours(line, length) ? CODE_OF_BOOKS : CODE_OF_USER;
+            if (!place[0] && is_function_line(line, length)) {
+                const size_t whole = utf8_whole(line, length, FAILURE_PLACE_BYTES - 1);
+                memcpy(place, line, whole);
+                place[whole] = '\0';
             }
         }
         line += length + (line[length] == '\n');
     }
-    return has_code;
+    return code;
 }
 
-/* "analytics_events", or a month of it. */
-static bool is_event_table(const struct failure *failure)
-{
-    static const char name[] = "analytics_events", form[] = "_dddd_dd";
-    if (strcmp(failure->schema, "public") != 0 || strncmp(failure->table, name, strlen(name)) != 0)
-        return false;
-    const char *rest = failure->table + strlen(name);
-    for (size_t i = 0; rest[0] && i < sizeof form; i++)
-        if (form[i] == 'd' ? !isdigit((unsigned char)rest[i]) : rest[i] != form[i])
-            return false;
-    return true;
-}
-
+/* As Postgres names it: the table's name, cut where both would be too long, and "_pkey". */
 static bool is_primary_key(const struct failure *failure)
 {
-    const size_t length = strlen(failure->table);
-    return length > 0 && strncmp(failure->constraint, failure->table, length) == 0 &&
-           strcmp(failure->constraint + length, "_pkey") == 0;
+    static const char suffix[] = "_pkey";
+    const size_t length = strlen(failure->constraint), stem = length >= sizeof suffix - 1 ? length - (sizeof suffix - 1) : 0;
+    return stem > 0 && strcmp(failure->constraint + stem, suffix) == 0 && strncmp(failure->constraint, failure->table, stem) == 0 &&
+           (failure->table[stem] == '\0' || length == NAME_LONGEST);
 }
 
-static enum failure_owner owner_of(const struct failure *failure, bool has_code, bool is_ours)
+static enum failure_owner owner_of(const struct failure *failure, enum failure_code code)
 {
-    if (has_code)
-        return is_ours ? OWNER_BOOKS : OWNER_USER;
+    if (code != CODE_OF_NOBODY)
+        return code == CODE_OF_BOOKS ? OWNER_BOOKS : OWNER_USER;
     if (strcmp(failure->schema, "tallymill") == 0)
         return !failure->constraint[0] || is_primary_key(failure) ? OWNER_BOOKS : OWNER_USER;
-    if (postgres_is(&failure->error, POSTGRES_UNIQUE) && is_event_table(failure) && is_primary_key(failure))
+    /* Without code at work it is a table partition of the events, whatever its schema and name. */
+    if (postgres_is(&failure->error, POSTGRES_UNIQUE) && is_primary_key(failure))
         return OWNER_KEY;
     return failure->constraint[0] ? OWNER_USER : OWNER_SERVER;
 }
@@ -119,7 +126,6 @@ static int guess_row(const char *context)
 void failure_read(struct failure *failure, const PGconn *conn, const PGresult *result, enum failure_step step)
 {
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-    bool is_ours = false;
     failure_clear(failure);
     failure->step = step;
     postgres_error(&failure->error, conn, result);
@@ -127,13 +133,13 @@ void failure_read(struct failure *failure, const PGconn *conn, const PGresult *r
     copy_field(failure->schema, sizeof failure->schema, result, PG_DIAG_SCHEMA_NAME);
     copy_field(failure->table, sizeof failure->table, result, PG_DIAG_TABLE_NAME);
     copy_field(failure->constraint, sizeof failure->constraint, result, PG_DIAG_CONSTRAINT_NAME);
-    const bool has_code = context && read_context(failure, context, &is_ours);
-    failure->owner = owner_of(failure, has_code, is_ours);
+    const enum failure_code code = failure_code(context ? context : "", failure->place);
+    failure->owner = owner_of(failure, code);
     if (!failure->table[0] && (step == FAILURE_ROWS || step == FAILURE_DEAD_LETTERS)) {
         strcpy(failure->schema, step == FAILURE_ROWS ? "public" : "tallymill");
         strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");
     }
-    failure->was_raised = failure->owner == OWNER_USER && has_code && is_raised(result);
+    failure->was_raised = failure->owner == OWNER_USER && code == CODE_OF_USER && is_raised(result);
     failure->guessed_row = context ? guess_row(context) : -1;
 }
 
@@ -169,10 +175,17 @@ struct failure_facts failure_facts(const struct failure *failure, bool by_insert
                                   .tries = tries};
 }
 
+/* What the server itself says for want of something (a lock, a deadlock, a disk) names tables and processes, never a row; whoever
+ * waits for a lock has a line of context too. */
+static bool is_servers_want(const struct failure *failure)
+{
+    return failure->error.kind == ERROR_RETRY && !failure->was_raised && !postgres_is(&failure->error, POSTGRES_CHECK);
+}
+
 void failure_hide(const struct failure *failure, struct error *shown)
 {
     *shown = failure->error;
-    if (failure->owner != OWNER_USER || !failure->error.sqlstate[0])
+    if (failure->owner != OWNER_USER || !failure->error.sqlstate[0] || is_servers_want(failure))
         return;
     error_set(shown, failure->error.kind, "refused by %s%s%stable %s%s%s", failure->constraint[0] ? "constraint " : "",
               failure->constraint, failure->constraint[0] ? " of " : "", failure->table[0] ? failure->table : "(not named)",

@@ -29,16 +29,21 @@ struct failure {
 /* No failure. */
 void failure_clear(struct failure *failure);
 
+/* Whose code the context of an error names (PG_DIAG_CONTEXT: a line for each function or statement, innermost first), in whatever
+ * language the server speaks. place: as in struct failure. */
+enum failure_code { CODE_OF_NOBODY, CODE_OF_BOOKS, CODE_OF_USER };
+enum failure_code failure_code(const char *context, char place[FAILURE_PLACE_BYTES]);
+
 /* From a failed result. */
 void failure_read(struct failure *failure, const PGconn *conn, const PGresult *result, enum failure_step step);
 
-/* Fewer rows are there than were sent, and no error: a trigger of somebody else answered NULL. */
 /* Of `sent` rows of events only `stored` stand in the table as they were sent. */
 void failure_changed(struct failure *failure, long stored, long sent);
 
+/* Fewer rows are there than were sent, and no error: a trigger of somebody else answered NULL. */
 void failure_kept_out(struct failure *failure, enum failure_step step, long stored, long sent);
 
-/* The facts of a plan; the caller adds what only it knows: is_lost, taken_offsets. Borrows the SQLSTATE. */
+/* The facts of a plan; the caller adds what only it knows: is_lost, by_look_up, taken_offsets. Borrows the SQLSTATE. */
 struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries);
 
 /* The error as a log may show it: of a refusal by somebody else's rule, by SQLSTATE, constraint, table and place, without words

@@ -34,10 +34,25 @@ static enum failure_plan plan_by_kind(const struct failure_facts *facts)
                                       : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
 }
 
+/* Of a table whose events cannot go by INSERT ... ON CONFLICT, whatever they are: it has a rule, or a deferrable constraint over
+ * the columns of the key (which is named). */
+static bool is_against_inserts(const struct failure_facts *facts)
+{
+    if (!facts->by_insert || facts->was_raised)
+        return false;
+    if (is(facts, POSTGRES_NOT_IN_STATE))
+        return facts->has_constraint;
+    return facts->owner == OWNER_SERVER && is(facts, POSTGRES_UNSUPPORTED);
+}
+
 static enum failure_plan plan_for_rows(const struct failure_facts *facts)
 {
+    if (facts->owner == OWNER_KEY && facts->by_look_up) /* stored since by somebody else: it is looked up again */
+        return FAILURE_AGAIN;
     if (facts->owner == OWNER_KEY && !facts->by_insert)
         return FAILURE_BY_INSERT;
+    if (is_against_inserts(facts))
+        return FAILURE_BY_LOOK_UP;
     if (facts->owner == OWNER_USER && facts->kind == ERROR_RETRY && !is(facts, POSTGRES_CHECK))
         return facts->was_raised && facts->tries >= RAISED_TRIES ? FAILURE_SEARCH : FAILURE_AGAIN;
     if (facts->owner == OWNER_USER)

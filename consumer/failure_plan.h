@@ -36,6 +36,7 @@ struct failure_facts {
     bool has_constraint; /* the error names one */
     bool was_raised;     /* by a RAISE or the like in code of OWNER_USER: it says no, whatever the SQLSTATE */
     bool by_insert;      /* the rows went by INSERT ... ON CONFLICT */
+    bool by_look_up;     /* those that were stored had been taken out before */
     bool is_lost;        /* the connection went before the answer came: what became of the batch is not known */
     int tries;           /* of this batch, this one included */
     int taken_offsets;   /* how often before the books held an offset that was to be stored, since a batch was stored */
@@ -46,6 +47,7 @@ enum failure_plan {
     FAILURE_RECONNECT,   /* the same batch, on a new connection, after a pause */
     FAILURE_FENCED,      /* drop what is fenced (TM001) */
     FAILURE_BY_INSERT,   /* the same batch by INSERT ... ON CONFLICT, at once */
+    FAILURE_BY_LOOK_UP,  /* the same batch, without the rows that are stored, by COPY, at once: the table takes no ON CONFLICT */
     FAILURE_READ_LEDGER, /* the books hold the offset already: the ledger's word is asked, after a pause */
     FAILURE_DISAGREE,    /* they go on holding it, whatever the ledger says: a person must look */
     FAILURE_FORGET,      /* drop connection and batch: the ledger will tell what became of it */

@@ -201,3 +201,15 @@ int insert_take_look_up(const PGresult *result, int *rows, int count)
             rows[left++] = rows[i];
     return left;
 }
+
+void insert_take_stored(struct batch *batch, const PGresult *result, int *rows)
+{
+    const int count = insert_take_look_up(result, rows, batch->row_count);
+    for (int row = 0, next = 0; row < batch->row_count; row++) {
+        if (next < count && rows[next] == row)
+            next++;
+        else
+            batch_repeat_row(batch, row);
+    }
+    batch_compact(batch);
+}

@@ -28,6 +28,10 @@ int insert_taken(int first, int end, const int *missing, int missing_count, int 
 /* Asks which of these rows are in the table; false as above. */
 bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count);
 
+/* From that answer about all rows of the batch (rows: their numbers): those that are stored leave the batch, as duplicates. They
+ * were committed before, and so are it however often the batch goes. */
+void insert_take_stored(struct batch *batch, const PGresult *result, int *rows);
+
 /* Asks which of these rows stand in the table as they were sent: with their id, created_at and batch id (which must be in the
  * tuples). */
 bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count);

@@ -12,6 +12,7 @@
 
 #include "common/lock_watch.h"
 #include "common/log.h"
+#include "common/postgres.h"
 #include "consumer/failure.h"
 #include "consumer/months.h"
 #include "consumer/bisect.h"
@@ -74,8 +75,8 @@ void outcome_committed(struct worker *worker, int64_t now_us)
     log_dead_letters(worker, batch);
     log_debug("batch committed", "rows=%d dead_letters=%d topic_partitions=%d", batch->row_count, batch->dead_count,
               batch->range_count);
-    if (worker->insert_batches_left > 0)
-        worker->insert_batches_left--;
+    if (worker->insert_batches_left > 0 && --worker->insert_batches_left == 0)
+        worker->is_looking_up = false;
     worker->last_commit_us = now_us;
     connection_settle(&worker->connection);
     worker->taken_offsets = worker->guesses = 0;
@@ -171,6 +172,16 @@ static void go_by_insert(struct worker *worker)
     worker->insert_batches_left = INSERT_BATCHES;
 }
 
+static void go_by_look_up(struct worker *worker, const struct error *shown)
+{
+    log_warn_because(shown,
+                     "table analytics_events takes no INSERT ... ON CONFLICT: which events are stored is looked up, the others go "
+                     "by COPY",
+                     "topic=%s batches=%d", source_topic(worker->source), INSERT_BATCHES);
+    worker->insert_batches_left = INSERT_BATCHES;
+    worker->is_looking_up = true;
+}
+
 /* Months are made, or refused rows searched. True: the batch goes again at once. False: *plan is what to do instead, *shown why. */
 static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
 {
@@ -185,8 +196,8 @@ static bool mend(struct worker *worker, const struct failure *why, enum failure_
     if (is_search && shown->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
         failure_hide(why, shown);
         error_wrap(shown, "no row by itself is refused");
-        if (worker->insert_batches_left == 0)
-            worker->insert_batches_left = 1;
+        if (worker->insert_batches_left == 0) /* a key of the events that is named otherwise: more of the kind follow */
+            worker->insert_batches_left = postgres_is(&why->error, POSTGRES_UNIQUE) ? INSERT_BATCHES : 1;
     }
     return false;
 }
@@ -210,7 +221,9 @@ static bool stop(const struct failure *why, enum failure_plan plan, const struct
 
 static enum failure_plan decide(struct worker *worker, const struct failure *why, bool is_lost)
 {
-    struct failure_facts facts = failure_facts(why, transaction_was_by_insert(worker->transaction), worker->failures);
+    const enum transaction_way way = transaction_way(worker->transaction);
+    struct failure_facts facts = failure_facts(why, way == BY_INSERT, worker->failures);
+    facts.by_look_up = way == BY_LOOK_UP;
     facts.is_lost = is_lost;
     facts.taken_offsets = worker->taken_offsets;
     if (failure_wants_insert(&facts))
@@ -235,6 +248,7 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
     case FAILURE_FENCED: leave_fenced(worker, why, now_us); return true;
     case FAILURE_READ_LEDGER: read_ledger(worker, why, now_us); return true;
     case FAILURE_BY_INSERT: go_by_insert(worker); return true;
+    case FAILURE_BY_LOOK_UP: go_by_look_up(worker, &shown); return true;
     case FAILURE_DISAGREE:
     case FAILURE_STOP: return stop(why, plan, &shown, err);
     default: try_again_later(worker, why, &shown, plan == FAILURE_RECONNECT, now_us); return true;

@@ -40,11 +40,13 @@ enum step {
     STEP_IDLE,
     STEP_BEGIN,
     STEP_CLAMPED, /* which of the clamped events are stored */
+    STEP_STORED,  /* which of the rows are */
     STEP_COPY_BEGIN,
     STEP_COPY,
     STEP_COPY_END,
     STEP_INSERT,
     STEP_LOOK_UP, /* which of the rows that the INSERT did not take are there */
+    STEP_AT_ONCE, /* what is deferred to COMMIT is done, for it may change rows too */
     STEP_PROVE,   /* whether the rows stand as they were sent, where a trigger may have changed them */
     STEP_DELTA,
     STEP_DEAD_BEGIN,
@@ -60,8 +62,10 @@ struct transaction {
     PGconn *conn;
     struct batch *batch;
     enum step step;
-    bool on_conflict;
+    enum transaction_way way;
+    bool is_looked_up; /* the rows that were stored have left the batch */
     bool has_trigger; /* somebody's, where events are inserted */
+    bool is_at_once;  /* nothing is deferred to COMMIT any more */
     bool is_proven;   /* the rows were compared with what was sent */
     bool must_hold;   /* before the fence, until it is released */
     bool wants_write;
@@ -106,9 +110,9 @@ int64_t transaction_stalled_since_us(const struct transaction *transaction)
     return transaction->moved_us;
 }
 
-bool transaction_was_by_insert(const struct transaction *transaction)
+enum transaction_way transaction_way(const struct transaction *transaction)
 {
-    return transaction->on_conflict;
+    return transaction->way;
 }
 
 int transaction_backend_pid(const struct transaction *transaction)
@@ -194,6 +198,10 @@ static void go_on_after_delta(struct transaction *transaction)
 static void prove_rows(struct transaction *transaction)
 {
     const struct batch *batch = transaction->batch;
+    if (!transaction->is_at_once) { /* first all triggers fire */
+        send_query(transaction, STEP_AT_ONCE, "SET CONSTRAINTS ALL IMMEDIATE");
+        return;
+    }
     int *rows = malloc((size_t)batch->row_count * sizeof *rows);
     if (rows)
         transaction->proving_count = insert_taken(0, batch->row_count, transaction->missing, transaction->missing_count, rows);
@@ -227,6 +235,28 @@ static void go_on_after_insert(struct transaction *transaction)
           insert_send_look_up(transaction->conn, transaction->batch, transaction->missing, transaction->missing_count));
 }
 
+/* Room for the numbers of all rows. */
+static bool reserve_missing(struct transaction *transaction)
+{
+    int *missing = realloc(transaction->missing, (size_t)transaction->batch->row_count * sizeof *missing);
+    if (missing)
+        transaction->missing = missing;
+    else
+        error_set(&transaction->failure.error, ERROR_RETRY, "no memory for the rows of a batch");
+    return missing != NULL;
+}
+
+/* Asks which of all rows are stored. */
+static void look_up_rows(struct transaction *transaction)
+{
+    const struct batch *batch = transaction->batch;
+    const bool has_room = reserve_missing(transaction);
+    for (int row = 0; has_room && row < batch->row_count; row++)
+        transaction->missing[row] = row;
+    enter(transaction, STEP_STORED,
+          has_room && insert_send_look_up(transaction->conn, batch, transaction->missing, batch->row_count));
+}
+
 /* Behind a BEGIN that did not open the COPY itself. */
 static void begin_rows(struct transaction *transaction)
 {
@@ -235,7 +265,11 @@ static void begin_rows(struct transaction *transaction)
         go_on_after_rows(transaction);
         return;
     }
-    if (!transaction->on_conflict) {
+    if (transaction->way == BY_LOOK_UP && !transaction->is_looked_up) {
+        look_up_rows(transaction);
+        return;
+    }
+    if (transaction->way != BY_INSERT) {
         send_query(transaction, STEP_COPY_BEGIN, copy_sql + strlen("; "));
         return;
     }
@@ -291,12 +325,9 @@ static void check_row_count(struct transaction *transaction, const PGresult *res
 static void take_inserted(struct transaction *transaction, const PGresult *result)
 {
     struct batch *batch = transaction->batch;
-    int *missing = realloc(transaction->missing, (size_t)batch->row_count * sizeof *missing);
-    if (!missing) {
-        error_set(&transaction->failure.error, ERROR_RETRY, "no memory for the rows of a batch");
+    if (!reserve_missing(transaction))
         return;
-    }
-    transaction->missing = missing;
+    int *missing = transaction->missing;
     transaction->missing_count = insert_missing(batch, 0, batch->row_count, result, transaction->has_trigger, missing);
     if (transaction->missing_count < 0)
         fail_by_bug(transaction, "Postgres returned rows that were not sent: a trigger changes id or created_at, or",
@@ -315,6 +346,8 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
         transaction->has_trigger = PQgetvalue(result, 0, 2)[0] == 't';
     } else if (transaction->step == STEP_INSERT) {
         take_inserted(transaction, result);
+    } else if (transaction->step == STEP_STORED) {
+        insert_take_stored(transaction->batch, result, transaction->missing);
     } else if (transaction->step == STEP_LOOK_UP && PQntuples(result) < transaction->missing_count && !has_failed(transaction)) {
         failure_kept_out(&transaction->failure, FAILURE_ROWS,
                          transaction->batch->row_count - transaction->missing_count + PQntuples(result),
@@ -367,9 +400,17 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     switch (transaction->step) {
     case STEP_BEGIN: go_on_after_begin(transaction); break;
     case STEP_CLAMPED: begin_rows(transaction); break;
+    case STEP_STORED:
+        transaction->is_looked_up = true;
+        begin_rows(transaction);
+        break;
     case STEP_INSERT: go_on_after_insert(transaction); break;
     case STEP_COPY_END:
     case STEP_LOOK_UP: go_on_after_rows(transaction); break;
+    case STEP_AT_ONCE:
+        transaction->is_at_once = true;
+        prove_rows(transaction);
+        break;
     case STEP_PROVE:
         transaction->is_proven = true;
         go_on_after_rows(transaction);
@@ -420,12 +461,13 @@ static void begin_clamped(struct transaction *transaction)
     free(sql);
 }
 
-void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us)
+void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, enum transaction_way way, int64_t now_us)
 {
     transaction->conn = conn;
     transaction->batch = batch;
-    transaction->on_conflict = on_conflict;
+    transaction->way = way;
     transaction->must_hold = transaction->has_trigger = transaction->is_proven = false;
+    transaction->is_at_once = transaction->is_looked_up = false;
     transaction->missing_count = 0;
     transaction->committed = transaction->broken = transaction->wants_write = false;
     transaction->batch_id = transaction->backend_pid = 0;
@@ -441,7 +483,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
         return;
     }
     char sql[sizeof begin_sql + sizeof copy_sql];
-    const bool copies = batch->row_count > 0 && !on_conflict;
+    const bool copies = batch->row_count > 0 && way == BY_COPY;
     snprintf(sql, sizeof sql, "%s%s", begin_sql, copies ? copy_sql : "");
     send_query(transaction, STEP_BEGIN, sql);
 }

@@ -1,6 +1,6 @@
 /* transaction.h - the transaction of one batch, as a state machine over a non-blocking connection.
  *
- *   BEGIN; nextval; COPY analytics_events (or INSERT ... ON CONFLICT)
+ *   BEGIN; nextval; COPY analytics_events (or INSERT ... ON CONFLICT; or SELECT, and COPY of what is not stored)
  *   [; SELECT add_delta(...)] [; COPY dead_letters] ; SELECT commit_batch(...); COMMIT
  *
  * Never waits: transaction_pump() does what can be done now, and the caller polls the socket between calls. Rules it keeps: the
@@ -28,6 +28,10 @@ enum transaction_outcome {
     TRANSACTION_UNKNOWN, /* the connection is lost or out of step: close it, claim again, read the ledger */
 };
 
+/* How rows go: the fastest way; the way for events that may be stored already; and the way for those where the table takes no
+ * INSERT ... ON CONFLICT (it has a rule, or a deferrable twin of the key). */
+enum transaction_way { BY_COPY, BY_INSERT, BY_LOOK_UP };
+
 struct transaction;
 
 /* For the worker's life: each transaction_begin() names the connection. topic is borrowed. NULL and ERROR_RETRY without memory. */
@@ -35,9 +39,10 @@ MUST_CHECK struct transaction *transaction_new(const char *topic, struct error *
 void transaction_free(struct transaction *transaction);
 
 /* Starts, on a connection that is idle. The batch's ranges carry their epochs and are sorted. The caller must not touch it until
- * the outcome, for it is written to: rows get the batch's id, clamped events that are stored already leave it. `on_conflict`: by
- * INSERT that counts rows stored before in the ranges' conflicts, instead of COPY. */
-void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, bool on_conflict, int64_t now_us);
+ * the outcome, for it is written to: rows get the batch's id, clamped events that are stored already leave it. BY_INSERT counts
+ * rows stored before in the ranges' conflicts; BY_LOOK_UP takes them out of the batch, as duplicates. */
+void transaction_begin(struct transaction *transaction, PGconn *conn, struct batch *batch, enum transaction_way way,
+                       int64_t now_us);
 
 /* To be called behind transaction_begin(): before its last message the transaction waits for transaction_release(), or for
  * transaction_give_up(), which rolls it back for the reason that is given. */
@@ -56,8 +61,8 @@ bool transaction_wants_write(const struct transaction *transaction);
 int64_t transaction_stalled_since_us(const struct transaction *transaction);
 int transaction_backend_pid(const struct transaction *transaction);
 
-/* Whether its rows went by INSERT. */
-bool transaction_was_by_insert(const struct transaction *transaction);
+/* Which way its rows went. */
+enum transaction_way transaction_way(const struct transaction *transaction);
 
 /* After FAILED or UNKNOWN: why. Valid until the next begins. */
 const struct failure *transaction_failure(const struct transaction *transaction);

@@ -31,6 +31,13 @@ static void stamp_ranges(struct worker *worker, struct batch *batch)
     batch_seal(batch);
 }
 
+static enum transaction_way way_of_rows(const struct worker *worker)
+{
+    if (worker->insert_batches_left == 0)
+        return BY_COPY;
+    return worker->is_looking_up ? BY_LOOK_UP : BY_INSERT;
+}
+
 bool worker_begin(struct worker *worker, int64_t now_us)
 {
     const bool is_retry = batches_turn(&worker->batches);
@@ -41,8 +48,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
     stamp_ranges(worker, worker->batches.sending);
     if (!batch_is_empty(worker->batches.sending) && !worker->assignment.resync) {
         worker->holder[0] = '\0';
-        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, worker->insert_batches_left > 0,
-                          now_us);
+        transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, way_of_rows(worker), now_us);
         worker->began_us = now_us;
         worker->is_open = true;
         worker_hold(worker, now_us);

@@ -60,6 +60,7 @@ struct worker {
     bool queue_is_dry;
     bool reports_due;          /* positions to tell Kafka */
     int insert_batches_left; /* that go by INSERT ... ON CONFLICT at once */
+    bool is_looking_up;      /* those batches go by look-up instead: the table takes no ON CONFLICT */
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;

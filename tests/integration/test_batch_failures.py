@@ -80,7 +80,7 @@ def test_the_victim_of_a_deadlock_stores_its_batch_afterwards(make_site):
         cursor.execute(insert, (first["id"].hex(), first["created_at"]))  # returns once the worker's transaction has ended
         cursor.execute("ROLLBACK")
     site.wait_until_drained()
-    assert "40P01" in worker.log(), worker.log()[-2000:]
+    assert "40P01" in worker.log() and "deadlock detected" in worker.log(), worker.log()[-2000:]
     assert worker.stop() == 0
     assert_all_stored(site, 2)
 

@@ -121,6 +121,39 @@ def test_months_follow_a_parent_that_somebody_changed(make_site):
     site.assert_holds()
 
 
+def test_events_that_come_again_are_duplicates_in_a_month_of_any_schema_name_and_key(make_site):
+    site = make_site(partitions=1, **{"window.ahead": "3000 days", "batch.max_rows": 100})
+    months = [next_month(ahead=ahead)[0] for ahead in (20, 21, 22)]
+    long_name = "a_month_whose_name_is_so_long_that_postgres_cuts_that_of_its_key"[:63]
+    site.database.run(f"""
+        CREATE SCHEMA shelf;
+        CREATE TABLE shelf.theirs PARTITION OF analytics_events FOR VALUES FROM ('{months[0]}') TO ('{months[1]}');
+        CREATE TABLE shelf.{long_name} PARTITION OF analytics_events FOR VALUES FROM ('{months[1]}') TO ('{months[2]}')""")
+    made = [*in_month(months[0], 300), *in_month(months[1], 300)]
+    site.send(made)
+    site.drain()
+    site.send(made)
+    worker = site.drain()
+    assert site.outcomes() == (600, 600, 0, 0) and site.reasons() == {}
+    assert "INSERT ... ON CONFLICT" in worker.log() and "not stored" not in worker.log(), worker.log()
+    # A key of another name is found by trying, once for many batches.
+    site.database.run(f"""
+        CREATE TABLE shelf.keyed (LIKE analytics_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, CONSTRAINT their_key PRIMARY KEY (id, created_at));
+        ALTER TABLE analytics_events ATTACH PARTITION shelf.keyed FOR VALUES FROM ('{months[2]}') TO ('{next_month(ahead=23)[0]}')""")
+    more = in_month(months[2], 600)
+    site.send(more)
+    site.drain()
+    site.send(more)
+    worker = site.drain()
+    assert site.outcomes() == (1200, 1200, 0, 0) and site.reasons() == {}
+    assert worker.log().count("not stored") == 1, worker.log()
+    site.fold()
+    for command in ("audit", "verify"):
+        done = site.tallymill(command)
+        assert done.code == 0, done
+    site.assert_holds()
+
+
 def compression_beside_the_default(site):
     """lz4, or where the server was built without it pglz by name: either is another mark in the catalogue than none."""
     try:

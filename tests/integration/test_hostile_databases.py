@@ -180,6 +180,17 @@ def test_a_row_that_a_trigger_keeps_out_is_a_refused_one_on_both_ways(make_site)
     assert_refused(site, 998, 5, "a trigger kept the row out")
 
 
+def test_a_row_that_a_trigger_takes_away_at_commit_is_a_refused_one(make_site):
+    site = make_site(partitions=1)
+    site.database.run("""
+        CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM analytics_events WHERE id = NEW.id AND event_name = 'login'; RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON analytics_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()""")
+    site.send(mixed(200, (5, 100)))
+    site.drain()
+    assert_refused(site, 198, 2, "takes the row away")
+    assert site.tallymill("audit").code == 0
+
+
 def test_a_trigger_that_swallows_everything_stops_the_worker(make_site):
     site = make_site(partitions=1)
     plant_trigger(site, "RETURN NULL;", condition="")
@@ -216,6 +227,47 @@ def test_a_refusal_that_no_search_repeats_is_waited_out_loudly_and_not_at_full_s
     assert worker.stop() == 0
     assert "P0099" not in site.must("tallymill", "status").out
     assert_refused(site, 500, 0)
+
+
+AGAINST_INSERTS = {
+    "a rule": "CREATE TABLE copies (id uuid); CREATE RULE theirs AS ON INSERT TO analytics_events DO ALSO INSERT INTO copies VALUES (NEW.id)",
+    "a deferrable twin of the key": "ALTER TABLE analytics_events ADD CONSTRAINT twin UNIQUE (id, created_at) DEFERRABLE INITIALLY DEFERRED",
+}
+
+
+@pytest.mark.parametrize("what", AGAINST_INSERTS)
+def test_events_that_come_again_are_duplicates_where_the_table_takes_no_on_conflict(make_site, what):
+    """A handful of them, which could be taken for a handful of bad ones; and one that is refused is found among them."""
+    site = make_site(partitions=1)
+    site.fold()
+    site.database.run(f"{AGAINST_INSERTS[what]}; ALTER TABLE analytics_events ADD CONSTRAINT no_logout CHECK (event_name <> 'logout')")
+    made = [event("login", session_id=f"s{number}") for number in range(20)]
+    site.send(made)
+    worker = site.worker()
+    site.wait_until_drained()
+    for refused in (0, 1, 1):
+        site.send(made[:5] + mixed(5, ()) + [event("logout")] * refused + [event("login")])
+        site.wait_until_drained()
+    assert worker.stop() == 0
+    assert site.outcomes() == (38, 15, 2, 0), worker.log()
+    assert worker.log().count("takes no INSERT ... ON CONFLICT") == 1
+    assert_refused(site, 38, 2, "23514", "no_logout")
+
+
+def test_a_trigger_that_holds_up_every_statement_buries_no_event(make_site):
+    """Of a handful of events, each of which is refused by itself too."""
+    site = make_site(partitions=1)
+    site.fold()
+    plant_trigger(site, "RAISE EXCEPTION 'closed until six' USING ERRCODE = 'P0097';", level="STATEMENT")
+    site.send(mixed(20, ()))
+    worker = site.worker()
+    wait_until(lambda: worker.log().count("even without a row") >= 3, 60, lambda: f"the worker to wait:\n{worker.log()}")
+    assert "sqlstate=P0097" in worker.log() and "theirs()" in worker.log() and "closed until six" not in worker.log()
+    assert worker.is_running() and site.reasons() == {}
+    site.database.run("DROP TRIGGER theirs ON analytics_events")
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    assert_refused(site, 20, 0)
 
 
 def test_what_the_server_says_in_passing_goes_through_the_log(make_site):

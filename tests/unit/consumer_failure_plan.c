@@ -41,6 +41,26 @@ Test(failure_plan, does_not_send_by_insert_what_was_refused_by_insert)
     cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
 }
 
+Test(failure_plan, looks_up_what_is_stored_where_the_table_takes_no_on_conflict)
+{
+    static const char *const codes[] = {"0A000", "55000"}; /* a rule, a deferrable twin of the key */
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        struct failure_facts facts = facts_of(codes[i], FAILURE_ROWS, OWNER_SERVER);
+        facts.by_insert = facts.has_constraint = true; /* the twin is named, and so is taken for somebody's rule */
+        facts.owner = i == 1 ? OWNER_USER : OWNER_SERVER;
+        cr_expect_eq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s", codes[i]);
+        facts.owner = OWNER_USER;
+        facts.was_raised = true;
+        cr_expect_neq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s: RAISEd, which is about a row", codes[i]);
+        facts = facts_of(codes[i], FAILURE_ROWS, OWNER_SERVER);
+        facts.by_look_up = true;
+        cr_expect_neq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s: not twice", codes[i]);
+    }
+    struct failure_facts facts = facts_of("23505", FAILURE_ROWS, OWNER_KEY);
+    facts.by_look_up = true;
+    cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN, "stored by another meanwhile: looked up again, behind a pause");
+}
+
 /* the books hold the offset */
 
 Test(failure_plan, reads_the_ledger_ten_times_when_the_books_hold_an_offset_and_then_asks_for_a_person)
