@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/utf8.h"
 #include "common/uuid.h"
 #include "producer/import/civil.h"
-#include "producer/import/day_order.h"
 #include "producer/import/csv.h"
+#include "producer/import/day_order.h"
 #include "producer/import/fields.h"
 #include "producer/import/import.h"
 #include "producer/import/input.h"
@@ -20,6 +21,7 @@
 #include "producer/import/reader.h"
 #include "producer/import/sample.h"
 #include "producer/import/time_format.h"
+#include "producer/library/json.h"
 #include "producer/library/value.h"
 
 enum { RECORDS_MAX = 1000, MARKS_MAX = 4, WORDS_MAX = 8, NAME_BYTES = 500, FIELDS_SHOWN = 30 };
@@ -373,6 +375,31 @@ static void print_common(struct guess *guess)
     fputs(" --rest event_data", stdout);
 }
 
+static bool is_mapped(const struct guess *guess, const char *field)
+{
+    for (size_t i = 0; i < sizeof common_names / sizeof *common_names; i++) {
+        const char *mapped = i == CREATED_AT ? guess->time_field : find_common(guess, i);
+        if (mapped != NULL && strcmp(field, mapped) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A field of CSV that is a number, and would be kept as a text. */
+static void advise_types(const struct guess *guess)
+{
+    if (guess->kind.format != RECORD_CSV || guess->kind.is_typed)
+        return;
+    for (const struct value *entry = guess->sample->entries.first; entry != NULL; entry = entry->next) {
+        const char *field = entry->type == VALUE_TEXT && is_printable(entry->key, entry->key_length) ? entry->key : NULL;
+        if (field == NULL || is_mapped(guess, field) || json_number(guess->pool, entry->text, entry->length) == NULL)
+            continue;
+        fprintf(stderr, "'%.*s' looks like a number, and is kept as text, as all fields of CSV: --csv-types json keeps numbers\n",
+                UTF8_CUT(field, 60));
+        return;
+    }
+}
+
 static void print_command(struct guess *guess, const char *config)
 {
     static const char *const formats[] = {
@@ -400,6 +427,7 @@ static void print_command(struct guess *guess, const char *config)
     else
         print_common(guess);
     putchar('\n');
+    advise_types(guess);
     fprintf(stderr, "it looks like %s; nothing was sent. Try the command with --dry-run first\n",
             is_log          ? "a web server's log"
             : shape != NULL ? shape->name

@@ -352,6 +352,7 @@ def test_a_guess_prints_the_command_that_imports_the_file(site, tmp_path):
         path.write_text(text)
         answer = site.run("tallymill-produce", "--guess", path)
         assert answer.code == 0 and said in answer.err and answer.out.count("\n") == 1, (name, answer)
+        assert ("--csv-types json" in answer.err) == ("1" in data.values()), (name, answer)
         program, *words = shlex.split(answer.out)
         assert program == "tallymill-produce" and words[:2] == ["--config", str(site.settings)], answer
         events, answer = dry_run(site, *words)
