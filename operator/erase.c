@@ -1,4 +1,4 @@
-/* erase.c - `tallymill erase`: takes away what is kept of a person: events, dead letters; and gives a receipt.
+/* erase.c - `tallymill erase`: takes away what is kept of a person: events, archived ones too, dead letters; and gives a receipt.
  *
  * First what Kafka holds is stored, so that nothing of before comes after. Then the rows go, with entries in the books, so that
  * `tallymill audit` still counts every offset, and the statistics of their days are made anew, so that they equal the raw events
@@ -18,11 +18,10 @@
 #include "common/postgres.h"
 #include "common/settings.h"
 #include "operator/answer.h"
+#include "operator/archive_store.h"
 #include "operator/command.h"
 #include "operator/ground.h"
 #include "operator/terminal.h"
-
-extern const char erase_archived_sql[];
 
 #define CONNECT_US INT64_C(10000000)
 
@@ -36,18 +35,6 @@ static const char first_seen_sql[] =
     "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> "
     "'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
     "WHERE e.erasure = $2::bigint AND EXISTS (SELECT FROM gone)) SELECT FROM gone";
-
-/* Months that are not to be read here may hold the person too. */
-static bool name_archived(struct erase_run *run, struct error *err)
-{
-    PGresult *months = postgres_query(run->conn, erase_archived_sql, ERASE_QUERY_US, err);
-    for (int row = 0; months && row < PQntuples(months); row++) {
-        erase_remark(run, true, "month %s is %s, and was not looked into: tallymill restore %s, then erase again",
-                     answer_text(months, row, "month"), answer_text(months, row, "state"), answer_text(months, row, "month"));
-    }
-    PQclear(months);
-    return months != NULL;
-}
 
 /* Since when a user is known in months that left, by external events and by internal ones. */
 static bool forget_first_seen(struct erase_run *run, struct error *err)
@@ -75,18 +62,22 @@ static bool look_only(struct erase_run *run, struct error *err)
         count_months(run, days);
     }
     PQclear(days);
-    return days && erase_letters(run, err) && name_archived(run, err);
+    if (!days || !erase_archives_look(run, err)) {
+        return false;
+    }
+    erase_archives_count(run);
+    return erase_letters(run, err) && erase_unreached(run, err);
 }
 
 /* The guard looks before anything is noted; the rows are looked for again once Kafka's are stored. */
 static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
 {
-    PGresult *days = erase_find(run, err);
+    PGresult *days = erase_archives_look(run, err) ? erase_find(run, err) : NULL;
     bool is_good = days && erase_guard(run, days, err) && erase_begin(run, err) && erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
     is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&
-              erase_rows(run, days, err) && erase_keys(run, err) && name_archived(run, err);
+              erase_rows(run, days, err) && erase_archives(run, err) && erase_keys(run, err) && erase_unreached(run, err);
     PQclear(days);
     if (is_good) {
         erase_remark(run, false, "not reached: backups, and what was exported before");
@@ -131,6 +122,12 @@ static void tell(const struct erase_run *run, const json_t *receipt)
     }
     printf("receipt %" JSON_INTEGER_FORMAT ": SHA-256 %s\n", json_integer_value(json_object_get(receipt, "receipt")),
            json_string_value(json_object_get(receipt, "hash")));
+    json_object_foreach ((json_t *)json_object_get(counts, "archives"), month, count) {
+        if (json_integer_value(count) > 0) {
+            printf("the archive of %s was written anew without them (generation %" JSON_INTEGER_FORMAT ")\n", month,
+                   json_integer_value(count));
+        }
+    }
     const char *until = json_string_value(json_object_get(receipt, "kafka_until"));
     if (until) {
         printf("Kafka's own copies are gone by %s\n", until);
@@ -211,13 +208,16 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!run->months || !run->remarks) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if (command->check) {
-        return ground_check(command->settings,
-                            &(struct ground){"tallymill erase", "tallymill_admin",
-                                             settings_text(command->settings, "topics.events"), RD_KAFKA_ACL_OPERATION_DESCRIBE});
+        return ground_check_also(
+            command->settings,
+            &(struct ground){"tallymill erase", "tallymill_admin", settings_text(command->settings, "topics.events"),
+                             RD_KAFKA_ACL_OPERATION_DESCRIBE},
+            archive_store_check_target);
     } else {
         is_done = choose_subject(run, command, err) && run_all(run, command, err);
     }
     PQfinish(run->conn);
+    erase_archives_close(run);
     json_decref(run->months);
     json_decref(run->remarks);
     erase_subject_reset(&run->subject);
@@ -247,9 +247,10 @@ static const struct cli erase_cli = {
     .program = "tallymill erase",
     .usage = "--user ID | --session ID ... [OPTION ...]",
     .summary =
-        "Takes away what is kept of a user or a session: events of all months that can be read, and dead\n"
-        "letters. The statistics of their days are made anew, and a receipt is kept and given out. An application that sends the\n"
-        "events again makes new rows. Events without the user's number are erased by their --session.\n"
+        "Takes away what is kept of a user or a session: events of all months, archived ones too, and dead letters. A month that\n"
+        "is archived and holds them comes back, and leaves again without them. The statistics of their days are made anew, and a\n"
+        "receipt is kept and given out. An application that sends the events again makes new rows. Events without the user's number\n"
+        "are erased by their --session.\n"
         "Needs a login with tallymill_admin.\n",
     .examples = "  tallymill erase --config settings.ini --user 1001 --dry-run\n"
                 "  tallymill erase --config settings.ini --user 1001 --session s-42 --json > receipt.json\n"
@@ -279,7 +280,7 @@ int erase_run(int argc, char **argv)
          .flag = &run.takes_undecodable},
         {.name = "wait",
          .argument = "SECONDS",
-         .help = "how long to wait until what Kafka holds is stored (300 unless said), and at most for an aggregator (30)",
+         .help = "how long to wait until what Kafka holds is stored, and for an archived month to leave again (300 unless said), and at most for an aggregator (30)",
          .each = take_wait,
          .context = &run.wait_us},
         {.name = "again", .help = "what all receipts name, those in the database and in the files named", .flag = &run.is_again},

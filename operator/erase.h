@@ -9,11 +9,16 @@
 #include <libpq-fe.h>
 
 #include "common/error.h"
+#include "operator/archive_books.h"
 #include "operator/erase_subject.h"
 
+struct erase_archive;
 struct settings;
 
 #define ERASE_QUERY_US INT64_C(600000000)
+
+/* More than a hundredth of a month wants --yes. */
+enum { ERASE_SHARE = 100 };
 
 struct erase_run {
     struct erase_subject subject;
@@ -24,7 +29,10 @@ struct erase_run {
     int64_t erasure;         /* its number; 0: nothing is noted (a dry run) */
     int64_t rows, letters, undecodable, perhaps, unread; /* found in this run; undecodable: emptied */
     int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known */
-    bool is_complete;
+    bool is_complete, is_versioned; /* is_versioned: it was said that a store keeps what is deleted */
+    struct archive_books books;     /* conn NULL: no month ever left, or a dry run */
+    struct erase_archive *archives; /* those that were read through */
+    int archive_count;
     json_t *months, *remarks; /* {"2026-01": rows}; texts: what was not reached */
 };
 
@@ -48,6 +56,24 @@ MUST_CHECK bool erase_keys(struct erase_run *run, struct error *err);
 
 /* Empties dead letters; a dry run counts them. */
 MUST_CHECK bool erase_letters(struct erase_run *run, struct error *err);
+
+/* Reads the archives through, every row, and counts what they hold of the person; what cannot be read is a remark. Unless it is a
+ * dry run, no `tallymill archive` or `restore` works from here on, and months on their way out stay. */
+MUST_CHECK bool erase_archives_look(struct erase_run *run, struct error *err);
+
+/* Refuses more than a hundredth of a month that is away; raises *rows by what months that are away hold. */
+MUST_CHECK bool erase_archives_guard(const struct erase_run *run, int64_t *rows, struct error *err);
+
+/* Adds what months that are away hold to what a dry run says. */
+void erase_archives_count(struct erase_run *run);
+
+/* Takes the person out of archives: each month that is away and holds them comes back, loses their rows, and leaves again; archives
+ * that hold them and do not count go. What cannot be is a remark. */
+MUST_CHECK bool erase_archives(struct erase_run *run, struct error *err);
+void erase_archives_close(struct erase_run *run);
+
+/* Names the months that could not be looked into. */
+MUST_CHECK bool erase_unreached(struct erase_run *run, struct error *err);
 
 /* The receipt: begun before anything goes, ended when all has. *receipt: as JSON, the caller's. */
 MUST_CHECK bool erase_begin(struct erase_run *run, struct error *err);

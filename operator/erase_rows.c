@@ -23,7 +23,7 @@
 
 extern const char erase_days_sql[], erase_step_sql[];
 
-enum { STEP_ROWS = 5000, ATTEMPTS = 5, ROWS_MAX = 100000, SHARE = 100 };
+enum { STEP_ROWS = 5000, ATTEMPTS = 5, ROWS_MAX = 100000 };
 
 PGresult *erase_find(struct erase_run *run, struct error *err)
 {
@@ -38,12 +38,15 @@ bool erase_guard(const struct erase_run *run, const PGresult *days, struct error
     for (int row = 0; !run->is_confirmed && row < PQntuples(days); row++) {
         const int64_t month_rows = answer_int(days, row, "month_rows");
         rows += answer_int(days, row, "rows");
-        if (!answer_is_null(days, row, "all_rows") && month_rows * SHARE > answer_int(days, row, "all_rows")) {
+        if (!answer_is_null(days, row, "all_rows") && month_rows * ERASE_SHARE > answer_int(days, row, "all_rows")) {
             return error_set(err, ERROR_USAGE,
                              "%s of the %s events of %s would go, more than a hundredth: add --yes if that is meant",
                              number_text(number, month_rows), number_text(all, answer_int(days, row, "all_rows")),
                              answer_text(days, row, "month"));
         }
+    }
+    if (!run->is_confirmed && !erase_archives_guard(run, &rows, err)) {
+        return false;
     }
     return rows <= ROWS_MAX ||
            error_set(err, ERROR_USAGE, "%s events would go: add --yes if that is meant", number_text(number, rows));

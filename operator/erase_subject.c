@@ -188,6 +188,11 @@ static bool has_user_text(const struct erase_subject *subject, const void *bytes
     return read_user(bytes, length, &user) && has_user(subject, user);
 }
 
+bool erase_subject_has_user(const struct erase_subject *subject, const char *text)
+{
+    return has_user_text(subject, text, strlen(text));
+}
+
 static bool is_user(const struct erase_subject *subject, const struct msgpack_item *item)
 {
     switch (item->type) {

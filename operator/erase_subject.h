@@ -29,6 +29,9 @@ MUST_CHECK bool erase_subject_add_receipt(struct erase_subject *subject, const j
 MUST_CHECK bool erase_subject_end(struct erase_subject *subject, struct error *err);
 void erase_subject_reset(struct erase_subject *subject);
 
+/* Whether a user_id, as text, is one of theirs. */
+bool erase_subject_has_user(const struct erase_subject *subject, const char *text);
+
 enum erase_letter {
     LETTER_OF_OTHERS,
     LETTER_THEIRS,  /* its key is one of the sessions, or what can be read of it names one of them */

@@ -386,11 +386,11 @@ def test_a_month_does_not_wait_for_the_cadence_of_its_rollups(archive):
     here.is_away()
 
 
-def test_killed_at_random_beside_live_events(archive):
+def killed_at_random(here):
+    """So many rounds, each ended at a random moment: the client's end, or its server process's."""
     seed = int(os.environ.get("TALLYMILL_SEED", random.randrange(10**6)))
     print(f"seed {seed}")
     source = random.Random(seed)
-    here = archive(count=2000, **{"aggregator.interval": "100 ms"})
     site = here.site
     worker, aggregator = site.worker(), site.aggregator()
     for number in range(ROUNDS):
@@ -416,3 +416,7 @@ def test_killed_at_random_beside_live_events(archive):
         site.must("tallymill", "verify")
     assert worker.stop() == 0 and aggregator.stop() == 0
     site.assert_holds()
+
+
+def test_killed_at_random_beside_live_events(archive):
+    killed_at_random(archive(count=2000, **{"aggregator.interval": "100 ms"}))

@@ -19,7 +19,8 @@ import pytest
 
 from .harness.program import ROOT, Program, die_with_parent, environment, run
 from .harness.waiting import wait_until
-from .test_archive import MONTH, STEPS, make_archive  # noqa: F401 (a fixture)
+from .test_archive import MONTH, STEPS, killed_at_random, make_archive  # noqa: F401 (a fixture)
+from .test_erase_archives import make_erasing  # noqa: F401 (a fixture)
 
 ACCESS, SECRET, BUCKET = "tester", "a/secret+with=signs", "tallymill-archive"
 PREFIX = "some/where"
@@ -144,7 +145,7 @@ def test_a_store_that_takes_no_such_large_part_is_named(archive, jars, tmp_path)
 
 class Between(http.server.BaseHTTPRequestHandler):
     """Hands each request on to the store, and the answer back, but for what `mischief` does: a function of (this, answer) that says whether it has answered itself."""
-    store, mischief, seen = None, None, None
+    store, mischief, seen, version = None, None, None, None
     protocol_version = "HTTP/1.1"
 
     def answer(self):
@@ -169,6 +170,8 @@ class Between(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if status != 204:
             self.send_header("content-length", len(content) if length is None else length)
+        if self.version:
+            self.send_header("x-amz-version-id", self.version)
         self.end_headers()
         if status != 204:
             self.wfile.write(content)
@@ -250,6 +253,11 @@ def of_the_web(request, content):
     return True
 
 
+def keeps_versions(request, content):
+    request.version = "3HL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY+MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo"
+    return False
+
+
 def mute(request, content):
     if content is None:
         request.released.wait(200)
@@ -313,3 +321,18 @@ def test_a_run_that_is_killed_at_any_step_is_ended_by_the_next_in_a_bucket(archi
         here.is_back()
     here.must()
     assert len({path.parent.name for path in server[1].rglob("*") if path.is_file()}) == 1, "of older generations nothing is left"
+
+
+def test_killed_at_random_beside_live_events_in_a_bucket(archive, server, tmp_path):
+    killed_at_random(archive(count=2000, **to_s3(tmp_path, server[0], **{"aggregator.interval": "100 ms"})))
+
+
+def test_a_person_is_gone_from_a_bucket_and_that_it_keeps_versions_is_said(erasing, server, tmp_path):
+    with between(server[0], keeps_versions) as endpoint:
+        here = erasing(**to_s3(tmp_path, endpoint))
+        here.folder = server[1]
+        here.archive()
+        done = here.erase("--yes")
+        assert done.code == 0 and "keeps versions" in done.err, done
+        assert "keeps versions" in here.site.database.value("SELECT array_to_string(remarks, ' ') FROM tallymill.erasures")
+        here.is_without_them()

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "operator/csv_field.h"
 #include "operator/csv_rows.h"
 #include "operator/month_name.h"
 #include "operator/packing.h"
@@ -43,6 +44,37 @@ Test(csv_rows, are_cut_where_no_quote_is_open_however_the_stream_is_cut)
         cr_expect_arr_eq(taken.text, rows, sizeof rows - 1);
         csv_rows_reset(&reader);
     }
+}
+
+static bool is_field(const char *row, int index, const char *text)
+{
+    struct csv_field field;
+    return csv_field_find(row, strlen(row), index, &field) && csv_field_is(&field, text, strlen(text));
+}
+
+Test(csv_field, is_compared_as_the_value_that_it_was)
+{
+    static const char row[] = "7,,\"\",\"say \"\"a,b\"\"\nand\",77,\"\"\"\"\n";
+    struct csv_field field;
+    cr_expect(is_field(row, 0, "7"));
+    cr_expect_not(is_field(row, 0, "77"));
+    cr_expect_not(is_field(row, 1, ""), "a NULL is no text");
+    cr_expect(is_field(row, 2, ""));
+    cr_expect(is_field(row, 3, "say \"a,b\"\nand"));
+    cr_expect_not(is_field(row, 3, "say \"a,b\"\nan"));
+    cr_expect_not(is_field(row, 3, "say \"a,b\"\nand more"));
+    cr_expect_not(is_field(row, 3, "say \"\"a,b\"\"\nand"));
+    cr_expect(is_field(row, 4, "77"));
+    cr_expect(is_field(row, 5, "\""));
+    cr_expect_not(csv_field_find(row, strlen(row), 6, &field));
+    cr_expect_not(csv_field_find(row, strlen(row), -1, &field));
+    for (size_t length = 0; length < strlen(row); length++) /* cut anywhere, nothing behind is read */
+        for (int index = 0; index < 7; index++) {
+            char *cut = strndup(row, length);
+            if (csv_field_find(cut, length, index, &field))
+                cr_expect(field.bytes >= cut && field.bytes + field.length <= cut + length);
+            free(cut);
+        }
 }
 
 Test(csv_rows, without_an_end_are_not_whole)

@@ -1,0 +1,486 @@
+/* erase_archives.c - see erase.h: what months that left hold of a person.
+ *
+ * Each archive that counts is read through, every row of it. A month that is away and holds the person comes back, loses their
+ * rows as any other month does, has its statistics made anew, and leaves again: so its statistics equal its rows, the new archive
+ * is proven before the old one goes, and whatever ends this process, the month is whole in Postgres or archived. That it came back
+ * for this erasure stands in the receipt that is begun (counts.archives, 0 until it has left again), in the transaction that brings
+ * it back; so the next run for the same goes on. One month after the other, for all at once might not fit.
+ *
+ * Rejected: to rewrite the parts alone. Nobody could say afterwards how many users a day had without them.
+ */
+#include "operator/erase.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/number_text.h"
+#include "common/postgres.h"
+#include "common/progress.h"
+#include "common/settings.h"
+#include "operator/admin.h"
+#include "operator/answer.h"
+#include "operator/archive_month.h"
+#include "operator/archive_parts.h"
+#include "operator/archive_return.h"
+#include "operator/archive_store.h"
+#include "operator/csv_field.h"
+
+extern const char erase_archives_sql[], erase_leftovers_sql[], erase_unreached_sql[];
+
+enum { PAUSE_MS = 200, PAUSE_MAX_MS = 5000 };
+
+static const char note_sql[] =
+    "UPDATE tallymill.erasures e SET counts = jsonb_set(e.counts, '{archives}', coalesce(e.counts -> 'archives', '{}') || "
+    "jsonb_build_object($2::text, $3::integer)) WHERE e.erasure = $1::bigint RETURNING 1";
+
+/* An archive that counts, read through. */
+struct erase_archive {
+    struct month_name month;
+    int generation;
+    bool is_away;           /* the month's rows are only there */
+    bool is_kept;           /* whatever it holds: the month came back and could not leave again */
+    int64_t rows, all_rows; /* theirs; of the month */
+};
+
+struct counting {
+    const struct erase_subject *subject;
+    int user_index, session_index; /* of the columns; -1: there is none */
+    int64_t rows;
+};
+
+static bool is_theirs(const struct counting *counting, const char *row, size_t length)
+{
+    struct csv_field field;
+    char digits[24];
+    const struct erase_subject *subject = counting->subject;
+    if (subject->user_count > 0 && csv_field_find(row, length, counting->user_index, &field) && field.length < sizeof digits) {
+        snprintf(digits, sizeof digits, "%.*s", (int)field.length, field.bytes);
+        if (erase_subject_has_user(subject, digits))
+            return true;
+    }
+    if (subject->session_count > 0 && csv_field_find(row, length, counting->session_index, &field)) {
+        for (size_t i = 0; i < subject->session_count; i++)
+            if (csv_field_is(&field, subject->sessions[i], strlen(subject->sessions[i])))
+                return true;
+    }
+    return false;
+}
+
+static bool count_row(void *context, const char *row, size_t length, struct error *err)
+{
+    struct counting *counting = context;
+    (void)err;
+    counting->rows += is_theirs(counting, row, length);
+    return true;
+}
+
+static int find_column(const struct archive_manifest *manifest, const char *name)
+{
+    size_t i;
+    const json_t *column;
+    json_array_foreach (json_object_get(manifest->json, "columns"), i, column) {
+        const char *text = json_string_value(json_object_get(column, "name"));
+        if (text && strcmp(text, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* What cannot be read is a remark, and the others are read all the same. */
+static void read_through(struct erase_run *run, struct erase_archive *archive, const struct archive_view *view)
+{
+    struct archive_return back = {0};
+    struct error err = {0};
+    struct progress progress;
+    struct counting counting = {.subject = &run->subject};
+    char what[40];
+    snprintf(what, sizeof what, "rows of %s read", archive->month.text);
+    progress_init(&progress, what, view->rows, clock_now_us());
+    bool is_read = archive_return_find(&back, run->settings, &archive->month, view, &err);
+    if (is_read) {
+        counting.user_index = find_column(&back.manifest, "user_id");
+        counting.session_index = find_column(&back.manifest, "session_id");
+        is_read = archive_parts_read(back.store, &back.manifest, count_row, &counting, &progress, &err);
+    }
+    progress_clear(&progress);
+    archive_return_close(&back);
+    archive->rows = counting.rows;
+    if (!is_read) {
+        archive->rows = 0;
+        erase_remark(run, true, "the archive of %s could not be read through: %s", archive->month.text, err.text);
+    }
+}
+
+static bool look_at(struct erase_run *run, const PGresult *found, int row, struct error *err)
+{
+    struct archive_view view = {.is_known = true};
+    struct erase_archive *wider = realloc(run->archives, ((size_t)run->archive_count + 1) * sizeof *wider);
+    if (!wider)
+        return error_set(err, ERROR_RETRY, "out of memory");
+    run->archives = wider;
+    struct erase_archive *archive = &wider[run->archive_count];
+    *archive = (struct erase_archive){.generation = (int)answer_int(found, row, "generation"),
+                                      .is_away = answer_bool(found, row, "is_away"),
+                                      .all_rows = answer_int(found, row, "rows")};
+    if (!month_name_parse(answer_text(found, row, "month"), &archive->month, err))
+        return false;
+    run->archive_count++;
+    view.generation = archive->generation;
+    view.rows = archive->all_rows;
+    view.foreign_rows = answer_int(found, row, "foreign_rows");
+    view.bytes = answer_int(found, row, "bytes");
+    snprintf(view.target, sizeof view.target, "%s", answer_text(found, row, "target"));
+    snprintf(view.row_hash, sizeof view.row_hash, "%s", answer_text(found, row, "row_hash"));
+    read_through(run, archive, &view);
+    return true;
+}
+
+/* Months on their way out stay: then they are read like the others. */
+static bool let_leaving_stay(struct erase_run *run, struct error *err)
+{
+    struct archive_run archive = {.settings = run->settings, .books = run->books};
+    PGresult *leaving = postgres_query(
+        run->conn, "SELECT to_char(m.month, 'YYYY-MM') AS month FROM tallymill.months m WHERE m.state = 'detaching' ORDER BY 1",
+        ERASE_QUERY_US, err);
+    bool is_good = leaving != NULL;
+    for (int row = 0; is_good && row < PQntuples(leaving); row++) {
+        struct month_name month;
+        bool was_leaving;
+        is_good = month_name_parse(answer_text(leaving, row, "month"), &month, err) &&
+                  archive_month_cancel(&archive, &month, &was_leaving, err);
+    }
+    PQclear(leaving);
+    return is_good;
+}
+
+/* Whether any month ever left, or is about to. Else nobody else has to wait. */
+static bool is_there_any(struct erase_run *run, bool *is_any, struct error *err)
+{
+    PGresult *any = postgres_query(run->conn,
+                                   "SELECT EXISTS (SELECT FROM tallymill.archives) OR EXISTS (SELECT FROM tallymill.months m "
+                                   "WHERE m.state = 'detaching') AS is_any",
+                                   ERASE_QUERY_US, err);
+    *is_any = any && answer_bool(any, 0, "is_any");
+    PQclear(any);
+    return any != NULL;
+}
+
+bool erase_archives_look(struct erase_run *run, struct error *err)
+{
+    bool is_any;
+    if (!is_there_any(run, &is_any, err) || !is_any)
+        return err->kind == ERROR_NONE;
+    if (!run->is_dry && (!archive_books_open(&run->books, run->settings, "tallymill erase", err) || !let_leaving_stay(run, err)))
+        return false;
+    PGresult *found = postgres_query(run->conn, erase_archives_sql, ERASE_QUERY_US, err);
+    bool is_good = found != NULL;
+    for (int row = 0; is_good && row < PQntuples(found); row++)
+        is_good = look_at(run, found, row, err);
+    PQclear(found);
+    return is_good;
+}
+
+bool erase_archives_guard(const struct erase_run *run, int64_t *rows, struct error *err)
+{
+    char number[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES];
+    for (int i = 0; i < run->archive_count; i++) {
+        const struct erase_archive *archive = &run->archives[i];
+        *rows += archive->is_away ? archive->rows : 0;
+        if (archive->is_away && archive->rows * ERASE_SHARE > archive->all_rows)
+            return error_set(err, ERROR_USAGE,
+                             "%s of the %s events of %s, which is archived, would go, more than a hundredth: add --yes if that "
+                             "is meant",
+                             number_text(number, archive->rows), number_text(all, archive->all_rows), archive->month.text);
+    }
+    return true;
+}
+
+void erase_archives_count(struct erase_run *run)
+{
+    for (int i = 0; i < run->archive_count; i++) {
+        const struct erase_archive *archive = &run->archives[i];
+        if (archive->is_away && archive->rows > 0) {
+            run->rows += archive->rows;
+            json_object_set_new(run->months, archive->month.text, json_integer(archive->rows));
+        }
+    }
+}
+
+/* In the receipt: a month that came back (generation 0), and the generation in which it left again. */
+static bool note(struct erase_run *run, PGconn *conn, const char *month, int generation, struct error *err)
+{
+    char erasure[24], number[16];
+    const char *const values[] = {erasure, month, number};
+    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
+    snprintf(number, sizeof number, "%d", generation);
+    PGresult *noted = postgres_query_params(conn, note_sql, 3, values, ERASE_QUERY_US, err);
+    const bool is_noted =
+        noted && (PQntuples(noted) == 1 || error_set(err, ERROR_FATAL, "erasure %s is gone from tallymill.erasures", erasure));
+    PQclear(noted);
+    return is_noted;
+}
+
+struct coming_back {
+    struct erase_run *run;
+    const char *month;
+};
+
+static bool note_return(void *context, PGconn *conn, struct error *err)
+{
+    const struct coming_back *back = context;
+    return note(back->run, conn, back->month, 0, err);
+}
+
+/* The store that a target names, or, where that cannot be opened, the one in which archives are now. */
+static struct archive_store *open_store(struct erase_run *run, const char *target, struct error *err)
+{
+    const char *set = settings_text(run->settings, "archive.target");
+    struct error other = {0};
+    struct archive_store *store = target[0] != '\0' ? archive_store_open(run->settings, target, err) : NULL;
+    if (store || set[0] == '\0' || strcmp(set, "none") == 0 || !(store = archive_store_open(run->settings, set, &other)))
+        return store;
+    error_clear(err);
+    return store;
+}
+
+static void tell_versions(struct erase_run *run, const struct archive_store *store)
+{
+    if (archive_store_keeps_versions(store) && !run->is_versioned) {
+        run->is_versioned = true;
+        erase_remark(run, false, "the bucket of %s keeps versions: what was deleted there stays until its own rules let it go",
+                     archive_store_target(store));
+    }
+}
+
+static void stays(struct erase_run *run, const struct month_name *month, const char *reason)
+{
+    for (int i = 0; i < run->archive_count; i++)
+        run->archives[i].is_kept = run->archives[i].is_kept || strcmp(run->archives[i].month.text, month->text) == 0;
+    erase_remark(run, true, "%s is in Postgres, without them, and has not left again, so its old archive holds them: %s", month->text,
+                 reason);
+}
+
+/* Until the aggregator has made its statistics anew, the month waits. *is_away false: it could not leave, which is a remark. */
+static bool leave_again(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
+                        struct error *err)
+{
+    struct archive_run archive = {.settings = run->settings, .store = store, .books = run->books};
+    struct archive_report report;
+    struct error waits;
+    const int64_t deadline_us = clock_now_us() + run->wait_us;
+    for (int pause_ms = PAUSE_MS;;) { /* ends: at the deadline */
+        error_clear(&waits);
+        *is_away = archive_month(&archive, month, &report, &waits);
+        if (*is_away || waits.kind != ERROR_RETRY || clock_now_us() >= deadline_us)
+            break;
+        poll(NULL, 0, pause_ms);
+        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+    }
+    FAILPOINT("erase_left_again");
+    if (!*is_away) {
+        stays(run, month, waits.text);
+        return true;
+    }
+    tell_versions(run, store);
+    return note(run, run->conn, month->text, report.generation, err);
+}
+
+static bool erase_in_month(struct erase_run *run, struct error *err)
+{
+    PGresult *days = erase_find(run, err);
+    const bool is_erased = days && erase_rows(run, days, err);
+    PQclear(days);
+    return is_erased;
+}
+
+/* A month that is away and holds them. */
+static bool renew(struct erase_run *run, const struct erase_archive *archive, bool *is_renewed, struct error *err)
+{
+    const struct month_name *month = &archive->month;
+    struct archive_view view;
+    struct archive_return back = {0};
+    struct coming_back coming = {run, month->text};
+    struct error unread = {0};
+    *is_renewed = false;
+    if (!archive_books_look(&run->books, month, &view, err))
+        return false;
+    bool is_good = archive_return_find(&back, run->settings, month, &view, &unread);
+    if (!is_good) {
+        erase_remark(run, true, "%s stays archived, with them: %s", month->text, unread.text);
+        archive_return_close(&back);
+        return true;
+    }
+    is_good = archive_return_month(&back, &run->books, month, view.generation, note_return, &coming, err);
+    FAILPOINT("erase_returned");
+    is_good = is_good && erase_in_month(run, err);
+    FAILPOINT("erase_month_erased");
+    is_good = is_good && leave_again(run, month, back.store, is_renewed, err);
+    archive_return_close(&back);
+    return is_good;
+}
+
+/* Months that an earlier run had come back, and that have not left again. */
+static bool go_on(struct erase_run *run, bool *is_going_well, struct error *err)
+{
+    char erasure[24];
+    const char *const values[] = {erasure};
+    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
+    PGresult *noted = postgres_query_params(
+        run->conn,
+        "SELECT n.key AS month FROM tallymill.erasures e, jsonb_each_text(e.counts -> 'archives') n WHERE e.erasure = $1::bigint "
+        "AND n.value = '0' ORDER BY 1",
+        1, values, ERASE_QUERY_US, err);
+    bool is_good = noted != NULL;
+    for (int row = 0; is_good && row < PQntuples(noted); row++) {
+        struct month_name month;
+        struct archive_view view;
+        struct archive_store *store = NULL;
+        struct error unopened = {0};
+        is_good = month_name_parse(answer_text(noted, row, "month"), &month, err) &&
+                  archive_books_look(&run->books, &month, &view, err);
+        if (is_good && !*is_going_well)
+            stays(run, &month, "the month before comes first");
+        else if (is_good && !(store = open_store(run, view.target, &unopened)))
+            stays(run, &month, unopened.text);
+        else
+            is_good = is_good && leave_again(run, &month, store, is_going_well, err);
+        archive_store_close(store);
+    }
+    PQclear(noted);
+    return is_good;
+}
+
+/* Without an aggregator no month that came back could leave again. */
+static bool is_led(struct erase_run *run, bool *is_led, struct error *err)
+{
+    PGresult *leader = postgres_query(
+        run->conn,
+        "SELECT EXISTS (SELECT FROM tallymill.leader WHERE leader <> '' AND seen_at > clock_timestamp() - interval '1 minute') AS "
+        "is_led",
+        ERASE_QUERY_US, err);
+    *is_led = leader && answer_bool(leader, 0, "is_led");
+    PQclear(leader);
+    return leader != NULL;
+}
+
+static bool renew_all(struct erase_run *run, struct error *err)
+{
+    bool is_going_well = true, has_leader = false;
+    if (!go_on(run, &is_going_well, err) || !is_led(run, &has_leader, err))
+        return false;
+    for (int i = 0; i < run->archive_count; i++) {
+        const struct erase_archive *archive = &run->archives[i];
+        if (!archive->is_away || archive->rows == 0)
+            continue;
+        if (!has_leader)
+            erase_remark(run, true,
+                         "%s stays archived, with %" PRId64 " events of theirs: no aggregator leads, so its statistics could not be "
+                         "made anew (start tallymill-aggregator)",
+                         archive->month.text, archive->rows);
+        else if (!is_going_well)
+            erase_remark(run, true, "%s stays archived, with %" PRId64 " events of theirs: the month before comes first",
+                         archive->month.text, archive->rows);
+        else if (!renew(run, archive, &is_going_well, err))
+            return false;
+    }
+    return true;
+}
+
+/* An archive of a month that is in Postgres, where their rows went: it goes, for the month's rows are there. */
+static bool give_up_kept(struct erase_run *run, struct error *err)
+{
+    for (int i = 0; i < run->archive_count; i++) {
+        const struct erase_archive *archive = &run->archives[i];
+        struct archive_view view;
+        if (archive->is_away || archive->is_kept || archive->rows == 0)
+            continue;
+        if (!archive_books_look(&run->books, &archive->month, &view, err))
+            return false;
+        if (!view.is_attached || strcmp(view.state, "archived") == 0)
+            continue; /* it has left again, and this archive is an older one */
+        if (!archive_books_supersede(&run->books, &archive->month, archive->generation, err))
+            return false;
+        erase_remark(run, false, "the archive of %s held them, too, and goes: the month is in Postgres", archive->month.text);
+    }
+    return true;
+}
+
+/* Deletes what lies of a generation where it was written, or, where that is not there any more, where it was moved to. */
+static bool delete_blocks(struct erase_run *run, const struct month_name *month, int generation, const char *target,
+                          struct error *err)
+{
+    char prefix[ARCHIVE_KEY_BYTES], key[ARCHIVE_KEY_BYTES];
+    struct archive_block block = {0};
+    archive_key(prefix, month->text, generation, "");
+    archive_key(key, month->text, generation, "manifest.json");
+    struct archive_store *store = open_store(run, target, err);
+    bool is_gone = store != NULL;
+    if (is_gone && strcmp(archive_store_target(store), target) != 0) {
+        is_gone = archive_store_get(store, key, &block, err) &&
+                  (block.bytes || error_set(err, ERROR_USAGE, "it was written to %.200s, which cannot be opened", target));
+        free(block.bytes);
+    }
+    is_gone = is_gone && archive_store_delete_all(store, prefix, err);
+    if (is_gone)
+        tell_versions(run, store);
+    archive_store_close(store);
+    return is_gone;
+}
+
+static bool delete_leftovers(struct erase_run *run, struct error *err)
+{
+    PGresult *left = postgres_query(run->conn, erase_leftovers_sql, ERASE_QUERY_US, err);
+    bool is_good = left != NULL;
+    for (int row = 0; is_good && row < PQntuples(left); row++) {
+        struct month_name month;
+        struct error kept = {0};
+        const int generation = (int)answer_int(left, row, "generation");
+        is_good = month_name_parse(answer_text(left, row, "month"), &month, err) &&
+                  archive_books_supersede(&run->books, &month, generation, err);
+        if (is_good && !delete_blocks(run, &month, generation, answer_text(left, row, "target"), &kept))
+            erase_remark(run, true, "an older archive of %s (generation %d) may hold them, and could not be deleted: %s",
+                         month.text, generation, kept.text);
+        else
+            is_good = is_good && archive_books_tidied(&run->books, &month, generation, err);
+    }
+    PQclear(left);
+    return is_good;
+}
+
+bool erase_archives(struct erase_run *run, struct error *err)
+{
+    if (!run->books.conn)
+        return true;
+    return renew_all(run, err) && give_up_kept(run, err) && delete_leftovers(run, err);
+}
+
+bool erase_unreached(struct erase_run *run, struct error *err)
+{
+    PGresult *months = postgres_query(run->conn, erase_unreached_sql, ERASE_QUERY_US, err);
+    for (int row = 0; months && row < PQntuples(months); row++) {
+        const char *month = answer_text(months, row, "month"), *state = answer_text(months, row, "state");
+        if (strcmp(state, "detaching") == 0)
+            erase_remark(run, true, "month %s is on its way out, and was not looked into: tallymill archive --cancel %s", month,
+                         month);
+        else
+            erase_remark(run, true,
+                         "month %s is %s, and no archive of it is in the books (tallymill.archives), so it was not looked into: "
+                         "attach its table again",
+                         month, state);
+    }
+    PQclear(months);
+    return months != NULL;
+}
+
+void erase_archives_close(struct erase_run *run)
+{
+    archive_books_close(&run->books);
+    free(run->archives);
+    run->archives = NULL;
+    run->archive_count = 0;
+}

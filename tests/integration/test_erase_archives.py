@@ -1,0 +1,160 @@
+"""tallymill erase, and what months that left hold of a person: the month comes back, loses their rows, has its statistics made anew, and leaves again, whatever ends the run.
+
+TALLYMILL_ARCHIVE_ROUNDS=50: killed at every step (daily at two).
+"""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from .harness.publisher import event, instant
+from .harness.waiting import wait_until
+from .test_archive import CONTENT, MONTH, FIRST, ROUNDS, STATISTICS, of_month
+
+OTHER = "2025-02"
+# Where a run may be ended: the return, the rows, each step of leaving again, the end.
+STEPS = ("restore_loaded", "restore_indexed", "restore_committed", "erase_returned", "erase_month_erased", "archive_settled", "archive_part", "archive_written", "archive_manifest",
+         "archive_loaded", "archive_proven", "archive_marked", "archive_detached", "archive_dropped", "erase_left_again")
+THEIRS = ("--user", 777, "--session", 'the "7",\nth')
+
+
+def of_the_person(count, seed=1, month=FIRST):
+    """Some know the user, some only the session, whose text CSV must quote; and of others whose numbers and texts look alike."""
+    start = instant(f"{month}T12:00:00")
+    for n in range(count):
+        yield event("login", start + (seed * 1000 + n) * 1_000_000, user_id=777 if n % 2 else None, session_id='the "7",\nth' if n % 3 == 0 or not n % 2 else None, event_data={"n": n})
+    for n in range(4):
+        yield event("login", start + (seed * 1000 + n) * 1_000_000, user_id=(7, 7777, 77, None)[n], session_id=('the "7",\nt', "the", '"the ""7"",\nth"', "777")[n])
+
+
+class Erasing:
+    def __init__(self, site, count=30):
+        self.site, self.folder = site, pathlib.Path(site.settings.parent / "archive")
+        self.folder.mkdir()
+        self.worker, self.aggregator = site.worker(), site.aggregator()
+        self.count = 0
+        site.send([*of_month(200), event(), event()])
+        self.publish(count)
+
+    def publish(self, count, seed=1):
+        self.site.send(of_the_person(count, seed))
+        self.count += count
+        self.settle()
+
+    def settle(self):
+        self.site.wait_until_drained()
+        self.site.wait_until_folded()
+
+    def archive(self, *words):
+        wait_until(lambda: self.site.tallymill("archive", *(words or (MONTH,))).code == 0, 60, lambda: self.site.tallymill("archive", MONTH).err)
+
+    def erase(self, *words):
+        return self.site.tallymill("erase", *THEIRS, *words)
+
+    def content(self):
+        return self.site.database.rows(CONTENT, FIRST, FIRST)[0]
+
+    def generations(self):
+        return {path.parent.name for path in self.folder.rglob("*") if path.is_file()}
+
+    def holds(self):
+        """Not --strict: a rollup of the newest week may rest for hours."""
+        self.site.must("tallymill", "audit", "--deep")
+        done = self.site.must("tallymill", "verify")
+        assert not [line for line in done.out.splitlines() if line.startswith("  aside") and not re.search("rollup|its month is archived", line)], done
+
+    def is_without_them(self):
+        """The month is away, and when it comes back it has nothing of theirs, and all of the others'."""
+        assert self.site.database.value("SELECT state FROM tallymill.months WHERE month = %s", FIRST) == "archived"
+        assert len(self.generations()) == 1, self.generations()
+        self.site.must("tallymill", "archive", "--verify")
+        self.site.must("tallymill", "audit", "--deep")
+        before = self.site.database.rows(STATISTICS)
+        self.site.must("tallymill", "restore", MONTH)
+        self.settle()
+        assert self.site.database.value("SELECT count(*) FROM analytics_events WHERE user_id = 777 OR session_id = %s", THEIRS[3]) == 0
+        assert self.site.database.rows(STATISTICS) == before
+        self.holds()
+
+
+@pytest.fixture(name="erasing")
+def make_erasing(make_site, tmp_path):
+    def make(count=30, **how):
+        build = how.pop("build", "release")
+        folder = tmp_path / f"site-{make.sites}"
+        make.sites += 1
+        return Erasing(make_site(build=build, partitions=1, **{"aggregator.interval": "50 ms", "window.oldest": "2025-01-01", "archive.target": folder / "archive", "archive.part_size": "64 KiB", **how}), count)
+
+    make.sites = 1
+    return make
+
+
+def test_a_person_is_gone_from_archived_months(erasing):
+    here = erasing(**{"rollups.dir": ""})
+    others = here.content()[0] - here.count
+    here.archive()
+    assert here.generations() == {"0001"}
+    refused = here.erase()
+    assert refused.code == 2 and "which is archived" in refused.err and "--yes" in refused.err, refused
+    assert json.loads(here.site.must("tallymill", "erase", *THEIRS, "--dry-run", "--json").out)["rows"] == {MONTH: here.count}
+    assert here.generations() == {"0001"} and here.site.database.value("SELECT count(*) FROM tallymill.erasures") == 0
+    done = here.erase("--yes", "--json")
+    assert done.code == 0, done
+    counts = json.loads(done.out)["counts"]
+    assert (counts["rows"], counts["archives"]) == ({MONTH: here.count}, {MONTH: 2}), counts
+    again = json.loads(here.site.must("tallymill", "erase", *THEIRS, "--json").out)
+    assert again["counts"] == {} and here.generations() == {"0002"}
+    here.is_without_them()
+    assert here.content()[0] == others
+
+
+def test_an_erasure_that_is_killed_at_any_step_is_gone_on_with(erasing):
+    here = erasing(build="check")
+    for number, step in enumerate(STEPS if ROUNDS > 2 else ("erase_returned", "archive_detached")):
+        here.archive()
+        killed = here.site.start("tallymill", "erase", *THEIRS, "--yes", failpoint=f"{step}:exit", name=step)
+        assert killed.wait(120) == 86, f"{step}: {killed.log()}"
+        here.site.must("tallymill", "audit")
+        done = here.erase("--yes", "--json")
+        assert done.code == 0, (step, done)
+        counts = json.loads(done.out)["counts"]
+        assert counts["rows"] == {MONTH: 30} and list(counts["archives"]) == [MONTH] and counts["archives"][MONTH] > 1, (step, counts)
+        here.is_without_them()
+        here.publish(30, seed=number + 2)
+
+
+def test_what_was_not_reached_is_erased_again_once_it_can_be(erasing):
+    here = erasing()
+    site = here.site
+    site.send(of_the_person(5, month=f"{OTHER}-01"))
+    here.settle()
+    here.archive(OTHER, "--set", "archive.target=none", "--drop", "--yes")
+    here.archive()
+    here.folder.rename(here.folder.parent / "elsewhere")
+    done = here.erase("--yes")
+    assert done.code == 1 and f"archive of {MONTH} could not be read" in done.err and OTHER not in done.err and "NOT COMPLETE" in done.out, done
+    (here.folder.parent / "elsewhere").rename(here.folder)
+    here.aggregator.kill()
+    site.database.run("UPDATE tallymill.leader SET leader = ''")
+    done = here.erase("--yes", "--wait", 0)
+    assert done.code == 1 and "no aggregator leads" in done.err and "stays archived" in done.err and here.generations() == {"0001"}, done
+    site.aggregator()
+    wait_until(lambda: site.database.value("SELECT leader <> '' FROM tallymill.leader"), 30, "an aggregator to lead")
+    done = site.tallymill("erase", "--again", "--yes")
+    assert done.code == 0, done
+    here.is_without_them()
+
+
+def test_the_archive_of_a_month_that_was_restored_goes_too(erasing):
+    here = erasing()
+    here.archive()
+    here.site.must("tallymill", "restore", MONTH)
+    here.settle()
+    done = here.erase("--yes")
+    assert done.code == 0 and "goes: the month is in Postgres" in done.err, done
+    assert here.generations() == set()
+    here.holds()
+    here.archive()
+    here.is_without_them()
