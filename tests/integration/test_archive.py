@@ -289,6 +289,20 @@ def test_a_month_waits_until_its_statistics_are_settled_and_right(archive):
     assert current.code == 1 and ("is not over yet" in current.err or "is not closed yet" in current.err), current
 
 
+def test_a_month_that_leaves_unsettled_is_seen(archive):
+    """Without that look: what was committed, and was not in the statistics yet, never is."""
+    here = archive(build="check", count=40)
+    here.site.send(of_month(5, seed=3))
+    here.site.drain()
+    assert here.run().code == 1
+    wrong = here.site.start("tallymill", "archive", MONTH, bug="month_unsettled")
+    assert wrong.wait(60) == 0, wrong.log()
+    here.site.fold()
+    here.restore()
+    here.site.fold()
+    assert {"statistic wrong", "statistic missing"} & set(here.site.verdict().kinds())
+
+
 def test_a_reader_holds_a_month_up_until_the_deadline_and_is_named(archive):
     here = archive(count=40, **{"archive.detach_deadline": "3 s"})
     with reader_of_all(here.site):
