@@ -43,8 +43,8 @@ HAND_MADE = [
     ("code_input", "B", None, {"origin": "paste", "language": "js"}), ("code_input", "C", None, {"origin": "paste", "language": "py"}),
     ("code_input", "D", None, {"origin": "github", "language": "go"}),
     ("doc_generation", "A", 1, {"success": True, "doc_type": "README", "llm": {"latency": {"total": 16000}}}),
-    ("doc_generation", "A", 1, {"success": False, "doc_type": "README"}),
-    ("doc_generation", "B", 2, {"success": True, "doc_type": "API", "duration": 40000}),
+    ("doc_generation", "A", 1, {"success": False, "doc_type": "README", "language": "js", "llm": {"latency": {"ttft": 500}}}),
+    ("doc_generation", "B", 2, {"success": True, "doc_type": "API", "duration": 40000, "language": "js", "llm": {"latency": {"ttft": 2000}}}),
     ("doc_generation", "C", None, {"success": "true", "doc_type": "API", "duration": "long"}),    # text is no truth and no number
     ("doc_generation", "G", None, {"success": True, "doc_type": ["API"]}),
     ("generation_started", "D", None, {}), ("generation_completed", "B", None, {}),
@@ -101,6 +101,9 @@ def test_a_day_of_forty_events_has_the_figures_worked_out_by_hand(make_site):
     buckets = [math.floor(math.log(value) / math.log(1.02)) for value in (499.9, 500, 999, 2000, 2000.1)]
     assert one_day(site, "analytics_daily_llm_histogram", "first_bucket, counts", "source = 'performance' AND metric = 'ttft'") == [
         (buckets[0], [buckets.count(n) for n in range(buckets[0], buckets[-1] + 1)])]
+    js = [math.floor(math.log(value) / math.log(1.02)) for value in (500, 2000)]
+    assert one_day(site, "analytics_daily_ttft_by_language", "language, events, p50, p95, first_bucket, counts") == [
+        ("js", 2, 500, 2000, js[0], [int(n in js) for n in range(js[0], js[1] + 1)])]
     assert one_day(site, "analytics_daily_hours", "hour, events", "event_name = 'checkout_completed'") == [(19, 1), (20, 1)]
     assert one_day(site, "analytics_daily_hours", "sum(events)") == [(39,)]
     # The one of staff, in the twins: by the same queries.
