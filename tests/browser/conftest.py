@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from integration.conftest import make_site, stack  # noqa: F401  (pytest finds fixtures by name)
-from integration.harness.program import ROOT
+from integration.harness.program import ROOT, die_with_parent, environment
+
+from .made import generated
 
 HERE = ROOT / "tests" / "browser"
 
@@ -27,8 +29,13 @@ def driver(tmp_path_factory):
     subprocess.run(["npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], check=True, timeout=300)
 
     def drive(**request):
-        done = subprocess.run(["node", folder / "look.mjs"], input=json.dumps(request), capture_output=True, text=True, timeout=570, check=False)
+        done = subprocess.run(["node", folder / "look.mjs"], input=json.dumps(request), capture_output=True, text=True, timeout=570, check=False, env=environment(), preexec_fn=die_with_parent)
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads(done.stdout)
 
     return drive
+
+
+@pytest.fixture
+def full(make_site):  # noqa: F811
+    return generated(make_site)

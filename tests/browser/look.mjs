@@ -1,4 +1,4 @@
-// look.mjs - Chromium, as a request on stdin says: {address, views: [{name, path, width, height, scheme, full, wait, picture, axe}], scenario}. Answers on stdout with what each view
+// look.mjs - Chromium, as a request on stdin says: {address, views: [{name, path, width, height, scheme, full, wait, picture, axe, steps}]}. Answers on stdout with what each view
 // showed and said: errors of the console, violations of the policy, hosts that were asked, how far it scrolls sideways, what axe-core finds, and the figures.
 import {createRequire} from 'node:module';
 import fs from 'node:fs';
@@ -32,6 +32,13 @@ async function settle(page) {
   await page.waitForFunction(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))));
 }
 
+// What axe-core finds serious or worse.
+async function judge(page, seen) {
+  await page.evaluate(axe + ';0').catch(error => seen.errors.push('axe: ' + error));
+  return page.evaluate(async () => (await window.axe.run(document, {resultTypes: ['violations']})).violations
+    .filter(one => one.impact === 'serious' || one.impact === 'critical').map(one => `${one.id}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + ' ' + (node.any[0]?.message || '')).join(' | ')}`));
+}
+
 async function look(view) {
   const {context, page, seen} = await open(view);
   seen.sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -39,11 +46,7 @@ async function look(view) {
   seen.panels = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-panel]')].map(card => [card.dataset.panel, card.innerText])));
   seen.text = await page.evaluate(() => document.getElementById('content').innerText);
   seen.scripts = await page.evaluate(() => document.querySelectorAll('#content script, #content img, #content iframe').length + (window.ran ? 1 : 0));
-  if (view.axe) {
-    await page.evaluate(axe + ';0').catch(error => seen.errors.push('axe: ' + error));
-    seen.axe = await page.evaluate(async () => (await window.axe.run(document, {resultTypes: ['violations']})).violations
-      .filter(one => one.impact === 'serious' || one.impact === 'critical').map(one => `${one.id}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + ' ' + (node.any[0]?.message || '')).join(' | ')}`));
-  }
+  if (view.axe) seen.axe = await judge(page, seen);
   seen.violations = await page.evaluate(() => window.violations);
   if (view.picture) await page.screenshot({path: view.picture, fullPage: view.full !== false});
   seen.hosts = [...new Set(seen.hosts)];
@@ -70,9 +73,17 @@ async function walk(view) {
       await page.mouse.up();
     } else if (what === 'address') seen.read.push(new URL(page.url()).search);
     else if (what === 'read') seen.read.push(await page.locator(how[0]).first().innerText());
+    else if (what === 'title') seen.read.push(await page.locator(how[0]).first().getAttribute('title'));
+    else if (what === 'rows') seen.read.push(await page.locator(how[0]).evaluateAll(rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))));
+    else if (what === 'axe') seen.read.push(await judge(page, seen));
+    else if (what === 'focused') seen.read.push(await page.evaluate(() => { const one = document.activeElement; return `${one.closest('[data-panel], section[aria-label]')?.getAttribute('aria-label') || ''}|${one.getAttribute('aria-label') || one.textContent}`; }));
+    else if (what === 'until') { // so many more times has the page been drawn anew
+      await page.evaluate(count => new Promise(done => { new MutationObserver((_, one) => { if (--count <= 0) { one.disconnect(); done(); } }).observe(document.getElementById('top'), {subtree: true, childList: true, characterData: true}); }), how[0]);
+    } else if (what === 'mark') fs.writeFileSync(how[0], 'here');
+    else if (what === 'seen') { await page.waitForSelector(how[0], {timeout: how[1]}); seen.read.push(Date.now() / 1000); }
     else if (what === 'picture') await page.screenshot({path: how[0], fullPage: true});
     else throw new Error(what);
-    if (what !== 'address' && what !== 'read') await settle(page).catch(() => {});
+    if (!['address', 'read', 'title', 'rows', 'focused', 'axe', 'mark', 'seen'].includes(what)) await settle(page).catch(() => {});
   }
   seen.violations = await page.evaluate(() => window.violations);
   await context.close();

@@ -5,7 +5,6 @@ By name: `tests/run browser`. Pictures of every state go to build/screenshots, t
 
 import datetime
 import json
-import random
 
 import pytest
 
@@ -14,11 +13,12 @@ from integration.harness.program import ROOT
 from integration.harness.publisher import event, now_us
 from integration.harness.waiting import wait_until
 
+from .made import DAY_US
+
 PICTURES = ROOT / "build" / "screenshots"
 SIZES = (390, 768, 1360)
+TOKEN = "0123456789abcdef0123456789abcdef-and-more"
 TABS = ("overview", "workflow", "business", "usage", "system")
-DAY_US = 86_400_000_000
-HOSTILE = ["<script>window.ran=1</script>", "<img src=x onerror=window.ran=1>", "\u202egnissecorp", "=cmd|' /C calc'!A0", "e" + "\u0301" * 90, "a" * 100, "'; DROP TABLE x; --", "${7*7}{{7*7}}"]
 # What is committed: (name, path, width, height, scheme, what to wait for).
 SHOWN = [("overview", "/?range=7d", 1360, 985, "light", ".card"), ("pipeline", "/?page=pipeline", 1360, 985, "dark", "#top"), ("phone", "/?range=7d", 390, 844, "dark", ".card")]
 RANGES = {"7d": {}, "28d": {}, "91d": {"grain": "day"}, "today": {}, "custom": {}}
@@ -44,28 +44,6 @@ def assert_clean(seen, dashboard, despite=()):
         assert one.get("axe", []) == [], (one["name"], one["axe"])
 
 
-def generated(make_site, days=14, count=40_000):
-    """Days of generated events, internal users and late events among them, and names and values that a page might run."""
-    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
-    done = site.produce("--generate", str(count), "--days", str(days), "--seed", "7")
-    assert done.code == 0, done
-    source = random.Random(3)
-    today = now_us() // DAY_US * DAY_US
-    for number, text in enumerate(HOSTILE * 6):
-        site.publisher.send(event(text if number < len(HOSTILE) else "doc_generation", created_us=today - source.randrange(1, days) * DAY_US - number, event_category="usage", session_id=text,
-                                  is_internal=number % 5 == 0, event_data={"doc_type": text, "language": text, "success": True, "error_type": text}))
-        site.publisher.send(event("error", created_us=today - DAY_US - number, event_category="system", session_id=text, event_data={"error_type": text}))
-    site.publisher.flush()
-    site.drain(deadline=180)
-    site.fold(deadline=300)
-    return site
-
-
-@pytest.fixture
-def full(make_site):
-    return generated(make_site)
-
-
 WHERE = {"external": "NOT is_internal", "internal": "is_internal", "all": "true"}
 
 
@@ -86,6 +64,7 @@ NUMBERS = {
                       "event_name IN ('checkout_completed', 'user_interaction')"),
     "upgrades": (COUNT, "event_name = 'tier_change' AND event_data->>'action' = 'upgrade'"), "cancels": (COUNT, "event_name = 'tier_change' AND event_data->>'action' = 'cancel'"),
     "error_events": (COUNT, "event_name = 'error'"), "batches": (COUNT, "event_name = 'batch_generation'"), "code_inputs": (COUNT, "event_name = 'code_input'"),
+    "exporting_users": ("count(DISTINCT user_id)", "event_name = 'doc_export'"),
     "exports": (COUNT, "event_name = 'doc_export'"), "all_events": (COUNT, "true"),
     "exporting_sessions": ("count(DISTINCT session_id)", "event_name = 'doc_export'"), "sessions_with_errors": ("count(DISTINCT session_id)", "event_name = 'error'"),
     "oauth_success": ("round(count(*) FILTER (WHERE event_data->>'action' = 'completed')::numeric / nullif(count(*) FILTER (WHERE event_data->>'action' IN ('completed', 'failed')), 0), 6)", "event_name = 'oauth_flow'"),
@@ -99,6 +78,61 @@ LISTS = {"doc_types": ("doc_generation", "doc_type"), "languages": ("doc_generat
          "grades": ("quality_score", "grade"), "interactions": ("user_interaction", "action")}
 STAGES = ["event_name = 'session_start'", "event_name = 'code_input'", "event_name IN ('generation_started', 'doc_generation')",
           "(event_name = 'generation_completed' OR event_name = 'doc_generation' AND event_data->'success' = 'true')", "event_name = 'doc_export'"]
+
+
+def label(name):
+    return f"coalesce(left(event_data->>'{name}', 100), '(none)')"
+
+
+def numeric(path):
+    return f"(event_data#>>'{{{path}}}')::numeric"
+
+
+SUCCEEDED, A_DAY = "count(*) FILTER (WHERE event_data->'success' = 'true')", "count(DISTINCT (created_at AT TIME ZONE 'UTC')::date::text || session_id)"
+TOKENS, READ = "coalesce(event_data->'cache', event_data#>'{llm,cache}')", "(coalesce(event_data->'cache', event_data#>'{llm,cache}')->>'read_tokens')::numeric"
+INPUT = READ.replace("read_tokens", "input_tokens")
+# Panel: its rows, and for which events; the texts among them are their names.
+TABLES = {
+    "errors_by_type": (f"{label('error_type')}, count(*), {A_DAY}", "event_name = 'error'", "GROUP BY 1"),
+    "plans": (f"{label('tier')}, count(*), sum({numeric('amount')}), round(sum({numeric('amount')}) / count(*), 2)", "event_name = 'checkout_completed'", "GROUP BY 1"),
+    "outcomes": (f"{label('doc_type')}, count(*), {SUCCEEDED}, round({SUCCEEDED}::numeric / count(*), 6)", "event_name = 'doc_generation'", "GROUP BY 1"),
+    "quality": (f"{label('doc_type')}, count(*), round(avg({numeric('score')}), 2), min({numeric('score')}), max({numeric('score')}), round(avg((event_data->>'grade' IN ('A', 'B'))::int), 6)", "event_name = 'quality_score'", "GROUP BY 1"),
+    "usage_alerts": (f"{label('tier')}, {label('action')}, count(*), max({numeric('percent_used')})", "event_name = 'usage_alert'", "GROUP BY 1, 2"),
+    "trials": (", ".join(f"count(*) FILTER (WHERE event_data->>'action' = '{action}')" for action in ("started", "converted", "expired")), "event_name = 'trial'", ""),
+    "prompt_cache": (f"round(count(*) FILTER (WHERE {READ} > 0)::numeric / nullif(count(*), 0), 6), round(0.9 * sum({READ}) / nullif(sum({READ}) + sum({INPUT}), 0), 6)",
+                     f"event_name IN ('performance', 'doc_generation') AND jsonb_typeof({TOKENS}) = 'object'", ""),
+}
+CLASSES = {"ttft": ("latency,ttft", "{0} < 500", "{0} >= 500 AND {0} < 1000", "{0} >= 1000 AND {0} <= 2000", "{0} > 2000"),
+           "tpot": ("latency,tpot", "{0} < 20", "{0} >= 20 AND {0} < 40", "{0} >= 40 AND {0} <= 60", "{0} > 60"),
+           "throughput": ("throughput,tokens_per_second", "{0} > 50", "{0} >= 30 AND {0} <= 50", "{0} >= 15 AND {0} < 30", "{0} < 15")}
+SOURCES = {"performance": "", "doc_generation": "llm,"}
+
+
+def assert_same_rows(got, expected, what):
+    """Rows by their texts, in any order; figures to the sixth digit."""
+    def by_name(rows):
+        return {tuple(cell for cell in row if isinstance(cell, str)): [None if cell is None else float(cell) for cell in row if not isinstance(cell, str)] for row in rows}
+    got, expected = by_name(got), by_name(expected)
+    assert set(got) == set(expected), what
+    for name, figures in expected.items():
+        assert got[name] == [None if figure is None else pytest.approx(figure, abs=1e-6) for figure in figures], (what, name)
+
+
+def assert_classes(site, panel, who, page, what):
+    """Counts of classes exactly; percentiles of the range exactly where they say so, else within 1 %."""
+    path, *classes = CLASSES[panel["name"]]
+    rows, names = {row[0]: row for row in panel["rows"] if row[1] is None}, panel["columns"]
+    for source, prefix in SOURCES.items():
+        value = numeric(prefix + path)
+        percentiles = [name for name in names if name.startswith("p")]
+        counts, tops = raw(site, "ARRAY[" + ", ".join(f"count(*) FILTER (WHERE {one.format(value)})" for one in classes) + "], ARRAY["
+                           + ", ".join(f"percentile_disc({int(name[1:]) / 100}) WITHIN GROUP (ORDER BY {value})" for name in percentiles) + "]::float8[]",
+                           who, page, f"event_name = '{source}' AND {value} IS NOT NULL")[0]
+        assert (source in rows) == (sum(counts) > 0), (what, source)
+        if source in rows:
+            row = dict(zip(names, rows[source]))
+            assert [row[name] for name in ("excellent", "good", "acceptable", "slow")] == counts, (what, source)
+            assert [row[name] for name in percentiles] == [pytest.approx(top, rel=1e-9 if row["exact"] else 0.0101) for top in tops], (what, source)
 
 
 def test_every_figure_equals_an_independent_query(full):
@@ -129,6 +163,26 @@ def test_every_figure_equals_an_independent_query(full):
                     expected = raw(full, f"event_data->>'{attribute}', count(*)", who, page, f"event_name = '{event_name}' AND jsonb_typeof(event_data->'{attribute}') IN ('string', 'number', 'boolean')", "GROUP BY 1")
                     assert sorted((value, count) for value, count in got[panel]) == sorted((value[:100], count) for value, count in expected), (panel, who, name)
                     compared += 1
+            for panel, (what, condition, group) in TABLES.items():
+                if panel in got:
+                    rows = [row for row in got[panel] if row[0] is None] if not group else got[panel]
+                    expected = raw(full, what, who, page, condition, group)
+                    assert_same_rows([row[1:] for row in rows] if not group else rows, [tuple(cell or 0 for cell in row) if panel == "trials" else row for row in expected] if rows else [], (panel, who, name))
+                    compared += 1
+            for panel in CLASSES:
+                assert_classes(full, panels[panel], who, page, (panel, who, name))
+                compared += 1
+            if "ttft_by_language" in got:
+                value = numeric("llm,latency,ttft")
+                expected = dict(raw(full, f"{label('language')}, percentile_disc(0.5) WITHIN GROUP (ORDER BY {value})::float8", who, page, f"event_name = 'doc_generation' AND {value} IS NOT NULL", "GROUP BY 1"))
+                assert {row[0]: row[1] for row in got["ttft_by_language"]} == {language: pytest.approx(median, rel=0.0101) for language, median in expected.items()}, (who, name)
+                compared += 1
+            if "active_users_trailing" in got:
+                last = page["range"]["last"]
+                expected = [full.database.value(f"SELECT count(DISTINCT user_id) FROM analytics_events WHERE {WHERE[who]} AND created_at >= '{last} 00:00+00'::timestamptz - interval '{days - 1} days' "
+                                                f"AND created_at < '{last} 00:00+00'::timestamptz + interval '1 day'") for days in (1, 7, 28)]
+                assert got["active_users_trailing"][-1] == [last, *expected], (who, name)
+                compared += 1
             if "funnel" in got:
                 assert [row[2] for row in got["funnel"]] == [raw(full, "count(DISTINCT session_id)", who, page, stage)[0][0] for stage in STAGES], (who, name)
                 compared += 1
@@ -177,6 +231,32 @@ def test_a_link_restores_the_page_and_hands_find_their_way(driver, full):
     assert "range=custom" in dragged["read"][0] and "first=" in dragged["read"][0]
 
 
+def test_the_keyboard_alone_goes_everywhere_and_keeps_its_place(driver, full):
+    """Also where the page draws itself anew: by a choice, by the minute, or every few seconds as the pipeline does. axe-core has nothing serious to say of what opens."""
+    dashboard = Dashboard(full, f"dashboard.token={TOKEN}", "dashboard.cookie_secure=off")
+    by_name = Dashboard(full)
+    steps = [["focus", "[data-panel=generations]"], ["key", "Enter"], ["focused"], ["key", "Tab"], ["focused"],
+             ["focus", "[data-panel=languages] .pick"], ["key", "Space"], ["wait", ".chip"], ["focused"], ["axe"], ["key", "Space"], ["wait", "[data-panel=funnel]"],
+             ["focus", "[data-panel=doc_types] button.tool"], ["key", "Enter"], ["wait", "dialog[open] table"], ["axe"], ["key", "Escape"], ["focused"], ["key", "?"], ["wait", "dialog[open]"], ["axe"], ["key", "Escape"]]
+    live = [["wait", "#top .tiles"], ["focus", "section[aria-label=Months] button.tool >> nth=1"], ["seen", "#top .banner:has-text('books checked')", 60000],
+            ["until", 3], ["focused"], ["key", "Enter"], ["wait", "dialog[open] pre"], ["axe"], ["key", "Escape"], ["focused"]]
+    (walk, pipeline) = driver(address=by_name.address, views=[{"name": "keys", "path": "/?range=7d", "steps": steps}, {"name": "live", "path": "/?page=pipeline", "steps": live}])
+    assert_clean([walk, pipeline], by_name)
+    read = walk["read"]
+    assert read[0].startswith("|Generations") and read[1].startswith("|Success rate"), read[:2]
+    assert read[2].startswith("Languages|") and read[3] == [] and read[4] == [] and read[5].startswith("Doc types|") and read[6] == [], read[2:]
+    assert pipeline["read"][1:] == ["Months|Months: its query", [], "Months|Months: its query"], pipeline["read"]
+    (login,) = driver(address=dashboard.address, views=[{"name": "login", "path": "/", "wait": "form", "axe": True}])
+    assert login["axe"] == [] and login["violations"] == []
+
+
+def test_a_year_and_more(driver, make_site):
+    site = generated(make_site, days=400, count=60_000, **{"window.oldest": "430 days"})
+    dashboard = Dashboard(site)
+    seen = driver(address=dashboard.address, views=views("year", "/?range=12mo", axe=True) + views("year-by-day", "/?range=12mo&grain=day&tab=system") + views("month", "/?page=pipeline&live=28d", wait="#top"))
+    assert_clean(seen, dashboard)
+
+
 def test_states_that_are_not_the_usual_ones(driver, make_site):
     """No events, one day, no errors, a name of 100 bytes, Postgres away."""
     empty = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
@@ -189,7 +269,7 @@ def test_states_that_are_not_the_usual_ones(driver, make_site):
     empty.publisher.flush()
     empty.drain()
     empty.fold()
-    assert_clean(driver(address=dashboard.address, views=views("one-day", "/?range=7d") + views("one-day-usage", "/?range=7d&tab=usage")), dashboard)
+    assert_clean(driver(address=dashboard.address, views=views("one-day", "/?range=7d") + views("one-day-usage", "/?range=7d&tab=usage") + views("no-errors", "/?range=7d&tab=system")), dashboard)
     gone = Dashboard(empty, "postgres.dsn=host=127.0.0.1 port=1 connect_timeout=2")
     seen = driver(address=gone.address, views=views("postgres-away", "/") + views("postgres-away-pipeline", "/?page=pipeline", wait="#top"))
     assert_clean(seen, gone, despite=("503",))
