@@ -1,0 +1,178 @@
+"""dashboard: how long the page's panels and pages take over a long history, beside raw queries; what it weighs; and what 10,000 requests cost workers that drain.
+
+`--rows` events over `--days` days go the real way until every rollup and the uniques are computed, then VACUUM ANALYZE, as in `queries`. Each panel's own SQL, as the page shows it, is
+asked for ranges drawn at random, external, internal and all, by the clock of the client; each page likewise over HTTP, with its comparison. The raw queries are those of `queries` for distinct
+sessions and users of the same ranges. Then `--drain-rows` events are drained in turn alone and beside 10,000 requests (page, script, live rows) of eight connections.
+Ratios: the slowest panel's p95 over 100 ms, the slowest page's over 250 ms, the weight of the page over 150 kB packed, and the rate beside the requests over the rate alone (0.98).
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import datetime
+import gzip
+import http.client
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+import psycopg2
+
+import drain
+import queries
+import topic
+from servers import ROOT, stack
+
+TABS = ("overview", "workflow", "business", "usage", "system")
+WHOS = ("external", "internal", "all")
+LIMITS = {"panel": 100, "page": 250, "weight": 150_000}
+REQUESTS, CONNECTIONS = 10_000, 8
+
+
+def arguments(words):
+    parser = argparse.ArgumentParser(prog="tests/bench/run dashboard", description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--runs", type=int, default=40, help="ranges for each panel and page")
+    parser.add_argument("--drain-rows", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    return parser.parse_args(words)
+
+
+@contextlib.contextmanager
+def page(servers):
+    """The address of the dashboard."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen([ROOT / "build/bin/tallymill", "dashboard", "--config", servers.settings, "--set", "dashboard.listen=127.0.0.1:0"], stderr=log, stdout=log)
+        try:
+            for _ in range(600):
+                log.seek(0)
+                found = re.search(r"address=http://(\S+)/", log.read())
+                if found:
+                    break
+                time.sleep(0.05)
+            else:
+                raise RuntimeError("the dashboard was not served within 30 s")
+            yield found.group(1)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def get(address, path, **headers):
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: status {answer.status}: {body[:200]}")
+        return body
+    finally:
+        connection.close()
+
+
+def ranges(options, today):
+    """Ranges of 7, 28 and 91 days (or as many as there are) that end at random, each for somebody else."""
+    source = random.Random(1)
+    for number in range(options.runs):
+        length = min((7, 28, 91)[number % 3], options.days)
+        last = today - datetime.timedelta(days=1 + source.randrange(max(1, options.days - length)))
+        yield {"range": "custom", "first": str(last - datetime.timedelta(days=length - 1)), "last": str(last), "who": WHOS[number // 3 % 3]}
+
+
+def measure_pages(servers, options, address):
+    """(panel to its times, page to its times, raw times), in ms."""
+    panels, pages, raw = {}, {}, []
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    with contextlib.closing(psycopg2.connect(servers.dsn, options="-c timezone=UTC -c jit=off")) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        for number, asked in enumerate(ranges(options, today)):
+            for tab in TABS:
+                began = time.monotonic()
+                answer = json.loads(get(address, f"/api/v1/page/{tab}?{urllib.parse.urlencode(asked)}"))
+                pages.setdefault(tab, []).append((time.monotonic() - began) * 1000)
+                for panel in answer["panels"]:
+                    if panel.get("trouble_kind") == "who":
+                        continue
+                    if "sql" not in panel:
+                        raise RuntimeError(f"panel {panel['name']}: {panel}")
+                    panels.setdefault(panel["name"], []).append(queries.timed(cursor, panel["sql"].replace("%", "%%"), ())[0])
+            if number % 10 == 0:
+                raw += [queries.timed(cursor, queries.RANGES[name][1], {"first": asked["first"], "last": asked["last"]})[0] for name in ("range sessions of *", "range users of *")]
+    return panels, pages, raw
+
+
+def weigh(address):
+    """Bytes of the page with its scripts and the overview's figures, packed."""
+    names = ["/", "/style.css", "/uplot.css", "/uplot.js", "/mark.svg", *(f"/{path.name}" for path in (ROOT / "operator/dashboard/web").glob("*.js"))]
+    return sum(len(get(address, name, **{"Accept-Encoding": "gzip"})) for name in names) + len(gzip.compress(get(address, "/api/v1/page/overview")))
+
+
+def ask_many(address, count):
+    connection = http.client.HTTPConnection(address, timeout=60)
+    paths = ("/", "/dashboard.js", "/api/v1/pipeline/live?since=0")
+    for number in range(count):
+        connection.request("GET", paths[number % 3])
+        connection.getresponse().read()
+    connection.close()
+
+
+def drained(servers, address=None):
+    """Rows/s of one worker, beside the requests where there is an address; and how long those took."""
+    if not address:
+        return drain.measure(servers, lambda: drain.drain(servers, 1, 600))["rate"], None
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        asking = [pool.submit(ask_many, address, REQUESTS // CONNECTIONS) for _ in range(CONNECTIONS)]
+        rate = drain.measure(servers, lambda: drain.drain(servers, 1, 600))["rate"]
+        for one in asking:
+            one.result(600)
+    return rate, time.monotonic() - began
+
+
+def measure_drain(servers, options, address):
+    topic.generate(servers, options.drain_rows)
+    alone, beside = [], []
+    for _ in range(options.pairs):
+        alone.append(drained(servers)[0])
+        beside.append(drained(servers, address)[0])
+    return statistics.median(alone), statistics.median(beside)
+
+
+def report(options, times, weight, rates, stored):
+    panels, pages, raw = times
+    worst = max(panels, key=lambda name: queries.percentile(panels[name], 0.95))
+    slowest = max(pages, key=lambda name: queries.percentile(pages[name], 0.95))
+    worst_ms, slowest_ms = queries.percentile(panels[worst], 0.95), queries.percentile(pages[slowest], 0.95)
+    ratios = {"panel": round(worst_ms / LIMITS["panel"], 3), "page": round(slowest_ms / LIMITS["page"], 3), "weight": round(weight / LIMITS["weight"], 3)}
+    print(f"\ndashboard: {stored:,} events over {options.days} days", file=sys.stderr)
+    for name in sorted(panels, key=lambda name: -queries.percentile(panels[name], 0.95))[:12]:
+        print(f"  panel {name:<24} p50 {statistics.median(panels[name]):>8.2f} ms, p95 {queries.percentile(panels[name], 0.95):>8} ms", file=sys.stderr)
+    for name in TABS:
+        print(f"  page {name:<25} p50 {statistics.median(pages[name]):>8.2f} ms, p95 {queries.percentile(pages[name], 0.95):>8} ms", file=sys.stderr)
+    print(f"  raw, distinct sessions or users   p50 {statistics.median(raw):>8.1f} ms; the page weighs {weight / 1000:.1f} kB packed", file=sys.stderr)
+    figures = {"bench": "dashboard", "ratio": ratios["panel"], "ratios": ratios, "rows": stored, "days": options.days, "worst_panel": worst, "worst_panel_p95_ms": worst_ms, "slowest_page": slowest,
+               "slowest_page_p95_ms": slowest_ms, "raw_p50_ms": round(statistics.median(raw), 1), "weight_bytes": weight}
+    if rates:
+        ratios["requests"] = round(rates[1] / rates[0], 3)
+        figures["rate_alone"], figures["rate_beside_requests"] = map(round, rates)
+        print(f"  drain {rates[0]:,.0f} rows/s alone, {rates[1]:,.0f} beside {REQUESTS:,} requests: {ratios['requests']}", file=sys.stderr)
+    return figures
+
+
+def run(words):
+    options = arguments(words)
+    with stack() as servers:
+        queries.load(servers, options)
+        with page(servers) as address:
+            times, weight = measure_pages(servers, options, address), weigh(address)
+            stored = servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0]
+            rates = measure_drain(servers, options, address) if options.pairs > 0 else None
+        return report(options, times, weight, rates, stored)
