@@ -97,7 +97,7 @@ def test_the_queries_for_analysts_run_as_they_stand_and_the_reference_is_of_toda
     site.fold()
     page = (ROOT / "docs" / "analyse.md").read_text()
     queries = re.findall(r"(?:^    SELECT .*\n(?:^    .*\n)*)", page, re.MULTILINE)
-    assert len(queries) == 5
+    assert queries
     for query in queries:
         done = psql(site.database.dsn, "-At", "-c", "SET ROLE tallymill_read", "-c", query)
         assert done.code == 0 and done.out.count("\n") > 1, (query, done)
