@@ -30,7 +30,7 @@ function ofServers({facts, failure}, add) {
 function ofWorkers({facts, rows}, add) {
   const {troubles, workers, kafka} = facts, stand = facts.postgres ? [] : standing(facts), last = rows[rows.length - 1];
   for (const one of workers || [])
-    if (one.trouble) add(`worker ${one.address}`, 'bad', `The worker at ${one.address} does not answer:`, foreign(one.trouble), '. ', run('systemctl status "tallymill-consumer@*"', 'Its topic partitions go to another worker, where there is one.'));
+    if (one.trouble) add(`worker ${one.address}`, 'bad', `The worker at ${one.address} does not answer:`, foreign(one.trouble), '. ', run('systemctl status "tallymill-consumer@*"', 'tells whether it runs. Its topic partitions go to another worker, where there is one.'));
   if (stand.length > 0 && (troubles || []).length === 0) {
     const owners = [...new Set(stand.map(one => one.owner).filter(Boolean))], events = stand.reduce((sum, one) => sum + kafka.ends[one.topic_partition] - one.next_offset, 0);
     add('standing', 'bad', `${figure(events)} events of ${stand.length === 1 ? `topic partition ${stand[0].topic_partition}` : `${stand.length} topic partitions`} wait and nobody stores them.`,

@@ -1,6 +1,6 @@
 // live.js - the charts of the operator's page: the last day, live, from the dashboard's memory; 28 days, by the hour, from what the ledger keeps. And what the cards of
 // that page have: their rows as a table and as CSV, and what was asked.
-import {bytes, dayName, el, figure, NBSP, seconds} from './format.js';
+import {bytes, dayName, el, exact, figure, NBSP, seconds} from './format.js';
 import {legend, lines} from './chart.js';
 import {copyButton, dialog, plainTable} from './panels.js';
 
@@ -61,7 +61,7 @@ function charted(list, source, about) {
 
 // {big, small}: the charts of the first row, and those of the second. seen: {rows, length (seconds), facts} of pipeline.js, and stays the same object.
 export function liveCharts(seen) {
-  const {workers} = seen.facts, answering = (workers || []).filter(one => !one.trouble).length;
+  const {workers} = seen.facts;
   const column = at => seen.rows.map(row => row[at]);
   const chart = (height, title, sub, list, format, least, isAsked = true) => charted(list, {x: seen.rows.map(row => row[0] / 1000), values: column}, {title, sub, format, least, height, tools: liveTools(title, list, seen, isAsked),
     xRange: () => { const now = Date.now() / 1000; return [now - seen.length, now]; }, name: at => new Date(at * 1000).toISOString().slice(11, 19) + ' UTC'});
@@ -73,7 +73,7 @@ export function liveCharts(seen) {
     chart(130, 'Statistics', 'seconds behind the rows', [{at: 5, label: 'behind', color: '--excellent'}], seconds, 1),
   ];
   if (workers && workers.length > 0)
-    small.unshift(chart(130, 'Commit', `BEGIN to the answer to COMMIT; of ${answering} of ${workers.length} workers`, [{at: 6, label: 'p50', color: '--teal'}, {at: 7, label: 'p99', color: '--pink', width: 1.4}], milliseconds, 10, false));
+    small.unshift(chart(130, 'Commit', 'BEGIN to the answer to COMMIT', [{at: 6, label: 'p50', color: '--teal'}, {at: 7, label: 'p99', color: '--pink', width: 1.4}], milliseconds, 10, false));
   return {big, small};
 }
 
@@ -93,6 +93,6 @@ export function monthCharts(rates) {
 
 // What the tile says of the disk, as `tallymill doctor` knows it.
 export function roomText(disk, room) {
-  if (room) return `${bytes(room.free_bytes)} free${room.days_left >= 0 ? `: ${figure(room.days_left)} days at this rate` : ''}`;
+  if (room) return `${bytes(room.free_bytes)} free${room.days_left >= 0 ? `: ${room.days_left > 3650 ? 'ten years or more' : `${exact(room.days_left)} days`} at this rate` : ''}`;
   return disk && disk.day_bytes ? `events and indexes; ${bytes(disk.day_bytes)} more a day` : 'events and indexes';
 }

@@ -101,7 +101,7 @@ function topicPartitions(facts) {
     ? Math.max(0, kafka.ends[one.topic_partition] - one.next_offset) : null, lag_s: one.topic === facts.topic ? kafka.lag_s[one.topic_partition] : null}));
   list.sort((one, other) => (other.lag_s || 0) - (one.lag_s || 0) || one.topic_partition - other.topic_partition);
   const topics = new Set(list.map(one => one.topic));
-  return table('Topic partitions', 'who stores them, and how far; the latest first', ['topic_partitions'], [['', true], ['owner'], ['position', true], ['lag', true], ['', true], ['last commit', true], ['epoch', true]], list.slice(0, 64).map(one => el('tr', {},
+  return table('Topic partitions', 'who stores them, and how far; the most behind first', ['topic_partitions'], [['', true], ['owner'], ['position', true], ['lag', true], ['', true], ['last commit', true], ['epoch', true]], list.slice(0, 64).map(one => el('tr', {},
     right(topics.size > 1 ? `${one.topic} ${one.topic_partition}` : String(one.topic_partition)), el('td', {class: 'mono text'}, one.owner ? foreign(one.owner) : el('span', {class: 'soft'}, 'nobody')), right(exact(one.next_offset)),
     right(one.lag === null ? 'unknown' : exact(one.lag)), right(one.lag_s === null || one.lag_s === undefined ? '' : one.lag > 0 ? seconds(one.lag_s) : ''), right(one.commit_age_us === null ? 'never' : seconds(one.commit_age_us / 1e6) + ' ago'), right(exact(one.epoch)))),
   facts.topic_partitions ? 'No worker has run yet: start tallymill-consumer.' : UNKNOWN);
