@@ -18,16 +18,19 @@ DECLARE
   wanted bigint;
   written bigint;
 BEGIN
-  SELECT array_agg(s.subject), array_agg(n.population), array_agg(n.day), array_agg(n.previous), array_agg(coalesce(u.keys, 0) + g.keys), count(*) FILTER (WHERE u.keys = -g.keys)
-    INTO subjects, populations, dates, previous, sums, ends
+  SELECT array_agg(s.subject), array_agg((ARRAY['external', 'internal', 'all'])[g.population + 1]), array_agg(date '1970-01-01' + g.day),
+         array_agg(CASE WHEN g.previous = -2147483648 THEN date '-infinity' ELSE date '1970-01-01' + g.previous END), array_agg(g.keys)
+    INTO subjects, populations, dates, previous, sums
     FROM unnest(p_bits, p_populations, p_days, p_previous, p_keys) AS g (bit, population, day, previous, keys)
-    JOIN tallymill.unique_subjects s ON s.bit = g.bit
-    CROSS JOIN LATERAL (SELECT (ARRAY['external', 'internal', 'all'])[g.population + 1] AS population, date '1970-01-01' + g.day AS day,
-                               CASE WHEN g.previous = -2147483648 THEN date '-infinity' ELSE date '1970-01-01' + g.previous END AS previous OFFSET 0) n
-    LEFT JOIN public.analytics_daily_uniques u ON u.subject = s.subject AND u.kind = p_kind AND u.population = n.population AND u.date = n.day AND u.previous_date = n.previous;
+    JOIN tallymill.unique_subjects s ON s.bit = g.bit;
   IF coalesce(cardinality(subjects), 0) <> cardinality(p_bits) THEN
     RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = 'uniques were counted of a subject that nobody defined';
   END IF;
+  -- In a query of its own, so that all five columns of the key are looked up in the index.
+  SELECT array_agg(g.subject), array_agg(g.population), array_agg(g.date), array_agg(g.previous_date), array_agg(coalesce(u.keys, 0) + g.keys), count(*) FILTER (WHERE u.keys = -g.keys)
+    INTO subjects, populations, dates, previous, sums, ends
+    FROM unnest(subjects, populations, dates, previous, sums) AS g (subject, population, date, previous_date, keys)
+    LEFT JOIN public.analytics_daily_uniques u ON u.subject = g.subject AND u.kind = p_kind AND u.population = g.population AND u.date = g.date AND u.previous_date = g.previous_date;
   WITH put AS (
     INSERT INTO public.analytics_daily_uniques AS u (subject, kind, population, date, previous_date, keys)
       SELECT g.subject, p_kind, g.population, g.date, g.previous_date, g.keys

@@ -5,6 +5,10 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE VIEW tallymill.unique_days AS
+  -- Each month is looked for once, not with each of its days, and none before the first day that is kept.
+  WITH attached AS MATERIALIZED (
+    SELECT a.month FROM tallymill.attached_months a WHERE a.month >= (SELECT date_trunc('month', k.kept_from::timestamp)::date FROM tallymill.unique_state k)
+  )
   SELECT c.day, c.version, d.closed_at, d.dirty_since IS NOT NULL AS is_dirty, s.definition, c.day = n.day AS is_newest,
          coalesce(r.is_stored, false) AS is_stored, r.run, r.ran_at, r.took_us, r.error, r.failed_at, r.failed_definition,
          r.version IS DISTINCT FROM c.version OR r.definition IS DISTINCT FROM s.definition
@@ -12,8 +16,7 @@ CREATE OR REPLACE VIEW tallymill.unique_days AS
   FROM tallymill.unique_state s
   CROSS JOIN (SELECT max(l.day) AS day FROM tallymill.changes l) n
   JOIN tallymill.changes c ON c.day >= (SELECT k.kept_from FROM tallymill.unique_state k) -- known before the scan: no day of a long history before it is read
-  JOIN tallymill.attached_months m ON m.month = date_trunc('month', c.day::timestamp)::date
-    AND m.month >= (SELECT date_trunc('month', k.kept_from::timestamp)::date FROM tallymill.unique_state k) -- nor is any month before it looked for
+  JOIN attached m ON m.month = date_trunc('month', c.day::timestamp)::date
   LEFT JOIN tallymill.days d ON d.day = c.day
   LEFT JOIN tallymill.unique_runs r ON r.day = c.day
   WHERE EXISTS (SELECT FROM tallymill.unique_subjects u WHERE u.retired_at IS NULL);

@@ -182,7 +182,7 @@ def test_memory_holds_where_a_large_day_is_rebuilt_and_then_its_uniques_are_coun
                       " FROM generate_series(1, %s) AS n", day, sessions)
     site.database.rows("INSERT INTO tallymill.days (day, dirty_since, dirty_reason) VALUES (%s, now(), 'asked') ON CONFLICT (day) DO UPDATE SET dirty_since = now()", day)
     aggregator = site.aggregator()
-    wait_until(lambda: site.database.value("SELECT is_stored FROM tallymill.unique_runs WHERE day = %s", day), 900, lambda: f"the day to be counted: {aggregator.log()[-2000:]}")
+    wait_until(lambda: site.database.value("SELECT EXISTS (SELECT FROM tallymill.unique_runs WHERE day = %s AND is_stored)", day), 900, lambda: f"the day to be counted: {aggregator.log()[-2000:]}")
     peak_kib = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{aggregator.pid}/status").read_text())[1])
     with capsys.disabled():
         print(f" [a day of {sessions} sessions: peak {peak_kib / 1024:.1f} MiB]", file=sys.stderr, flush=True)
