@@ -2,7 +2,9 @@
  *
  * The commit statement is text with literals, not parameters: "SELECT ...; COMMIT" must be one message, so that the server runs
  * COMMIT the moment the fence has passed and a worker that freezes in between cannot hold its locks; messages with parameters carry
- * one statement each. All that goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits.
+ * one statement each. All that goes into the text is numbers, hex digits and a topic's name, whose letters Kafka limits. No
+ * backslash does, and no NULL within quotes: a trigger on the events may have set standard_conforming_strings or array_nulls for
+ * the rest of the transaction.
  */
 #include "consumer/ledger.h"
 
@@ -77,14 +79,14 @@ static void write_days(FILE *out, const struct batch *batch)
 
 static void write_anchors(FILE *out, const struct batch *batch)
 {
-    fputs(", '{", out);
+    fputs(", ARRAY[", out);
     for (int i = 0; i < batch->range_count; i++) {
         if (batch->ranges[i].anchor_offset < 0)
             fprintf(out, "%sNULL", i ? "," : "");
         else
             fprintf(out, "%s%" PRId64, i ? "," : "", batch->ranges[i].anchor_offset);
     }
-    fputs("}'::bigint[], '{", out);
+    fputs("]::bigint[], ARRAY[", out);
     for (int i = 0; i < batch->range_count; i++) {
         const struct batch_range *range = &batch->ranges[i];
         fputs(i ? "," : "", out);
@@ -92,12 +94,12 @@ static void write_anchors(FILE *out, const struct batch *batch)
             fputs("NULL", out);
             continue;
         }
-        fputs("\"\\\\x", out);
+        fputs("pg_catalog.decode('", out);
         for (int byte = 0; byte < ANCHOR_HASH_BYTES; byte++)
             fprintf(out, "%02x", range->anchor_hash[byte]);
-        fputs("\"", out);
+        fputs("', 'hex')", out);
     }
-    fputs("}'::bytea[]", out);
+    fputs("]::pg_catalog.bytea[]", out);
 }
 
 char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch *batch)

@@ -112,6 +112,19 @@ def test_a_setting_of_the_database_does_not_switch_the_anchor_off(make_site, set
     anchors_are_compared(site)
 
 
+def test_a_trigger_that_sets_something_for_the_rest_of_the_transaction_changes_nothing_of_ours(make_site):
+    site = make_site(partitions=2)
+    site.database.run("""
+        CREATE FUNCTION public.settle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          PERFORM set_config(name, value, true) FROM (VALUES ('standard_conforming_strings', 'off'), ('array_nulls', 'off'), ('search_path', 'public'), ('datestyle', 'German, DMY'),
+            ('timezone', 'Pacific/Kiritimati'), ('bytea_output', 'escape'), ('backslash_quote', 'off')) AS s (name, value);
+          RETURN NEW; END $$;
+        CREATE TRIGGER settle BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION public.settle()""")
+    live(site)
+    assert site.database.rows("SELECT DISTINCT octet_length(anchor_hash) FROM tallymill.batches WHERE anchor_offset IS NOT NULL") == [(16,)]
+    anchors_are_compared(site)
+
+
 def test_behind_a_pooler_no_client_inherits_what_another_set(make_site, stack):
     site = make_site()
     dsn = hostile_login(site, "SUPERUSER", **TIMES)

@@ -250,9 +250,10 @@ Test(batch, tells_the_fence_what_it_holds)
         strstr(sql,
                "tallymill.commit_batch(33, 't', '{1,4}'::integer[], '{7,8}'::bigint[], '{0,50}'::bigint[], '{2,60}'::bigint[], "
                "'{1,0}'::bigint[], '{0,0}'::bigint[], '{1,0}'::bigint[], '{0,10}'::bigint[], "
-               "'{\"{2026-01-15}\",\"{}\"}'::text[], '{1,NULL}'::bigint[], '{\"\\\\x"),
+               "'{\"{2026-01-15}\",\"{}\"}'::text[], ARRAY[1,NULL]::bigint[], ARRAY[pg_catalog.decode('"),
         "%s", sql);
-    cr_assert_not_null(strstr(sql, ",NULL}'::bytea[]), pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT"),
+    cr_assert_not_null(strstr(sql, "', 'hex'),NULL]::pg_catalog.bytea[]), "
+                                   "pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT"),
                        "%s", sql);
     free(sql);
 }
