@@ -163,6 +163,20 @@ def buried_in_closed_books(make_site):
     return site
 
 
+def test_books_that_were_renewed_for_fewer_topic_partitions_are_in_order(make_site):
+    site = make_site(partitions=4)
+    site.send(events(100, seed=1))
+    site.drain()
+    make_anew(site, 200, partitions=1)
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and "Kafka has only 1 topic partitions" in audited.out, audited
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    site.drain()
+    audited = site.tallymill("audit")
+    assert audited.code == 0, audited
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 300
+
+
 def test_dead_letters_of_closed_books_are_sent_to_the_topic_that_lives(make_site):
     """Behind a renewal under the same name, and behind a move to another name; each is stored once, however often it is asked for."""
     site = buried_in_closed_books(make_site)
