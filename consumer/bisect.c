@@ -125,7 +125,7 @@ static bool take_changed(struct search *search, int first, int end, int missing_
         return error_set(err, ERROR_RETRY, "no memory for a search among %d rows", end - first);
     const int count = insert_taken(first, end, search->missing, missing_count, taken);
     PGresult *result =
-        insert_send_prove(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
+        insert_send_compare(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
     bool is_fine = PQresultStatus(result) == PGRES_TUPLES_OK;
     const int changed = is_fine ? insert_take_look_up(result, taken, count) : 0;
     if (!is_fine)
@@ -176,9 +176,9 @@ static bool is_verdict(struct search *search)
     const struct failure_facts facts = failure_facts(&search->failure, !search->by_copy, search->tries);
     const enum failure_plan plan = failure_plan(&facts);
     /* The table has no rule (try_without_rows): it is a row that a trigger made one of another month. */
-    const bool is_moved = plan == FAILURE_BY_LOOK_UP && postgres_is(&search->failure.error, POSTGRES_UNSUPPORTED);
-    search->wants_copy = plan == FAILURE_BY_LOOK_UP && !is_moved;
-    return plan == FAILURE_SEARCH || is_moved;
+    const bool is_moved = plan == PLAN_BY_LOOK_UP && postgres_is(&search->failure.error, POSTGRES_UNSUPPORTED);
+    search->wants_copy = plan == PLAN_BY_LOOK_UP && !is_moved;
+    return plan == PLAN_SEARCH || is_moved;
 }
 
 /* Tries rows [first, end) behind those that were taken before. *taken: the server takes them, or has them, or a trigger keeps some
@@ -278,7 +278,7 @@ static bool try_without_rows(struct search *search, struct error *err)
         struct failure failure;
         failure_read(&failure, search->conn, result, FAILURE_ROWS);
         const struct failure_facts facts = failure_facts(&failure, !search->by_copy, search->tries);
-        search->wants_copy = failure_plan(&facts) == FAILURE_BY_LOOK_UP;
+        search->wants_copy = failure_plan(&facts) == PLAN_BY_LOOK_UP;
         failure_hide(&failure, err);
         if (err->kind != ERROR_USAGE)
             err->kind = ERROR_RETRY; /* until somebody takes it away */

@@ -27,11 +27,11 @@ static bool is(const struct failure_facts *facts, enum postgres_state state)
 static enum failure_plan plan_by_kind(const struct failure_facts *facts)
 {
     if (is(facts, POSTGRES_READ_ONLY)) /* this server was demoted; connecting may find the new one */
-        return FAILURE_RECONNECT;
+        return PLAN_RECONNECT;
     if (facts->kind == ERROR_FATAL || is(facts, POSTGRES_NO_RIGHT))
-        return FAILURE_STOP;
-    return facts->kind == ERROR_USAGE ? FAILURE_RECONNECT
-                                      : FAILURE_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
+        return PLAN_STOP;
+    return facts->kind == ERROR_USAGE ? PLAN_RECONNECT
+                                      : PLAN_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */
 }
 
 /* Of a table whose events cannot go by INSERT ... ON CONFLICT, whatever they are: it has a rule, or a deferrable constraint over
@@ -48,28 +48,28 @@ static bool is_against_inserts(const struct failure_facts *facts)
 static enum failure_plan plan_for_rows(const struct failure_facts *facts)
 {
     if (facts->owner == OWNER_KEY && facts->by_look_up) /* stored since by somebody else: it is looked up again */
-        return FAILURE_AGAIN;
+        return PLAN_AGAIN;
     if (facts->owner == OWNER_KEY && !facts->by_insert)
-        return FAILURE_BY_INSERT;
+        return PLAN_BY_INSERT;
     if (is_against_inserts(facts))
-        return FAILURE_BY_LOOK_UP;
+        return PLAN_BY_LOOK_UP;
     if (facts->owner == OWNER_USER && facts->kind == ERROR_RETRY && !is(facts, POSTGRES_CHECK))
-        return facts->was_raised && facts->tries >= RAISED_TRIES ? FAILURE_SEARCH : FAILURE_AGAIN;
+        return facts->was_raised && facts->tries >= RAISED_TRIES ? PLAN_SEARCH : PLAN_AGAIN;
     if (facts->owner == OWNER_USER)
-        return FAILURE_SEARCH;
+        return PLAN_SEARCH;
     if (is(facts, POSTGRES_CHECK) && !facts->has_constraint) /* no table partition takes the row */
-        return facts->tries <= MOST_MONTH_TRIES ? FAILURE_MAKE_MONTHS : FAILURE_AGAIN;
+        return facts->tries <= MOST_MONTH_TRIES ? PLAN_MAKE_MONTHS : PLAN_AGAIN;
     if (is(facts, POSTGRES_UNSUPPORTED)) /* a trigger made the row one of another month */
-        return FAILURE_SEARCH;
-    return facts->kind == ERROR_REJECT ? FAILURE_SEARCH : plan_by_kind(facts);
+        return PLAN_SEARCH;
+    return facts->kind == ERROR_REJECT ? PLAN_SEARCH : plan_by_kind(facts);
 }
 
 enum failure_plan failure_plan(const struct failure_facts *facts)
 {
     if (facts->is_lost)
-        return FAILURE_FORGET;
+        return PLAN_FORGET;
     switch (facts->step) {
-    case FAILURE_DELTA: return FAILURE_AGAIN; /* no fault of the batch's: it goes without */
+    case FAILURE_DELTA: return PLAN_AGAIN; /* no fault of the batch's: it goes without */
     case FAILURE_ROWS: return plan_for_rows(facts);
     case FAILURE_COMMIT:
         if (facts->owner != OWNER_BOOKS && facts->owner != OWNER_SERVER)
@@ -77,14 +77,14 @@ enum failure_plan failure_plan(const struct failure_facts *facts)
         break;
     case FAILURE_DEAD_LETTERS:
         if (facts->owner == OWNER_USER)
-            return FAILURE_AGAIN; /* there is no other place for it */
+            return PLAN_AGAIN; /* there is no other place for it */
         break;
     case FAILURE_BEGIN: break;
     }
     if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_FENCED))
-        return FAILURE_FENCED;
+        return PLAN_FENCED;
     if (facts->owner == OWNER_BOOKS && is(facts, POSTGRES_UNIQUE))
-        return facts->taken_offsets < MOST_TAKEN_OFFSETS ? FAILURE_READ_LEDGER : FAILURE_DISAGREE;
+        return facts->taken_offsets < MOST_TAKEN_OFFSETS ? PLAN_READ_LEDGER : PLAN_DISAGREE;
     return plan_by_kind(facts);
 }
 

@@ -127,9 +127,9 @@ static const char look_up_sql[] = "SELECT k.number FROM unnest($1, $2) WITH ORDI
                                   "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
                                   "WHERE e.id = k.id AND e.created_at = k.created_at LIMIT 1) AS found";
 
-static const char prove_sql[] = "SELECT k.number FROM unnest($1, $2, $3) WITH ORDINALITY AS k (id, created_at, batch_id, number) "
-                                "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
-                                "WHERE e.id = k.id AND e.created_at = k.created_at AND e.batch_id = k.batch_id LIMIT 1) AS found";
+static const char compare_sql[] = "SELECT k.number FROM unnest($1, $2, $3) WITH ORDINALITY AS k (id, created_at, batch_id, number) "
+                                  "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
+                                  "WHERE e.id = k.id AND e.created_at = k.created_at AND e.batch_id = k.batch_id LIMIT 1) AS found";
 
 bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
 {
@@ -153,7 +153,7 @@ bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *row
     return sent;
 }
 
-bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count)
+bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count)
 {
     enum { COLUMNS = 3 };
     static const Oid types[COLUMNS] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_INT8_ARRAY};
@@ -170,8 +170,7 @@ bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows,
         is_sent = at != NULL;
         at = at ? begin_array(at, elements[column], count) : NULL;
         for (int i = 0; at && i < count; i++) {
-            const uint8_t *batch_id =
-                batch->bytes + batch->rows[rows[i]].start + 2 + 4; /* the tuple's first column, behind its length */
+            const uint8_t *batch_id = batch->bytes + batch->rows[rows[i]].start + TUPLE_BATCH_ID;
             at = put_column(at,
                             column == 0   ? batch_row_id(batch, rows[i])
                             : column == 1 ? batch_row_created_at(batch, rows[i])
@@ -181,7 +180,7 @@ bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows,
         values[column] = (const char *)arrays[column];
         lengths[column] = (int)bytes;
     }
-    is_sent = is_sent && PQsendQueryParams(conn, prove_sql, COLUMNS, types, values, lengths, formats, 1) == 1;
+    is_sent = is_sent && PQsendQueryParams(conn, compare_sql, COLUMNS, types, values, lengths, formats, 1) == 1;
     for (int column = 0; column < COLUMNS; column++)
         free(arrays[column]);
     return is_sent;

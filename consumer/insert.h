@@ -34,7 +34,7 @@ void insert_take_stored(struct batch *batch, const PGresult *result, int *rows);
 
 /* Asks which of these rows stand in the table as they were sent: with their id, created_at and batch id (which must be in the
  * tuples). */
-bool insert_send_prove(PGconn *conn, const struct batch *batch, const int *rows, int count);
+bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count);
 
 /* Takes the rows that this answer names (its only column, binary: places in `rows`, from 1) out of `rows`; how many are left. */
 int insert_take_look_up(const PGresult *result, int *rows, int count);

@@ -185,7 +185,7 @@ static void go_by_look_up(struct worker *worker, const struct error *shown)
 /* Months are made, or refused rows searched. True: the batch goes again at once. False: *plan is what to do instead, *shown why. */
 static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
 {
-    const bool is_search = *plan == FAILURE_SEARCH;
+    const bool is_search = *plan == PLAN_SEARCH;
     if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->batches.sending, shown)) {
         if (!is_search)
             log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source),
@@ -212,8 +212,8 @@ static void show(const struct worker *worker, const struct failure *why, struct 
 
 static bool stop(const struct failure *why, enum failure_plan plan, const struct error *shown, struct error *err)
 {
-    *err = plan == FAILURE_DISAGREE ? why->error : *shown;
-    if (plan != FAILURE_DISAGREE)
+    *err = plan == PLAN_DISAGREE ? why->error : *shown;
+    if (plan != PLAN_DISAGREE)
         return false;
     err->kind = ERROR_FATAL;
     return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
@@ -241,16 +241,16 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
     worker_metrics_retry(worker, &why->error);
     enum failure_plan plan = decide(worker, why, is_lost);
     show(worker, why, &shown);
-    if ((plan == FAILURE_MAKE_MONTHS || plan == FAILURE_SEARCH) && mend(worker, why, &plan, &shown))
+    if ((plan == PLAN_MAKE_MONTHS || plan == PLAN_SEARCH) && mend(worker, why, &plan, &shown))
         return true;
     switch (plan) {
-    case FAILURE_FORGET: forget(worker, why, now_us); return true;
-    case FAILURE_FENCED: leave_fenced(worker, why, now_us); return true;
-    case FAILURE_READ_LEDGER: read_ledger(worker, why, now_us); return true;
-    case FAILURE_BY_INSERT: go_by_insert(worker); return true;
-    case FAILURE_BY_LOOK_UP: go_by_look_up(worker, &shown); return true;
-    case FAILURE_DISAGREE:
-    case FAILURE_STOP: return stop(why, plan, &shown, err);
-    default: try_again_later(worker, why, &shown, plan == FAILURE_RECONNECT, now_us); return true;
+    case PLAN_FORGET: forget(worker, why, now_us); return true;
+    case PLAN_FENCED: leave_fenced(worker, why, now_us); return true;
+    case PLAN_READ_LEDGER: read_ledger(worker, why, now_us); return true;
+    case PLAN_BY_INSERT: go_by_insert(worker); return true;
+    case PLAN_BY_LOOK_UP: go_by_look_up(worker, &shown); return true;
+    case PLAN_DISAGREE:
+    case PLAN_STOP: return stop(why, plan, &shown, err);
+    default: try_again_later(worker, why, &shown, plan == PLAN_RECONNECT, now_us); return true;
     }
 }

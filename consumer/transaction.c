@@ -47,7 +47,7 @@ enum step {
     STEP_INSERT,
     STEP_LOOK_UP, /* which of the rows that the INSERT did not take are there */
     STEP_AT_ONCE, /* what is deferred to COMMIT is done, for it may change rows too */
-    STEP_PROVE,   /* whether the rows stand as they were sent, where a trigger may have changed them */
+    STEP_COMPARE, /* whether the rows stand as they were sent, where a trigger may have changed them */
     STEP_DELTA,
     STEP_DEAD_BEGIN,
     STEP_DEAD,
@@ -66,7 +66,7 @@ struct transaction {
     bool is_looked_up; /* the rows that were stored have left the batch */
     bool has_trigger; /* somebody's, where events are inserted */
     bool is_at_once;  /* nothing is deferred to COMMIT any more */
-    bool is_proven;   /* the rows were compared with what was sent */
+    bool is_compared; /* the rows were compared with what was sent */
     bool must_hold;   /* before the fence, until it is released */
     bool wants_write;
     bool committed;    /* COMMIT was answered with COMMIT */
@@ -77,7 +77,7 @@ struct transaction {
     struct copy_stream stream;
     int64_t begun_us, moved_us;
     int *missing; /* rows that the INSERT did not take */
-    int missing_count, proving_count;
+    int missing_count, compared_count;
     struct failure failure; /* the first one: ERROR_NONE while all is well */
 };
 
@@ -133,7 +133,7 @@ static bool has_failed(const struct transaction *transaction)
 static enum failure_step failed_step(const struct transaction *transaction)
 {
     const enum step step = transaction->step;
-    if (step >= STEP_COPY_BEGIN && step <= STEP_PROVE)
+    if (step >= STEP_COPY_BEGIN && step <= STEP_COMPARE)
         return FAILURE_ROWS;
     if (step >= STEP_DEAD_BEGIN && step <= STEP_DEAD_END)
         return FAILURE_DEAD_LETTERS;
@@ -195,7 +195,7 @@ static void go_on_after_delta(struct transaction *transaction)
 }
 
 /* Asks for the rows that this transaction stored. */
-static void prove_rows(struct transaction *transaction)
+static void compare_rows(struct transaction *transaction)
 {
     const struct batch *batch = transaction->batch;
     if (!transaction->is_at_once) { /* first all triggers fire */
@@ -204,15 +204,15 @@ static void prove_rows(struct transaction *transaction)
     }
     int *rows = malloc((size_t)batch->row_count * sizeof *rows);
     if (rows)
-        transaction->proving_count = insert_taken(0, batch->row_count, transaction->missing, transaction->missing_count, rows);
-    enter(transaction, STEP_PROVE, rows && insert_send_prove(transaction->conn, batch, rows, transaction->proving_count));
+        transaction->compared_count = insert_taken(0, batch->row_count, transaction->missing, transaction->missing_count, rows);
+    enter(transaction, STEP_COMPARE, rows && insert_send_compare(transaction->conn, batch, rows, transaction->compared_count));
     free(rows);
 }
 
 static void go_on_after_rows(struct transaction *transaction)
 {
-    if (transaction->has_trigger && !transaction->is_proven && transaction->batch->row_count > 0) {
-        prove_rows(transaction);
+    if (transaction->has_trigger && !transaction->is_compared && transaction->batch->row_count > 0) {
+        compare_rows(transaction);
         return;
     }
     FAILPOINT("copy_done");
@@ -352,8 +352,8 @@ static void take_tuples(struct transaction *transaction, const PGresult *result)
         failure_kept_out(&transaction->failure, FAILURE_ROWS,
                          transaction->batch->row_count - transaction->missing_count + PQntuples(result),
                          transaction->batch->row_count);
-    } else if (transaction->step == STEP_PROVE && PQntuples(result) < transaction->proving_count && !has_failed(transaction)) {
-        failure_changed(&transaction->failure, PQntuples(result), transaction->proving_count);
+    } else if (transaction->step == STEP_COMPARE && PQntuples(result) < transaction->compared_count && !has_failed(transaction)) {
+        failure_changed(&transaction->failure, PQntuples(result), transaction->compared_count);
     }
 }
 
@@ -409,10 +409,10 @@ static enum transaction_outcome end_step(struct transaction *transaction)
     case STEP_LOOK_UP: go_on_after_rows(transaction); break;
     case STEP_AT_ONCE:
         transaction->is_at_once = true;
-        prove_rows(transaction);
+        compare_rows(transaction);
         break;
-    case STEP_PROVE:
-        transaction->is_proven = true;
+    case STEP_COMPARE:
+        transaction->is_compared = true;
         go_on_after_rows(transaction);
         break;
     case STEP_DELTA: go_on_after_delta(transaction); break;
@@ -466,7 +466,7 @@ void transaction_begin(struct transaction *transaction, PGconn *conn, struct bat
     transaction->conn = conn;
     transaction->batch = batch;
     transaction->way = way;
-    transaction->must_hold = transaction->has_trigger = transaction->is_proven = false;
+    transaction->must_hold = transaction->has_trigger = transaction->is_compared = false;
     transaction->is_at_once = transaction->is_looked_up = false;
     transaction->missing_count = 0;
     transaction->committed = transaction->broken = transaction->wants_write = false;

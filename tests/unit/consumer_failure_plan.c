@@ -27,18 +27,18 @@ static enum failure_plan then(const char *sqlstate, enum error_kind kind)
 
 Test(failure_plan, takes_only_our_own_key_for_a_duplicate)
 {
-    cr_expect_eq(plan("23505", FAILURE_ROWS, OWNER_KEY), FAILURE_BY_INSERT);
-    cr_expect_eq(plan("23505", FAILURE_COMMIT, OWNER_KEY), FAILURE_BY_INSERT, "its constraint was made deferrable");
-    cr_expect_eq(plan("23505", FAILURE_ROWS, OWNER_USER), FAILURE_SEARCH);
-    cr_expect_eq(plan("23505", FAILURE_COMMIT, OWNER_USER), FAILURE_SEARCH, "a deferred one");
-    cr_expect_eq(plan("23505", FAILURE_DEAD_LETTERS, OWNER_USER), FAILURE_AGAIN);
+    cr_expect_eq(plan("23505", FAILURE_ROWS, OWNER_KEY), PLAN_BY_INSERT);
+    cr_expect_eq(plan("23505", FAILURE_COMMIT, OWNER_KEY), PLAN_BY_INSERT, "its constraint was made deferrable");
+    cr_expect_eq(plan("23505", FAILURE_ROWS, OWNER_USER), PLAN_SEARCH);
+    cr_expect_eq(plan("23505", FAILURE_COMMIT, OWNER_USER), PLAN_SEARCH, "a deferred one");
+    cr_expect_eq(plan("23505", FAILURE_DEAD_LETTERS, OWNER_USER), PLAN_AGAIN);
 }
 
 Test(failure_plan, does_not_send_by_insert_what_was_refused_by_insert)
 {
     const struct failure_facts facts = {
         .sqlstate = "23505", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_KEY, .by_insert = true, .tries = 2};
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH);
 }
 
 Test(failure_plan, looks_up_what_is_stored_where_the_table_takes_no_on_conflict)
@@ -48,17 +48,17 @@ Test(failure_plan, looks_up_what_is_stored_where_the_table_takes_no_on_conflict)
         struct failure_facts facts = facts_of(codes[i], FAILURE_ROWS, OWNER_SERVER);
         facts.by_insert = facts.has_constraint = true; /* the twin is named, and so is taken for somebody's rule */
         facts.owner = i == 1 ? OWNER_USER : OWNER_SERVER;
-        cr_expect_eq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s", codes[i]);
+        cr_expect_eq(failure_plan(&facts), PLAN_BY_LOOK_UP, "%s", codes[i]);
         facts.owner = OWNER_USER;
         facts.was_raised = true;
-        cr_expect_neq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s: RAISEd, which is about a row", codes[i]);
+        cr_expect_neq(failure_plan(&facts), PLAN_BY_LOOK_UP, "%s: RAISEd, which is about a row", codes[i]);
         facts = facts_of(codes[i], FAILURE_ROWS, OWNER_SERVER);
         facts.by_look_up = true;
-        cr_expect_neq(failure_plan(&facts), FAILURE_BY_LOOK_UP, "%s: not twice", codes[i]);
+        cr_expect_neq(failure_plan(&facts), PLAN_BY_LOOK_UP, "%s: not twice", codes[i]);
     }
     struct failure_facts facts = facts_of("23505", FAILURE_ROWS, OWNER_KEY);
     facts.by_look_up = true;
-    cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN, "stored by another meanwhile: looked up again, behind a pause");
+    cr_expect_eq(failure_plan(&facts), PLAN_AGAIN, "stored by another meanwhile: looked up again, behind a pause");
 }
 
 /* the books hold the offset */
@@ -69,8 +69,8 @@ Test(failure_plan, reads_the_ledger_ten_times_when_the_books_hold_an_offset_and_
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct failure_facts facts = facts_of("23505", steps[i], OWNER_BOOKS);
         for (facts.taken_offsets = 0; facts.taken_offsets < 10; facts.taken_offsets++)
-            cr_expect_eq(failure_plan(&facts), FAILURE_READ_LEDGER, "time %d", facts.taken_offsets);
-        cr_expect_eq(failure_plan(&facts), FAILURE_DISAGREE);
+            cr_expect_eq(failure_plan(&facts), PLAN_READ_LEDGER, "time %d", facts.taken_offsets);
+        cr_expect_eq(failure_plan(&facts), PLAN_DISAGREE);
     }
 }
 
@@ -80,27 +80,27 @@ Test(failure_plan, makes_a_missing_month_three_times_and_then_waits)
 {
     struct failure_facts facts = {.sqlstate = "23514", .kind = ERROR_RETRY, .step = FAILURE_ROWS, .owner = OWNER_SERVER};
     for (facts.tries = 1; facts.tries <= 3; facts.tries++)
-        cr_expect_eq(failure_plan(&facts), FAILURE_MAKE_MONTHS);
-    cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN);
+        cr_expect_eq(failure_plan(&facts), PLAN_MAKE_MONTHS);
+    cr_expect_eq(failure_plan(&facts), PLAN_AGAIN);
     facts.owner = OWNER_USER;
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH, "a trigger may raise that code too");
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH, "a trigger may raise that code too");
     facts = (struct failure_facts){
         .sqlstate = "23514", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_USER, .has_constraint = true};
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH);
 }
 
 Test(failure_plan, waits_for_a_month_that_was_detached_by_hand)
 {
-    cr_expect_eq(then("TM007", postgres_kind("TM007")), FAILURE_AGAIN);
+    cr_expect_eq(then("TM007", postgres_kind("TM007")), PLAN_AGAIN);
 }
 
 Test(failure_plan, judges_what_making_a_month_or_the_search_met_by_its_sqlstate)
 {
-    cr_expect_eq(then("40P01", ERROR_RETRY), FAILURE_AGAIN);
-    cr_expect_eq(then("25006", ERROR_RETRY), FAILURE_RECONNECT, "demoted meanwhile");
-    cr_expect_eq(then("42883", ERROR_USAGE), FAILURE_RECONNECT, "migrated meanwhile");
-    cr_expect_eq(then("42501", ERROR_USAGE), FAILURE_STOP);
-    cr_expect_eq(then("", ERROR_FATAL), FAILURE_STOP, "too many rows are refused");
+    cr_expect_eq(then("40P01", ERROR_RETRY), PLAN_AGAIN);
+    cr_expect_eq(then("25006", ERROR_RETRY), PLAN_RECONNECT, "demoted meanwhile");
+    cr_expect_eq(then("42883", ERROR_USAGE), PLAN_RECONNECT, "migrated meanwhile");
+    cr_expect_eq(then("42501", ERROR_USAGE), PLAN_STOP);
+    cr_expect_eq(then("", ERROR_FATAL), PLAN_STOP, "too many rows are refused");
 }
 
 /* row refused by somebody else's rule, or kept out */
@@ -109,19 +109,19 @@ Test(failure_plan, believes_somebodys_code_whatever_sqlstate_it_raises)
 {
     static const char *const states[] = {"P0002", "XX000", "42501", "42P01", "22P04", "0A000", "P0001", "U1234"};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        cr_expect_eq(plan(states[i], FAILURE_ROWS, OWNER_USER), FAILURE_SEARCH, "%s", states[i]);
-        cr_expect_eq(plan(states[i], FAILURE_COMMIT, OWNER_USER), FAILURE_SEARCH, "%s", states[i]);
-        cr_expect_eq(plan(states[i], FAILURE_DEAD_LETTERS, OWNER_USER), FAILURE_AGAIN, "%s", states[i]);
+        cr_expect_eq(plan(states[i], FAILURE_ROWS, OWNER_USER), PLAN_SEARCH, "%s", states[i]);
+        cr_expect_eq(plan(states[i], FAILURE_COMMIT, OWNER_USER), PLAN_SEARCH, "%s", states[i]);
+        cr_expect_eq(plan(states[i], FAILURE_DEAD_LETTERS, OWNER_USER), PLAN_AGAIN, "%s", states[i]);
     }
 }
 
 Test(failure_plan, searches_for_rows_that_a_trigger_kept_out_without_a_word)
 {
     struct failure_facts facts = {.sqlstate = "", .kind = ERROR_REJECT, .step = FAILURE_ROWS, .owner = OWNER_USER, .tries = 1};
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH);
     facts =
         (struct failure_facts){.sqlstate = "", .kind = ERROR_RETRY, .step = FAILURE_DEAD_LETTERS, .owner = OWNER_USER, .tries = 1};
-    cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN, "of the dead letters");
+    cr_expect_eq(failure_plan(&facts), PLAN_AGAIN, "of the dead letters");
 }
 
 Test(failure_plan, stops_past_five_percent_of_the_last_thousand_rows_and_the_batch_at_hand)
@@ -138,21 +138,21 @@ Test(failure_plan, stops_past_five_percent_of_the_last_thousand_rows_and_the_bat
 
 Test(failure_plan, waits_when_the_search_found_no_row)
 {
-    cr_expect_eq(then("", ERROR_NONE), FAILURE_AGAIN);
+    cr_expect_eq(then("", ERROR_NONE), PLAN_AGAIN);
 }
 
 Test(failure_plan, waits_where_a_dead_letter_is_refused)
 {
-    cr_expect_eq(plan("22021", FAILURE_DEAD_LETTERS, OWNER_SERVER), FAILURE_AGAIN);
-    cr_expect_eq(plan("23514", FAILURE_DEAD_LETTERS, OWNER_USER), FAILURE_AGAIN);
+    cr_expect_eq(plan("22021", FAILURE_DEAD_LETTERS, OWNER_SERVER), PLAN_AGAIN);
+    cr_expect_eq(plan("23514", FAILURE_DEAD_LETTERS, OWNER_USER), PLAN_AGAIN);
 }
 
 /* a trigger or a rule on our own books */
 
 Test(failure_plan, waits_while_somebodys_trigger_keeps_the_books_from_being_written)
 {
-    cr_expect_eq(plan("TM010", FAILURE_COMMIT, OWNER_BOOKS), FAILURE_AGAIN);
-    cr_expect_eq(plan("TM010", FAILURE_DEAD_LETTERS, OWNER_BOOKS), FAILURE_AGAIN);
+    cr_expect_eq(plan("TM010", FAILURE_COMMIT, OWNER_BOOKS), PLAN_AGAIN);
+    cr_expect_eq(plan("TM010", FAILURE_DEAD_LETTERS, OWNER_BOOKS), PLAN_AGAIN);
 }
 
 /* what the server itself says inside a trigger */
@@ -161,23 +161,23 @@ Test(failure_plan, tries_again_what_the_server_says_for_want_of_something_even_i
 {
     struct failure_facts facts = {
         .sqlstate = "53100", .kind = ERROR_RETRY, .step = FAILURE_ROWS, .owner = OWNER_USER, .tries = 1000};
-    cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN);
+    cr_expect_eq(failure_plan(&facts), PLAN_AGAIN);
     facts.was_raised = true;
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH);
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH);
     for (facts.tries = 1; facts.tries < 4; facts.tries++)
-        cr_expect_eq(failure_plan(&facts), FAILURE_AGAIN, "it is given the chance to pass");
-    cr_expect_eq(failure_plan(&facts), FAILURE_SEARCH, "the fourth time");
+        cr_expect_eq(failure_plan(&facts), PLAN_AGAIN, "it is given the chance to pass");
+    cr_expect_eq(failure_plan(&facts), PLAN_SEARCH, "the fourth time");
 }
 
 /* fenced */
 
 Test(failure_plan, leaves_what_is_fenced_only_at_the_word_of_our_own_books)
 {
-    cr_expect_eq(plan("TM001", FAILURE_COMMIT, OWNER_BOOKS), FAILURE_FENCED);
-    cr_expect_eq(plan("TM001", FAILURE_ROWS, OWNER_USER), FAILURE_AGAIN, "a trigger may raise that code too");
+    cr_expect_eq(plan("TM001", FAILURE_COMMIT, OWNER_BOOKS), PLAN_FENCED);
+    cr_expect_eq(plan("TM001", FAILURE_ROWS, OWNER_USER), PLAN_AGAIN, "a trigger may raise that code too");
     for (enum failure_step step = FAILURE_BEGIN; step <= FAILURE_COMMIT; step++)
-        cr_expect_neq(plan("TM001", step, OWNER_USER), FAILURE_FENCED);
-    cr_expect_eq(plan("TM004", FAILURE_COMMIT, OWNER_BOOKS), FAILURE_STOP);
+        cr_expect_neq(plan("TM001", step, OWNER_USER), PLAN_FENCED);
+    cr_expect_eq(plan("TM004", FAILURE_COMMIT, OWNER_BOOKS), PLAN_STOP);
 }
 
 /* the delta is refused */
@@ -187,7 +187,7 @@ Test(failure_plan, goes_on_without_a_delta_that_is_refused_for_whatever_reason)
     static const char *const states[] = {"XX000", "42501", "42P01", "22P02", "23505", "TM010", ""};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         for (enum failure_owner owner = OWNER_SERVER; owner <= OWNER_USER; owner++)
-            cr_expect_eq(plan(states[i], FAILURE_DELTA, owner), FAILURE_AGAIN, "%s", states[i]);
+            cr_expect_eq(plan(states[i], FAILURE_DELTA, owner), PLAN_AGAIN, "%s", states[i]);
 }
 
 /* deadlock, time-out, disk full, too many connections */
@@ -197,7 +197,7 @@ Test(failure_plan, tries_the_same_batch_again_after_what_passes)
     static const char *const states[] = {"40P01", "40001", "57014", "55P03", "53100", "53300", "57P01", "08006", ""};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         for (enum failure_step step = FAILURE_BEGIN; step <= FAILURE_COMMIT; step++)
-            cr_expect_eq(plan(states[i], step, OWNER_SERVER), FAILURE_AGAIN, "%s", states[i]);
+            cr_expect_eq(plan(states[i], step, OWNER_SERVER), PLAN_AGAIN, "%s", states[i]);
 }
 
 Test(failure_plan, takes_the_keys_in_order_once_they_crossed)
@@ -219,7 +219,7 @@ Test(failure_plan, forgets_a_batch_whose_fate_is_not_known_whatever_was_said_las
             for (enum failure_owner owner = OWNER_SERVER; owner <= OWNER_USER; owner++) {
                 struct failure_facts facts = facts_of(states[i], step, owner);
                 facts.is_lost = true;
-                cr_expect_eq(failure_plan(&facts), FAILURE_FORGET, "%s", states[i]);
+                cr_expect_eq(failure_plan(&facts), PLAN_FORGET, "%s", states[i]);
             }
 }
 
@@ -230,10 +230,10 @@ Test(failure_plan, connects_again_where_another_server_or_schema_may_be_and_stop
     for (enum failure_step step = FAILURE_BEGIN; step <= FAILURE_COMMIT; step++) {
         if (step == FAILURE_DELTA)
             continue;
-        cr_expect_eq(plan("25006", step, OWNER_SERVER), FAILURE_RECONNECT);
-        cr_expect_eq(plan("42P01", step, OWNER_SERVER), FAILURE_RECONNECT);
-        cr_expect_eq(plan("XX000", step, OWNER_SERVER), FAILURE_STOP);
-        cr_expect_eq(plan("42501", step, OWNER_SERVER), FAILURE_STOP);
+        cr_expect_eq(plan("25006", step, OWNER_SERVER), PLAN_RECONNECT);
+        cr_expect_eq(plan("42P01", step, OWNER_SERVER), PLAN_RECONNECT);
+        cr_expect_eq(plan("XX000", step, OWNER_SERVER), PLAN_STOP);
+        cr_expect_eq(plan("42501", step, OWNER_SERVER), PLAN_STOP);
     }
-    cr_expect_eq(plan("XX000", FAILURE_COMMIT, OWNER_BOOKS), FAILURE_STOP);
+    cr_expect_eq(plan("XX000", FAILURE_COMMIT, OWNER_BOOKS), PLAN_STOP);
 }
