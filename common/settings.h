@@ -51,8 +51,8 @@ void settings_swap_kafka(struct settings *one, struct settings *other);
  * or holds no connection string; the text before stays. ERROR_USAGE. */
 MUST_CHECK bool settings_refresh_dsn(struct settings *settings, struct error *err);
 
-/* Whether a program takes a change of this key while it runs. */
-bool settings_is_live(const char *key, unsigned program);
+/* Whether a program takes a change of it while it runs. */
+bool settings_is_live(const struct setting *setting, unsigned program);
 
 /* The value of a key of the table (asserts that it exists and has that type). Text is valid until settings_free. */
 const char *settings_text(const struct settings *settings, const char *key); /* TEXT, CHOICE; "" when empty */

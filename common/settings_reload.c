@@ -1,8 +1,8 @@
 /* settings_reload.c - which settings a running program can change, and changing them.
  *
- * What is not in the list shapes what was made at the start (buffers, the name in a group), and a change of it would be a restart
- * in disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the caller's to try
- * and to take over. A file with any error changes nothing, so that half of an edit is never in force.
+ * What is not live in the table (IS_LIVE) shapes what was made at the start (buffers, the name in a group), and a change of it would
+ * be a restart in disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the
+ * caller's to try and to take over. A file with any error changes nothing, so that half of an edit is never in force.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,46 +12,15 @@
 #include "common/settings.h"
 #include "common/settings_store.h"
 
-static const struct {
-    const char *key;
-    unsigned programs;
-} live[] = {
-    {"batch.max_rows", FOR_CONSUMER},
-    {"batch.min_age", FOR_CONSUMER},
-    {"window.oldest", FOR_CONSUMER},
-    {"window.ahead", FOR_CONSUMER},
-    {"window.policy", FOR_CONSUMER},
-    {"wire.unknown_key", FOR_CONSUMER},
-    {"catalogue.file", FOR_CONSUMER},
-    {"catalogue.unknown", FOR_CONSUMER},
-    {"catalogue.attributes", FOR_CONSUMER},
-    {"dead_letters.max_share", FOR_CONSUMER},
-    {"dead_letters.window", FOR_CONSUMER},
-    {"dead_letters.policy", FOR_CONSUMER},
-    {"dead_letters.keep", FOR_AGGREGATOR},
-    {"aggregator.interval", FOR_AGGREGATOR},
-    {"aggregator.close_after", FOR_AGGREGATOR},
-    {"aggregator.months_ahead", FOR_AGGREGATOR},
-    {"aggregator.merge_every", FOR_AGGREGATOR},
-    {"rollups.share", FOR_AGGREGATOR},
-    {"rollups.timeout", FOR_AGGREGATOR},
-    {"views.refresh", FOR_AGGREGATOR},
-    {"metrics.stalled_after", FOR_CONSUMER | FOR_AGGREGATOR},
-    {"log.level", FOR_CONSUMER | FOR_AGGREGATOR},
-};
-
 /* What can be wrong in a way that only a server can tell: the caller tries it before it takes it over. */
 static bool is_proven_first(const char *key)
 {
     return strcmp(key, "postgres.dsn") == 0;
 }
 
-bool settings_is_live(const char *key, unsigned program)
+bool settings_is_live(const struct setting *setting, unsigned program)
 {
-    for (size_t i = 0; i < sizeof live / sizeof *live; i++)
-        if (strcmp(live[i].key, key) == 0)
-            return (live[i].programs & program) != 0;
-    return false;
+    return (setting->programs & IS_LIVE) != 0 && (setting->programs & program & (FOR_CONSUMER | FOR_AGGREGATOR)) != 0;
 }
 
 struct settings *settings_load_again(const struct settings *settings, struct error *err)
@@ -121,7 +90,7 @@ void settings_adopt(struct settings *settings, struct settings *fresh, unsigned 
         if ((setting->programs & program) == 0 || is_proven_first(setting->key) ||
             strcmp(settings->values[i].text, fresh->values[i].text) == 0)
             continue;
-        if (!settings_is_live(setting->key, program)) {
+        if (!settings_is_live(setting, program)) {
             log_warn("this setting has changed, which is taken at the next start only", "key=%s", setting->key);
             continue;
         }

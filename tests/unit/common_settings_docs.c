@@ -46,6 +46,32 @@ Test(settings_docs, name_no_key_that_is_not_there, .init = read_page, .fini = fr
     }
 }
 
+/* Whether a row of "What is taken at once" names the key, by itself or as all of its section: `window.*`. */
+static bool is_in_row(const char *row, const char *key)
+{
+    const char *end = strchr(row, '\n');
+    char alone[128], section[128];
+    cr_assert_not_null(end);
+    snprintf(alone, sizeof alone, "`%s`", key);
+    snprintf(section, sizeof section, "`%.*s.*`", (int)strcspn(key, "."), key);
+    return memmem(row, (size_t)(end - row), alone, strlen(alone)) || memmem(row, (size_t)(end - row), section, strlen(section));
+}
+
+Test(settings_docs, say_which_keys_a_running_program_takes, .init = read_page, .fini = free_page)
+{
+    static const unsigned programs[] = {FOR_CONSUMER, FOR_AGGREGATOR};
+    const char *table = strstr(page, "What is taken at once:");
+    const char *both = table ? strstr(table, "\n| both |") : NULL;
+    const char *own[] = {table ? strstr(table, "\n| worker |") : NULL, table ? strstr(table, "\n| aggregator |") : NULL};
+    cr_assert(both && own[0] && own[1]);
+    for (const struct setting *setting = settings_table; setting->key != NULL; setting++)
+        for (int i = 0; i < 2; i++) {
+            const bool is_read = (setting->programs & programs[i]) != 0;
+            const bool is_told = is_in_row(both + 1, setting->key) || (is_read && is_in_row(own[i] + 1, setting->key));
+            cr_expect_eq(is_told, settings_is_live(setting, programs[i]), "%s", setting->key);
+        }
+}
+
 Test(settings_table, has_a_section_a_help_line_and_a_program_in_each_row)
 {
     for (const struct setting *setting = settings_table; setting->key != NULL; setting++) {
