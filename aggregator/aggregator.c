@@ -276,34 +276,59 @@ static void pass_time(struct aggregator *aggregator, const struct cycle_report *
         rest_us(aggregator, settings_int(aggregator->settings, "aggregator.interval"));
 }
 
+/* Months, the cycle, and a word of life. Returns what failed, or NULL. */
+static const char *run_cycle(struct aggregator *aggregator, struct cycle_report *report, struct error *err)
+{
+    struct cycle *cycle = &aggregator->cycle;
+    struct session *session = aggregator->session;
+    if (!months_ahead_make(&cycle->ahead, session, (int)settings_int(aggregator->settings, "aggregator.months_ahead"),
+                           clock_now_us(), err))
+        return "making months";
+    if (!months_ahead_note_others(&cycle->ahead, session, clock_now_us(), err))
+        return "looking for months of others";
+    if (!cycle_run(cycle, session, &aggregator->leader, report, err))
+        return "taking events in";
+    if (aggregator->leader.is_leading && !leader_tell(&aggregator->leader, session, clock_now_us(), err))
+        return "telling that we lead";
+    return NULL;
+}
+
+/* What waits until all events are taken in, and what the metrics show of the tables. Returns what failed, or NULL. */
+static const char *tidy_up(struct aggregator *aggregator, const struct cycle_report *report, struct error *err)
+{
+    const struct settings *settings = aggregator->settings;
+    struct session *session = aggregator->session;
+    if (!report->has_more && !merge_turn(&aggregator->merge, session, aggregator->leader.epoch,
+                                         settings_int(settings, "aggregator.merge_every"), clock_now_us(), err))
+        return "merging the ledger";
+    if (!report->has_more &&
+        !expiry_turn(&aggregator->expiry, session, settings_int(settings, "dead_letters.keep"), clock_now_us(), err))
+        return "dropping the bytes of old dead letters";
+    if (!aggregator_metrics_count(&aggregator->shown, session, err)) /* has to go well too: else the pauses would not grow */
+        return "counting for the metrics";
+    return NULL;
+}
+
+static void stop_leading(struct aggregator *aggregator)
+{
+    log_warn("leadership lost", "leader=%s epoch=%" PRId64, aggregator->leader.name, aggregator->leader.epoch);
+    cycle_forget(&aggregator->cycle);
+    rollups_stop(&aggregator->rollups);
+}
+
 static bool lead(struct aggregator *aggregator, struct error *err)
 {
     struct cycle_report report;
     const int64_t start_us = clock_now_us();
-    int ahead = (int)settings_int(aggregator->settings, "aggregator.months_ahead");
-    if (!months_ahead_make(&aggregator->cycle.ahead, aggregator->session, ahead, clock_now_us(), err))
-        return recover(aggregator, "making months", err);
-    if (!months_ahead_note_others(&aggregator->cycle.ahead, aggregator->session, clock_now_us(), err))
-        return recover(aggregator, "looking for months of others", err);
-    if (!cycle_run(&aggregator->cycle, aggregator->session, &aggregator->leader, &report, err))
-        return recover(aggregator, "taking events in", err);
-    if (aggregator->leader.is_leading && !leader_tell(&aggregator->leader, aggregator->session, clock_now_us(), err))
-        return recover(aggregator, "telling that we lead", err);
-    if (!aggregator->leader.is_leading) {
-        log_warn("leadership lost", "leader=%s epoch=%" PRId64, aggregator->leader.name, aggregator->leader.epoch);
-        cycle_forget(&aggregator->cycle);
-        rollups_stop(&aggregator->rollups);
+    const char *failed = run_cycle(aggregator, &report, err);
+    if (!failed && !aggregator->leader.is_leading) {
+        stop_leading(aggregator);
         return true;
     }
-    if (!report.has_more && !merge_turn(&aggregator->merge, aggregator->session, aggregator->leader.epoch,
-                                        settings_int(aggregator->settings, "aggregator.merge_every"), clock_now_us(), err))
-        return recover(aggregator, "merging the ledger", err);
-    if (!report.has_more && !expiry_turn(&aggregator->expiry, aggregator->session,
-                                         settings_int(aggregator->settings, "dead_letters.keep"), clock_now_us(), err))
-        return recover(aggregator, "dropping the bytes of old dead letters", err);
-    if (!aggregator_metrics_count(&aggregator->shown, aggregator->session,
-                                  err)) /* before it went well: else the pauses would not grow */
-        return recover(aggregator, "counting for the metrics", err);
+    if (!failed)
+        failed = tidy_up(aggregator, &report, err);
+    if (failed)
+        return recover(aggregator, failed, err);
     const bool is_settled = aggregator->once && report.is_settled && !aggregator->expiry.is_under_way;
     if (!is_settled || !aggregator->was_settled) /* what is left of --once has one patience */
         went_well(aggregator);

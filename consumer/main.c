@@ -21,6 +21,12 @@ enum { CLOSE_SECONDS = 5, CHECK_SECONDS = 60 };
 
 static int exit_code;
 
+/* When and how it stops, as the command line says. */
+struct stop {
+    bool until_end, leave;
+    const char *deadline; /* NULL: not given */
+};
+
 struct guard {
     int seconds;
     int *exit_code;
@@ -80,23 +86,42 @@ static void work(const struct cli *cli, struct settings *settings, int64_t until
     service_log_stop(&err);
 }
 
+/* With the command line read. Returns what kept it from being done, in err; exit_code has the rest. */
+static bool run(const struct cli *cli, const struct cli_result *command, const struct stop *stop, struct error *err)
+{
+    int64_t until_end_us = 0;
+    if (command->argument_count > 0)
+        return error_set(err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command->arguments[0]);
+    if (!read_deadline(stop->until_end, stop->deadline, &until_end_us, err) || !service_open(err))
+        return false;
+    if (!spill_open(settings_int(command->settings, "memory.max"), ""))
+        log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory",
+                 NULL);
+    if (command->check)
+        check(command->settings);
+    else
+        work(cli, command->settings, until_end_us, stop->leave);
+    service_close();
+    settings_free(command->settings);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     descriptors_fill();
     malloc_tuning_apply();
-    bool until_end = false, leave = false;
-    const char *deadline = NULL;
+    struct stop stop = {0};
     const struct cli_option options[] = {
         {.name = "until-end",
          .help = "stop once all that was in the topic at the start is in the ledger, whoever stored it",
-         .flag = &until_end},
+         .flag = &stop.until_end},
         {.name = "deadline",
          .argument = "DURATION",
          .help = "of --until-end: give up after this time (20 min unless given), with exit code 1",
-         .value = &deadline},
+         .value = &stop.deadline},
         {.name = "leave",
          .help = "when stopping, give the topic partitions up at once (for scaling in); SIGUSR1 stops so too",
-         .flag = &leave},
+         .flag = &stop.leave},
         {.name = NULL},
     };
     const struct cli cli = {
@@ -113,23 +138,7 @@ int main(int argc, char **argv)
     if (!cli_start(&cli, argc, argv, &command, &exit_code))
         return exit_code;
     struct error err = {0};
-    if (command.argument_count > 0) {
-        error_set(&err, ERROR_USAGE, "unexpected argument \"%s\"; see --help", command.arguments[0]);
+    if (!run(&cli, &command, &stop, &err))
         return cli_fail(&cli, &err);
-    }
-    int64_t until_end_us = 0;
-    if (!read_deadline(until_end, deadline, &until_end_us, &err))
-        return cli_fail(&cli, &err);
-    if (!service_open(&err))
-        return cli_fail(&cli, &err);
-    if (!spill_open(settings_int(command.settings, "memory.max"), ""))
-        log_warn("no file can be made in TMPDIR or /var/tmp: what a batch of Kafka's unpacks to beyond memory.max stays in memory",
-                 NULL);
-    if (command.check)
-        check(command.settings);
-    else
-        work(&cli, command.settings, until_end_us, leave);
-    service_close();
-    settings_free(command.settings);
     return cli_end_output(&cli, exit_code);
 }

@@ -402,45 +402,57 @@ void source_report_positions(struct source *source)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* An error of the whole client; sets err. Asked for, too: a subscription renewed just then throws the event away that would have
+ * told. Without a fatal error that costs one atomic read. */
+static bool is_ended(struct source *source, bool is_dry, struct error *err)
+{
+    char why[WHY_BYTES];
+    if (is_dry && source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        source->callback_error = rd_kafka_fatal_error(source->handle, why, sizeof why);
+    if (source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    error_set(err, ERROR_FATAL, "Kafka ended this member (%s): is another one named like it (consumer.instance)?",
+              rd_kafka_err2name(source->callback_error));
+    return true;
+}
+
+static enum source_event judge(struct source *source, const rd_kafka_message_t *message, struct source_partition **partition,
+                               int64_t *end_offset, struct error *err)
+{
+    *partition = message->rkt ? source_find(source, message->partition) : NULL;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return source_error_take(source, message, *partition, end_offset, err);
+    return *partition && source_is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
+}
+
+static void wake_up(struct source *source)
+{
+    static const uint64_t one = 1;
+    const ssize_t written = write(source->wakeup_fd, &one, sizeof one);
+    (void)written;
+}
+
+/* The group comes first: what was taken behind its call is dropped, and comes again from where the answer says. */
 enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
                               int64_t *end_offset, struct error *err)
 {
     rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
-    if (!taken && source->callback_error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        /* Asked for, too: a subscription renewed just then throws the event away that would have told. Without a fatal error it
-         * costs one atomic read. */
-        char why[WHY_BYTES];
-        source->callback_error = rd_kafka_fatal_error(source->handle, why, sizeof why);
-    }
-    if (source->callback_error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (taken)
-            rd_kafka_message_destroy(taken);
-        error_set(err, ERROR_FATAL, "Kafka ended this member (%s): is another one named like it (consumer.instance)?",
-                  rd_kafka_err2name(source->callback_error));
-        return SOURCE_FATAL;
-    }
     enum source_event event = SOURCE_NOTHING;
-    if (taken && taken->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        event = source_error_take(source, taken, partition, end_offset, err);
-    else if (taken)
-        event =
-            (*partition = source_find(source, taken->partition)) && source_is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
-    const bool again = taken && event == SOURCE_NOTHING;
-    if (event == SOURCE_MESSAGE && !source->revoke_pending && !source->assign_pending) {
+    const bool is_over = is_ended(source, !taken, err);
+    if (taken && !is_over)
+        event = judge(source, taken, partition, end_offset, err);
+    if (is_over)
+        event = SOURCE_FATAL;
+    else if (source->revoke_pending)
+        event = SOURCE_REVOKE;
+    else if (source->assign_pending)
+        event = SOURCE_ASSIGN;
+    else if (taken && event == SOURCE_NOTHING)
+        wake_up(source); /* keep "nothing" for a dry queue: there may be more behind what was passed over */
+    if (event == SOURCE_MESSAGE)
         *message = taken;
-        return SOURCE_MESSAGE;
-    }
-    if (taken)
+    else if (taken)
         rd_kafka_message_destroy(taken);
-    if (source->revoke_pending)
-        return SOURCE_REVOKE;
-    if (source->assign_pending)
-        return SOURCE_ASSIGN;
-    if (again) { /* keep "nothing" for a dry queue: there may be more behind what was passed over */
-        static const uint64_t one = 1;
-        const ssize_t written = write(source->wakeup_fd, &one, sizeof one);
-        (void)written;
-    }
     return event;
 }
 

@@ -6,49 +6,58 @@
 #include "common/error.h"
 #include "common/log.h"
 
-enum source_event source_error_take(struct source *source, rd_kafka_message_t *message, struct source_partition **partition,
+/* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
+static void stop_at_corrupt(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+{
+    char text[LOG_TEXT_BYTES];
+    if (partition)
+        source_stop(source, partition,
+                    "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at "
+                    "TOPIC_PARTITION:OFFSET goes on behind it");
+    log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
+              source_topic(source), (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
+}
+
+/* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
+static void stop_at_packed(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+{
+    char text[LOG_TEXT_BYTES];
+    if (partition)
+        source_stop(source, partition,
+                    "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at "
+                    "TOPIC_PARTITION:OFFSET goes on behind it");
+    log_error(
+        "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; "
+        "tallymill reset --at TOPIC_PARTITION:OFFSET goes on behind it",
+        "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source_topic(source), (int)message->partition,
+        message->offset, log_text(text, rd_kafka_message_errstr(message)));
+}
+
+enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message, struct source_partition *partition,
                                     int64_t *end_offset, struct error *err)
 {
-    const rd_kafka_resp_err_t code = message->err;
-    *partition = message->rkt ? source_find(source, message->partition) : NULL;
     char text[LOG_TEXT_BYTES];
-    switch (code) {
+    switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         *end_offset = message->offset;
-        if (*partition)
-            (*partition)->end_offset = message->offset;
-        return *partition && source_is_read(*partition) ? SOURCE_END : SOURCE_NOTHING;
+        if (partition)
+            partition->end_offset = message->offset;
+        return partition && source_is_read(partition) ? SOURCE_END : SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
     case RD_KAFKA_RESP_ERR_INCONSISTENT_TOPIC_ID:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
         log_warn("the topic, or a topic partition, is not there any more: looking which topic this is",
-                 "topic=%s topic_partition=%d code=%s", source_topic(source), (int)message->partition, rd_kafka_err2name(code));
+                 "topic=%s topic_partition=%d code=%s", source_topic(source), (int)message->partition,
+                 rd_kafka_err2name(message->err));
         return SOURCE_RESYNC;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
-    case RD_KAFKA_RESP_ERR__BAD_MSG:
-        /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
-        if (*partition)
-            source_stop(source, *partition,
-                        "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at "
-                        "TOPIC_PARTITION:OFFSET goes on behind it");
-        log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
-                  source_topic(source), (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
-        return SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR__BAD_MSG: stop_at_corrupt(source, partition, message); return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
     case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED: /* a codec that this librdkafka was built without */
-        /* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
-        if (*partition)
-            source_stop(source, *partition,
-                        "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at "
-                        "TOPIC_PARTITION:OFFSET goes on behind it");
-        log_error("a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what "
-                  "it is; tallymill reset "
-                  "--at TOPIC_PARTITION:OFFSET goes on behind it",
-                  "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source_topic(source), (int)message->partition,
-                  message->offset, log_text(text, rd_kafka_message_errstr(message)));
+        stop_at_packed(source, partition, message);
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
@@ -56,8 +65,9 @@ enum source_event source_error_take(struct source *source, rd_kafka_message_t *m
                   rd_kafka_message_errstr(message));
         return SOURCE_FATAL;
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: return SOURCE_NOTHING; /* a rebalance follows */
-    default: break;
+    default:
+        log_warn("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(message->err),
+                 log_text(text, rd_kafka_message_errstr(message)));
+        return SOURCE_NOTHING;
     }
-    log_warn("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(code), log_text(text, rd_kafka_message_errstr(message)));
-    return SOURCE_NOTHING;
 }

@@ -7,9 +7,9 @@
 
 #include "consumer/source.h"
 
-/* message->err is set; the message stays the caller's. SOURCE_END sets *end_offset, SOURCE_FATAL sets err; *partition is the topic
- * partition that it is about, or NULL. */
-MUST_CHECK enum source_event source_error_take(struct source *source, rd_kafka_message_t *message,
-                                               struct source_partition **partition, int64_t *end_offset, struct error *err);
+/* message->err is set; the message stays the caller's. partition: the one of ours that it is about, or NULL. SOURCE_END sets
+ * *end_offset, SOURCE_FATAL sets err. */
+MUST_CHECK enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
+                                               struct source_partition *partition, int64_t *end_offset, struct error *err);
 
 #endif

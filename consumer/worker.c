@@ -197,15 +197,21 @@ static bool try_claim_again(struct worker *worker, const struct error *why, int6
     return true;
 }
 
+/* What the group takes back: a batch under way goes on by itself, and is fenced off if somebody else has claimed meanwhile. */
+static void give_back(struct worker *worker)
+{
+    batches_drop(&worker->batches, worker->is_open);
+    source_unassign(worker->source);
+    worker->assignment.is_revoked = false;
+}
+
 /* What needs an idle connection. True: something was done or is waited for, begin no batch now. */
 static bool answer_group(struct worker *worker, int64_t now_us, struct error *err, bool *alive)
 {
     struct error local;
     *alive = true;
     if (worker->assignment.is_revoked) {
-        batches_drop(&worker->batches, worker->is_open);
-        source_unassign(worker->source);
-        worker->assignment.is_revoked = false;
+        give_back(worker);
         return true;
     }
     if (worker->assignment.rejoin) {
@@ -288,74 +294,102 @@ static void look_each_second(struct worker *worker, int64_t now_us)
     worker_trouble_stopped(worker, now_us);
 }
 
+/* Whether Postgres may be asked something now: connects, and compares the clock, where that is due. A revocation is answered in any
+ * case: the group waits for it. False: err ends the worker. */
+static bool prepare_database(struct worker *worker, int64_t now_us, bool *is_ready, struct error *err)
+{
+    const bool must_answer = worker->assignment.is_revoked;
+    *is_ready = must_answer;
+    if (now_us < worker->connection.not_before_us && !must_answer)
+        return true;
+    if (!worker->connection.conn)
+        return must_answer || connect_database(worker, now_us, err);
+    if (!worker_check_clock(worker, now_us, err))
+        return false;
+    *is_ready = must_answer || (worker->connection.conn && !worker->clock_is_wrong && !worker->clock_is_due);
+    return true;
+}
+
+/* --until-end, and nothing is left to do: is the ledger there? False: err ends the worker. */
+static bool look_for_end(struct worker *worker, int64_t now_us, struct error *err)
+{
+    struct error local = {0};
+    if (!worker->until_end.is_wanted || !worker->queue_is_dry || !batch_is_empty(worker->batches.filling) ||
+        until_end_check(&worker->until_end, worker->connection.conn, now_us, &local))
+        return true;
+    if (local.kind == ERROR_FATAL) {
+        *err = local;
+        return false;
+    }
+    log_warn_because(&local, "cannot read the ledger, trying again", NULL);
+    worker_drop_connection(worker, now_us);
+    return true;
+}
+
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
 {
+    bool is_ready, alive;
     if (worker->is_open && (!worker_pump(worker, now_us, err) || !may_go_on(worker, err)))
         return false;
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
-        if (worker->assignment.is_revoked && now_us - worker->assignment.revoked_since_us > REVOKE_LIMIT_US) {
-            batches_drop(&worker->batches, worker->is_open);
-            source_unassign(worker->source);
-            worker->assignment.is_revoked = false;
-        }
+        if (worker->assignment.is_revoked && now_us - worker->assignment.revoked_since_us > REVOKE_LIMIT_US)
+            give_back(worker);
         return true;
     }
     if (worker_renew(worker))
         return true;
-    if (now_us < worker->connection.not_before_us && !worker->assignment.is_revoked)
-        return true;
-    if (!worker->connection.conn && !worker->assignment.is_revoked)
-        return connect_database(worker, now_us, err);
-    if (worker->connection.conn && !worker_check_clock(worker, now_us, err))
+    if (!prepare_database(worker, now_us, &is_ready, err))
         return false;
-    if ((!worker->connection.conn || worker->clock_is_wrong || worker->clock_is_due) && !worker->assignment.is_revoked)
-        return true; /* a revocation is answered without a connection too: the group waits for it */
+    if (!is_ready)
+        return true;
     worker_watch_topic(worker, now_us);
-    bool alive;
     if (answer_group(worker, now_us, err, &alive))
         return alive;
     if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
         return worker_pump(worker, now_us, err);
     if (!worker->batches.retry_sending)
         batch_reset(worker->batches.sending); /* nothing follows at once: let the messages of the committed batch go */
-    if (worker->until_end.is_wanted && worker->queue_is_dry && batch_is_empty(worker->batches.filling)) {
-        struct error local = {0};
-        if (!until_end_check(&worker->until_end, worker->connection.conn, now_us, &local)) {
-            if (local.kind == ERROR_FATAL) {
-                *err = local;
-                return false;
-            }
-            log_warn_because(&local, "cannot read the ledger, trying again", NULL);
-            worker_drop_connection(worker, now_us);
-        }
-    }
-    return true;
+    return look_for_end(worker, now_us, err);
+}
+
+/* ---- the wait behind it ---- */
+
+/* Whether the next turn has something to do over the idle connection, whatever comes in. */
+static bool has_work(const struct worker *worker, int64_t now_us)
+{
+    if (worker->is_open || !worker->connection.conn || now_us < worker->connection.not_before_us)
+        return false;
+    if (worker->assignment.is_revoked)
+        return true;
+    const bool is_claiming = assignment_is_due(&worker->assignment);
+    if (worker->clock_is_wrong || (is_claiming && worker->identity.asked_us != 0)) /* its answer is waited for */
+        return false;
+    const bool is_full = !batches_have_room(&worker->batches), is_slowed = now_us < worker->flood.slow_until_us;
+    return worker->batches.retry_sending || is_claiming || (is_full && !is_slowed);
+}
+
+/* When something is due by the clock alone, if nothing comes in before. */
+static int64_t due_us(const struct worker *worker, int64_t now_us)
+{
+    const int64_t latest_us = now_us + LONGEST_WAIT_US;
+    int64_t at_us = latest_us;
+    if (worker->is_open)
+        return latest_us;
+    if (now_us < worker->connection.not_before_us)
+        at_us = worker->connection.not_before_us;
+    else if (worker->connection.conn && now_us < worker->flood.slow_until_us)
+        at_us = worker->flood.slow_until_us;
+    else if (worker->connection.conn && !batch_is_empty(worker->batches.filling))
+        at_us = worker->last_commit_us + worker->min_age_us;
+    return at_us < now_us ? now_us : at_us < latest_us ? at_us : latest_us;
 }
 
 static void wait_for_work(struct worker *worker, int64_t now_us)
 {
-    int64_t wait_us = LONGEST_WAIT_US;
     const bool is_reading = batches_have_room(&worker->batches);
-    const bool is_slowed = now_us < worker->flood.slow_until_us;
-    if (is_reading && !worker->queue_is_dry)
+    if ((is_reading && !worker->queue_is_dry) || has_work(worker, now_us))
         return;
-    if (!worker->is_open && worker->connection.conn && now_us >= worker->connection.not_before_us) {
-        const bool waits_for_kafka = worker->identity.asked_us != 0 && assignment_is_due(&worker->assignment);
-        const bool has_work = !waits_for_kafka && (worker->batches.retry_sending || assignment_is_due(&worker->assignment) ||
-                                                   (!is_reading && !is_slowed));
-        if (worker->assignment.is_revoked || (has_work && !worker->clock_is_wrong))
-            return;
-        if (is_slowed) {
-            wait_us = worker->flood.slow_until_us - now_us < wait_us ? worker->flood.slow_until_us - now_us : wait_us;
-        } else if (!batch_is_empty(worker->batches.filling)) {
-            const int64_t due_us = worker->last_commit_us + worker->min_age_us - now_us;
-            wait_us = due_us < 0 ? 0 : due_us < wait_us ? due_us : wait_us;
-        }
-    } else if (!worker->is_open && worker->connection.not_before_us > now_us &&
-               worker->connection.not_before_us - now_us < wait_us) {
-        wait_us = worker->connection.not_before_us - now_us;
-    }
     const bool is_held = worker->is_open && transaction_is_held(worker->transaction); /* for an answer from Kafka */
     struct pollfd fds[4] = {
         {service_fd(), POLLIN, 0},
@@ -364,6 +398,7 @@ static void wait_for_work(struct worker *worker, int64_t now_us)
         {is_reading ? source_fd(worker->source) : -1, POLLIN, 0},
         {worker->answers_fd, POLLIN, 0},
     };
+    const int64_t wait_us = due_us(worker, now_us) - now_us;
     const struct timespec timeout = {wait_us / CLOCK_SECOND_US, wait_us % CLOCK_SECOND_US * 1000};
     ppoll(fds, 4, &timeout, NULL);
     uint64_t answers;
