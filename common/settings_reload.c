@@ -1,8 +1,8 @@
 /* settings_reload.c - which settings a running program can change, and changing them.
  *
- * What is not live in the table (IS_LIVE) shapes what was made at the start (buffers, the name in a group), and a change of it would
- * be a restart in disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the
- * caller's to try and to take over. A file with any error changes nothing, so that half of an edit is never in force.
+ * What is not IS_LIVE in the table shapes what was made at the start (buffers, the name in a group), and a change of it would be a
+ * restart in disguise: it is named in the log and waits for one. How to come to the servers (postgres.dsn, kafka.*) is the caller's
+ * to try and to take over. A file with any error changes nothing, so that half of an edit is never in force.
  */
 #include <stdlib.h>
 #include <string.h>

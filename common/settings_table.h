@@ -13,8 +13,8 @@ enum setting_type {
     SETTING_AGE,      /* "13 months", "N days" or a date "2015-01-01": see settings_oldest_us() */
 };
 
-/* Which programs a key is printed for (--print-settings, --help); all of them accept it. IS_LIVE: a worker or an aggregator that reads
- * it takes a change at a SIGHUP; else it waits for the next start. */
+/* Which programs a key is printed for (--print-settings, --help); all of them accept it. IS_LIVE: a worker or an aggregator that
+ * reads it takes a change at a SIGHUP; else it waits for the next start. */
 enum setting_program { FOR_CONSUMER = 1, FOR_AGGREGATOR = 2, FOR_PRODUCE = 4, FOR_OPERATOR = 8, IS_LIVE = 16 };
 
 struct setting {

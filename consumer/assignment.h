@@ -1,12 +1,15 @@
 /* assignment.h - from what the group assigns to reading each topic partition at the right place.
  *
- *     none, the group assigns (is_wanted)                                        ->  wanted
- *     wanted, Kafka has said which topic this is, the ledger epoch and position  ->  claimed: each topic partition waits
- *     claimed, a leader has said where its log begins and ends                   ->  begun, each by itself: read, stopped, or its
- * anchors are met first any, memory and ledger may differ (resync)                                 ->  wanted again, with the same
- * topic partitions any, the group takes them back (is_revoked, answered within 3 s)           ->  none
+ *     none     --  the group assigns (is_wanted)                             ->  wanted
+ *     wanted   --  Kafka says which topic this is, then assignment_claim()
+ *                  takes it in the ledger: epoch and position                ->  claimed: each topic partition waits
+ *     claimed  --  its leader says where its log begins and ends, then
+ *                  assignment_begin(), each topic partition by itself        ->  begun: read, its anchors first, or stopped
+ *     any      --  memory and ledger may differ (resync)                     ->  wanted, with the same topic partitions
+ *     any      --  the group takes them back (is_revoked; within 3 s)        ->  none
  *
- * The worker's loop sets is_wanted, is_revoked, resync and rejoin, and answers them; what was read is dropped before a claim. Main
+ * Who sets the flags: the worker's loop is_wanted and is_revoked, whoever finds a reason (a lost connection, a fence, another
+ * topic) resync and rejoin. The loop answers all of them while no batch is under way; what was read is dropped before a claim. Main
  * thread.
  */
 #ifndef TALLYMILL_CONSUMER_ASSIGNMENT_H

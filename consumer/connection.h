@@ -16,9 +16,8 @@
 
 #include <libpq-fe.h>
 
-#include "common/outage.h"
-
 #include "common/error.h"
+#include "common/outage.h"
 
 struct settings;
 

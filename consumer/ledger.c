@@ -120,7 +120,7 @@ char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch 
     write_array(out, batch, range_skipped, "bigint");
     write_days(out, batch);
     write_anchors(out, batch);
-    /* Another id is drawn: from now on this session can write no delta of the batch (0021). */
+    /* Another id is drawn: from now on this session can write no delta of the batch (add_delta.sql). */
     fputs("), pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass); COMMIT", out);
     if (fclose(out) != 0) {
         free(sql);

@@ -7,7 +7,6 @@
 
 #include "common/error.h"
 
-struct settings;
 struct worker;
 
 enum worker_metric {
@@ -51,7 +50,7 @@ enum worker_metric {
 /* Fills worker->metrics and worker->health. */
 MUST_CHECK bool worker_metrics_init(struct worker *worker, struct error *err);
 
-/* A batch was committed, its transaction begun at worker->began_us. Call before the worker's claims move on to its end. */
+/* batches.sending was committed, its transaction begun at worker->began_us. */
 void worker_metrics_commit(struct worker *worker, int64_t now_us);
 
 /* A batch or a claim has to go again because of this. */

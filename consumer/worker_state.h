@@ -55,10 +55,10 @@ struct worker {
     bool is_open;         /* a transaction is under way, on batches.sending */
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
-    int failures;         /* of `sending`, one after the other */
+    int failures;         /* of `sending`, one after the other: each batch has its own */
     bool kafka_is_fatal;  /* its last error: this client cannot go on */
-    bool queue_is_dry;
-    bool reports_due;          /* positions to tell Kafka */
+    bool queue_is_dry;    /* nothing more to take in this turn, or the group is to be answered first */
+    bool reports_due;     /* a batch was committed: positions to tell Kafka, for lag tools */
     int insert_batches_left; /* that go by INSERT ... ON CONFLICT at once */
     bool is_looking_up;      /* those batches go by look-up instead: the table takes no ON CONFLICT */
 
@@ -73,10 +73,10 @@ struct worker {
     bool clock_is_due;        /* compared before anything else */
     bool clock_is_wrong;      /* nothing is read */
     int64_t clock_wrong_since_us, clock_told_us;
-    int64_t record_us,
-        record_at_us; /* the newest time that a broker gave to a record of the last batch, and when it was met; 0: none */
+    int64_t record_us;        /* the newest time that a broker gave to a record of the last batch; 0: none */
+    int64_t record_at_us;     /* when it was met */
 
-    int setbacks, claim_setbacks; /* batches, claims that failed since a batch was stored (a claim held) */
+    int setbacks, claim_setbacks; /* of any batch, and of claims, since a batch was stored (a claim held): for /health and status */
     int64_t reaper_not_before_us; /* the last one could not look */
     char holder[LOCK_TEXT_BYTES]; /* of a lock that the batch under way waits for, or has waited for in vain; "": none is known */
     enum worker_trouble trouble;  /* what was last logged */
@@ -94,14 +94,14 @@ struct worker {
     struct until_end until_end;
 
     int64_t rows, duplicates, dead_letters, skipped, commits; /* since the start */
-    int64_t unknown_events, unknown_keys,
-        broken_attributes; /* likewise: stored, but not as the catalogue or the wire format says */
-    int64_t spilled_reported; /* bytes, as at the last log line about them */
-    int64_t odd_reported;  /* sum of these three at the last log line about them */
+    /* likewise: stored, but not as the catalogue or the wire format says */
+    int64_t unknown_events, unknown_keys, broken_attributes;
+    int64_t odd_reported;     /* sum of these three, as at the last log line about them */
+    int64_t spilled_reported; /* spill_total_bytes(), likewise */
 };
 
-/* worker_prove.c: which log is read. A message that may be an anchor; takes no more of the topic partition when it is another one.
- * True: the message was for that, and is dropped. */
+/* worker_prove.c: which log is read. A message at a place where an anchor should stand: another one there stops the topic
+ * partition. True: it was read for that alone, and is dropped. */
 bool worker_meet_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message);
 void worker_miss_anchors(struct worker *worker, struct source_partition *partition); /* the end of the log came first */
 /* Has the batch under way wait for the proof that its log is the ledger's; lets it go once there is one. */
