@@ -205,40 +205,47 @@ static void give_back(struct worker *worker)
     worker->assignment.is_revoked = false;
 }
 
-/* What needs an idle connection. True: something was done or is waited for, begin no batch now. */
-static bool answer_group(struct worker *worker, int64_t now_us, struct error *err, bool *alive)
+enum group_answer {
+    GROUP_QUIET,  /* nothing is to be done for the group: a batch may begin */
+    GROUP_BUSY,   /* something was done, or is waited for: none may */
+    GROUP_FAILED, /* err ends the worker */
+};
+
+/* What the group is owed while no batch is under way, over the idle connection. */
+static enum group_answer answer_group(struct worker *worker, int64_t now_us, struct error *err)
 {
-    struct error local;
-    *alive = true;
-    if (worker->assignment.is_revoked) {
+    struct assignment *assignment = &worker->assignment;
+    PGconn *conn = worker->connection.conn;
+    struct error why = {0};
+    if (assignment->is_revoked) {
         give_back(worker);
-        return true;
+        return GROUP_BUSY;
     }
-    if (worker->assignment.rejoin) {
-        worker->assignment.rejoin = false;
+    if (assignment->rejoin) {
+        assignment->rejoin = false;
         source_rejoin(worker->source);
     }
-    worker->assignment.resync |= worker->assignment.resync_at_us != 0 && now_us >= worker->assignment.resync_at_us;
-    error_clear(&local);
-    const bool is_claiming = assignment_is_due(&worker->assignment);
+    assignment->resync |= assignment->resync_at_us != 0 && now_us >= assignment->resync_at_us;
+    const bool is_claiming = assignment_is_due(assignment);
     if (is_claiming)
         batches_drop(&worker->batches, worker->is_open);
-    PGconn *conn = worker->connection.conn;
-    const bool is_done = is_claiming
-                             ? assignment_claim(&worker->assignment, conn, now_us, &local)
-                             : assignment_begin(&worker->assignment, conn, now_us, &local) && worker_name_topic(worker, &local);
+    const bool is_done = is_claiming ? assignment_claim(assignment, conn, now_us, &why)
+                                     : assignment_begin(assignment, conn, now_us, &why) && worker_name_topic(worker, &why);
     note_assignment(worker);
-    if (is_done) {
-        const bool is_claimed = is_claiming && !assignment_is_due(&worker->assignment); /* else it waits for Kafka */
-        worker->claim_setbacks = is_claimed ? 0 : worker->claim_setbacks;
-        if (is_claimed && worker->trouble == TROUBLE_OF_CLAIM)
-            worker_trouble_over(worker);
-        return is_claiming;
+    if (!is_done && try_claim_again(worker, &why, now_us))
+        return GROUP_BUSY;
+    if (!is_done) {
+        *err = why;
+        return GROUP_FAILED;
     }
-    *alive = try_claim_again(worker, &local, now_us);
-    if (!*alive)
-        *err = local;
-    return true;
+    if (!is_claiming)
+        return GROUP_QUIET;
+    if (!assignment_is_due(assignment)) { /* it holds; else it waits for Kafka */
+        worker->claim_setbacks = 0;
+        if (worker->trouble == TROUBLE_OF_CLAIM)
+            worker_trouble_over(worker);
+    }
+    return GROUP_BUSY;
 }
 
 static bool batch_is_due(const struct worker *worker, int64_t now_us)
@@ -328,7 +335,7 @@ static bool look_for_end(struct worker *worker, int64_t now_us, struct error *er
 
 static bool work_with_database(struct worker *worker, int64_t now_us, struct error *err)
 {
-    bool is_ready, alive;
+    bool is_ready;
     if (worker->is_open && (!worker_pump(worker, now_us, err) || !may_go_on(worker, err)))
         return false;
     if (worker->is_open) {
@@ -344,8 +351,9 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (!is_ready)
         return true;
     worker_watch_topic(worker, now_us);
-    if (answer_group(worker, now_us, err, &alive))
-        return alive;
+    const enum group_answer answer = answer_group(worker, now_us, err);
+    if (answer != GROUP_QUIET)
+        return answer == GROUP_BUSY;
     if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
         return worker_pump(worker, now_us, err);
     if (!worker->batches.retry_sending)
