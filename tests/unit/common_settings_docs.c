@@ -8,6 +8,10 @@
 #include "common/settings.h"
 #include "common/settings_file.h"
 
+#ifndef SOURCE_DIR
+#define SOURCE_DIR "." /* the build says where; without it the file is only looked at, by an editor or a linter */
+#endif
+
 static char *page;
 
 static void read_page(void)
