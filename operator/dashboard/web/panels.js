@@ -285,7 +285,8 @@ export function heat(panel, page) {
     return el('tr', {}, el('th', {scope: 'row'}, dayName(week)), el('td', {class: 'right'}, size === null ? '–' : exact(size)), Array.from({length: most + 1}, (_, later) => {
       const users = at(week, later);
       if (users === null || !size) return el('td', {class: 'heat empty'});
-      const heated = 8 + 92 * users / size, cell = el('td', {class: 'heat' + (heated > 85 ? ' full' : heated > 68 ? ' deep' : ''), title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
+      // Never so deep that its text is hard to read, in light and in dark: up to there the page's own colour of text has a contrast of 4.5.
+      const heated = 8 + 58 * users / size, cell = el('td', {class: 'heat', title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
       cell.style.setProperty('--heat', heated.toFixed(0) + '%');
       return cell;
     }));
