@@ -13,7 +13,7 @@
 #include "common/postgres_error.h"
 #include "common/statement.h"
 
-enum { ROWS_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, READS = 8, MOMENT_NS = 300000 };
+enum { ROWS_BETWEEN_LOOKS = 4096, ENOUGH_BYTES = 64 << 10, MOST_BYTES = 256 << 10, READS = 8, MOMENT_NS = 300000 };
 
 /* Up to the answer that COPY has begun. */
 static bool begin(PGconn *conn, const char *sql, struct statement_wait *wait, struct error *err)
@@ -46,16 +46,19 @@ static int ready_bytes(PGconn *conn)
 }
 
 /* Postgres hands over 8 KB at a time. Woken for each, we and the kernel would work as long for it as for the rows in it: so a
- * stream that has only begun to come is given a moment. */
+ * stream that has only begun to come is given a moment. Nor more than MOST_BYTES at once: libpq's buffer doubles whenever it is full
+ * and never shrinks, and where the server is quicker than we are, it would grow to 32 MB. */
 static bool take_stream(PGconn *conn, struct error *err)
 {
     if (ready_bytes(conn) < ENOUGH_BYTES)
         nanosleep(&(struct timespec){.tv_nsec = MOMENT_NS}, NULL);
-    int reads = 0;
+    int reads = 0, bytes = 0, ready = ready_bytes(conn);
     do {
         if (!PQconsumeInput(conn)) /* 16 KB at first, then what its buffer has grown to */
             return postgres_error(err, conn, NULL);
-    } while (++reads < READS && ready_bytes(conn) > 0);
+        bytes += ready;
+        ready = ready_bytes(conn);
+    } while (++reads < READS && ready > 0 && bytes < MOST_BYTES);
     return true;
 }
 
