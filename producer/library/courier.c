@@ -454,7 +454,6 @@ void courier_stop(struct courier *courier, int timeout_ms)
 {
     if (courier->ring == NULL || courier->channel == NULL || atomic_exchange(&courier->is_stopped, true))
         return;
-    courier_exit_forget(courier);
     ring_shut(courier->ring);
     if (courier->is_started) {
         courier_flush(courier, timeout_ms);
@@ -486,6 +485,7 @@ void courier_stop(struct courier *courier, int timeout_ms)
 
 void courier_close(struct courier *courier)
 {
+    courier_exit_forget(courier);
     courier_stop(courier, 0);
     spool_close(courier->spool); /* where opening did not come further */
     ring_delete(courier->ring);

@@ -26,7 +26,7 @@ static void call_delivered(struct courier *courier, const struct tally_delivery 
 static void call_log(void *context, int level, const char *text)
 {
     const struct courier *courier = context, *before = inside;
-    if (courier->hooks.log == NULL)
+    if (courier->hooks.log == NULL || atomic_load(&courier->is_mute))
         return;
     inside = courier;
     courier->hooks.log(courier->hooks.context, level, text);
@@ -42,7 +42,7 @@ static void count(struct courier *courier, const struct tally_delivery *delivery
 /* False: it is kept, and counted when it is told. */
 static bool is_told(struct courier *courier, const struct tally_delivery *delivery)
 {
-    if (courier->hooks.delivered == NULL)
+    if (courier->hooks.delivered == NULL || atomic_load(&courier->is_mute))
         return true;
     if (courier->reports == NULL) {
         call_delivered(courier, delivery);
@@ -85,6 +85,8 @@ static void call_token(void *context, const char *config)
 {
     struct courier *courier = context;
     const struct courier *before = inside;
+    if (atomic_load(&courier->is_mute))
+        return;
     inside = courier;
     courier->hooks.token(courier->hooks.context, courier->producer, config);
     inside = before;

@@ -23,6 +23,8 @@ struct courier {
     atomic_bool is_refusing; /* the spool did not take what is in the ring */
     atomic_int refusal;      /* why nothing more is granted: spool_refusal */
     atomic_bool is_stopping, is_stopped;
+    atomic_bool is_mute; /* exit() has begun: no hook is called */
+    bool is_left;        /* and came from a hook of its own */
 
     /* What only the courier's thread looks at, or changes for each event. */
     _Alignas(COURIER_LINE) struct channel *channel;
@@ -100,7 +102,7 @@ void courier_poll_all(struct courier *courier);
 
 /* -- courier_exit.c -- */
 
-/* exit() without tally_close leaves what is in the ring in the spool. */
+/* exit() without tally_close stops the producer, as tally_stop does. To be forgotten before it is stopped otherwise. */
 void courier_exit_watch(struct courier *courier);
 void courier_exit_forget(struct courier *courier);
 

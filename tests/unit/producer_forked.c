@@ -122,13 +122,27 @@ Test(forked, exit_without_close_leaves_what_was_accepted_in_the_spool)
 {
     const char *path = new_directory();
     for (int round = 1; round <= 5; round++) {
-        in_child(exit_without_close, (void *)(uintptr_t)path); /* Criterion has handlers too: the exit code is theirs */
+        /* Criterion has handlers too: the exit code is theirs. */
+        cr_assert_neq(in_child(exit_without_close, (void *)(uintptr_t)path), -1);
         struct tally_producer *producer = open_with("127.0.0.1:1", NULL, "spool.dir", path);
         struct tally_counts counts;
         tally_close(producer, 0, &counts);
         cr_assert_eq(counts.recovered, (uint64_t)round * 500);
     }
     remove_directory(path);
+}
+
+static int exit_at(void *moment_us)
+{
+    open_with("127.0.0.1:1", NULL, NULL, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 1000 * (long)*(int *)moment_us}, NULL);
+    exit(0);
+}
+
+Test(forked, exit_without_close_crashes_at_no_moment)
+{
+    for (int moment_us = 0; moment_us < 3000; moment_us += 20)
+        cr_assert_neq(in_child(exit_at, &moment_us), -1, "%d us behind tally_open", moment_us);
 }
 
 Test(forked, what_a_retry_can_cure_is_failed_and_not_invalid)

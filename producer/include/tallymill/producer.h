@@ -213,7 +213,7 @@ TALLY_API bool tally_stop(struct tally_producer *producer, int timeout_ms, struc
 
 /* tally_stop, unless that was done, and frees the producer, also when it answers false. No other thread may be inside a call. A
  * broker's name that is being looked up is not waited for: that ends by itself, in a thread of the library's, when the resolver
- * gives up. */
+ * gives up. exit() without it does what tally_stop does with no time, and calls no hook. */
 TALLY_API bool tally_close(struct tally_producer *producer, int timeout_ms, struct tally_counts *counts);
 
 /* The version of this header, and of the library that is linked (0.1.0: 0x000100). */
