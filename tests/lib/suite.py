@@ -48,6 +48,9 @@ FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check", "fu
 PROCESSES = 3
 BUILD_SECONDS = 1200
 GROUP_SECONDS = 2400
+# A longer look by name (tests/README.md) says in its own words how long it is: TALLYMILL_LIVE_SECONDS=3600.
+LONG_SECONDS = 6 * 3600
+LONGER = re.compile(r"TALLYMILL_\w+_(SECONDS|ROUNDS|ROWS|LINES|KILLS)$")
 
 
 class Failed(Exception):
@@ -137,8 +140,13 @@ def read_ctest(path):
     return passed, failed
 
 
-def pytests(group, arguments, run_folder, count, words=None, env=None, seconds=GROUP_SECONDS):
+def group_seconds():
+    return LONG_SECONDS if any(LONGER.match(name) for name in os.environ) else GROUP_SECONDS
+
+
+def pytests(group, arguments, run_folder, count, words=None, env=None, seconds=None):
     """The pytest files of one folder, or what `words` name; what pytest says is shown as it comes."""
+    seconds = seconds or group_seconds()
     result = os.path.join(LOGS, group + ".xml")
     if group == "integration" and "TALLYMILL_TEST_STACK" not in os.environ:
         arguments = ["-n", str(PROCESSES), "--dist", "loadfile"] + arguments
@@ -254,7 +262,7 @@ def run_variant(variant, arguments, run_folder, count):
         build(preset, variant.folder(preset), env, variant.options)
     if variant.own_builds:
         unit(count, [variant.folder(preset) for preset in variant.presets if "-DTALLYMILL_TESTS=ON" in BUILDS[preset]], env)
-    pytests("integration", arguments, run_folder, count, variant.words, env, variant.seconds or GROUP_SECONDS)
+    pytests("integration", arguments, run_folder, count, variant.words, env, variant.seconds)
 
 
 def tell_left_overs():
@@ -289,8 +297,8 @@ def main(words):
     except Failed as failed:
         print(failed)
         count.add(0, 1)
-    except KeyboardInterrupt:
-        print("interrupted")
+    except KeyboardInterrupt as why:
+        print("interrupted: past the deadline of these tests (%d s)" % group_seconds() if why.args == (signal.SIGALRM,) else "interrupted")
         count.add(0, 1)
     finally:
         reset_stacks(run_folder)
