@@ -23,7 +23,6 @@
 #include "common/settings.h"
 #include "consumer/leave.h"
 #include "consumer/source_conf.h"
-#include "consumer/source_error.h"
 #include "consumer/source_statistics.h"
 #include "consumer/start.h"
 

@@ -124,6 +124,11 @@ void source_seek(struct source *source, const struct source_partition *partition
 /* Reads this one no more: its is_stopped is set, the others go on. because: a constant, see stopped_because. */
 void source_stop(struct source *source, struct source_partition *partition, const char *because);
 
+/* source_error.c: what a message that is an error means. message->err is set; the message stays the caller's. partition: the one of
+ * ours that it is about, or NULL. SOURCE_END sets *end_offset, SOURCE_FATAL sets err. */
+MUST_CHECK enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
+                                               struct source_partition *partition, int64_t *end_offset, struct error *err);
+
 /* Takes a topic partition out of what is read, because another worker owns it. */
 void source_forget(struct source *source, int32_t topic_partition);
 

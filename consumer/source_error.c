@@ -1,5 +1,7 @@
-/* source_error.c - see source_error.h. */
-#include "consumer/source_error.h"
+/* source_error.c - what a message of librdkafka that is an error means for the source: the end of a topic partition, another topic
+ * by its name, data that cannot be read (its topic partition stops, so that nothing is passed over), or the end of this member.
+ */
+#include "consumer/source.h"
 
 #include <inttypes.h>
 
