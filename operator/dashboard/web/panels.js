@@ -11,7 +11,7 @@ const CLASS_COLORS = ['--excellent', '--good', '--acceptable', '--slow'];
 export function dialog(title, ...content) {
   const box = document.getElementById('dialog'), giveBack = rememberFocus(document.getElementById('content'));
   box.replaceChildren(el('div', {class: 'dialog-head'}, el('h2', {id: 'dialog-title'}, title), el('button', {class: 'ghost', type: 'button', onclick: () => box.close(), 'aria-label': 'Close'}, '✕')),
-    ...content);
+    ...content.flat(3).filter(Boolean));
   box.addEventListener('close', giveBack, {once: true}); // the browser knows the button that was pressed, which may be gone
   box.showModal();
 }
