@@ -1,5 +1,5 @@
-/* unique_messages.c - see unique_messages.h. What is quoted in them are numbers, dates and texts of the program's own. */
-#include "aggregator/unique_messages.h"
+/* unique_messages.c - see uniques.h. What is quoted in them are numbers, dates and texts of the program's own. */
+#include "aggregator/uniques.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

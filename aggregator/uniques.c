@@ -1,4 +1,4 @@
-/* uniques.c - see uniques.h. Each step has a message that begins it (unique_messages.h), and what is done with the answer; a step
+/* uniques.c - see uniques.h. Each step has a message that begins it (unique_messages.c), and what is done with the answer; a step
  * that has nothing to ask is passed over.
  *
  * Invariant: at each commit the matrix is the one that the keys in tallymill.day_keys, and those of the newest day as of its last
@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/unique_messages.h"
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/failpoint.h"

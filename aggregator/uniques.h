@@ -47,7 +47,7 @@ struct uniques {
     int32_t day, definition;
     int64_t version, run, begun_us;
     bool was_stored, is_stored, has_later;
-    bool is_kept; /* its events are not to be read: its keys are those that are kept, but for what kept_keys() says */
+    bool is_kept;           /* its events are not to be read: its keys are those that are kept, but for what kept_keys() says */
     uint64_t kept_subjects; /* that are taken of them */
 
     /* the part of it */
@@ -57,7 +57,7 @@ struct uniques {
     PGresult *chunk; /* of keys that were fetched; row: the next */
     int row;
     int32_t walked_day;
-    int lists; /* that the last FETCH of other days' keys asked for */
+    int lists;                  /* that the last FETCH of other days' keys asked for */
     size_t keys_most, keys_now; /* a part has so many keys, or few more; keys_now: after a part that found no room, fewer */
     struct key_changes changes;
     struct unique_cells cells;
@@ -65,7 +65,7 @@ struct uniques {
 
     int32_t failed_day, failed_definition; /* to be noted; failed_day DAY_NEVER: nothing */
     char failed_text[ERROR_TEXT_BYTES];
-    bool did_run; /* the last conversation counted a day */
+    bool did_run;                /* the last conversation counted a day */
     int64_t runs, keys, took_us; /* for the metrics */
 };
 
@@ -97,5 +97,44 @@ MUST_CHECK bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t 
 /* The conversation failed with this error. True: it is the day's own, and is noted with the next conversation, so that other days
  * go on. */
 bool uniques_failed(struct uniques *uniques, const struct error *err);
+
+/* -- unique_messages.c: the messages, one a step. Each replaces uniques->sql and says of which step it is. False: no memory for it.
+ * -- */
+
+/* Rows of one FETCH; where fewer come, those were the last. */
+enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_LISTS_MOST = 256, FETCH_ROWS = 8192 };
+
+/* ERROR_RETRY, for want of memory for a day's keys; always false. */
+MUST_CHECK bool unique_messages_no_memory(struct error *err);
+
+/* "session", "user" */
+const char *unique_messages_kind(enum key_kind kind);
+
+/* Any other message. */
+MUST_CHECK bool unique_messages_say(struct uniques *uniques, enum uniques_step step, struct error *err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Begins the transaction; its answer is the day that is due, or none. */
+MUST_CHECK bool unique_messages_begin(struct uniques *uniques, struct error *err);
+
+/* Notes the failure of the run before. */
+MUST_CHECK bool unique_messages_failure(struct uniques *uniques, struct error *err);
+
+/* The day's keys of this kind, FETCH_KEYS of them, by a cursor. */
+MUST_CHECK bool unique_messages_keys(struct uniques *uniques, struct error *err);
+
+/* The first rows of a query by a second cursor, one at a time, in the form that the server has them in where is_binary; and more of
+ * them. */
+MUST_CHECK bool unique_messages_open(struct uniques *uniques, enum uniques_step step, bool is_binary, int rows, struct error *err,
+                                     const char *query);
+MUST_CHECK bool unique_messages_more(struct uniques *uniques, int rows, struct error *err);
+
+/* By the same cursor the kept keys of the days that compare so with this one ("<"), of the slots of this part; order: " DESC" or
+ * "". */
+MUST_CHECK bool unique_messages_lists(struct uniques *uniques, enum uniques_step step, const char *comparison, const char *order,
+                                      struct error *err);
+
+/* The changes of the matrix so far. */
+MUST_CHECK bool unique_messages_changes(struct uniques *uniques, struct error *err);
 
 #endif

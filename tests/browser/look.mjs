@@ -44,7 +44,7 @@ async function look(view) {
   seen.sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   seen.overflowing = await page.evaluate(() => [...document.querySelectorAll('.card')].filter(card => card.scrollWidth > card.clientWidth + 1).map(card => card.dataset.panel || card.getAttribute('aria-label')));
   seen.panels = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-panel]')].map(card => [card.dataset.panel, card.innerText])));
-  seen.text = await page.evaluate(() => document.getElementById('content').innerText);
+  seen.text = await page.evaluate(() => document.getElementById('content')?.innerText);
   seen.scripts = await page.evaluate(() => document.querySelectorAll('#content script, #content img, #content iframe').length + (window.ran ? 1 : 0));
   if (view.axe) seen.axe = await judge(page, seen);
   seen.violations = await page.evaluate(() => window.violations);
