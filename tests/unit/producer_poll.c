@@ -157,7 +157,11 @@ Test(poll, without_anybody_who_polls_the_queue_ends_with_full_and_nothing_is_los
     struct seen seen = {0};
     struct tally_producer *producer = open_polled(&seen, true, NULL);
     struct tally_error err = TALLY_ERROR_INIT;
-    uint64_t taken = publish_until_full(producer, &err);
+    uint64_t taken = 0;
+    int64_t deadline_us = clock_now_us() + 60 * CLOCK_SECOND_US;
+    do /* until Kafka, which begins late where the machine is busy, has taken what it is given */
+        taken += publish_until_full(producer, &err);
+    while (strstr(err.text, "tally_poll") == NULL && clock_now_us() < deadline_us);
     cr_assert_not_null(strstr(err.text, "tally_poll"), "%s", err.text);
     cr_assert_lt(taken, 20000, "the queues together are 512 KiB and 2000 messages");
     cr_assert_eq(seen.acknowledged, 0);
