@@ -166,7 +166,7 @@ void source_close(struct source *source, bool leave)
     if (!source)
         return;
     source->is_closing = true;
-    if (source->handle && source->partition_count > 0)
+    if (source->handle && (leave || source->partition_count > 0))
         leave_tell(source->handle, source->topic, leave);
     if (source->handle)
         leave_handle(source->handle, source->queue, source->topic, leave);

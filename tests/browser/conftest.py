@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from integration.conftest import make_site, stack  # noqa: F401  (pytest finds fixtures by name)
-from integration.harness.program import ROOT, die_with_parent, environment
+from integration.harness.program import ROOT, environment, with_parent
 
 from .made import generated
 
@@ -29,7 +29,7 @@ def driver(tmp_path_factory):
     subprocess.run(["npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], check=True, timeout=300)
 
     def drive(**request):
-        done = subprocess.run(["node", folder / "look.mjs"], input=json.dumps(request), capture_output=True, text=True, timeout=570, check=False, env=environment(), preexec_fn=die_with_parent)
+        done = subprocess.run(with_parent(["node", folder / "look.mjs"]), input=json.dumps(request), capture_output=True, text=True, timeout=570, check=False, env=environment())
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads(done.stdout)
 

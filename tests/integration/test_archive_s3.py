@@ -17,7 +17,7 @@ import urllib.request
 
 import pytest
 
-from .harness.program import ROOT, Program, die_with_parent, environment, run
+from .harness.program import ROOT, Program, environment, run, with_parent
 from .harness.waiting import wait_until
 from .test_archive import MONTH, STEPS, killed_at_random, make_archive  # noqa: F401 (a fixture)
 from .test_erase_archives import make_erasing  # noqa: F401 (a fixture)
@@ -38,8 +38,8 @@ def fixture_jars():
         pytest.skip("TALLYMILL_S3 is not set")
     folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tallymill" / "s3proxy-2.6.0"
     if not (folder / "complete").exists():
-        subprocess.run(["mvn", "-q", "-B", "-f", str(ROOT / "tests/foreign/s3proxy/pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"],
-                       check=True, timeout=900, preexec_fn=die_with_parent)
+        subprocess.run(with_parent(["mvn", "-q", "-B", "-f", str(ROOT / "tests/foreign/s3proxy/pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]),
+                       check=True, timeout=900)
         (folder / "complete").touch()
     return folder
 

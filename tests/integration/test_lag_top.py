@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from .harness.program import die_with_parent, environment
+from .harness.program import die_with_parent, environment, with_parent
 from .harness.publisher import events
 from .harness.waiting import wait_until
 
@@ -51,7 +51,7 @@ def test_lag_counts_what_nobody_has_claimed_and_fails_without_kafka(site):
 
 def test_lag_that_is_watched_looks_again_and_again(site):
     site.send(events(10))
-    watched = subprocess.Popen(site.command("tallymill", "lag", "--json", "--watch"), stdout=subprocess.PIPE, env=environment(), preexec_fn=die_with_parent)
+    watched = subprocess.Popen(with_parent(site.command("tallymill", "lag", "--json", "--watch")), stdout=subprocess.PIPE, env=environment())
     try:
         assert json.loads(watched.stdout.readline())["lag"] == 10
         site.drain()

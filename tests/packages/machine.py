@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 
-from integration.harness.program import die_with_parent, run
+from integration.harness.program import run, with_parent
 from integration.harness.waiting import wait_until
 
 SUITE = "bookworm"
@@ -41,8 +41,8 @@ class Machine:
         if not (self.root / "made").exists():
             self._make()
         log = open(self.root.parent / "boot.log", "wb")  # noqa: SIM115  (as long as it runs)
-        self.container = subprocess.Popen(["systemd-nspawn", "-q", "-D", str(self.root), "-b", "--register=no", "--keep-unit", "--console=pipe"],
-                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
+        self.container = subprocess.Popen(with_parent(["systemd-nspawn", "-q", "-D", str(self.root), "-b", "--register=no", "--keep-unit", "--console=pipe"]),
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         try:
             self.leader = wait_until(self._find_leader, 60, "systemd to be started in the container")

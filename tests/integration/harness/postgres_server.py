@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from .database import Database
-from .program import _libc, PR_SET_PDEATHSIG, environment
+from .program import environment, with_parent
 from .waiting import wait_until
 
 PORT_TRIES = 5
@@ -40,10 +40,6 @@ def _copy_if_there(source, target):
         return shutil.copy2(source, target)
     except FileNotFoundError:
         return target
-
-
-def _end_with_parent():
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)  # the postmaster takes its backends along
 
 
 class PostgresServer:
@@ -107,9 +103,9 @@ class PostgresServer:
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "timezone": "UTC", "log_timezone": "UTC",
                    "lc_messages": "C", "shared_buffers": "32MB", "fsync": "off", **self.settings}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([self.bin / "postgres", "-D", self.data, *words], cwd="/", stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=environment(**self.env), preexec_fn=_end_with_parent, **self._identity())
+        with open(self.folder / "log", "ab") as log:  # QUIT: the postmaster takes its backends along
+            self.process = subprocess.Popen(with_parent([self.bin / "postgres", "-D", self.data, *words], "QUIT"), cwd="/", stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=environment(**self.env), **self._identity())
         wait_until(lambda: self.has_ended() or self.answers(), START_SECONDS, lambda: f"Postgres to start; its log ends:\n{self.log()[-3000:]}")
         return not self.has_ended()
 

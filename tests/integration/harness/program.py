@@ -48,6 +48,12 @@ def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def with_parent(command, sign="KILL"):
+    """The command, which is sent that signal when we end. By a program: a child that preexec_fn makes of a process with threads may
+    wait for one of Python's own locks for ever (3.11), and its parent for it."""
+    return ["setpriv", "--pdeathsig", sign, "--", *command]
+
+
 class Finished:
     """How a program that was run to its end ended."""
 
@@ -62,8 +68,8 @@ class Finished:
 
 def run(command, deadline=60, stdin=b"", env=None):
     """Runs a command to its end within the deadline, stdin given as bytes."""
-    process = subprocess.run(command, input=stdin, capture_output=True, timeout=deadline, check=False,
-                             env=env or environment(), preexec_fn=die_with_parent)
+    process = subprocess.run(with_parent(command), input=stdin, capture_output=True, timeout=deadline, check=False,
+                             env=env or environment())
     return Finished(process.returncode, process.stdout.decode(errors="replace"), process.stderr.decode(errors="replace"))
 
 
@@ -84,21 +90,21 @@ class Program:
         self.command = command
         self.log_path = pathlib.Path(log_path)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=stdin, stdout=log, stderr=log,
-                                            env=env or environment(), preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(with_parent(command), stdin=stdin, stdout=log, stderr=log, env=env or environment())
         self.pid = self.process.pid
         self.code = None
-        self.peak_kib = None  # the most memory it ever had, known once it has ended
+        self.peak_kib = 0  # the most memory that it had when it was last looked at (what wait4 says begins with ours)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
 
     def is_running(self):
         if self.code is None:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            peak = re.search(r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
+            self.peak_kib = int(peak[1]) if peak else self.peak_kib
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
-                self.peak_kib = usage.ru_maxrss
         return self.code is None
 
     def wait(self, deadline=30):

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from .program import die_with_parent
+from .program import with_parent
 
 MAKE = 'mount -t tmpfs -o "size=$1m" none "$2" && echo ready && read -r end'
 
@@ -20,8 +20,8 @@ class SmallDisk:
     def __init__(self, folder, mib):
         folder.mkdir()
         whose = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        self.holder = subprocess.Popen(["unshare", *whose, "--mount", "--propagation", "private", "sh", "-c", MAKE, "sh", str(mib), str(folder)],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent)
+        self.holder = subprocess.Popen(with_parent(["unshare", *whose, "--mount", "--propagation", "private", "sh", "-c", MAKE, "sh", str(mib), str(folder)]),
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.holder.stdout.readline() != b"ready\n":
             why = self.holder.communicate()[1].decode(errors="replace").strip()
             pytest.skip(f"no tmpfs can be mounted here: {why}")
