@@ -9,6 +9,7 @@ import ctypes
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -44,6 +45,9 @@ def environment(failpoint=None, **more):
     return kept
 
 
+SETPRIV = shutil.which("setpriv")  # also for a command that is given another PATH
+
+
 def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -51,7 +55,7 @@ def die_with_parent():
 def with_parent(command, sign="KILL"):
     """The command, which is sent that signal when we end. By a program: a child that preexec_fn makes of a process with threads may
     wait for one of Python's own locks for ever (3.11), and its parent for it."""
-    return ["setpriv", "--pdeathsig", sign, "--", *command]
+    return [SETPRIV, "--pdeathsig", sign, "--", *command]
 
 
 class Finished:
