@@ -160,6 +160,28 @@ def test_an_aggregator_writes_nothing_beside_what_is_kept_out(make_site):
     site.assert_holds()
 
 
+UNIQUES = [("BEFORE", "RETURN NULL;"), ("BEFORE", "NEW.keys := NEW.keys + 1; RETURN NEW;"),
+           ("AFTER", "DELETE FROM public.analytics_daily_uniques u WHERE (u.subject, u.kind, u.population, u.date) = (NEW.subject, NEW.kind, NEW.population, NEW.date);"
+                     " RETURN NULL;")]
+
+
+def test_uniques_of_a_day_are_not_called_counted_while_their_rows_are_kept_out(make_site):
+    site = make_site(partitions=1, **{"uniques.subjects": ""})
+    for when, does in UNIQUES:
+        site.database.run(f"""
+            CREATE OR REPLACE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does} END $$;
+            CREATE TRIGGER theirs {when} INSERT ON public.analytics_daily_uniques FOR EACH ROW EXECUTE FUNCTION public.theirs()""")
+        send(site, 50)
+        site.drain()
+        aggregator = site.aggregator()
+        must_name(aggregator, 0, "analytics_daily_uniques")
+        assert aggregator.stop() == 0
+        drop(site, "public.analytics_daily_uniques")
+        site.fold()
+        done = site.tallymill("verify", "--strict")
+        assert done.code == 0, (when, does, done)
+
+
 def test_a_command_says_that_what_it_was_to_write_is_not_there(make_site):
     site = make_site(partitions=1)
     site.send([*events(20), event(event_name="")])
