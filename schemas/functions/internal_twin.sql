@@ -8,7 +8,7 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   p_rule.target := 'analytics_internal_' || substr(p_rule.target, 11); -- behind "analytics_"
-  p_rule.query := regexp_replace(p_rule.query, '\mtallymill\.first_seen\M', 'tallymill.first_seen_internal', 'gi');
+  p_rule.query := regexp_replace(p_rule.query, '\mtallymill\.first_seen(_of)?\M', 'tallymill.first_seen_internal\1', 'gi');
   p_rule.query := regexp_replace(regexp_replace(p_rule.query, '\mtallymill\.(day|week|range)_events\M', 'tallymill.internal_\1_events', 'gi'),
                                  '\mtallymill\.settled_events\M', 'tallymill.settled_internal_events', 'gi');
   RETURN p_rule;

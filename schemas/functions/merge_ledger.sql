@@ -11,7 +11,7 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.merge_ledger(p_epoch bigint, p_from bigint, p_rows integer, OUT next_id bigint, OUT widened bigint)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
   cutoff constant timestamptz := clock_timestamp() - interval '15 minutes';

@@ -5,7 +5,7 @@ SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.prove_dead_letters(p_batch_id bigint, p_topic text, p_partition integer, p_first_offset bigint, p_next_offset bigint,
                                                      p_count bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
   standing bigint;

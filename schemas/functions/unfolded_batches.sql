@@ -6,7 +6,7 @@ SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.unfolded_batches() RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
   RETURN QUERY SELECT u.batch_id FROM tallymill.unfolded u;

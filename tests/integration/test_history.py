@@ -103,6 +103,13 @@ def test_what_is_asked_for_a_day_costs_the_same_however_large_the_ledger(make_si
     assert site.tallymill("verify").code == 0
 
 
+def test_no_function_that_is_planned_without_scans_is_compiled_for_it(make_site):
+    """A scan that cannot be avoided counts as so dear then that Postgres compiles the query each time, which takes fifty times what it runs. (begin_cycle does it for its whole transaction.)"""
+    site = make_site()
+    compiled = "SELECT proname FROM pg_proc WHERE pronamespace = 'tallymill'::regnamespace AND 'enable_seqscan=off' = ANY (proconfig) AND NOT 'jit=off' = ANY (proconfig)"
+    assert site.database.rows(compiled) == [("begin_cycle",)]
+
+
 def test_a_plan_that_was_made_for_another_day_is_refused(make_site):
     site = make_site()
     with site.database.session() as session, session.cursor() as cursor:

@@ -64,6 +64,33 @@ def test_ranges_are_what_was_worked_out_by_hand(make_site):
         assert site.database.rows("SELECT has_table_privilege('tallymill_read', %s, 'SELECT')", table) == [(is_seen,)]
 
 
+# So many days more of a table that nobody has analyzed yet.
+MORE_DAYS = """INSERT INTO analytics_daily_uniques SELECT s.subject, kind, population, date '2020-01-01' + d, date '2020-01-01' + d - b, 1
+    FROM tallymill.unique_subjects s, unnest('{session,user}'::text[]) kind, unnest('{external,internal,all}'::text[]) population, generate_series(1, 300) d, generate_series(1, 5) b"""
+
+
+def test_what_a_day_asks_of_the_table_does_not_grow_with_the_days_that_are_kept(make_site):
+    site = make_site(**{"uniques.subjects": ""})
+    count(site, [seen(2, "A", 1), seen(1, "A", 1), seen(1, "B", 2)])
+    day = (TODAY - datetime.timedelta(days=1) - datetime.date(1970, 1, 1)).days
+    asked = {"rows": f"SELECT * FROM tallymill.unique_rows('session', date '1970-01-01' + {day})",
+             "add": f"SELECT tallymill.change_uniques('session', '{{0,0,0}}', '{{0,1,2}}', '{{{day},{day},{day}}}', '{{{day - 1},{day - 3},{day - 2}}}', '{{1,2,3}}')",
+             "end": f"SELECT tallymill.change_uniques('session', '{{0,0,0}}', '{{0,1,2}}', '{{{day},{day},{day}}}', '{{{day - 1},{day - 3},{day - 2}}}', '{{-1,-2,-3}}')"}
+    with site.database.session() as session, session.cursor() as cursor:
+        def pages(query):
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}")
+            plan = cursor.fetchone()[0][0]["Plan"]
+            return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+        # Plans that are kept are made while the table is small.
+        before = [{name: pages(query) for name, query in asked.items()} for _ in range(8)][-1]
+        cursor.execute(MORE_DAYS)
+        after = {name: pages(query) for name, query in asked.items()}
+        cursor.execute("SELECT count(*), pg_relation_size('analytics_daily_uniques') / 8192 FROM analytics_daily_uniques")
+        rows, table_pages = cursor.fetchone()
+    assert rows > 100_000 and table_pages > 1_000 and all(after[name] < 3 * before[name] + 100 for name in asked), (rows, before, after)
+
+
 def test_days_that_come_in_any_order_and_change_correct_the_days_behind_them(make_site, tmp_path):
     site = make_site(**{"uniques.subjects": subjects_file(tmp_path)})
     count(site, [seen(3, "A", 1), seen(3, "B", 2), seen(1, "A", 1), seen(0, "A", 1)])
