@@ -23,7 +23,7 @@
 #define SHORT_US   (60 * CLOCK_SECOND_US)
 #define SCAN_US    (3600 * CLOCK_SECOND_US) /* what reads a whole month */
 
-extern const char archive_look_sql[];
+extern const char archive_look_sql[], archive_mark_days_sql[];
 
 static bool take_lock(PGconn *conn, struct error *err)
 {
@@ -163,13 +163,7 @@ bool archive_books_attach(struct archive_books *books, const struct month_name *
 bool archive_books_mark_days(struct archive_books *books, const struct month_name *month, struct error *err)
 {
     const char *const values[] = {month->first};
-    return admin_do(books->conn,
-                    "SELECT tallymill.mark_days(array_agg(d.day), array_fill('asked for by tallymill archive'::text, "
-                    "ARRAY[count(*)::integer])) "
-                    "FROM (SELECT day FROM tallymill.days WHERE day >= $1::date AND day < ($1::date + interval '1 month')::date "
-                    "UNION SELECT e FROM tallymill.event_days($1::date, ($1::date + interval '1 month')::date - 1) AS e) AS d "
-                    "(day) HAVING count(*) > 0",
-                    1, values, SHORT_US, err);
+    return admin_do(books->conn, archive_mark_days_sql, 1, values, SHORT_US, err);
 }
 
 bool archive_books_hurry(struct archive_books *books, const struct month_name *month, struct error *err)

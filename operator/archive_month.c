@@ -26,6 +26,7 @@
 #include "common/settings.h"
 #include "operator/admin.h"
 #include "operator/answer.h"
+#include "operator/archive_newer.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_proof.h"
 #include "operator/archive_settle.h"
@@ -177,8 +178,7 @@ bool archive_month_manifest(struct archive_store *store, const struct month_name
     if (!archive_manifest_get(manifest, store, month->text, view->generation, &is_there, err))
         return false;
     if (!is_there)
-        return error_set(err, ERROR_REJECT, "DAMAGED: generation %d of %s has no manifest in %.200s", view->generation, month->text,
-                         archive_store_target(store));
+        return archive_newer_explain(store, month, view->generation, err);
     return (strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows &&
             manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes) ||
            error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written",

@@ -17,6 +17,7 @@
 #include "common/progress.h"
 #include "common/settings.h"
 #include "operator/archive_month.h"
+#include "operator/archive_newer.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_store.h"
 #include "operator/copy_in.h"
@@ -55,14 +56,24 @@ static bool load(struct archive_return *back, PGconn *conn, const char *table, s
     return is_loaded;
 }
 
-bool archive_return_month(struct archive_return *back, struct archive_books *books, const struct month_name *month, int generation,
+/* The books name the archive, and the month. */
+static bool attach(struct archive_return *back, PGconn *conn, const struct month_name *month, const char *table, struct error *err)
+{
+    char number[16];
+    const char *const returned[] = {month->first, number, table};
+    snprintf(number, sizeof number, "%d", back->manifest.generation);
+    return (!back->is_newer || archive_newer_take(conn, &back->manifest, table, archive_store_target(back->store), err)) &&
+           ask(conn, "SELECT tallymill.return_month($1::date, $2::integer, $3::regclass)", 3, returned, err) &&
+           (!back->is_newer || archive_newer_mark_days(conn, month, err));
+}
+
+bool archive_return_month(struct archive_return *back, struct archive_books *books, const struct month_name *month,
                           bool (*note)(void *context, PGconn *conn, struct error *err), void *context, struct error *err)
 {
     PGconn *conn = books->conn;
-    char number[16], table[160];
-    const char *const made[] = {month->first}, *const filled[] = {table}, *const returned[] = {month->first, number, table};
+    char table[160];
+    const char *const made[] = {month->first}, *const filled[] = {table};
     const int64_t begun_us = clock_now_us();
-    snprintf(number, sizeof number, "%d", generation);
     PGresult *named =
         postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err)
             ? postgres_query_params(conn, "SELECT tallymill.make_month_table($1::date, false)", 1, made, SHORT_US, err)
@@ -73,7 +84,7 @@ bool archive_return_month(struct archive_return *back, struct archive_books *boo
     FAILPOINT("restore_loaded");
     is_back = is_back && ask(conn, "SELECT tallymill.index_month_table($1::regclass)", 1, filled, err);
     FAILPOINT("restore_indexed");
-    is_back = is_back && ask(conn, "SELECT tallymill.return_month($1::date, $2::integer, $3::regclass)", 3, returned, err) &&
+    is_back = is_back && attach(back, conn, month, table, err) &&
               (!note || note(context, conn, err)) && postgres_exec(conn, "COMMIT", SHORT_US, err);
     FAILPOINT("restore_committed");
     back->took_us = clock_now_us() - begun_us;
@@ -96,6 +107,19 @@ bool archive_return_find(struct archive_return *back, const struct settings *set
         return false;
     error_clear(err);
     return true;
+}
+
+bool archive_return_find_newer(struct archive_return *back, const struct settings *settings, const struct month_name *month,
+                               const struct archive_view *view, struct error *err)
+{
+    const char *set = settings_text(settings, "archive.target");
+    const bool is_moved = set[0] != '\0' && strcmp(set, "none") != 0;
+    bool is_there = false;
+    back->store = archive_store_open(settings, is_moved ? set : view->target, err);
+    if (!back->store || !archive_newer_find(&back->manifest, back->store, month, view->generation, &is_there, err))
+        return false;
+    back->is_newer = is_there;
+    return is_there || archive_newer_explain(back->store, month, view->generation, err);
 }
 
 void archive_return_close(struct archive_return *back)

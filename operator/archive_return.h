@@ -15,6 +15,7 @@ struct settings;
 struct archive_return {
     struct archive_store *store; /* where it was found */
     struct archive_manifest manifest;
+    bool is_newer; /* it is no generation that the books name (archive_newer) */
     int64_t took_us;
 };
 
@@ -23,10 +24,14 @@ struct archive_return {
 MUST_CHECK bool archive_return_find(struct archive_return *back, const struct settings *settings, const struct month_name *month,
                                     const struct archive_view *view, struct error *err);
 
+/* The same of the newest generation that the books do not know, where the one that they name is gone. ERROR_REJECT: there is none. */
+MUST_CHECK bool archive_return_find_newer(struct archive_return *back, const struct settings *settings,
+                                          const struct month_name *month, const struct archive_view *view, struct error *err);
+
 /* The one transaction: filled, indexed, attached, in the books. `note` (NULL: none) is called in it, before it is committed. On a
  * failure nothing was done, and the connection of the books may be of no use. */
 MUST_CHECK bool archive_return_month(struct archive_return *back, struct archive_books *books, const struct month_name *month,
-                                     int generation, bool (*note)(void *context, PGconn *conn, struct error *err), void *context,
+                                     bool (*note)(void *context, PGconn *conn, struct error *err), void *context,
                                      struct error *err);
 
 void archive_return_close(struct archive_return *back);

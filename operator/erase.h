@@ -12,6 +12,8 @@
 #include "operator/archive_books.h"
 #include "operator/erase_subject.h"
 
+struct archive_return;
+struct archive_store;
 struct erase_archive;
 struct settings;
 
@@ -71,6 +73,37 @@ void erase_archives_count(struct erase_run *run);
  * that hold them and do not count go. What cannot be is a remark. */
 MUST_CHECK bool erase_archives(struct erase_run *run, struct error *err);
 void erase_archives_close(struct erase_run *run);
+
+/* An archive of this month is not deleted by this run, whatever it holds. */
+void erase_archives_keep(struct erase_run *run, const struct month_name *month);
+
+/* The store that a target names, or, where that cannot be opened, the one in which archives are now. */
+MUST_CHECK struct archive_store *erase_open_store(struct erase_run *run, const char *target, struct error *err);
+
+/* Once, a remark, where a store keeps versions of what was deleted. */
+void erase_tell_versions(struct erase_run *run, const struct archive_store *store);
+
+/* Whether an aggregator leads: without one no month that came back could leave again. */
+MUST_CHECK bool erase_is_led(struct erase_run *run, bool *is_led, struct error *err);
+
+/* A month that is away comes back, loses their rows, and leaves again; *is_renewed false: it did not, which is a remark. */
+MUST_CHECK bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_renewed, struct error *err);
+
+/* The first and the last of these steps. `back`: zeroed, archive_return_close() in any case; its store is the one to leave to. A month
+ * waits until the aggregator has made its statistics anew. */
+MUST_CHECK bool erase_renew_return(struct erase_run *run, const struct month_name *month, struct archive_return *back, bool *is_back,
+                                   struct error *err);
+MUST_CHECK bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
+                                  struct error *err);
+
+/* A remark: the month is in Postgres, and its archive as it was. */
+void erase_renew_stays(struct erase_run *run, const struct month_name *month, const char *reason);
+
+/* Months that an earlier run had come back, and that have not left again. */
+MUST_CHECK bool erase_renew_go_on(struct erase_run *run, bool *is_going_well, struct error *err);
+
+/* Weeks that lie in two months, of which one is away: both come back, the rollups by weeks are computed, both leave again. */
+MUST_CHECK bool erase_weeks(struct erase_run *run, struct error *err);
 
 /* Names the months that could not be looked into. */
 MUST_CHECK bool erase_unreached(struct erase_run *run, struct error *err);

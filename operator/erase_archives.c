@@ -1,28 +1,21 @@
 /* erase_archives.c - see erase.h: what months that left hold of a person.
  *
  * Each archive that counts is read through, every row of it. A month that is away and holds the person comes back, loses their
- * rows as any other month does, has its statistics made anew, and leaves again: so its statistics equal its rows, the new archive
- * is proven before the old one goes, and whatever ends this process, the month is whole in Postgres or archived. That it came back
- * for this erasure stands in the receipt that is begun (counts.archives, 0 until it has left again), in the transaction that brings
- * it back; so the next run for the same goes on. One month after the other, for all at once might not fit.
- *
- * Rejected: to rewrite the parts alone. Nobody could say afterwards how many users a day had without them.
+ * rows as any other month does, has its statistics made anew, and leaves again (erase_renew). Archives that hold the person and do
+ * not count, or not any more, are deleted.
  */
 #include "operator/erase.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/failpoint.h"
 #include "common/number_text.h"
 #include "common/postgres.h"
 #include "common/progress.h"
 #include "common/settings.h"
-#include "operator/admin.h"
 #include "operator/answer.h"
 #include "operator/archive_month.h"
 #include "operator/archive_parts.h"
@@ -31,12 +24,6 @@
 #include "operator/csv_field.h"
 
 extern const char erase_archives_sql[], erase_leftovers_sql[], erase_unreached_sql[];
-
-enum { PAUSE_MS = 200, PAUSE_MAX_MS = 5000 };
-
-static const char note_sql[] =
-    "UPDATE tallymill.erasures e SET counts = jsonb_set(e.counts, '{archives}', coalesce(e.counts -> 'archives', '{}') || "
-    "jsonb_build_object($2::text, $3::integer)) WHERE e.erasure = $1::bigint RETURNING 1";
 
 /* An archive that counts, read through. */
 struct erase_archive {
@@ -158,6 +145,12 @@ static bool let_leaving_stay(struct erase_run *run, struct error *err)
     return is_good;
 }
 
+void erase_archives_keep(struct erase_run *run, const struct month_name *month)
+{
+    for (int i = 0; i < run->archive_count; i++)
+        run->archives[i].is_kept = run->archives[i].is_kept || strcmp(run->archives[i].month.text, month->text) == 0;
+}
+
 /* Whether any month ever left, or is about to. Else nobody else has to wait. */
 static bool is_there_any(struct erase_run *run, bool *is_any, struct error *err)
 {
@@ -211,33 +204,8 @@ void erase_archives_count(struct erase_run *run)
     }
 }
 
-/* In the receipt: a month that came back (generation 0), and the generation in which it left again. */
-static bool note(struct erase_run *run, PGconn *conn, const char *month, int generation, struct error *err)
-{
-    char erasure[24], number[16];
-    const char *const values[] = {erasure, month, number};
-    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
-    snprintf(number, sizeof number, "%d", generation);
-    PGresult *noted = postgres_query_params(conn, note_sql, 3, values, ERASE_QUERY_US, err);
-    const bool is_noted =
-        noted && (PQntuples(noted) == 1 || error_set(err, ERROR_FATAL, "erasure %s is gone from tallymill.erasures", erasure));
-    PQclear(noted);
-    return is_noted;
-}
-
-struct coming_back {
-    struct erase_run *run;
-    const char *month;
-};
-
-static bool note_return(void *context, PGconn *conn, struct error *err)
-{
-    const struct coming_back *back = context;
-    return note(back->run, conn, back->month, 0, err);
-}
-
 /* The store that a target names, or, where that cannot be opened, the one in which archives are now. */
-static struct archive_store *open_store(struct erase_run *run, const char *target, struct error *err)
+struct archive_store *erase_open_store(struct erase_run *run, const char *target, struct error *err)
 {
     const char *set = settings_text(run->settings, "archive.target");
     struct error other = {0};
@@ -248,7 +216,7 @@ static struct archive_store *open_store(struct erase_run *run, const char *targe
     return store;
 }
 
-static void tell_versions(struct erase_run *run, const struct archive_store *store)
+void erase_tell_versions(struct erase_run *run, const struct archive_store *store)
 {
     if (archive_store_keeps_versions(store) && !run->is_versioned) {
         run->is_versioned = true;
@@ -257,121 +225,10 @@ static void tell_versions(struct erase_run *run, const struct archive_store *sto
     }
 }
 
-static void stays(struct erase_run *run, const struct month_name *month, const char *reason)
-{
-    for (int i = 0; i < run->archive_count; i++)
-        run->archives[i].is_kept = run->archives[i].is_kept || strcmp(run->archives[i].month.text, month->text) == 0;
-    erase_remark(run, true, "%s is in Postgres, without them, and has not left again, so its old archive holds them: %s", month->text,
-                 reason);
-}
-
-/* Until the aggregator has made its statistics anew, the month waits. *is_away false: it could not leave, which is a remark. */
-static bool leave_again(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
-                        struct error *err)
-{
-    struct archive_run archive = {.settings = run->settings, .store = store, .books = run->books};
-    struct archive_report report;
-    struct error waits;
-    const int64_t deadline_us = clock_now_us() + run->wait_us;
-    for (int pause_ms = PAUSE_MS;;) { /* ends: at the deadline */
-        error_clear(&waits);
-        *is_away = archive_month(&archive, month, &report, &waits);
-        if (*is_away || waits.kind != ERROR_RETRY || clock_now_us() >= deadline_us)
-            break;
-        poll(NULL, 0, pause_ms);
-        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
-    }
-    FAILPOINT("erase_left_again");
-    if (!*is_away) {
-        stays(run, month, waits.text);
-        return true;
-    }
-    tell_versions(run, store);
-    return note(run, run->conn, month->text, report.generation, err);
-}
-
-static bool erase_in_month(struct erase_run *run, struct error *err)
-{
-    PGresult *days = erase_find(run, err);
-    const bool is_erased = days && erase_rows(run, days, err);
-    PQclear(days);
-    return is_erased;
-}
-
-/* A month that is away and holds them. */
-static bool renew(struct erase_run *run, const struct erase_archive *archive, bool *is_renewed, struct error *err)
-{
-    const struct month_name *month = &archive->month;
-    struct archive_view view;
-    struct archive_return back = {0};
-    struct coming_back coming = {run, month->text};
-    struct error unread = {0};
-    *is_renewed = false;
-    if (!archive_books_look(&run->books, month, &view, err))
-        return false;
-    bool is_good = archive_return_find(&back, run->settings, month, &view, &unread);
-    if (!is_good) {
-        erase_remark(run, true, "%s stays archived, with them: %s", month->text, unread.text);
-        archive_return_close(&back);
-        return true;
-    }
-    is_good = archive_return_month(&back, &run->books, month, view.generation, note_return, &coming, err);
-    FAILPOINT("erase_returned");
-    is_good = is_good && erase_in_month(run, err);
-    FAILPOINT("erase_month_erased");
-    is_good = is_good && leave_again(run, month, back.store, is_renewed, err);
-    archive_return_close(&back);
-    return is_good;
-}
-
-/* Months that an earlier run had come back, and that have not left again. */
-static bool go_on(struct erase_run *run, bool *is_going_well, struct error *err)
-{
-    char erasure[24];
-    const char *const values[] = {erasure};
-    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
-    PGresult *noted = postgres_query_params(
-        run->conn,
-        "SELECT n.key AS month FROM tallymill.erasures e, jsonb_each_text(e.counts -> 'archives') n WHERE e.erasure = $1::bigint "
-        "AND n.value = '0' ORDER BY 1",
-        1, values, ERASE_QUERY_US, err);
-    bool is_good = noted != NULL;
-    for (int row = 0; is_good && row < PQntuples(noted); row++) {
-        struct month_name month;
-        struct archive_view view;
-        struct archive_store *store = NULL;
-        struct error unopened = {0};
-        is_good = month_name_parse(answer_text(noted, row, "month"), &month, err) &&
-                  archive_books_look(&run->books, &month, &view, err);
-        if (is_good && !*is_going_well)
-            stays(run, &month, "the month before comes first");
-        else if (is_good && !(store = open_store(run, view.target, &unopened)))
-            stays(run, &month, unopened.text);
-        else
-            is_good = is_good && leave_again(run, &month, store, is_going_well, err);
-        archive_store_close(store);
-    }
-    PQclear(noted);
-    return is_good;
-}
-
-/* Without an aggregator no month that came back could leave again. */
-static bool is_led(struct erase_run *run, bool *is_led, struct error *err)
-{
-    PGresult *leader = postgres_query(
-        run->conn,
-        "SELECT EXISTS (SELECT FROM tallymill.leader WHERE leader <> '' AND seen_at > clock_timestamp() - interval '1 minute') AS "
-        "is_led",
-        ERASE_QUERY_US, err);
-    *is_led = leader && answer_bool(leader, 0, "is_led");
-    PQclear(leader);
-    return leader != NULL;
-}
-
 static bool renew_all(struct erase_run *run, struct error *err)
 {
     bool is_going_well = true, has_leader = false;
-    if (!go_on(run, &is_going_well, err) || !is_led(run, &has_leader, err))
+    if (!erase_renew_go_on(run, &is_going_well, err) || !erase_is_led(run, &has_leader, err))
         return false;
     for (int i = 0; i < run->archive_count; i++) {
         const struct erase_archive *archive = &run->archives[i];
@@ -385,10 +242,10 @@ static bool renew_all(struct erase_run *run, struct error *err)
         else if (!is_going_well)
             erase_remark(run, true, "%s stays archived, with %" PRId64 " events of theirs: the month before comes first",
                          archive->month.text, archive->rows);
-        else if (!renew(run, archive, &is_going_well, err))
+        else if (!erase_renew(run, &archive->month, &is_going_well, err))
             return false;
     }
-    return true;
+    return !is_going_well || erase_weeks(run, err);
 }
 
 /* An archive of a month that is in Postgres, where their rows went: it goes, for the month's rows are there. */
@@ -418,7 +275,7 @@ static bool delete_blocks(struct erase_run *run, const struct month_name *month,
     struct archive_block block = {0};
     archive_key(prefix, month->text, generation, "");
     archive_key(key, month->text, generation, "manifest.json");
-    struct archive_store *store = open_store(run, target, err);
+    struct archive_store *store = erase_open_store(run, target, err);
     bool is_gone = store != NULL;
     if (is_gone && strcmp(archive_store_target(store), target) != 0) {
         is_gone = archive_store_get(store, key, &block, err) &&
@@ -427,7 +284,7 @@ static bool delete_blocks(struct erase_run *run, const struct month_name *month,
     }
     is_gone = is_gone && archive_store_delete_all(store, prefix, err);
     if (is_gone)
-        tell_versions(run, store);
+        erase_tell_versions(run, store);
     archive_store_close(store);
     return is_gone;
 }

@@ -22,7 +22,7 @@
 #define SHORT_US (60 * CLOCK_SECOND_US)
 
 struct restore {
-    bool should_replay, as_json; /* the options */
+    bool should_replay, is_newer, as_json; /* the options */
     const struct settings *settings;
     struct archive_books books;
     struct archive_view view;
@@ -31,6 +31,18 @@ struct restore {
     int64_t waiting, emptied;
     struct dlq_replay replayed;
 };
+
+/* What the books name; with --newer, where that is gone, what came after it. */
+static bool find(struct restore *restore, const struct month_name *month, struct error *err)
+{
+    if (archive_return_find(&restore->back, restore->settings, month, &restore->view, err))
+        return true;
+    if (!restore->is_newer || err->kind != ERROR_REJECT)
+        return false;
+    error_clear(err);
+    archive_return_close(&restore->back);
+    return archive_return_find_newer(&restore->back, restore->settings, month, &restore->view, err);
+}
 
 static bool restore_month(struct restore *restore, const struct month_name *month, struct error *err)
 {
@@ -47,8 +59,7 @@ static bool restore_month(struct restore *restore, const struct month_name *mont
     if (view->generation == 0 || strcmp(view->archive_state, "dropped") != 0 || strcmp(view->target, "none") == 0)
         return error_set(err, ERROR_USAGE, "%s: nothing of it was kept, or its archive is not in the books (tallymill.archives)",
                          month->text);
-    return archive_return_find(&restore->back, restore->settings, month, view, err) &&
-           archive_return_month(&restore->back, &restore->books, month, view->generation, NULL, NULL, err);
+    return find(restore, month, err) && archive_return_month(&restore->back, &restore->books, month, NULL, NULL, err);
 }
 
 static bool replay(struct restore *restore, const struct month_name *month, struct error *err)
@@ -78,14 +89,15 @@ static void print(const struct restore *restore, const struct month_name *month)
         printf("%s is there (%s)", month->text, restore->view.state);
     else
         printf("%s restored: %s rows of generation %d, in %.1f s", month->text, number_text(rows, restore->back.manifest.rows),
-               restore->view.generation, (double)restore->back.took_us / (double)CLOCK_SECOND_US);
+               restore->back.manifest.generation, (double)restore->back.took_us / (double)CLOCK_SECOND_US);
     print_late(restore, month);
 }
 
 static void print_json(const struct restore *restore, const struct month_name *month)
 {
     json_t *answer = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "month", month->text, "outcome",
-                               restore->was_there ? "was there" : "restored", "generation", restore->view.generation, "rows",
+                               restore->was_there ? "was there" : "restored", "generation",
+                               restore->was_there ? restore->view.generation : restore->back.manifest.generation, "rows",
                                (json_int_t)restore->back.manifest.rows, "took_us", (json_int_t)restore->back.took_us, "dead_letters_waiting",
                                (json_int_t)restore->waiting, "dead_letters_emptied", (json_int_t)restore->emptied, "replayed",
                                (json_int_t)restore->replayed.sent);
@@ -128,6 +140,9 @@ int restore_run(int argc, char **argv)
     struct restore restore = {0};
     const struct cli_option options[] = {
         {.name = "replay", .help = "then send the dead letters again that waited for the month", .flag = &restore.should_replay},
+        {.name = "newer",
+         .help = "where the archive that the books name is gone: the newest that came after it (after a restored backup)",
+         .flag = &restore.is_newer},
         {.name = "json", .help = "answer with one JSON object", .flag = &restore.as_json},
         {.name = NULL},
     };

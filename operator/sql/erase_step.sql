@@ -1,5 +1,5 @@
--- Takes away at most 5,000 events of users $1 or sessions $2 on the UTC day $3, enters them into the books for each interval of the ledger, and counts them in erasure $4. The day must be marked
--- in the same transaction. One row: how many went. (OR rather than UNION, for a day has few pages and its rows are to be deleted.)
+-- Takes away at most 5,000 events of users $1 or sessions $2 on the UTC day $3, enters them into the books for each interval of the ledger, and counts them in erasure $4: by months, and, where a rollup is by
+-- weeks, of weeks that lie in two months (erase_weeks.sql). The day must be marked in the same transaction. One row: how many went. (OR rather than UNION, for a day has few pages and its rows are to be deleted.)
 WITH gone AS (
   DELETE FROM public.analytics_events e
   WHERE e.created_at >= $3::date::timestamptz AND e.created_at < ($3::date + 1)::timestamptz
@@ -26,8 +26,13 @@ WITH gone AS (
   FROM placed p RETURNING rows
 ), noted AS (
   UPDATE tallymill.erasures r
-  SET counts = jsonb_set(r.counts, '{rows}', coalesce(r.counts -> 'rows', '{}') || jsonb_build_object(to_char($3::date::timestamp, 'YYYY-MM'),
-                 coalesce((r.counts -> 'rows' ->> to_char($3::date::timestamp, 'YYYY-MM'))::bigint, 0) + (SELECT count(*) FROM gone)))
+  SET counts = r.counts || jsonb_build_object('rows', coalesce(r.counts -> 'rows', '{}') || jsonb_build_object(n.month, coalesce((r.counts -> 'rows' ->> n.month)::bigint, 0) + n.gone))
+    || CASE WHEN n.is_of_two_months THEN jsonb_build_object('weeks', coalesce(r.counts -> 'weeks', '{}') || jsonb_build_object(n.week, coalesce((r.counts -> 'weeks' ->> n.week)::bigint, 0) + n.gone))
+            ELSE '{}' END
+  FROM (SELECT to_char($3::date::timestamp, 'YYYY-MM') AS month, w.week::text AS week, (SELECT count(*) FROM gone) AS gone,
+               date_trunc('month', w.week::timestamp) <> date_trunc('month', (w.week + 6)::timestamp)
+                 AND EXISTS (SELECT FROM tallymill.rollups o WHERE o.period_days = 7 AND o.retired_at IS NULL) AS is_of_two_months
+        FROM (SELECT date_trunc('week', $3::date::timestamp)::date AS week) w) n
   WHERE r.erasure = $4::bigint AND EXISTS (SELECT FROM gone)
   RETURNING r.erasure
 )

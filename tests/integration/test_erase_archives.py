@@ -6,11 +6,14 @@ TALLYMILL_ARCHIVE_ROUNDS=50: killed at every step (daily at two), and with all r
 import json
 import pathlib
 import re
+import shutil
 
 import pytest
 
+from .harness.program import ROOT
 from .harness.publisher import event, instant
 from .harness.waiting import wait_until
+from .test_backup import client, restore as restore_dump
 from .test_archive import CONTENT, MONTH, FIRST, ROUNDS, STATISTICS, of_month
 
 OTHER = "2025-02"
@@ -158,3 +161,88 @@ def test_the_archive_of_a_month_that_was_restored_goes_too(erasing):
     here.holds()
     here.archive()
     here.is_without_them()
+
+
+WEEK = "2025-01-27"    # until 2 February
+COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
+
+
+def test_a_week_of_two_months_is_computed_without_them_wherever_its_months_are(erasing, tmp_path):
+    """First January is away, and somebody of February goes; then both are, and somebody of January goes, in a run that is killed once both are back, and gone on with."""
+    (tmp_path / "weekly").mkdir()
+    shutil.copy(ROOT / "schemas/rollups/cohorts.sql", tmp_path / "weekly")
+    here = erasing(0, build="check", **{"rollups.dir": tmp_path / "weekly"})
+    site, database = here.site, here.site.database
+    site.send([event("login", instant(f"{day}T12:00:00"), user_id=user, session_id=f"s-{user}") for day, user in (
+        ("2025-01-08", 5), ("2025-01-29", 5), ("2025-02-01", 5), ("2025-01-29", 778), ("2025-01-30", 778), ("2025-02-01", 888), ("2025-02-02", 888), ("2025-02-20", 6))])
+    here.settle()
+    wait_until(lambda: database.rows(COHORT, WEEK) == [("2025-01-06", 1), (WEEK, 2)], 60, "the cohorts of the week")
+    here.archive("2025-01")
+    counts = json.loads(site.must("tallymill", "erase", "--user", 888, "--yes", "--json").out)["counts"]
+    assert (counts["rows"], counts["weeks"], counts["archives"]) == ({"2025-02": 2}, {WEEK: 2}, {}), counts
+    assert database.rows(COHORT, WEEK) == [("2025-01-06", 1), (WEEK, 1)] and database.rows("SELECT state FROM tallymill.months WHERE month = '2025-01-01'") == [("archived",)]
+    here.archive("2025-02")
+    killed = site.start("tallymill", "erase", "--user", 778, "--yes", failpoint="erase_returned:exit:3", name="killed")
+    assert killed.wait(120) == 86, killed.log()
+    site.must("tallymill", "audit")
+    counts = json.loads(site.must("tallymill", "erase", "--user", 778, "--yes", "--json").out)["counts"]
+    assert (counts["rows"], counts["weeks"], counts["archives"]) == ({"2025-01": 2}, {WEEK: 2}, {"2025-01": 2}), counts
+    assert database.rows(COHORT, WEEK) == [("2025-01-06", 1)]
+    assert set(database.rows("SELECT state FROM tallymill.months WHERE month IN ('2025-01-01', '2025-02-01')")) == {("archived",)}
+    assert database.rows("SELECT to_char(month, 'MM'), generation FROM tallymill.archives WHERE state = 'dropped' ORDER BY 1") == [("01", 2), ("02", 1)], "February lost nothing"
+    for month in ("2025-01", "2025-02"):
+        site.must("tallymill", "restore", month)
+    here.settle()
+    here.holds()
+
+
+def older_copy(here, meanwhile):
+    """The database as it was before `meanwhile`, which the archives have seen."""
+    site, dump = here.site, here.folder.parent / "tallymill.dump"
+    here.archive()
+    client("pg_dump", site, "--format=custom", f"--file={dump}")
+    answer = meanwhile()
+    assert here.generations() == {"0002"}
+    for program in (here.worker, here.aggregator):
+        assert program.stop() == 0
+    restore_dump(site, dump)
+    site.must("tallymill", "migrate")
+    for words in (("archive", "--verify"), ("restore", MONTH)):
+        done = site.tallymill(*words)
+        assert done.code == 1 and "has generation 2" in done.err and f"restore {MONTH} --newer" in done.err, done
+    site.must("tallymill", "audit")
+    return answer
+
+
+@pytest.mark.plain_servers("pg_dump would need the login's files")
+def test_an_archive_that_is_newer_than_a_restored_backup_is_taken_when_that_is_asked(erasing, tmp_path):
+    here = erasing()
+    site = here.site
+    (tmp_path / "receipt.json").write_text(older_copy(here, lambda: here.erase("--yes", "--json").out))
+    here.worker, here.aggregator = site.worker(), site.aggregator()
+    wait_until(lambda: site.database.value("SELECT leader <> '' FROM tallymill.leader"), 30, "an aggregator to lead")
+    again = ("erase", "--again", tmp_path / "receipt.json", "--yes")
+    done = site.tallymill(*again)
+    assert done.code == 1 and "--newer" in done.err and "NOT COMPLETE" in done.out, done
+    assert "of generation 2" in site.must("tallymill", "restore", MONTH, "--newer").out
+    here.settle()
+    here.holds()
+    site.must("tallymill", *again)
+    here.archive()
+    here.is_without_them()
+
+
+@pytest.mark.plain_servers("pg_dump would need the login's files")
+def test_a_newer_archive_with_rows_that_kafka_brings_again_is_not_taken(erasing):
+    here = erasing()
+
+    def late_event():
+        here.site.must("tallymill", "restore", MONTH)
+        here.publish(3, seed=5)
+        here.archive()
+
+    older_copy(here, late_event)
+    before = here.site.database.rows("SELECT generation, state FROM tallymill.archives")
+    done = here.site.tallymill("restore", MONTH, "--newer")
+    assert done.code == 1 and "from a copy of the store" in done.err and "stays archived" in done.err, done
+    assert here.site.database.rows("SELECT generation, state FROM tallymill.archives") == before == [(1, "dropped")]
