@@ -8,6 +8,9 @@
 #include "common/error.h"
 #include "common/log.h"
 
+/* KIP-516: the topic was made anew. librdkafka 2.6.1 to 2.8 (Debian 13) have no name for this code, and hand it on as it is. */
+enum { INCONSISTENT_TOPIC_ID = 103 };
+
 /* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
 static void stop_at_corrupt(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
 {
@@ -39,7 +42,7 @@ enum source_event source_error_take(struct source *source, const rd_kafka_messag
                                     int64_t *end_offset, struct error *err)
 {
     char text[LOG_TEXT_BYTES];
-    switch (message->err) {
+    switch ((int)message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         *end_offset = message->offset;
         if (partition)
@@ -47,7 +50,7 @@ enum source_event source_error_take(struct source *source, const rd_kafka_messag
         return partition && source_is_read(partition) ? SOURCE_END : SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
-    case RD_KAFKA_RESP_ERR_INCONSISTENT_TOPIC_ID:
+    case INCONSISTENT_TOPIC_ID:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
         log_warn("the topic, or a topic partition, is not there any more: looking which topic this is",
