@@ -14,7 +14,8 @@ import subprocess
 from integration.harness.program import run, with_parent
 from integration.harness.waiting import wait_until
 
-SUITE = "bookworm"
+from .build import SUITE
+
 MAKE_SECONDS = 600
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 TRUST = pathlib.Path("/usr/local/share/ca-certificates")

@@ -10,8 +10,6 @@ import pytest
 
 from integration.harness.program import ROOT, environment, run
 
-from . import build
-
 NAMES = ("libtallymill-dev", "libtallymill0", "tallymill")
 
 
@@ -25,8 +23,8 @@ def contents(package):
     return {line.split(None, 5)[5].split(" -> ")[0].lstrip(".").rstrip("/") for line in done.out.splitlines()}
 
 
-def test_two_builds_give_the_same_bytes(packages, tmp_path):
-    again = build.build(tmp_path / "again")
+def test_two_builds_give_the_same_bytes(packages, builder, tmp_path):
+    again = builder.build(tmp_path / "again")
     sums = (packages / "SHA256SUMS").read_text()
     assert sums == (again / "SHA256SUMS").read_text()
     assert len(sums.splitlines()) == 5  # three packages, the archive, the SBOM
@@ -36,10 +34,10 @@ def test_two_builds_give_the_same_bytes(packages, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed: deploy/packages install package")
-def test_lintian_has_nothing_to_say(packages):
+def test_lintian_has_nothing_to_say(packages, builder):
     found = sorted(packages.glob("*.deb"))
     assert sorted(packages_of(packages)) == sorted(NAMES)
-    done = run(["lintian", "--allow-root", "--tag-display-limit", "0", *map(str, found)], 300)
+    done = builder.lintian(found)
     assert (done.code, done.out) == (0, ""), done
 
 
