@@ -15,6 +15,7 @@ from integration.harness.waiting import wait_until
 WORKERS = [f"tallymill-consumer@{number}.service" for number in (1, 2, 3)]
 AGGREGATOR = "tallymill-aggregator.service"
 UNITS = [*WORKERS, AGGREGATOR]
+AUDIT = "tallymill-audit.service"
 RATE = 1000
 
 
@@ -52,6 +53,18 @@ def settle(machine, site, before=None):
             and (before is None or all(machine.main_pid(unit) not in (0, before[unit]) for unit in UNITS))
     wait_until(running, 90, lambda: "\n".join(machine.run("systemctl", "status", "--no-pager", unit).out for unit in UNITS))
     return {unit: machine.main_pid(unit) for unit in UNITS}
+
+
+def units(machine):
+    return machine.must("systemctl", "list-units", "--all", "--plain", "--no-legend", "tallymill*").split()
+
+
+def start_slow_audit(machine):
+    """A nightly run that is at work for an hour, in place of a large table's; its process."""
+    machine.put(f"/etc/systemd/system/{AUDIT}.d/slow.conf", "[Service]\nExecStart=\nExecStart=/bin/sleep 3600\n")
+    machine.must("systemctl", "daemon-reload")
+    machine.must("systemctl", "start", "--no-block", AUDIT)
+    return wait_until(lambda: machine.main_pid(AUDIT), 30, "the audit to be at work")
 
 
 def exposure(machine, unit):
@@ -100,7 +113,9 @@ def test_installed_killed_reloaded_upgraded_under_load_and_removed_nothing_is_lo
             machine.must("systemctl", "reload", unit)
             wait_until(lambda unit=unit: "settings read again" in machine.must("journalctl", "--no-pager", "-u", unit), 30, f"{unit} to read its settings again")
         assert before == settle(machine, site)
+        audit = start_slow_audit(machine)
         machine.apt("install", "-o", "Dpkg::Options::=--force-confold", *machine.take(newer))
+        assert machine.main_pid(AUDIT) == audit  # what is at work is not begun anew, and apt does not wait for it
         after = settle(machine, site, before)
         paths = machine.programs()
         assert set(after.values()) <= set(paths) and not any("(deleted)" in path for path in paths.values()), paths
@@ -112,7 +127,7 @@ def test_installed_killed_reloaded_upgraded_under_load_and_removed_nothing_is_lo
     site.assert_holds()
     machine.apt("remove", "tallymill")
     assert machine.programs() == {}
-    assert "tallymill" not in machine.must("systemctl", "list-units", "--all", "--plain", "--no-legend", "tallymill*")
+    assert units(machine) == []  # nor the audit, which was ended and so has failed
     machine.apt("purge", "tallymill")
     assert not (machine.root / "etc/tallymill/tallymill.ini").exists()
     assert site.database.value("SELECT count(*) FROM analytics_events") == load.sent
@@ -128,12 +143,18 @@ def test_the_nightly_proof_runs_and_leaves_its_metrics(machine, make_site, packa
     machine.must("mkdir", "-p", folder)
     machine.must("systemctl", "enable", "--now", "tallymill-audit.timer")
     assert machine.show("tallymill-audit.timer", "ActiveState") == "active"
-    machine.must("systemctl", "start", "--wait", "tallymill-audit.service")
+    machine.must("systemctl", "start", "--wait", AUDIT)
     for name in ("audit", "verify"):
         page = machine.root / folder.lstrip("/") / f"tallymill-{name}.prom"
         wait_until(page.exists, 60, lambda: machine.run("journalctl", "--no-pager", "-u", f"tallymill-{name}.service").out)
         assert f"tallymill_{name}_success 1\n" in page.read_text()
-    assert exposure(machine, "tallymill-audit.service") <= 1.1
+    assert exposure(machine, AUDIT) <= 1.1
+    state = machine.root / "var/lib/private/tallymill"
+    wait_until(lambda: sorted(path.name for path in state.iterdir()) == ["advise.prom", "audit.prom", "verify.prom"], 60, lambda: sorted(state.iterdir()))
+    machine.put("/var/lib/private/tallymill/archive/2024-01/part", "a month that is nowhere else")
+    machine.apt("purge", "tallymill")
+    assert not list((machine.root / folder.lstrip("/")).glob("tallymill-*"))  # figures that would stand still, and wake somebody
+    assert [str(path.relative_to(state)) for path in state.rglob("*") if path.is_file()] == ["archive/2024-01/part"]
 
 
 def test_an_aggregator_beside_its_postgres_needs_no_network_and_comes_as_itself(machine, packages):
