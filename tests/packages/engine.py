@@ -9,7 +9,7 @@ from lib import bare
 
 SUITE = "trixie"  # its Compose is the present one, in Go; bookworm's is the old one in Python
 BASE = ("bookworm", "docker.io/library/debian:bookworm-slim")  # what stands in for the image that the Dockerfile names
-PACKAGES = "ca-certificates,buildah,docker-compose,golang-github-containers-common,golang-github-containers-image"
+PACKAGES = ("buildah", "docker-compose")
 MAKE_SECONDS = 600
 BUILD_SECONDS = 1800
 HOW = ("--setenv=STORAGE_DRIVER=vfs", "--setenv=BUILDAH_ISOLATION=chroot")  # a container in a container
@@ -20,12 +20,13 @@ class Engine:
         self.folder = pathlib.Path(folder)
         self.base = self.folder / "base"
         self.root = self.folder / "root"
-        for root, suite, words in ((self.base, BASE[0], []), (self.root, SUITE, [f"--include={PACKAGES}"])):
-            made = root / "made"
-            if not made.exists():
-                subprocess_must(["rm", "-rf", "--one-file-system", str(root)], 120)
-                subprocess_must(["debootstrap", "--variant=minbase", *words, suite, str(root)], MAKE_SECONDS)
-                made.touch()
+        for root, suite in ((self.base, BASE[0]), (self.root, SUITE)):
+            if not (root / "made").exists():
+                must(["rm", "-rf", "--one-file-system", str(root)], 120)
+                must(["debootstrap", "--variant=minbase", suite, str(root)], MAKE_SECONDS)
+                if root == self.root:
+                    self.must("apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "--no-install-recommends", "install", *PACKAGES, deadline=MAKE_SECONDS)
+                (root / "made").touch()
         if os.path.isdir("/" + bare.TRUST):  # the way to this machine's registries
             shutil.copytree("/" + bare.TRUST, self.base / bare.TRUST, dirs_exist_ok=True)
 
@@ -44,6 +45,6 @@ class Engine:
         self.must("sh", "-ec", f"c=$(buildah from scratch); buildah add -q $c /base /; buildah commit -q $c {BASE[1]}; buildah rm $c", deadline=MAKE_SECONDS)
 
 
-def subprocess_must(command, seconds):
+def must(command, seconds):
     done = run(command, seconds)
     assert done.code == 0, done
