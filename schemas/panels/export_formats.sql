@@ -1,5 +1,5 @@
 -- title: Export formats
--- sub: by format
+-- sub: of exports
 -- tab: workflow 13
 -- show: list
 -- unit: count

@@ -1,5 +1,5 @@
 -- title: New and returning users
--- sub: exact; new: never there before, in archived months either
+-- sub: exact; new: never seen before
 -- tab: overview 31, usage 31
 -- show: line
 -- unit: count

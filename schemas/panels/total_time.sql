@@ -1,5 +1,5 @@
 -- title: Whole generations
--- sub: beside the plan's typical times
+-- sub: faster or slower than such documents usually are
 -- tab: usage 20, system 24
 -- show: table
 -- unit: count

@@ -1,7 +1,7 @@
 // alarms.js - what is wrong with the pipeline now, and what to do: the first lines of the operator's page. And whether the books hold, in a sentence.
 //
 // seen: {facts, rows, failure} of pipeline.js; banner: of dashboard.js.
-import {announce, bytes, el, exact, figure, foreign, seconds} from './format.js';
+import {announce, bytes, el, exact, figure, foreign, many, reason, seconds} from './format.js';
 
 // A topic partition whose events wait for so long stands, if nothing of it was stored meanwhile: a worker commits each second or two.
 const STANDS_S = 5, LATE_S = 300, FLOOD = 20;
@@ -9,7 +9,7 @@ const STANDS_S = 5, LATE_S = 300, FLOOD = 20;
 let announced = '';
 
 // A command to run, and what it is for.
-const run = (command, why) => ['What to do: ', el('code', {}, command), why ? ` ${why}` : ''];
+export const run = (command, why) => ['What to do: ', el('code', {}, command), why ? ` ${why}` : ''];
 const timeOf = at => new Date(at).toISOString().slice(11, 19);
 
 function standing({topic, topic_partitions: list, kafka}) {
@@ -20,7 +20,7 @@ function standing({topic, topic_partitions: list, kafka}) {
 function ofServers({facts, failure}, add) {
   const {kafka, troubles} = facts;
   if (failure) add('failure', 'bad', failure);
-  if (facts.postgres) add('postgres', 'bad', 'Postgres does not answer:', foreign(facts.postgres), `. ${facts.seen ? `Tables below are of ${timeOf(facts.seen)} UTC. ` : ''}It is asked again every few seconds. `,
+  if (facts.postgres) add('postgres', 'bad', 'Postgres does not answer:', foreign(reason(facts.postgres)), `. ${facts.seen ? `Tables below are of ${timeOf(facts.seen)} UTC. ` : ''}It is asked again every few seconds. `,
     run('tallymill doctor', 'tells whether it runs and lets this login in. Workers wait meanwhile; nothing is lost while Kafka keeps the events.'));
   if (kafka.trouble && kafka.trouble !== 'it was not asked yet') add('kafka', 'bad', 'Kafka does not answer, so the lag is unknown:', foreign(kafka.trouble), '. ',
     run('tallymill doctor', 'tries each broker of kafka.bootstrap.servers. Applications keep their events meanwhile, in memory or in their spool.'));
@@ -33,7 +33,7 @@ function ofWorkers({facts, rows}, add) {
     if (one.trouble) add(`worker ${one.address}`, 'bad', `The worker at ${one.address} does not answer:`, foreign(one.trouble), '. ', run('systemctl status "tallymill-consumer@*"', 'tells whether it runs. Its topic partitions go to another worker, where there is one.'));
   if (stand.length > 0 && (troubles || []).length === 0) {
     const owners = [...new Set(stand.map(one => one.owner).filter(Boolean))], events = stand.reduce((sum, one) => sum + kafka.ends[one.topic_partition] - one.next_offset, 0);
-    add('standing', 'bad', `${figure(events)} events of ${stand.length === 1 ? `topic partition ${stand[0].topic_partition}` : `${stand.length} topic partitions`} wait and nobody stores them.`,
+    add('standing', 'bad', `${many(events, 'event', figure)} of ${stand.length === 1 ? `topic partition ${stand[0].topic_partition}` : `${stand.length} topic partitions`} wait and nobody stores them.`,
       owners.length > 0 ? ['Their last worker: ', foreign(owners.join(', ')), '. '] : null, run('systemctl status "tallymill-consumer@*"', 'tells whether a worker runs. What waits is stored as soon as one does.'));
   } else if (last && last[3] > LATE_S) {
     add('late', 'warn', `The oldest event waits for ${seconds(last[3])}.`, 'What to do: more workers help while the topic has more topic partitions than workers.');
@@ -78,7 +78,7 @@ export function alarms(seen, banner) {
 export function verdict(facts, banner) {
   const {books} = facts, sum = {consumed: 0, stored: 0, duplicates: 0, dead_letters: 0, skipped: 0, gaps: 0};
   for (const one of books.totals) for (const name of Object.keys(sum)) sum[name] += one[name];
-  const equation = `${exact(sum.consumed)} offsets = ${exact(sum.stored)} stored + ${exact(sum.duplicates)} duplicates + ${exact(sum.dead_letters)} dead letters + ${exact(sum.skipped)} skipped + ${exact(sum.gaps)} gaps`;
+  const equation = `${many(sum.consumed, 'offset')} = ${exact(sum.stored)} stored + ${many(sum.duplicates, 'duplicate')} + ${many(sum.dead_letters, 'dead letter')} + ${exact(sum.skipped)} skipped + ${many(sum.gaps, 'gap')}`;
   const when = books.at ? ` · books checked ${seconds(Math.max(0, (facts.at - books.at) / 1000))} ago` : '';
   if (books.verdict === 'damaged')
     return banner('bad', 'The books do not hold.', el('ul', {}, books.damages.map(text => el('li', {}, foreign(text)))), el('p', {}, run('tallymill audit --deep', 'names every damage and its place'), when));

@@ -1,5 +1,5 @@
 // chart.js - lines by uPlot (which draws nothing that a screen reader could read: each chart says itself in a sentence, and its table is a button away), and sparklines.
-import {dayFull, dayName, dayOf, el, figure} from './format.js';
+import {dayFull, dayName, dayOf, el, figure, NBSP} from './format.js';
 
 const live = new Set();
 export const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -12,7 +12,8 @@ export function forgetCharts() {
 
 function showTip(plot, index, options) {
   const tip = document.getElementById('tip');
-  const rows = options.series.map((one, at) => ({one, value: plot.data[at + 1][index]})).filter(({one, value}) => value !== null && value !== undefined && !one.quiet);
+  // A quiet one goes on where the line before it ends, and speaks for it there.
+  const rows = options.series.map((one, at) => ({one, value: one.quiet && plot.data[at][index] !== null ? null : plot.data[at + 1][index]})).filter(({value}) => value !== null && value !== undefined);
   if (index === null || index === undefined || rows.length === 0) { tip.hidden = true; return; }
   tip.replaceChildren(el('div', {class: 'tip-head'}, options.name(plot.data[0][index])),
     ...rows.map(({one, value}) => el('div', {class: 'tip-row'}, key(one), el('span', {}, one.label), el('b', {}, (one.format || options.format)(value)))));
@@ -46,29 +47,67 @@ function zonesHook(zones) {
   };
 }
 
-// options: x (seconds), series [{label, color, values, fill, dash, dots, width, quiet, format}], format, name (of an x), says (a sentence), height, zones, floor, most, zoom(first x, last x)
+// Steps of an axis: of days (uPlot takes 30 of them as a month), of times, of hours by their number, and of what there are no halves of.
+const DAYS = [1, 2, 3, 7, 14, 30, 60, 90, 180, 365].map(days => days * 86400), TIMES = [5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400];
+const HOURS = [1, 2, 3, 4, 6, 12], WHOLE = Array.from({length: 48}, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3));
+
+// A point without a neighbour is no line: it is drawn as a point.
+function alone(plot, at) {
+  const values = plot.data[at], isHole = index => values[index] === null || values[index] === undefined;
+  const found = [...values.keys()].filter(index => !isHole(index) && isHole(index - 1) && isHole(index + 1));
+  return found.length > 0 ? found : null;
+}
+
+// The names along the bottom. The last stands at the edge of the plot, where its second half would be cut off: it is drawn by hand, as far to the right as it goes.
+function bottomNames(names) {
+  let last = null;
+  const values = (plot, splits, ...rest) => {
+    const texts = names(plot, splits, ...rest), at = texts.length - 1;
+    last = at >= 0 ? {text: texts[at], x: splits[at]} : null;
+    return texts.map((text, index) => index === at ? '' : text);
+  };
+  const draw = plot => {
+    if (!last || !last.text) return;
+    const {ctx, bbox} = plot, axis = plot.axes[0];
+    ctx.save();
+    ctx.font = axis.font[0];
+    ctx.fillStyle = color('--soft');
+    ctx.textAlign = 'center';
+    ctx.textBaseline = 'top';
+    const half = ctx.measureText(last.text).width / 2;
+    ctx.fillText(last.text, Math.min(plot.valToPos(last.x, 'x', true), ctx.canvas.width - half), bbox.top + bbox.height + Math.round(axis.gap * devicePixelRatio));
+    ctx.restore();
+  };
+  return {values, draw};
+}
+
+const setBlank = (box, series) => box.toggleAttribute('data-blank', series.every(values => values.every(value => value === null || value === undefined)));
+
+// options: x (seconds), series [{label, color, values, fill, dash, dots, width, quiet, format}], format, axis (of a value at the side), name (of an x), says (a sentence), height, zones, floor, most,
+// isWhole (there are no halves), days (an x is a day) or plainX (an hour), zoom(first x, last x)
 export function lines(options) {
   const box = el('div', {class: 'chart', role: 'img', tabindex: 0, 'aria-label': options.says});
   box.style.flex = `1 0 ${options.height}px`;
-  const font = '11px ' + getComputedStyle(document.body).fontFamily;
+  const font = '11px ' + getComputedStyle(document.body).fontFamily, bottom = bottomNames(options.xValues || timeNames);
+  setBlank(box, options.series.map(one => one.values));
   const build = () => {
     const grid = {stroke: color('--grid'), width: 1}, soft = color('--soft');
     return new uPlot({
-      ...sizeOf(box), padding: [10, 22, 0, 0], legend: {show: false},
+      ...sizeOf(box), padding: [10, 4, 0, 0], legend: {show: false},
       tzDate: at => uPlot.tzDate(new Date(at * 1000), 'Etc/UTC'),
       scales: {x: {time: !options.plainX, range: options.xRange || ((plot, low, high) => options.x.length === 1 && options.days ? [low - 43200, low + 43200] : [low, high])}, y: {range: (plot, low, high) => yRange(low, high, options)}},
       axes: [
-        {stroke: soft, font, grid: {show: false}, ticks: {show: false}, size: 26, gap: 6, space: options.days ? 50 : 64, incrs: options.days ? [1, 2, 3, 7, 14, 28, 56, 91, 182, 364].map(days => days * 86400) : undefined, values: options.xValues || timeNames},
-        {stroke: soft, font, grid, ticks: {show: false}, size: (plot, values) => axisSize(plot, values), gap: 8, space: 34,
+        {stroke: soft, font, grid: {show: false}, ticks: {show: false}, size: 26, gap: 6, space: options.days ? 50 : 60, incrs: options.days ? DAYS : options.plainX ? HOURS : TIMES, values: bottom.values},
+        {stroke: soft, font, grid, ticks: {show: false}, size: (plot, values) => axisSize(plot, values), gap: 8, space: options.height < 180 ? 20 : 34, incrs: options.isWhole ? WHOLE : undefined,
          values: (plot, values) => values.map(value => options.axis ? options.axis(value) : options.format(value))},
       ],
       cursor: {drag: {x: !!options.zoom, y: false, setScale: false}, points: {size: 7}, y: false},
       series: [{}, ...options.series.map(one => ({
         stroke: color(one.color), width: one.width || 2, dash: one.dash ? [5, 4] : one.dots ? [2, 3] : undefined,
-        fill: one.fill ? color(one.fill) : undefined, points: {show: options.x.length === 1, size: 6}, spanGaps: false,
+        fill: one.fill ? color(one.fill) : undefined, points: {show: false, filter: alone, size: 6, fill: color(one.color)}, spanGaps: false,
       }))],
       hooks: {
-        drawAxes: options.zones ? [zonesHook(options.zones)] : [],
+        drawAxes: [bottom.draw, ...(options.zones ? [zonesHook(options.zones)] : [])],
         setCursor: [plot => showTip(plot, plot.cursor.idx, options)],
         setSelect: [plot => {
           if (!options.zoom || plot.select.width < 6) return;
@@ -77,7 +116,7 @@ export function lines(options) {
           options.zoom(first, last);
         }],
       },
-    }, [options.x, ...options.series.map(one => one.values)], box);
+    }, box.data || [options.x, ...options.series.map(one => one.values)], box);
   };
   requestAnimationFrame(() => {
     if (!box.isConnected) return;
@@ -105,7 +144,7 @@ function axisSize(plot, values) {
 }
 
 function yRange(low, high, options) {
-  if (low === null || high === null || low === undefined) return [0, 1];
+  if (low === null || high === null || low === undefined) return [0, options.least || 1];
   const floor = options.floor === undefined ? Math.min(0, low) : options.floor;
   if (options.most !== undefined) return [floor, options.most];
   const top = Math.max(high, options.reach || 0);
@@ -130,7 +169,11 @@ function keys(box, chart, options) {
   box.addEventListener('mouseleave', () => { document.getElementById('tip').hidden = true; });
 }
 
-export function replaceData(box, data) { if (box.chart) box.chart.plot.setData(data); }
+export function replaceData(box, data) {
+  setBlank(box, data.slice(1));
+  box.data = data; // for a chart that is not drawn yet
+  if (box.chart) box.chart.plot.setData(data);
+}
 
 // A line without axes, with the compared one behind it.
 export function sparkline(values, before) {
@@ -158,3 +201,5 @@ export function sparkline(values, before) {
 
 export const bucketName = grain => at => grain === 'month' ? dayFull(dayOf(at)).replace(/^\w+, (\w+) \d+,/, '$1') : (grain === 'week' ? 'week from ' : '') + dayFull(dayOf(at));
 export const figureOf = unit => value => figure(value, unit);
+// At the side of a chart: no decimals that are all zero.
+export const sideOf = unit => unit === 'share' ? value => Number((100 * value).toFixed(2)) + NBSP + '%' : figureOf(unit);

@@ -1,11 +1,12 @@
 // dashboard.js - the page: what it shows stands in its address, so that a link shows the same; asks for it, draws it, and asks again.
-import {announce, clock, dayOf, el, keepFocus, seconds, span} from './format.js';
+import {announce, clock, dayOf, el, foreign, keepFocus, many, reason, seconds, span} from './format.js';
 import {forgetCharts} from './chart.js';
 import {classes, dialog, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
 import {leavePipeline, showPipeline} from './pipeline.js';
+import {run} from './alarms.js';
 
 const TABS = ['overview', 'workflow', 'business', 'usage', 'system'];
-const RANGES = [['today', 'today'], ['7d', '7d'], ['28d', '28d'], ['91d', '91d'], ['12mo', '12mo']];
+const RANGES = [['today', 'today'], ['7d', '7d'], ['28d', '28d'], ['91d', '91d'], ['12mo', '12mo']], OWN_DAYS = 'Days of your own';
 const WHOS = [['external', 'External'], ['all', 'All'], ['internal', 'Internal']];
 const DEFAULTS = {page: 'analytics', tab: 'overview', range: '28d', first: '', last: '', who: 'external', compare: 'previous', grain: 'auto', language: '', kpi: '', live: '15m'};
 const AGAIN_MS = 60000, AFTER_FAILURE_MS = 4000;
@@ -54,8 +55,8 @@ function switchTheme() {
 // ---- the head ----
 
 function segment(label, options, chosen, choose, className) {
-  return el('div', {class: 'segment ' + (className || ''), role: 'group', 'aria-label': label}, options.map(([value, text]) =>
-    el('button', {type: 'button', 'aria-pressed': String(value === chosen), onclick: () => choose(value)}, text)));
+  return el('div', {class: 'segment ' + (className || ''), role: 'group', 'aria-label': label}, options.map(([value, text, title]) =>
+    el('button', {type: 'button', 'aria-pressed': String(value === chosen), 'aria-label': title, title, onclick: () => choose(value)}, text)));
 }
 
 function pick(label, options, chosen, choose) {
@@ -71,7 +72,7 @@ export function status(text, kind, title) {
 function customRange() {
   const range = shown ? shown.range : {first: '', last: ''};
   const first = el('input', {type: 'date', id: 'first', value: range.first, required: true}), last = el('input', {type: 'date', id: 'last', value: range.last, required: true});
-  dialog('Days of your own', el('form', {method: 'dialog', class: 'days', onsubmit: () => go({range: 'custom', first: first.value, last: last.value})},
+  dialog(OWN_DAYS, el('form', {method: 'dialog', class: 'days', onsubmit: () => go({range: 'custom', first: first.value, last: last.value})},
     el('label', {for: 'first'}, 'From'), first, el('label', {for: 'last'}, 'to'), last, el('button', {class: 'solid'}, 'Show')),
     el('p', {class: 'soft'}, 'UTC days. They are compared with as many days that lie a whole number of weeks before, so that each weekday stands over the same one.'));
 }
@@ -85,10 +86,13 @@ function drawHead() {
   const isPipeline = state.page === 'pipeline';
   const focus = document.activeElement && head.contains(document.activeElement) ? [...head.querySelectorAll('button, select, a')].indexOf(document.activeElement) : -1;
   const scroll = [...head.querySelectorAll('.controls, .tabs')].map(one => one.scrollLeft);
-  const custom = state.range === 'custom' && state.first ? [['custom', span(state.first, state.last)]] : [['custom', '…']];
+  const custom = state.range === 'custom' && state.first ? [['custom', span(state.first, state.last), `${OWN_DAYS}: ${span(state.first, state.last)}`]] : [['custom', '…', OWN_DAYS]];
+  head.className = isPipeline ? 'flat' : '';
   head.replaceChildren(...[
     el('div', {class: 'brand'}, el('img', {src: '/mark.svg', alt: '', width: 22, height: 22}), el('span', {}, 'Tallymill')),
     segment('Page', [['analytics', 'Analytics'], ['pipeline', 'Pipeline']], state.page, page => go({page}), 'pages'),
+    el('div', {class: 'end'}, el('span', {class: 'utc', title: 'Days begin and end at midnight UTC'}, isPipeline ? 'UTC' : 'UTC days'), el('span', {id: 'status', class: 'status', role: 'status'}),
+      el('button', {type: 'button', class: 'ghost', 'aria-label': isDark() ? 'Light' : 'Dark', title: 'Light and dark', onclick: switchTheme}, isDark() ? '☀' : '☾')),
     isPipeline ? null : segment('Tab', TABS.map(tab => [tab, tab[0].toUpperCase() + tab.slice(1)]), state.tab, tab => go({tab}), 'tabs'),
     el('div', {class: 'controls'},
       isPipeline ? segment('Range', [['15m', '15 min'], ['1h', '1 h'], ['6h', '6 h'], ['24h', '24 h'], ['28d', '28 d']], state.live, live => go({live})) : [
@@ -97,8 +101,6 @@ function drawHead() {
         pick('Compared with', [['previous', 'vs. before'], ['year', 'vs. year before'], ['off', 'not compared']], state.compare, compare => go({compare})),
         pick('By', [['auto', 'grain: auto'], ['day', 'by day'], ['week', 'by week'], ['month', 'by month']], state.grain, grain => go({grain})),
       ]),
-    el('div', {class: 'end'}, el('span', {class: 'utc', title: 'Days begin and end at midnight UTC'}, 'UTC days'), el('span', {id: 'status', class: 'status', role: 'status'}),
-      el('button', {type: 'button', class: 'ghost', 'aria-label': isDark() ? 'Light' : 'Dark', title: 'Light and dark', onclick: switchTheme}, isDark() ? '☀' : '☾')),
   ].filter(Boolean));
   if (focus >= 0) [...head.querySelectorAll('button, select, a')][focus]?.focus();
   [...head.querySelectorAll('.controls, .tabs')].forEach((one, at) => { one.scrollLeft = scroll[at] || 0; });
@@ -154,7 +156,7 @@ function analyticsBody(page) {
 function sayFresh(page) {
   const {fresh} = page, late = fresh.behind_s;
   if (fresh.leader === '' || fresh.leader === null) status('no aggregator runs', 'bad', 'The statistics stand still: start tallymill-aggregator');
-  else if (fresh.dirty_days > 0) status(`${fresh.dirty_days} days are rebuilt`, 'warn', 'tallymill status says which');
+  else if (fresh.dirty_days > 0) status(`${many(fresh.dirty_days, 'day')} to rebuild`, 'warn', 'tallymill status says which');
   else status(`${seconds(late)} behind`, late < 10 ? 'good' : late < 120 ? 'warn' : 'bad', 'The statistics, behind the stored rows');
 }
 
@@ -175,7 +177,11 @@ function showPicked() {
 function drawAnalytics() {
   forgetCharts();
   const parts = shown && shown.tab === state.tab ? analyticsBody(shown) : [];
-  if (failure) parts.unshift(banner('bad', failure.title, failure.text, shown && shown.tab === state.tab ? ` The figures below are of ${clock(shown.at)} UTC.` : ''));
+  if (failure) {
+    const isOld = parts.length > 0;
+    parts.unshift(banner('bad', failure.title, ...failure.text, isOld ? ` The figures below are of ${clock(shown.at)} UTC.` : ''));
+    if (!isOld) parts.push(el('div', {class: 'waiting'}, 'The figures appear here by themselves when it answers.'));
+  }
   content.classList.toggle('old', !!failure);
   keepFocus(content, () => content.replaceChildren(...parts));
   announce(failure ? failure.title : '');
@@ -184,10 +190,10 @@ function drawAnalytics() {
 }
 
 function explain(code, answer) {
-  if (code === 0) return {title: 'The dashboard does not answer.', text: 'It is asked again every few seconds.'};
-  if (answer && answer.kind === 'request') return {title: 'This address asks for something that there is not:', text: answer.error};
-  if (answer && answer.kind === 'retry') return {title: 'Postgres does not answer:', text: answer.error + '. It is asked again every few seconds.'};
-  return {title: 'The database cannot be read:', text: answer ? answer.error : `status ${code}`};
+  if (code === 0) return {title: 'The dashboard does not answer.', text: ['It is asked again every few seconds. ', run('systemctl status tallymill-dashboard', 'tells whether it runs.')]};
+  if (answer && answer.kind === 'request') return {title: 'This address asks for something that there is not:', text: [foreign(answer.error)]};
+  if (answer && answer.kind === 'retry') return {title: 'Postgres does not answer:', text: [foreign(reason(answer.error)), '. It is asked again every few seconds. ', run('tallymill doctor', 'tells whether it runs and lets this login in.')]};
+  return {title: 'The database cannot be read:', text: [answer ? foreign(answer.error) : `status ${code}`]};
 }
 
 async function ask(path) {

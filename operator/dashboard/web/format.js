@@ -99,6 +99,15 @@ export function exact(value, unit) {
   return unit === 'ms' ? text + NBSP + 'ms' : unit === 'money' ? '$' + NBSP + text : text;
 }
 
+// A share in whole percents; what is there, but less than half a percent, is not called nothing.
+export const percent = share => (share > 0 && share < 0.005 ? '<1' : Math.round(100 * share)) + NBSP + '%';
+
+// "1 event", "2 events".
+export const many = (count, what, shown = exact) => `${shown(count)} ${what}${count === 1 ? '' : 's'}`;
+
+// What a server said of why it cannot be reached, without what the page says beside it.
+export const reason = text => String(text).replace(/^cannot connect to Postgres: /, '').replace(/\s*Is the server running .*$/s, '').replace(/[.\s]+$/, '');
+
 // By its name a column of a table says what its figures are.
 export function unitOf(column) {
   if (/share|rate$/.test(column)) return 'share';
@@ -116,11 +125,13 @@ const yeared = new Intl.DateTimeFormat('en-US', {month: 'short', day: 'numeric',
 const full = new Intl.DateTimeFormat('en-US', {weekday: 'short', month: 'short', day: 'numeric', year: 'numeric', timeZone: 'UTC'});
 export const dayName = day => named.format(new Date(secondsOf(day) * 1000));
 export const dayFull = day => full.format(new Date(secondsOf(day) * 1000));
+const withYear = day => yeared.format(new Date(secondsOf(day) * 1000)), isThisYear = day => day.slice(0, 4) === new Date().toISOString().slice(0, 4);
+// "Nov 15 – 21", "Oct 25 – Nov 21"; with the years where it is not this one.
 export function span(first, last) {
-  if (first === last) return yeared.format(new Date(secondsOf(first) * 1000));
-  const sameYear = first.slice(0, 4) === last.slice(0, 4);
-  return `${sameYear && first.slice(0, 4) === new Date().toISOString().slice(0, 4) ? dayName(first) : yeared.format(new Date(secondsOf(first) * 1000))} – ${
-    sameYear && first.slice(0, 4) === new Date().toISOString().slice(0, 4) ? dayName(last) : yeared.format(new Date(secondsOf(last) * 1000))}`;
+  const dated = isThisYear(first) && isThisYear(last) ? dayName : withYear;
+  if (first === last) return dated(first);
+  if (first.slice(0, 4) !== last.slice(0, 4)) return `${withYear(first)} – ${withYear(last)}`;
+  return `${dayName(first)} – ${first.slice(0, 7) === last.slice(0, 7) ? dated(last).replace(/^\w+ /, '') : dated(last)}`;
 }
 export const clock = at => new Date(at).toISOString().slice(11, 16);
 

@@ -54,7 +54,7 @@ const perSecond = value => figure(value) + NBSP + '/s', milliseconds = value => 
 // list: [{at, label, color, ...}]; source: {x, values(at)}; about: title, sub, format, tools, and what lines() takes.
 function charted(list, source, about) {
   const series = list.map(one => ({...one, values: source.values(one.at)})), known = series[0].values.filter(value => value !== null), {title, format} = about;
-  const box = lines({...about, x: source.x, series, floor: 0, axis: format === seconds ? value => Number(value.toFixed(2)) + NBSP + 's' : undefined,
+  const box = lines({...about, x: source.x, series, floor: 0, isWhole: format === perSecond || format === count, axis: format === seconds ? value => Number(value.toFixed(2)) + NBSP + 's' : undefined,
     says: `${title}: ${known.length > 0 ? `now ${format(known[known.length - 1])}, at most ${format(Math.max(...known))}` : 'nothing is known'}.`});
   return {box, list, card: el('section', {class: 'card', 'aria-label': title}, el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title), el('span', {class: 'sub'}, about.sub)), about.tools), box, legend(series))};
 }

@@ -1,6 +1,6 @@
 // panels.js - a panel of the page from its answer: what kind it is, what it says, and the buttons that each has (CSV, SQL, table).
-import {buckets, dayFull, dayName, el, exact, figure, foreign, nextBucket, NBSP, rememberFocus, secondsOf, span, unitOf} from './format.js';
-import {bucketName, figureOf, legend, lines, sparkline} from './chart.js';
+import {buckets, dayFull, dayName, el, exact, figure, foreign, many, nextBucket, NBSP, percent, rememberFocus, secondsOf, span, unitOf} from './format.js';
+import {bucketName, figureOf, legend, lines, sideOf, sparkline} from './chart.js';
 
 const LIST_ROWS = 6, TABLE_ROWS = 10;
 const CLASSES = ['excellent', 'good', 'acceptable', 'slow'];
@@ -90,7 +90,7 @@ export function change(value, before, panel, page) {
   const range = span(page.range.before.first, page.range.before.last);
   const known = page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
   if (before === null || before === undefined || !known || (panel.unit !== 'share' && before === 0) || value === null)
-    return el('div', {class: 'change flat'}, known || !page.fresh.first_day ? 'no earlier figure' : `nothing whole before ${dayName(page.fresh.first_day)}`);
+    return el('div', {class: 'change flat'}, known || !page.fresh.first_day ? 'no earlier figure' : `events begin ${span(page.fresh.first_day, page.fresh.first_day)}`);
   if (panel.unit !== 'share' && Math.abs(value / before) >= 11)
     return el('div', {class: 'change ' + (panel.good === 'none' ? 'flat' : panel.good === 'up' ? 'better' : 'worse'), title: `before: ${exact(before, panel.unit)}`}, '▲ ', `×${NBSP}${Math.round(value / before)}`, el('span', {class: 'against'}, ` vs. ${range}`));
   const points = panel.unit === 'share', by = points ? 100 * (value - before) : 100 * (value - before) / before;
@@ -109,6 +109,18 @@ export function series(rows, range, grain, unit, firstDay) {
   return buckets(range.first, range.last, grain).map(day => !firstDay || nextBucket(day, grain) <= firstDay ? null : known.get(day) ?? (unit === 'share' ? null : 0));
 }
 
+// Which buckets of a range it cuts: they hold less than a whole week or month, and must not look like a fall.
+function cuts(range, grain) {
+  return buckets(range.first, range.last, grain).map(day => grain !== 'day' && (day < range.first || nextBucket(day, grain) > nextBucket(range.last, 'day')));
+}
+
+// A line that is dotted where its buckets are cut.
+function dotted(one, cut) {
+  if (!cut.some(Boolean)) return [one];
+  return [{...one, values: one.values.map((value, at) => cut[at] ? null : value)},
+    {...one, fill: null, dots: true, quiet: true, values: one.values.map((value, at) => cut[at] || cut[at - 1] || cut[at + 1] ? value : null)}];
+}
+
 // ---- one kind each ----
 
 export function tile(panel, page, isChosen, choose) {
@@ -117,13 +129,24 @@ export function tile(panel, page, isChosen, choose) {
   if (panel.trouble_kind)
     return el('section', {class: 'card tile', 'data-panel': panel.name}, el('h2', {class: 'tile-name'}, panel.title), el('div', {class: 'tile-value pale'}, '–'),
       el('div', {class: 'change flat', title: panel.trouble || ''}, TROUBLES[panel.trouble_kind][0].toLowerCase()));
-  const none = panel.unit !== 'share' && page.fresh.first_day ? 0 : null; // nothing of what is counted, among events that there are
-  const value = total(panel.rows) ?? none, before = total(panel.before) ?? none;
+  const none = panel.unit !== 'share' ? 0 : null; // nothing of what is counted, among events that there are
+  const value = page.fresh.first_day ? total(panel.rows) ?? none : null, before = total(panel.before) ?? none;
   const grain = page.range.grain;
-  const now = series(panel.rows, page.range, grain, panel.unit, page.fresh.first_day), then = panel.before ? series(panel.before, page.range.before, grain, panel.unit, page.fresh.first_day) : null;
+  const whole = (rows, range) => { const cut = cuts(range, grain); return series(rows, range, grain, panel.unit, page.fresh.first_day).filter((_, at) => !cut[at]); };
+  const now = whole(panel.rows, page.range), then = panel.before ? whole(panel.before, page.range.before) : null;
   return el('button', {class: 'card tile' + (isChosen ? ' chosen' : ''), type: 'button', 'data-panel': panel.name, 'aria-pressed': String(isChosen), onclick: () => choose(panel.name),
       title: `${exact(value, panel.unit)} ${panel.sub}`},
     el('span', {class: 'tile-name'}, panel.title, staleTag(panel)), el('span', {class: 'tile-value'}, figure(value, panel.unit)), change(value, before, panel, page), sparkline(now, then));
+}
+
+// Figures beside each other, [name, value]: what a chart with a single point cannot show.
+function beside(figures, unit) {
+  const most = Math.max(...figures.map(([, value]) => value || 0)) || 1;
+  return el('ol', {class: 'list beside'}, figures.map(([name, value]) => {
+    const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), el('span', {class: 'foreign'}, name)), el('b', {title: exact(value, unit)}, figure(value, unit)));
+    row.querySelector('i').style.width = 100 * (value || 0) / most + '%';
+    return row;
+  }));
 }
 
 const perGrain = {day: 'by day', week: 'by week', month: 'by month'};
@@ -134,24 +157,20 @@ export function mainChart(panel, page, zoom) {
     return el('section', {class: 'card main', 'data-panel': 'main'}, panel ? [head(panel, page), trouble(panel)] : nothing('No figure on this tab.'));
   const {range} = page, grain = range.grain, days = buckets(range.first, range.last, grain);
   const now = series(panel.rows, range, grain, panel.unit, page.fresh.first_day);
-  const cut = days.map(day => day < range.first || nextBucket(day, grain) > dayAfter(range.last));
-  const isCut = grain !== 'day' && cut.some(Boolean);
-  const own = {label: panel.title, color: '--accent', fill: '--fill', format: figureOf(panel.unit)};
-  const list = [{...own, values: now.map((value, at) => isCut && cut[at] ? null : value)}];
-  if (isCut) list.push({...own, fill: null, label: 'cut by the range', dots: true, values: now.map((value, at) => cut[at] || cut[at - 1] || cut[at + 1] ? value : null)});
+  const list = dotted({label: panel.title, color: '--accent', fill: '--fill', format: figureOf(panel.unit), values: now}, cuts(range, grain));
+  const cutNote = list.length > 1 ? el('span', {class: 'soft small'}, `dotted: a ${grain} that the range cuts`) : null;
   if (range.before && panel.before) {
     const then = series(panel.before, range.before, grain, panel.unit, page.fresh.first_day);
     if (then.some(value => value !== null)) list.push({label: 'before', color: '--soft', dash: true, width: 1.5, format: figureOf(panel.unit), values: days.map((_, at) => then[at] ?? null)});
   }
   const against = list.some(one => one.dash) ? ` · compared with ${span(range.before.first, range.before.last)}` : '';
   const known = now.filter(value => value !== null);
-  const content = known.length === 0 ? nothing() : [lines({
-    days: true, x: days.map(secondsOf), series: list, format: value => figure(value, panel.unit), name: bucketName(grain), height: 330, floor: 0, zoom,
+  const content = known.length === 0 ? nothing() : days.length === 1 ? beside([[span(range.first, range.last), now[0]], ...(against ? [[span(range.before.first, range.before.last), total(panel.before) ?? 0]] : [])], panel.unit) : [lines({
+    days: true, x: days.map(secondsOf), series: list, format: figureOf(panel.unit), axis: sideOf(panel.unit), isWhole: panel.unit === 'count', name: bucketName(grain), height: 330, floor: 0, zoom,
     says: `${panel.title} ${perGrain[grain]}, ${span(range.first, range.last)}: from ${figure(known[0], panel.unit)} to ${figure(known[known.length - 1], panel.unit)}, at most ${figure(Math.max(...known), panel.unit)}.`,
-  }), legend(list)];
+  }), el('div', {class: 'foot-row'}, legend(list), cutNote)];
   return el('section', {class: 'card main', 'aria-label': panel.title, 'data-panel': 'main'}, head(panel, page, panel.title, perGrain[grain] + against), content);
 }
-const dayAfter = day => nextBucket(day, 'day');
 
 // A value that chooses of what the funnel is, as a button; pressed: it is.
 const picked = (value, page, className, ...content) => el('button', {type: 'button', class: `pick ${className}`, 'aria-pressed': String(value === page.language), onclick: () => page.pick(value)}, content);
@@ -172,15 +191,16 @@ export function funnel(panel, page) {
     const bar = el('div', {class: 'funnel-bar'}, el('i', {}));
     bar.firstChild.style.width = Math.min(100, 100 * share) + '%';
     bar.firstChild.style.opacity = String(1 - 0.12 * at);
-    if (topBefore > 0) {
+    bar.firstChild.hidden = sessions === 0;
+    if (topBefore > 0 && at > 0) {
       const mark = el('u', {title: `${exact(panel.before[at][2])} before`});
       mark.style.left = Math.min(100, 100 * panel.before[at][2] / topBefore) + '%';
       bar.append(mark);
     }
-    const percent = value => (100 * value).toFixed(1) + NBSP + '%';
+    const tenths = value => figure(value, 'share');
     return el('li', {}, el('div', {class: 'funnel-name'}, el('span', {}, stage.replace(/_/g, ' ')), el('b', {title: exact(sessions)}, exact(sessions))), bar,
-      el('div', {class: 'soft'}, at === 0 ? 'all sessions' : `${last > 0 ? percent(sessions / last) : '–'} of the stage before · ${top > 0 ? percent(share) : '–'} of all`),
-      most > 0 && losses[at] === most ? el('div', {class: 'loss'}, `most are lost here: ${exact(most)} sessions`) : null);
+      el('div', {class: 'soft'}, at === 0 ? 'all sessions' : `${last > 0 ? tenths(sessions / last) : '–'} of the stage before · ${top > 0 ? tenths(share) : '–'} of all`),
+      most > 0 && losses[at] === most ? el('div', {class: 'loss'}, `most are lost here: ${many(most, 'session')}`) : null);
   });
   return card(panel, page, 'side funnel-card', chip(page), el('ol', {class: 'funnel'}, stages),
     topBefore > 0 ? el('p', {class: 'soft foot'}, `The mark is where the stage stood ${span(page.range.before.first, page.range.before.last)}.`) : null);
@@ -191,7 +211,7 @@ export function list(panel, page) {
   const sum = panel.rows.reduce((all, row) => all + row[1], 0), most = Math.max(1, ...panel.rows.map(row => row[1]));
   const rows = panel.rows.slice(0, LIST_ROWS).map(([value, events]) => {
     const bar = [el('i', {}), foreign(value)];
-    const row = el('li', {}, panel.picks ? picked(value, page, 'list-bar', ...bar) : el('span', {class: 'list-bar'}, bar), el('b', {title: exact(events)}, figure(events, panel.unit)), el('span', {class: 'soft'}, Math.round(100 * events / sum) + NBSP + '%'));
+    const row = el('li', {}, panel.picks ? picked(value, page, 'list-bar', ...bar) : el('span', {class: 'list-bar'}, bar), el('b', {title: exact(events)}, figure(events, panel.unit)), el('span', {class: 'soft'}, percent(events / sum)));
     row.querySelector('i').style.width = 100 * events / most + '%';
     return row;
   });
@@ -232,7 +252,7 @@ function classBody(panel, page, name, names, show, column) {
     index === 0 ? el('span', {class: `pill c${at}`}, CLASSES[at]) : null, el('span', {class: 'soft'}, index === 0 ? `median${ofDay}${told[column('exact')] ? '' : ' ±1' + NBSP + '%'}` : isDown ? one : `${one.replace('p0', 'p')}, ${one.startsWith('p0') ? 'slow' : 'fast'} end`)))) : null;
   const bar = el('div', {class: 'class-bar', role: 'img', 'aria-label': CLASSES.map((one, index) => `${one} ${Math.round(100 * counts[index] / (all || 1))} %`).join(', ')}, counts.map((count, index) => el('i', {class: `c${index}`, title: exact(count)})));
   [...bar.children].forEach((part, index) => { part.style.flexGrow = String(all > 0 ? counts[index] / all : 0); if (counts[index] === 0) part.hidden = true; });
-  const shares = el('ul', {class: 'class-names'}, CLASSES.map((one, index) => el('li', {}, el('i', {class: `c${index}`}), `${one} ${all > 0 ? Math.round(100 * counts[index] / all) : 0}${NBSP}%`)));
+  const shares = el('ul', {class: 'class-names'}, CLASSES.map((one, index) => el('li', {}, el('i', {class: `c${index}`}), `${one} ${percent(all > 0 ? counts[index] / all : 0)}`)));
   const lists = percentiles.map((one, index) => ({label: one.replace('p0', 'p'), color: ['--text', '--accent', '--slow-line'][index], width: [2, 1.6, 1.2][index], values: buckets(page.range.first, page.range.last, 'day').map(day => {
     const row = days.find(found => found[1] === day);
     return row ? row[column(one)] : null;
@@ -240,7 +260,7 @@ function classBody(panel, page, name, names, show, column) {
   const bounds = isDown ? [[null, zones[0]], [zones[0], zones[1]], [zones[1], zones[2]], [zones[2], null]] : [[zones[0], null], [zones[1], zones[0]], [zones[2], zones[1]], [null, zones[2]]];
   const known = lists[0].values.filter(value => value !== null);
   return [big, bar, shares, lines({
-    x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists, format: value => figure(value, panel.unit), name: bucketName('day'), height: 128, floor: 0,
+    x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists, format: figureOf(panel.unit), name: bucketName('day'), height: 128, floor: 0,
     zones: bounds.map(([from, to], index) => ({from, to, color: ['--zone-excellent', '--zone-good', '--zone-acceptable', '--zone-slow'][index]})),
     says: `${panel.title} by day: median from ${figure(Math.min(...known), panel.unit)} to ${figure(Math.max(...known), panel.unit)}.`,
     days: true,
@@ -261,14 +281,16 @@ export function line(panel, page) {
   const days = buckets(page.range.first, page.range.last, page.range.grain), own = rows.map(row => row[0]);
   const x = isHours || !own.every(day => days.includes(day)) ? own : days;
   const list = (hasTarget ? names.slice(0, 1) : names).map((label, at) => ({label, color: colors[at], values: x.map(day => { const row = rows.find(found => found[0] === day); return row ? row[at + 1] : null; })}));
+  const drawn = x === days ? list.flatMap(one => dotted(one, cuts(page.range, page.range.grain))) : list;
   const known = list[0].values.filter(value => value !== null), format = value => figure(value, panel.unit);
   const says = `${panel.title}: ${list.map(one => `${one.label} ${format(one.values.filter(value => value !== null).pop() ?? null)}`).join(', ')} at the end.`;
   const big = range && hasTarget ? el('div', {class: 'bigs'}, names.map((one, at) => el('div', {}, el('b', {title: exact(range[at + 1], panel.unit)}, format(range[at + 1])),
     at === 0 && range[1] !== null ? el('span', {class: `pill c${range[1] >= panel.target ? 0 : 2}`}, range[1] >= panel.target ? 'on target' : 'below target') : null, el('span', {class: 'soft'}, one)))) : null;
   const bar = hasTarget && range && range[1] !== null ? el('div', {class: 'class-bar'}, el('i', {class: 'accent'}), el('i', {class: 'empty'})) : null;
   if (bar) { bar.children[0].style.flexGrow = String(range[1]); bar.children[1].style.flexGrow = String(1 - range[1]); }
+  if (x.length === 1 && !hasTarget && !isHours) return card(panel, page, size, beside(list.map(one => [one.label, one.values[0]]), panel.unit));
   return card(panel, page, size, big, bar, known.length === 0 ? nothing() : lines({
-    x: isHours ? x : x.map(secondsOf), days: !isHours, plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: list, format, says, floor: 0, most: hasTarget ? 1 : undefined,
+    x: isHours ? x : x.map(secondsOf), days: !isHours, plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: drawn, format, axis: sideOf(panel.unit), isWhole: panel.unit === 'count', says, floor: 0, most: hasTarget ? 1 : undefined,
     name: isHours ? at => `${at}:00 to ${at}:59` : bucketName(page.range.grain), height: hasTarget ? 150 : 216,
     zones: hasTarget ? [{from: panel.target, to: 1, color: '--zone-excellent'}] : undefined,
   }), legend(list));

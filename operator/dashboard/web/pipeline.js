@@ -1,5 +1,5 @@
 // pipeline.js - the operator's page: whether the books hold, and what is wrong, in sentences; how fast and how late everything is, live; who does what; what waits, and why.
-import {bytes, el, exact, figure, foreign, keepFocus, NBSP, renew, seconds} from './format.js';
+import {bytes, el, exact, figure, foreign, keepFocus, many, NBSP, percent, renew, seconds} from './format.js';
 import {forgetCharts, replaceData, sparkline} from './chart.js';
 import {alarms, verdict} from './alarms.js';
 import {liveCharts, monthCharts, roomText, toolsOf, UNKNOWN} from './live.js';
@@ -79,7 +79,7 @@ function tiles({facts, rows}) {
   const partitions = facts.topic_partitions ? facts.topic_partitions.filter(one => one.topic === facts.topic).length : null;
   return el('div', {class: 'tiles'},
     tile('Stored', mean === null ? 'unknown' : figure(Math.round(mean)) + NBSP + '/s', 'events, mean of two minutes', column(1)),
-    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${figure(last[4])} events, ${partitions ?? '?'} topic partitions` : 'of the oldest event that waits', column(3)),
+    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${many(last[4], 'event', figure)}, ${many(partitions ?? 0, 'topic partition')}` : 'of the oldest event that waits', column(3)),
     tile('Statistics', last && last[5] !== null ? seconds(last[5]) : 'unknown', 'behind the rows', column(5)),
     tile('Dead letters', dead === null ? 'unknown' : figure(dead), 'in the last 24 hours'),
     tile('Disk', disk ? bytes(disk.bytes) : 'unknown', roomText(disk, room), null, room && room.room === 'short' ? 'alarm' : null),
@@ -101,15 +101,15 @@ function topicPartitions(facts) {
     ? Math.max(0, kafka.ends[one.topic_partition] - one.next_offset) : null, lag_s: one.topic === facts.topic ? kafka.lag_s[one.topic_partition] : null}));
   list.sort((one, other) => (other.lag_s || 0) - (one.lag_s || 0) || one.topic_partition - other.topic_partition);
   const topics = new Set(list.map(one => one.topic));
-  return table('Topic partitions', 'who stores them, and how far; the most behind first', ['topic_partitions'], [['', true], ['owner'], ['position', true], ['lag', true], ['', true], ['last commit', true], ['epoch', true]], list.slice(0, 64).map(one => el('tr', {},
+  return table('Topic partitions', 'who stores them, and how far; the most behind first', ['topic_partitions'], [['#', true], ['owner'], ['position', true], ['lag', true], ['last commit', true], ['epoch', true]], list.slice(0, 64).map(one => el('tr', {},
     right(topics.size > 1 ? `${one.topic} ${one.topic_partition}` : String(one.topic_partition)), el('td', {class: 'mono text'}, one.owner ? foreign(one.owner) : el('span', {class: 'soft'}, 'nobody')), right(exact(one.next_offset)),
-    right(one.lag === null ? 'unknown' : exact(one.lag)), right(one.lag_s === null || one.lag_s === undefined ? '' : one.lag > 0 ? seconds(one.lag_s) : ''), right(one.commit_age_us === null ? 'never' : seconds(one.commit_age_us / 1e6) + ' ago'), right(exact(one.epoch)))),
+    right(one.lag === null ? 'unknown' : one.lag > 0 && typeof one.lag_s === 'number' ? `${exact(one.lag)}, ${seconds(one.lag_s)}` : exact(one.lag)), right(one.commit_age_us === null ? 'never' : seconds(one.commit_age_us / 1e6) + ' ago'), right(exact(one.epoch)))),
   facts.topic_partitions ? 'No worker has run yet: start tallymill-consumer.' : UNKNOWN);
 }
 
 function months(facts) {
   const most = Math.max(1, ...(facts.months || []).map(one => one.bytes));
-  return table('Months', 'of the events; rows about', ['months'], [['month'], ['state'], ['rows', true], ['size', true], ['share of disk']], (facts.months || []).slice(0, 24).map(one => el('tr', {}, el('td', {}, one.month),
+  return table('Months', 'tables of the events; rows are estimates', ['months'], [['month'], ['state'], ['rows', true], ['size', true], ['share of disk']], (facts.months || []).slice(0, 24).map(one => el('tr', {}, el('td', {}, one.month),
     el('td', {}, one.is_ahead ? el('span', {class: 'soft'}, 'ahead') : one.state), right(figure(one.rows), exact(one.rows)), right(bytes(one.bytes)), el('td', {class: 'share-cell wide'}, shareBar(one.is_ahead ? 0 : one.bytes / most)))), facts.months ? 'No month was made: run tallymill migrate.' : UNKNOWN);
 }
 
@@ -126,7 +126,7 @@ function deadLetters(facts) {
   const list = facts.dead_letters || [], most = Math.max(1, ...list.map(one => one.count)), sum = list.reduce((all, one) => all + one.count, 0);
   return el('section', {class: 'card', 'aria-label': 'Dead letters'}, el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, 'Dead letters'), el('span', {class: 'sub'}, 'by reason, the last 24 hours')), toolsOf('Dead letters', ['dead_letters'], () => seen.facts)),
     list.length === 0 ? el('p', {class: 'nothing'}, facts.dead_letters ? 'None.' : UNKNOWN) : el('ol', {class: 'list'}, list.slice(0, 6).map(one => {
-      const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), foreign(one.reason)), el('b', {title: exact(one.count)}, figure(one.count)), el('span', {class: 'soft'}, Math.round(100 * one.count / sum) + NBSP + '%'));
+      const row = el('li', {}, el('span', {class: 'list-bar'}, el('i', {}), foreign(one.reason)), el('b', {title: exact(one.count)}, figure(one.count)), el('span', {class: 'soft'}, percent(one.count / sum)));
       row.querySelector('i').style.width = 100 * one.count / most + '%';
       return row;
     })), list.length > 6 ? el('p', {class: 'soft foot'}, `and ${list.length - 6} other reasons: tallymill dlq`) : null);
