@@ -9,18 +9,20 @@ import json
 import pytest
 
 from integration.harness.dashboard import Dashboard
+from integration.harness.monitor import Monitor
 from integration.harness.program import ROOT
 from integration.harness.publisher import event, now_us
 from integration.harness.waiting import wait_until
 
-from .made import DAY_US
+from .made import DAY_US, generated
 
 PICTURES = ROOT / "build" / "screenshots"
 SIZES = (390, 768, 1360)
 TOKEN = "0123456789abcdef0123456789abcdef-and-more"
 TABS = ("overview", "workflow", "business", "usage", "system")
-# What is committed: (name, path, width, height, scheme, what to wait for).
-SHOWN = [("overview", "/?range=7d", 1360, 985, "light", ".card"), ("pipeline", "/?page=pipeline", 1360, 985, "dark", "#top"), ("phone", "/?range=7d", 390, 844, "dark", ".card")]
+# What is committed: (name, path, width, height, scheme, what to wait for). Before it is taken so many events/s came for so many seconds.
+SHOWN = [("overview", "/", 1360, 1000, "light", ".card"), ("pipeline", "/?page=pipeline", 1360, 985, "dark", "#top"), ("phone", "/", 390, 844, "dark", ".card")]
+RATES = [(200, 100), (600, 80), (350, 120)]
 RANGES = {"7d": {}, "28d": {}, "91d": {"grain": "day"}, "today": {}, "custom": {}}
 
 
@@ -195,11 +197,18 @@ def test_every_figure_equals_an_independent_query(full):
     assert compared >= 5 * 25
 
 
-def test_nothing_looks_accidental(driver, full, request):
-    dashboard = Dashboard(full)
-    worker = full.worker()
+def running(site):
+    """(the page of a site whose programs all run, its worker)"""
+    worker = site.worker("--set", "metrics.listen=127.0.0.1:0")
+    site.aggregator()
+    return Dashboard(site, f"dashboard.workers={Monitor(worker).address}"), worker
+
+
+def test_nothing_looks_accidental(driver, full):
+    dashboard, worker = running(full)
+    load = full.start("tallymill-produce", "--generate", "1000000", "--rate", "50", "--live")
     wait_until(lambda: len(dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"]) >= 3, 60, "some rows of the pipeline")
-    looks = [one for tab in TABS for one in views(tab, f"/?tab={tab}&range=7d", axe=True)] + views("pipeline", "/?page=pipeline", axe=True, wait="#top")
+    looks = [one for tab in TABS for one in views(tab, f"/?tab={tab}&range=7d", axe=True)] + views("today", "/?range=today", axe=True) + views("pipeline", "/?page=pipeline", axe=True, wait="#top")
     seen = driver(address=dashboard.address, views=looks)
     assert_clean(seen, dashboard)
     shown = {one["name"]: one for one in seen}
@@ -208,10 +217,25 @@ def test_nothing_looks_accidental(driver, full, request):
         figure = next(row[1] for row in panels[name]["rows"] if row[0] is None)
         assert (f"{figure:,}" if figure < 10_000 else f"{figure / 1000:.1f}\u202fk") in shown["overview-1360-light"]["panels"][name], shown["overview-1360-light"]["panels"][name]
     assert "Nothing is lost, nothing is stored twice." in shown["pipeline-1360-dark"]["text"]
-    if request.config.getoption("--update-pictures"):
-        driver(address=dashboard.address, views=[{"name": name, "path": path, "width": width, "height": height, "scheme": scheme, "full": False, "wait": wait,
-                                                  "picture": str(ROOT / "docs" / "pictures" / f"dashboard-{name}.png")} for name, path, width, height, scheme, wait in SHOWN])
     print(json.dumps({one["name"]: one["first_ms"] for one in seen}))
+    load.kill()
+    assert worker.stop() == 0
+
+
+def test_the_pictures_of_the_documents(driver, make_site, request):
+    """Two months of events, and everything at work."""
+    if not request.config.getoption("--update-pictures"):
+        pytest.skip("docs/pictures is written by: tests/run browser -- --update-pictures -k documents")
+    site = generated(make_site, days=57, count=200_000, texts=())
+    dashboard, worker = running(site)
+    for rate, seconds in RATES:
+        site.must("tallymill-produce", "--generate", rate * seconds, "--rate", rate, "--live", deadline=seconds + 120)
+    site.publisher.send_bytes(b"\xc1", b"a byte that msgpack does not have")
+    load = site.start("tallymill-produce", "--generate", "1000000", "--rate", "350", "--live")
+    seen = driver(address=dashboard.address, views=[{"name": name, "path": path, "width": width, "height": height, "scheme": scheme, "full": False, "wait": wait,
+                                                     "picture": str(ROOT / "docs" / "pictures" / f"dashboard-{name}.png")} for name, path, width, height, scheme, wait in SHOWN])
+    assert_clean(seen, dashboard)
+    load.kill()
     assert worker.stop() == 0
 
 
@@ -238,16 +262,16 @@ def test_the_keyboard_alone_goes_everywhere_and_keeps_its_place(driver, full):
     by_name = Dashboard(full)
     steps = [["focus", "[data-panel=generations]"], ["key", "Enter"], ["focused"], ["key", "Tab"], ["focused"],
              ["focus", "[data-panel=languages] .pick"], ["key", "Space"], ["wait", ".chip"], ["focused"], ["axe"], ["key", "Space"], ["wait", "[data-panel=funnel]"],
-             ["focus", "[data-panel=doc_types] button.tool"], ["key", "Enter"], ["wait", "dialog[open] table"], ["axe"], ["key", "Escape"], ["focused"], ["key", "?"], ["wait", "dialog[open]"], ["axe"], ["key", "Escape"]]
+             ["focus", "[data-panel=doc_types] button.tool"], ["key", "Enter"], ["wait", "dialog[open] table"], ["axe"], ["picture", str(PICTURES / "rows.png")], ["key", "Escape"], ["focused"], ["key", "?"], ["wait", "dialog[open]"], ["axe"], ["picture", str(PICTURES / "keys.png")], ["key", "Escape"]]
     live = [["wait", "#top .tiles"], ["focus", "section[aria-label=Months] button.tool >> nth=1"], ["seen", "#top .banner:has-text('books checked')", 60000],
-            ["until", 3], ["focused"], ["key", "Enter"], ["wait", "dialog[open] pre"], ["axe"], ["key", "Escape"], ["focused"]]
+            ["until", 3], ["focused"], ["key", "Enter"], ["wait", "dialog[open] pre"], ["axe"], ["picture", str(PICTURES / "query.png")], ["key", "Escape"], ["focused"]]
     (walk, pipeline) = driver(address=by_name.address, views=[{"name": "keys", "path": "/?range=7d", "steps": steps}, {"name": "live", "path": "/?page=pipeline", "steps": live}])
     assert_clean([walk, pipeline], by_name)
     read = walk["read"]
     assert read[0].startswith("|Generations") and read[1].startswith("|Success rate"), read[:2]
     assert read[2].startswith("Languages|") and read[3] == [] and read[4] == [] and read[5].startswith("Doc types|") and read[6] == [], read[2:]
     assert pipeline["read"][1:] == ["Months|Months: its query", [], "Months|Months: its query"], pipeline["read"]
-    (login,) = driver(address=dashboard.address, views=[{"name": "login", "path": "/", "wait": "form", "axe": True}])
+    (login,) = driver(address=dashboard.address, views=[{"name": "login", "path": "/", "wait": "form", "axe": True, "picture": str(PICTURES / "login.png")}])
     assert login["axe"] == [] and login["violations"] == []
 
 
