@@ -17,6 +17,7 @@
 #include <libpq-fe.h>
 
 #include "common/error.h"
+#include "consumer/transaction_way.h"
 
 struct batch;
 struct failure;
@@ -27,10 +28,6 @@ enum transaction_outcome {
     TRANSACTION_FAILED,  /* rolled back; the connection is idle again; transaction_failure() says why */
     TRANSACTION_UNKNOWN, /* the connection is lost or out of step: close it, claim again, read the ledger */
 };
-
-/* How rows go: the fastest way; the way for events that may be stored already; and the way for those where the table takes no
- * INSERT ... ON CONFLICT (it has a rule, or a deferrable twin of the key). */
-enum transaction_way { BY_COPY, BY_INSERT, BY_LOOK_UP };
 
 struct transaction;
 
