@@ -8,17 +8,15 @@
 
 #include <microhttpd.h>
 
+#include "common/buffer.h"
 #include "common/http_deadline.h"
-
-enum { FIRST_BODY_BYTES = 1024 };
 
 struct http_request {
     struct http_deadlines *deadlines;
     struct http_link *link;
     struct MHD_Connection *connection;
     const char *method, *path;
-    char *body;
-    size_t body_bytes, body_room;
+    struct buffer body;
     bool is_too_long, is_suspended;
 };
 
@@ -100,8 +98,8 @@ const char *http_cookie(const struct http_request *request, const char *name)
 
 const char *http_body(const struct http_request *request, size_t *length)
 {
-    *length = request->body_bytes;
-    return request->body ? request->body : "";
+    *length = request->body.length;
+    return request->body.bytes ? request->body.bytes : "";
 }
 
 const char *http_client(const struct http_request *request, char text[HTTP_CLIENT_BYTES])
@@ -139,23 +137,8 @@ bool http_is_late(const struct http_request *request)
 
 bool http_request_add(struct http_request *request, const char *bytes, size_t length, size_t most)
 {
-    if (length > most - request->body_bytes || request->is_too_long) {
-        request->is_too_long = true;
-        return true;
-    }
-    if (request->body_bytes + length + 1 > request->body_room) {
-        const size_t doubled = request->body_room * 2 + FIRST_BODY_BYTES, needed = request->body_bytes + length + 1;
-        const size_t room = doubled > needed ? doubled : needed;
-        char *body = realloc(request->body, room);
-        if (!body)
-            return false;
-        request->body = body;
-        request->body_room = room;
-    }
-    memcpy(request->body + request->body_bytes, bytes, length);
-    request->body_bytes += length;
-    request->body[request->body_bytes] = '\0';
-    return true;
+    request->is_too_long = request->is_too_long || length > most - request->body.length;
+    return request->is_too_long || buffer_add(&request->body, bytes, length);
 }
 
 bool http_request_is_too_long(const struct http_request *request)
@@ -173,6 +156,6 @@ bool http_request_take_suspended(struct http_request *request)
 
 void http_request_free(struct http_request *request)
 {
-    free(request->body);
+    buffer_reset(&request->body);
     free(request);
 }

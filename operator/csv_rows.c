@@ -2,26 +2,14 @@
  * before it are odd in number. */
 #include "operator/csv_rows.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/error.h"
 
 static bool keep(struct csv_rows *rows, const char *bytes, size_t length, struct error *err)
 {
-    if (rows->length + length > CSV_ROW_MAX)
+    if (rows->rest.length + length > CSV_ROW_MAX)
         return error_set(err, ERROR_REJECT, "a row of more than %d bytes: this is no CSV of ours", CSV_ROW_MAX);
-    if (rows->length + length > rows->capacity) {
-        const size_t capacity = (rows->length + length) * 2;
-        char *wider = realloc(rows->rest, capacity);
-        if (!wider)
-            return error_set(err, ERROR_RETRY, "no memory for a row of %zu bytes", rows->length + length);
-        rows->rest = wider;
-        rows->capacity = capacity;
-    }
-    memcpy(rows->rest + rows->length, bytes, length);
-    rows->length += length;
-    return true;
+    return buffer_add(&rows->rest, bytes, length) ||
+           error_set(err, ERROR_RETRY, "no memory for a row of %zu bytes", rows->rest.length + length);
 }
 
 /* The place behind the next row's end, or NULL. */
@@ -41,13 +29,13 @@ bool csv_rows_feed(struct csv_rows *rows, const char *bytes, size_t length, csv_
     const char *at = bytes, *end = bytes + length, *behind;
     while ((behind = find_end(rows, at, end)) != NULL) { /* ends: each turn is a row of this piece */
         const size_t part = (size_t)(behind - at);
-        if (rows->length == 0) {
+        if (rows->rest.length == 0) {
             if (!take(context, at, part, err))
                 return false;
         } else {
-            if (!keep(rows, at, part, err) || !take(context, rows->rest, rows->length, err))
+            if (!keep(rows, at, part, err) || !take(context, rows->rest.bytes, rows->rest.length, err))
                 return false;
-            rows->length = 0;
+            rows->rest.length = 0;
         }
         at = behind;
     }
@@ -56,11 +44,11 @@ bool csv_rows_feed(struct csv_rows *rows, const char *bytes, size_t length, csv_
 
 bool csv_rows_is_whole(const struct csv_rows *rows)
 {
-    return rows->length == 0;
+    return rows->rest.length == 0;
 }
 
 void csv_rows_reset(struct csv_rows *rows)
 {
-    free(rows->rest);
+    buffer_reset(&rows->rest);
     *rows = (struct csv_rows){0};
 }

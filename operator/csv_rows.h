@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/buffer.h"
 #include "common/error.h"
 
 /* Zeroed at first. */
 struct csv_rows {
-    char *rest; /* the begin of a row whose end has not come */
-    size_t length, capacity;
+    struct buffer rest; /* the begin of a row whose end has not come */
     bool is_quoted;
 };
 
