@@ -11,31 +11,33 @@
 /* KIP-516: the topic was made anew. librdkafka 2.6.1 to 2.8 (Debian 13) have no name for this code, and hand it on as it is. */
 enum { INCONSISTENT_TOPIC_ID = 103 };
 
-/* librdkafka goes on behind a corrupt batch: its offsets must never pass for skipped. */
-static void stop_at_corrupt(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+#define GO_ON "tallymill reset --at TOPIC_PARTITION:OFFSET goes on behind it"
+
+/* What nobody can read stops its topic partition: its offsets must never pass for skipped. Its first offset is known, where it ends
+ * is not. */
+static void stop_at(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message,
+                    const char *because, const char *what)
 {
     char text[LOG_TEXT_BYTES];
     if (partition)
-        source_stop(source, partition,
-                    "its data in Kafka is corrupt; the log of the worker has the place, tallymill reset --at "
-                    "TOPIC_PARTITION:OFFSET goes on behind it");
-    log_error("corrupt data in Kafka: this topic partition stops here", "topic=%s topic_partition=%d error=\"%s\"",
-              source_topic(source), (int)message->partition, log_text(text, rd_kafka_message_errstr(message)));
+        source_stop(source, partition, because);
+    log_error(what, "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source_topic(source), (int)message->partition,
+              message->offset, log_text(text, rd_kafka_message_errstr(message)));
 }
 
-/* librdkafka would fetch the same batch for ever. Its first offset is known; where it ends is not. */
+/* librdkafka would go on behind it. */
+static void stop_at_corrupt(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+{
+    stop_at(source, partition, message, "its data in Kafka is corrupt; the log of the worker has the place, " GO_ON,
+            "corrupt data in Kafka: this topic partition stops here. Make another replica the leader where one is sound; " GO_ON);
+}
+
+/* librdkafka would fetch the same batch for ever. */
 static void stop_at_packed(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
 {
-    char text[LOG_TEXT_BYTES];
-    if (partition)
-        source_stop(source, partition,
-                    "a batch in Kafka cannot be unpacked; the log of the worker has the place, tallymill reset --at "
-                    "TOPIC_PARTITION:OFFSET goes on behind it");
-    log_error(
-        "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; "
-        "tallymill reset --at TOPIC_PARTITION:OFFSET goes on behind it",
-        "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source_topic(source), (int)message->partition,
-        message->offset, log_text(text, rd_kafka_message_errstr(message)));
+    stop_at(source, partition, message, "a batch in Kafka cannot be unpacked; the log of the worker has the place, " GO_ON,
+            "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; "
+            GO_ON);
 }
 
 enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message, struct source_partition *partition,
