@@ -4,6 +4,7 @@ By name: `TALLYMILL_S3=1 tests/run integration -- -k archive_s3` (Java and Maven
 """
 
 import contextlib
+import functools
 import http.client
 import http.server
 import os
@@ -204,33 +205,37 @@ def cut_once(request, content):
     return False
 
 
+def of_a_part(mischief):
+    """What is done to the answers that hold a part, and to no others."""
+    def done(request, content):
+        is_one = bool(content) and request.command == "GET" and "part-" in request.path
+        if is_one:
+            mischief(request, content)
+        return is_one
+    return functools.wraps(mischief)(done)
+
+
+@of_a_part
 def cut_always(request, content):
-    if content and request.command == "GET" and "part-" in request.path:
-        request.give(200, content[: len(content) // 2], len(content))
-        request.cut()
-        return True
-    return False
+    request.give(200, content[: len(content) // 2], len(content))
+    request.cut()
 
 
+@of_a_part
 def shorter(request, content):
-    """A part that is shorter than it was, and says so."""
-    if content and request.command == "GET" and "part-" in request.path:
-        request.give(200, content[:-1])
-        return True
-    return False
+    """It is shorter than it was, and says so."""
+    request.give(200, content[:-1])
+
+
+@of_a_part
+def flip_read(request, content):
+    request.give(200, content[:-1] + bytes([content[-1] ^ 1]))
 
 
 def flip_sent(request, content):
     """The first time a byte is another on its way to the store."""
     if request.command == "PUT" and request.number == 1 and content is None:
         request.hand_on(request.body[:-1] + bytes([request.body[-1] ^ 1]))
-        return True
-    return False
-
-
-def flip_read(request, content):
-    if content and request.command == "GET" and "part-" in request.path:
-        request.give(200, content[:-1] + bytes([content[-1] ^ 1]))
         return True
     return False
 
