@@ -89,39 +89,54 @@ static bool read_rate(const char *text, double *rate, struct error *err)
     return true;
 }
 
-static bool read_plan(struct produce *produce, const struct words *words, struct error *err)
+/* The first option given that goes only with made up events; NULL: none was. */
+static const char *option_of_plan(const struct words *words)
 {
-    uint64_t seed = (uint64_t)clock_wall_us() % 1000000, days = 14; /* a second run is another crowd; the report says the seed */
-    produce->is_generating = words->generate != NULL || words->sparse != NULL;
-    produce->plan.is_sparse = words->sparse != NULL;
-    if (words->generate != NULL && words->sparse != NULL)
-        return error_set(err, ERROR_USAGE, "--generate and --sparse say the same: how many events to make up");
-    if (!produce->is_generating) {
-        const char *stray = words->seed != NULL    ? "seed"
-                            : words->days != NULL  ? "days"
-                            : words->until != NULL ? "until"
-                            : words->is_live       ? "live"
-                                                   : NULL;
-        return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate or --sparse", stray);
-    }
+    return words->seed != NULL    ? "seed"
+           : words->days != NULL  ? "days"
+           : words->until != NULL ? "until"
+           : words->is_live       ? "live"
+                                  : NULL;
+}
+
+/* The same of those that go only with files. */
+static const char *option_of_files(const struct produce *produce, const struct words *words)
+{
+    return produce->is_dry_run            ? "dry-run"
+           : produce->resume_file != NULL ? "resume"
+           : words->is_followed           ? "follow"
+           : words->format != NULL        ? "format"
+           : words->takes_text_ids        ? "id-from-text"
+                                          : NULL;
+}
+
+/* Nothing goes with made up events that does not belong to them. how: the option that asks for them. */
+static bool check_plan(const struct produce *produce, const struct words *words, const char *how, struct error *err)
+{
+    const char *stray = option_of_files(produce, words);
     if (produce->import.path_count > 0)
-        return error_set(err, ERROR_USAGE, "--%s makes events up; it takes no FILE (%s)",
-                         produce->plan.is_sparse ? "sparse" : "generate", produce->import.paths[0]);
-    const char *stray = produce->is_dry_run            ? "dry-run"
-                        : produce->resume_file != NULL ? "resume"
-                        : words->is_followed           ? "follow"
-                        : words->format != NULL        ? "format"
-                        : words->takes_text_ids        ? "id-from-text"
-                                                       : NULL;
+        return error_set(err, ERROR_USAGE, "--%s makes events up; it takes no FILE (%s)", how, produce->import.paths[0]);
     if (stray != NULL)
-        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --%s", stray,
-                         produce->plan.is_sparse ? "sparse" : "generate");
+        return error_set(err, ERROR_USAGE, "--%s goes with files, not with --%s", stray, how);
     if (words->is_live && (words->rate == NULL || words->days != NULL || words->until != NULL))
         return error_set(err, ERROR_USAGE,
                          "--live goes with --rate, and without --days and --until: events happen when they are due");
-    const char *count = produce->plan.is_sparse ? words->sparse : words->generate;
-    if (!read_integer(produce->plan.is_sparse ? "sparse" : "generate", count, 1, UINT64_C(1000000000000), &produce->plan.events,
-                      err) ||
+    return true;
+}
+
+static bool read_plan(struct produce *produce, const struct words *words, struct error *err)
+{
+    const bool is_sparse = words->sparse != NULL;
+    const char *stray = option_of_plan(words), *how = is_sparse ? "sparse" : "generate";
+    uint64_t seed = (uint64_t)clock_wall_us() % 1000000, days = 14; /* a second run is another crowd; the report says the seed */
+    produce->is_generating = words->generate != NULL || is_sparse;
+    produce->plan.is_sparse = is_sparse;
+    if (words->generate != NULL && is_sparse)
+        return error_set(err, ERROR_USAGE, "--generate and --sparse say the same: how many events to make up");
+    if (!produce->is_generating)
+        return stray == NULL || error_set(err, ERROR_USAGE, "--%s goes with --generate or --sparse", stray);
+    if (!check_plan(produce, words, how, err) ||
+        !read_integer(how, is_sparse ? words->sparse : words->generate, 1, UINT64_C(1000000000000), &produce->plan.events, err) ||
         (words->seed != NULL && !read_integer("seed", words->seed, 0, UINT64_MAX, &seed, err)) ||
         (words->days != NULL && !read_integer("days", words->days, 1, 36500, &days, err)))
         return false;
