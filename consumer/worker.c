@@ -15,10 +15,8 @@
 
 #include "common/catalogue.h"
 #include "common/clock.h"
-#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/monitor.h"
-#include "common/postgres.h"
 #include "common/service.h"
 #include "common/settings.h"
 #include "common/transcode.h"
@@ -28,11 +26,9 @@
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
-enum { MESSAGES_A_TURN = 1000 };
-#define PAUSE_AFTER_US   INT64_C(2000000)
-#define REVOKE_LIMIT_US  INT64_C(3000000)
-#define LONGEST_WAIT_US  INT64_C(200000)
-#define FINISH_LIMIT_US  INT64_C(3000000)
+#define REVOKE_LIMIT_US INT64_C(3000000)
+#define LONGEST_WAIT_US INT64_C(200000)
+#define FINISH_LIMIT_US INT64_C(3000000)
 
 /* ---- Postgres comes and goes ---- */
 
@@ -59,194 +55,7 @@ static bool connect_database(struct worker *worker, int64_t now_us, struct error
     return true;
 }
 
-/* ---- reading ---- */
-
-/* Takes the message over. False without memory. */
-static bool take_message(struct worker *worker, struct source_partition *partition, rd_kafka_message_t *message, struct error *err)
-{
-    const int64_t offset = message->offset;
-    if ((source_is_proving(partition) && worker_meet_anchor(worker, partition, message)) || partition->is_stopped ||
-        offset < partition->expected_offset) {
-        rd_kafka_message_destroy(message);
-        return true;
-    }
-    if (!batch_add(worker->batches.filling, worker->transcoder, message, partition->expected_offset, err))
-        return false;
-    partition->expected_offset = offset + 1;
-    return true;
-}
-
-static bool take_end(struct worker *worker, struct source_partition *partition, int64_t end_offset, struct error *err)
-{
-    if (source_is_proving(partition)) /* read to the end and met no message */
-        worker_miss_anchors(worker, partition);
-    if (end_offset <= partition->expected_offset)
-        return true;
-    if (!batch_skip(worker->batches.filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
-        return false;
-    partition->expected_offset = end_offset;
-    return true;
-}
-
-static bool take_left_over(struct worker *worker, struct error *err)
-{
-    rd_kafka_message_t *message = batches_take_left_over(&worker->batches);
-    struct source_partition *partition = message ? source_find(worker->source, message->partition) : NULL;
-    if (partition)
-        return take_message(worker, partition, message, err);
-    if (message)
-        rd_kafka_message_destroy(message);
-    return true;
-}
-
-static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
-{
-    rd_kafka_message_t *message;
-    struct source_partition *partition;
-    int64_t end_offset;
-    switch (source_poll(worker->source, &message, &partition, &end_offset, err)) {
-    case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
-    case SOURCE_MESSAGE:
-        FAILPOINT("after_poll");
-        if (worker->assignment.resync || worker->batches.left_over) {
-            rd_kafka_message_destroy(message); /* it comes again, from the ledger's position */
-            worker->assignment.resync = true;
-        } else if (batch_is_full(worker->batches.filling)) {
-            worker->batches.left_over = message;
-        } else {
-            return take_message(worker, partition, message, err);
-        }
-        return true;
-    case SOURCE_END: return worker->assignment.resync || take_end(worker, partition, end_offset, err);
-    case SOURCE_ASSIGN: worker->queue_is_dry = worker->assignment.is_wanted = true; return true;
-    case SOURCE_REVOKE:
-        if (!worker->assignment.is_revoked)
-            worker->assignment.revoked_since_us = now_us;
-        worker->queue_is_dry = worker->assignment.is_revoked = true;
-        worker->assignment.is_wanted = false;
-        return true;
-    case SOURCE_RESYNC:
-        log_warn("Kafka does not have the offset that was asked for: reading the ledger again", "topic=%s",
-                 source_topic(worker->source));
-        worker->assignment.resync = true;
-        connection_back_off(&worker->connection, now_us);
-        return true;
-    case SOURCE_FATAL: worker->kafka_is_fatal = true; return false;
-    }
-    return true;
-}
-
-/* Polling goes on whatever happens; it is a full batch that keeps it waiting, and after 2 s it pauses instead. */
-static bool read_some(struct worker *worker, int64_t now_us, struct error *err)
-{
-    if (!take_left_over(worker, err))
-        return false;
-    const bool is_full = !batches_have_room(&worker->batches);
-    if (!is_full)
-        worker->full_since_us = 0;
-    else if (worker->full_since_us == 0)
-        worker->full_since_us = now_us;
-    if (is_full && now_us - worker->full_since_us < PAUSE_AFTER_US)
-        return true;
-    source_pause(worker->source, is_full || !worker->connection.conn || worker->clock_is_wrong);
-    source_clear_wakeup(worker->source);
-    worker->queue_is_dry = false;
-    for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {
-        if (!take_event(worker, now_us, err))
-            return false;
-        if (!is_full && batch_is_full(worker->batches.filling))
-            break;
-    }
-    return true;
-}
-
 /* ---- the turn ---- */
-
-/* What claiming and beginning has brought. */
-static void note_assignment(struct worker *worker)
-{
-    int count;
-    struct assignment *assignment = &worker->assignment;
-    if (assignment->gap_offsets == 0 && assignment->claims_made == 0)
-        return;
-    source_partitions(worker->source, &count);
-    metrics_add(worker->metrics, WORKER_GAPS, 0, assignment->gap_offsets);
-    metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, assignment->claims_made);
-    if (assignment->claims_made > 0 && count > 0) {
-        retention_ask(&worker->retention, source_handle(worker->source), source_topic(worker->source));
-        worker_log_reading(worker);
-    }
-    assignment->gap_offsets = assignment->claims_made = 0;
-}
-
-/* Reading could not begin. False: nor will it, and `why` ends the worker. */
-static bool try_claim_again(struct worker *worker, const struct error *why, int64_t now_us)
-{
-    const bool is_migrating = postgres_is(why, POSTGRES_MIGRATING);
-    if (why->kind != ERROR_RETRY && !is_migrating)
-        return false;
-    worker_metrics_retry(worker, why);
-    log_warn_because(why, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
-    worker->claim_setbacks++;
-    worker_trouble(worker, TROUBLE_OF_CLAIM, why, now_us);
-    worker->assignment.resync = true;
-    connection_back_off(&worker->connection, now_us);
-    /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */
-    if (is_migrating || postgres_is(why, POSTGRES_READ_ONLY) || !connection_is_idle(&worker->connection))
-        worker_drop_connection(worker, now_us);
-    return true;
-}
-
-/* What the group takes back: a batch under way goes on by itself, and is fenced off if somebody else has claimed meanwhile. */
-static void give_back(struct worker *worker)
-{
-    batches_drop(&worker->batches, worker->is_open);
-    source_unassign(worker->source);
-    worker->assignment.is_revoked = false;
-}
-
-enum group_answer {
-    GROUP_QUIET,  /* nothing is to be done for the group: a batch may begin */
-    GROUP_BUSY,   /* something was done, or is waited for: none may */
-    GROUP_FAILED, /* err ends the worker */
-};
-
-/* What the group is owed while no batch is under way, over the idle connection. */
-static enum group_answer answer_group(struct worker *worker, int64_t now_us, struct error *err)
-{
-    struct assignment *assignment = &worker->assignment;
-    PGconn *conn = worker->connection.conn;
-    struct error why = {0};
-    if (assignment->is_revoked) {
-        give_back(worker);
-        return GROUP_BUSY;
-    }
-    if (assignment->rejoin) {
-        assignment->rejoin = false;
-        source_rejoin(worker->source);
-    }
-    assignment->resync |= assignment->resync_at_us != 0 && now_us >= assignment->resync_at_us;
-    const bool is_claiming = assignment_is_due(assignment);
-    if (is_claiming)
-        batches_drop(&worker->batches, worker->is_open);
-    const bool is_done = is_claiming ? assignment_claim(assignment, conn, now_us, &why)
-                                     : assignment_begin(assignment, conn, now_us, &why) && worker_name_topic(worker, &why);
-    note_assignment(worker);
-    if (!is_done && try_claim_again(worker, &why, now_us))
-        return GROUP_BUSY;
-    if (!is_done) {
-        *err = why;
-        return GROUP_FAILED;
-    }
-    if (!is_claiming)
-        return GROUP_QUIET;
-    if (!assignment_is_due(assignment)) { /* it holds; else it waits for Kafka */
-        worker->claim_setbacks = 0;
-        if (worker->trouble == TROUBLE_OF_CLAIM)
-            worker_trouble_over(worker);
-    }
-    return GROUP_BUSY;
-}
 
 static bool batch_is_due(const struct worker *worker, int64_t now_us)
 {
@@ -341,7 +150,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (worker->is_open) {
         /* A revocation waits for the batch under way, for a while: letting it commit saves its new owner the work. */
         if (worker->assignment.is_revoked && now_us - worker->assignment.revoked_since_us > REVOKE_LIMIT_US)
-            give_back(worker);
+            worker_give_back(worker);
         return true;
     }
     if (worker_renew(worker))
@@ -351,7 +160,7 @@ static bool work_with_database(struct worker *worker, int64_t now_us, struct err
     if (!is_ready)
         return true;
     worker_watch_topic(worker, now_us);
-    const enum group_answer answer = answer_group(worker, now_us, err);
+    const enum group_answer answer = worker_answer_group(worker, now_us, err);
     if (answer != GROUP_QUIET)
         return answer == GROUP_BUSY;
     if (batch_is_due(worker, now_us) && worker_begin(worker, now_us))
@@ -423,7 +232,7 @@ static bool run(struct worker *worker, struct error *err)
             worker_reload(worker, now_us);
         worker_renew_look(worker, now_us);
         worker_move_window(worker, now_us);
-        if (!read_some(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
+        if (!worker_read(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
             !may_go_on(worker, err))
             return false;
         summarize(worker, now_us);

@@ -116,6 +116,20 @@ void worker_status(struct worker *worker, int64_t now_us);
 void worker_log_reading(struct worker *worker);
 void worker_log_end(struct worker *worker);
 
+/* worker_read.c: takes what Kafka has, while there is room for it. Polling goes on whatever happens; it is a full batch that keeps
+ * messages waiting, and after 2 s reading pauses instead. False: err ends the worker. */
+MUST_CHECK bool worker_read(struct worker *worker, int64_t now_us, struct error *err);
+
+/* worker_group.c: what the group is owed while no batch is under way, over the idle connection. */
+enum group_answer {
+    GROUP_QUIET,  /* nothing is to be done for the group: a batch may begin */
+    GROUP_BUSY,   /* something was done, or is waited for: none may */
+    GROUP_FAILED, /* err ends the worker */
+};
+MUST_CHECK enum group_answer worker_answer_group(struct worker *worker, int64_t now_us, struct error *err);
+/* What the group takes back: a batch under way goes on by itself, and is fenced off if somebody else has claimed meanwhile. */
+void worker_give_back(struct worker *worker);
+
 /* worker_commit.c: the batch under way. False: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 MUST_CHECK bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
