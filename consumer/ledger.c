@@ -138,55 +138,60 @@ static void read_hash(uint8_t hash[ANCHOR_HASH_BYTES], const char *hex)
     }
 }
 
-/* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. */
-bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
+static void read_claim(struct claim *claim, const PGresult *result, int row)
+{
+    claim->topic_partition = (int32_t)strtol(PQgetvalue(result, row, 0), NULL, 10);
+    claim->epoch = strtoll(PQgetvalue(result, row, 1), NULL, 10);
+    claim->next_offset = strtoll(PQgetvalue(result, row, 2), NULL, 10);
+    claim->anchor_offset = strtoll(PQgetvalue(result, row, 3), NULL, 10);
+    if (PQgetlength(result, row, 4) == 2 + 2 * ANCHOR_HASH_BYTES)
+        read_hash(claim->anchor_hash, PQgetvalue(result, row, 4));
+    else
+        claim->anchor_offset = -1;
+    claim->is_proven = strcmp(PQgetvalue(result, row, 5), "t") == 0;
+}
+
+/* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. NULL: err, and
+ * nothing is claimed as far as is known. */
+static PGresult *claim_all(PGconn *conn, const struct claimant *claimant, const char *partitions, struct error *err)
 {
     static const char claim_sql[] =
         "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash, is_proven "
         "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
-    bool done = false;
-    PGresult *result = NULL;
+    const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id,
+                            claimant->group, claimant->owner,    partitions};
+    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
+        return NULL;
+    PGresult *result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
+    if (!result) {
+        struct error ignored;
+        error_ignore(postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored));
+    } else if (!postgres_exec(conn, "COMMIT", LEDGER_TIMEOUT_US, err)) {
+        PQclear(result);
+        result = NULL;
+    }
+    return result;
+}
+
+bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *claims, int count, struct error *err)
+{
     struct array_text wanted = {0};
     array_text_begin(&wanted);
     for (int i = 0; i < count; i++)
         array_text_add_int64(&wanted, claims[i].topic_partition);
     const char *partitions = array_text_end(&wanted);
-    if (!partitions) {
+    PGresult *result = partitions ? claim_all(conn, claimant, partitions, err) : NULL;
+    const bool is_done = result && PQntuples(result) == count;
+    if (!partitions)
         error_set(err, ERROR_RETRY, "no memory for a claim");
-        goto out;
-    }
-    const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id,
-                            claimant->group, claimant->owner,    partitions};
-    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
-        goto out;
-    result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
-    if (!result) {
-        struct error ignored;
-        error_ignore(postgres_exec(conn, "ROLLBACK", LEDGER_TIMEOUT_US, &ignored));
-        goto out;
-    }
-    if (!postgres_exec(conn, "COMMIT", LEDGER_TIMEOUT_US, err))
-        goto out;
-    if (PQntuples(result) != count) {
-        error_set(err, ERROR_FATAL, "claimed %d topic partitions, the ledger answered for %d", count, PQntuples(result));
-        goto out;
-    }
-    for (int i = 0; i < count; i++) {
-        claims[i].topic_partition = (int32_t)strtol(PQgetvalue(result, i, 0), NULL, 10);
-        claims[i].epoch = strtoll(PQgetvalue(result, i, 1), NULL, 10);
-        claims[i].next_offset = strtoll(PQgetvalue(result, i, 2), NULL, 10);
-        claims[i].anchor_offset = strtoll(PQgetvalue(result, i, 3), NULL, 10);
-        if (PQgetlength(result, i, 4) == 2 + 2 * ANCHOR_HASH_BYTES)
-            read_hash(claims[i].anchor_hash, PQgetvalue(result, i, 4));
-        else
-            claims[i].anchor_offset = -1;
-        claims[i].is_proven = strcmp(PQgetvalue(result, i, 5), "t") == 0;
-    }
-    done = true;
-out:
+    else if (result && !is_done)
+        error_set(err, ERROR_FATAL, "claimed %d topic partitions, the ledger answered for %d: this is a bug, nothing is read",
+                  count, PQntuples(result));
+    for (int i = 0; is_done && i < count; i++)
+        read_claim(&claims[i], result, i);
     PQclear(result);
     array_text_free(&wanted);
-    return done;
+    return is_done;
 }
 
 bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partition, int64_t low, struct anchor *anchors, int room,
