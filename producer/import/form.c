@@ -22,33 +22,33 @@ struct foreign {
     const char *magic;
     size_t length;
     bool is_text; /* a CSV may begin so: the file has a control character soon behind it */
-    const char *name, *command;
+    const char *name, *advice;
 };
 
 static const struct foreign foreign_forms[] = {
     {"PK\3\4", 4, false, "a zip file",
-     "unzip -p FILE | tallymill-produce ... (a spreadsheet, .xlsx or .ods, is one too: save it as CSV)"},
-    {"PK\5\6", 4, false, "an empty zip file", "unzip -p FILE | tallymill-produce ..."},
-    {"PAR1", 4, true, "a Parquet file", "duckdb -c \"COPY (FROM 'FILE') TO 'FILE.ndjson' (FORMAT json)\""},
-    {"7z\xbc\xaf\x27\x1c", 6, false, "a 7-Zip file", "7z x -so FILE | tallymill-produce ..."},
-    {"Rar!\x1a\x07", 6, false, "a RAR file", "unrar p -inul FILE | tallymill-produce ..."},
-    {"\x04\x22\x4d\x18", 4, false, "packed by lz4", "lz4 -dc FILE | tallymill-produce ..."},
-    {"\x1f\x9d", 2, false, "packed by compress", "gzip -dc FILE | tallymill-produce ..."},
-    {"\xff\x06\x00\x00sNaPpY", 10, false, "packed by Snappy", "snzip -dc FILE | tallymill-produce ..."},
-    {"Obj\1", 4, false, "an Avro file", "avro-tools tojson FILE | tallymill-produce ..."},
-    {"ORC", 3, true, "an ORC file", "orc-contents FILE | tallymill-produce ..."},
-    {"ARROW1", 6, true, "an Arrow file", "duckdb or pandas, which write it as NDJSON"},
+     "say unzip -p FILE | tallymill-produce ... (a spreadsheet, .xlsx or .ods, is one too: save it as CSV)"},
+    {"PK\5\6", 4, false, "an empty zip file", "say unzip -p FILE | tallymill-produce ..."},
+    {"PAR1", 4, true, "a Parquet file", "say duckdb -c \"COPY (FROM 'FILE') TO 'FILE.ndjson' (FORMAT json)\""},
+    {"7z\xbc\xaf\x27\x1c", 6, false, "a 7-Zip file", "say 7z x -so FILE | tallymill-produce ..."},
+    {"Rar!\x1a\x07", 6, false, "a RAR file", "say unrar p -inul FILE | tallymill-produce ..."},
+    {"\x04\x22\x4d\x18", 4, false, "packed by lz4", "say lz4 -dc FILE | tallymill-produce ..."},
+    {"\x1f\x9d", 2, false, "packed by compress", "say gzip -dc FILE | tallymill-produce ..."},
+    {"\xff\x06\x00\x00sNaPpY", 10, false, "packed by Snappy", "say snzip -dc FILE | tallymill-produce ..."},
+    {"Obj\1", 4, false, "an Avro file", "say avro-tools tojson FILE | tallymill-produce ..."},
+    {"ORC", 3, true, "an ORC file", "say orc-contents FILE | tallymill-produce ..."},
+    {"ARROW1", 6, true, "an Arrow file", "write it as NDJSON with duckdb or pandas"},
     {"SQLite format 3", 16, false, "a SQLite database",
-     "sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
-    {"\x1f\x8b\x08", 3, false, "packed twice (gzip in something packed)", "gzip -dc FILE | tallymill-produce ..."},
-    {"\x28\xb5\x2f\xfd", 4, false, "packed twice (zstd in something packed)", "zstd -dc FILE | tallymill-produce ..."},
-    {"\xfd" "7zXZ", 6, false, "packed twice (xz in something packed)", "xz -dc FILE | tallymill-produce ..."},
-    {"]\0\0", 3, false, "packed by lzma", "xz -dc --format=lzma FILE | tallymill-produce ..."},
-    {"LZIP\1", 5, false, "packed by lzip", "lzip -dc FILE | tallymill-produce ..."},
-    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, false, "an old Excel or Office file", "what wrote it to save it as CSV"},
-    {"%PDF-", 5, false, "a PDF", "what wrote it to save it as CSV"},
-    {"PGDMP\1", 6, false, "a dump of Postgres", "psql -c \"\\copy TABLE TO 'FILE.csv' CSV HEADER\" where it was restored"},
-    {"\x89HDF\r\n", 6, false, "an HDF5 file", "pandas, which writes it as CSV"},
+     "say sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
+    {"\x1f\x8b\x08", 3, false, "packed twice (gzip in something packed)", "say gzip -dc FILE | tallymill-produce ..."},
+    {"\x28\xb5\x2f\xfd", 4, false, "packed twice (zstd in something packed)", "say zstd -dc FILE | tallymill-produce ..."},
+    {"\xfd" "7zXZ", 6, false, "packed twice (xz in something packed)", "say xz -dc FILE | tallymill-produce ..."},
+    {"]\0\0", 3, false, "packed by lzma", "say xz -dc --format=lzma FILE | tallymill-produce ..."},
+    {"LZIP\1", 5, false, "packed by lzip", "say lzip -dc FILE | tallymill-produce ..."},
+    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, false, "an old Excel or Office file", "save it as CSV in the program that wrote it"},
+    {"%PDF-", 5, false, "a PDF", "save it as CSV in the program that wrote it"},
+    {"PGDMP\1", 6, false, "a dump of Postgres", "say psql -c \"\\copy TABLE TO 'FILE.csv' CSV HEADER\" where it was restored"},
+    {"\x89HDF\r\n", 6, false, "an HDF5 file", "write it as CSV with pandas"},
 };
 
 /* tar has its magic behind the first name, which zeros fill up. */
@@ -85,15 +85,15 @@ static bool is_binary(const char *bytes, size_t length)
 }
 
 /* With the command as it is said to the program: through a pipe no name tells the format any more. */
-static enum form_answer refuse(enum record_format format, const char *what, const char *command, struct error *err)
+static enum form_answer refuse(enum record_format format, const char *what, const char *advice, struct error *err)
 {
     static const char program[] = "tallymill-produce ...";
-    const char *at = format == RECORD_CSV ? strstr(command, program) : NULL;
+    const char *at = format == RECORD_CSV ? strstr(advice, program) : NULL;
     if (at == NULL)
-        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %s", what, command);
+        error_set(err, ERROR_USAGE, "it is %s, which is not read: %s", what, advice);
     else
-        error_set(err, ERROR_USAGE, "it is %s, which is not read: say %.*stallymill-produce --format csv ...%s", what,
-                  (int)(at - command), command, at + sizeof program - 1);
+        error_set(err, ERROR_USAGE, "it is %s, which is not read: %.*stallymill-produce --format csv ...%s", what,
+                  (int)(at - advice), advice, at + sizeof program - 1);
     return FORM_FOREIGN;
 }
 
@@ -109,11 +109,11 @@ static enum form_answer look_for_foreign(enum record_format format, const char *
             return FORM_MORE;
         if (!is_known)
             continue;
-        return refuse(format, foreign->name, foreign->command, err);
+        return refuse(format, foreign->name, foreign->advice, err);
     }
     enum form_answer answer = look_for_tar(bytes, length, is_all);
     if (answer == FORM_FOREIGN)
-        return refuse(format, "a tar archive", "tar -xOf FILE | tallymill-produce ...", err);
+        return refuse(format, "a tar archive", "say tar -xOf FILE | tallymill-produce ...", err);
     if (answer != FORM_KNOWN || !is_binary(bytes, length))
         return answer;
     error_set(err, ERROR_USAGE, "it is no text: say file FILE to learn what it is; or --format msgpack, if it is that");
