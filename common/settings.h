@@ -7,7 +7,8 @@
  * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
  * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it; where that is not set (a shell), beside the file. A value
  * that really begins with @ is written with two.
- * Values with a secret are never printed (settings_print masks the passwords of a DSN and kafka.*password*, *secret*, *.key.pem).
+ * Values with a secret are never printed: settings_print masks those that are IS_SECRET in the table, the passwords of a DSN, and
+ * what of kafka.* is one by its name or looks like one (settings_secret.h).
  * Read at the start by one thread; then constant, but for what settings_adopt() takes over.
  */
 #ifndef TALLYMILL_COMMON_SETTINGS_H
@@ -31,7 +32,7 @@ void settings_free(struct settings *settings);
 /* Reads the same file and the same `sets` again. As settings_load. */
 MUST_CHECK struct settings *settings_load_again(const struct settings *settings, struct error *err);
 
-/* Takes over from `fresh` what this program can change while it runs (settings_reload.c has the list), and logs each such change,
+/* Takes over from `fresh` what this program can change while it runs (IS_LIVE in the table), and logs each such change,
  * and each change that waits for the next start. log.level is in force afterwards; the rest is the caller's to look up again. Texts
  * that were asked for before and have changed are gone once `fresh` is freed. */
 void settings_adopt(struct settings *settings, struct settings *fresh, unsigned program);

@@ -29,17 +29,12 @@ static void print_kafka(const struct settings *settings, FILE *out)
     }
 }
 
-static bool is_secret(const char *key)
-{
-    return strcmp(key, "dashboard.token") == 0 || strcmp(key, "s3.secret_key") == 0 || strcmp(key, "s3.session_token") == 0;
-}
-
 static void print_value(const struct setting *setting, const struct settings_value *value, FILE *out)
 {
     bool is_file = value->written[0] == '@' && value->written[1] != '@';
     if (strcmp(setting->key, "postgres.dsn") == 0 && !is_file)
         settings_secret_print_dsn(value->text, out);
-    else if (is_secret(setting->key) && !is_file && value->text[0] != '\0')
+    else if ((setting->programs & IS_SECRET) != 0 && !is_file && value->text[0] != '\0')
         fputs("********", out);
     else
         print_line(value->written, out);

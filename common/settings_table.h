@@ -14,8 +14,8 @@ enum setting_type {
 };
 
 /* Which programs a key is printed for (--print-settings, --help); all of them accept it. IS_LIVE: a worker or an aggregator that
- * reads it takes a change at a SIGHUP; else it waits for the next start. */
-enum setting_program { FOR_CONSUMER = 1, FOR_AGGREGATOR = 2, FOR_PRODUCE = 4, FOR_OPERATOR = 8, IS_LIVE = 16 };
+ * reads it takes a change at a SIGHUP; else it waits for the next start. IS_SECRET: its value is never printed. */
+enum setting_program { FOR_CONSUMER = 1, FOR_AGGREGATOR = 2, FOR_PRODUCE = 4, FOR_OPERATOR = 8, IS_LIVE = 16, IS_SECRET = 32 };
 
 struct setting {
     const char *key;
@@ -23,7 +23,7 @@ struct setting {
     const char *fallback; /* default, as an operator would write it */
     int64_t min, max;     /* COUNT, BYTES (bytes), DURATION (us); TEXT: bytes of the text, max 0 = any */
     const char *choices;  /* CHOICE: words separated by '|' */
-    unsigned programs;    /* setting_program bits, IS_LIVE among them */
+    unsigned programs;    /* setting_program bits */
     const char *help;     /* one line */
 };
 
