@@ -344,9 +344,10 @@ static bool is_untouched(const struct uniques *uniques)
 static bool begin_walk(struct uniques *uniques, struct error *err)
 {
     if (uniques->was_stored && uniques->step == UNIQUES_KEYS)
-        return is_untouched(uniques) ? end_part(uniques, err)
-                                     : unique_messages_lists(uniques, UNIQUES_BEFORE,
-                                                             uniques->day == DAY_OLD ? "< " KEPT_FROM " AND k.day >=" : "=", "", err);
+        return is_untouched(uniques)
+                   ? end_part(uniques, err)
+                   : unique_messages_lists(uniques, UNIQUES_BEFORE, uniques->day == DAY_OLD ? "< " KEPT_FROM " AND k.day >=" : "=",
+                                           "", err);
     FAILPOINT("uniques_keys_read");
     key_changes_begin(&uniques->changes);
     uniques->walked_day = DAY_NEVER;
@@ -384,7 +385,8 @@ static bool turn(struct uniques *uniques, struct error *err)
 static bool write_part(struct uniques *uniques, struct error *err)
 {
     size_t count = 0;
-    const bool is_left = uniques->is_kept && uniques->day != DAY_OLD; /* then a part that changed is written even if it is empty now */
+    const bool is_left =
+        uniques->is_kept && uniques->day != DAY_OLD; /* then a part that changed is written even if it is empty now */
     if (is_left && uniques->changes.change_count == 0)
         return end_part(uniques, err);
     struct seen_key *keys = uniques->is_stored ? key_changes_now(&uniques->changes, &count) : NULL;
@@ -444,9 +446,9 @@ static bool end_kind(struct uniques *uniques, struct error *err)
                                    "SELECT tallymill.end_kept('%s', %" PRId32 ", %" PRId64 ", %" PRId64 "); COMMIT", date,
                                    uniques->definition, uniques->run, clock_now_us() - uniques->begun_us);
     return unique_messages_say(uniques, UNIQUES_END, err,
-               "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT", date,
-               uniques->version, uniques->definition, uniques->run, uniques->is_stored ? "true" : "false",
-               clock_now_us() - uniques->begun_us);
+                               "SELECT tallymill.end_uniques('%s', %" PRId64 ", %" PRId32 ", %" PRId64 ", %s, %" PRId64 "); COMMIT",
+                               date, uniques->version, uniques->definition, uniques->run, uniques->is_stored ? "true" : "false",
+                               clock_now_us() - uniques->begun_us);
 }
 
 bool uniques_failed(struct uniques *uniques, const struct error *err)

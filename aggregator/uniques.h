@@ -98,8 +98,9 @@ MUST_CHECK bool uniques_take(struct uniques *uniques, PGresult *answer, int64_t 
  * go on. */
 bool uniques_failed(struct uniques *uniques, const struct error *err);
 
-/* -- unique_messages.c: the messages, one a step. Each replaces uniques->sql and says of which step it is. False: no memory for it.
- * -- */
+/* ---- unique_messages.c: the messages, one a step ----
+ *
+ * Each replaces uniques->sql and says of which step it is. False: no memory for it. */
 
 /* Rows of one FETCH; where fewer come, those were the last. */
 enum { FETCH_KEYS = 4096, FETCH_LISTS = 4, FETCH_LISTS_MOST = 256, FETCH_ROWS = 8192 };

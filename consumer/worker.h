@@ -13,9 +13,10 @@
 struct settings;
 struct worker;
 
-/* Joins the group; without until_end_us waits for a Kafka that is away, and says meanwhile that it is ready. NULL and ERROR_USAGE:
- * settings, topic, schema; NULL and ERROR_NONE: a stop was wanted first. settings are borrowed, and brought up to date at a SIGHUP. until_end_us:
- * stop once all that is in the topic now is in the ledger, whoever stored it, and give up after so long; 0: go on for ever. */
+/* Joins the group; without until_end_us waits for a Kafka that is away, and says meanwhile that it is ready. settings are borrowed,
+ * and brought up to date at a SIGHUP. until_end_us: stop once all that is in the topic now is in the ledger, whoever stored it, and
+ * give up after so long; 0: go on for ever. NULL and ERROR_USAGE: settings, topic, schema; NULL and ERROR_NONE: a stop was wanted
+ * first. */
 MUST_CHECK struct worker *worker_open(struct settings *settings, int64_t until_end_us, struct error *err);
 
 /* Runs until service_is_stopping() or, with until_end, the end: true. False: err says why it cannot go on; ERROR_RETRY where a new

@@ -142,12 +142,11 @@ MUST_CHECK bool worker_check_clock(struct worker *worker, int64_t now_us, struct
 
 /* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
-void worker_trouble_wait(struct worker *worker, const char *holder,
-                         int64_t now_us); /* the batch under way waits for a lock; "": for nothing that is known */
 void worker_trouble_over(struct worker *worker);
-void worker_trouble_stopped(
-    struct worker *worker,
-    int64_t now_us); /* each second: topic partitions that are not read are told again and again while they are */
+/* The batch under way waits for a lock. holder "": for nothing that is known. */
+void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us);
+/* Each second: topic partitions that are not read are told again and again while they are. */
+void worker_trouble_stopped(struct worker *worker, int64_t now_us);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);

@@ -58,8 +58,8 @@ MUST_CHECK bool adopt_undo(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_begin(PGconn *conn, const char *mode, const char *lock_timeout, struct error *err);
 MUST_CHECK bool adopt_end(PGconn *conn, struct error *err);
 void adopt_roll_back(PGconn *conn);
-MUST_CHECK bool adopt_stop_autovacuum(struct adopt *adopt,
-                                      struct error *err); /* of the old table, until its options are restored */
+/* Of the old table, until its options are restored. */
+MUST_CHECK bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err);
 
 /* A step that needs the old table to itself: asked for it for a moment only, and again after a pause, so that no queue of others
  * forms behind it. `work` runs inside adopt_begin() and answers whether it is done; *is_again: roll back, and call it again. */

@@ -166,8 +166,10 @@ static bool is_there_any(struct erase_run *run, bool *is_any, struct error *err)
 bool erase_archives_look(struct erase_run *run, struct error *err)
 {
     bool is_any;
-    if (!is_there_any(run, &is_any, err) || !is_any)
-        return err->kind == ERROR_NONE;
+    if (!is_there_any(run, &is_any, err))
+        return false;
+    if (!is_any)
+        return true;
     if (!run->is_dry && (!archive_books_open(&run->books, run->settings, "tallymill erase", err) || !let_leaving_stay(run, err)))
         return false;
     PGresult *found = postgres_query(run->conn, erase_archives_sql, ERASE_QUERY_US, err);

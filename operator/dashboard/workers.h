@@ -19,7 +19,7 @@ void workers_free(struct workers *workers); /* NULL: nothing */
 
 int workers_count(const struct workers *workers);
 
-/* Asks all of them at once, and waits for them no longer than two seconds. One thread at a time; the two below: any thread. */
+/* Asks all of them at once; each has two seconds to answer. One thread at a time; the two below: any thread. */
 void workers_look(struct workers *workers);
 
 /* The percentiles of all commits since the last call, in milliseconds; NAN: there was none. */
