@@ -1,6 +1,6 @@
-/* tuple.h - the layout of an event's tuple in Postgres's binary COPY, of its columns, and of what is around the tuples:
- * postgresql.org/docs/current/sql-copy.html, "Binary Format". transcode() writes one, the worker's batch reads it; nobody else
- * knows where what lies.
+/* tuple.h - the layout of an event's tuple in Postgres's binary COPY, of its columns, and of what is around them, in COPY
+ * (postgresql.org/docs/current/sql-copy.html, "Binary Format") and in an array. transcode() writes a tuple, the worker's batch reads
+ * it; nobody else knows where what lies.
  *
  * The columns of fixed width come first, so that they lie at fixed places; then event_data, which so can be written the moment it
  * is met, whatever the order of keys; last the short texts, which are only pointed at until the walk over the event is over.
@@ -45,6 +45,18 @@ static inline uint8_t *put_column(uint8_t *out, const void *bytes, uint32_t leng
     else if (length > 0)
         memcpy(out, bytes, length);
     return out + length;
+}
+
+/* What is before the elements of an array of one dimension, which are columns as above. */
+enum { ARRAY_HEAD_BYTES = 20 };
+
+static inline uint8_t *put_array_head(uint8_t *out, uint32_t element_type, int count)
+{
+    out = put_32(out, 1); /* dimensions */
+    out = put_32(out, 1); /* may hold NULLs */
+    out = put_32(out, element_type);
+    out = put_32(out, (uint32_t)count);
+    return put_32(out, 1); /* first index */
 }
 
 struct tuple_column {

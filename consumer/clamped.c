@@ -77,15 +77,13 @@ char *clamped_lock_sql(const struct batch *batch, const char *begin_sql)
 
 bool clamped_send_look_up(PGconn *conn, const struct batch *batch)
 {
-    enum { HEADER_BYTES = 20 };
     static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ, OID_TIMESTAMPTZ};
     static const int formats[] = {1, 1, 1};
-    const size_t length = HEADER_BYTES + (size_t)batch->clamped_count * (4 + UUID_BYTES);
+    const size_t length = ARRAY_HEAD_BYTES + (size_t)batch->clamped_count * (4 + UUID_BYTES);
     uint8_t *ids = malloc(length), oldest[8], newest[8];
     if (!ids)
         return false;
-    uint8_t *at = put_32(put_32(put_32(ids, 1), 1), OID_UUID);
-    at = put_32(put_32(at, (uint32_t)batch->clamped_count), 1);
+    uint8_t *at = put_array_head(ids, OID_UUID, batch->clamped_count);
     for (int row = 0; row < batch->row_count; row++)
         if (batch->rows[row].is_clamped)
             at = put_column(at, batch_row_id(batch, row), UUID_BYTES);

@@ -10,8 +10,6 @@
 #include "common/tuple.h"
 #include "consumer/batch.h"
 
-enum { ARRAY_HEADER_BYTES = 20 };
-
 /* In the order of TUPLE_COLUMN_NAMES. */
 static const Oid array_types[TUPLE_COLUMNS] = {OID_INT8_ARRAY, OID_UUID_ARRAY,  OID_TIMESTAMPTZ_ARRAY,
                                                OID_BOOL_ARRAY, OID_JSONB_ARRAY, OID_TEXT_ARRAY,
@@ -26,7 +24,7 @@ static const char insert_sql[] = "INSERT INTO public.analytics_events (" TUPLE_C
 static void measure(const struct batch *batch, int first, int end, size_t sizes[TUPLE_COLUMNS])
 {
     for (int column = 0; column < TUPLE_COLUMNS; column++)
-        sizes[column] = ARRAY_HEADER_BYTES;
+        sizes[column] = ARRAY_HEAD_BYTES;
     for (int row = first; row < end; row++) {
         const uint8_t *at = batch->bytes + batch->rows[row].start + TUPLE_FIRST_COLUMN;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
@@ -36,19 +34,10 @@ static void measure(const struct batch *batch, int first, int end, size_t sizes[
     }
 }
 
-static uint8_t *begin_array(uint8_t *at, uint32_t type, int count)
-{
-    at = put_32(at, 1); /* dimensions */
-    at = put_32(at, 1); /* may hold NULLs */
-    at = put_32(at, type);
-    at = put_32(at, (uint32_t)count);
-    return put_32(at, 1); /* first index */
-}
-
 static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TUPLE_COLUMNS])
 {
     for (int column = 0; column < TUPLE_COLUMNS; column++)
-        ends[column] = begin_array(ends[column], element_types[column], end - first);
+        ends[column] = put_array_head(ends[column], element_types[column], end - first);
     for (int row = first; row < end; row++) {
         const uint8_t *at = batch->bytes + batch->rows[row].start + TUPLE_FIRST_COLUMN;
         for (int column = 0; column < TUPLE_COLUMNS; column++) {
@@ -131,59 +120,44 @@ static const char compare_sql[] = "SELECT k.number FROM unnest($1, $2, $3) WITH 
                                   "CROSS JOIN LATERAL (SELECT FROM public.analytics_events e "
                                   "WHERE e.id = k.id AND e.created_at = k.created_at AND e.batch_id = k.batch_id LIMIT 1) AS found";
 
-bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
-{
-    enum { ID_BYTES = 16, TIME_BYTES = 8 };
-    static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY};
-    static const int formats[] = {1, 1};
-    const size_t ids_bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + ID_BYTES),
-                 times_bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + TIME_BYTES);
-    uint8_t *bytes = malloc(ids_bytes + times_bytes);
-    if (!bytes)
-        return false;
-    uint8_t *id = begin_array(bytes, OID_UUID, count), *time = begin_array(bytes + ids_bytes, OID_TIMESTAMPTZ, count);
-    for (int i = 0; i < count; i++) {
-        id = put_column(id, batch_row_id(batch, rows[i]), ID_BYTES);
-        time = put_column(time, batch_row_created_at(batch, rows[i]), TIME_BYTES);
-    }
-    const char *const values[] = {(const char *)bytes, (const char *)bytes + ids_bytes};
-    const int lengths[] = {(int)ids_bytes, (int)times_bytes};
-    const bool sent = PQsendQueryParams(conn, look_up_sql, 2, types, values, lengths, formats, 1) == 1;
-    free(bytes);
-    return sent;
-}
-
-bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count)
+/* Asks about these rows by the first `columns` of id, created_at and batch id, as arrays. */
+static bool send_keys(PGconn *conn, const char *sql, const struct batch *batch, const int *rows, int count, int columns)
 {
     enum { COLUMNS = 3 };
     static const Oid types[COLUMNS] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_INT8_ARRAY};
     static const uint32_t elements[COLUMNS] = {OID_UUID, OID_TIMESTAMPTZ, OID_INT8};
-    static const size_t element_bytes[COLUMNS] = {16, 8, 8};
+    static const size_t places[COLUMNS] = {TUPLE_ID, TUPLE_CREATED_AT, TUPLE_BATCH_ID};
+    static const uint32_t widths[COLUMNS] = {16, 8, 8};
     static const int formats[COLUMNS] = {1, 1, 1};
-    uint8_t *arrays[COLUMNS] = {NULL};
     const char *values[COLUMNS];
     int lengths[COLUMNS];
-    bool is_sent = true;
-    for (int column = 0; column < COLUMNS && is_sent; column++) {
-        const size_t bytes = ARRAY_HEADER_BYTES + (size_t)count * (4 + element_bytes[column]);
-        uint8_t *at = arrays[column] = malloc(bytes);
-        is_sent = at != NULL;
-        at = at ? begin_array(at, elements[column], count) : NULL;
-        for (int i = 0; at && i < count; i++) {
-            const uint8_t *batch_id = batch->bytes + batch->rows[rows[i]].start + TUPLE_BATCH_ID;
-            at = put_column(at,
-                            column == 0   ? batch_row_id(batch, rows[i])
-                            : column == 1 ? batch_row_created_at(batch, rows[i])
-                                          : batch_id,
-                            element_bytes[column]);
-        }
-        values[column] = (const char *)arrays[column];
-        lengths[column] = (int)bytes;
+    size_t total = 0;
+    for (int column = 0; column < columns; column++)
+        total += ARRAY_HEAD_BYTES + (size_t)count * (4 + widths[column]);
+    uint8_t *bytes = malloc(total), *at = bytes;
+    if (!bytes)
+        return false;
+    for (int column = 0; column < columns; column++) {
+        const uint8_t *begin = at;
+        at = put_array_head(at, elements[column], count);
+        for (int i = 0; i < count; i++)
+            at = put_column(at, batch->bytes + batch->rows[rows[i]].start + places[column], widths[column]);
+        values[column] = (const char *)begin;
+        lengths[column] = (int)(at - begin);
     }
-    is_sent = is_sent && PQsendQueryParams(conn, compare_sql, COLUMNS, types, values, lengths, formats, 1) == 1;
-    for (int column = 0; column < COLUMNS; column++)
-        free(arrays[column]);
+    const bool is_sent = PQsendQueryParams(conn, sql, columns, types, values, lengths, formats, 1) == 1;
+    free(bytes);
     return is_sent;
+}
+
+bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
+{
+    return send_keys(conn, look_up_sql, batch, rows, count, 2);
+}
+
+bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count)
+{
+    return send_keys(conn, compare_sql, batch, rows, count, 3);
 }
 
 int insert_take_look_up(const PGresult *result, int *rows, int count)
