@@ -1,6 +1,6 @@
 /* tuple.h - the layout of an event's tuple in Postgres's binary COPY, of its columns, and of what is around them, in COPY
- * (postgresql.org/docs/current/sql-copy.html, "Binary Format") and in an array. transcode() writes a tuple, the worker's batch reads
- * it; nobody else knows where what lies.
+ * (postgresql.org/docs/current/sql-copy.html, "Binary Format") and in an array. transcode() writes a tuple, the worker's batch
+ * reads it; nobody else knows where what lies.
  *
  * The columns of fixed width come first, so that they lie at fixed places; then event_data, which so can be written the moment it
  * is met, whatever the order of keys; last the short texts, which are only pointed at until the walk over the event is over.

@@ -9,8 +9,7 @@ FROM (
   FROM tallymill.rollup_periods p JOIN tallymill.rollups r ON r.rollup = p.rollup
   WHERE p.is_stale
   UNION ALL
-  SELECT 'uniques', CASE WHEN u.ran_at IS NULL THEN u.day::timestamp AT TIME ZONE 'UTC'
-                         ELSE u.ran_at + CASE WHEN u.is_newest THEN interval '1 minute' WHEN u.closed_at IS NULL THEN interval '5 minutes' ELSE interval '0' END END
+  SELECT 'uniques', coalesce(u.ran_at + u.cadence, u.day::timestamp AT TIME ZONE 'UTC')
   FROM tallymill.unique_days u WHERE u.is_stale
 ) d
 WHERE d.due_at <= clock_timestamp()

@@ -20,6 +20,5 @@ FROM (SELECT o.rollup, o.first_day, o.is_stale, o.ran_at, o.failed_at, o.error, 
       FROM tallymill.rollup_periods o
       UNION ALL
       SELECT 'uniques', u.day, u.is_stale, u.ran_at, u.failed_at, u.error, u.took_us,
-             u.ran_at IS NULL OR u.closed_at > u.ran_at
-               OR u.ran_at + CASE WHEN u.is_newest THEN interval '1 minute' WHEN u.closed_at IS NULL THEN interval '5 minutes' ELSE interval '0' END <= clock_timestamp()
+             u.ran_at IS NULL OR u.closed_at > u.ran_at OR u.ran_at + u.cadence <= clock_timestamp()
       FROM tallymill.unique_days u) p;

@@ -1,7 +1,7 @@
 -- Begins a run of the uniques of one day that is due: call it in a REPEATABLE READ transaction that end_uniques() (end_kept() where version is NULL) and COMMIT end. No row: nothing is due, or
 -- p_epoch does not lead.
 -- The row of unique_state is what makes it safe: it is written first, so a transaction whose snapshot is older than another run's commit gets 40001 here, whoever leads.
--- The newest day is due once a minute, the other days that are not closed every five (their keys are written anew each time), a closed one at once. A day whose run failed is tried
+-- The newest day is due once a minute, the other days that are not closed every five (their keys are written anew each time), a closed one at once (unique_days.cadence). A day whose run failed is tried
 -- again after ten minutes, or when the subjects have changed. p_since: every day that is stale and was not run since then is due, and the newest one wherever others changed behind it. Days are
 -- numbers since 1970.
 -- The first run of a day drops the keys of days older than p_keep. Only that its users were there is kept, and counted in the same transaction: day 0001-01-01 (kept_keys says what it is).
@@ -45,7 +45,7 @@ BEGIN
           AND (u.failed_at IS NULL OR u.failed_at < begun - interval '10 minutes' OR u.failed_definition <> u.definition)
           AND CASE WHEN p_since IS NOT NULL THEN u.ran_at IS NULL OR u.ran_at < p_since OR (u.is_newest AND u.run < (SELECT s.stored_run FROM tallymill.unique_state s))
                    ELSE u.ran_at IS NULL OR u.closed_at > u.ran_at
-                     OR u.ran_at + CASE WHEN u.is_newest THEN interval '1 min' WHEN u.closed_at IS NULL THEN interval '5 min' ELSE interval '0' END <= begun END
+                     OR u.ran_at + u.cadence <= begun END
         ORDER BY u.is_newest AND p_since IS NULL DESC, u.day LIMIT 1;
     END IF;
   END IF;
