@@ -15,7 +15,6 @@
 
 #include "common/cli.h"
 #include "common/clock.h"
-#include "common/number_text.h"
 #include "common/settings.h"
 #include "common/settings_value.h"
 #include "operator/answer.h"
@@ -30,25 +29,23 @@
 #include "operator/verify.h"
 #include "operator/verify_rollups.h"
 #include "operator/verify_uniques.h"
+#include "operator/verify_verdict.h"
 
 extern const char verify_days_sql[], verify_day_sql[], verify_folded_sql[], verify_foreign_sql[], verify_pending_sql[];
 
 struct verification {
     struct snapshot *snapshot;
-    bool as_json, is_strict; /* the options */
+    bool as_json, is_strict;  /* the options */
     const char *metrics_path; /* --metrics, or NULL */
-    int64_t days, days_aside, differences;
-    struct rollups_verdict rollups;
-    struct uniques_verdict uniques;
-    int64_t ranges; /* the option */
-    int64_t pending_rows; /* of the days asked for, stored, but beyond `folded`: not compared */
-    json_t *json;         /* set_aside, differences, damages */
+    int64_t ranges;           /* the option */
+    struct verify_found found;
+    json_t *json; /* set_aside, differences, damages */
 };
 
 /* A day that is not compared, and why. */
 static void set_aside(struct verification *verification, const char *day, const char *reason)
 {
-    verification->days_aside++;
+    verification->found.days_aside++;
     if (verification->as_json) {
         json_array_append_new(json_object_get(verification->json, "set_aside"),
                               json_pack("{s:s, s:s}", "day", day, "reason", reason));
@@ -62,7 +59,7 @@ static void set_aside(struct verification *verification, const char *day, const 
 /* One figure that differs. A statistic that is not there has no `have`, one without events no `should`. */
 static void add_difference(struct verification *verification, const char *day, const PGresult *result, int row)
 {
-    verification->differences++;
+    verification->found.differences++;
     if (verification->as_json) {
         json_t *difference = answer_object(result, row);
         json_object_set_new(difference, "day", json_string(day));
@@ -107,7 +104,7 @@ static int take_day(struct verification *verification, const PGresult *result, i
     if (!snapshot_set(verification->snapshot, "day", day, err) || !waits_for_foreign(verification, day, &waits, err)) {
         return -1;
     }
-    verification->days -= waits;
+    verification->found.days -= waits;
     for (; row < PQntuples(result) && strcmp(answer_text(result, row, "day"), day) == 0; row++) {
         if (!waits) {
             add_difference(verification, day, result, row);
@@ -128,7 +125,7 @@ static bool compare_span(struct verification *verification, const PGresult *days
         PQclear(result);
         return error_wrap(err, "comparing %s to %s", first_day, last_day);
     }
-    verification->days += last - first + 1;
+    verification->found.days += last - first + 1;
     while (row >= 0 && row < PQntuples(result)) {
         row = take_day(verification, result, row, err);
     }
@@ -174,7 +171,7 @@ static bool check_folded(struct verification *verification, struct error *err)
     }
     for (int row = 0; row < PQntuples(result); row++) {
         struct finding finding = finding_of_row(result, row);
-        verification->differences++;
+        verification->found.differences++;
         if (verification->as_json) {
             json_array_append_new(json_object_get(verification->json, "damages"), finding_json(&finding));
         } else {
@@ -192,7 +189,7 @@ static bool count_pending(struct verification *verification, struct error *err)
     if (!result) {
         return error_wrap(err, "counting what the statistics have not taken in");
     }
-    verification->pending_rows = answer_int(result, 0, "pending_rows");
+    verification->found.pending_rows = answer_int(result, 0, "pending_rows");
     PQclear(result);
     return true;
 }
@@ -210,121 +207,38 @@ static bool compare(struct verification *verification, const struct day_range *r
                    snapshot_set(verification->snapshot, "last_day", range->last, err);
     PQclear(days);
     is_read = is_read && verify_rollups(verification->snapshot, verification->as_json ? verification->json : NULL,
-                                        &verification->rollups, err);
-    verification->differences += verification->rollups.differences; /* also of those before a question that failed */
+                                        &verification->found.rollups, err);
+    verification->found.differences += verification->found.rollups.differences; /* also of those before a question that failed */
     /* Of the days asked for: what the rollups asked with may be others. */
     is_read = is_read && snapshot_set(verification->snapshot, "first_day", range->first, err) &&
               snapshot_set(verification->snapshot, "last_day", range->last, err) &&
               verify_uniques(verification->snapshot, verification->ranges,
-                             verification->as_json ? verification->json : NULL, &verification->uniques, err);
-    verification->differences += verification->uniques.differences;
+                             verification->as_json ? verification->json : NULL, &verification->found.uniques, err);
+    verification->found.differences += verification->found.uniques.differences;
     return is_read;
-}
-
-/* What was found out, where looking ended with `err` (or well). */
-static enum proof verdict(const struct verification *verification, const struct error *err)
-{
-    if (verification->differences > 0) {
-        return PROOF_DAMAGED;
-    }
-    if (err->kind != ERROR_NONE) {
-        return PROOF_NOT_PROVEN;
-    }
-    const bool is_whole = verification->days_aside == 0 && verification->rollups.aside == 0 && verification->uniques.aside == 0 &&
-                          verification->pending_rows == 0;
-    return verification->is_strict && !is_whole ? PROOF_SET_ASIDE : PROOF_HOLDS;
-}
-
-/* "12 of 14 days and 771 of 5,695 rollups": how much was compared. A rollup is counted for each day or week that it has. */
-static void print_compared(const struct verification *verification, const char *verb)
-{
-    const struct rollups_verdict *rollups = &verification->rollups;
-    char compared[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES];
-    printf("%s of %s days%s", number_text(compared, verification->days),
-           number_text(all, verification->days + verification->days_aside), verb);
-    if (rollups->compared + rollups->aside > 0) {
-        printf("%s%s of %s rollups", *verb ? ", " : " and ", number_text(compared, rollups->compared),
-               number_text(all, rollups->compared + rollups->aside));
-    }
-}
-
-/* ", 12 of 14 days of uniques and 200 ranges": how much of them was compared. */
-static void print_uniques(const struct uniques_verdict *uniques)
-{
-    char compared[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES], ranges[NUMBER_TEXT_BYTES];
-    if (uniques->days + uniques->aside > 0) {
-        printf("; %s of %s days of uniques equal them", number_text(compared, uniques->days),
-               number_text(all, uniques->days + uniques->aside));
-    }
-    if (uniques->ranges > 0) {
-        printf(", and %s ranges the raw events", number_text(ranges, uniques->ranges));
-    }
-}
-
-/* One line, the last of the output. */
-static void print_verdict(const struct verification *verification, enum proof proof, const struct error *err)
-{
-    char number[NUMBER_TEXT_BYTES];
-    switch (proof) {
-    case PROOF_HOLDS:
-        fputs("OK: the statistics of ", stdout);
-        print_compared(verification, " equal the raw events");
-        fputs(verification->rollups.compared > 0 ? " their queries" : "", stdout);
-        print_uniques(&verification->uniques);
-        fputs(verification->days_aside + verification->rollups.aside + verification->uniques.aside > 0
-                  ? "; the others are set aside, named above"
-                  : "",
-              stdout);
-        break;
-    case PROOF_DAMAGED:
-        printf("DAMAGED: %s differences, each named above; compared were ", number_text(number, verification->differences));
-        print_compared(verification, "");
-        fputs(err->kind != ERROR_NONE ? ", then an error ended it" : "", stdout);
-        break;
-    case PROOF_SET_ASIDE:
-        fputs("SET ASIDE: no difference was found, but with --strict all must be compared, and compared were ", stdout);
-        print_compared(verification, "");
-        break;
-    case PROOF_NOT_PROVEN:
-        fputs("NOT PROVEN: an error ended it; no difference was found until then, in ", stdout);
-        print_compared(verification, "");
-        break;
-    }
-    if (verification->pending_rows > 0) {
-        printf("; %s newer rows are not in the statistics yet and were not compared",
-               number_text(number, verification->pending_rows));
-    }
-    fputs(".\n", stdout);
 }
 
 static int finish(const struct verification *verification, const struct error *err)
 {
-    const enum proof proof = verdict(verification, err);
+    const enum proof proof = verify_verdict(&verification->found, verification->is_strict, err);
     const int exit_code = proof_exit_code(proof, err);
     if (!verification->as_json) {
-        print_verdict(verification, proof, err);
+        verify_verdict_print(&verification->found, proof, err);
         return exit_code;
     }
-    json_object_set_new(verification->json, "days", json_integer(verification->days));
-    json_object_set_new(verification->json, "pending_rows", json_integer(verification->pending_rows));
-    json_object_set_new(verification->json, "rollups",
-                        json_pack("{s:I, s:I}", "compared", (json_int_t)verification->rollups.compared, "set_aside",
-                                  (json_int_t)verification->rollups.aside));
-    json_object_set_new(verification->json, "uniques",
-                        json_pack("{s:I, s:I, s:I}", "days", (json_int_t)verification->uniques.days, "set_aside",
-                                  (json_int_t)verification->uniques.aside, "ranges", (json_int_t)verification->uniques.ranges));
+    verify_verdict_add(&verification->found, verification->json);
     return proof_print_json(verification->json, proof, err) ? exit_code : 1;
 }
 
 static void leave_metrics(const struct verification *verification, int64_t began_us, int exit_code, struct error *err)
 {
     const struct run_figure figures[] = {
-        {"statistics_compared", "days whose statistics were compared", verification->days},
-        {"statistics_set_aside", "days that were set aside, each by name in the answer", verification->days_aside},
-        {"rollups_compared", "days and weeks of rollups that were compared", verification->rollups.compared},
-        {"rollups_set_aside", "days and weeks of rollups that were set aside", verification->rollups.aside},
-        {"rows_pending", "rows of these days that were not in the statistics yet", verification->pending_rows},
-        {"differences", "differences that the last run found", verification->differences},
+        {"statistics_compared", "days whose statistics were compared", verification->found.days},
+        {"statistics_set_aside", "days that were set aside, each by name in the answer", verification->found.days_aside},
+        {"rollups_compared", "days and weeks of rollups that were compared", verification->found.rollups.compared},
+        {"rollups_set_aside", "days and weeks of rollups that were set aside", verification->found.rollups.aside},
+        {"rows_pending", "rows of these days that were not in the statistics yet", verification->found.pending_rows},
+        {"differences", "differences that the last run found", verification->found.differences},
     };
     run_metrics_end(verification->metrics_path, "tallymill_verify", began_us, exit_code, figures,
                     sizeof figures / sizeof figures[0], err);
@@ -346,7 +260,7 @@ json_t *verify_range(struct snapshot *snapshot, const struct day_range *range, s
     struct verification verification = {.snapshot = snapshot, .as_json = true, .json = new_answer(err)};
     if (verification.json) {
         compare(&verification, range, err);
-        json_object_set_new(verification.json, "pending_rows", json_integer(verification.pending_rows));
+        json_object_set_new(verification.json, "pending_rows", json_integer(verification.found.pending_rows));
     }
     return verification.json;
 }
@@ -375,7 +289,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
                (verification->snapshot = snapshot_open_whole(command->settings, "tallymill verify", err)) != NULL) {
         compare(verification, &range, err);
     }
-    if (!command->check && verification->json && proof_is_said(err, verification->differences)) {
+    if (!command->check && verification->json && proof_is_said(err, verification->found.differences)) {
         exit_code = finish(verification, err);
     }
     if (!command->check) {
