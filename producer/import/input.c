@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "producer/import/form.h"
 #include "producer/import/nest.h"
+#include "producer/import/next_object.h"
 #include "producer/import/textfile.h"
 
 enum {
@@ -191,55 +192,13 @@ static enum input_answer give_up_quote(struct input *input, const char **record,
     return count_unclosed(input, "a quote", err);
 }
 
-/* The same of an object in a stream: the next line that begins one in the same column begins the next. NULL: there is none. */
-static const char *find_object_in_column(const char *text, size_t length, size_t first)
-{
-    size_t column = 0;
-    const char *end = text + length;
-    while (column < first && (text[first - column - 1] == ' ' || text[first - column - 1] == '\t'))
-        column++;
-    for (const char *line = text + first; (line = memchr(line, '\n', (size_t)(end - line))) != NULL;) {
-        line++;
-        if ((size_t)(end - line) > column && strspn(line, " \t") == column && line[column] == '{')
-            return line;
-    }
-    return NULL;
-}
-
-/* In a file of one line: the next object behind a comma that begins with the same key, byte for byte. NULL: there is none. */
-static const char *find_object_by_key(const char *text, size_t length, size_t first)
-{
-    enum { KEY_MAX = 100 };
-    size_t left = length - first < KEY_MAX ? length - first : KEY_MAX;
-    const char *open = memchr(text + first, '"', left);
-    const char *close = open == NULL ? NULL : memchr(open + 1, '"', left - (size_t)(open + 1 - text - first));
-    if (close == NULL || text[first] != '{')
-        return NULL;
-    const size_t begin = (size_t)(close + 1 - text) - first;
-    const char *end = text + length;
-    for (const char *at = close; (at = memmem(at, (size_t)(end - at), text + first, begin)) != NULL; at++) {
-        const char *before = at - 1;
-        while (before > close && strchr(" \t\r\n", *before) != NULL)
-            before--;
-        if (*before == ',')
-            return at;
-    }
-    return NULL;
-}
-
-static const char *find_next_object(const char *text, size_t length)
-{
-    size_t first = record_skip_between(text, length);
-    const char *next = find_object_in_column(text, length, first);
-    return next != NULL || first == length ? next : find_object_by_key(text, length, first);
-}
-
+/* The same of an object in a stream. */
 static enum input_answer give_up_object(struct input *input, const char **record, size_t *length, struct error *err)
 {
     char *text = input->text + input->begin;
     size_t left = input->end - input->begin, between = record_skip_between(text, left);
     text[left] = '\0'; /* there is room for it; strspn() ends there */
-    const char *next = find_next_object(text, left);
+    const char *next = next_object(text, left);
     if (next == NULL && !input->is_ended)
         return INPUT_IDLE;
     size_t used = next == NULL ? left : (size_t)(next - text);
