@@ -18,14 +18,13 @@
 #include "common/postgres.h"
 #include "common/settings.h"
 #include "common/utf8.h"
-#include "operator/answer.h"
 #include "operator/command.h"
+#include "operator/migrate_report.h"
 #include "operator/month_indexes.h"
 #include "operator/months.h"
 #include "operator/rollups.h"
 #include "operator/schema.h"
 #include "operator/subjects.h"
-#include "operator/terminal.h"
 #include "operator/topic.h"
 #include "operator/topic_compare.h"
 
@@ -39,22 +38,6 @@ static const struct kafka_forced topic_settings[] = {
     {"message.timestamp.type", "LogAppendTime"},
     {"max.message.bytes", "4194304"},
     {NULL, NULL},
-};
-
-/* What was done, for the report. */
-struct migrate_report {
-    struct schema_ground ground;
-    struct rollups_report rollups;
-    struct subjects_report subjects;
-    struct schema_done done;
-    int given_back;
-    struct months_report months;
-    struct month_indexes_report indexes;
-    const char *topic;
-    bool topic_asked, topic_made;
-    int topic_partitions;
-    char topic_warning[512];
-    char topic_refusal[512]; /* why it is not the ledger's topic: exit code 2 */
 };
 
 /* Says where a topic that was there already differs from one of ours; nothing is changed, because others may use it too. */
@@ -142,109 +125,6 @@ static bool make_topic(const struct settings *settings, PGconn *conn, struct mig
     return is_there;
 }
 
-static void print_schema(const struct migrate_report *report, bool is_check)
-{
-    const struct schema_ground *ground = &report->ground;
-    const int migrations = is_check ? ground->known - ground->version : report->done.migrations;
-    const int objects = is_check ? ground->objects_due : report->done.objects;
-    const char *end = is_check ? "to apply" : "applied";
-    printf("schema  version %d, ", is_check ? ground->version : ground->known);
-    if (migrations > 0) {
-        printf("%d migrations %s%s", migrations, end, objects > 0 ? ", " : "");
-    }
-    if (objects > 0) {
-        printf("%d functions and views %s", objects, end);
-    }
-    printf("%s (database ", migrations + objects > 0 ? "" : "nothing to do");
-    terminal_text(stdout, ground->database);
-    printf(")\n");
-}
-
-/* What --check found out is its answer; what a person should know of a migration is talk. */
-static void print_lines(const struct migrate_report *report, bool is_check)
-{
-    for (size_t i = 0; i < json_array_size(report->rollups.lines); i++) {
-        fputs(is_check ? "        " : "tallymill migrate: ", is_check ? stdout : stderr);
-        terminal_text(is_check ? stdout : stderr, json_string_value(json_array_get(report->rollups.lines, i)));
-        fputc('\n', is_check ? stdout : stderr);
-    }
-    if (report->topic_warning[0] != '\0') {
-        fprintf(stderr, "tallymill migrate: topic %s was there and is left as it is: %s\n", report->topic, report->topic_warning);
-    }
-    if (report->topic_refusal[0] != '\0') {
-        fprintf(stderr, "tallymill migrate: topic %s: %s\n", report->topic, report->topic_refusal);
-    }
-}
-
-/* Refused files are talk, and go to stderr in every form of the report. */
-static void print_refused(const struct migrate_report *report)
-{
-    for (size_t i = 0; i < json_array_size(report->rollups.refused); i++) {
-        fputs("tallymill migrate: refused ", stderr);
-        terminal_text(stderr, json_string_value(json_array_get(report->rollups.refused, i)));
-        fputc('\n', stderr);
-    }
-}
-
-static void print_rollups(const struct rollups_report *rollups, bool is_check)
-{
-    if (rollups->is_missing) {
-        printf("rollups none: there is no directory ");
-    } else if (is_check) {
-        printf("rollups %d files, %zu of them refused: ", rollups->files, json_array_size(rollups->refused));
-    } else {
-        printf("rollups %d files: %d made, %d changed, %zu refused, %d retired: ", rollups->files, rollups->made, rollups->changed,
-               json_array_size(rollups->refused), rollups->retired);
-    }
-    terminal_text(stdout, rollups->directory);
-    fputc('\n', stdout);
-}
-
-static void print_subjects(const struct subjects_report *subjects, bool is_check)
-{
-    printf("uniques %d subjects", subjects->count);
-    if (!is_check) {
-        printf(": %d made, %d retired", subjects->made, subjects->retired);
-    }
-    putchar('\n');
-}
-
-static void print_report(const struct migrate_report *report)
-{
-    print_schema(report, false);
-    if (report->given_back > 0) {
-        printf("owners  %d objects given back to tallymill_admin (a restore with --no-owner had taken them)\n", report->given_back);
-    }
-    print_rollups(&report->rollups, false);
-    print_subjects(&report->subjects, false);
-    if (report->topic_asked) {
-        printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
-               report->topic_partitions);
-    } else {
-        printf("topic   %s, left alone (--no-topic)\n", report->topic);
-    }
-    printf("months  this one and the next %d, %d of them made\n", report->months.ahead, report->months.made);
-    if (report->indexes.built > 0) {
-        printf("indexes %d built for months that had none for internal events\n", report->indexes.built);
-    }
-}
-
-static int print_json(const struct migrate_report *report)
-{
-    json_t *json = json_pack(
-        "{s:{s:s, s:i, s:i, s:i}, s:{s:s, s:b, s:b, s:i, s:s}, s:{s:i, s:i}, s:{s:s, s:i, s:i, s:i, s:i, s:O}, s:{s:i, s:i, s:i}}",
-        "schema", "database", report->ground.database, "version", report->ground.known, "applied", report->done.migrations,
-        "objects", report->done.objects, "topic", "name", report->topic, "asked", report->topic_asked, "made", report->topic_made,
-        "topic_partitions", report->topic_partitions, "warning", report->topic_warning, "months", "ahead", report->months.ahead,
-        "made", report->months.made, "rollups", "directory", report->rollups.directory, "files", report->rollups.files, "made",
-        report->rollups.made, "changed", report->rollups.changed, "retired", report->rollups.retired, "refused",
-        report->rollups.refused, "uniques", "subjects", report->subjects.count, "made", report->subjects.made, "retired",
-        report->subjects.retired);
-    bool is_written = answer_print(json);
-    json_decref(json);
-    return is_written ? 0 : 1;
-}
-
 static bool check_database(struct check *check, const struct settings *settings, PGconn *conn, struct migrate_report *report,
                            const char *retired)
 {
@@ -252,15 +132,15 @@ static bool check_database(struct check *check, const struct settings *settings,
     if (!schema_look(conn, &report->ground, &err)) {
         return check_found(check, &err);
     }
-    print_schema(report, true);
+    migrate_report_schema(report, true);
     if (!rollups_check(conn, settings, retired, &report->rollups, &err)) {
         return check_found(check, &err);
     }
-    print_rollups(&report->rollups, true);
+    migrate_report_rollups(report, true);
     if (!subjects_define(conn, settings, true, &report->subjects, report->rollups.refused, &err)) {
         return check_found(check, &err);
     }
-    print_subjects(&report->subjects, true);
+    migrate_report_subjects(report, true);
     return true;
 }
 
@@ -367,7 +247,7 @@ static int migrate_or_check(const struct cli_result *command, const struct wishe
         exit_code = check(command->settings, conn, report, wishes->retired.names, wishes->no_topic, err);
         error_clear(err);
     } else if (conn && migrate(command->settings, conn, report, wishes->retired.names, wishes->no_topic, err)) {
-        exit_code = wishes->as_json ? print_json(report) : (print_report(report), 0);
+        exit_code = wishes->as_json ? migrate_report_json(report) : (migrate_report_print(report), 0);
     }
     PQfinish(conn);
     return exit_code;
@@ -401,8 +281,7 @@ int migrate_run(int argc, char **argv)
     struct migrate_report report = {.topic = settings_text(result.settings, "topics.events"),
                                     .months.ahead = (int)settings_int(result.settings, "aggregator.months_ahead")};
     exit_code = migrate_or_check(&result, &wishes, &report, &err);
-    print_refused(&report);
-    print_lines(&report, result.check);
+    migrate_report_talk(&report, result.check);
     const bool has_damage = months_print(&report.months);
     month_indexes_print(&report.indexes);
     if (err.kind != ERROR_NONE) {
