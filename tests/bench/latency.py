@@ -28,6 +28,7 @@ from processes import cpu_seconds, family_cpu_seconds
 from servers import ROOT, stack
 
 DRIVER = ROOT / "build/bin/latency-driver"
+DRIVERS = (DRIVER.name,)    # what run builds beside the programs
 WARM_UP_S, IDLE_S = 2, 8
 QUANTILES = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1))
 COLUMNS = topic.COLUMNS + ", batch_id"
@@ -51,6 +52,20 @@ def watch(dsn, stop, answers):
             last = max(last, batch)
         time.sleep(0.001)
     answers.put((seen, statistics.median(looks)))
+
+
+@contextlib.contextmanager
+def watching(dsn):
+    """What watch() found: once the `with` is over, "seen" and "look" (seconds) are in what it gave."""
+    stop, answers, found = multiprocessing.Event(), multiprocessing.Queue(), {}
+    watcher = multiprocessing.Process(target=watch, args=(dsn, stop, answers))
+    watcher.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        found["seen"], found["look"] = answers.get(timeout=60)
+        watcher.join(60)
 
 
 def drive(who, servers, name, options):
@@ -88,29 +103,28 @@ def worker_of(servers, options):
         worker.wait(30)
 
 
+def cpu_of(servers, worker):
+    return {"worker": cpu_seconds(worker.pid), "postgres": family_cpu_seconds(servers.postmaster), "broker": cpu_seconds(servers.broker)}
+
+
 def ours(servers, options):
     """Latencies in ms, CPU seconds, rows of each batch, and what a second without an event takes."""
     servers.sql("TRUNCATE analytics_events")
     events = options.rate * options.seconds
     with worker_of(servers, options) as worker:
-        stop, answers = multiprocessing.Event(), multiprocessing.Queue()
-        watcher = multiprocessing.Process(target=watch, args=(servers.dsn, stop, answers))
-        watcher.start()
-        start = {"worker": cpu_seconds(worker.pid), "postgres": family_cpu_seconds(servers.postmaster), "broker": cpu_seconds(servers.broker)}
-        drive("ours", servers, topic.EVENTS, options)
-        topic.wait_for(lambda: servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0] >= events, "the last event to be stored")
-        cpu = {"worker": cpu_seconds(worker.pid), "postgres": family_cpu_seconds(servers.postmaster), "broker": cpu_seconds(servers.broker)}
-        stop.set()
-        seen, look = answers.get(timeout=60)
-        watcher.join(60)
+        with watching(servers.dsn) as watched:
+            start = cpu_of(servers, worker)
+            drive("ours", servers, topic.EVENTS, options)
+            topic.wait_for(lambda: servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0] >= events, "the last event to be stored")
+            cpu = cpu_of(servers, worker)
         processes = (("worker", worker.pid), ("broker", servers.broker), ("postgres", servers.postmaster))
         before = [family_cpu_seconds(pid) for _, pid in processes]
         time.sleep(IDLE_S)
         idle = {name: round((family_cpu_seconds(pid) - was) / IDLE_S * 100, 2) for (name, pid), was in zip(processes, before)}
     rows = servers.sql("SELECT batch_id, (extract(epoch FROM created_at) * 1000000)::bigint FROM analytics_events", fetch=True)
     first = min(created for _, created in rows) + WARM_UP_S * 1_000_000
-    latencies = quantiles(((seen[batch] * 1e6 - created) / 1000, 1) for batch, created in rows if created >= first)
-    return latencies, {name: (cpu[name] - start[name]) / events * 1e6 for name in cpu}, idle, look
+    latencies = quantiles(((watched["seen"][batch] * 1e6 - created) / 1000, 1) for batch, created in rows if created >= first)
+    return latencies, {name: (cpu[name] - start[name]) / events * 1e6 for name in cpu}, idle, watched["look"]
 
 
 def bare_copy(servers):
