@@ -8,27 +8,12 @@ import json
 import pathlib
 import re
 import shlex
-import sys
 
-import pytest
-
-from integration.harness.program import ROOT, binary, environment, run
+from integration.harness.program import ROOT, binary, run
 from integration.test_analyse_pages import COUNTED, FOLDER, TODAY, queries
 
-NEEDED = ("duckdb>=1.2,<3", "sqlglot==30.30.0")
 ASK = pathlib.Path(__file__).with_name("ask_duckdb.py")
 FIRST, LAST = TODAY - datetime.timedelta(days=9), TODAY - datetime.timedelta(days=1)
-
-
-@pytest.fixture(scope="module", name="python")
-def fixture_python(tmp_path_factory):
-    """A Python that has both."""
-    folder = tmp_path_factory.mktemp("duck")
-    made = run([sys.executable, "-m", "venv", str(folder)], 120)
-    assert made.code == 0, made
-    fetched = run([str(folder / "bin/pip"), "-q", "--disable-pip-version-check", "install", *NEEDED], 600, env=environment())
-    assert fetched.code == 0, fetched
-    return str(folder / "bin/python")
 
 
 def of_the_range(text):
