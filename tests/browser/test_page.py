@@ -22,7 +22,7 @@ TOKEN = "0123456789abcdef0123456789abcdef-and-more"
 TABS = ("overview", "workflow", "business", "usage", "system")
 # What is committed: (name, path, width, height, scheme, what to wait for). Before it is taken so many events/s came for so many seconds.
 SHOWN = [("overview", "/", 1360, 1000, "light", ".card"), ("pipeline", "/?page=pipeline", 1360, 985, "dark", "#top"), ("phone", "/", 390, 844, "dark", ".card")]
-RATES = [(200, 100), (600, 80), (350, 120)]
+RATES = [(200, 40), (600, 30), (350, 50)]
 RANGES = {"7d": {}, "28d": {}, "91d": {"grain": "day"}, "today": {}, "custom": {}}
 
 
@@ -226,7 +226,7 @@ def test_the_pictures_of_the_documents(driver, make_site, request):
     """Two months of events, and everything at work."""
     if not request.config.getoption("--update-pictures"):
         pytest.skip("docs/pictures is written by: tests/run browser -- --update-pictures -k documents")
-    site = generated(make_site, days=57, count=200_000, texts=())
+    site = generated(make_site, days=57, count=150_000, texts=())
     dashboard, worker = running(site)
     for rate, seconds in RATES:
         site.must("tallymill-produce", "--generate", rate * seconds, "--rate", rate, "--live", deadline=seconds + 120)

@@ -63,7 +63,7 @@ function bottomNames(names) {
   let last = null;
   const values = (plot, splits, ...rest) => {
     const texts = names(plot, splits, ...rest), at = texts.length - 1;
-    last = at >= 0 ? {text: texts[at], x: splits[at]} : null;
+    last = at >= 0 ? {text: texts[at], x: splits[at], before: at > 0 ? {text: texts[at - 1], x: splits[at - 1]} : null} : null;
     return texts.map((text, index) => index === at ? '' : text);
   };
   const draw = plot => {
@@ -74,8 +74,9 @@ function bottomNames(names) {
     ctx.fillStyle = color('--soft');
     ctx.textAlign = 'center';
     ctx.textBaseline = 'top';
-    const half = ctx.measureText(last.text).width / 2;
-    ctx.fillText(last.text, Math.min(plot.valToPos(last.x, 'x', true), ctx.canvas.width - half), bbox.top + bbox.height + Math.round(axis.gap * devicePixelRatio));
+    const halfOf = text => ctx.measureText(text).width / 2, half = halfOf(last.text), x = Math.min(plot.valToPos(last.x, 'x', true), ctx.canvas.width - half);
+    const isFree = !last.before || plot.valToPos(last.before.x, 'x', true) + halfOf(last.before.text) + 6 * devicePixelRatio < x - half;
+    if (isFree) ctx.fillText(last.text, x, bbox.top + bbox.height + Math.round(axis.gap * devicePixelRatio));
     ctx.restore();
   };
   return {values, draw};

@@ -155,7 +155,7 @@ function analyticsBody(page) {
 
 function sayFresh(page) {
   const {fresh} = page, late = fresh.behind_s;
-  if (fresh.leader === '' || fresh.leader === null) status('no aggregator runs', 'bad', 'The statistics stand still: start tallymill-aggregator');
+  if (fresh.leader === '' || fresh.leader === null) status('no aggregator', 'bad', 'The statistics stand still: start tallymill-aggregator');
   else if (fresh.dirty_days > 0) status(`${many(fresh.dirty_days, 'day')} to rebuild`, 'warn', 'tallymill status says which');
   else status(`${seconds(late)} behind`, late < 10 ? 'good' : late < 120 ? 'warn' : 'bad', 'The statistics, behind the stored rows');
 }

@@ -275,7 +275,7 @@ export function line(panel, page) {
   if (panel.trouble_kind) return card(panel, page, size);
   const isHours = panel.rows.length > 0 && typeof panel.rows[0][0] === 'number';
   const range = panel.rows.find(row => row[0] === null), rows = panel.rows.filter(row => row[0] !== null);
-  if (rows.length === 0) return card(panel, page, size, nothing());
+  if (rows.length === 0 || !page.fresh.first_day) return card(panel, page, size, nothing());
   const names = panel.columns.slice(1), colors = ['--accent', '--teal', '--orange', '--pink'];
   // Figures of the ends of weeks or months stand at those days.
   const days = buckets(page.range.first, page.range.last, page.range.grain), own = rows.map(row => row[0]);
