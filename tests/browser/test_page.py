@@ -228,9 +228,9 @@ def test_the_pictures_of_the_documents(driver, make_site, request):
         pytest.skip("docs/pictures is written by: tests/run browser -- --update-pictures -k documents")
     site = generated(make_site, days=57, count=150_000, texts=())
     dashboard, worker = running(site)
+    site.publisher.send_bytes(b"\xc1", b"a byte that msgpack does not have")
     for rate, seconds in RATES:
         site.must("tallymill-produce", "--generate", rate * seconds, "--rate", rate, "--live", deadline=seconds + 120)
-    site.publisher.send_bytes(b"\xc1", b"a byte that msgpack does not have")
     load = site.start("tallymill-produce", "--generate", "1000000", "--rate", "350", "--live")
     seen = driver(address=dashboard.address, views=[{"name": name, "path": path, "width": width, "height": height, "scheme": scheme, "full": False, "wait": wait,
                                                      "picture": str(ROOT / "docs" / "pictures" / f"dashboard-{name}.png")} for name, path, width, height, scheme, wait in SHOWN])
