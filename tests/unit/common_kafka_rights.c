@@ -9,7 +9,9 @@
 #include "common/error.h"
 #include "common/kafka_rights.h"
 
-enum { ASK_MS = 1500, COORDINATOR_UP_MS = 4000 };
+/* The mock brokers of releases before this one know no DescribeGroups, and a question that a broker does not know ends the process
+ * there, or hangs in rd_kafka_destroy (rd_kafka_admin_coord_request gives its request back twice). Real brokers know it. */
+enum { ASK_MS = 1500, COORDINATOR_UP_MS = 4000, MOCK_KNOWS_GROUPS = 0x020f01ff };
 
 static rd_kafka_conf_t *quiet_conf(void)
 {
@@ -21,6 +23,8 @@ static rd_kafka_conf_t *quiet_conf(void)
 /* The group's coordinator is away while we ask, and comes back when we have given up (librdkafka ended the process then). */
 Test(kafka_rights, a_coordinator_that_comes_late_ends_nobody)
 {
+    if (rd_kafka_version() < MOCK_KNOWS_GROUPS)
+        cr_skip_test("librdkafka %s: its mock brokers know no DescribeGroups", rd_kafka_version_str());
     char why[256];
     rd_kafka_t *owner = rd_kafka_new(RD_KAFKA_PRODUCER, quiet_conf(), why, sizeof why);
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(owner, 2);
