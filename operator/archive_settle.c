@@ -62,6 +62,31 @@ static bool is_left_out(const PGresult *old_looks, const char *rollup)
     return false;
 }
 
+static void write_value(char text[32], const json_t *value)
+{
+    if (json_is_integer(value))
+        snprintf(text, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        snprintf(text, 32, "%s", json_is_string(value) ? json_string_value(value) : "missing");
+}
+
+/* One difference, as `tallymill verify --json` gives it: of a day's statistics, of a rollup, or of uniques. */
+static void write_difference(char *text, size_t size, const json_t *one)
+{
+    char have[32], should[32];
+    write_value(have, json_object_get(one, "have"));
+    write_value(should, json_object_get(one, "should"));
+    if (json_object_get(one, "uniques"))
+        snprintf(text, size, "uniques of %.40s, %.60s, %s, %s: %s are %s, not %s", text_of(one, "uniques"), text_of(one, "subject"),
+                 text_of(one, "kind"), text_of(one, "population"), text_of(one, "column_name"), have, should);
+    else if (json_object_get(one, "rollup"))
+        snprintf(text, size, "rollup %.60s of %s, %.60s: %.60s is %s, not %s", text_of(one, "rollup"), text_of(one, "day"),
+                 text_of(one, "row_key"), text_of(one, "column_name"), have, should);
+    else
+        snprintf(text, size, "%s of %s: %s is %s, not %s", text_of(one, "event_name"), text_of(one, "day"),
+                 text_of(one, "column_name"), have, should);
+}
+
 static bool judge(const struct month_name *month, const json_t *found, const PGresult *old_looks, bool *should_rebuild,
                   struct error *err)
 {
@@ -88,9 +113,12 @@ static bool judge(const struct month_name *month, const json_t *found, const PGr
             return waits(month, err, reason);
         }
     }
-    *should_rebuild = json_array_size(json_object_get(found, "differences")) > 0;
-    return !*should_rebuild ||
-           waits(month, err, "its statistics or rollups differ from its rows (tallymill verify names each); its days are rebuilt");
+    one = json_array_get(json_object_get(found, "differences"), 0);
+    *should_rebuild = one != NULL;
+    if (!one)
+        return true;
+    write_difference(reason, sizeof reason, one);
+    return error_set(err, ERROR_RETRY, "%s waits: its statistics differ from its rows, and its days are rebuilt (%s)", month->text, reason);
 }
 
 bool archive_settle(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)

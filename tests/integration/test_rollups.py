@@ -145,6 +145,22 @@ def test_internal_events_alone_have_the_twins_computed_and_a_wrong_twin_is_found
     assert found.code == 1 and "internal: " in found.out and "events is 7, should be 1" in found.out, found
 
 
+def test_a_day_that_has_internal_events_alone_is_a_day(make_site, tmp_path):
+    site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
+    site.send([event("login", DAY_US, session_id="A")])
+    site.drain()
+    site.fold()
+    site.send([event("login", DAY_US - 20 * 86_400_000_000, session_id="staff", is_internal=True)])
+    site.drain()
+    site.fold()
+    alone = DAY - datetime.timedelta(days=20)
+    assert site.database.rows("SELECT date, events FROM analytics_internal_daily_counted WHERE events > 0") == [(alone, 1)]
+    assert site.database.rows("SELECT events FROM analytics_daily_counted WHERE date = %s", alone) == [(0,)]
+    assert site.database.value("SELECT closed_at IS NOT NULL FROM tallymill.days WHERE day = %s", alone)
+    verified = site.tallymill("verify", "--strict")
+    assert verified.code == 0, verified
+
+
 def test_every_rollup_equals_its_own_query(make_site):
     site = make_site(**{"window.oldest": "2015-01-01", "rollups.dir": ""})
     assert site.produce("--generate", "9000", "--seed", "11", "--days", "14").code == 0

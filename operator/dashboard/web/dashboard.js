@@ -204,10 +204,18 @@ async function ask(path) {
   } catch { return {code: 0}; }
 }
 
+// While a pointer is down somebody may be drawing a range in a chart: the page is drawn anew once it is up (behind what its going up does), or after five seconds.
+let release = null;
+const HELD_MS = 5000;
+addEventListener('pointerdown', () => { release = release || (() => {}); }, true);
+for (const end of ['pointerup', 'pointercancel', 'blur']) addEventListener(end, () => { const told = release; release = null; if (told) setTimeout(told); }, true);
+const letGo = () => release ? new Promise(done => { release = done; setTimeout(done, HELD_MS); }) : null;
+
 async function loadAnalytics() {
   const number = ++asked, said = new URLSearchParams();
   for (const name of ['range', 'first', 'last', 'who', 'compare', 'grain', 'language']) if (state[name]) said.set(name, state[name]);
   const {code, json} = await ask(`/api/v1/page/${state.tab}?${said}`);
+  await letGo();
   if (number !== asked || state.page !== 'analytics') return;
   if (code === 200) { shown = {...json, at: Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
   drawAnalytics();
