@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/clock.h"
 
 /* A clock that steps back by less than this keeps the time of the last id; by more, ids follow the clock. */
@@ -89,12 +90,8 @@ static int64_t clamp_ms(int64_t wall_us)
 
 static void put(uint8_t id[UUID_BYTES], int64_t ms, unsigned random_12, uint64_t random_62)
 {
-    uint64_t high = (uint64_t)ms << 16 | 0x7000 | (random_12 & COUNTER_MAX);
-    uint64_t low = UINT64_C(1) << 63 | (random_62 & (UINT64_MAX >> 2));
-    for (int i = 0; i < 8; i++) {
-        id[i] = (uint8_t)(high >> (56 - 8 * i));
-        id[8 + i] = (uint8_t)(low >> (56 - 8 * i));
-    }
+    put_64(id, (uint64_t)ms << 16 | 0x7000 | (random_12 & COUNTER_MAX));
+    put_64(id + 8, UINT64_C(1) << 63 | (random_62 & (UINT64_MAX >> 2)));
 }
 
 void uuid_make_v7(uint8_t id[UUID_BYTES], int64_t wall_us)

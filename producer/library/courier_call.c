@@ -89,16 +89,15 @@ enum tally_code courier_put(struct courier *courier, const struct event_message 
 {
     if (message->key_length + message->value_length > courier->message_bytes)
         return tally_error_set(err, TALLY_INVALID, "the event is larger than kafka.message.max.bytes");
-    bool may_wait = !courier_is_inside(courier);
     if (courier->is_synced_each) {
-        if (!may_wait)
+        if (courier_is_inside(courier))
             return tally_error_set(err, TALLY_FULL, "spool.sync = each would have to wait for the disk, and a hook never waits");
         if (atomic_load_explicit(&courier->is_refusing, memory_order_relaxed))
             return refuse(courier, err);
     }
     uint64_t position;
     enum ring_answer answer = ring_put(courier->ring, message, &position);
-    if ((answer == RING_FULL || answer == RING_REFUSED) && courier->publish_timeout_ms > 0 && may_wait)
+    if ((answer == RING_FULL || answer == RING_REFUSED) && courier->publish_timeout_ms > 0 && !courier_is_inside(courier))
         answer = put_with_patience(courier, message, &position, answer);
     wake(courier);
     switch (answer) {

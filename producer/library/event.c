@@ -9,11 +9,13 @@
  */
 #include "producer/library/event.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/catalogue.h"
 #include "common/clock.h"
 #include "common/utf8.h"
@@ -243,8 +245,29 @@ const char *tally_event_id_text(struct tally_event *event, char text[TALLY_ID_TE
 
 #define KEY(to, name) pack_str(to, name, sizeof name - 1)
 
-/* The columns before event_data's entries, into `head`; returns how many bytes. */
-static size_t encode_head(const struct tally_event *event, uint32_t entries, uint8_t head[EVENT_HEAD_BYTES])
+static size_t text_size(const char *key, size_t length)
+{
+    return pack_str_size(strlen(key)) + pack_str_size(length);
+}
+
+/* How many bytes encode_head writes. Known before, they are written where they stay: bytes copied right after they were written in
+ * small pieces wait for each of those. */
+static size_t head_size(const struct tally_event *event, uint32_t entries)
+{
+    size_t size = 1 + pack_str_size(strlen("id")) + 2 + TALLY_ID_BYTES + text_size("event_name", event->event_name_length);
+    if (event->event_category_length != 0)
+        size += text_size("event_category", event->event_category_length);
+    if (event->session_id_length != 0)
+        size += text_size("session_id", event->session_id_length);
+    if (event->has_user)
+        size += pack_str_size(strlen("user_id")) + pack_uint_size((uint64_t)event->user_id);
+    if (entries != 0)
+        size += pack_str_size(strlen("event_data")) + pack_map_header_size(entries);
+    return size;
+}
+
+/* The columns before event_data's entries; returns their end. */
+static uint8_t *encode_head(const struct tally_event *event, uint32_t entries, uint8_t *head)
 {
     uint32_t columns = 3U + (event->event_category_length != 0) + (event->session_id_length != 0) + event->has_user +
                        (entries != 0) + event->is_internal;
@@ -261,7 +284,7 @@ static size_t encode_head(const struct tally_event *event, uint32_t entries, uin
         to = pack_int(KEY(to, "user_id"), event->user_id);
     if (entries != 0)
         to = pack_map_header(KEY(to, "event_data"), entries);
-    return (size_t)(to - head);
+    return to;
 }
 
 bool event_encode(struct tally_event *event, struct event_message *message, struct tally_error *err)
@@ -280,10 +303,11 @@ bool event_encode(struct tally_event *event, struct event_message *message, stru
         return false;
     }
     need_id_and_time(event);
-    uint8_t head[EVENT_HEAD_BYTES];
-    size_t head_length = encode_head(event, entries, head);
-    uint8_t *value = event->bytes + EVENT_HEAD_BYTES - head_length, *to = event->bytes + event->end;
-    memcpy(value, head, head_length);
+    uint8_t *const data = event->bytes + EVENT_HEAD_BYTES, *const value = data - head_size(event, entries);
+    const uint8_t *const head_end = encode_head(event, entries, value);
+    assert(head_end == data);
+    (void)head_end;
+    uint8_t *to = event->bytes + event->end;
     if (event->is_internal)
         to = pack_bool(KEY(to, "is_internal"), true);
     to = pack_int(KEY(to, "created_at"), event->created_at_us);
@@ -399,7 +423,7 @@ bool event_is_allowed(const struct tally_event *event, const struct catalogue *c
         return !is_unknown_refused || tally_error_set(err, TALLY_INVALID, "the catalogue knows no event '%.*s'",
                                                       (int)event->event_name_length, event->event_name) == TALLY_OK;
     if (event->event_category_length == 0 || (event->event_category_length == kind->category_length &&
-                                              memcmp(event->event_category, kind->category, kind->category_length) == 0))
+                                              bytes_equal(event->event_category, kind->category, kind->category_length)))
         return true;
     tally_error_set(err, TALLY_INVALID, "event_category of %s is '%s' in the catalogue, not '%.*s'", kind->name, kind->category,
                     (int)event->event_category_length, event->event_category);

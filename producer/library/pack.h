@@ -55,6 +55,11 @@ static inline uint8_t *pack_uint(uint8_t *to, uint64_t value)
     return value <= UINT32_MAX ? pack_tagged(to, 0xce, value, 4) : pack_tagged(to, 0xcf, value, 8);
 }
 
+static inline size_t pack_uint_size(uint64_t value)
+{
+    return value < 0x80 ? 1 : value <= UINT8_MAX ? 2 : value <= UINT16_MAX ? 3 : value <= UINT32_MAX ? 5 : 9;
+}
+
 static inline uint8_t *pack_int(uint8_t *to, int64_t value)
 {
     if (value >= 0)
@@ -88,6 +93,12 @@ static inline uint8_t *pack_str_header(uint8_t *to, uint32_t length)
     return length <= UINT16_MAX ? pack_tagged(to, 0xda, length, 2) : pack_tagged(to, 0xdb, length, 4);
 }
 
+/* Of a header and the text's bytes. */
+static inline size_t pack_str_size(size_t length)
+{
+    return length + (length < 32 ? 1 : length <= UINT8_MAX ? 2 : length <= UINT16_MAX ? 3 : 5);
+}
+
 static inline uint8_t *pack_str(uint8_t *to, const char *text, uint32_t length)
 {
     to = pack_str_header(to, length);
@@ -109,6 +120,11 @@ static inline uint8_t *pack_map_header(uint8_t *to, uint32_t entries)
         return to + 1;
     }
     return entries <= UINT16_MAX ? pack_tagged(to, 0xde, entries, 2) : pack_tagged(to, 0xdf, entries, 4);
+}
+
+static inline size_t pack_map_header_size(uint32_t entries)
+{
+    return entries < 16 ? 1 : entries <= UINT16_MAX ? 3 : 5;
 }
 
 static inline uint8_t *pack_array_header(uint8_t *to, uint32_t items)
