@@ -108,14 +108,10 @@ bool archive_books_begin(struct archive_books *books, const struct month_name *m
 bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash,
                            struct error *err)
 {
-    char month[CLOCK_DAY_BYTES], generation[16], rows[24], foreign_rows[24], bytes[24], parts[16];
-    const char *const values[] = {month, generation, rows, foreign_rows, manifest->row_hash, server_hash, bytes, parts};
-    snprintf(month, sizeof month, "%.7s-01", manifest->month);
-    snprintf(generation, sizeof generation, "%d", manifest->generation);
-    snprintf(rows, sizeof rows, "%" PRId64, manifest->rows);
-    snprintf(foreign_rows, sizeof foreign_rows, "%" PRId64, manifest->foreign_rows);
-    snprintf(bytes, sizeof bytes, "%" PRId64, manifest->bytes);
-    snprintf(parts, sizeof parts, "%d", manifest->part_count);
+    struct archive_figures text;
+    const char *const values[] = {text.month,         text.generation, text.rows,  text.foreign_rows,
+                                  manifest->row_hash, server_hash,     text.bytes, text.parts};
+    archive_manifest_figures(manifest, &text);
     return admin_do(books->conn,
                     "UPDATE tallymill.archives SET rows = $3::bigint, foreign_rows = $4::bigint, row_hash = $5, server_hash = "
                     "$6::numeric, bytes = $7::bigint, parts = $8::integer "

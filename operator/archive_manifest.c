@@ -136,6 +136,16 @@ void archive_manifest_reset(struct archive_manifest *manifest)
     *manifest = (struct archive_manifest){0};
 }
 
+void archive_manifest_figures(const struct archive_manifest *manifest, struct archive_figures *figures)
+{
+    snprintf(figures->month, sizeof figures->month, "%.7s-01", manifest->month);
+    snprintf(figures->generation, sizeof figures->generation, "%d", manifest->generation);
+    snprintf(figures->rows, sizeof figures->rows, "%" PRId64, manifest->rows);
+    snprintf(figures->foreign_rows, sizeof figures->foreign_rows, "%" PRId64, manifest->foreign_rows);
+    snprintf(figures->bytes, sizeof figures->bytes, "%" PRId64, manifest->bytes);
+    snprintf(figures->parts, sizeof figures->parts, "%d", manifest->part_count);
+}
+
 char *archive_manifest_columns(const struct archive_manifest *manifest)
 {
     const json_t *columns = json_object_get(manifest->json, "columns");

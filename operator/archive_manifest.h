@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "operator/packing.h"
 #include "operator/row_hash.h"
@@ -49,6 +50,13 @@ MUST_CHECK bool archive_manifest_get(struct archive_manifest *manifest, struct a
                                      int generation, bool *is_there, struct error *err);
 
 void archive_manifest_reset(struct archive_manifest *manifest);
+
+/* Its figures as the parameters of a statement. */
+struct archive_figures {
+    char month[CLOCK_DAY_BYTES]; /* its first day */
+    char generation[16], rows[24], foreign_rows[24], bytes[24], parts[16];
+};
+void archive_manifest_figures(const struct archive_manifest *manifest, struct archive_figures *figures);
 
 /* The names of the columns as SQL: "id", "event_name", ... To be freed; NULL without memory. */
 char *archive_manifest_columns(const struct archive_manifest *manifest);

@@ -92,15 +92,12 @@ static bool has_only_known(PGconn *conn, const char *month, const char *table, s
 bool archive_newer_take(PGconn *conn, const struct archive_manifest *manifest, const char *table, const char *target,
                         struct error *err)
 {
-    char month[CLOCK_DAY_BYTES], generation[16], rows[24], foreign_rows[24], bytes[24], parts[16];
-    const char *const values[] = {month, generation, target, rows, foreign_rows, manifest->row_hash, bytes, parts};
-    snprintf(month, sizeof month, "%.7s-01", manifest->month);
-    snprintf(generation, sizeof generation, "%d", manifest->generation);
-    snprintf(rows, sizeof rows, "%" PRId64, manifest->rows);
-    snprintf(foreign_rows, sizeof foreign_rows, "%" PRId64, manifest->foreign_rows);
-    snprintf(bytes, sizeof bytes, "%" PRId64, manifest->bytes);
-    snprintf(parts, sizeof parts, "%d", manifest->part_count);
-    PGresult *taken = has_only_known(conn, month, table, err) ? postgres_query_params(conn, take_sql, 8, values, SHORT_US, err) : NULL;
+    struct archive_figures text;
+    const char *const values[] = {text.month,        text.generation,    target,     text.rows,
+                                  text.foreign_rows, manifest->row_hash, text.bytes, text.parts};
+    archive_manifest_figures(manifest, &text);
+    const bool is_known = has_only_known(conn, text.month, table, err);
+    PGresult *taken = is_known ? postgres_query_params(conn, take_sql, 8, values, SHORT_US, err) : NULL;
     PQclear(taken);
     return taken != NULL;
 }

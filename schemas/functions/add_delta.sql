@@ -1,7 +1,6 @@
 -- Keeps what a batch adds to the daily statistics (common/delta.h, which also says which batches have none), unless rows may become others on their way into the table or
 -- visible later than the ledger (Citus), or the table has grown to 256 MB: no aggregator empties it, or an old snapshot keeps vacuum from doing so.
--- A trigger on any part of the events, at whatever depth, may make other rows than were sent: then the rows are read. Asked from the triggers, of which a database has
--- few, not from the parts.
+-- A trigger may make other rows than were sent (has_insert_trigger): then the rows are read.
 -- A delta is written once, by the transaction that commits its batch. The id of a batch is known to the session that drew it last: a worker draws it when its transaction begins,
 -- and draws another with the fence, so that from the commit on nobody holds it. Refused (TM004): another session's id, and a second delta.
 
@@ -15,9 +14,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('the delta of batch %s is written by the transaction that commits it', p_batch_id);
   END IF;
   IF pg_table_size('tallymill.deltas') < 268435456
-     AND NOT EXISTS (SELECT FROM pg_trigger t
-                     WHERE NOT t.tgisinternal AND t.tgtype & 4 <> 0 AND t.tgenabled <> 'D'
-                       AND (t.tgrelid = 'public.analytics_events'::regclass OR pg_partition_root(t.tgrelid) = 'public.analytics_events'::regclass))
+     AND NOT tallymill.has_insert_trigger()
      AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'citus') THEN
     INSERT INTO tallymill.deltas (batch_id, delta) VALUES (p_batch_id, p_delta) ON CONFLICT DO NOTHING;
     IF NOT FOUND AND EXISTS (SELECT FROM tallymill.deltas d WHERE d.batch_id = p_batch_id) THEN

@@ -17,8 +17,7 @@ DECLARE
   sums bigint[];
   at_nothing tid[];
   wrong bigint;
-  is_watched constant boolean := EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'public.analytics_daily_uniques'::regclass AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))
-    OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = 'public.analytics_daily_uniques'::regclass AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A'));
+  is_watched constant boolean := tallymill.is_watched('public.analytics_daily_uniques');
 BEGIN
   SELECT array_agg(s.subject), array_agg((ARRAY['external', 'internal', 'all'])[g.population + 1]), array_agg(date '1970-01-01' + g.day),
          array_agg(CASE WHEN g.previous = -2147483648 THEN date '-infinity' ELSE date '1970-01-01' + g.previous END), array_agg(g.keys)

@@ -1,5 +1,6 @@
 -- Whether somebody's trigger fires where events are inserted: it may make a row another event's (id, created_at) or another's (batch_id), so the worker reads
--- again what it stored. Without one nothing is read.
+-- again what it stored, and leaves no delta. Without one nothing is read. On any part of the events, at whatever depth; asked from the triggers, of which a
+-- database has few, not from the parts.
 
 SET ROLE tallymill_admin;
 

@@ -67,12 +67,11 @@ BEGIN
   ELSIF FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'TM007', MESSAGE = format('table analytics_events_%s is no part of analytics_events, and its month is not archived: ATTACH it again, or where it is being archived, let that end', away.name);
   END IF;
-  IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (targets) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))
-     OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = ANY (targets) AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A')) THEN
+  IF EXISTS (SELECT FROM unnest(targets) AS t WHERE tallymill.is_watched(t)) THEN
     SELECT count(*) INTO wrong FROM (SELECT DISTINCT d.first_day, d.row_key FROM tallymill.rollup_differences(p_rollup, p_periods) d) AS w;
     IF wrong > 0 THEN
       PERFORM tallymill.kept_out(t, greatest(changed, wrong), greatest(changed, wrong) - wrong) FROM unnest(targets) AS t
-        WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND NOT g.tgisinternal) OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = t AND w.ev_type <> '1');
+        WHERE tallymill.is_watched(t);
     END IF;
   END IF;
   RETURN changed;
