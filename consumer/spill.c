@@ -115,7 +115,7 @@ static int find(const void *start)
 
 static bool may_be_ours(const void *block)
 {
-    return atomic_load_explicit(&blocks_there, memory_order_acquire) > 0 && ((uintptr_t)block & 4095) == 0;
+    return atomic_load_explicit(&blocks_there, memory_order_acquire) > 0 && spill_may_have(block);
 }
 
 size_t spill_size(const void *block)

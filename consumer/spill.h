@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SPILL_LEAST_BYTES = 256 << 10 };
+enum { SPILL_LEAST_BYTES = 256 << 10, SPILL_ALIGNMENT = 4096 };
 
 /* From now on. `folder` is on a disk, "" for TMPDIR or else /var/tmp; borrowed for the call. A folder in which no file can be made
  * means that nothing is spilled; false then. */
@@ -32,6 +32,12 @@ void *spill_take(size_t size);
 
 /* True: the block was ours, and is gone. */
 bool spill_give(void *block);
+
+/* False: it is none of ours, which begin with a page. Nearly every block is told apart by that. */
+static inline bool spill_may_have(const void *block)
+{
+    return (uintptr_t)block % SPILL_ALIGNMENT == 0;
+}
 
 /* The size of a block of ours that spill_take was asked for; 0: it is none. */
 size_t spill_size(const void *block);

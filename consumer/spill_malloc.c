@@ -65,16 +65,23 @@ void *calloc(size_t number, size_t size)
     return spilled ? spilled : count(__libc_calloc(number, size));
 }
 
+/* True: it is gone. Leaves errno as it is, as glibc's own free() does. */
+static bool give_back(void *block)
+{
+    const int saved = errno;
+    const bool is_given = spill_give(block);
+    errno = saved;
+    return is_given;
+}
+
 void free(void *block)
 {
-    if (!block || spill_give(block))
+    if (spill_may_have(block) && (!block || give_back(block)))
         return;
-    const int saved = errno;
-    const int64_t bytes = counted(block);
-    if (bytes > 0)
+    const int64_t bytes = (int64_t)malloc_usable_size(block);
+    if (bytes >= SPILL_LEAST_BYTES)
         spill_count_memory(-bytes);
     __libc_free(block);
-    errno = saved;
 }
 
 /* To another place: from the file, or into it. */
