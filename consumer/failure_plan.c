@@ -58,7 +58,7 @@ static enum failure_plan plan_for_rows(const struct failure_facts *facts)
     if (facts->owner == OWNER_USER)
         return PLAN_SEARCH;
     if (is(facts, POSTGRES_CHECK) && !facts->has_constraint) /* no table partition takes the row */
-        return facts->tries <= MOST_MONTH_TRIES ? PLAN_MAKE_MONTHS : PLAN_AGAIN;
+        return facts->months_made < MOST_MONTH_TRIES ? PLAN_MAKE_MONTHS : PLAN_MONTHS_AGAIN;
     if (is(facts, POSTGRES_UNSUPPORTED)) /* a trigger made the row one of another month */
         return PLAN_SEARCH;
     return facts->kind == ERROR_REJECT ? PLAN_SEARCH : plan_by_kind(facts);

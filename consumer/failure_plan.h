@@ -39,6 +39,7 @@ struct failure_facts {
     bool by_look_up;     /* those that were stored had been taken out before */
     bool is_lost;        /* the connection went before the answer came: what became of the batch is not known */
     int tries;           /* of this batch, this one included */
+    int months_made;     /* how often all months of this batch were there, or were made, and it was refused all the same */
     int taken_offsets;   /* how often before the books held an offset that was to be stored, since a batch was stored */
 };
 
@@ -52,6 +53,7 @@ enum failure_plan {
     PLAN_DISAGREE,    /* they go on holding it, whatever the ledger says: a person must look */
     PLAN_FORGET,      /* drop connection and batch: the ledger will tell what became of it */
     PLAN_MAKE_MONTHS, /* then the same batch, at once */
+    PLAN_MONTHS_AGAIN, /* then the same batch, after a pause: they were made before, and it was refused all the same */
     PLAN_SEARCH,      /* for the rows that are refused, which become dead letters */
     PLAN_STOP,        /* a person must look */
 };

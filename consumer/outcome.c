@@ -182,18 +182,33 @@ static void go_by_look_up(struct worker *worker, const struct error *shown)
     worker->is_looking_up = true;
 }
 
+/* The months of the batch. However often they could not be made they are tried again, for nobody else may make them. True, false: as
+ * mend(). */
+static bool make_months(struct worker *worker, enum failure_plan *plan, struct error *shown)
+{
+    struct error err = {0};
+    if (!months_prepare(worker->connection.conn, worker->batches.sending, &err)) {
+        *shown = err;
+        *plan = failure_plan_then(shown);
+        return false;
+    }
+    worker->months_made++;
+    log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source), worker->failures);
+    if (*plan == PLAN_MAKE_MONTHS)
+        return true;
+    *plan = PLAN_AGAIN;
+    return false;
+}
+
 /* Months are made, or refused rows searched. True: the batch goes again at once. False: *plan is what to do instead, *shown why. */
 static bool mend(struct worker *worker, const struct failure *why, enum failure_plan *plan, struct error *shown)
 {
-    const bool is_search = *plan == PLAN_SEARCH;
-    if (is_search ? find_refused(worker, why, shown) : months_prepare(worker->connection.conn, worker->batches.sending, shown)) {
-        if (!is_search)
-            log_info("the month of a row was missing: trying again", "topic=%s tries=%d", source_topic(worker->source),
-                     worker->failures);
+    if (*plan != PLAN_SEARCH)
+        return make_months(worker, plan, shown);
+    if (find_refused(worker, why, shown))
         return true;
-    }
     *plan = failure_plan_then(shown);
-    if (is_search && shown->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
+    if (shown->kind == ERROR_NONE) { /* the very statement that took them all is the one to go by */
         failure_hide(why, shown);
         error_wrap(shown, "no row by itself is refused");
         if (worker->insert_batches_left == 0) /* a key of the events that is named otherwise: more of the kind follow */
@@ -225,6 +240,7 @@ static enum failure_plan decide(struct worker *worker, const struct failure *why
     struct failure_facts facts = failure_facts(why, way == BY_INSERT, worker->failures);
     facts.by_look_up = way == BY_LOOK_UP;
     facts.is_lost = is_lost;
+    facts.months_made = worker->months_made;
     facts.taken_offsets = worker->taken_offsets;
     if (failure_wants_insert(&facts))
         worker->insert_batches_left = INSERT_BATCHES;
@@ -241,7 +257,7 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
     worker_metrics_retry(worker, &why->error);
     enum failure_plan plan = decide(worker, why, is_lost);
     show(worker, why, &shown);
-    if ((plan == PLAN_MAKE_MONTHS || plan == PLAN_SEARCH) && mend(worker, why, &plan, &shown))
+    if ((plan == PLAN_MAKE_MONTHS || plan == PLAN_MONTHS_AGAIN || plan == PLAN_SEARCH) && mend(worker, why, &plan, &shown))
         return true;
     switch (plan) {
     case PLAN_FORGET: forget(worker, why, now_us); return true;

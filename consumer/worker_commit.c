@@ -42,7 +42,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
 {
     const bool is_retry = batches_turn(&worker->batches);
     if (!is_retry) {
-        worker->failures = 0;
+        worker->failures = worker->months_made = 0;
         worker_note_record_time(worker, worker->batches.sending, now_us);
     }
     stamp_ranges(worker, worker->batches.sending);

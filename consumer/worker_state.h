@@ -56,6 +56,7 @@ struct worker {
     int guesses;          /* of refused rows, since a batch was stored */
     int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
     int failures;         /* of `sending`, one after the other: each batch has its own */
+    int months_made;      /* how often its months were made, or were there */
     bool kafka_is_fatal;  /* its last error: this client cannot go on */
     bool queue_is_dry;    /* nothing more to take in this turn, or the group is to be answered first */
     bool reports_due;     /* a batch was committed: positions to tell Kafka, for lag tools */

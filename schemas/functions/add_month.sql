@@ -1,7 +1,7 @@
 -- Makes the table partition of the month that holds p_day, and notes the month as it was made; true if this call made it. Asked by make_month alone.
 -- CREATE ... LIKE, then ATTACH: PARTITION OF would queue every insert behind one long reader of the parent (5.5 s measured against 4 ms).
 -- TM004: no month of ours. TM005: the month was archived, or is about to be; its events are dead letters until it is restored. TM007: a person detached it by hand, or
--- another table partition holds (or would hold) its rows.
+-- another table partition holds (or would hold) its rows, or somebody's code (an event trigger) refuses the table, with whatever SQLSTATE.
 
 SET ROLE tallymill_admin;
 
@@ -16,6 +16,7 @@ DECLARE
   table_name text;
   held regclass;
   month_state text;
+  place text;
 BEGIN
   IF p_day IS NULL OR p_day < '1970-01-01' OR p_day > (clock_timestamp() AT TIME ZONE 'UTC')::date + 3650 THEN
     RAISE EXCEPTION USING ERRCODE = 'TM004', MESSAGE = format('no month is made for %s: from 1970-01 to 3650 days ahead', p_day);
@@ -50,17 +51,31 @@ BEGIN
     DELETE FROM tallymill.months m WHERE m.month = first_day; -- somebody dropped the table: its month is made anew
   END IF;
 
-  PERFORM tallymill.make_month_table(first_day, true);
   BEGIN
+    PERFORM tallymill.make_month_table(first_day, true);
     EXECUTE format('ALTER TABLE public.analytics_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
                    table_name, first_day::timestamptz, next_month::timestamptz);
-  EXCEPTION WHEN check_violation OR invalid_object_definition THEN
-    RAISE EXCEPTION USING ERRCODE = 'TM007',
-      MESSAGE = format('month %s cannot be made beside other table partitions: %s', to_char(first_day::timestamp, 'YYYY-MM'), SQLERRM),
-      HINT = 'tallymill audit gives the statements that move their rows.';
+    INSERT INTO tallymill.months (month, state, noted_leaf, noted_xmin, noted_ctid)
+      SELECT first_day, 'open', c.oid, c.xmin, c.ctid FROM pg_class c WHERE c.oid = to_regclass(format('public.%I', table_name));
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS place = PG_EXCEPTION_CONTEXT;
+    SELECT c.line INTO place FROM regexp_split_to_table(place, E'\n') WITH ORDINALITY AS c (line, number) -- somebody's function, the innermost; NULL: none was at work
+      WHERE c.line ~ '\(' AND c.line !~ '"|CREATE|ALTER|INSERT|SELECT|GRANT|CONSTRAINT|(make_month|make_month_table|add_month)\(' ORDER BY c.number LIMIT 1;
+    IF SQLSTATE ~ '^(08|40|53|55|57|58|TM)' THEN
+      RAISE;
+    ELSIF place IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'TM007',
+        MESSAGE = format('month %s cannot be made: %s (SQLSTATE %s), says %s', to_char(first_day::timestamp, 'YYYY-MM'), SQLERRM, SQLSTATE, place),
+        HINT = coalesce('Where that is an event trigger, a superuser runs: ' || (
+          SELECT string_agg(format('ALTER EVENT TRIGGER %I DISABLE;', e.evtname), ' ' ORDER BY e.evtname) FROM pg_event_trigger e
+          WHERE e.evtenabled <> 'D' AND strpos(place, (SELECT p.proname FROM pg_proc p WHERE p.oid = e.evtfoid) || '(') > 0), '');
+    ELSIF SQLSTATE IN ('23514', '42P17') THEN -- its rows lie in another, or would
+      RAISE EXCEPTION USING ERRCODE = 'TM007',
+        MESSAGE = format('month %s cannot be made beside other table partitions: %s', to_char(first_day::timestamp, 'YYYY-MM'), SQLERRM),
+        HINT = 'tallymill audit gives the statements that move their rows.';
+    END IF;
+    RAISE;
   END;
-  INSERT INTO tallymill.months (month, state, noted_leaf, noted_xmin, noted_ctid)
-    SELECT first_day, 'open', c.oid, c.xmin, c.ctid FROM pg_class c WHERE c.oid = to_regclass(format('public.%I', table_name));
   RETURN true;
 END
 $$;

@@ -1,6 +1,9 @@
 """Months: made on demand, border instants on the right side, and what an archived month does to its events."""
 
+import pytest
+
 from .harness.publisher import event, events, instant, now_us
+from .harness.waiting import wait_until
 
 
 def test_a_missing_month_is_made_and_its_events_stored(make_site):
@@ -75,4 +78,25 @@ def test_the_window_ends_a_day_ahead_and_begins_thirteen_months_back(site):
     assert site.outcomes() == (2, 0, 2, 0)
     assert site.reasons() == {"ts_range": 2}
     site.fold()
+    site.assert_holds()
+
+@pytest.mark.parametrize("state", ["P0001", "AB123", "42501", "22012"])
+def test_a_month_that_an_event_trigger_refuses_is_waited_for_however_long(make_site, state):
+    """With whatever SQLSTATE, or an error of the trigger's own; its event is stored as soon as the month can be made, however often it was tried before."""
+    site = make_site(partitions=1)
+    refusal = "PERFORM 1 / (SELECT 0)" if state == "22012" else f"RAISE EXCEPTION 'no DDL this weekend' USING ERRCODE = '{state}'"
+    name = f"frozen_{site.topic.replace('-', '_')}"
+    site.database.run(f"""
+        CREATE FUNCTION public.{name}() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN {refusal}; END $$;
+        CREATE EVENT TRIGGER {name} ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION public.{name}()""")
+    site.send([event(), event(created_us=now_us() - 200 * 86_400_000_000)])
+    worker = site.worker()
+    wait_until(lambda: "tries=6" in worker.log(), 60, lambda: f"the month to be tried again:\n{worker.log()[-3000:]}")
+    said = worker.log().rsplit("tries=6", 1)[1]
+    assert "TM007" in said and f"ALTER EVENT TRIGGER {name} DISABLE" in said, said
+    site.database.run(f"ALTER EVENT TRIGGER {name} DISABLE")
+    site.wait_until_drained()
+    worker.stop()
+    site.fold()
+    assert site.outcomes() == (2, 0, 0, 0)
     site.assert_holds()
