@@ -52,6 +52,7 @@ static const struct rule rules[] = {
     {"42704", ERROR_USAGE}, /* no such object (a role, a type) */
     {"42883", ERROR_USAGE}, /* no such function */
     {"42P10", ERROR_USAGE}, /* ON CONFLICT finds no unique index: somebody dropped the key */
+    {"2BP01", ERROR_USAGE}, /* something else stands on what is to be dropped */
 
     /* Our own (schemas/sql/0003_books.sql lists them). */
     {"TM001", ERROR_RETRY}, /* fenced: drop what is fenced, read the ledger again */
@@ -100,6 +101,7 @@ static const char *const states[][3] = {
     [POSTGRES_UNSUPPORTED] = {"0A000"},
     [POSTGRES_NOT_IN_STATE] = {"55000"},
     [POSTGRES_CHECK] = {"23514"},
+    [POSTGRES_STILL_USED] = {"2BP01"},
     [POSTGRES_INTERNAL] = {"XX000"},
     [POSTGRES_DAMAGED] = {"XX"},
     [POSTGRES_FENCED] = {"TM001"},

@@ -34,6 +34,7 @@ enum postgres_state {
     POSTGRES_UNSUPPORTED,    /* 0A000; of a row: a BEFORE trigger made it one of another table partition */
     POSTGRES_NOT_IN_STATE,   /* 55000: an object is not in the state that is needed */
     POSTGRES_CHECK,          /* 23514; without a constraint's name: no table partition takes the row */
+    POSTGRES_STILL_USED,     /* 2BP01: something stands on what is to be dropped; the detail names it */
     POSTGRES_INTERNAL,       /* XX000; two databases of a server that alter one role get it too */
     POSTGRES_DAMAGED,        /* class XX: the server found what it kept damaged, or a fault of its own */
     POSTGRES_FENCED,         /* TM001 */

@@ -21,6 +21,8 @@
 
 #define OPEN_US (10 * CLOCK_SECOND_US)
 
+enum { STALE_BYTES = 512 };
+
 struct adopt_command {
     struct adopt adopt;
     bool is_plan, is_abandon, is_undo, is_finish;
@@ -64,6 +66,22 @@ static bool begin(struct adopt *adopt, struct error *err)
     return schema_look_beside(adopt->conn, &ground, err) && adopt_lay_ground(adopt, err);
 }
 
+/* Behind the swap, more than once: materialized views on the statistics wait for the aggregator. */
+static bool renew_views(struct adopt *adopt, struct error *err)
+{
+    char names[STALE_BYTES];
+    if (!adopt_renew_views(adopt, err) || !adopt_stale_views(adopt, names, sizeof names, err)) {
+        return false;
+    }
+    if (names[0] != '\0') {
+        fprintf(stderr,
+                "tallymill adopt: until the aggregator has made the statistics of all days, %s show those of before; then "
+                "tallymill adopt (or --finish) makes them anew\n",
+                names);
+    }
+    return true;
+}
+
 static void tell(const struct adopt *adopt, int64_t took_us)
 {
     char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
@@ -81,7 +99,7 @@ static bool adopt_all(struct adopt *adopt, struct error *err)
 {
     const int64_t began_us = clock_now_us();
     if (strcmp(adopt->step, "swapped") == 0) {
-        if (adopt_renew_views(adopt, err)) {
+        if (renew_views(adopt, err)) {
             puts("adopted already: the old table is analytics_events_before; tallymill adopt --finish drops it, --undo goes back");
         }
         return err->kind == ERROR_NONE;
@@ -92,7 +110,7 @@ static bool adopt_all(struct adopt *adopt, struct error *err)
     const bool is_logged = strcmp(adopt->step, "copying") == 0;
     const bool is_done = (adopt->step[0] != '\0' || begin(adopt, err)) && (is_logged || adopt_log_changes(adopt, err)) &&
                          adopt_copy(adopt, err) && adopt_replay(adopt, err) && adopt_compare(adopt, err) &&
-                         adopt_swap(adopt, err) && adopt_renew_views(adopt, err);
+                         adopt_swap(adopt, err) && renew_views(adopt, err);
     if (is_done) {
         tell(adopt, clock_now_us() - began_us);
     }
@@ -145,6 +163,9 @@ int adopt_run(int argc, char **argv)
         {.name = "ids-become-uuid",
          .help = "ids that are numbers become UUIDs: the application does not read them as numbers",
          .flag = &this.adopt.ids_become_uuid},
+        {.name = "months-are-published",
+         .help = "a publication of all tables publishes the copy, too: its subscribers have the months' tables, or take no notice",
+         .flag = &this.adopt.months_are_published},
         {.name = NULL},
     };
     const struct cli cli = {

@@ -18,7 +18,7 @@ enum { ADOPT_STEP_BYTES = 16 };
 struct adopt {
     PGconn *conn;
     const char *time_zone; /* "" where none was given */
-    bool ids_become_uuid, with_stored;
+    bool ids_become_uuid, with_stored, months_are_published;
     PGresult *look;              /* adopt_look.sql */
     char step[ADOPT_STEP_BYTES]; /* of the adoption that is under way; "" none is */
     int64_t rows;                /* copied, or to be copied */
@@ -32,6 +32,8 @@ MUST_CHECK bool adopt_look(struct adopt *adopt, struct error *err);
 /* Names on `out` all that stops an adoption, and counts it in *stops: columns, keys, whatever stands on the table, and rows that
  * the new one would not take (one pass over it). */
 MUST_CHECK bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, struct error *err);
+/* Of these, what came while an adoption was under way, on stderr: asked under the lock of the swap, so the catalogue alone. */
+MUST_CHECK bool adopt_find_late_stops(struct adopt *adopt, int *stops, struct error *err);
 void adopt_print_plan(const struct adopt *adopt);
 MUST_CHECK bool adopt_print_columns(struct adopt *adopt, struct error *err);
 
@@ -46,7 +48,10 @@ MUST_CHECK bool adopt_copy(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_replay(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_compare(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_swap(struct adopt *adopt, struct error *err);
-MUST_CHECK bool adopt_renew_views(struct adopt *adopt, struct error *err); /* materialized ones, after the swap */
+/* Materialized ones, after the swap. Those on the statistics wait until the aggregator has made these of all adopted days. */
+MUST_CHECK bool adopt_renew_views(struct adopt *adopt, struct error *err);
+/* Those that still show an old table, named as a list ("" none). */
+MUST_CHECK bool adopt_stale_views(struct adopt *adopt, char *names, size_t size, struct error *err);
 
 /* The ways out: before the swap, and after it. */
 MUST_CHECK bool adopt_abandon(struct adopt *adopt, struct error *err);

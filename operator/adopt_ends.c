@@ -58,6 +58,19 @@ bool adopt_abandon(struct adopt *adopt, struct error *err)
     return true;
 }
 
+/* What a materialized view on the statistics shows is in the old ones alone until the aggregator has made the new ones. */
+static bool nothing_is_stale(struct adopt *adopt, struct error *err)
+{
+    char names[512];
+    if (!adopt_stale_views(adopt, names, sizeof names, err)) {
+        return false;
+    }
+    return names[0] == '\0' || error_set(err, ERROR_RETRY,
+                                         "%s show the statistics of before, and days wait for the aggregator, which makes the new "
+                                         "ones: start it, and finish then. Nothing was dropped",
+                                         names);
+}
+
 bool adopt_finish(struct adopt *adopt, struct error *err)
 {
     if (strcmp(adopt->step, "swapped") != 0) {
@@ -65,7 +78,7 @@ bool adopt_finish(struct adopt *adopt, struct error *err)
                          adopt->step[0] == '\0' ? "no adoption is under way: there is nothing to finish"
                                                 : "the tables are not swapped yet: tallymill adopt goes on");
     }
-    if (!adopt_print_statistics(adopt, err)) {
+    if (!adopt_print_statistics(adopt, err) || !adopt_renew_views(adopt, err) || !nothing_is_stale(adopt, err)) {
         return false;
     }
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) ||
@@ -74,7 +87,10 @@ bool adopt_finish(struct adopt *adopt, struct error *err)
                        "SCHEMA tallymill_adopt CASCADE",
                        DROP_US, err)) {
         adopt_roll_back(adopt->conn);
-        return error_wrap(err, "dropping analytics_events_before");
+        return postgres_is(err, POSTGRES_STILL_USED)
+                   ? error_wrap(err, "nothing was dropped: what is named here came since the swap and stands on the old tables; "
+                                     "DROP it, or make it anew on the new ones")
+                   : error_wrap(err, "dropping analytics_events_before");
     }
     FAILPOINT("adopt_finish");
     if (!adopt_end(adopt->conn, err)) {

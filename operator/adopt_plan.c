@@ -105,17 +105,30 @@ static bool look_at_rows(struct adopt *adopt, FILE *out, int *stops, struct erro
     return true;
 }
 
-bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, struct error *err)
+static bool find_stops(struct adopt *adopt, const char *const *values, FILE *out, int *stops, struct error *err)
 {
-    const char *const values[] = {adopt->time_zone, adopt->ids_become_uuid ? "true" : "false"};
-    PGresult *found = postgres_query_params(adopt->conn, adopt_stops_sql, 2, values, SHORT_US, err);
+    PGresult *found = postgres_query_params(adopt->conn, adopt_stops_sql, 3, values, SHORT_US, err);
     *stops = 0;
     for (int row = 0; found && row < PQntuples(found); row++) {
         print_stop(out, PQgetvalue(found, row, 0), stops);
     }
     const bool is_asked = found != NULL;
     PQclear(found);
-    return is_asked && (*stops > 0 || look_at_rows(adopt, out, stops, err));
+    return is_asked;
+}
+
+bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, struct error *err)
+{
+    const char *const values[] = {adopt->time_zone, adopt->ids_become_uuid ? "true" : "false",
+                                  adopt->months_are_published ? "true" : "false"};
+    return find_stops(adopt, values, out, stops, err) && (*stops > 0 || look_at_rows(adopt, out, stops, err));
+}
+
+/* What was said at the beginning holds, and a copy that was published by now was. */
+bool adopt_find_late_stops(struct adopt *adopt, int *stops, struct error *err)
+{
+    const char *const values[] = {"UTC", "true", "true"};
+    return find_stops(adopt, values, stderr, stops, err);
 }
 
 static void print_texts(const char *what, const char *texts)
@@ -152,6 +165,10 @@ void adopt_print_plan(const struct adopt *adopt)
            terminal_age(age, adopt->rows * COPIED_ROW_US), gb * 2);
     puts("  the table is locked twice, each time for a fraction of a second");
     print_texts("views, made anew in the swap: ", answer_text(look, 0, "views"));
+    print_texts("functions whose bodies name the tables, made anew in the swap: ", answer_text(look, 0, "functions"));
+    print_texts("publications, which publish the copy as it is made, and each month as a table of its own (with "
+                "publish_via_partition_root as analytics_events, from the swap on): ",
+                answer_text(look, 0, "publications"));
     print_texts("foreign keys, dropped in the swap (what they did on DELETE no longer happens): ",
                 answer_text(look, 0, "foreign_key_texts"));
     print_texts("CHECK constraints, not taken over: ", answer_text(look, 0, "checks"));

@@ -17,7 +17,7 @@
 #include "operator/answer.h"
 #include "operator/schema.h"
 
-extern const char adopt_schema_sql[];
+extern const char adopt_schema_sql[], adopt_standing_sql[];
 
 enum { REPLAY_ROWS = 5000, REPLAYED_ENOUGH = 500, REPLAYS_MAX = 100000 };
 enum { UNDER_LOCK_ROWS = 250, UNDER_LOCK_ROWS_MAX = 2000 }; /* about 0.1 ms each */
@@ -62,7 +62,7 @@ static bool lay(struct adopt *adopt, bool *is_again, struct error *err)
 {
     (void)is_again;
     const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) && make_room(adopt, err) &&
-                         schema_apply_here(adopt->conn, err) &&
+                         schema_apply_here(adopt->conn, err) && postgres_exec(adopt->conn, adopt_standing_sql, SHORT_US, err) &&
                          postgres_exec(adopt->conn, "SELECT tallymill_adopt.put_back()", SHORT_US, err);
     if (is_laid) {
         FAILPOINT("adopt_ground");
@@ -73,8 +73,7 @@ static bool lay(struct adopt *adopt, bool *is_again, struct error *err)
 /* Not for the table's sake, which it does not lock: two databases of one server may be making the roles. */
 bool adopt_lay_ground(struct adopt *adopt, struct error *err)
 {
-    return adopt_with_lock(adopt, lay, err) ||
-           error_wrap(err, "making the new table beside the old one; nothing was changed");
+    return adopt_with_lock(adopt, lay, err) || error_wrap(err, "making the new table beside the old one; nothing was changed");
 }
 
 static bool log_changes(struct adopt *adopt, bool *is_again, struct error *err)
@@ -203,14 +202,29 @@ bool adopt_compare(struct adopt *adopt, struct error *err)
                                        different);
 }
 
-static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
+/* With the lock had, nothing can come any more. */
+static bool lock_and_look(struct adopt *adopt, char *locked_at, size_t size, struct error *err)
 {
-    char locked_at[64], statement[64];
-    snprintf(statement, sizeof statement, "SELECT tallymill_adopt.swap(%d)", adopt->replayed_under_lock);
-    if (!ask(adopt, statement, SHORT_US, locked_at, sizeof locked_at, err)) {
+    int stops = 0;
+    if (!ask(adopt, "LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE; SELECT clock_timestamp()", SHORT_US, locked_at,
+             size, err) ||
+        !adopt_find_late_stops(adopt, &stops, err)) {
         return false;
     }
-    if (locked_at[0] == '\0') { /* too much was logged meanwhile */
+    return stops == 0 || error_set(err, ERROR_USAGE,
+                                   "%d things came since the adoption began, and each line says what to do; then tallymill adopt "
+                                   "goes on. Nothing was swapped",
+                                   stops);
+}
+
+static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
+{
+    char locked_at[64], swapped[64], statement[64];
+    snprintf(statement, sizeof statement, "SELECT tallymill_adopt.swap(%d)", adopt->replayed_under_lock);
+    if (!lock_and_look(adopt, locked_at, sizeof locked_at, err) || !ask(adopt, statement, SHORT_US, swapped, sizeof swapped, err)) {
+        return false;
+    }
+    if (swapped[0] != 't') { /* too much was logged meanwhile */
         const int more = adopt->replayed_under_lock * 2;
         adopt_roll_back(adopt->conn);
         adopt->replayed_under_lock = more < UNDER_LOCK_ROWS_MAX ? more : UNDER_LOCK_ROWS_MAX;
@@ -242,7 +256,7 @@ bool adopt_swap(struct adopt *adopt, struct error *err)
 /* They go on showing the old table until each is made anew: filled under another name, then renamed. */
 bool adopt_renew_views(struct adopt *adopt, struct error *err)
 {
-    PGresult *stale = postgres_query(adopt->conn, "SELECT name FROM tallymill_adopt.stale_views()", SHORT_US, err);
+    PGresult *stale = postgres_query(adopt->conn, "SELECT name FROM tallymill_adopt.stale_views(false)", SHORT_US, err);
     bool is_fine = stale != NULL;
     for (int row = 0; stale && is_fine && row < PQntuples(stale); row++) {
         const char *const values[] = {PQgetvalue(stale, row, 0)};
@@ -262,4 +276,10 @@ bool adopt_renew_views(struct adopt *adopt, struct error *err)
     }
     PQclear(stale);
     return is_fine;
+}
+
+bool adopt_stale_views(struct adopt *adopt, char *names, size_t size, struct error *err)
+{
+    return ask(adopt, "SELECT coalesce(string_agg(name, ', '), '') FROM tallymill_adopt.stale_views(true)", SHORT_US, names, size,
+               err);
 }

@@ -12,7 +12,11 @@ SELECT current_database() AS database, c.relkind::text AS kind, c.oid IS NOT NUL
        to_regclass('public.analytics_daily_stats') IS NOT NULL AS has_daily_stats,
        (SELECT coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, v.relname), ', '), '')
         FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' JOIN pg_namespace n ON n.oid = v.relnamespace
-        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid) AS views,
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid IN (c.oid, to_regclass('public.analytics_daily_stats'))) AS views,
+       (SELECT coalesce(string_agg(DISTINCT p.oid::regprocedure::text, ', '), '') FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid AND p.prosqlbody IS NOT NULL
+        WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid IN (c.oid, to_regclass('public.analytics_daily_stats'))) AS functions,
+       (SELECT coalesce(string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname), '') FROM pg_publication p
+        WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'public'::regnamespace)) AS publications,
        -- Asked of the rows in one pass: what the new table would not take.
        format('SELECT count(*) AS rows, min(o.created_at)::text AS first, max(o.created_at)::text AS last, count(*) FILTER (WHERE o.created_at IS NULL) AS without_time,
                       count(*) FILTER (WHERE o.created_at < ''1970-01-01'' OR o.created_at > now() + interval ''3600 days'') AS beyond_time,

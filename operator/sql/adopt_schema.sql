@@ -120,9 +120,17 @@ BEGIN
              WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped
                AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = s.new_table AND n.attname = a.attname AND NOT n.attisdropped) ORDER BY a.attnum LOOP
     EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ADD COLUMN %I %s', one.name, one.kind);
-    IF one.fallback IS NOT NULL AND one.fallback !~ 'nextval' THEN
+    IF one.fallback IS NOT NULL THEN
       EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
     END IF;
+  END LOOP;
+  -- What an INSERT leaves out becomes what it became; but for numbers that become UUIDs, and times of a zone, whose expressions would be read in that of the session.
+  FOR one IN SELECT a.attname AS name, CASE WHEN a.atttypid = 'json'::regtype THEN format('(%s)::jsonb', pg_get_expr(d.adbin, d.adrelid)) ELSE pg_get_expr(d.adbin, d.adrelid) END AS fallback
+             FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             JOIN pg_attribute n ON n.attrelid = s.new_table AND n.attname = a.attname LEFT JOIN pg_attrdef f ON f.adrelid = n.attrelid AND f.adnum = n.attnum
+             WHERE a.attrelid = s.old_table AND NOT (a.attname = 'id' AND s.has_numbers) AND a.atttypid <> 'timestamp'::regtype
+               AND pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid) AND NOT (n.attnotnull AND pg_get_expr(d.adbin, d.adrelid) ~ '^NULL') LOOP
+    EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
   END LOOP;
   FOR one IN SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
              WHERE i.indrelid = s.old_table AND NOT i.indisunique AND i.indisvalid
@@ -253,87 +261,24 @@ BEGIN
 END
 $$;
 
--- The statements that give a relation what another has of rights: for each grantee, and for each column of its own.
-CREATE FUNCTION tallymill_adopt.grants(p_relation oid, p_name text) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, p_name, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-  FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a WHERE c.oid = p_relation AND a.grantee <> c.relowner
-  UNION ALL
-  SELECT format('GRANT %s (%I) ON %s TO %s', a.privilege_type, t.attname, p_name, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-  FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a WHERE t.attrelid = p_relation AND NOT t.attisdropped
-$$;
-
-CREATE FUNCTION tallymill_adopt.comments(p_relation oid, p_name text, p_kind text) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT CASE WHEN d.objsubid = 0 THEN format('COMMENT ON %s %s IS %L', p_kind, p_name, d.description)
-              ELSE format('COMMENT ON COLUMN %s.%I IS %L', p_name, a.attname, d.description) END
-  FROM pg_description d LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
-  WHERE d.classoid = 'pg_class'::regclass AND d.objoid = p_relation
-$$;
-
--- The views on a table, and the views on these: each behind those that it stands on. A materialized view ends the walk: what stands on it does not see the table.
-CREATE FUNCTION tallymill_adopt.views_on(p_table oid) RETURNS TABLE (view oid, kind "char", name text, level integer) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  WITH RECURSIVE found (view, kind, level) AS (
-    SELECT c.oid, c.relkind, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p_table AND c.oid <> p_table
-    UNION
-    SELECT c.oid, c.relkind, f.level + 1 FROM found f JOIN pg_depend d ON d.refobjid = f.view AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass
-    JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> f.view JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm') WHERE f.kind = 'v' AND f.level < 100
-  )
-  SELECT f.view, f.kind, format('%I.%I', n.nspname, c.relname), max(f.level) FROM found f JOIN pg_class c ON c.oid = f.view JOIN pg_namespace n ON n.oid = c.relnamespace
-  GROUP BY 1, 2, 3 ORDER BY 4, 3
-$$;
-
--- The same, and what stands on the materialized ones.
-CREATE FUNCTION tallymill_adopt.all_views_on(p_table oid) RETURNS TABLE (view oid, kind "char", name text, level integer) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT v.* FROM tallymill_adopt.views_on(p_table) v
-  UNION ALL
-  SELECT m.view, m.kind, m.name, v.level + m.level FROM tallymill_adopt.views_on(p_table) v CROSS JOIN LATERAL tallymill_adopt.views_on(v.view) m WHERE v.kind = 'm'
-  ORDER BY level, name
-$$;
-
--- Under which name a materialized view is made anew, and its indexes, before they have their own.
-CREATE FUNCTION tallymill_adopt.adopting_name(p_relation oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$ SELECT format('%I.%I', n.nspname, 'tallymill_adopting_' || c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_relation $$;
-
--- All that makes a view what it is, as statements, under the name p_as.
-CREATE FUNCTION tallymill_adopt.view_statements(p_view oid, p_as text) RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT ARRAY[format('CREATE %s %s%s AS %s', k.kind, p_as, CASE WHEN c.reloptions IS NULL THEN '' ELSE format(' WITH (%s)', array_to_string(c.reloptions, ', ')) END,
-                      rtrim(pg_get_viewdef(c.oid), ';'))]
-         || ARRAY(SELECT CASE WHEN p_as <> tallymill_adopt.adopting_name(p_view) THEN pg_get_indexdef(i.indexrelid)
-                              ELSE regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX .* ON .* USING ', format(' INDEX tallymill_adopting_%s ON %s USING ', i.indexrelid, p_as)) END
-                  FROM pg_index i WHERE i.indrelid = p_view)
-         || ARRAY(SELECT g.statement FROM tallymill_adopt.grants(p_view, p_as) g) || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(p_view, p_as, k.kind) m)
-         || format('ALTER %s %s OWNER TO %I', k.kind, p_as, pg_get_userbyid(c.relowner))
-  FROM pg_class c CROSS JOIN LATERAL (SELECT CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind) k WHERE c.oid = p_view
-$$;
-
--- What an index of the old table is called behind the swap: its name is the new one's.
-CREATE FUNCTION tallymill_adopt.before_name(p_name text) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$ SELECT CASE WHEN octet_length(p_name) <= 56 THEN 'before_' || p_name ELSE format('before_%s_%s', left(p_name, 10), to_regclass('public.' || quote_ident(p_name))::oid) END $$;
-
--- Old names and new ones change places. The caller has set lock_timeout. Returns when it had the lock; NULL: the log is longer than p_limit, which may be replayed under it.
-CREATE FUNCTION tallymill_adopt.swap(p_limit integer) RETURNS timestamptz LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+-- Old names and new ones change places. The caller has set lock_timeout, and has the lock of the table. False: the log is longer than p_limit, which may be replayed under it.
+CREATE FUNCTION tallymill_adopt.swap(p_limit integer) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
   s tallymill_adopt.state;
   statements text[];
   views text[] := '{}';
+  functions text[] := '{}';
+  emptied text[] := '{}';
   keep jsonb;
   one record;
   statement text;
-  locked_at timestamptz;
 BEGIN
   SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying' FOR UPDATE;
   LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
-  locked_at := clock_timestamp();
   PERFORM tallymill_adopt.check_columns();
   IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
-    RETURN NULL;
+    RETURN false;
   END IF;
   -- What is locked below anyhow: if it is not to be had, that is known before anything was done.
   FOR one IN SELECT DISTINCT c.confrelid::regclass::text AS name FROM pg_constraint c
@@ -345,20 +290,35 @@ BEGIN
   END IF;
   PERFORM tallymill_adopt.replay(p_limit);
   -- By the names of before, which will be those of afterwards.
-  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'v' LOOP
-    views := views || tallymill_adopt.view_statements(one.view, one.name);
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v WHERE v.kind = 'v' LOOP
+    views := views || tallymill_adopt.view_statements(one.view, one.name, true);
   END LOOP;
-  statements := ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_table, 'public.analytics_events') g)
-    || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(s.old_table, 'public.analytics_events', 'TABLE') m)
+  FOR one IN SELECT f.* FROM tallymill_adopt.functions_on(VARIADIC ARRAY[s.old_table, s.old_stats]
+                                                          || ARRAY(SELECT v.view FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v WHERE v.kind = 'v')) f LOOP
+    functions := functions || one.definition;
+    emptied := emptied || one.emptied;
+  END LOOP;
+  statements := ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_table, 'public.analytics_events', s.new_table) g)
+    || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(s.old_table, 'public.analytics_events', 'TABLE', s.new_table) m)
+    || ARRAY(SELECT m.statement FROM tallymill_adopt.index_comments(s.old_table, s.new_table) m)
+    || ARRAY(SELECT unnest(x.statements) FROM tallymill_adopt.statistics_on(s.old_table, s.new_table) x)
+    || ARRAY(SELECT unnest(x.statements) FROM tallymill_adopt.statistics_on(s.old_stats, s.new_stats) x)
+    || ARRAY(SELECT format('GRANT %s TO tallymill_ingest', d.right_on) FROM tallymill_adopt.needed_for_defaults(s.new_table) d)
     || format('GRANT ALL ON public.analytics_events TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_table));
   keep := jsonb_build_object(
     'foreign_keys', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'definition', pg_get_constraintdef(c.oid), 'on_delete', c.confdeltype, 'keys', cardinality(c.conkey),
                        'column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]),
                        'other', c.confrelid::regclass::text, 'other_column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.confrelid AND a.attnum = c.confkey[1]))), '[]')
                      FROM pg_constraint c WHERE c.conrelid = s.old_table AND c.contype = 'f'),
-    'materialized', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'view', v.view, 'statements', tallymill_adopt.view_statements(v.view, tallymill_adopt.adopting_name(v.view)))), '[]')
-                     FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'm'),
-    'indexes', (SELECT jsonb_agg(jsonb_build_object('name', c.relname, 'before', tallymill_adopt.before_name(c.relname))) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    'materialized', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'view', v.view, 'statements', tallymill_adopt.view_statements(v.view, tallymill_adopt.adopting_name(v.view), true))), '[]')
+                     FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v WHERE v.kind = 'm'),
+    'statistics', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', x.schema, 'name', x.name, 'before', x.before)), '[]')
+                   FROM (SELECT * FROM tallymill_adopt.statistics_on(s.old_table, s.new_table) UNION ALL SELECT * FROM tallymill_adopt.statistics_on(s.old_stats, s.new_stats)) x),
+    'sequences', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', q.oid::regclass::text, 'column', a.attname)), '[]')
+                  FROM pg_depend d JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S' JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.old_table AND d.deptype = 'a' AND a.attname <> 'id'),
+    'rights', (SELECT coalesce(jsonb_agg(d.right_on), '[]') FROM tallymill_adopt.needed_for_defaults(s.new_table) d),
+    'indexes', (SELECT jsonb_agg(jsonb_build_object('name', c.relname, 'before', tallymill_adopt.before_name(c.relname, c.oid))) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid IN (s.old_table, s.old_stats)));
   DROP TRIGGER tallymill_adopt_insert ON public.analytics_events;
   DROP TRIGGER tallymill_adopt_update ON public.analytics_events;
@@ -367,8 +327,18 @@ BEGIN
   FOR one IN SELECT f ->> 'name' AS name FROM jsonb_array_elements(keep -> 'foreign_keys') f LOOP
     EXECUTE format('ALTER TABLE public.analytics_events DROP CONSTRAINT %I', one.name);
   END LOOP;
-  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table) v WHERE v.kind = 'v' ORDER BY v.level DESC LOOP
+  PERFORM set_config('check_function_bodies', 'off', true);
+  FOREACH statement IN ARRAY emptied LOOP
+    EXECUTE statement;
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v WHERE v.kind = 'v' ORDER BY v.level DESC LOOP
     EXECUTE format('DROP VIEW %s', one.name);
+  END LOOP;
+  FOR one IN SELECT x ->> 'schema' AS schema, x ->> 'name' AS name, x ->> 'before' AS before FROM jsonb_array_elements(keep -> 'statistics') x LOOP
+    EXECUTE format('ALTER STATISTICS %I.%I RENAME TO %I', one.schema, one.name, one.before);
+  END LOOP;
+  FOR one IN SELECT q ->> 'name' AS name FROM jsonb_array_elements(keep -> 'sequences') q LOOP -- or else --finish would drop them
+    EXECUTE format('ALTER SEQUENCE %s OWNED BY NONE', one.name);
   END LOOP;
   FOR one IN SELECT i ->> 'name' AS name, i ->> 'before' AS before FROM jsonb_array_elements(keep -> 'indexes') i LOOP
     EXECUTE format('ALTER INDEX public.%I RENAME TO %I', one.name, one.before);
@@ -377,18 +347,19 @@ BEGIN
   ALTER TABLE tallymill_adopt.analytics_events SET SCHEMA public;
   IF s.old_stats IS NOT NULL THEN
     ALTER TABLE public.analytics_daily_stats RENAME TO analytics_daily_stats_before;
-    statements := statements || ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_stats, 'public.analytics_daily_stats') g)
+    statements := statements || ARRAY(SELECT g.statement FROM tallymill_adopt.grants(s.old_stats, 'public.analytics_daily_stats', s.new_stats) g)
+      || ARRAY(SELECT m.statement FROM tallymill_adopt.comments(s.old_stats, 'public.analytics_daily_stats', 'TABLE', s.new_stats) m)
       || format('GRANT SELECT ON public.analytics_daily_stats TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_stats));
   END IF;
   ALTER TABLE tallymill_adopt.analytics_daily_stats SET SCHEMA public;
-  FOREACH statement IN ARRAY statements || views LOOP
+  FOREACH statement IN ARRAY statements || views || functions LOOP
     EXECUTE statement;
   END LOOP;
   INSERT INTO tallymill.days (day, dirty_since, dirty_reason) SELECT d.day, clock_timestamp(), 'adopted' FROM tallymill_adopt.days d;
   INSERT INTO tallymill.schema_version SELECT * FROM tallymill_adopt.schema_version;
   INSERT INTO tallymill.schema_objects SELECT * FROM tallymill_adopt.schema_objects;
   UPDATE tallymill_adopt.state SET step = 'swapped', swapped_at = clock_timestamp(), kept = keep;
-  RETURN locked_at;
+  RETURN true;
 END
 $$;
 
@@ -399,47 +370,6 @@ DECLARE
   was constant text := (SELECT split_part(o, '=', 2) FROM tallymill_adopt.state s, unnest(s.options) o WHERE o LIKE 'autovacuum_enabled=%');
 BEGIN
   EXECUTE format('ALTER TABLE %s %s', tallymill_adopt.old_name(), CASE WHEN was IS NULL THEN 'RESET (autovacuum_enabled)' ELSE format('SET (autovacuum_enabled = %s)', was) END);
-END
-$$;
-
--- Materialized views that still show the old table.
-CREATE FUNCTION tallymill_adopt.stale_views() RETURNS TABLE (name text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT m ->> 'name' FROM tallymill_adopt.state s CROSS JOIN LATERAL jsonb_array_elements(s.kept -> 'materialized') m
-  WHERE EXISTS (SELECT FROM tallymill_adopt.views_on(s.old_table) v WHERE v.view = (m ->> 'view')::oid) ORDER BY 1
-$$;
-
--- Behind the swap: one of them made anew over the new table and filled, then in the place of the other; and the views on it. Until then it shows what it showed.
-CREATE FUNCTION tallymill_adopt.renew_view(p_name text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
-AS $$
-DECLARE
-  entry constant jsonb := (SELECT m FROM tallymill_adopt.state s, jsonb_array_elements(s.kept -> 'materialized') m WHERE m ->> 'name' = p_name);
-  view constant oid := entry ->> 'view';
-  views text[] := '{}';
-  indexes jsonb;
-  one record;
-  statement text;
-BEGIN
-  FOR statement IN SELECT e #>> '{}' FROM jsonb_array_elements(entry -> 'statements') e LOOP
-    EXECUTE statement;
-  END LOOP;
-  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(view) v LOOP
-    views := views || tallymill_adopt.view_statements(one.view, one.name);
-  END LOOP;
-  FOR one IN SELECT v.* FROM tallymill_adopt.views_on(view) v ORDER BY v.level DESC LOOP
-    EXECUTE format('DROP VIEW %s', one.name);
-  END LOOP;
-  indexes := (SELECT coalesce(jsonb_object_agg(i.indexrelid::text, c.relname), '{}') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = view);
-  statement := format('ALTER MATERIALIZED VIEW %s RENAME TO %I', tallymill_adopt.adopting_name(view), (SELECT c.relname FROM pg_class c WHERE c.oid = view));
-  FOR one IN SELECT format('ALTER INDEX %I.%I RENAME TO %I', n.nspname, 'tallymill_adopting_' || k.key, k.value) AS text
-             FROM jsonb_each_text(indexes) k, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = view LOOP
-    views := ARRAY[one.text] || views;
-  END LOOP;
-  EXECUTE format('DROP MATERIALIZED VIEW %s', p_name);
-  EXECUTE statement;
-  FOREACH statement IN ARRAY views LOOP
-    EXECUTE statement;
-  END LOOP;
 END
 $$;
 
@@ -454,7 +384,8 @@ DECLARE
   changed bigint;
   total bigint := 0;
   views text[] := '{}';
-  ours constant text[] := ARRAY['public.analytics_view_daily', 'public.analytics_view_funnel', 'public.analytics_view_conversion', 'public.analytics_view_performance'];
+  functions text[] := '{}';
+  fills text[] := '{}';
   one record;
   statement text;
 BEGIN
@@ -494,13 +425,23 @@ BEGIN
     END IF;
     EXECUTE format('ALTER TABLE public.analytics_events_before ADD CONSTRAINT %I %s', one.name, one.definition);
   END LOOP;
-  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table) v JOIN pg_class c ON c.oid = v.view
-             WHERE c.relnamespace <> 'tallymill'::regnamespace AND v.name <> ALL (ours) LOOP
-    views := views || tallymill_adopt.view_statements(one.view, one.name);
+  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v LOOP
+    views := views || tallymill_adopt.view_statements(one.view, one.name, false);
+    IF one.kind = 'm' THEN -- filled last, when the functions that it may call have their bodies again
+      fills := fills || format('REFRESH MATERIALIZED VIEW %s', one.name);
+    END IF;
   END LOOP;
-  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table) v JOIN pg_class c ON c.oid = v.view
-             WHERE c.relnamespace <> 'tallymill'::regnamespace AND v.name <> ALL (ours) ORDER BY v.level DESC LOOP
+  PERFORM set_config('check_function_bodies', 'off', true);
+  FOR one IN SELECT f.* FROM tallymill_adopt.functions_on(VARIADIC ARRAY[s.new_table, s.new_stats]
+                                                          || ARRAY(SELECT v.view FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v)) f LOOP
+    functions := functions || one.definition;
+    EXECUTE one.emptied;
+  END LOOP;
+  FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v ORDER BY v.level DESC LOOP
     EXECUTE format('DROP %s %s', CASE one.kind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, one.name);
+  END LOOP;
+  FOR statement IN SELECT r #>> '{}' FROM jsonb_array_elements(s.kept -> 'rights') r LOOP
+    EXECUTE format('REVOKE %s FROM tallymill_ingest', statement);
   END LOOP;
   ALTER TABLE public.analytics_events SET SCHEMA tallymill_adopt;
   ALTER TABLE public.analytics_daily_stats SET SCHEMA tallymill_adopt;
@@ -511,7 +452,14 @@ BEGIN
   FOR one IN SELECT i ->> 'name' AS name, i ->> 'before' AS before FROM jsonb_array_elements(s.kept -> 'indexes') i LOOP
     EXECUTE format('ALTER INDEX public.%I RENAME TO %I', one.before, one.name);
   END LOOP;
-  FOREACH statement IN ARRAY views LOOP
+  FOR one IN SELECT x ->> 'schema' AS schema, x ->> 'name' AS name, x ->> 'before' AS before FROM jsonb_array_elements(s.kept -> 'statistics') x LOOP
+    EXECUTE format('DROP STATISTICS IF EXISTS %I.%I', one.schema, one.name);
+    EXECUTE format('ALTER STATISTICS %I.%I RENAME TO %I', one.schema, one.before, one.name);
+  END LOOP;
+  FOR one IN SELECT q ->> 'name' AS name, q ->> 'column' AS of_column FROM jsonb_array_elements(s.kept -> 'sequences') q LOOP
+    EXECUTE format('ALTER SEQUENCE %s OWNED BY public.analytics_events.%I', one.name, one.of_column);
+  END LOOP;
+  FOREACH statement IN ARRAY views || functions || fills LOOP
     EXECUTE statement;
   END LOOP;
   PERFORM tallymill_adopt.restore_options();

@@ -38,7 +38,7 @@ Test(postgres_kind, is_reject_for_what_is_the_rows_fault)
 Test(postgres_kind, is_usage_for_settings_rights_and_schema)
 {
     expect_kinds(ERROR_USAGE, (const char *const[]){"28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703", "42704", "42883",
-                                                    "42P10", "TM002", "TM003", "TM006", "TM008", NULL});
+                                                    "42P10", "2BP01", "TM002", "TM003", "TM006", "TM008", NULL});
 }
 
 Test(postgres_kind, is_fatal_for_what_the_table_does_not_know)
