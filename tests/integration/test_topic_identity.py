@@ -163,6 +163,25 @@ def buried_in_closed_books(make_site):
     return site
 
 
+def test_books_are_renewed_where_everything_is_published(make_site):
+    """A publication of all tables refuses UPDATE and DELETE of a table whose rows a subscriber would not know again: no table of ours is one."""
+    site = make_site(partitions=1)
+    site.send(events(50, seed=1))
+    site.drain()
+    site.fold()
+    site.database.run(f"CREATE PUBLICATION everything FOR ALL TABLES; INSERT INTO tallymill.removals VALUES ('2020-01-01', '{site.topic}', 0, 0, 0, 'erased'), ('2020-01-01', '{site.topic}', 0, 0, 0, 'erased')")
+    make_anew(site, 30, seed=2)
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    site.drain()
+    site.fold()
+    assert site.tallymill("audit").code == 0
+    assert site.database.value("SELECT count(*) FROM tallymill.removals WHERE topic = %s", f"{site.topic}@1") == 2
+    assert site.database.rows("""
+        SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.relreplident <> 'f'
+          AND (c.relnamespace = 'tallymill'::regnamespace OR starts_with(c.relname::text, 'analytics_'))
+          AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)""") == []
+
+
 def test_books_that_were_renewed_for_fewer_topic_partitions_are_in_order(make_site):
     site = make_site(partitions=4)
     site.send(events(100, seed=1))
