@@ -81,7 +81,7 @@ static void watch_stall(struct worker *worker, int64_t now_us)
     }
     if (worker->reaper && now_us - transaction_stalled_since_us(worker->transaction) >= TOLD_STALL_US) {
         reaper_holder(worker->reaper, worker->holder);
-        worker_trouble_wait(worker, worker->holder, now_us);
+        worker_trouble_wait(worker, worker->holder, now_us - transaction_stalled_since_us(worker->transaction), now_us);
     }
     if (worker->reaper || now_us < worker->reaper_not_before_us ||
         now_us - transaction_stalled_since_us(worker->transaction) < STALL_US)

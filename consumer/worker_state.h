@@ -82,6 +82,7 @@ struct worker {
     char holder[LOCK_TEXT_BYTES]; /* of a lock that the batch under way waits for, or has waited for in vain; "": none is known */
     enum worker_trouble trouble;  /* what was last logged */
     int64_t trouble_told_us; /* to the database; 0: not */
+    int64_t wait_told_us;    /* in the log, that the batch under way waits */
     int64_t stopped_told_us; /* that topic partitions are stopped; 0: none is, or it was not told yet */
 
     struct metrics *metrics;
@@ -144,8 +145,8 @@ MUST_CHECK bool worker_check_clock(struct worker *worker, int64_t now_us, struct
 /* worker_trouble.c: a batch was not stored, or reading could not begin; or it was: /health and `tallymill status` show it. */
 void worker_trouble(struct worker *worker, enum worker_trouble trouble, const struct error *why, int64_t now_us);
 void worker_trouble_over(struct worker *worker);
-/* The batch under way waits for a lock. holder "": for nothing that is known. */
-void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us);
+/* The batch under way has waited so long for a lock, or for a standby. holder "": for nothing that is known. */
+void worker_trouble_wait(struct worker *worker, const char *holder, int64_t waited_us, int64_t now_us);
 /* Each second: topic partitions that are not read are told again and again while they are. */
 void worker_trouble_stopped(struct worker *worker, int64_t now_us);
 

@@ -15,6 +15,8 @@
 
 enum { TOLD_FROM = 3 };
 #define TELL_EVERY_US    INT64_C(2000000)
+#define WAIT_TOLD_US       INT64_C(12000000)
+#define WAIT_TOLD_EVERY_US INT64_C(60000000)
 #define STOPPED_EVERY_US INT64_C(20000000) /* a row is shown for a minute */
 
 /* False: the connection is not there, or busy. */
@@ -50,11 +52,17 @@ void worker_trouble(struct worker *worker, enum worker_trouble trouble, const st
     tell_database(worker, why->sqlstate, why->text);
 }
 
-void worker_trouble_wait(struct worker *worker, const char *holder, int64_t now_us)
+void worker_trouble_wait(struct worker *worker, const char *holder, int64_t waited_us, int64_t now_us)
 {
-    char reason[LOCK_TEXT_BYTES + 64];
+    char reason[LOCK_TEXT_BYTES + 64], shown[LOG_TEXT_BYTES];
     if (!holder[0])
         return;
+    /* A lock's time-out says it in the log after 10 s; not every wait has one. */
+    if (waited_us >= WAIT_TOLD_US && now_us - worker->wait_told_us >= WAIT_TOLD_EVERY_US) {
+        worker->wait_told_us = now_us;
+        log_warn("the batch under way waits for another session or server", "for_s=%d holder=\"%s\"",
+                 (int)(waited_us / CLOCK_SECOND_US), log_text(shown, holder));
+    }
     snprintf(reason, sizeof reason, "a batch waits for a lock: %s", holder);
     worker->trouble = TROUBLE_OF_BATCH;
     health_set_reason_text(&worker->health, reason, now_us);

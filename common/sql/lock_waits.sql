@@ -1,6 +1,7 @@
 -- Who keeps sessions of this database waiting for a lock: a row for each that waits and each at the end of its chain, who waits for nobody.
 -- is_ours: it is a program of ours that waits, or a table of ours that is waited for. self: the server process that answers.
 -- What another login hides from ours (state, age) is said to be hidden. Answers in any database, whether it has our schema or not.
+-- So is a standby: a COMMIT that synchronous_standby_names has wait for one waits without limit, and no time-out of the server ends it.
 WITH RECURSIVE waits AS MATERIALIZED (
   SELECT DISTINCT ON (l.pid) l.pid, l.locktype, l.relation, l.classid, l.objid, l.objsubid, l.transactionid, a.application_name, a.usename
   FROM pg_catalog.pg_locks l
@@ -58,6 +59,13 @@ SELECT h.pid, h.application_name, h.usename, pg_backend_pid() AS self,
             ELSE format('pid %s (%s, login %s, %s) holds %s%s; to end it: SELECT pg_terminate_backend(%1$s)', h.holder,
                         coalesce(nullif(h.held_by, ''), nullif(h.backend_type, 'client backend'), 'an application without a name'),
                         coalesce(h.held_login, '?'), coalesce(h.state, 'state and age hidden from this login without pg_read_all_stats'), h.what,
-                        ', its transaction is ' || date_trunc('second', clock_timestamp() - h.xact_start) || ' old') END AS holder
+                        ', its transaction is ' || date_trunc('second', clock_timestamp() - h.xact_start) || ' old') END AS holder,
+       h.xact_start
 FROM holds h
-ORDER BY h.pid, h.xact_start NULLS LAST
+UNION ALL
+SELECT a.pid, a.application_name, a.usename, pg_backend_pid(), a.application_name LIKE 'tallymill%',
+       format('a standby that has not confirmed holds the COMMIT (synchronous_standby_names = %L), for %s; to end it: start that standby, or ALTER SYSTEM RESET synchronous_standby_names; '
+              'SELECT pg_reload_conf()', current_setting('synchronous_standby_names'), date_trunc('second', clock_timestamp() - a.state_change)), NULL
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = current_database() AND a.wait_event = 'SyncRep' AND a.state_change < clock_timestamp() - interval '1 second'
+ORDER BY pid, xact_start NULLS LAST

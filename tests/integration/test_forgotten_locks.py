@@ -194,3 +194,32 @@ def test_who_waits_behind_another_that_waits_names_the_one_at_the_end(make_site)
                    "the LOCK to wait")
         status = site.start("tallymill", "status")
         wait_until(lambda: not missing(status.log(), pid, "AccessShareLock on tallymill.batches"), 30, status.log)
+
+
+def test_a_commit_that_waits_for_a_standby_is_told(make_site):
+    """It waits without limit and no time-out ends it: who is waited for is in log, /health, status and doctor, and nothing is lost or stored twice."""
+    site = make_site(partitions=1, **{"metrics.listen": "127.0.0.1:0"})
+    worker = site.worker()
+    site.send(events(20, seed=1))
+    site.wait_until_drained()
+    settled = psycopg2.connect(site.database.dsn)
+    settled.autocommit = True
+    with settled.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        cursor.execute("SELECT pg_reload_conf()")
+        try:
+            site.send(events(20, seed=2))
+            wait_until(lambda: "synchronous_standby_names" in worker.log(), 60, lambda: f"the worker to say what its COMMIT waits for:\n{worker.log()}")
+            shown = {words[0]: site.tallymill(*words).out for words in (("status",), ("doctor",))}
+        finally:
+            cursor.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            cursor.execute("SELECT pg_reload_conf()")
+    settled.close()
+    for text in (*shown.values(), worker.log()):
+        assert "a standby that has not confirmed holds the COMMIT" in text and "ALTER SYSTEM RESET synchronous_standby_names" in text, text
+    site.wait_until_drained()
+    assert worker.stop() == 0
+    site.fold()
+    assert site.outcomes() == (40, 0, 0, 0)
+    site.assert_holds()
+
