@@ -323,6 +323,23 @@ static const char *grant_text(const PGconn *conn, char *text, size_t size)
     return text;
 }
 
+bool postgres_said_in(const PGresult *result, const char *const *files)
+{
+    const char *file = PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
+    const char *base = file != NULL ? strrchr(file, '/') : NULL;
+    for (; file != NULL && *files != NULL; files++)
+        if (strcmp(base != NULL ? base + 1 : file, *files) == 0)
+            return true;
+    return false;
+}
+
+/* The server has no transaction ids left (54000, as of a row that no index takes): it says so where it gives them away. */
+static bool is_out_of_ids(const PGresult *result, const char *sqlstate)
+{
+    static const char *const files[] = {"varsup.c", "multixact.c", NULL};
+    return strncmp(sqlstate, "54", 2) == 0 && postgres_said_in(result, files);
+}
+
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
     char grant[160];
@@ -334,6 +351,9 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     /* No table partition takes the row: the month is missing and can be made. A CHECK that refuses the row names itself. */
     if (postgres_state_is(sqlstate, POSTGRES_CHECK) && (constraint == NULL || constraint[0] == '\0'))
         kind = ERROR_RETRY;
+    const bool has_no_ids = is_out_of_ids(result, sqlstate);
+    if (has_no_ids)
+        kind = ERROR_RETRY;
 
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT) && row_security_error(err, conn, result, message))
@@ -344,6 +364,9 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
     if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
         hint = grant_text(conn, grant, sizeof grant);
+    else if (has_no_ids)
+        hint = "Nothing is written before a superuser ends what keeps old transactions (pg_prepared_xacts, pg_replication_slots, the "
+               "oldest in pg_stat_activity) and runs VACUUM in that database";
     error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",
               detail != NULL ? detail : "", detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
     memcpy(err->sqlstate, sqlstate, 5);

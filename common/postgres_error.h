@@ -10,8 +10,13 @@
 
 /* Fills err from a failed result or a broken connection (result NULL): kind by postgres_kind(), sqlstate, primary message, detail,
  * hint where it is ours. The detail of a refused row is left out: it quotes the row. SQLSTATE 23514 without a constraint's name
- * means that no table partition takes the row (its month is missing): RETRY. Returns false. */
+ * means that no table partition takes the row (its month is missing): RETRY; so does 54000 where the server has no transaction ids
+ * left. Returns false. */
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result);
+
+/* Whether the error of a failed result comes from one of these source files of the server's (NULL ends the list): their names are
+ * not localised, and tell apart what has one SQLSTATE. */
+bool postgres_said_in(const PGresult *result, const char *const *files);
 
 /* What an SQLSTATE asks for: RETRY, REJECT (the row), USAGE (schema, rights, missing database) or FATAL (unknown to us). NULL or ""
  * = connection lost = RETRY. The one table of it. */

@@ -103,13 +103,8 @@ static enum failure_owner owner_of(const struct failure *failure, enum failure_c
 /* RAISE and ASSERT of PL/pgSQL, plpy.error, die of Perl, error of Tcl. */
 static bool is_raised(const PGresult *result)
 {
-    static const char *const files[] = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c"};
-    const char *file = PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
-    const char *base = file ? strrchr(file, '/') : NULL;
-    for (size_t i = 0; file && i < sizeof files / sizeof *files; i++)
-        if (strcmp(base ? base + 1 : file, files[i]) == 0)
-            return true;
-    return false;
+    static const char *const files[] = {"pl_exec.c", "plpy_elog.c", "plperl.c", "pltcl.c", NULL};
+    return postgres_said_in(result, files);
 }
 
 /* The context of an error in COPY names the table, then the line: `COPY analytics_events, line 5001, column ...`, the words in the

@@ -5,9 +5,12 @@ that is full: tests/faults) a trigger raises its code. Elsewhere: duplicates (te
 refused rows (test_dlq.py), rules and code of somebody else (test_hostile_databases.py), a newer schema (test_migrate.py), COMMIT without an answer (test_workers.py), frozen workers (test_workers.py).
 """
 
+import os
+
 import psycopg2
 import pytest
 
+from .harness.postgres_server import PostgresServer, with_postgres
 from .harness.publisher import event, events, now_us
 from .harness.site import Site
 from .harness.stack import Stack
@@ -184,3 +187,46 @@ def test_a_refused_row_is_found_whatever_language_the_server_speaks(german_stack
         assert done.code == 1 and "ALTER TABLE public.analytics_events DETACH PARTITION public.odd;" in done.out, done
     finally:
         site.close()
+
+
+OUT_OF_IDS = 2**31 - 1 - 3_000_000  # transaction ids from the oldest one on: from there the server gives none away
+
+
+def come_to_the_end_of_transaction_ids(server, left):
+    """As after years under a transaction that nobody ended: a prepared one keeps the oldest id, and so many are left until the server gives none away."""
+    server.database().run("BEGIN; SELECT txid_current(); PREPARE TRANSACTION 'forgotten'")
+    next_id = int(server.value("SELECT min(datfrozenxid::text::bigint) FROM pg_database")) + OUT_OF_IDS - left
+    server.stop("fast")
+    segment = server.data / "pg_xact" / f"{next_id // 2**20:04X}"
+    segment.write_bytes(bytes(2**18))
+    os.chown(segment, server.owner, server.group)
+    done = server.run("pg_resetwal", "-x", next_id, "-D", server.data)
+    assert done.returncode == 0, done.stdout
+    server.start()
+
+
+def test_a_server_without_transaction_ids_is_waited_for_and_buries_nothing(stack, tmp_path):
+    """It says so with the SQLSTATE of a row that is too large for an index."""
+    with PostgresServer(stack, max_prepared_transactions=2, autovacuum_naptime="1s", autovacuum_vacuum_cost_delay=0) as server:
+        site = Site(with_postgres(stack, server.dsn), tmp_path, partitions=1)
+        try:
+            come_to_the_end_of_transaction_ids(server, left=2000)
+            worker, aggregator = site.worker(), site.aggregator()
+            site.send(events(20, seed=1, days=1))
+            site.wait_until_drained()
+            wait_until(lambda: server.value("SELECT min(datfrozenxid::text::bigint) = (SELECT transaction::text::bigint FROM pg_prepared_xacts) FROM pg_database"), 60,
+                       "autovacuum to come as far as it can")
+            with server.database().session() as session, session.cursor() as cursor, pytest.raises(psycopg2.errors.ProgramLimitExceeded):
+                for _ in range(4000):
+                    cursor.execute("SELECT txid_current()")
+            site.send([event() for _ in range(20)])
+            wait_until(lambda: "tries=5" in worker.log(), 60, lambda: f"the batch to be tried again:\n{worker.log()[-3000:]}")
+            assert "wraparound" in worker.log() and "prepared" in worker.log(), worker.log()
+            server.database().run("ROLLBACK PREPARED 'forgotten'")
+            site.wait_until_drained(120)
+            site.wait_until_folded(120)
+            assert worker.stop() == 0 and aggregator.stop() == 0, aggregator.log()
+            assert site.outcomes() == (40, 0, 0, 0)
+            site.assert_holds()
+        finally:
+            site.close()
