@@ -6,6 +6,7 @@
 #include "operator/archive_books.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,16 +24,23 @@
 #define SHORT_US   (60 * CLOCK_SECOND_US)
 #define SCAN_US    (3600 * CLOCK_SECOND_US) /* what reads a whole month */
 
+enum { LOCK_TRIES = 15, LOCK_PAUSE_MS = 200 };
+
 extern const char archive_look_sql[], archive_mark_days_sql[];
 
+/* A command that has just ended may still hold it: the server comes to the end of its connection a moment later. */
 static bool take_lock(PGconn *conn, struct error *err)
 {
-    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), SHORT_US, err))
-        return false;
-    PGresult *result = postgres_query(
-        conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.archive', 0)) AS is_taken", SHORT_US, err);
-    const bool is_asked = result != NULL, is_taken = is_asked && answer_bool(result, 0, "is_taken");
-    PQclear(result);
+    bool is_asked = postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), SHORT_US, err), is_taken = false;
+    for (int tries = 0; is_asked && !is_taken && tries < LOCK_TRIES; tries++) {
+        if (tries > 0)
+            poll(NULL, 0, LOCK_PAUSE_MS);
+        PGresult *result = postgres_query(
+            conn, "SELECT pg_try_advisory_xact_lock(hashtextextended('tallymill.archive', 0)) AS is_taken", SHORT_US, err);
+        is_asked = result != NULL;
+        is_taken = is_asked && answer_bool(result, 0, "is_taken");
+        PQclear(result);
+    }
     return is_taken ||
            (is_asked && error_set(err, ERROR_RETRY, "another tallymill archive, restore or erase is at work: one at a time"));
 }

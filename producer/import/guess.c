@@ -228,6 +228,22 @@ static void print_common(struct guess *guess)
     fputs(" --rest event_data", stdout);
 }
 
+/* A proxy that is reached by a socket of its own machine writes '-' for each client, which is no field then. */
+static void print_log(struct guess *guess)
+{
+    const char *client = first_look_find(&guess->look, "client"), *time = first_look_find(&guess->look, "time");
+    fputs(" --const event_name=page_view", stdout);
+    if (client != NULL)
+        print_map(guess, "session_id", client);
+    else
+        advise(guess, "no line has a client: --map session_id=FIELD counts unique ones.");
+    if (time != NULL)
+        print_map(guess, "created_at", time);
+    else
+        advise(guess, "no line has a time: without --map created_at=FIELD the events happen now.");
+    fputs(" --rest event_data", stdout);
+}
+
 static bool is_mapped(const struct guess *guess, const char *field)
 {
     for (enum look_column column = 0; column < LOOK_COLUMNS; column++) {
@@ -274,7 +290,7 @@ static void print_command(struct guess *guess, const char *config)
         print_word(guess->look.kind.delimiter == '\t' ? "tab" : (char[]){guess->look.kind.delimiter, '\0'});
     }
     if (is_log)
-        fputs(" --const event_name=page_view --map session_id=client --map created_at=time --rest event_data", stdout);
+        print_log(guess);
     else if (shape != NULL)
         print_shape(guess, shape);
     else

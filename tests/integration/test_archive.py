@@ -348,6 +348,17 @@ def test_due_is_what_is_cold_and_lies_before_the_window(archive):
     here.is_back()
 
 
+def test_the_lock_of_a_run_that_has_just_ended_is_waited_for(archive):
+    here = archive(count=40)
+    with here.site.database.session() as holder, holder.cursor() as other:
+        other.execute("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('tallymill.archive', 0))")
+        run = here.site.start("tallymill", "archive", MONTH)
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tallymill archive' AND query LIKE '%pg_try_advisory_xact_lock%' AND state LIKE 'idle in%'"
+        wait_until(lambda: not run.is_running() or here.site.database.value(asked) > 0, 60, "the run to ask for the lock")
+        other.execute("COMMIT")
+    assert run.wait(60) == 0, run.log()
+
+
 def test_one_run_at_a_time_and_what_is_asked_for_wrongly(archive):
     here = archive(count=40, build="check")
     run = here.stop_at("archive_settled")

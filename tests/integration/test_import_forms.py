@@ -377,6 +377,11 @@ def test_a_guess_takes_days_from_months_by_all_it_has_read_and_names_what_is_lef
     path.write_text("event,user_id,n\nlogin,anna,1\n")
     answer = site.run("tallymill-produce", "--guess", path)
     assert answer.code == 0 and "user_id" not in answer.out and "without --map created_at=FIELD the events happen now" in answer.err, answer
+    path = tmp_path / "access.log"
+    path.write_text('- - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "curl"\n')
+    answer = site.run("tallymill-produce", "--guess", path)
+    events, imported = dry_run(site, *shlex.split(answer.out)[1:])
+    assert answer.code == imported.code == 0 and "no line has a client" in answer.err and [one["created_at"] for one in events] == ["2015-05-17T10:05:03Z"], (answer, imported)
 
 
 def test_a_guess_says_which_option_is_missing_where_it_cannot_read_the_file(site, tmp_path):
