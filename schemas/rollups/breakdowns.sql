@@ -1,17 +1,18 @@
 -- Every event by its attributes with few values: doc_type, language, origin, format, action, method, tier, referrer and the like, whatever the
 -- event's name. For each (event, attribute) the 200 values with the most events have a row, the others are '(other)' together;
 -- an event without the attribute is in no row of it.
+-- The attributes of an event are unfolded in the list of columns: as a join they would be looked up in a cache of what was unfolded before, which costs more.
 -- target: analytics_daily_breakdowns
 -- key: date, event_name, attribute, value
 -- cadence: 5 min
 -- range: yes
 WITH valued AS MATERIALIZED (
-  SELECT e.date, e.event_name, a.key AS attribute, tallymill.label(a.value) AS value, e.session_id, e.user_id
-  FROM tallymill.range_events e
-  CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data) = 'object' THEN e.event_data ELSE '{}' END) AS a
-  WHERE a.key IN ('doc_type', 'language', 'origin', 'format', 'action', 'method', 'tier', 'previous_tier', 'new_tier', 'source', 'reason', 'provider',
+  SELECT date, event_name, (a).key AS attribute, tallymill.label((a).value) AS value, session_id, user_id
+  FROM (SELECT e.date, e.event_name, e.session_id, e.user_id, jsonb_each(CASE WHEN jsonb_typeof(e.event_data) = 'object' THEN e.event_data ELSE '{}' END) AS a
+        FROM tallymill.range_events e OFFSET 0) e
+  WHERE (a).key IN ('doc_type', 'language', 'origin', 'format', 'action', 'method', 'tier', 'previous_tier', 'new_tier', 'source', 'reason', 'provider',
                   'grade', 'success', 'has_trial', 'landing_page', 'referrer')
-    AND jsonb_typeof(a.value) IN ('string', 'number', 'boolean')
+    AND jsonb_typeof((a).value) IN ('string', 'number', 'boolean')
 ), ranked AS (
   SELECT date, event_name, attribute, value,
          CASE WHEN row_number() OVER (PARTITION BY date, event_name, attribute ORDER BY count(*) DESC, value COLLATE "C") <= 200 THEN value ELSE '(other)' END AS label
