@@ -353,7 +353,7 @@ def test_the_lock_of_a_run_that_has_just_ended_is_waited_for(archive):
     with here.site.database.session() as holder, holder.cursor() as other:
         other.execute("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('tallymill.archive', 0))")
         run = here.site.start("tallymill", "archive", MONTH)
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tallymill archive' AND query LIKE '%pg_try_advisory_xact_lock%' AND state LIKE 'idle in%'"
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tallymill archive' AND query LIKE '%%pg_try_advisory_xact_lock%%' AND state LIKE 'idle in%%'"
         wait_until(lambda: not run.is_running() or here.site.database.value(asked) > 0, 60, "the run to ask for the lock")
         other.execute("COMMIT")
     assert run.wait(60) == 0, run.log()
