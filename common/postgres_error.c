@@ -340,6 +340,18 @@ static bool is_out_of_ids(const PGresult *result, const char *sqlstate)
     return strncmp(sqlstate, "54", 2) == 0 && postgres_said_in(result, files);
 }
 
+/* A file of the server's own is out of its reach: its disk is read-only, over its quota, or not mounted. It says so as of a right, of
+ * a bug or of something unknown, but none of these comes from where files are opened. A damaged block has a code of its own. */
+static bool is_about_files(const PGresult *result, const char *sqlstate)
+{
+    static const char *const files[] = {"md.c", "fd.c", "slru.c", "copydir.c", NULL};
+    static const char *const codes[] = {"42501", "42809", "58P01", "58P02", "XX000"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (strcmp(sqlstate, codes[i]) == 0)
+            return postgres_said_in(result, files);
+    return false;
+}
+
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
     char grant[160];
@@ -351,8 +363,8 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     /* No table partition takes the row: the month is missing and can be made. A CHECK that refuses the row names itself. */
     if (postgres_state_is(sqlstate, POSTGRES_CHECK) && (constraint == NULL || constraint[0] == '\0'))
         kind = ERROR_RETRY;
-    const bool has_no_ids = is_out_of_ids(result, sqlstate);
-    if (has_no_ids)
+    const bool has_no_ids = is_out_of_ids(result, sqlstate), has_no_file = is_about_files(result, sqlstate);
+    if (has_no_ids || has_no_file)
         kind = ERROR_RETRY;
 
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -362,7 +374,10 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     const char *detail =
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
-    if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
+    if (has_no_file)
+        hint = "The disk of that file is not mounted, is read-only, or is closed to the server's account: mend it there, nothing is "
+               "stored meanwhile";
+    else if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
         hint = grant_text(conn, grant, sizeof grant);
     else if (has_no_ids)
         hint = "Nothing is written before a superuser ends what keeps old transactions (pg_prepared_xacts, pg_replication_slots, the "

@@ -10,8 +10,8 @@
 
 /* Fills err from a failed result or a broken connection (result NULL): kind by postgres_kind(), sqlstate, primary message, detail,
  * hint where it is ours. The detail of a refused row is left out: it quotes the row. SQLSTATE 23514 without a constraint's name
- * means that no table partition takes the row (its month is missing): RETRY; so does 54000 where the server has no transaction ids
- * left. Returns false. */
+ * means that no table partition takes the row (its month is missing): RETRY; so do 54000 where the server has no transaction ids
+ * left, and whatever it says of a file of its own that it cannot reach. Returns false. */
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result);
 
 /* Whether the error of a failed result comes from one of these source files of the server's (NULL ends the list): their names are

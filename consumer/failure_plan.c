@@ -28,7 +28,7 @@ static enum failure_plan plan_by_kind(const struct failure_facts *facts)
 {
     if (is(facts, POSTGRES_READ_ONLY)) /* this server was demoted; connecting may find the new one */
         return PLAN_RECONNECT;
-    if (facts->kind == ERROR_FATAL || is(facts, POSTGRES_NO_RIGHT))
+    if (facts->kind == ERROR_FATAL || (facts->kind == ERROR_USAGE && is(facts, POSTGRES_NO_RIGHT)))
         return PLAN_STOP;
     return facts->kind == ERROR_USAGE ? PLAN_RECONNECT
                                       : PLAN_AGAIN; /* USAGE: perhaps a migration under way; connecting looks at the schema */

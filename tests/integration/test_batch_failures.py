@@ -6,6 +6,8 @@ refused rows (test_dlq.py), rules and code of somebody else (test_hostile_databa
 """
 
 import os
+import pathlib
+import tempfile
 
 import psycopg2
 import pytest
@@ -230,3 +232,46 @@ def test_a_server_without_transaction_ids_is_waited_for_and_buries_nothing(stack
             site.assert_holds()
         finally:
             site.close()
+
+
+def move_months(cursor, tablespace):
+    cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass")
+    for (leaf,) in cursor.fetchall():
+        cursor.execute(f"ALTER TABLE {leaf} SET TABLESPACE {tablespace}")
+
+
+@pytest.mark.parametrize("fault", ["closed", "gone"])
+def test_a_tablespace_whose_disk_is_out_of_reach_is_waited_for(make_site, stack, fault):
+    """Read-only or closed to the server it is 42501, as of a missing right; not mounted 58P01, which no table knows."""
+    site = make_site(partitions=1)
+    with tempfile.TemporaryDirectory(prefix="tallymill-") as name, site.database.session() as own, own.cursor() as cursor:
+        account = os.stat(f"/proc/{stack.pid('postgres')}")
+        folder, space = pathlib.Path(name), f"space_{site.topic.replace('-', '_')}"
+        folder.chmod(0o755)
+        place = folder / "disk"
+        place.mkdir()
+        os.chown(place, account.st_uid, account.st_gid)
+        cursor.execute(f"CREATE TABLESPACE {space} LOCATION '{place}'")
+        move_months(cursor, space)
+        cursor.execute("CHECKPOINT")
+        worker = site.worker()
+        wait_until(lambda: "reading" in worker.log(), 30, worker.log)
+        try:
+            if fault == "closed":
+                place.chmod(0)
+            else:
+                place.rename(folder / "away")
+            site.send([event() for _ in range(20)])
+            wait_until(lambda: "tries=4" in worker.log(), 60, lambda: f"the batch to be tried again:\n{worker.log()[-3000:]}")
+        finally:
+            if fault == "closed":
+                place.chmod(0o700)
+            else:
+                (folder / "away").rename(place)
+        said = worker.log()
+        assert "could not open file" in said and "The disk of that file" in said and "GRANT" not in said, said
+        site.wait_until_drained()
+        assert worker.stop() == 0
+        assert_all_stored(site, 20)
+        move_months(cursor, "pg_default")
+        cursor.execute(f"DROP TABLESPACE {space}")

@@ -102,6 +102,7 @@ Test(failure_plan, judges_what_making_a_month_or_the_search_met_by_its_sqlstate)
     cr_expect_eq(then("25006", ERROR_RETRY), PLAN_RECONNECT, "demoted meanwhile");
     cr_expect_eq(then("42883", ERROR_USAGE), PLAN_RECONNECT, "migrated meanwhile");
     cr_expect_eq(then("42501", ERROR_USAGE), PLAN_STOP);
+    cr_expect_eq(then("42501", ERROR_RETRY), PLAN_AGAIN, "a file that the server may not open");
     cr_expect_eq(then("", ERROR_FATAL), PLAN_STOP, "too many rows are refused");
 }
 
