@@ -115,23 +115,12 @@ BEGIN
   END LOOP;
   DROP SCHEMA tallymill_made;
   -- What the old table has beside ours: writers go on naming such columns, readers go on using such indexes.
-  FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind, pg_get_expr(d.adbin, d.adrelid) AS fallback
-             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind FROM pg_attribute a
              WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped
                AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = s.new_table AND n.attname = a.attname AND NOT n.attisdropped) ORDER BY a.attnum LOOP
     EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ADD COLUMN %I %s', one.name, one.kind);
-    IF one.fallback IS NOT NULL THEN
-      EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
-    END IF;
   END LOOP;
-  -- What an INSERT leaves out becomes what it became; but for numbers that become UUIDs, and times of a zone, whose expressions would be read in that of the session.
-  FOR one IN SELECT a.attname AS name, CASE WHEN a.atttypid = 'json'::regtype THEN format('(%s)::jsonb', pg_get_expr(d.adbin, d.adrelid)) ELSE pg_get_expr(d.adbin, d.adrelid) END AS fallback
-             FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-             JOIN pg_attribute n ON n.attrelid = s.new_table AND n.attname = a.attname LEFT JOIN pg_attrdef f ON f.adrelid = n.attrelid AND f.adnum = n.attnum
-             WHERE a.attrelid = s.old_table AND NOT (a.attname = 'id' AND s.has_numbers) AND a.atttypid <> 'timestamp'::regtype
-               AND pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid) AND NOT (n.attnotnull AND pg_get_expr(d.adbin, d.adrelid) ~ '^NULL') LOOP
-    EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
-  END LOOP;
+  PERFORM tallymill_adopt.take_defaults();
   FOR one IN SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
              WHERE i.indrelid = s.old_table AND NOT i.indisunique AND i.indisvalid
                AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
@@ -277,6 +266,7 @@ BEGIN
   SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying' FOR UPDATE;
   LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
   PERFORM tallymill_adopt.check_columns();
+  PERFORM tallymill_adopt.take_defaults(); -- which may be others by now
   IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
     RETURN false;
   END IF;

@@ -114,6 +114,23 @@ AS $$
   ORDER BY x.oid
 $$;
 
+-- What an INSERT leaves out becomes what it became; but for numbers that become UUIDs, and times without a zone, whose expressions would be read in that of the session.
+CREATE FUNCTION tallymill_adopt.take_defaults() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  one record;
+BEGIN
+  FOR one IN SELECT a.attname AS name, CASE WHEN a.atttypid = 'json'::regtype THEN format('(%s)::jsonb', o.text) ELSE o.text END AS fallback
+             FROM tallymill_adopt.state s JOIN pg_attribute a ON a.attrelid = s.old_table JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             JOIN pg_attribute n ON n.attrelid = s.new_table AND n.attname = a.attname LEFT JOIN pg_attrdef f ON f.adrelid = n.attrelid AND f.adnum = n.attnum
+             CROSS JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text) o
+             WHERE NOT (a.attname = 'id' AND s.has_numbers) AND NOT (a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype) AND NOT (n.attnotnull AND o.text ~ '^NULL')
+               AND o.text IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid) LOOP
+    EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
+  END LOOP;
+END
+$$;
+
 -- What who stores events needs for the defaults of a table's columns, which COPY asks for where it does not name them: sequences, and functions that not everybody may call.
 CREATE FUNCTION tallymill_adopt.needed_for_defaults(p_table oid) RETURNS TABLE (right_on text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

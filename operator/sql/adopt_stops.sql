@@ -38,7 +38,8 @@ SELECT stop FROM (
   UNION ALL
   SELECT 4, 'created_at has no time zone: say which its times are in, as --time-zone Europe/Berlin' FROM columns c WHERE c.attname = 'created_at' AND c.kind = 'timestamp without time zone' AND $1 = ''
   UNION ALL
-  SELECT 4, format('%s is no time zone that the server knows', $1) WHERE $1 <> '' AND to_regclass('tallymill_adopt.state') IS NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE lower(z.name) = lower($1))
+  SELECT 4, format('%s is no time zone that the server knows', $1) -- all files of the zones are read for it: not under the lock
+  WHERE CASE WHEN $1 = '' OR to_regclass('tallymill_adopt.state') IS NOT NULL THEN false ELSE NOT EXISTS (SELECT FROM pg_timezone_names z WHERE lower(z.name) = lower($1)) END
   UNION ALL
   SELECT 5, 'column id has no primary key or unique index of its own: ALTER TABLE public.analytics_events ADD PRIMARY KEY (id)'
   FROM t WHERE NOT EXISTS (SELECT FROM pg_index i JOIN columns c ON c.attname = 'id' WHERE i.indrelid = t.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
@@ -111,7 +112,8 @@ SELECT stop FROM (
   SELECT 18, format('%s uses the row type of %s: DROP it, and make it anew afterwards', pg_describe_object(d.classid, d.objid, d.objsubid), n.oid::regclass)
   FROM named n JOIN pg_class c ON c.oid = n.oid JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass
     AND d.refobjid IN (c.reltype, (SELECT y.typarray FROM pg_type y WHERE y.oid = c.reltype)) AND d.deptype = 'n'
-  WHERE NOT (n.oid IN (SELECT f.view FROM found f) AND EXISTS (SELECT FROM pg_rewrite r JOIN found f ON f.view = r.ev_class WHERE d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid))
+  WHERE NOT (n.oid IN (SELECT f.view FROM found f) AND (SELECT CASE d.classid WHEN 'pg_rewrite'::regclass THEN (SELECT r.ev_class FROM pg_rewrite r WHERE r.oid = d.objid)
+                                                                          WHEN 'pg_class'::regclass THEN d.objid END) IN (SELECT f.view FROM found f))
   UNION ALL
   SELECT DISTINCT 19, format('%s names %s, and would go on with the old one: DROP it, and make it anew afterwards', pg_describe_object(b.classid, b.objid, b.objsubid), b.refobjid::regclass)
   FROM bound b WHERE b.is_carried IS NOT TRUE

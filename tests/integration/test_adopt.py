@@ -368,7 +368,9 @@ def test_materialized_views_are_made_anew_over_the_new_table(old):
 
 STANDING = """
     COMMENT ON INDEX of_the_application IS 'What was done';
-    ALTER TABLE analytics_events ADD COLUMN number BIGSERIAL, ADD COLUMN tag TEXT DEFAULT 'plain', ALTER COLUMN event_category SET DEFAULT 'usage';
+    CREATE FUNCTION stamp() RETURNS text LANGUAGE sql AS 'SELECT ''stamped''';
+    REVOKE ALL ON FUNCTION stamp() FROM PUBLIC;
+    ALTER TABLE analytics_events ADD COLUMN number BIGSERIAL, ADD COLUMN tag TEXT DEFAULT 'plain', ADD COLUMN stamp TEXT DEFAULT stamp(), ALTER COLUMN event_category SET DEFAULT 'usage';
     CREATE STATISTICS name_and_category (dependencies) ON event_name, event_category FROM analytics_events;
     ALTER STATISTICS name_and_category SET STATISTICS 500;
     COMMENT ON STATISTICS name_and_category IS 'They go together';
@@ -384,6 +386,11 @@ STANDING = """
     CREATE TRIGGER del INSTEAD OF DELETE ON writable FOR EACH ROW EXECUTE FUNCTION nothing();
     COMMENT ON TABLE analytics_daily_stats IS 'By day';
     COMMENT ON COLUMN analytics_daily_stats.event_count IS 'Without our own';
+    ALTER TABLE analytics_daily_stats ADD COLUMN extra INTEGER;
+    COMMENT ON COLUMN analytics_daily_stats.extra IS 'Ours has it not';
+    GRANT SELECT (date, extra) ON analytics_daily_stats TO PUBLIC;
+    CREATE STATISTICS of_days ON event_name, event_count FROM analytics_daily_stats;
+    CREATE STATISTICS of_extras ON event_name, extra FROM analytics_daily_stats;
     CREATE VIEW by_day AS SELECT date, sum(event_count) AS events FROM analytics_daily_stats GROUP BY date;
     CREATE VIEW of_both AS SELECT d.date, d.events, (SELECT count(*) FROM external_events e WHERE (e.created_at AT TIME ZONE 'UTC')::date = d.date) AS counted FROM by_day d;
     CREATE FUNCTION busiest() RETURNS date STABLE RETURN (SELECT date FROM by_day ORDER BY events DESC, date LIMIT 1);
@@ -426,7 +433,7 @@ def test_what_stands_on_both_tables_goes_with_them(old):
     assert waiting.code == 1 and "public.by_month" in waiting.err and "Nothing was dropped" in waiting.err, waiting
     assert site.produce("--generate", "100", "--seed", "1", "--days", "1").code == 0
     site.drain()
-    assert site.database.value("SELECT count(*) FROM analytics_events WHERE batch_id IS NOT NULL AND number > %s AND tag = 'plain'", most) == 100
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE batch_id IS NOT NULL AND number > %s AND (tag, stamp) = ('plain', 'stamped')", most) == 100
     site.fold()
     adopt(site, "--finish")
     assert site.database.rows(STANDS) == stands
@@ -478,8 +485,22 @@ def test_what_comes_meanwhile_and_would_be_lost_keeps_the_tables_from_being_swap
     refused = adopt(site, code=2)
     assert "DROP CONSTRAINT notes_event_fkey" in refused.err and "policy own" in refused.err and "Nothing was swapped" in refused.err, refused
     assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "r"
-    site.database.run("DROP TABLE notes")
+    site.database.run("DROP TABLE notes; ALTER TABLE analytics_events ALTER COLUMN event_category SET DEFAULT 'usage'")
     adopt(site)
+    site.database.run("INSERT INTO analytics_events (event_name) VALUES ('login')")
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_category = 'usage' AND created_at = (SELECT max(created_at) FROM analytics_events)") == 1
+
+
+def test_a_subscription_that_writes_the_table_stops_it(old):
+    site, _ = old(50)
+    site.database.run("""
+        CREATE SUBSCRIPTION warehouse CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = NONE, enabled = false);
+        SET allow_system_table_mods = on;
+        INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'analytics_events'::regclass, 'r' FROM pg_subscription WHERE subname = 'warehouse'""")
+    try:
+        assert "subscription warehouse writes public.analytics_events" in adopt(site, "--plan", code=2).out
+    finally:
+        site.database.run("DROP SUBSCRIPTION warehouse")
 
 
 def published(site, name):

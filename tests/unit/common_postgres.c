@@ -71,7 +71,7 @@ Test(postgres_is, knows_codes_and_classes)
         {"XX001", POSTGRES_INTERNAL, false},      {"XX000", POSTGRES_INTERNAL, true},      {"XX001", POSTGRES_DAMAGED, true},
         {"TM001", POSTGRES_FENCED, true},         {"TM004", POSTGRES_CONTRACT, true},      {"TM005", POSTGRES_MONTH_ARCHIVED, true},
         {"TM007", POSTGRES_MONTH_DETACHED, true}, {"TM009", POSTGRES_TOPIC_ANEW, true},    {"TM010", POSTGRES_KEPT_OUT, true},
-        {"0A000", POSTGRES_UNSUPPORTED, true},
+        {"0A000", POSTGRES_UNSUPPORTED, true},    {"2BP01", POSTGRES_STILL_USED, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct error err = refused_with(cases[i].sqlstate);
