@@ -112,8 +112,8 @@ SELECT stop FROM (
   SELECT 18, format('%s uses the row type of %s: DROP it, and make it anew afterwards', pg_describe_object(d.classid, d.objid, d.objsubid), n.oid::regclass)
   FROM named n JOIN pg_class c ON c.oid = n.oid JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass
     AND d.refobjid IN (c.reltype, (SELECT y.typarray FROM pg_type y WHERE y.oid = c.reltype)) AND d.deptype = 'n'
-  WHERE NOT (n.oid IN (SELECT f.view FROM found f) AND (SELECT CASE d.classid WHEN 'pg_rewrite'::regclass THEN (SELECT r.ev_class FROM pg_rewrite r WHERE r.oid = d.objid)
-                                                                          WHEN 'pg_class'::regclass THEN d.objid END) IN (SELECT f.view FROM found f))
+  WHERE NOT (n.oid IN (SELECT f.view FROM found f) AND CASE d.classid WHEN 'pg_rewrite'::regclass THEN (SELECT r.ev_class FROM pg_rewrite r WHERE r.oid = d.objid)
+                                                                                 WHEN 'pg_class'::regclass THEN d.objid ELSE 0 END IN (SELECT f.view FROM found f))
   UNION ALL
   SELECT DISTINCT 19, format('%s names %s, and would go on with the old one: DROP it, and make it anew afterwards', pg_describe_object(b.classid, b.objid, b.objsubid), b.refobjid::regclass)
   FROM bound b WHERE b.is_carried IS NOT TRUE
