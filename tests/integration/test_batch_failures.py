@@ -207,6 +207,7 @@ def come_to_the_end_of_transaction_ids(server, left):
     server.start()
 
 
+@pytest.mark.skipif("TALLYMILL_TRANSACTION_IDS" not in os.environ, reason="takes a minute: TALLYMILL_TRANSACTION_IDS=1")
 def test_a_server_without_transaction_ids_is_waited_for_and_buries_nothing(stack, tmp_path):
     """It says so with the SQLSTATE of a row that is too large for an index."""
     with PostgresServer(stack, max_prepared_transactions=2, autovacuum_naptime="1s", autovacuum_vacuum_cost_delay=0) as server:
