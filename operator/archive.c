@@ -220,7 +220,7 @@ static const struct cli archive_cli = {
         "still be\n"
         "queried, then detached and dropped, with the books kept. Statistics stay. Killed anywhere, the next run goes on.\n"
         "A month leaves only when its statistics are settled and equal its rows; events that come later wait as dead letters.\n"
-        "Needs a login with tallymill_admin, and for the detach a connection of its own (no pooler in transaction mode).\n",
+        "Needs a login with tallymill_admin; behind a pooler one that inherits its rights (the detach sets no role there).\n",
     .examples = "  tallymill archive --config settings.ini --due\n  tallymill archive --config settings.ini 2025-01\n"
                 "  tallymill archive --config settings.ini --verify\n",
     .exit_codes = "0 done; 1 a month waits or its archive is damaged, each named, or a server is away; 2 usage, settings or "

@@ -232,22 +232,32 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
     return is_proven;
 }
 
-/* Runs a detach, or ends one that is pending, over a connection of its own: it stands in no transaction, so what it depends on is
- * set for the session. */
+/* What a detach depends on is set for the session, for it stands in no transaction. Behind a pooler it is not: whoever gets the
+ * server connection next would act as tallymill_admin. There the login must inherit that role's rights, and the statement names all. */
+static bool prepare_detach(PGconn *conn, int64_t deadline_us, struct error *err)
+{
+    char timeout[80];
+    PGresult *asked = postgres_query(conn, "SELECT pg_backend_pid()", SHORT_US, err);
+    const bool is_asked = asked != NULL, is_own = asked && atoi(PQgetvalue(asked, 0, 0)) == PQbackendPID(conn);
+    PQclear(asked);
+    if (!is_own)
+        return is_asked;
+    snprintf(timeout, sizeof timeout, "SET statement_timeout = %" PRId64, deadline_us / 1000);
+    return postgres_exec(conn, "SET ROLE tallymill_admin", SHORT_US, err) &&
+           postgres_exec_alone(conn, "SET search_path = pg_catalog, pg_temp", SHORT_US, err) &&
+           postgres_exec_alone(conn, "SET client_connection_check_interval = '1s'", SHORT_US, err) &&
+           postgres_exec_alone(conn, "SET lock_timeout = 0", SHORT_US, err) && postgres_exec_alone(conn, timeout, SHORT_US, err);
+}
+
+/* Runs a detach, or ends one that is pending, over a connection of its own. */
 static bool run_detach(struct archive_run *run, const struct archive_view *view, struct error *err)
 {
     const int64_t deadline_us = settings_int(run->settings, "archive.detach_deadline");
-    char sql[400], timeout[80];
+    char sql[400];
     PGconn *conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
-    snprintf(timeout, sizeof timeout, "SET statement_timeout = %" PRId64, deadline_us / 1000);
     snprintf(sql, sizeof sql, "ALTER TABLE public.analytics_events DETACH PARTITION %s %s", view->table,
              view->is_pending ? "FINALIZE" : "CONCURRENTLY");
-    const bool is_detached = conn && postgres_exec(conn, "SET ROLE tallymill_admin", SHORT_US, err) &&
-                             postgres_exec_alone(conn, "SET search_path = pg_catalog, pg_temp", SHORT_US, err) &&
-                             postgres_exec_alone(conn, "SET client_connection_check_interval = '1s'", SHORT_US, err) &&
-                             postgres_exec_alone(conn, "SET lock_timeout = 0", SHORT_US, err) &&
-                             postgres_exec_alone(conn, timeout, SHORT_US, err) &&
-                             postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
+    const bool is_detached = conn && prepare_detach(conn, deadline_us, err) && postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
     PQfinish(conn);
     return is_detached;
 }

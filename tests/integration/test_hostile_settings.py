@@ -5,6 +5,7 @@ import datetime
 import pathlib
 import tempfile
 
+import psycopg2
 import pytest
 from psycopg2 import extensions
 
@@ -13,6 +14,7 @@ from faults.rows.pooler import Pooler
 from .harness.hostile_settings import NEWER, TIMES, login_name, make_login
 from .harness.publisher import event, events, now_us
 from .harness.waiting import wait_until
+from .test_archive import MONTH, of_month
 from .test_rollups import COUNTED
 
 
@@ -132,3 +134,21 @@ def test_behind_a_pooler_no_client_inherits_what_another_set(make_site, stack):
         site.connect_programs_by(extensions.make_dsn(dsn, port=between.port))
         live(site)
         anchors_are_compared(site)
+
+
+def test_behind_a_pooler_an_archive_leaves_no_role_to_whoever_comes_next(make_site, stack, tmp_path):
+    site = make_site(**{"archive.target": str(tmp_path)})
+    site.send(of_month(100))
+    site.drain()
+    site.fold()
+    with reachable_folder() as folder, Pooler(stack, folder) as between:
+        pooled = extensions.make_dsn(site.database.dsn, port=between.port)
+        site.connect_programs_by(pooled)
+        site.must("tallymill", "archive", MONTH)
+        with contextlib.ExitStack() as clients:     # side by side: each has a server connection of its own
+            for _ in range(4):
+                cursor = clients.enter_context(contextlib.closing(psycopg2.connect(pooled))).cursor()
+                cursor.execute("SELECT current_user = session_user, current_setting('search_path'), current_setting('statement_timeout')")
+                assert cursor.fetchone() == (True, '"$user", public', "0")
+        site.must("tallymill", "restore", MONTH)
+        site.assert_holds()
