@@ -340,8 +340,8 @@ static bool is_out_of_ids(const PGresult *result, const char *sqlstate)
     return strncmp(sqlstate, "54", 2) == 0 && postgres_said_in(result, files);
 }
 
-/* A file of the server's own is out of its reach: its disk is read-only, over its quota, or not mounted. It says so as of a right, of
- * a bug or of something unknown, but none of these comes from where files are opened. A damaged block has a code of its own. */
+/* A file of the server's own is out of its reach: its disk is read-only, over its quota, or not mounted. It says so as of a right,
+ * of a bug or of something unknown, but none of these comes from where files are opened. A damaged block has a code of its own. */
 static bool is_about_files(const PGresult *result, const char *sqlstate)
 {
     static const char *const files[] = {"md.c", "fd.c", "slru.c", "copydir.c", NULL};
@@ -375,13 +375,13 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
         kind == ERROR_REJECT || strncmp(sqlstate, "23", 2) == 0 ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = strncmp(sqlstate, "TM", 2) == 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
     if (has_no_file)
-        hint = "The disk of that file is not mounted, is read-only, or is closed to the server's account: mend it there, nothing is "
-               "stored meanwhile";
+        hint = "The disk of that file is not mounted, is read-only, or is closed to the server's account: mend it there, nothing "
+               "is stored meanwhile";
     else if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
         hint = grant_text(conn, grant, sizeof grant);
     else if (has_no_ids)
-        hint = "Nothing is written before a superuser ends what keeps old transactions (pg_prepared_xacts, pg_replication_slots, the "
-               "oldest in pg_stat_activity) and runs VACUUM in that database";
+        hint = "Nothing is written before a superuser ends what keeps old transactions (pg_prepared_xacts, pg_replication_slots, "
+               "the oldest in pg_stat_activity) and runs VACUUM in that database";
     error_set(err, kind, "%s%s%s%s%s%s", message != NULL ? message : "Postgres refused", detail != NULL ? " (" : "",
               detail != NULL ? detail : "", detail != NULL ? ")" : "", hint != NULL ? ". " : "", hint != NULL ? hint : "");
     memcpy(err->sqlstate, sqlstate, 5);

@@ -44,18 +44,18 @@ struct failure_facts {
 };
 
 enum failure_plan {
-    PLAN_AGAIN,       /* the same batch, after a pause */
-    PLAN_RECONNECT,   /* the same batch, on a new connection, after a pause */
-    PLAN_FENCED,      /* drop what is fenced (TM001) */
-    PLAN_BY_INSERT,   /* the same batch by INSERT ... ON CONFLICT, at once */
-    PLAN_BY_LOOK_UP,  /* the same batch, without the rows that are stored, by COPY, at once: the table takes no ON CONFLICT */
-    PLAN_READ_LEDGER, /* the books hold the offset already: the ledger's word is asked, after a pause */
-    PLAN_DISAGREE,    /* they go on holding it, whatever the ledger says: a person must look */
-    PLAN_FORGET,      /* drop connection and batch: the ledger will tell what became of it */
-    PLAN_MAKE_MONTHS, /* then the same batch, at once */
+    PLAN_AGAIN,        /* the same batch, after a pause */
+    PLAN_RECONNECT,    /* the same batch, on a new connection, after a pause */
+    PLAN_FENCED,       /* drop what is fenced (TM001) */
+    PLAN_BY_INSERT,    /* the same batch by INSERT ... ON CONFLICT, at once */
+    PLAN_BY_LOOK_UP,   /* the same batch, without the rows that are stored, by COPY, at once: the table takes no ON CONFLICT */
+    PLAN_READ_LEDGER,  /* the books hold the offset already: the ledger's word is asked, after a pause */
+    PLAN_DISAGREE,     /* they go on holding it, whatever the ledger says: a person must look */
+    PLAN_FORGET,       /* drop connection and batch: the ledger will tell what became of it */
+    PLAN_MAKE_MONTHS,  /* then the same batch, at once */
     PLAN_MONTHS_AGAIN, /* then the same batch, after a pause: they were made before, and it was refused all the same */
-    PLAN_SEARCH,      /* for the rows that are refused, which become dead letters */
-    PLAN_STOP,        /* a person must look */
+    PLAN_SEARCH,       /* for the rows that are refused, which become dead letters */
+    PLAN_STOP,         /* a person must look */
 };
 
 enum failure_plan failure_plan(const struct failure_facts *facts);

@@ -182,8 +182,8 @@ static void go_by_look_up(struct worker *worker, const struct error *shown)
     worker->is_looking_up = true;
 }
 
-/* The months of the batch. However often they could not be made they are tried again, for nobody else may make them. True, false: as
- * mend(). */
+/* The months of the batch. However often they could not be made they are tried again, for nobody else may make them. True, false:
+ * as mend(). */
 static bool make_months(struct worker *worker, enum failure_plan *plan, struct error *shown)
 {
     struct error err = {0};

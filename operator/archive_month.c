@@ -233,7 +233,8 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
 }
 
 /* What a detach depends on is set for the session, for it stands in no transaction. Behind a pooler it is not: whoever gets the
- * server connection next would act as tallymill_admin. There the login must inherit that role's rights, and the statement names all. */
+ * server connection next would act as tallymill_admin. There the login must inherit that role's rights, and the statement names
+ * all. */
 static bool prepare_detach(PGconn *conn, int64_t deadline_us, struct error *err)
 {
     char timeout[80];
@@ -257,7 +258,8 @@ static bool run_detach(struct archive_run *run, const struct archive_view *view,
     PGconn *conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
     snprintf(sql, sizeof sql, "ALTER TABLE public.analytics_events DETACH PARTITION %s %s", view->table,
              view->is_pending ? "FINALIZE" : "CONCURRENTLY");
-    const bool is_detached = conn && prepare_detach(conn, deadline_us, err) && postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
+    const bool is_detached =
+        conn && prepare_detach(conn, deadline_us, err) && postgres_exec_alone(conn, sql, deadline_us + SHORT_US, err);
     PQfinish(conn);
     return is_detached;
 }

@@ -1,7 +1,7 @@
 -- Who keeps sessions of this database waiting for a lock: a row for each that waits and each at the end of its chain, who waits for nobody.
 -- is_ours: it is a program of ours that waits, or a table of ours that is waited for. self: the server process that answers.
 -- What another login hides from ours (state, age) is said to be hidden. Answers in any database, whether it has our schema or not.
--- So is a standby: a COMMIT that synchronous_standby_names has wait for one waits without limit, and no time-out of the server ends it.
+-- A standby keeps sessions waiting too: a COMMIT that synchronous_standby_names has wait for one waits without limit, and no time-out of the server ends it.
 WITH RECURSIVE waits AS MATERIALIZED (
   SELECT DISTINCT ON (l.pid) l.pid, l.locktype, l.relation, l.classid, l.objid, l.objsubid, l.transactionid, a.application_name, a.usename
   FROM pg_catalog.pg_locks l
@@ -49,23 +49,24 @@ WITH RECURSIVE waits AS MATERIALIZED (
               ELSE format('a lock (%s)', e.locktype) END AS what
   FROM ends e
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = e.holder
+), told AS (
+  SELECT h.pid, h.application_name, h.usename, pg_backend_pid() AS self,
+         h.application_name LIKE 'tallymill%' OR EXISTS (
+           SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.oid = h.place AND (n.nspname = 'tallymill' OR c.relname LIKE 'analytics@_%' ESCAPE '@')) AS is_ours,
+         CASE WHEN h.holder = 0 THEN format('the prepared transaction %L (login %s) holds %s, it is %s old; to end it: ROLLBACK PREPARED %1$L',
+                                            coalesce(h.gid, '?'), coalesce(h.prepared_by, '?'), h.what, date_trunc('second', clock_timestamp() - h.prepared))
+              ELSE format('pid %s (%s, login %s, %s) holds %s%s; to end it: SELECT pg_terminate_backend(%1$s)', h.holder,
+                          coalesce(nullif(h.held_by, ''), nullif(h.backend_type, 'client backend'), 'an application without a name'),
+                          coalesce(h.held_login, '?'), coalesce(h.state, 'state and age hidden from this login without pg_read_all_stats'), h.what,
+                          ', its transaction is ' || date_trunc('second', clock_timestamp() - h.xact_start) || ' old') END AS holder,
+         h.xact_start
+  FROM holds h
+  UNION ALL
+  SELECT a.pid, a.application_name, a.usename, pg_backend_pid(), a.application_name LIKE 'tallymill%',
+         format('a standby that has not confirmed holds the COMMIT (synchronous_standby_names = %L), for %s; to end it: start that standby, or ALTER SYSTEM RESET synchronous_standby_names; '
+                'SELECT pg_reload_conf()', current_setting('synchronous_standby_names'), date_trunc('second', clock_timestamp() - a.state_change)), NULL
+  FROM pg_catalog.pg_stat_activity a
+  WHERE a.datname = current_database() AND a.wait_event = 'SyncRep' AND a.state_change < clock_timestamp() - interval '1 second'
 )
-SELECT h.pid, h.application_name, h.usename, pg_backend_pid() AS self,
-       h.application_name LIKE 'tallymill%' OR EXISTS (
-         SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.oid = h.place AND (n.nspname = 'tallymill' OR c.relname LIKE 'analytics@_%' ESCAPE '@')) AS is_ours,
-       CASE WHEN h.holder = 0 THEN format('the prepared transaction %L (login %s) holds %s, it is %s old; to end it: ROLLBACK PREPARED %1$L',
-                                          coalesce(h.gid, '?'), coalesce(h.prepared_by, '?'), h.what, date_trunc('second', clock_timestamp() - h.prepared))
-            ELSE format('pid %s (%s, login %s, %s) holds %s%s; to end it: SELECT pg_terminate_backend(%1$s)', h.holder,
-                        coalesce(nullif(h.held_by, ''), nullif(h.backend_type, 'client backend'), 'an application without a name'),
-                        coalesce(h.held_login, '?'), coalesce(h.state, 'state and age hidden from this login without pg_read_all_stats'), h.what,
-                        ', its transaction is ' || date_trunc('second', clock_timestamp() - h.xact_start) || ' old') END AS holder,
-       h.xact_start
-FROM holds h
-UNION ALL
-SELECT a.pid, a.application_name, a.usename, pg_backend_pid(), a.application_name LIKE 'tallymill%',
-       format('a standby that has not confirmed holds the COMMIT (synchronous_standby_names = %L), for %s; to end it: start that standby, or ALTER SYSTEM RESET synchronous_standby_names; '
-              'SELECT pg_reload_conf()', current_setting('synchronous_standby_names'), date_trunc('second', clock_timestamp() - a.state_change)), NULL
-FROM pg_catalog.pg_stat_activity a
-WHERE a.datname = current_database() AND a.wait_event = 'SyncRep' AND a.state_change < clock_timestamp() - interval '1 second'
-ORDER BY pid, xact_start NULLS LAST
+SELECT t.pid, t.application_name, t.usename, t.self, t.is_ours, t.holder FROM told t ORDER BY t.pid, t.xact_start NULLS LAST
