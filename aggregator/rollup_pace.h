@@ -1,8 +1,11 @@
-/* rollup_pace.h - how much of the time rollups may take: all of it while the server has nothing else to do, a fifth while it has.
+/* rollup_pace.h - how much of the time rollups may take: all of it while the server has cores to spare, a fifth while it has not.
  *
- * How busy it is shows in what our own queries wait: a loop of fixed length, timed by the server with each list of what is due,
- * takes as long as ever on an idle server, and longer where others want its cores. What is longer than twice the shortest that was
- * seen is busy. The setting rollups.share stands over all this. Pure.
+ * How busy it is shows in what our own queries wait: with each list of what is due the server says how long 10 ms of work take
+ * there now (tallymill.due_rollups()), 10 ms where a core is always free, 15 where three want two. One such look may be unlucky,
+ * so a new one counts for a fourth of what is believed. The setting rollups.share stands over all this. Pure.
+ *
+ * Rejected: to compare a loop's time with the shortest that was ever seen. Clocks that rise and fall, and a neighbour on the same
+ * core, made an idle server look busy for hours after one lucky loop.
  */
 #ifndef TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
 #define TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
@@ -11,18 +14,17 @@
 #include <stdint.h>
 
 struct rollup_pace {
-    int64_t share;       /* percent of the time; 0: by itself */
-    int64_t shortest_us; /* of the loop, since the start; 0: not timed yet */
+    int64_t share;    /* percent of the time; 0: by itself */
+    int64_t probe_us; /* what 10 ms of work take, by the looks so far; 0: not looked yet */
     bool is_busy;
 };
 
-enum { ROLLUP_BUSY_SHARE = 20, ROLLUP_BUSY_TIMES = 2 };
+enum { ROLLUP_BUSY_SHARE = 20, ROLLUP_BUSY_US = 12500, ROLLUP_LOOKS = 4 };
 
 static inline void rollup_pace_probe(struct rollup_pace *pace, int64_t probe_us)
 {
-    if (pace->shortest_us == 0 || probe_us < pace->shortest_us)
-        pace->shortest_us = probe_us;
-    pace->is_busy = probe_us > ROLLUP_BUSY_TIMES * pace->shortest_us;
+    pace->probe_us = pace->probe_us == 0 ? probe_us : pace->probe_us + (probe_us - pace->probe_us) / ROLLUP_LOOKS;
+    pace->is_busy = pace->probe_us > ROLLUP_BUSY_US;
 }
 
 /* How long to rest after something that took so long. is_behind: the daily statistics have work to do. */

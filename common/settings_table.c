@@ -45,7 +45,7 @@ const struct setting settings_table[] = {
     {"aggregator.months_ahead", SETTING_COUNT, "3", 1, 24, NULL, FOR_AGGREGATOR | IS_LIVE, "months made before they begin"},
     {"aggregator.merge_every", SETTING_DURATION, "1 h", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR | IS_LIVE, "how often what is folded and a quarter of an hour old is merged in the ledger, at the latest"},
     {"rollups.dir", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "directory of the rollup files that migrate defines; empty: share/tallymill/rollups beside the program"},
-    {"rollups.share", SETTING_COUNT, "0", 0, 100, NULL, FOR_AGGREGATOR | IS_LIVE, "percent of the time that computing rollups may take; 0: a fifth while the server is busy, all of it while it is idle"},
+    {"rollups.share", SETTING_COUNT, "0", 0, 100, NULL, FOR_AGGREGATOR | IS_LIVE, "percent of the time that computing rollups may take; 0: a fifth while the server has no core to spare, all of it otherwise"},
     {"rollups.timeout", SETTING_DURATION, "5 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_AGGREGATOR | IS_LIVE, "a rollup's query that takes longer is ended and named; the others go on"},
     {"uniques.subjects", SETTING_TEXT, "", 0, 0, NULL, FOR_OPERATOR, "file of the subjects that uniques are counted of, which migrate defines; empty: the built-in copy of share/tallymill/uniques/subjects.sql"},
     {"uniques.keep", SETTING_DURATION, "800 days", CLOCK_DAY_US, 3650 * CLOCK_DAY_US, NULL, FOR_AGGREGATOR | IS_LIVE, "how long keys of uniques are kept: ranges that begin before are counted at most"},

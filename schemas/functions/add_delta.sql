@@ -7,7 +7,7 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.add_delta(p_batch_id bigint, p_delta bytea) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
   IF currval('tallymill.batch_ids') <> p_batch_id THEN

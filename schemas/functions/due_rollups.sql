@@ -2,8 +2,8 @@
 -- A day that waits for a rebuild is no rollup's yet. What looks back waits while a month is on its way out: its rows are nowhere then.
 -- p_since: every period that is stale and was not run since then is due, whatever its cadence.
 -- A query that failed is tried again after ten times what it took, ten minutes at least, or when its file has changed. Days are numbers since 1970.
--- Two rows more, without a rollup, where there is anything: in periods all that are due; in probe_us what a loop of fixed length takes on this
--- server now, which says how busy it is.
+-- Two rows more, without a rollup, where there is anything: in periods all that are due; in probe_us how long 10 ms of work take on this server now, which says how busy
+-- it is. Sixteen short loops are timed: most of them hold a core from end to end, so the median says what one takes alone, and all of them what waiting for a core adds to that.
 
 SET ROLE tallymill_admin;
 
@@ -14,6 +14,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   begun timestamptz := clock_timestamp();
+  marks timestamptz[];
 BEGIN
   RETURN QUERY
   WITH leaving AS MATERIALIZED (
@@ -52,9 +53,16 @@ BEGIN
     ORDER BY CASE WHEN NOT p_newest_first THEN q.ran_at END, q.last_day DESC, q.rollup) o
   UNION ALL SELECT NULL, NULL, NULL, NULL, (SELECT count(*) FROM stale t WHERE t.is_due), NULL WHERE EXISTS (SELECT FROM stale);
   IF FOUND THEN
-    begun := clock_timestamp();
-    PERFORM count(*) FROM generate_series(1, 50000);
-    RETURN QUERY SELECT NULL::text, NULL::integer, NULL::integer, NULL::integer, NULL::bigint, (extract(epoch FROM clock_timestamp() - begun) * 1000000)::bigint;
+    marks := ARRAY[clock_timestamp()];
+    FOR i IN 1 .. 16 LOOP
+      PERFORM count(*) FROM generate_series(1, 3000);
+      marks := marks || clock_timestamp();
+    END LOOP;
+    RETURN QUERY
+    SELECT NULL::text, NULL::integer, NULL::integer, NULL::integer, NULL::bigint,
+           (10000 * extract(epoch FROM marks[17] - marks[1])
+              / greatest(0.000001, 16 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM marks[i + 1] - marks[i]))))::bigint
+    FROM generate_series(1, 16) AS i;
   END IF;
 END
 $$;

@@ -6,7 +6,7 @@ SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.look_for_work(p_close_after interval)
 RETURNS TABLE (has_batches boolean, has_days boolean, months integer[], pages bigint[])
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
   RETURN QUERY

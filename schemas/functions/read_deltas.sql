@@ -3,7 +3,7 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.read_deltas(p_batch_ids bigint[]) RETURNS TABLE (batch_id bigint, delta bytea)
-LANGUAGE plpgsql STABLE SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
   RETURN QUERY SELECT d.batch_id, d.delta

@@ -116,13 +116,27 @@ Test(rollup_list, no_number_of_pieces_or_names_is_too_many)
 Test(rollup_pace, a_busy_server_gives_a_fifth_and_an_idle_one_everything)
 {
     struct rollup_pace pace = {0};
-    rollup_pace_probe(&pace, 1000);
+    rollup_pace_probe(&pace, 10200);
     cr_expect_eq(rollup_pace_rest_us(&pace, 100, false), 0);
     cr_expect_eq(rollup_pace_rest_us(&pace, 100, true), 400);
-    rollup_pace_probe(&pace, 2001);
+    for (int i = 0; i < 8; i++)
+        rollup_pace_probe(&pace, 15000);
     cr_expect_eq(rollup_pace_rest_us(&pace, 100, false), 400);
-    rollup_pace_probe(&pace, 1100);
+    for (int i = 0; i < 8; i++)
+        rollup_pace_probe(&pace, 10800);
     cr_expect_eq(rollup_pace_rest_us(&pace, 100, false), 0);
     pace.share = 50;
     cr_expect_eq(rollup_pace_rest_us(&pace, 100, true), 100);
+}
+
+Test(rollup_pace, one_lucky_or_unlucky_look_decides_nothing)
+{
+    struct rollup_pace pace = {0};
+    rollup_pace_probe(&pace, 10300);
+    rollup_pace_probe(&pace, 18000);
+    cr_expect_not(pace.is_busy, "one loop that another program interrupted");
+    for (int i = 0; i < 8; i++)
+        rollup_pace_probe(&pace, 15000);
+    rollup_pace_probe(&pace, 9000);
+    cr_expect(pace.is_busy, "one loop that nobody interrupted");
 }
