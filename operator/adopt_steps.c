@@ -241,9 +241,21 @@ static bool swap(struct adopt *adopt, bool *is_again, struct error *err)
     return true;
 }
 
+/* Those that came during the copy: they are made before the swap, which would hold its lock as long as that takes. */
+static bool take_indexes(struct adopt *adopt, struct error *err)
+{
+    char taken[8];
+    if (adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) &&
+        ask(adopt, "SELECT tallymill_adopt.take_indexes()", COPY_US, taken, sizeof taken, err) && adopt_end(adopt->conn, err)) {
+        return true;
+    }
+    adopt_roll_back(adopt->conn);
+    return error_wrap(err, "making the indexes that came meanwhile on the copy");
+}
+
 bool adopt_swap(struct adopt *adopt, struct error *err)
 {
-    if (!adopt_replay(adopt, err)) { /* what came during the comparison */
+    if (!take_indexes(adopt, err) || !adopt_replay(adopt, err)) { /* what came during the comparison */
         return false;
     }
     adopt->replayed_under_lock = UNDER_LOCK_ROWS;

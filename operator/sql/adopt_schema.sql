@@ -77,6 +77,20 @@ BEGIN
 END
 $$;
 
+-- The indexes that the old table has beside ours: readers go on using them. Before the copy, and once more behind it for those that came meanwhile (invalid ones are being made).
+CREATE FUNCTION tallymill_adopt.take_indexes() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  one record;
+BEGIN
+  FOR one IN SELECT pg_get_indexdef(i.indexrelid) AS definition FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE NOT i.indisunique AND i.indisvalid
+               AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
+    EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
+  END LOOP;
+END
+$$;
+
 -- The first step takes no lock of the old table: its whole schema steps aside for an empty one of that name, in which the migrations of the same transaction run as they stand. The
 -- names that it changes are not seen by anybody else before the commit, and by then put_back() has changed them back. (Renaming the table alone would be simpler; everybody would
 -- wait for it while some hundred functions and views are made.)
@@ -114,18 +128,14 @@ BEGIN
     EXECUTE format('ALTER %s tallymill_made.%I SET SCHEMA public', one.kind, one.name);
   END LOOP;
   DROP SCHEMA tallymill_made;
-  -- What the old table has beside ours: writers go on naming such columns, readers go on using such indexes.
+  -- What the old table has beside ours: writers go on naming such columns.
   FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind FROM pg_attribute a
              WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped
                AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = s.new_table AND n.attname = a.attname AND NOT n.attisdropped) ORDER BY a.attnum LOOP
     EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ADD COLUMN %I %s', one.name, one.kind);
   END LOOP;
   PERFORM tallymill_adopt.take_defaults();
-  FOR one IN SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE i.indrelid = s.old_table AND NOT i.indisunique AND i.indisvalid
-               AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
-    EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
-  END LOOP;
+  PERFORM tallymill_adopt.take_indexes();
   -- Programs refuse to start until the swap fills these again.
   CREATE TABLE tallymill_adopt.schema_version AS TABLE tallymill.schema_version;
   CREATE TABLE tallymill_adopt.schema_objects AS TABLE tallymill.schema_objects;
@@ -269,6 +279,10 @@ BEGIN
   PERFORM tallymill_adopt.take_defaults(); -- which may be others by now
   IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
     RETURN false;
+  END IF;
+  IF to_regclass('public.analytics_daily_stats') IS DISTINCT FROM s.old_stats THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_daily_stats is another table than when its adoption began',
+      HINT = 'Where there was none, DROP or rename it, and run tallymill adopt again; or tallymill adopt --abandon gives this adoption up: then begin anew.';
   END IF;
   -- What is locked below anyhow: if it is not to be had, that is known before anything was done.
   FOR one IN SELECT DISTINCT c.confrelid::regclass::text AS name FROM pg_constraint c

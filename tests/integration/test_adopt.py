@@ -478,15 +478,22 @@ def test_what_came_since_and_stands_on_the_old_tables_is_named_before_they_are_d
 
 def test_what_comes_meanwhile_and_would_be_lost_keeps_the_tables_from_being_swapped(old):
     """A policy, a rule, a key to it: as at the beginning, and it goes on when they are gone."""
-    site, _ = old(1_000, build="check")
+    site, application = old(1_000, build="check")
     killed = site.start("tallymill", "adopt", failpoint="adopt_compare:exit")
     assert killed.wait(DEADLINE) == 86, killed.log()
     site.database.run("CREATE TABLE notes (event uuid REFERENCES analytics_events); CREATE POLICY own ON notes USING (event IN (SELECT id FROM analytics_events))")
     refused = adopt(site, code=2)
     assert "DROP CONSTRAINT notes_event_fkey" in refused.err and "policy own" in refused.err and "Nothing was swapped" in refused.err, refused
     assert site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "r"
-    site.database.run("DROP TABLE notes; ALTER TABLE analytics_events ALTER COLUMN event_category SET DEFAULT 'usage'")
+    site.database.run("DROP TABLE notes")
+    with application.connect() as cursor:
+        cursor.execute("ALTER TABLE analytics_events ALTER COLUMN event_category SET DEFAULT 'usage'; CREATE INDEX of_users ON analytics_events (user_id, created_at)")
+        cursor.execute(STATISTICS)
+    refused = adopt(site, code=2)
+    assert "analytics_daily_stats is another table than when its adoption began" in refused.err and "--abandon" in refused.err, refused
+    site.database.run("DROP TABLE analytics_daily_stats")
     adopt(site)
+    assert "(user_id, created_at)" in site.database.value("SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'analytics_events'::regclass AND i.indexrelid = 'of_users'::regclass")
     site.database.run("INSERT INTO analytics_events (event_name) VALUES ('login')")
     assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_category = 'usage' AND created_at = (SELECT max(created_at) FROM analytics_events)") == 1
 
