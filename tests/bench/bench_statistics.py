@@ -8,7 +8,8 @@
     P18  largest relative difference of both distinct counts from the raw query (0: exact)
     and the seconds from a commit to its statistic, p50 and p99
 
-CPU comes from /proc/PID/schedstat of the aggregator and of its own backend. The two sizes are two databases of one server.
+CPU comes from /proc/PID/schedstat of the aggregator and of its own backend. The two sizes are two databases of one server. Rollups and uniques
+of the history, which the same process computes beside its cycles, are waited for: bench `backfill` has them.
 """
 
 import argparse
@@ -29,6 +30,7 @@ CREATE MATERIALIZED VIEW analytics_daily_rollup AS
 SELECT DATE(created_at) as date, event_name, COUNT(*) as event_count, COUNT(DISTINCT session_id) as unique_sessions,
   COUNT(DISTINCT user_id) as unique_users
 FROM analytics_events WHERE is_internal = FALSE GROUP BY DATE(created_at), event_name"""
+COMPUTED = (ROOT / "operator/sql/status_rollups.sql").read_text()
 FOLDED = """SELECT NOT EXISTS (SELECT FROM tallymill.unfolded) AND NOT EXISTS (SELECT FROM tallymill.days WHERE dirty_since IS NOT NULL)"""
 ERROR = """
 SELECT coalesce(max(greatest(abs(s.unique_sessions - r.sessions)::float8 / greatest(r.sessions, 1),
@@ -70,6 +72,7 @@ class Place:
         self.wait_until_folded(900)
         self.writer.batch(1)
         self.wait_until_settled()       # it leads, and holds today in memory
+        self.wait_until_computed(3600)
         self.backend = self.value("SELECT backend_pid FROM tallymill.leader")   # not that of its rollups
 
     def stop(self):
@@ -84,6 +87,17 @@ class Place:
             if time.monotonic() > limit or (self.aggregator and self.aggregator.poll() is not None):
                 raise RuntimeError("the aggregator does not take the events in")
             time.sleep(0.02)
+
+    def wait_until_computed(self, deadline):
+        limit = time.monotonic() + deadline
+        while True:
+            self.cursor.execute(COMPUTED)
+            row = dict(zip([column.name for column in self.cursor.description], self.cursor.fetchone()))
+            if row["waiting"] == 0:
+                return
+            if time.monotonic() > limit or self.aggregator.poll() is not None:
+                raise RuntimeError(f"rollups and uniques of {row['waiting']} days are not computed")
+            time.sleep(1)
 
     def cpu(self):
         """CPU so far in us: (aggregator, its backend)."""
