@@ -134,16 +134,18 @@ function analyticsBody(page) {
   const numbers = page.panels.filter(panel => panel.show === 'number'), rest = page.panels.filter(panel => panel.show !== 'number');
   const chosen = numbers.find(panel => panel.name === state.kpi) || numbers.find(panel => !panel.trouble_kind && panel.rows.length > 0) || numbers[0];
   const found = rest.find(panel => panel.show === 'funnel');
+  // Of a single day the chosen figure is a bar or two: beside the funnel there is room for the day's hours.
+  const hours = found && rest.find(panel => panel.name === 'today_by_hour');
   const parts = [];
   if (!page.fresh.first_day) parts.push(el('p', {class: 'note'}, el('b', {}, 'No events yet. '), 'Figures appear here a second after the first events are stored: ', el('code', {}, 'tallymill-produce --generate 10000'), ' makes some.'));
   if (numbers.length > 0) {
     const tiles = el('div', {class: 'tiles'}, numbers.map(panel => tile(panel, page, panel === chosen, kpi => go({kpi}, true))));
     tiles.style.setProperty('--columns', numbers.length);
-    parts.push(tiles, el('div', {class: 'row ' + (found ? 'mains' : 'fulls')}, mainChart(chosen, page, zoom), found ? funnel(found, page) : null));
+    parts.push(tiles, el('div', {class: 'row ' + (found ? 'mains' : 'fulls')}, hours ? el('div', {class: 'stack'}, mainChart(chosen, page, zoom), line(hours, page)) : mainChart(chosen, page, zoom), found ? funnel(found, page) : null));
   }
   let size = null, cards = [];
   const flush = () => { if (cards.length > 0) parts.push(group(size, cards)); cards = []; };
-  for (const panel of rest.filter(panel => panel !== found)) {
+  for (const panel of rest.filter(panel => panel !== found && panel !== hours)) {
     if (sizeOf(panel) !== size) { flush(); size = sizeOf(panel); }
     cards.push(KINDS[panel.show](panel, page));
   }
