@@ -4,7 +4,7 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.raise_versions(p_days date[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
   before bigint;

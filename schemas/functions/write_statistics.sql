@@ -3,7 +3,7 @@
 SET ROLE tallymill_admin;
 
 CREATE OR REPLACE FUNCTION tallymill.write_statistics(p_dates date[], p_names text[], p_events bigint[], p_sessions bigint[], p_users bigint[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
   changed date[];
