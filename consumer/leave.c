@@ -12,7 +12,7 @@
 
 enum { LOOK_MS = 50 };
 #define LIMIT_US    INT64_C(2500000)
-#define FOR_GOOD_US INT64_C(2000000)
+#define FOR_GOOD_US (LEAVE_FOR_GOOD_S * CLOCK_SECOND_US)
 
 static bool leave_group(rd_kafka_t *handle)
 {
@@ -56,10 +56,11 @@ static bool is_member(rd_kafka_t *handle)
     return has_id;
 }
 
-/* Gives the topic partitions up, and waits at most 2 s until the group was told. librdkafka tells it (LeaveGroup) behind the answer
- * to the last revocation, and for a static member only while the consumer is not being closed (KIP-345). So that is awaited: an
- * unsubscribe right before the close says nothing to anybody. */
-static void leave_for_good(rd_kafka_t *handle)
+/* Gives the topic partitions up, and waits until the group was told. librdkafka tells it (LeaveGroup) behind the answer to the last
+ * revocation, and for a static member only while the consumer is not being closed (KIP-345). So that is awaited: an unsubscribe
+ * right before the close says nothing to anybody. In the middle of a rebalance it is put off until that is over, and the others
+ * learn of one by their next heartbeat only: three seconds. False: nobody was told. */
+static bool leave_for_good(rd_kafka_t *handle)
 {
     const int64_t deadline_us = clock_now_us() + FOR_GOOD_US;
     rd_kafka_unsubscribe(handle);
@@ -69,12 +70,15 @@ static void leave_for_good(rd_kafka_t *handle)
         if (dropped)
             rd_kafka_message_destroy(dropped);
     }
+    return !is_member(handle);
 }
 
 bool leave_handle(rd_kafka_t *handle, rd_kafka_queue_t *queue, const char *topic, bool for_good)
 {
-    if (for_good)
-        leave_for_good(handle);
+    if (for_good && !leave_for_good(handle))
+        log_warn("the group could not be told that this worker leaves for good (Kafka is away, or a rebalance does not end): its topic "
+                 "partitions go to the others when its session has timed out",
+                 "topic=%s limit_s=%d", topic, LEAVE_FOR_GOOD_S);
     if (queue) {
         rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
         rd_kafka_queue_destroy(queue);

@@ -13,6 +13,7 @@
 #include "common/service.h"
 #include "common/settings.h"
 #include "common/settings_value.h"
+#include "consumer/leave.h"
 #include "consumer/malloc_tuning.h"
 #include "consumer/spill.h"
 #include "consumer/worker.h"
@@ -81,8 +82,10 @@ static void work(const struct cli *cli, struct settings *settings, int64_t until
         error_clear(&err);
     exit_code = err.kind == ERROR_NONE ? 0 : cli_fail(cli, &err);
     service_stopping();
+    const bool is_leaving = leave || service_is_leaving();
+    guard.seconds += is_leaving ? LEAVE_FOR_GOOD_S : 0;
     start_guard(&guard);
-    worker_close(worker, leave || service_is_leaving());
+    worker_close(worker, is_leaving);
     service_log_stop(&err);
 }
 
