@@ -138,25 +138,6 @@ def test_a_worker_that_is_taken_away_gives_its_topic_partitions_up_at_once(make_
     site.assert_holds()
 
 
-def test_a_worker_that_is_taken_away_says_so_when_the_group_could_not_be_told(make_site):
-    """In the middle of a rebalance nobody can leave, and here one does not end: a member is frozen. (It waited for 2 s, less than the others take to learn of a rebalance, and then said
-    nothing: its topic partitions stood still for the session time-out.)"""
-    site = make_site(**{"kafka.session.timeout.ms": 120_000, "kafka.heartbeat.interval.ms": 100})
-    one, two = site.worker(instance="one"), site.worker(instance="two")
-    site.send(events(100))
-    site.wait_until_drained()
-    wait_until(lambda: len({owner for owner, _ in owners(site).values()}) == 2, 60, lambda: f"both to own something: {owners(site)}")
-    two.freeze()
-    three = site.worker(instance="three")
-    wait_until(lambda: "connected to Postgres" in three.log(), 30, "the third to come")
-    site.send(events(100, seed=2))
-    wait_until(lambda: site.database.value("SELECT count(*) FROM analytics_events") > 100, 30, "the first to go on meanwhile")
-    one.signal(signal.SIGUSR1)
-    assert one.wait() == 0 and "could not be told" in one.log(), one.log()
-    two.thaw()
-    assert two.stop() == 0 and three.stop() == 0
-
-
 def test_a_second_worker_of_the_same_name_takes_over_and_the_first_exits_with_3(site):
     first = site.worker(instance="twin")
     site.send(events(500, seed=1))
