@@ -76,8 +76,8 @@ static bool leave_for_good(rd_kafka_t *handle)
 bool leave_handle(rd_kafka_t *handle, rd_kafka_queue_t *queue, const char *topic, bool for_good)
 {
     if (for_good && !leave_for_good(handle))
-        log_warn("the group could not be told that this worker leaves for good (Kafka is away, or a rebalance does not end): its topic "
-                 "partitions go to the others when its session has timed out",
+        log_warn("the group could not be told that this worker leaves for good (Kafka is away, or a rebalance does not end): its "
+                 "topic partitions go to the others when its session has timed out",
                  "topic=%s limit_s=%d", topic, LEAVE_FOR_GOOD_S);
     if (queue) {
         rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);

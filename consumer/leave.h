@@ -10,11 +10,11 @@
 enum { LEAVE_FOR_GOOD_S = 10 };
 
 /* Closes the consumer for at most 2.5 s, answers the last revocation, and destroys the handle and its queue (NULL: none was taken).
- * for_good: nobody of this name
- * comes back soon; before that the topic partitions are given up and the group is told, for at most LEAVE_FOR_GOOD_S (a warning where
- * that does not suffice): without it the group keeps a static member's place, and its topic partitions wait for it. The rebalance callback must answer a revocation at once. False: it
- * is not closed, which the log tells; then the handle is still there, and must not be destroyed but by leave_aside(), which would
- * wait as well: let it end with the process. */
+ * for_good: nobody of this name comes back soon; before that the topic partitions are given up and the group is told, for at most
+ * LEAVE_FOR_GOOD_S (a warning where that does not suffice): without it the group keeps a static member's place, and its topic
+ * partitions wait for it. The rebalance callback must answer a revocation at once. False: it is not closed, which the log tells;
+ * then the handle is still there, and must not be destroyed but by leave_aside(), which would wait as well: let it end with the
+ * process. */
 bool leave_handle(rd_kafka_t *handle, rd_kafka_queue_t *queue, const char *topic, bool for_good);
 
 /* Says in the log what becomes of the topic partitions then. */
