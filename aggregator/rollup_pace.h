@@ -5,7 +5,7 @@
  * so a new one counts for a fourth of what is believed. The setting rollups.share stands over all this. Pure.
  *
  * Rejected: to compare a loop's time with the shortest that was ever seen. Clocks that rise and fall, and a neighbour on the same
- * core, made an idle server look busy for hours after one lucky loop.
+ * core, made an idle server look busy after one lucky loop.
  */
 #ifndef TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
 #define TALLYMILL_AGGREGATOR_ROLLUP_PACE_H
