@@ -87,6 +87,7 @@ bool archive_books_look(struct archive_books *books, const struct month_name *mo
         copy(view->archive_state, sizeof view->archive_state, result, "archive_state");
         copy(view->row_hash, sizeof view->row_hash, result, "row_hash");
         copy(view->server_hash, sizeof view->server_hash, result, "server_hash");
+        copy(view->manifest_sha256, sizeof view->manifest_sha256, result, "manifest_sha256");
         view->rows = answer_int(result, 0, "rows");
         view->foreign_rows = answer_int(result, 0, "foreign_rows");
         view->bytes = answer_int(result, 0, "bytes");
@@ -117,14 +118,14 @@ bool archive_books_written(struct archive_books *books, const struct archive_man
                            struct error *err)
 {
     struct archive_figures text;
-    const char *const values[] = {text.month,         text.generation, text.rows,  text.foreign_rows,
-                                  manifest->row_hash, server_hash,     text.bytes, text.parts};
+    const char *const values[] = {text.month,  text.generation, text.rows,  text.foreign_rows, manifest->row_hash,
+                                  server_hash, text.bytes,      text.parts, manifest->sha256};
     archive_manifest_figures(manifest, &text);
     return admin_do(books->conn,
                     "UPDATE tallymill.archives SET rows = $3::bigint, foreign_rows = $4::bigint, row_hash = $5, server_hash = "
-                    "$6::numeric, bytes = $7::bigint, parts = $8::integer "
+                    "$6::numeric, bytes = $7::bigint, parts = $8::integer, manifest_sha256 = nullif($9, '') "
                     "WHERE month = $1::date AND generation = $2::integer",
-                    8, values, SHORT_US, err);
+                    9, values, SHORT_US, err);
 }
 
 bool archive_books_proven(struct archive_books *books, const struct month_name *month, int generation, struct error *err)

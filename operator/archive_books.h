@@ -35,14 +35,15 @@ struct archive_view {
     bool is_there, is_attached, is_pending, is_plain, is_owned; /* is_there: the table is */
     int generation, next_generation;
     char target[512], archive_state[16], row_hash[ROW_HASH_BYTES], server_hash[ARCHIVE_NUMBER_BYTES];
+    char manifest_sha256[ARCHIVE_SHA256_BYTES]; /* "": an older release wrote it */
     int64_t rows, foreign_rows, bytes;
 };
 
 MUST_CHECK bool archive_books_look(struct archive_books *books, const struct month_name *month, struct archive_view *view,
                                    struct error *err);
 
-/* A generation begins to be written; has been written as this manifest says, of a table with this server hash; is proven; came to
- * nothing; has no blocks in the store any more. */
+/* A generation begins to be written; has been written as this manifest says (which comes to the store behind it), of a table with
+ * this server hash; is proven; came to nothing; has no blocks in the store any more. */
 MUST_CHECK bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target,
                                     struct error *err);
 MUST_CHECK bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash,

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 
 #include "common/error.h"
+#include "operator/answer.h"
 #include "operator/archive_store.h"
 
 void archive_key(char key[ARCHIVE_KEY_BYTES], const char *month, int generation, const char *name)
@@ -39,9 +40,8 @@ static json_t *parts_json(const struct archive_manifest *manifest)
     return parts;
 }
 
-bool archive_manifest_put(const struct archive_manifest *manifest, struct archive_store *store, struct error *err)
+char *archive_manifest_text(struct archive_manifest *manifest, struct error *err)
 {
-    char key[ARCHIVE_KEY_BYTES];
     json_t *head = json_pack("{s:i, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:s, s:o}", "format", ARCHIVE_FORMAT, "table",
                              "analytics_events", "month", manifest->month, "generation", manifest->generation, "compression",
                              manifest->packing == PACKING_ZSTD ? "zstd" : "gzip", "rows", (json_int_t)manifest->rows,
@@ -49,12 +49,19 @@ bool archive_manifest_put(const struct archive_manifest *manifest, struct archiv
                              manifest->row_hash, "parts", parts_json(manifest));
     char *text =
         head && (!manifest->json || json_object_update(head, manifest->json) == 0) ? json_dumps(head, JSON_INDENT(1)) : NULL;
-    archive_key(key, manifest->month, manifest->generation, "manifest.json");
-    const bool is_put =
-        text ? archive_store_put(store, key, text, strlen(text), err) : error_set(err, ERROR_RETRY, "no memory for the manifest");
-    free(text);
     json_decref(head);
-    return is_put;
+    if (text)
+        archive_sha256(manifest->sha256, text, strlen(text));
+    else
+        error_set(err, ERROR_RETRY, "no memory for the manifest");
+    return text;
+}
+
+bool archive_manifest_put(const struct archive_manifest *manifest, const char *text, struct archive_store *store, struct error *err)
+{
+    char key[ARCHIVE_KEY_BYTES];
+    archive_key(key, manifest->month, manifest->generation, "manifest.json");
+    return archive_store_put(store, key, text, strlen(text), err);
 }
 
 static bool is_hex(const char *text, size_t length)
@@ -123,6 +130,7 @@ bool archive_manifest_get(struct archive_manifest *manifest, struct archive_stor
     *is_there = block.bytes != NULL;
     if (!*is_there)
         return true;
+    archive_sha256(manifest->sha256, block.bytes, block.length);
     manifest->json = json_loadb(block.bytes, block.length, JSON_REJECT_DUPLICATES, NULL);
     free(block.bytes);
     return (json_is_object(manifest->json) && read_head(manifest, month, generation) && read_parts(manifest)) ||
@@ -144,6 +152,28 @@ void archive_manifest_figures(const struct archive_manifest *manifest, struct ar
     snprintf(figures->foreign_rows, sizeof figures->foreign_rows, "%" PRId64, manifest->foreign_rows);
     snprintf(figures->bytes, sizeof figures->bytes, "%" PRId64, manifest->bytes);
     snprintf(figures->parts, sizeof figures->parts, "%d", manifest->part_count);
+}
+
+static bool is_among(const json_t *column, const json_t *columns)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(columns, i, one)
+        if (json_equal(column, one))
+            return true;
+    return false;
+}
+
+bool archive_manifest_fits(const struct archive_manifest *manifest, const PGresult *columns, bool *has_more)
+{
+    const json_t *column, *written = json_object_get(manifest->json, "columns");
+    json_t *there = answer_array(columns);
+    size_t i, found = 0;
+    json_array_foreach(written, i, column)
+        found += is_among(column, there);
+    *has_more = json_array_size(there) > found;
+    json_decref(there);
+    return found == json_array_size(written);
 }
 
 char *archive_manifest_columns(const struct archive_manifest *manifest)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <jansson.h>
+#include <libpq-fe.h>
 
 #include "common/clock.h"
 #include "common/error.h"
@@ -39,13 +40,18 @@ struct archive_manifest {
     char row_hash[ROW_HASH_BYTES];
     struct archive_part *parts;
     int part_count;
+    char sha256[ARCHIVE_SHA256_BYTES]; /* of the file */
 };
 
+/* The text of its file, and `sha256`. To be freed; NULL: ERROR_RETRY, no memory. */
+MUST_CHECK char *archive_manifest_text(struct archive_manifest *manifest, struct error *err);
+
 /* Writes it to the store. */
-MUST_CHECK bool archive_manifest_put(const struct archive_manifest *manifest, struct archive_store *store, struct error *err);
+MUST_CHECK bool archive_manifest_put(const struct archive_manifest *manifest, const char *text, struct archive_store *store,
+                                     struct error *err);
 
 /* Reads one and checks that it is what it says: format, month, generation, and sums that agree. *is_there false: there is none.
- * ERROR_REJECT: it is wrong. archive_manifest_reset() in any case. */
+ * ERROR_REJECT: it is wrong; its sha256 is set nevertheless. archive_manifest_reset() in any case. */
 MUST_CHECK bool archive_manifest_get(struct archive_manifest *manifest, struct archive_store *store, const char *month,
                                      int generation, bool *is_there, struct error *err);
 
@@ -57,6 +63,9 @@ struct archive_figures {
     char generation[16], rows[24], foreign_rows[24], bytes[24], parts[16];
 };
 void archive_manifest_figures(const struct archive_manifest *manifest, struct archive_figures *figures);
+
+/* Whether the table (archive_columns.sql) has every column of it, with its type and collation. *has_more: and others. */
+bool archive_manifest_fits(const struct archive_manifest *manifest, const PGresult *columns, bool *has_more);
 
 /* The names of the columns as SQL: "id", "event_name", ... To be freed; NULL without memory. */
 char *archive_manifest_columns(const struct archive_manifest *manifest);

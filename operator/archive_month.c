@@ -26,7 +26,7 @@
 #include "common/settings.h"
 #include "operator/admin.h"
 #include "operator/answer.h"
-#include "operator/archive_newer.h"
+#include "operator/archive_generation.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_proof.h"
 #include "operator/archive_settle.h"
@@ -43,6 +43,12 @@ extern const char archive_batches_sql[], archive_columns_sql[], archive_statisti
 static const char *target_of(const struct archive_run *run)
 {
     return run->store ? archive_store_target(run->store) : "none";
+}
+
+static bool look(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct error *err)
+{
+    return archive_books_look(&run->books, month, view, err) &&
+           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
 }
 
 /* The snapshot in which the month is settled and written out, and what it shows of it. */
@@ -132,16 +138,33 @@ static bool write_parts(struct archive_run *run, const struct month_name *month,
     return is_written;
 }
 
+/* The next run writes another. */
+static void supersede(struct archive_run *run, const struct month_name *month, int generation)
+{
+    struct error ignored = {0};
+    error_ignore(archive_books_supersede(&run->books, month, generation, &ignored));
+}
+
 /* What was begun and came to nothing. */
 static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
                                struct error *err)
 {
-    char prefix[ARCHIVE_KEY_BYTES];
-    archive_key(prefix, month->text, view->generation, "");
     if (!archive_books_supersede(&run->books, month, view->generation, err))
         return false;
     return !run->store || strcmp(view->target, target_of(run)) != 0 ||
-           (archive_store_delete_all(run->store, prefix, err) && archive_books_tidied(&run->books, month, view->generation, err));
+           (archive_generation_delete(run->store, month, view->generation, view->manifest_sha256, err) &&
+            archive_books_tidied(&run->books, month, view->generation, err));
+}
+
+/* The books come first: so they know whose manifest it is that stands in the store. */
+static bool put_manifest(struct archive_run *run, const struct writing *writing, struct archive_manifest *manifest,
+                         struct error *err)
+{
+    char *text = archive_manifest_text(manifest, err);
+    const bool is_put = text && archive_books_written(&run->books, manifest, writing->server_hash, err) &&
+                        archive_manifest_put(manifest, text, run->store, err);
+    free(text);
+    return is_put;
 }
 
 /* Step 2, into a new generation. */
@@ -155,7 +178,8 @@ static bool write_out(struct archive_run *run, const struct month_name *month, c
     snprintf(manifest->month, sizeof manifest->month, "%s", month->text);
     if (strcmp(view->archive_state, "writing") == 0 && !give_up_generation(run, month, view, err))
         return false;
-    if (!archive_books_begin(&run->books, month, view->next_generation, target_of(run), err))
+    if ((run->store && !archive_generation_is_free(run->store, month, view->next_generation, err)) ||
+        !archive_books_begin(&run->books, month, view->next_generation, target_of(run), err))
         return false;
     if (!run->store) {
         manifest->rows = writing->rows;
@@ -167,40 +191,39 @@ static bool write_out(struct archive_run *run, const struct month_name *month, c
         return error_set(err, ERROR_FATAL, "%s: %" PRId64 " rows were counted, and %" PRId64 " copied, in one snapshot",
                          month->text, writing->rows, manifest->rows);
     FAILPOINT("archive_written");
-    return archive_manifest_put(manifest, run->store, err) &&
-           archive_books_written(&run->books, manifest, writing->server_hash, err);
+    return put_manifest(run, writing, manifest, err);
 }
 
-bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
-                            struct archive_manifest *manifest, struct error *err)
-{
-    bool is_there = false;
-    if (!archive_manifest_get(manifest, store, month->text, view->generation, &is_there, err))
-        return false;
-    if (!is_there)
-        return archive_newer_explain(store, month, view->generation, err);
-    return (strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows &&
-            manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes) ||
-           error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written",
-                     view->generation, month->text);
-}
-
-/* Whether the newest archive is of exactly what the snapshot shows, and its manifest is there: then it is not written again. */
+/* Whether the newest archive is of exactly what the snapshot shows, all its columns too, and its manifest is there: then it is not
+ * written again. */
 static bool find_written(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
                          const struct writing *writing, struct archive_manifest *manifest, bool *is_found, struct error *err)
 {
-    struct error wrong = {0};
+    bool has_more = false;
     *manifest = (struct archive_manifest){0};
     *is_found = false;
     if (!run->store || view->generation == 0 || strcmp(view->target, target_of(run)) != 0 || view->rows != writing->rows ||
         strcmp(view->server_hash, writing->server_hash) != 0)
         return true;
-    *is_found = archive_month_manifest(run->store, month, view, manifest, &wrong);
-    if (!*is_found && wrong.kind != ERROR_REJECT) {
-        *err = wrong;
-        return false;
-    }
-    return true;
+    if (!archive_generation_look(run->store, month, view, manifest, is_found, err) || !*is_found)
+        return !*is_found && err->kind == ERROR_NONE;
+    PGresult *columns = snapshot_ask(writing->snapshot, archive_columns_sql, err);
+    *is_found = columns && archive_manifest_fits(manifest, columns, &has_more) && !has_more;
+    PQclear(columns);
+    return columns != NULL;
+}
+
+/* Step 3, by the manifest that stands in the store. */
+static bool prove(struct archive_run *run, const struct month_name *month, struct archive_view *view, const char *server_hash,
+                  struct error *err)
+{
+    struct archive_manifest manifest;
+    const bool is_proven = archive_generation_manifest(run->store, month, view, &manifest, err) &&
+                           archive_proof(run->settings, run->store, &manifest, server_hash, err);
+    archive_manifest_reset(&manifest);
+    if (!is_proven && err->kind == ERROR_REJECT)
+        supersede(run, month, view->generation);
+    return is_proven && archive_books_proven(&run->books, month, view->generation, err);
 }
 
 /* Steps 1 to 3: the month is in the store, and proven. */
@@ -212,24 +235,16 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
     bool is_found = false;
     bool is_written =
         settle(run, month, view, &writing, err) && find_written(run, month, view, &writing, &manifest, &is_found, err);
+    archive_manifest_reset(&manifest);
     if (is_written && !is_found) {
-        archive_manifest_reset(&manifest);
         is_written = write_out(run, month, view, &writing, &manifest, err);
+        archive_manifest_reset(&manifest);
     }
     snapshot_close(writing.snapshot);
     if (is_written)
         FAILPOINT("archive_manifest");
-    bool is_proven = is_written && (!run->store || archive_proof(run->settings, run->store, &manifest, writing.server_hash, err));
-    if (is_written && !is_proven && err->kind == ERROR_REJECT) { /* the next run writes another */
-        struct error ignored = {0};
-        error_ignore(archive_books_supersede(&run->books, month, manifest.generation, &ignored));
-    }
-    if (is_proven && run->store)
-        is_proven = archive_books_proven(&run->books, month, manifest.generation, err);
-    view->generation = manifest.generation;
     report->is_reused = is_found;
-    archive_manifest_reset(&manifest);
-    return is_proven;
+    return is_written && look(run, month, view, err) && (!run->store || prove(run, month, view, writing.server_hash, err));
 }
 
 /* What a detach depends on is set for the session, for it stands in no transaction. Behind a pooler it is not: whoever gets the
@@ -287,25 +302,39 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
     error_clear(err);
     if (!archive_books_attach(&run->books, month, err) || !archive_books_waiting(&run->books, month, &waiting, &emptied, err))
         return false;
-    error_set(err, ERROR_RETRY, "%.240s; it is part of analytics_events again and waits for the next run%s", said.text,
+    error_set(err, said.kind == ERROR_REJECT ? ERROR_REJECT : ERROR_RETRY,
+              "%.280s; %s is part of analytics_events again and waits for the next run%s", said.text, month->text,
               waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month"
                           : "");
     return false;
 }
 
+/* Whether the archive is still what was proven: its manifest, and where another run proved it every byte. Where it is not, or nobody
+ * can say, the month's rows are not kept from anybody until it is. */
+static bool is_kept(struct archive_run *run, const struct month_name *month, const struct archive_view *view, bool with_parts,
+                    struct error *err)
+{
+    struct archive_manifest manifest = {0};
+    if (strcmp(view->target, "none") == 0)
+        return true;
+    struct archive_store *store = archive_store_open(run->settings, view->target, err);
+    const bool is_there = store && archive_generation_manifest(store, month, view, &manifest, err) &&
+                          (!with_parts || archive_parts_read(store, &manifest, NULL, NULL, NULL, err));
+    archive_manifest_reset(&manifest);
+    archive_store_close(store);
+    if (is_there)
+        return true;
+    if (err->kind == ERROR_REJECT)
+        supersede(run, month, view->generation);
+    struct error unended = {0};
+    if (view->is_pending && !detach(run, month, view, &unended))
+        return false;
+    return put_back(run, month, err);
+}
+
 /* Step 6. The manifest is looked at once more: what is dropped now is only there. */
 static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
 {
-    struct archive_manifest manifest = {0};
-    bool is_kept = true;
-    if (strcmp(view->target, "none") != 0) {
-        struct archive_store *store = archive_store_open(run->settings, view->target, err);
-        is_kept = store && archive_month_manifest(store, month, view, &manifest, err);
-        archive_store_close(store);
-    }
-    archive_manifest_reset(&manifest);
-    if (!is_kept)
-        return false;
     return archive_books_drop(&run->books, month, view->generation, err) ||
            (postgres_is(err, POSTGRES_NOT_SO) && put_back(run, month, err));
 }
@@ -315,25 +344,18 @@ static bool tidy(struct archive_run *run, const struct month_name *month, struct
 {
     const char *const values[] = {month->first, target_of(run)};
     PGresult *older = run->store ? admin_ask(run->books.conn,
-                                             "SELECT generation FROM tallymill.archives WHERE month = $1::date AND target = $2 AND "
-                                             "state = 'superseded' AND parts IS DISTINCT FROM 0",
+                                             "SELECT generation, manifest_sha256 FROM tallymill.archives WHERE month = $1::date "
+                                             "AND target = $2 AND state = 'superseded' AND parts IS DISTINCT FROM 0",
                                              2, values, SHORT_US, err)
                                  : NULL;
     bool is_tidy = older || !run->store;
     for (int row = 0; is_tidy && older && row < PQntuples(older); row++) {
-        char prefix[ARCHIVE_KEY_BYTES];
         const int generation = (int)answer_int(older, row, "generation");
-        archive_key(prefix, month->text, generation, "");
-        is_tidy = archive_store_delete_all(run->store, prefix, err) && archive_books_tidied(&run->books, month, generation, err);
+        is_tidy = archive_generation_delete(run->store, month, generation, answer_text(older, row, "manifest_sha256"), err) &&
+                  archive_books_tidied(&run->books, month, generation, err);
     }
     PQclear(older);
     return is_tidy;
-}
-
-static bool look(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct error *err)
-{
-    return archive_books_look(&run->books, month, view, err) &&
-           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
 }
 
 static bool fill(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
@@ -346,9 +368,9 @@ static bool fill(struct archive_run *run, const struct month_name *month, const 
     return tidy(run, month, err) && archive_books_waiting(&run->books, month, &report->late, &emptied, err);
 }
 
-/* A step of a month that is detaching. */
-static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, int64_t *away_from_us,
-                  struct error *err)
+/* A step of a month that is detaching. *is_proven: by this run. */
+static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, bool *is_proven,
+                  int64_t *away_from_us, struct error *err)
 {
     if (view->generation == 0 || (strcmp(view->archive_state, "proven") != 0 && strcmp(view->target, "none") != 0))
         return error_set(err, ERROR_USAGE, "%s is detaching, and has no proven archive: tallymill archive --cancel %s", month->text,
@@ -358,6 +380,9 @@ static bool go_on(struct archive_run *run, const struct month_name *month, const
                          "%s is detaching, and its table is gone: somebody dropped it. Its archive is generation %d; UPDATE "
                          "tallymill.months if that is all",
                          month->text, view->generation);
+    if (!is_kept(run, month, view, !*is_proven, err))
+        return false;
+    *is_proven = true;
     if (view->is_attached || view->is_pending) {
         if (view->is_attached)
             *away_from_us = clock_now_us();
@@ -388,6 +413,7 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
 {
     struct archive_view view;
     int64_t away_from_us = 0;
+    bool is_proven = false;
     *report = (struct archive_report){.was_away = true};
     for (int step = 0; step < STEPS_MAX; step++) { /* ends: each turn brings the month on, or fails */
         if (!look(run, month, &view, err))
@@ -397,9 +423,10 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
             return fill(run, month, &view, report, err);
         }
         report->was_away = false;
-        if (!(strcmp(view.state, "detaching") == 0 ? go_on(run, month, &view, &away_from_us, err)
-                                                   : leave(run, month, &view, report, err)))
+        const bool is_leaving = strcmp(view.state, "detaching") == 0;
+        if (!(is_leaving ? go_on(run, month, &view, &is_proven, &away_from_us, err) : leave(run, month, &view, report, err)))
             return false;
+        is_proven = true;
         if (away_from_us > 0)
             report->away_us = clock_now_us() - away_from_us;
     }
@@ -436,7 +463,7 @@ bool archive_month_verify(struct archive_run *run, const struct month_name *mont
     snprintf(what, sizeof what, "rows of %s verified", month->text);
     progress_init(&progress, what, view.rows, clock_now_us());
     const bool is_good = (store = archive_store_open(run->settings, view.target, err)) != NULL &&
-                         archive_month_manifest(store, month, &view, &manifest, err) &&
+                         archive_generation_manifest(store, month, &view, &manifest, err) &&
                          archive_parts_read(store, &manifest, NULL, NULL, &progress, err);
     progress_clear(&progress);
     *report = (struct archive_report){

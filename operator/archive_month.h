@@ -42,9 +42,4 @@ MUST_CHECK bool archive_month_cancel(struct archive_run *run, const struct month
 MUST_CHECK bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept,
                                      struct archive_report *report, struct error *err);
 
-/* The manifest of a generation, which must be what the books say. ERROR_REJECT: it is missing, or another. archive_manifest_reset()
- * in any case. */
-MUST_CHECK bool archive_month_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
-                                       struct archive_manifest *manifest, struct error *err);
-
 #endif

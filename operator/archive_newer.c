@@ -24,11 +24,11 @@ enum { GENERATIONS_MAX = 200 };
 static const char take_sql[] =
     "WITH older AS (UPDATE tallymill.archives o SET state = 'superseded', parts = 0 WHERE o.month = $1::date AND o.generation < "
     "$2::integer AND o.state <> 'superseded') "
-    "INSERT INTO tallymill.archives AS a (month, generation, target, state, rows, foreign_rows, row_hash, bytes, parts, proven_at, "
-    "dropped_at) VALUES ($1::date, $2::integer, $3, 'dropped', $4::bigint, $5::bigint, $6, $7::bigint, $8::integer, "
-    "clock_timestamp(), clock_timestamp()) ON CONFLICT (month, generation) DO UPDATE SET target = excluded.target, state = "
+    "INSERT INTO tallymill.archives AS a (month, generation, target, state, rows, foreign_rows, row_hash, bytes, parts, "
+    "manifest_sha256, proven_at, dropped_at) VALUES ($1::date, $2::integer, $3, 'dropped', $4::bigint, $5::bigint, $6, $7::bigint, "
+    "$8::integer, $9, clock_timestamp(), clock_timestamp()) ON CONFLICT (month, generation) DO UPDATE SET target = excluded.target, state = "
     "excluded.state, rows = excluded.rows, foreign_rows = excluded.foreign_rows, row_hash = excluded.row_hash, bytes = "
-    "excluded.bytes, parts = excluded.parts, proven_at = excluded.proven_at, dropped_at = excluded.dropped_at";
+    "excluded.bytes, parts = excluded.parts, manifest_sha256 = excluded.manifest_sha256, proven_at = excluded.proven_at, dropped_at = excluded.dropped_at";
 
 bool archive_newer_find(struct archive_manifest *manifest, struct archive_store *store, const struct month_name *month,
                         int generation, bool *is_there, struct error *err)
@@ -93,11 +93,11 @@ bool archive_newer_take(PGconn *conn, const struct archive_manifest *manifest, c
                         struct error *err)
 {
     struct archive_figures text;
-    const char *const values[] = {text.month,        text.generation,    target,     text.rows,
-                                  text.foreign_rows, manifest->row_hash, text.bytes, text.parts};
+    const char *const values[] = {text.month,         text.generation, target,     text.rows,       text.foreign_rows,
+                                  manifest->row_hash, text.bytes,      text.parts, manifest->sha256};
     archive_manifest_figures(manifest, &text);
     const bool is_known = has_only_known(conn, text.month, table, err);
-    PGresult *taken = is_known ? postgres_query_params(conn, take_sql, 8, values, SHORT_US, err) : NULL;
+    PGresult *taken = is_known ? postgres_query_params(conn, take_sql, 9, values, SHORT_US, err) : NULL;
     PQclear(taken);
     return taken != NULL;
 }

@@ -44,23 +44,26 @@ static bool hash_row(void *context, char *row, size_t length, struct error *err)
     return true;
 }
 
-static char *copy_sql(const char *columns, const char *direction)
+static char *copy_sql(const char *table, const struct archive_manifest *manifest, const char *direction, struct error *err)
 {
-    const size_t size = strlen(columns) + 120;
-    char *sql = malloc(size);
+    char *columns = archive_manifest_columns(manifest);
+    const size_t size = (columns ? strlen(columns) : 0) + strlen(table) + 60;
+    char *sql = columns ? malloc(size) : NULL;
     if (sql)
-        snprintf(sql, size, "COPY " TABLE " (%s) %s (FORMAT csv)", columns, direction);
+        snprintf(sql, size, "COPY %s (%s) %s (FORMAT csv)", table, columns, direction);
+    else
+        error_set(err, ERROR_RETRY, "out of memory");
+    free(columns);
     return sql;
 }
 
-static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, const char *columns,
-                 struct error *err)
+static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, struct error *err)
 {
-    char what[40], *sql = copy_sql(columns, "FROM STDIN");
+    char what[40], *sql = copy_sql(TABLE, manifest, "FROM STDIN", err);
     struct progress progress;
     snprintf(what, sizeof what, "rows of %s read back", manifest->month);
     progress_init(&progress, what, manifest->rows, clock_now_us());
-    const bool is_loaded = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_in_begin(conn, sql, err) &&
+    const bool is_loaded = sql && copy_in_begin(conn, sql, err) &&
                            archive_parts_read(store, manifest, load_row, conn, &progress, err) && copy_in_end(conn, err);
     progress_clear(&progress);
     free(sql);
@@ -77,12 +80,12 @@ static bool compare_sums(PGconn *conn, const struct archive_manifest *manifest, 
     return is_equal || error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded again, is not the month", manifest->month);
 }
 
-static bool compare_rows(PGconn *conn, const struct archive_manifest *manifest, const char *columns, struct error *err)
+bool archive_proof_rows(PGconn *conn, const char *table, const struct archive_manifest *manifest, struct error *err)
 {
     struct row_hash hash = {0, 0};
     struct statement_wait wait = statement_wait_for(SCAN_US);
-    char text[ROW_HASH_BYTES], *sql = copy_sql(columns, "TO STDOUT");
-    const bool is_read = (sql || error_set(err, ERROR_RETRY, "out of memory")) && copy_out(conn, sql, &wait, hash_row, &hash, err);
+    char text[ROW_HASH_BYTES], *sql = copy_sql(table, manifest, "TO STDOUT", err);
+    const bool is_read = sql && copy_out(conn, sql, &wait, hash_row, &hash, err);
     free(sql);
     return is_read && (strcmp(row_hash_text(text, &hash), manifest->row_hash) == 0 ||
                        error_set(err, ERROR_REJECT, "DAMAGED: the archive of %s, loaded and copied again, is not what was written",
@@ -93,17 +96,15 @@ bool archive_proof(const struct settings *settings, struct archive_store *store,
                    const char *server_hash, struct error *err)
 {
     PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
-    char *columns = archive_manifest_columns(manifest);
     bool is_proven = conn &&
                      postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err) &&
                      postgres_exec(conn,
                                    "CREATE UNLOGGED TABLE " TABLE
                                    " (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)",
                                    SHORT_US, err) &&
-                     (columns || error_set(err, ERROR_RETRY, "out of memory")) && load(conn, store, manifest, columns, err);
+                     load(conn, store, manifest, err);
     FAILPOINT("archive_loaded");
-    is_proven = is_proven && compare_sums(conn, manifest, server_hash, err) && compare_rows(conn, manifest, columns, err);
+    is_proven = is_proven && compare_sums(conn, manifest, server_hash, err) && archive_proof_rows(conn, TABLE, manifest, err);
     PQfinish(conn); /* what it began never was */
-    free(columns);
     return is_proven;
 }

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include <libpq-fe.h>
+
 #include "common/error.h"
 #include "operator/archive_manifest.h"
 
@@ -13,5 +15,8 @@ struct settings;
  * is not the month, or damaged. */
 MUST_CHECK bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest,
                               const char *server_hash, struct error *err);
+
+/* Whether the rows of `table`, copied out, are those of the manifest, in any order. ERROR_REJECT: others. */
+MUST_CHECK bool archive_proof_rows(PGconn *conn, const char *table, const struct archive_manifest *manifest, struct error *err);
 
 #endif

@@ -16,11 +16,14 @@
 #include "common/postgres_begin.h"
 #include "common/progress.h"
 #include "common/settings.h"
-#include "operator/archive_month.h"
+#include "operator/archive_generation.h"
 #include "operator/archive_newer.h"
 #include "operator/archive_parts.h"
+#include "operator/archive_proof.h"
 #include "operator/archive_store.h"
 #include "operator/copy_in.h"
+
+extern const char archive_columns_sql[];
 
 #define SHORT_US (60 * CLOCK_SECOND_US)
 #define INDEX_US (12 * 3600 * CLOCK_SECOND_US)
@@ -56,6 +59,24 @@ static bool load(struct archive_return *back, PGconn *conn, const char *table, s
     return is_loaded;
 }
 
+/* The values are those that left by the hash of their bytes, as long as they are read by the types that wrote them. Where a column
+ * has another by now, what stands in the table is copied out again. */
+static bool check_values(const struct archive_return *back, PGconn *conn, const char *table, struct error *err)
+{
+    bool has_more;
+    PGresult *columns = postgres_query(conn, archive_columns_sql, SHORT_US, err);
+    const bool is_asked = columns != NULL, is_fitting = columns && archive_manifest_fits(&back->manifest, columns, &has_more);
+    PQclear(columns);
+    if (!is_asked || is_fitting || archive_proof_rows(conn, table, &back->manifest, err))
+        return is_asked;
+    if (err->kind == ERROR_REJECT)
+        error_set(err, ERROR_USAGE,
+                  "a column of analytics_events has another type or collation than when it left, and its values would not come back "
+                  "as they were: the manifest of generation %d names the types",
+                  back->manifest.generation);
+    return false;
+}
+
 /* The books name the archive, and the month. */
 static bool attach(struct archive_return *back, PGconn *conn, const struct month_name *month, const char *table, struct error *err)
 {
@@ -79,7 +100,7 @@ bool archive_return_month(struct archive_return *back, struct archive_books *boo
             ? postgres_query_params(conn, "SELECT tallymill.make_month_table($1::date, false)", 1, made, SHORT_US, err)
             : NULL;
     snprintf(table, sizeof table, "%s", named ? PQgetvalue(named, 0, 0) : "");
-    bool is_back = named && load(back, conn, table, err);
+    bool is_back = named && load(back, conn, table, err) && check_values(back, conn, table, err);
     PQclear(named);
     FAILPOINT("restore_loaded");
     is_back = is_back && ask(conn, "SELECT tallymill.index_month_table($1::regclass)", 1, filled, err);
@@ -97,13 +118,13 @@ bool archive_return_find(struct archive_return *back, const struct settings *set
     const char *set = settings_text(settings, "archive.target");
     struct error other = {0};
     back->store = archive_store_open(settings, view->target, err);
-    if (back->store && archive_month_manifest(back->store, month, view, &back->manifest, err))
+    if (back->store && archive_generation_manifest(back->store, month, view, &back->manifest, err))
         return true;
     if (set[0] == '\0' || strcmp(set, "none") == 0 || strcmp(set, view->target) == 0)
         return false;
     archive_return_close(back);
     back->store = archive_store_open(settings, set, &other);
-    if (!back->store || !archive_month_manifest(back->store, month, view, &back->manifest, &other))
+    if (!back->store || !archive_generation_manifest(back->store, month, view, &back->manifest, &other))
         return false;
     error_clear(err);
     return true;

@@ -16,12 +16,13 @@ SELECT to_char(l.month, 'YYYY-MM') AS month, l.state, l.is_attached,
        CASE WHEN l.month >= q.this_month - interval '1 month' THEN 'hot' WHEN l.month_end > q.cold_before THEN 'warm' ELSE 'cold' END AS class,
        CASE WHEN l.state = 'archived' THEN a.rows ELSE (SELECT nullif(c.reltuples, -1)::bigint FROM pg_class c WHERE c.oid = l.leaf) END AS rows,
        pg_table_size(l.leaf) AS table_bytes, pg_indexes_size(l.leaf) AS index_bytes,
-       a.target, a.generation, a.state AS archive_state, a.rows AS archive_rows, a.bytes AS archive_bytes, a.proven_at, a.dropped_at, a.restored_at,
+       a.target, a.generation, a.state AS archive_state, a.rows AS archive_rows, a.bytes AS archive_bytes, a.proven_at, a.dropped_at, r.restored_at,
        coalesce(w.waiting, 0) AS dead_letters_waiting, coalesce(w.emptied, 0) AS dead_letters_emptied,
        l.state IN ('open', 'restored') AND l.is_attached AND l.month < q.this_month - interval '1 month' AND l.month_end <= q.cold_before
-         AND l.month_end::timestamp AT TIME ZONE 'UTC' <= q.window_from AND (a.restored_at IS NULL OR a.restored_at < q.restored_before) AS is_due,
+         AND l.month_end::timestamp AT TIME ZONE 'UTC' <= q.window_from AND (r.restored_at IS NULL OR r.restored_at < q.restored_before) AS is_due,
        l.state = 'detaching' OR (l.state = 'archived' AND EXISTS (SELECT FROM tallymill.archives o WHERE o.month = l.month AND o.state = 'superseded' AND o.parts IS DISTINCT FROM 0)) AS is_unfinished
 FROM asked q CROSS JOIN listed l
 LEFT JOIN LATERAL (SELECT * FROM tallymill.archives o WHERE o.month = l.month AND o.state <> 'superseded' ORDER BY o.generation DESC LIMIT 1) a ON true
+CROSS JOIN LATERAL (SELECT max(o.restored_at) AS restored_at FROM tallymill.archives o WHERE o.month = l.month) r
 LEFT JOIN waiting w ON w.month = l.month
 ORDER BY l.month DESC;

@@ -220,6 +220,8 @@ DAMAGES = {
     "a missing manifest": lambda part, manifest: manifest.unlink(),
     "another's manifest": lambda part, manifest: manifest.write_text(manifest.read_text().replace(MONTH, "2001-01")),
     "a manifest of other rows": lambda part, manifest: manifest.write_text(re.sub('"row_hash": "(.)', lambda found: f'"row_hash": "{int(found[1] == "0")}', manifest.read_text())),
+    "a manifest of another part": lambda part, manifest: manifest.write_text(re.sub('"sha256": "(.)', lambda found: f'"sha256": "{int(found[1] == "0")}', manifest.read_text(), count=1)),
+    "a manifest of other columns": lambda part, manifest: manifest.write_text(manifest.read_text().replace('"event_name"', '"x"').replace('"event_category"', '"event_name"').replace('"x"', '"event_category"')),
     "no manifest at all": lambda part, manifest: manifest.write_text("[]"),
 }
 

@@ -5,6 +5,7 @@ broker answers: host and port stand side by side there, and the number keeps its
 sides (proxy_ends.py).
 """
 
+import collections
 import contextlib
 import socket
 import struct
@@ -12,13 +13,13 @@ import threading
 
 from .proxy_ends import ends_of
 
-PRODUCE = 0
+PRODUCE, JOIN_GROUP = 0, 11
 
 
 class KafkaProxy:
     """In front of the listener by which our programs come to `stack`. `bootstrap` is where they connect instead. `lose_replies(n)`: the next n
     replies to Produce are swallowed and the connection cut, after the broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between. `hide(words)`: these bytes are zeros in
-    all that the broker answers, as an id is that it does not have."""
+    all that the broker answers, as an id is that it does not have. `requests`: how many the broker was sent, by their kind."""
 
     def __init__(self, stack):
         host, port = stack.kafka["bootstrap.servers"].split(":")
@@ -26,6 +27,7 @@ class KafkaProxy:
         self.broker = (host, int(port))
         self.lost = self.to_lose = 0
         self.is_away = False
+        self.requests = collections.Counter()
         self.hidden = ()
         self.lock = threading.Lock()
         self.sockets = set()
@@ -114,6 +116,7 @@ class KafkaProxy:
                 broker.sendall(frame)
             except OSError:
                 return
+            self.requests[key] += 1
         with contextlib.suppress(OSError):
             broker.shutdown(socket.SHUT_WR)
 

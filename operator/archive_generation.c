@@ -1,0 +1,78 @@
+/* archive_generation.c - see archive_generation.h. Whose a manifest is tells its SHA-256, which the books have before the store has
+ * the manifest. */
+#include "operator/archive_generation.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "operator/archive_newer.h"
+#include "operator/archive_store.h"
+
+static bool is_of_books(const struct archive_manifest *manifest, const struct archive_view *view)
+{
+    return strcmp(manifest->row_hash, view->row_hash) == 0 && manifest->rows == view->rows &&
+           manifest->foreign_rows == view->foreign_rows && manifest->bytes == view->bytes &&
+           (view->manifest_sha256[0] == '\0' || strcmp(manifest->sha256, view->manifest_sha256) == 0);
+}
+
+bool archive_generation_manifest(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
+                                 struct archive_manifest *manifest, struct error *err)
+{
+    bool is_there = false;
+    if (!archive_manifest_get(manifest, store, month->text, view->generation, &is_there, err))
+        return false;
+    if (!is_there)
+        return archive_newer_explain(store, month, view->generation, err);
+    return is_of_books(manifest, view) ||
+           error_set(err, ERROR_REJECT, "DAMAGED: the manifest of generation %d of %s is not of what the books say was written",
+                     view->generation, month->text);
+}
+
+bool archive_generation_look(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
+                             struct archive_manifest *manifest, bool *is_there, struct error *err)
+{
+    struct error wrong = {0};
+    if (!archive_manifest_get(manifest, store, month->text, view->generation, is_there, &wrong) && wrong.kind != ERROR_REJECT) {
+        *err = wrong;
+        return false;
+    }
+    *is_there = *is_there && wrong.kind == ERROR_NONE && is_of_books(manifest, view);
+    return true;
+}
+
+bool archive_generation_is_free(struct archive_store *store, const struct month_name *month, int generation, struct error *err)
+{
+    struct archive_manifest other;
+    struct error wrong = {0};
+    char folder[ARCHIVE_KEY_BYTES];
+    bool is_there = false;
+    const bool is_asked =
+        archive_manifest_get(&other, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
+    archive_manifest_reset(&other);
+    if (!is_asked)
+        *err = wrong;
+    archive_key(folder, month->text, generation, "");
+    return is_asked && (!is_there ||
+                        error_set(err, ERROR_USAGE,
+                                  "%s: %.200s has %s, which this database did not write: another database archives there (give each "
+                                  "an archive.target of its own), or this one was brought back from a backup of before (then move "
+                                  "that folder away)",
+                                  month->text, archive_store_target(store), folder));
+}
+
+bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
+                               const char *manifest_sha256, struct error *err)
+{
+    struct archive_manifest manifest;
+    struct error wrong = {0};
+    char prefix[ARCHIVE_KEY_BYTES];
+    bool is_there = false;
+    const bool is_asked =
+        archive_manifest_get(&manifest, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
+    const bool is_ours = !is_there || manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0;
+    archive_manifest_reset(&manifest);
+    if (!is_asked)
+        *err = wrong;
+    archive_key(prefix, month->text, generation, "");
+    return is_asked && (!is_ours || archive_store_delete_all(store, prefix, err));
+}

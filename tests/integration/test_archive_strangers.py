@@ -1,0 +1,119 @@
+"""An archive beside what it did not expect: another database in the same store, a store that goes away at the last step, a table whose columns are others by now."""
+
+import json
+
+import pytest
+
+from .test_archive import LEAF, MONTH, make_archive  # noqa: F401  (the fixture `archive`)
+
+
+def test_two_databases_with_one_target_keep_their_archives_apart(archive):
+    one = archive(count=40)
+    other = archive(count=50, **{"archive.target": one.folder})
+    one.must()
+    kept = {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()}
+    done = other.run()
+    assert done.code == 2 and "another database archives there" in done.err and f"analytics_events/{MONTH}/0001/" in done.err, done
+    other.is_back()
+    assert {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()} == kept
+    one.restore()
+    one.is_back()
+
+
+@pytest.mark.parametrize("is_leftover", [False, True])
+def test_what_another_database_wrote_in_place_of_ours_is_not_deleted(archive, is_leftover):
+    one = archive(count=40, build="check")
+    other = archive(count=50, **{"archive.target": one.folder})
+    if is_leftover:    # begun, and never ended
+        run = one.site.start("tallymill", "archive", MONTH, failpoint="archive_part:exit")
+        assert run.wait(60) == 86, run.log()
+    else:              # ended, and then given up: its blocks are deleted by the next run
+        run = one.stop_at("archive_manifest")
+        one.site.database.run("UPDATE tallymill.archives SET state = 'superseded'")
+        run.kill()
+        for path in one.folder.rglob("*.*"):
+            path.unlink()
+    other.must()
+    kept = {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()}
+    one.must()
+    assert {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file() and "/0001/" in str(path)} == kept
+    other.restore()
+    other.is_back()
+    one.restore()
+    one.is_back()
+
+
+@pytest.mark.parametrize("step", ["archive_marked", "archive_detached"])
+def test_a_store_that_goes_away_at_the_last_step_keeps_no_rows_from_anybody(archive, step):
+    here = archive(count=40, build="check")
+    run = here.stop_at(step)
+    away = here.folder.rename(here.folder.with_name("unmounted"))
+    run.thaw()
+    assert run.wait(60) == 1 and "is part of analytics_events again" in run.log(), run.log()
+    here.site.fold()
+    here.is_back()
+    away.rename(here.folder)
+    assert "written before, proven again" in here.must().out
+    here.is_away()
+
+
+def test_a_run_that_goes_on_reads_the_whole_archive_before_the_drop(archive):
+    here = archive(count=40, build="check")
+    run = here.site.start("tallymill", "archive", MONTH, failpoint="archive_detached:exit")
+    assert run.wait(60) == 86, run.log()
+    part = here.folder / "analytics_events" / MONTH / "0001" / "part-00001.csv.zst"
+    part.write_bytes(part.read_bytes()[:-1])
+    done = here.run()
+    assert done.code == 1 and "DAMAGED" in done.err and "is part of analytics_events again" in done.err, done
+    here.site.fold()
+    here.is_back()
+    here.must()
+    here.is_away()
+
+
+def test_values_that_a_new_type_would_change_do_not_come_back(archive):
+    here = archive(count=40)
+    here.site.database.run("ALTER TABLE analytics_events ADD COLUMN price numeric(12,4) DEFAULT 1.2345")
+    here.site.fold()
+    here.must()
+    here.site.database.run("ALTER TABLE analytics_events ALTER COLUMN price TYPE numeric(10,0)")
+    done = here.site.tallymill("restore", MONTH)
+    assert done.code == 2 and "another type" in done.err and "stays archived" in done.err, done
+    here.is_away()
+    here.site.database.run("ALTER TABLE analytics_events ALTER COLUMN price TYPE numeric")
+    here.restore()    # wider: every value is the same
+    here.site.fold()
+    assert here.site.database.value(f"SELECT count(*) FROM {LEAF} WHERE price = 1.2345") == here.content[0]
+    here.is_back()
+
+
+def test_a_column_that_came_while_a_month_was_away_is_in_its_next_archive(archive):
+    here = archive(count=40)
+    here.must()
+    here.site.database.run("ALTER TABLE analytics_events ADD COLUMN note text NOT NULL DEFAULT 'none'")
+    here.restore()
+    here.site.fold()
+    here.is_back()
+    assert "generation 2" in here.must().out
+    here.restore()
+    here.site.fold()
+    assert here.site.database.value(f"SELECT count(*) FROM {LEAF} WHERE note = 'none'") == here.content[0]
+    here.is_back()
+
+
+def test_a_month_that_was_restored_stays_although_a_run_by_hand_came_to_nothing(archive):
+    here = archive(count=40, build="check", **{"archive.after": "31 days"})
+    window = ("--set", "window.oldest=60 days")
+
+    def is_due():
+        return next(month["is_due"] for month in json.loads(here.site.must("tallymill", "months", "--json", *window).out)["months"] if month["month"] == MONTH)
+
+    assert is_due()
+    here.must()
+    here.restore()
+    assert not is_due(), "it was asked for"
+    run = here.site.start("tallymill", "archive", MONTH, failpoint="archive_part:exit")
+    assert run.wait(60) == 86, run.log()
+    assert not is_due()
+    here.must("--due", *window)
+    here.is_back()
