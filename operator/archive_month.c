@@ -309,8 +309,9 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
     return false;
 }
 
-/* Whether the archive is still what was proven: its manifest, and where another run proved it every byte. Where it is not, or nobody
- * can say, the month's rows are not kept from anybody until it is. */
+/* Whether the archive is still what was proven: its manifest, and every byte where another run proved it. Asked before the detach and
+ * before the drop, behind which it is only there. Where it is not, or the store is away, the month is attached again: its rows would
+ * be in no query for as long as that lasts. */
 static bool is_kept(struct archive_run *run, const struct month_name *month, const struct archive_view *view, bool with_parts,
                     struct error *err)
 {
@@ -332,7 +333,7 @@ static bool is_kept(struct archive_run *run, const struct month_name *month, con
     return put_back(run, month, err);
 }
 
-/* Step 6. The manifest is looked at once more: what is dropped now is only there. */
+/* Step 6. */
 static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
 {
     return archive_books_drop(&run->books, month, view->generation, err) ||
