@@ -69,7 +69,8 @@ bool archive_generation_delete(struct archive_store *store, const struct month_n
     bool is_there = false;
     const bool is_asked =
         archive_manifest_get(&manifest, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
-    const bool is_ours = !is_there || manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0;
+    const bool is_ours =
+        !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
     archive_manifest_reset(&manifest);
     if (!is_asked)
         *err = wrong;

@@ -29,7 +29,8 @@ MUST_CHECK bool archive_generation_look(struct archive_store *store, const struc
 MUST_CHECK bool archive_generation_is_free(struct archive_store *store, const struct month_name *month, int generation,
                                            struct error *err);
 
-/* Deletes its blocks, unless its manifest is another's than the one with this SHA-256 ("": not known, it is believed). */
+/* Deletes its blocks, unless its manifest is another's than the one with this SHA-256. "": an older release wrote it, and it is
+ * believed to be ours; NULL: we have written none. */
 MUST_CHECK bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
                                           const char *manifest_sha256, struct error *err);
 

@@ -149,10 +149,11 @@ static void supersede(struct archive_run *run, const struct month_name *month, i
 static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
                                struct error *err)
 {
+    const char *sha256 = view->manifest_sha256[0] != '\0' ? view->manifest_sha256 : NULL;
     if (!archive_books_supersede(&run->books, month, view->generation, err))
         return false;
     return !run->store || strcmp(view->target, target_of(run)) != 0 ||
-           (archive_generation_delete(run->store, month, view->generation, view->manifest_sha256, err) &&
+           (archive_generation_delete(run->store, month, view->generation, sha256, err) &&
             archive_books_tidied(&run->books, month, view->generation, err));
 }
 

@@ -15,9 +15,9 @@ WITH told AS (
   WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'ttft'
   GROUP BY GROUPING SETS ((1, 2), (1))
 ), counted AS (
-  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, h.counts[n.place] AS events
+  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, n.events
   FROM public.analytics_daily_llm_histogram AS h
-  CROSS JOIN LATERAL generate_series(1, cardinality(h.counts)) AS n (place)
+  CROSS JOIN LATERAL unnest(h.counts) WITH ORDINALITY AS n (events, place)
   WHERE h.date BETWEEN :'first' AND :'last' AND h.metric = 'ttft'
 ), filled AS (
   SELECT c.source, NULL::date AS date, c.bucket, sum(c.events) AS events FROM counted AS c GROUP BY 1, 3

@@ -7,9 +7,9 @@
 -- picks: language
 -- Percentiles follow from the histograms of the days.
 WITH counted AS (
-  SELECT t.language, t.first_bucket + n.place - 1 AS bucket, sum(t.counts[n.place]) AS events
+  SELECT t.language, t.first_bucket + n.place - 1 AS bucket, sum(n.events) AS events
   FROM public.analytics_daily_ttft_by_language AS t
-  CROSS JOIN LATERAL generate_series(1, cardinality(t.counts)) AS n (place)
+  CROSS JOIN LATERAL unnest(t.counts) WITH ORDINALITY AS n (events, place)
   WHERE t.date BETWEEN :'first' AND :'last'
   GROUP BY 1, 2
 ), reached AS (

@@ -13,6 +13,7 @@ import datetime
 import gzip
 import http.client
 import json
+import os
 import pathlib
 import random
 import re
@@ -29,6 +30,7 @@ import psycopg2
 import drain
 import queries
 import topic
+from processes import cpu_seconds
 from servers import ROOT, stack
 
 TABS = ("overview", "workflow", "business", "usage", "system")
@@ -57,7 +59,7 @@ def arguments(words):
 
 @contextlib.contextmanager
 def page(servers):
-    """The address of the dashboard."""
+    """The address of the dashboard, and its process."""
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(["nice", "-n", NICE, ROOT / "build/bin/tallymill", "dashboard", "--config", servers.settings, "--set", "dashboard.listen=127.0.0.1:0"], stderr=log, stdout=log)
         try:
@@ -69,7 +71,7 @@ def page(servers):
                 time.sleep(0.05)
             else:
                 raise RuntimeError("the dashboard was not served within 30 s")
-            yield found.group(1)
+            yield found.group(1), process.pid
         finally:
             process.terminate()
             process.wait(30)
@@ -125,8 +127,8 @@ def weigh(address):
     return sum(len(get(address, name, **{"Accept-Encoding": "gzip"})) for name in names) + len(gzip.compress(get(address, "/api/v1/page/overview")))
 
 
-def drained(servers, address=None):
-    """Rows/s of one worker, beside the requests where there is an address."""
+def drained(servers, pid, address=None):
+    """(rows/s of one worker, CPU seconds of the dashboard in each second meanwhile), beside the requests where there is an address."""
     def work():
         if not address:
             return drain.drain(servers, 1, 600, DRAINED)
@@ -139,19 +141,29 @@ def drained(servers, address=None):
         if asking.returncode or "Non-2xx" in told:
             raise RuntimeError(f"wrk: {told}")
         return figures
-    return drain.measure(servers, work)["rate"]
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    rate = drain.measure(servers, work)["rate"]
+    return rate, (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
 
 
-def measure_drain(servers, options, address):
+def measure_drain(servers, options, address, pid):
+    """A list of pairs of what drained() gives: alone, and beside the requests."""
     topic.generate(servers, options.drain_rows, DRAINED)
-    alone, beside = [], []
-    for _ in range(options.pairs):
-        alone.append(drained(servers))
-        beside.append(drained(servers, address))
-    return statistics.median(alone), statistics.median(beside)
+    return [(drained(servers, pid), drained(servers, pid, address)) for _ in range(options.pairs)]
 
 
-def report(options, times, weight, rates, stored):
+def compare_drains(pairs):
+    """Rates of a drain differ by a tenth and more from one to the next; what the requests take of the machine's CPU does not, and is what they can slow."""
+    rates = sorted(beside[0] / alone[0] for alone, beside in pairs)
+    share = statistics.median(beside[1] - alone[1] for alone, beside in pairs) / os.cpu_count()
+    figures = {"rate_alone": round(statistics.median(alone[0] for alone, _ in pairs)), "rate_beside_requests": round(statistics.median(beside[0] for _, beside in pairs)),
+               "rates_range": [round(rates[0], 3), round(rates[-1], 3)], "cpu_share_of_requests": round(share, 4)}
+    print(f"  drain {figures['rate_alone']:,} rows/s alone, {figures['rate_beside_requests']:,} beside {REQUESTS:,} requests: {statistics.median(rates):.3f} (from {rates[0]:.3f} to {rates[-1]:.3f});"
+          f" of the machine's CPU they take {share:.2%}", file=sys.stderr)
+    return round(statistics.median(rates), 3), figures
+
+
+def report(options, times, weight, pairs, stored):
     panels, pages, raw = times
     worst = max(panels, key=lambda name: queries.percentile(panels[name], 0.95))
     slowest = max(pages, key=lambda name: queries.percentile(pages[name], 0.95))
@@ -165,10 +177,9 @@ def report(options, times, weight, rates, stored):
     print(f"  raw, distinct sessions or users   p50 {statistics.median(raw):>8.1f} ms; the page weighs {weight / 1000:.1f} kB packed", file=sys.stderr)
     figures = {"bench": "dashboard", "ratio": ratios["panel"], "ratios": ratios, "rows": stored, "days": options.days, "worst_panel": worst, "worst_panel_p95_ms": worst_ms, "slowest_page": slowest,
                "slowest_page_p95_ms": slowest_ms, "raw_p50_ms": round(statistics.median(raw), 1), "weight_bytes": weight}
-    if rates:
-        ratios["requests"] = round(rates[1] / rates[0], 3)
-        figures["rate_alone"], figures["rate_beside_requests"] = map(round, rates)
-        print(f"  drain {rates[0]:,.0f} rows/s alone, {rates[1]:,.0f} beside {REQUESTS:,} requests: {ratios['requests']}", file=sys.stderr)
+    if pairs:
+        ratios["requests"], drains = compare_drains(pairs)
+        figures.update(drains)
     return figures
 
 
@@ -179,8 +190,8 @@ def run(words):
         return None
     with stack() as servers:
         queries.load(servers, options)
-        with page(servers) as address:
+        with page(servers) as (address, pid):
             times, weight = measure_pages(servers, options, address), weigh(address)
             stored = servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0]
-            rates = measure_drain(servers, options, address) if options.pairs > 0 else None
-        return report(options, times, weight, rates, stored)
+            pairs = measure_drain(servers, options, address, pid) if options.pairs > 0 else None
+        return report(options, times, weight, pairs, stored)
