@@ -135,7 +135,7 @@ static void tell(const struct erase_run *run, const json_t *receipt)
     puts(run->is_complete ? "complete" : "NOT COMPLETE: what was not reached is named above; erase again once it can be");
 }
 
-/* Those of all receipts in the database, and of the files that are named. */
+/* Those of all receipts in the database, whose chain `tallymill audit` checks, and of the files that are named. */
 static bool take_receipts(struct erase_run *run, const struct cli_result *command, struct error *err)
 {
     PGresult *kept = postgres_query(
@@ -152,7 +152,8 @@ static bool take_receipts(struct erase_run *run, const struct cli_result *comman
     PQclear(kept);
     for (int i = 0; is_good && i < command->argument_count; i++) {
         json_t *receipt = json_load_file(command->arguments[i], 0, &fault);
-        is_good = receipt ? erase_subject_add_receipt(&run->subject, receipt, err) : error_set(err, ERROR_USAGE, "%s", fault.text);
+        is_good = receipt ? erase_subject_add_receipt(&run->subject, receipt, err) && erase_receipt_check(run, receipt, err)
+                          : error_set(err, ERROR_USAGE, "%s", fault.text);
         json_decref(receipt);
         is_good = is_good || error_wrap(err, "%s", command->arguments[i]);
     }

@@ -112,4 +112,7 @@ MUST_CHECK bool erase_unreached(struct erase_run *run, struct error *err);
 MUST_CHECK bool erase_begin(struct erase_run *run, struct error *err);
 MUST_CHECK bool erase_end(struct erase_run *run, json_t **receipt, struct error *err);
 
+/* Whether a receipt that was given out is as it was given out: its hash is of what it says. ERROR_USAGE: it is not. */
+MUST_CHECK bool erase_receipt_check(struct erase_run *run, const json_t *receipt, struct error *err);
+
 #endif

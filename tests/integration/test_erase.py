@@ -183,3 +183,27 @@ def test_after_a_restored_backup_the_receipts_are_applied_again(running, tmp_pat
     assert rows_of_the_person(site) == 0
     site.must("tallymill", "erase", "--user", 3, "--yes")
     must_hold(site)
+
+
+def test_a_receipt_that_is_none_or_was_changed_is_refused(make_site, tmp_path):
+    site = make_site(partitions=1)
+    site.send(events(50, days=1))
+    site.drain()
+    receipt = json.loads(site.tallymill("erase", "--user", 1001, "--session", "täg\"lich, 's'", "--wait", 0, "--yes", "--json").out)
+    file = tmp_path / "the receipt.json"
+    before = site.database.value("SELECT count(*) FROM analytics_events"), site.database.value("SELECT count(*) FROM tallymill.erasures")
+    for changed, said in (({"users": ["1001"]}, "users"), ({"users": [1001.0]}, "users"), ({"users": [1001.5]}, "users"), ({"users": [True]}, "users"), ({"users": [-1]}, "users"), ({"users": [None]}, "users"),
+                          ({"users": 1001}, "users"), ({"sessions": [7]}, "sessions"), ({"sessions": [""]}, "sessions"), ({"users": [1001, 1002]}, "SHA-256"), ({"users": [], "sessions": ["s"]}, "SHA-256"),
+                          ({"hash": "00" * 32}, "SHA-256"), ({"hash": None}, "no hash"), ({"hash": 7}, "no hash"), ({"before_hash": "zz"}, "SHA-256"), ({"asked_at": "yesterday, or so"}, "no receipt"),
+                          ({"receipt": 2}, "SHA-256"), ({"asked_by": "somebody"}, "SHA-256")):
+        file.write_text(json.dumps({**receipt, **changed}))
+        refused = site.tallymill("erase", "--again", file, "--wait", 0, "--yes")
+        assert refused.code == 2 and file.name in refused.err and said in refused.err, (changed, refused)
+    for text in ("", "[]", "7", '{"users": [99999999999999999999], "sessions": []}', '{"users": [7], "sessions": []}'):
+        file.write_text(text)
+        refused = site.tallymill("erase", "--again", file, "--wait", 0, "--yes")
+        assert refused.code == 2 and file.name in refused.err, (text, refused)
+    assert before == (site.database.value("SELECT count(*) FROM analytics_events"), site.database.value("SELECT count(*) FROM tallymill.erasures"))
+    file.write_text(json.dumps(receipt, indent=4))
+    assert site.tallymill("erase", "--again", file, "--wait", 0, "--yes").code in (0, 1)
+    assert site.database.value("SELECT count(*) FROM tallymill.erasures") == before[1] + 1
