@@ -32,7 +32,7 @@ struct erase_run {
     int64_t rows, letters, undecodable, perhaps, unread; /* found in this run; undecodable: emptied */
     int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known */
     bool is_complete, is_versioned; /* is_versioned: it was said that a store keeps what is deleted */
-    struct archive_books books;     /* conn NULL: no month ever left, or a dry run */
+    struct archive_books books;     /* conn NULL: a dry run */
     struct erase_archive *archives; /* those that were read through */
     int archive_count;
     json_t *months, *remarks; /* {"2026-01": rows}; texts: what was not reached */
@@ -60,7 +60,8 @@ MUST_CHECK bool erase_keys(struct erase_run *run, struct error *err);
 MUST_CHECK bool erase_letters(struct erase_run *run, struct error *err);
 
 /* Reads the archives through, every row, and counts what they hold of the person; what cannot be read is a remark. Unless it is a
- * dry run, no `tallymill archive` or `restore` works from here on, and months on their way out stay. */
+ * dry run, no `tallymill archive` or `restore` works from here on, be there an archive or not: the first may be written meanwhile.
+ * Months on their way out stay. */
 MUST_CHECK bool erase_archives_look(struct erase_run *run, struct error *err);
 
 /* Refuses more than a hundredth of a month that is away; raises *rows by what months that are away hold. */

@@ -151,26 +151,9 @@ void erase_archives_keep(struct erase_run *run, const struct month_name *month)
         run->archives[i].is_kept = run->archives[i].is_kept || strcmp(run->archives[i].month.text, month->text) == 0;
 }
 
-/* Whether any month ever left, or is about to. Else nobody else has to wait. */
-static bool is_there_any(struct erase_run *run, bool *is_any, struct error *err)
-{
-    PGresult *any = postgres_query(run->conn,
-                                   "SELECT EXISTS (SELECT FROM tallymill.archives) OR EXISTS (SELECT FROM tallymill.months m "
-                                   "WHERE m.state = 'detaching') AS is_any",
-                                   ERASE_QUERY_US, err);
-    *is_any = any && answer_bool(any, 0, "is_any");
-    PQclear(any);
-    return any != NULL;
-}
-
 bool erase_archives_look(struct erase_run *run, struct error *err)
 {
-    bool is_any;
-    if (!is_there_any(run, &is_any, err))
-        return false;
-    if (!is_any)
-        return true;
-    if (!run->is_dry && (!archive_books_open(&run->books, run->settings, "tallymill erase", err) || !let_leaving_stay(run, err)))
+    if (!run->is_dry && !archive_books_open(&run->books, run->settings, "tallymill erase", err))
         return false;
     PGresult *found = postgres_query(run->conn, erase_archives_sql, ERASE_QUERY_US, err);
     bool is_good = found != NULL;
@@ -313,8 +296,6 @@ static bool delete_leftovers(struct erase_run *run, struct error *err)
 
 bool erase_archives(struct erase_run *run, struct error *err)
 {
-    if (!run->books.conn)
-        return true;
     return renew_all(run, err) && give_up_kept(run, err) && delete_leftovers(run, err);
 }
 

@@ -163,6 +163,22 @@ def test_the_archive_of_a_month_that_was_restored_goes_too(erasing):
     here.is_without_them()
 
 
+def test_no_first_month_leaves_while_somebody_is_erased(erasing):
+    here = erasing()
+    site = here.site
+    here.worker.freeze()
+    here.site.send(of_the_person(1, seed=2))
+    erase = site.start("tallymill", "erase", *THEIRS, "--yes")
+    wait_until(lambda: "messages are stored" in erase.log() or not erase.is_running(), 30, "erase to see what Kafka holds")
+    done = site.tallymill("archive", MONTH)
+    assert done.code == 1 and "another tallymill archive, restore or erase is at work" in done.err, done
+    here.worker.thaw()
+    assert erase.wait(120) == 0, erase.log()
+    here.settle()
+    here.archive()
+    here.is_without_them()
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
