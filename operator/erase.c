@@ -69,11 +69,12 @@ static bool look_only(struct erase_run *run, struct error *err)
     return erase_letters(run, err) && erase_unreached(run, err);
 }
 
-/* The guard looks before anything is noted; the rows are looked for again once Kafka's are stored. */
+/* The guard looks before anything is noted or changed; the rows are looked for again once Kafka's are stored. */
 static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
 {
     PGresult *days = erase_archives_look(run, err) ? erase_find(run, err) : NULL;
-    bool is_good = days && erase_guard(run, days, err) && erase_begin(run, err) && erase_wait_for_kafka(run, err);
+    bool is_good = days && erase_guard(run, days, err) && erase_archives_stay(run, err) && erase_begin(run, err) &&
+                   erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
     is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&

@@ -60,11 +60,14 @@ MUST_CHECK bool erase_keys(struct erase_run *run, struct error *err);
 MUST_CHECK bool erase_letters(struct erase_run *run, struct error *err);
 
 /* Reads the archives through, every row, and counts what they hold of the person; what cannot be read is a remark. Unless it is a
- * dry run, no `tallymill archive` or `restore` works from here on, be there an archive or not: the first may be written meanwhile.
- * Months on their way out stay. */
+ * dry run, no `tallymill archive` or `restore` works from here on, be there an archive or not: the first may be written
+ * meanwhile. */
 MUST_CHECK bool erase_archives_look(struct erase_run *run, struct error *err);
 
-/* Refuses more than a hundredth of a month that is away; raises *rows by what months that are away hold. */
+/* Months on their way out stay, and are read like the others. */
+MUST_CHECK bool erase_archives_stay(struct erase_run *run, struct error *err);
+
+/* Refuses more than a hundredth of a month that is away, or on its way out and in no query; raises *rows by what these hold. */
 MUST_CHECK bool erase_archives_guard(const struct erase_run *run, int64_t *rows, struct error *err);
 
 /* Adds what months that are away hold to what a dry run says. */

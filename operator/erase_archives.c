@@ -30,6 +30,7 @@ struct erase_archive {
     struct month_name month;
     int generation;
     bool is_away;           /* the month's rows are only there */
+    bool is_leaving;        /* the month's rows are there, and in a table that is in no query until the month stays */
     bool is_kept;           /* whatever it holds: the month came back and could not leave again */
     int64_t rows, all_rows; /* theirs; of the month */
 };
@@ -113,6 +114,7 @@ static bool look_at(struct erase_run *run, const PGresult *found, int row, struc
     struct erase_archive *archive = &wider[run->archive_count];
     *archive = (struct erase_archive){.generation = (int)answer_int(found, row, "generation"),
                                       .is_away = answer_bool(found, row, "is_away"),
+                                      .is_leaving = answer_bool(found, row, "is_leaving"),
                                       .all_rows = answer_int(found, row, "rows")};
     if (!month_name_parse(answer_text(found, row, "month"), &archive->month, err))
         return false;
@@ -127,8 +129,7 @@ static bool look_at(struct erase_run *run, const PGresult *found, int row, struc
     return true;
 }
 
-/* Months on their way out stay: then they are read like the others. */
-static bool let_leaving_stay(struct erase_run *run, struct error *err)
+bool erase_archives_stay(struct erase_run *run, struct error *err)
 {
     struct archive_run archive = {.settings = run->settings, .books = run->books};
     PGresult *leaving = postgres_query(
@@ -141,6 +142,8 @@ static bool let_leaving_stay(struct erase_run *run, struct error *err)
         is_good = month_name_parse(answer_text(leaving, row, "month"), &month, err) &&
                   archive_month_cancel(&archive, &month, &was_leaving, err);
     }
+    for (int i = 0; is_good && i < run->archive_count; i++)
+        run->archives[i].is_leaving = false;
     PQclear(leaving);
     return is_good;
 }
@@ -168,12 +171,14 @@ bool erase_archives_guard(const struct erase_run *run, int64_t *rows, struct err
     char number[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES];
     for (int i = 0; i < run->archive_count; i++) {
         const struct erase_archive *archive = &run->archives[i];
-        *rows += archive->is_away ? archive->rows : 0;
-        if (archive->is_away && archive->rows * ERASE_SHARE > archive->all_rows)
+        if (!archive->is_away && !archive->is_leaving)
+            continue;
+        *rows += archive->rows;
+        if (archive->rows * ERASE_SHARE > archive->all_rows)
             return error_set(err, ERROR_USAGE,
-                             "%s of the %s events of %s, which is archived, would go, more than a hundredth: add --yes if that "
-                             "is meant",
-                             number_text(number, archive->rows), number_text(all, archive->all_rows), archive->month.text);
+                             "%s of the %s events of %s, which is %s, would go, more than a hundredth: add --yes if that is meant",
+                             number_text(number, archive->rows), number_text(all, archive->all_rows), archive->month.text,
+                             archive->is_away ? "archived" : "on its way out");
     }
     return true;
 }

@@ -179,6 +179,25 @@ def test_no_first_month_leaves_while_somebody_is_erased(erasing):
     here.is_without_them()
 
 
+@pytest.mark.parametrize("step", ("archive_marked", "archive_detached"))
+def test_an_erasure_that_is_refused_leaves_months_on_their_way_out(erasing, step):
+    here = erasing(build="check")
+    state = "SELECT state FROM tallymill.months WHERE month = %s"
+
+    def stopped():
+        killed = here.site.start("tallymill", "archive", MONTH, failpoint=f"{step}:exit")
+        return killed.wait(120) == 86 and here.site.database.value(state, FIRST) == "detaching"
+
+    wait_until(stopped, 60, f"the month to be left at {step}")
+    refused = here.erase()
+    assert refused.code == 2 and MONTH in refused.err and "--yes" in refused.err, refused
+    assert here.site.database.value(state, FIRST) == "detaching" and here.site.database.value("SELECT count(*) FROM tallymill.erasures") == 0
+    counts = json.loads(here.site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]
+    assert counts["rows"] == {MONTH: here.count}, counts
+    here.archive()
+    here.is_without_them()
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
