@@ -90,11 +90,12 @@ void erase_tell_versions(struct erase_run *run, const struct archive_store *stor
 /* Whether an aggregator leads: without one no month that came back could leave again. */
 MUST_CHECK bool erase_is_led(struct erase_run *run, bool *is_led, struct error *err);
 
-/* A month that is away comes back, loses their rows, and leaves again; *is_renewed false: it did not, which is a remark. */
-MUST_CHECK bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_renewed, struct error *err);
+/* A month that is away comes back, loses their rows, and leaves again. What cannot be is a remark; *is_going_well false: the month
+ * is in Postgres now, so that no other should come. One that could not come back is where it was, and holds up none. */
+MUST_CHECK bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_going_well, struct error *err);
 
 /* The first and the last of these steps. `back`: zeroed, archive_return_close() in any case; its store is the one to leave to. A month
- * waits until the aggregator has made its statistics anew. */
+ * waits until the aggregator has made its statistics anew. *is_back false: it could not come back, which is a remark. */
 MUST_CHECK bool erase_renew_return(struct erase_run *run, const struct month_name *month, struct archive_return *back, bool *is_back,
                                    struct error *err);
 MUST_CHECK bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,

@@ -198,6 +198,29 @@ def test_an_erasure_that_is_refused_leaves_months_on_their_way_out(erasing, step
     here.is_without_them()
 
 
+def test_a_month_that_cannot_come_back_is_named_and_the_others_lose_the_person(erasing):
+    here = erasing()
+    site = here.site
+    site.send(of_the_person(5, month=f"{OTHER}-01"))
+    here.settle()
+    site.database.run("ALTER TABLE analytics_events ADD COLUMN extra text")
+    here.archive(OTHER)    # the earlier one
+    site.database.run("ALTER TABLE analytics_events DROP COLUMN extra")
+    here.archive()
+    for _ in range(2):
+        done = here.erase("--yes", "--json")
+        assert done.code == 1 and f"{OTHER} stays archived" in done.err and "extra" in done.err, done
+        receipt = json.loads(done.out)
+        assert not receipt["is_complete"] and any(f"{OTHER} stays archived" in remark for remark in receipt["remarks"]), receipt
+        assert set(site.database.rows("SELECT state FROM tallymill.months WHERE month IN (%s, %s)", FIRST, f"{OTHER}-01")) == {("archived",)}
+    assert site.database.rows("SELECT counts -> 'rows', counts -> 'archives' FROM tallymill.erasures ORDER BY receipt") == [({MONTH: here.count}, {MONTH: 2}), (None, None)]
+    site.database.run("ALTER TABLE analytics_events ADD COLUMN extra text")
+    counts = json.loads(site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]
+    assert (counts["rows"], counts["archives"]) == ({OTHER: 5}, {OTHER: 2}), counts
+    here.archive(OTHER)
+    site.must("tallymill", "audit", "--deep")
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
