@@ -30,7 +30,7 @@ struct erase_run {
     PGconn *conn;
     int64_t erasure;         /* its number; 0: nothing is noted (a dry run) */
     int64_t rows, letters, undecodable, perhaps, unread; /* found in this run; undecodable: emptied */
-    int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known */
+    int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known, or for ever */
     bool is_complete, is_versioned; /* is_versioned: it was said that a store keeps what is deleted */
     struct archive_books books;     /* conn NULL: a dry run */
     struct erase_archive *archives; /* those that were read through */
@@ -41,7 +41,7 @@ struct erase_run {
 /* Notes what could not be done, or is not reached: in the receipt, and on stderr. */
 void erase_remark(struct erase_run *run, bool is_incomplete, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Waits until the ledger has passed what Kafka holds now. What cannot be is a remark; false: the database failed. */
+/* Waits until the ledger has passed what Kafka holds now of its topics. What cannot be is a remark; false: the database failed. */
 MUST_CHECK bool erase_wait_for_kafka(struct erase_run *run, struct error *err);
 
 /* What the person has in months that can be read: one row a day (erase_days.sql). NULL: the database failed. */
