@@ -7,7 +7,6 @@
  */
 #include "operator/erase.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,28 +23,6 @@
 #include "operator/terminal.h"
 
 #define CONNECT_US INT64_C(10000000)
-
-/* The rollups that look back to a user's first event are computed anew. */
-static const char first_seen_sql[] =
-    "WITH outside AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
-    "inside AS (DELETE FROM tallymill.first_seen_internal f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
-    "gone AS (SELECT user_id FROM outside UNION SELECT user_id FROM inside), "
-    "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND "
-    "r.looks_back AND EXISTS (SELECT FROM gone)), "
-    "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> "
-    "'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
-    "WHERE e.erasure = $2::bigint AND EXISTS (SELECT FROM gone)) SELECT FROM gone";
-
-/* Since when a user is known in months that left, by external events and by internal ones. */
-static bool forget_first_seen(struct erase_run *run, struct error *err)
-{
-    char erasure[24];
-    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
-    const char *const values[] = {run->subject.user_array, erasure};
-    PGresult *gone = postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err);
-    PQclear(gone);
-    return gone != NULL;
-}
 
 static void count_months(struct erase_run *run, const PGresult *days)
 {
@@ -77,7 +54,7 @@ static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
                    erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
-    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&
+    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && erase_first_seen(run, err) &&
               erase_rows(run, days, err) && erase_archives(run, err) && erase_keys(run, err) && erase_unreached(run, err);
     PQclear(days);
     if (is_good) {

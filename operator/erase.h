@@ -14,8 +14,23 @@
 
 struct archive_return;
 struct archive_store;
+struct array_text;
 struct erase_archive;
 struct settings;
+
+/* A user in one kind of events, external or internal, and the earliest moment there, as Postgres writes it in UTC ("": none), which
+ * sorts as text. */
+enum { ERASE_MOMENT_BYTES = 40 };
+struct erase_seen {
+    int64_t user;
+    bool is_internal;
+    char at[ERASE_MOMENT_BYTES];
+};
+
+struct erase_seen_list {
+    struct erase_seen *all;
+    size_t count, size;
+};
 
 #define ERASE_QUERY_US INT64_C(600000000)
 
@@ -35,6 +50,7 @@ struct erase_run {
     struct archive_books books;     /* conn NULL: a dry run */
     struct erase_archive *archives; /* those that were read through */
     int archive_count;
+    struct erase_seen_list seen; /* others, whose events archives hold and are to go; then those of whom is told anew */
     json_t *months, *remarks; /* {"2026-01": rows}; texts: what was not reached */
 };
 
@@ -52,6 +68,19 @@ MUST_CHECK bool erase_guard(const struct erase_run *run, const PGresult *days, s
 
 /* Takes away all events of these days; waits until their statistics are made anew, and frees the room. */
 MUST_CHECK bool erase_rows(struct erase_run *run, const PGresult *days, struct error *err);
+
+/* Since when they are known in months that left goes; since when others are, who lose events for they had one of the sessions, is
+ * told anew. Before any event goes. */
+MUST_CHECK bool erase_first_seen(struct erase_run *run, struct error *err);
+
+/* Adds a moment to a list that has no order yet; finds who is meant in one that erase_first_seen() has sorted, NULL: nobody. */
+MUST_CHECK bool erase_seen_add(struct erase_seen_list *list, const struct erase_seen *seen, struct error *err);
+struct erase_seen *erase_seen_find(struct erase_seen_list *list, const struct erase_seen *seen);
+
+/* Reads the archives of months that are away through again, for the earliest moment that stays there of each user of the list; what
+ * cannot be read is a remark. Then, adds the days on which any of them was there. */
+void erase_archives_see(struct erase_run *run);
+void erase_archives_add_days(const struct erase_run *run, struct array_text *days);
 
 /* Takes their keys away from the uniques of months that left, and waits until the aggregator has. */
 MUST_CHECK bool erase_keys(struct erase_run *run, struct error *err);
@@ -107,7 +136,8 @@ void erase_renew_stays(struct erase_run *run, const struct month_name *month, co
 /* Months that an earlier run had come back, and that have not left again. */
 MUST_CHECK bool erase_renew_go_on(struct erase_run *run, bool *is_going_well, struct error *err);
 
-/* Weeks that lie in two months, of which one is away: both come back, the rollups by weeks are computed, both leave again. */
+/* Weeks that are to be computed anew, for somebody went from them, or was first seen at another time, and of which a month is away: it
+ * comes back, both where the week lies in two, the rollups by weeks are computed, and it leaves again. */
 MUST_CHECK bool erase_weeks(struct erase_run *run, struct error *err);
 
 /* Names the months that could not be looked into. */

@@ -254,6 +254,80 @@ def test_a_week_of_two_months_is_computed_without_them_wherever_its_months_are(e
     here.holds()
 
 
+MOMENTS = "SELECT user_id, first_at AT TIME ZONE 'UTC' FROM tallymill.first_seen{} WHERE user_id < 100 ORDER BY 1"
+COHORTS = "SELECT week::text, cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week < '2025-06-01' ORDER BY 1, 2"
+
+
+def seen(*rows, **how):
+    return [event("login", instant(f"{day}T12:00:00"), user_id=user, session_id=session, **how) for day, user, session in rows]
+
+
+def moments(here, internal=""):
+    return {user: f"{at:%Y-%m-%d}" for user, at in here.site.database.rows(MOMENTS.format(internal))}
+
+
+def first_seen_site(erasing, folder):
+    """Users of three months that left: 1 to 4 were first seen in session s, of whom 1 went on in the same month, 2 in a later one that left, 3 in one that is there, and 4 nowhere."""
+    (folder / "weekly").mkdir()
+    shutil.copy(ROOT / "schemas/rollups/cohorts.sql", folder / "weekly")
+    here = erasing(0, build="check", **{"rollups.dir": folder / "weekly"})
+    here.site.send([*seen(("2025-01-08", 1, "s"), ("2025-01-22", 1, "a"), ("2025-02-12", 1, "a"), ("2025-01-08", 2, "s"), ("2025-02-12", 2, "b"), ("2025-03-01", 2, "b"), ("2025-03-12", 2, "b"),
+                          ("2025-01-08", 3, "s"), ("2025-05-07", 3, "c"), ("2025-01-08", 4, "s"), ("2025-01-06", 5, "e"), ("2025-01-09", 5, "s"), ("2025-02-28", 6, "f"), ("2025-03-12", 6, "f"), ("2025-05-07", 6, "f")),
+                    *seen(("2025-01-08", 2, "s"), ("2025-03-13", 2, "b"), ("2025-01-07", 7, "s"), is_internal=True)])
+    here.settle()
+    for month in ("2025-01", "2025-02", "2025-03"):
+        here.archive(month)
+    assert moments(here) == {1: "2025-01-08", 2: "2025-01-08", 3: "2025-01-08", 4: "2025-01-08", 5: "2025-01-06", 6: "2025-02-28"} and moments(here, "_internal") == {2: "2025-01-08", 7: "2025-01-07"}
+    return here
+
+
+def cohorts_are_those_of_the_rows(here):
+    """As they are with months away, as they are when all are back, and as the raw query says then. What is there is computed at its cadence, so it is hurried."""
+    site = here.site
+
+    def compute():
+        wait_until(lambda: site.database.value("SELECT count(*) = 0 FROM tallymill.rollup_periods WHERE is_stale AND first_day BETWEEN '2025-01-01' AND '2025-06-01'"), 60, "the cohorts to be computed")
+        return site.database.rows(COHORTS)
+
+    site.database.run("UPDATE tallymill.rollup_runs SET ran_at = NULL WHERE first_day >= '2025-05-01'")
+    before = compute()
+    for month in ("2025-01", "2025-02", "2025-03"):
+        site.must("tallymill", "restore", month)
+    site.database.run("UPDATE tallymill.rollup_runs SET version = NULL, ran_at = NULL")
+    rows = site.database.rows("""
+        WITH seen AS (SELECT user_id, date_trunc('week', created_at AT TIME ZONE 'UTC')::date AS week FROM analytics_events WHERE user_id IS NOT NULL AND NOT is_internal),
+             first AS (SELECT user_id, min(week) AS week FROM seen GROUP BY 1)
+        SELECT s.week::text, f.week::text, count(DISTINCT s.user_id) FROM seen s JOIN first f USING (user_id) WHERE s.week < '2025-06-01' GROUP BY s.week, f.week ORDER BY 1, 2""")
+    assert compute() == rows
+    assert before == rows
+    here.holds()
+
+
+@pytest.mark.parametrize("step", (None, "erase_told", "restore_committed", "erase_month_erased", "erase_left_again"))
+def test_since_when_others_are_known_does_not_stay_that_of_an_erased_session(erasing, tmp_path, step):
+    here = first_seen_site(erasing, tmp_path)
+    erase = ("erase", "--session", "s", "--yes", "--json")
+    if step:
+        killed = here.site.start("tallymill", *erase, failpoint=f"{step}:exit", name="killed")
+        assert killed.wait(120) == 86, killed.log()
+    done = here.site.must("tallymill", *erase)
+    counts = json.loads(done.out)["counts"]
+    assert (counts["rows"], counts["archives"], counts["first_seen"]) == ({"2025-01": 7}, {"2025-01": 2}, 5), counts
+    assert moments(here) == {1: "2025-01-22", 2: "2025-02-12", 5: "2025-01-06", 6: "2025-02-28"} and moments(here, "_internal") == {2: "2025-03-13"}
+    cohorts_are_those_of_the_rows(here)
+
+
+def test_since_when_others_are_known_is_told_of_a_month_that_came_back_too(erasing, tmp_path):
+    here = first_seen_site(erasing, tmp_path)
+    here.site.must("tallymill", "restore", "2025-01")
+    here.settle()
+    here.site.must("tallymill", "erase", "--session", "s", "--yes")
+    assert moments(here) == {2: "2025-02-12", 5: "2025-01-06", 6: "2025-02-28", 1: "2025-02-12"}, "the rest is in Postgres"
+    here.archive("2025-01")
+    assert moments(here)[1] == "2025-01-22"
+    cohorts_are_those_of_the_rows(here)
+
+
 def older_copy(here, meanwhile):
     """The database as it was before `meanwhile`, which the archives have seen."""
     site, dump = here.site, here.folder.parent / "tallymill.dump"
