@@ -136,8 +136,8 @@ void erase_renew_stays(struct erase_run *run, const struct month_name *month, co
 /* Months that an earlier run had come back, and that have not left again. */
 MUST_CHECK bool erase_renew_go_on(struct erase_run *run, bool *is_going_well, struct error *err);
 
-/* Weeks that are to be computed anew, for somebody went from them, or was first seen at another time, and of which a month is away: it
- * comes back, both where the week lies in two, the rollups by weeks are computed, and it leaves again. */
+/* Weeks that are to be computed anew, for somebody went from them or was first seen at another time, and of which a month is away:
+ * it comes back, both where the week lies in two, the rollups by weeks are computed, and it leaves again. */
 MUST_CHECK bool erase_weeks(struct erase_run *run, struct error *err);
 
 /* Names the months that could not be looked into. */

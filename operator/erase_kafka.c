@@ -1,7 +1,7 @@
 /* erase_kafka.c - see erase.h: what was published before somebody asked to be forgotten is stored first, so that it can be taken
  * away: of each topic whose books are open. Offsets of a topic that was made anew say nothing about what is stored.
  *
- * Kafka's own copies cannot be taken away: they go when the topic's retention is over, and the receipt says when, or that they stay.
+ * Kafka's own copies cannot: they go when the topic's retention is over, and the receipt says when, or that they stay.
  */
 #include "operator/erase.h"
 

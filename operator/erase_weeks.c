@@ -2,9 +2,10 @@
  * went.
  *
  * A rollup by weeks is computed from the rows of both months. Where one of them is away, the week stays as it was, and counts who
- * was erased. So does the week of a month that is away, of which nothing went, by the cohort of its users. So the months of such a week that are away come back together; that they leave again shows that the week was
- * computed, for archive_settle lets none leave before. Which weeks are owed is told by the receipts (counts.weeks, written with the
- * rows) and by what the week's rollups were computed of: nothing else is remembered, so a run that is killed is gone on with.
+ * was erased. So does the week of a month that is away, of which nothing went, by the cohort of its users. So the months of such a
+ * week that are away come back together; that they leave again shows that the week was computed, for archive_settle lets none leave
+ * before. Which weeks are owed is told by the receipts (counts.weeks, written with the rows, and with the moments) and by what the
+ * week's rollups were computed of: nothing else is remembered, so a run that is killed is gone on with.
  */
 #include "operator/erase.h"
 

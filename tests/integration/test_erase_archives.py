@@ -179,6 +179,21 @@ def test_no_first_month_leaves_while_somebody_is_erased(erasing):
     here.is_without_them()
 
 
+def test_late_events_that_are_erased_are_counted_among_those_that_cannot_come_back(erasing):
+    here = erasing()
+    here.archive()
+    here.site.send([*of_the_person(2, seed=3), event("login", instant(f"{FIRST}T13:00:00"), session_id="of another")])
+    here.settle()
+    waiting = f"SELECT waiting, emptied FROM tallymill.waiting_dead_letters() WHERE month = '{FIRST}'"
+    assert here.site.database.rows(waiting) == [(7, 0)]
+    assert json.loads(here.site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]["dead_letters"] == 2
+    assert here.site.database.rows(waiting) == [(5, 2)]
+    assert set(here.site.database.rows("SELECT detail, message_key, message_value FROM tallymill.dead_letters WHERE emptied_at IS NOT NULL")) == {(f"month {MONTH} is archived", None, None)}
+    [month] = [one for one in json.loads(here.site.must("tallymill", "months", "--json").out)["months"] if one["month"] == MONTH]
+    assert (month["dead_letters_waiting"], month["dead_letters_emptied"]) == (5, 2), month
+    assert "of 2 the bytes are gone" in here.site.must("tallymill", "restore", MONTH).out
+
+
 @pytest.mark.parametrize("step", ("archive_marked", "archive_detached"))
 def test_an_erasure_that_is_refused_leaves_months_on_their_way_out(erasing, step):
     here = erasing(build="check")
