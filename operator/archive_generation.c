@@ -61,7 +61,7 @@ bool archive_generation_is_free(struct archive_store *store, const struct month_
 }
 
 bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
-                               const char *manifest_sha256, struct error *err)
+                               const char *manifest_sha256, bool *is_ours, struct error *err)
 {
     struct archive_manifest manifest;
     struct error wrong = {0};
@@ -69,11 +69,11 @@ bool archive_generation_delete(struct archive_store *store, const struct month_n
     bool is_there = false;
     const bool is_asked =
         archive_manifest_get(&manifest, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
-    const bool is_ours =
+    *is_ours =
         !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
     archive_manifest_reset(&manifest);
     if (!is_asked)
         *err = wrong;
     archive_key(prefix, month->text, generation, "");
-    return is_asked && (!is_ours || archive_store_delete_all(store, prefix, err));
+    return is_asked && (!*is_ours || archive_store_delete_all(store, prefix, err));
 }

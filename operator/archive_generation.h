@@ -30,8 +30,8 @@ MUST_CHECK bool archive_generation_is_free(struct archive_store *store, const st
                                            struct error *err);
 
 /* Deletes its blocks, unless its manifest is another's than the one with this SHA-256. "": an older release wrote it, and it is
- * believed to be ours; NULL: we have written none. */
+ * believed to be ours; NULL: we have written none. *is_ours false: it is another's, and stays. */
 MUST_CHECK bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
-                                          const char *manifest_sha256, struct error *err);
+                                          const char *manifest_sha256, bool *is_ours, struct error *err);
 
 #endif

@@ -7,7 +7,6 @@
  */
 #include "operator/erase.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,28 +23,6 @@
 #include "operator/terminal.h"
 
 #define CONNECT_US INT64_C(10000000)
-
-/* The rollups that look back to a user's first event are computed anew. */
-static const char first_seen_sql[] =
-    "WITH outside AS (DELETE FROM tallymill.first_seen f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
-    "inside AS (DELETE FROM tallymill.first_seen_internal f WHERE f.user_id = ANY ($1::bigint[]) RETURNING f.user_id), "
-    "gone AS (SELECT user_id FROM outside UNION SELECT user_id FROM inside), "
-    "stale AS (UPDATE tallymill.rollup_runs t SET version = NULL FROM tallymill.rollups r WHERE r.rollup = t.rollup AND "
-    "r.looks_back AND EXISTS (SELECT FROM gone)), "
-    "noted AS (UPDATE tallymill.erasures e SET counts = e.counts || jsonb_build_object('first_seen', coalesce((e.counts ->> "
-    "'first_seen')::bigint, 0) + (SELECT count(*) FROM gone)) "
-    "WHERE e.erasure = $2::bigint AND EXISTS (SELECT FROM gone)) SELECT FROM gone";
-
-/* Since when a user is known in months that left, by external events and by internal ones. */
-static bool forget_first_seen(struct erase_run *run, struct error *err)
-{
-    char erasure[24];
-    snprintf(erasure, sizeof erasure, "%" PRId64, run->erasure);
-    const char *const values[] = {run->subject.user_array, erasure};
-    PGresult *gone = postgres_query_params(run->conn, first_seen_sql, 2, values, ERASE_QUERY_US, err);
-    PQclear(gone);
-    return gone != NULL;
-}
 
 static void count_months(struct erase_run *run, const PGresult *days)
 {
@@ -69,14 +46,15 @@ static bool look_only(struct erase_run *run, struct error *err)
     return erase_letters(run, err) && erase_unreached(run, err);
 }
 
-/* The guard looks before anything is noted; the rows are looked for again once Kafka's are stored. */
+/* The guard looks before anything is noted or changed; the rows are looked for again once Kafka's are stored. */
 static bool erase(struct erase_run *run, json_t **receipt, struct error *err)
 {
     PGresult *days = erase_archives_look(run, err) ? erase_find(run, err) : NULL;
-    bool is_good = days && erase_guard(run, days, err) && erase_begin(run, err) && erase_wait_for_kafka(run, err);
+    bool is_good = days && erase_guard(run, days, err) && erase_archives_stay(run, err) && erase_begin(run, err) &&
+                   erase_wait_for_kafka(run, err);
     PQclear(days);
     days = is_good ? erase_find(run, err) : NULL;
-    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && forget_first_seen(run, err) &&
+    is_good = days && erase_guard(run, days, err) && erase_letters(run, err) && erase_first_seen(run, err) &&
               erase_rows(run, days, err) && erase_archives(run, err) && erase_keys(run, err) && erase_unreached(run, err);
     PQclear(days);
     if (is_good) {
@@ -135,7 +113,7 @@ static void tell(const struct erase_run *run, const json_t *receipt)
     puts(run->is_complete ? "complete" : "NOT COMPLETE: what was not reached is named above; erase again once it can be");
 }
 
-/* Those of all receipts in the database, and of the files that are named. */
+/* Those of all receipts in the database, whose chain `tallymill audit` checks, and of the files that are named. */
 static bool take_receipts(struct erase_run *run, const struct cli_result *command, struct error *err)
 {
     PGresult *kept = postgres_query(
@@ -152,7 +130,8 @@ static bool take_receipts(struct erase_run *run, const struct cli_result *comman
     PQclear(kept);
     for (int i = 0; is_good && i < command->argument_count; i++) {
         json_t *receipt = json_load_file(command->arguments[i], 0, &fault);
-        is_good = receipt ? erase_subject_add_receipt(&run->subject, receipt, err) : error_set(err, ERROR_USAGE, "%s", fault.text);
+        is_good = receipt ? erase_subject_add_receipt(&run->subject, receipt, err) && erase_receipt_check(run, receipt, err)
+                          : error_set(err, ERROR_USAGE, "%s", fault.text);
         json_decref(receipt);
         is_good = is_good || error_wrap(err, "%s", command->arguments[i]);
     }

@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array_text.h"
 #include "common/clock.h"
 #include "common/number_text.h"
 #include "common/postgres.h"
 #include "common/progress.h"
 #include "common/settings.h"
 #include "operator/answer.h"
+#include "operator/archive_generation.h"
 #include "operator/archive_month.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_return.h"
@@ -28,29 +30,38 @@ extern const char erase_archives_sql[], erase_leftovers_sql[], erase_unreached_s
 /* An archive that counts, read through. */
 struct erase_archive {
     struct month_name month;
-    int generation;
-    bool is_away;           /* the month's rows are only there */
-    bool is_kept;           /* whatever it holds: the month came back and could not leave again */
-    int64_t rows, all_rows; /* theirs; of the month */
+    struct archive_view view;
+    bool is_away;     /* the month's rows are only there */
+    bool is_leaving;  /* the month's rows are there, and in a table that is in no query until the month stays */
+    bool is_kept;     /* whatever it holds: the month came back and could not leave again */
+    int64_t rows;     /* theirs */
+    uint32_t days;    /* bit n: on this day of the month somebody was there who is to be told of anew (erase_first_seen) */
 };
 
-struct counting {
-    const struct erase_subject *subject;
-    int user_index, session_index; /* of the columns; -1: there is none */
-    int64_t rows;
+struct reading {
+    struct erase_run *run;
+    struct erase_archive *archive;
+    int user_index, session_index, internal_index, moment_index; /* of the columns; -1: there is none */
 };
 
-static bool is_theirs(const struct counting *counting, const char *row, size_t length)
+enum { DIGITS_BYTES = 24 };
+
+/* The number of the row's user; "": it has none. */
+static void find_user(const struct reading *reading, const char *row, size_t length, char digits[DIGITS_BYTES])
 {
     struct csv_field field;
-    char digits[24];
-    const struct erase_subject *subject = counting->subject;
-    if (subject->user_count > 0 && csv_field_find(row, length, counting->user_index, &field) && field.length < sizeof digits) {
-        snprintf(digits, sizeof digits, "%.*s", (int)field.length, field.bytes);
-        if (erase_subject_has_user(subject, digits))
-            return true;
-    }
-    if (subject->session_count > 0 && csv_field_find(row, length, counting->session_index, &field)) {
+    digits[0] = '\0';
+    if (csv_field_find(row, length, reading->user_index, &field) && field.length < DIGITS_BYTES)
+        snprintf(digits, DIGITS_BYTES, "%.*s", (int)field.length, field.bytes);
+}
+
+static bool is_theirs(const struct reading *reading, const char *row, size_t length, const char *digits)
+{
+    struct csv_field field;
+    const struct erase_subject *subject = &reading->run->subject;
+    if (erase_subject_has_user(subject, digits))
+        return true;
+    if (subject->session_count > 0 && csv_field_find(row, length, reading->session_index, &field)) {
         for (size_t i = 0; i < subject->session_count; i++)
             if (csv_field_is(&field, subject->sessions[i], strlen(subject->sessions[i])))
                 return true;
@@ -58,11 +69,47 @@ static bool is_theirs(const struct counting *counting, const char *row, size_t l
     return false;
 }
 
+/* Who was there in this row, in which kind of events, and when. */
+static struct erase_seen read_seen(const struct reading *reading, const char *row, size_t length, const char *digits)
+{
+    struct csv_field internal, moment;
+    struct erase_seen seen = {.user = strtoll(digits, NULL, 10)};
+    seen.is_internal = csv_field_find(row, length, reading->internal_index, &internal) && csv_field_is(&internal, "t", 1);
+    if (csv_field_find(row, length, reading->moment_index, &moment))
+        snprintf(seen.at, sizeof seen.at, "%.*s", (int)moment.length, moment.bytes);
+    return seen;
+}
+
 static bool count_row(void *context, const char *row, size_t length, struct error *err)
 {
-    struct counting *counting = context;
+    struct reading *reading = context;
+    char digits[DIGITS_BYTES];
+    find_user(reading, row, length, digits);
+    if (!is_theirs(reading, row, length, digits))
+        return true;
+    reading->archive->rows++;
+    if (!reading->archive->is_away || digits[0] == '\0' || erase_subject_has_user(&reading->run->subject, digits))
+        return true;
+    const struct erase_seen seen = read_seen(reading, row, length, digits);
+    return erase_seen_add(&reading->run->seen, &seen, err);
+}
+
+/* What stays of those who are to be told of anew. */
+static bool see_row(void *context, const char *row, size_t length, struct error *err)
+{
+    struct reading *reading = context;
+    char digits[DIGITS_BYTES];
     (void)err;
-    counting->rows += is_theirs(counting, row, length);
+    find_user(reading, row, length, digits);
+    if (digits[0] == '\0')
+        return true;
+    const struct erase_seen seen = read_seen(reading, row, length, digits);
+    struct erase_seen *known = erase_seen_find(&reading->run->seen, &seen);
+    if (!known || is_theirs(reading, row, length, digits))
+        return true;
+    if (known->at[0] == '\0' || strcmp(seen.at, known->at) < 0)
+        *known = seen;
+    reading->archive->days |= 1U << (atoi(seen.at + strlen("2025-01-")) & 31);
     return true;
 }
 
@@ -78,57 +125,84 @@ static int find_column(const struct archive_manifest *manifest, const char *name
     return -1;
 }
 
-/* What cannot be read is a remark, and the others are read all the same. */
-static void read_through(struct erase_run *run, struct erase_archive *archive, const struct archive_view *view)
+static bool read_through(struct erase_run *run, struct erase_archive *archive,
+                         bool (*take)(void *context, const char *row, size_t length, struct error *err), struct error *err)
 {
     struct archive_return back = {0};
-    struct error err = {0};
     struct progress progress;
-    struct counting counting = {.subject = &run->subject};
+    struct reading reading = {.run = run, .archive = archive};
     char what[40];
     snprintf(what, sizeof what, "rows of %s read", archive->month.text);
-    progress_init(&progress, what, view->rows, clock_now_us());
-    bool is_read = archive_return_find(&back, run->settings, &archive->month, view, &err);
+    progress_init(&progress, what, archive->view.rows, clock_now_us());
+    bool is_read = archive_return_find(&back, run->settings, &archive->month, &archive->view, err);
     if (is_read) {
-        counting.user_index = find_column(&back.manifest, "user_id");
-        counting.session_index = find_column(&back.manifest, "session_id");
-        is_read = archive_parts_read(back.store, &back.manifest, count_row, &counting, &progress, &err);
+        reading.user_index = find_column(&back.manifest, "user_id");
+        reading.session_index = find_column(&back.manifest, "session_id");
+        reading.internal_index = find_column(&back.manifest, "is_internal");
+        reading.moment_index = find_column(&back.manifest, "created_at");
+        is_read = archive_parts_read(back.store, &back.manifest, take, &reading, &progress, err);
     }
     progress_clear(&progress);
     archive_return_close(&back);
-    archive->rows = counting.rows;
-    if (!is_read) {
-        archive->rows = 0;
-        erase_remark(run, true, "the archive of %s could not be read through: %s", archive->month.text, err.text);
-    }
+    return is_read;
 }
 
+/* What cannot be read is a remark, and the others are read all the same. */
 static bool look_at(struct erase_run *run, const PGresult *found, int row, struct error *err)
 {
-    struct archive_view view = {.is_known = true};
+    struct error unread = {0};
     struct erase_archive *wider = realloc(run->archives, ((size_t)run->archive_count + 1) * sizeof *wider);
     if (!wider)
         return error_set(err, ERROR_RETRY, "out of memory");
     run->archives = wider;
     struct erase_archive *archive = &wider[run->archive_count];
-    *archive = (struct erase_archive){.generation = (int)answer_int(found, row, "generation"),
-                                      .is_away = answer_bool(found, row, "is_away"),
-                                      .all_rows = answer_int(found, row, "rows")};
+    *archive = (struct erase_archive){.is_away = answer_bool(found, row, "is_away"),
+                                      .is_leaving = answer_bool(found, row, "is_leaving"),
+                                      .view = {.is_known = true,
+                                               .generation = (int)answer_int(found, row, "generation"),
+                                               .rows = answer_int(found, row, "rows"),
+                                               .foreign_rows = answer_int(found, row, "foreign_rows"),
+                                               .bytes = answer_int(found, row, "bytes")}};
+    snprintf(archive->view.target, sizeof archive->view.target, "%s", answer_text(found, row, "target"));
+    snprintf(archive->view.row_hash, sizeof archive->view.row_hash, "%s", answer_text(found, row, "row_hash"));
+    snprintf(archive->view.manifest_sha256, sizeof archive->view.manifest_sha256, "%s", answer_text(found, row, "manifest_sha256"));
     if (!month_name_parse(answer_text(found, row, "month"), &archive->month, err))
         return false;
     run->archive_count++;
-    view.generation = archive->generation;
-    view.rows = archive->all_rows;
-    view.foreign_rows = answer_int(found, row, "foreign_rows");
-    view.bytes = answer_int(found, row, "bytes");
-    snprintf(view.target, sizeof view.target, "%s", answer_text(found, row, "target"));
-    snprintf(view.row_hash, sizeof view.row_hash, "%s", answer_text(found, row, "row_hash"));
-    read_through(run, archive, &view);
+    if (!read_through(run, archive, count_row, &unread)) {
+        archive->rows = 0;
+        erase_remark(run, true, "the archive of %s could not be read through: %s", archive->month.text, unread.text);
+    }
     return true;
 }
 
-/* Months on their way out stay: then they are read like the others. */
-static bool let_leaving_stay(struct erase_run *run, struct error *err)
+void erase_archives_see(struct erase_run *run)
+{
+    for (int i = 0; i < run->archive_count; i++) {
+        struct erase_archive *archive = &run->archives[i];
+        struct error unread = {0};
+        if (archive->is_away && !read_through(run, archive, see_row, &unread))
+            erase_remark(run, true,
+                         "when others were first seen who had one of the sessions is told without the archive of %s, which could "
+                         "not be read through: %s",
+                         archive->month.text, unread.text);
+    }
+}
+
+void erase_archives_add_days(const struct erase_run *run, struct array_text *days)
+{
+    char day[CLOCK_DAY_BYTES];
+    for (int i = 0; i < run->archive_count; i++) {
+        for (unsigned number = 1; number <= 31; number++) {
+            if (run->archives[i].days & 1U << number) {
+                snprintf(day, sizeof day, "%.7s-%02u", run->archives[i].month.text, number);
+                array_text_add(days, day, strlen(day));
+            }
+        }
+    }
+}
+
+bool erase_archives_stay(struct erase_run *run, struct error *err)
 {
     struct archive_run archive = {.settings = run->settings, .books = run->books};
     PGresult *leaving = postgres_query(
@@ -141,6 +215,8 @@ static bool let_leaving_stay(struct erase_run *run, struct error *err)
         is_good = month_name_parse(answer_text(leaving, row, "month"), &month, err) &&
                   archive_month_cancel(&archive, &month, &was_leaving, err);
     }
+    for (int i = 0; is_good && i < run->archive_count; i++)
+        run->archives[i].is_leaving = false;
     PQclear(leaving);
     return is_good;
 }
@@ -151,26 +227,9 @@ void erase_archives_keep(struct erase_run *run, const struct month_name *month)
         run->archives[i].is_kept = run->archives[i].is_kept || strcmp(run->archives[i].month.text, month->text) == 0;
 }
 
-/* Whether any month ever left, or is about to. Else nobody else has to wait. */
-static bool is_there_any(struct erase_run *run, bool *is_any, struct error *err)
-{
-    PGresult *any = postgres_query(run->conn,
-                                   "SELECT EXISTS (SELECT FROM tallymill.archives) OR EXISTS (SELECT FROM tallymill.months m "
-                                   "WHERE m.state = 'detaching') AS is_any",
-                                   ERASE_QUERY_US, err);
-    *is_any = any && answer_bool(any, 0, "is_any");
-    PQclear(any);
-    return any != NULL;
-}
-
 bool erase_archives_look(struct erase_run *run, struct error *err)
 {
-    bool is_any;
-    if (!is_there_any(run, &is_any, err))
-        return false;
-    if (!is_any)
-        return true;
-    if (!run->is_dry && (!archive_books_open(&run->books, run->settings, "tallymill erase", err) || !let_leaving_stay(run, err)))
+    if (!run->is_dry && !archive_books_open(&run->books, run->settings, "tallymill erase", err))
         return false;
     PGresult *found = postgres_query(run->conn, erase_archives_sql, ERASE_QUERY_US, err);
     bool is_good = found != NULL;
@@ -185,12 +244,14 @@ bool erase_archives_guard(const struct erase_run *run, int64_t *rows, struct err
     char number[NUMBER_TEXT_BYTES], all[NUMBER_TEXT_BYTES];
     for (int i = 0; i < run->archive_count; i++) {
         const struct erase_archive *archive = &run->archives[i];
-        *rows += archive->is_away ? archive->rows : 0;
-        if (archive->is_away && archive->rows * ERASE_SHARE > archive->all_rows)
+        if (!archive->is_away && !archive->is_leaving)
+            continue;
+        *rows += archive->rows;
+        if (archive->rows * ERASE_SHARE > archive->view.rows)
             return error_set(err, ERROR_USAGE,
-                             "%s of the %s events of %s, which is archived, would go, more than a hundredth: add --yes if that "
-                             "is meant",
-                             number_text(number, archive->rows), number_text(all, archive->all_rows), archive->month.text);
+                             "%s of the %s events of %s, which is %s, would go, more than a hundredth: add --yes if that is meant",
+                             number_text(number, archive->rows), number_text(all, archive->view.rows), archive->month.text,
+                             archive->is_away ? "archived" : "on its way out");
     }
     return true;
 }
@@ -262,20 +323,23 @@ static bool give_up_kept(struct erase_run *run, struct error *err)
             return false;
         if (!view.is_attached || strcmp(view.state, "archived") == 0)
             continue; /* it has left again, and this archive is an older one */
-        if (!archive_books_supersede(&run->books, &archive->month, archive->generation, err))
+        if (!archive_books_supersede(&run->books, &archive->month, archive->view.generation, err))
             return false;
         erase_remark(run, false, "the archive of %s held them, too, and goes: the month is in Postgres", archive->month.text);
     }
     return true;
 }
 
-/* Deletes what lies of a generation where it was written, or, where that is not there any more, where it was moved to. */
-static bool delete_blocks(struct erase_run *run, const struct month_name *month, int generation, const char *target,
-                          struct error *err)
+/* Deletes what lies of a generation (a row of erase_leftovers.sql) where it was written, or, where that is not there any more, where
+ * it was moved to. */
+static bool delete_blocks(struct erase_run *run, const struct month_name *month, const PGresult *left, int row, struct error *err)
 {
-    char prefix[ARCHIVE_KEY_BYTES], key[ARCHIVE_KEY_BYTES];
+    char key[ARCHIVE_KEY_BYTES];
     struct archive_block block = {0};
-    archive_key(prefix, month->text, generation, "");
+    bool is_ours;
+    const int generation = (int)answer_int(left, row, "generation");
+    const char *target = answer_text(left, row, "target");
+    const char *sha256 = answer_is_null(left, row, "manifest_sha256") ? NULL : answer_text(left, row, "manifest_sha256");
     archive_key(key, month->text, generation, "manifest.json");
     struct archive_store *store = erase_open_store(run, target, err);
     bool is_gone = store != NULL;
@@ -284,7 +348,8 @@ static bool delete_blocks(struct erase_run *run, const struct month_name *month,
                   (block.bytes || error_set(err, ERROR_USAGE, "it was written to %.200s, which cannot be opened", target));
         free(block.bytes);
     }
-    is_gone = is_gone && archive_store_delete_all(store, prefix, err);
+    is_gone = is_gone && archive_generation_delete(store, month, generation, sha256, &is_ours, err) &&
+              (is_ours || error_set(err, ERROR_REJECT, "what lies there has another manifest than the one that was written"));
     if (is_gone)
         erase_tell_versions(run, store);
     archive_store_close(store);
@@ -301,7 +366,7 @@ static bool delete_leftovers(struct erase_run *run, struct error *err)
         const int generation = (int)answer_int(left, row, "generation");
         is_good = month_name_parse(answer_text(left, row, "month"), &month, err) &&
                   archive_books_supersede(&run->books, &month, generation, err);
-        if (is_good && !delete_blocks(run, &month, generation, answer_text(left, row, "target"), &kept))
+        if (is_good && !delete_blocks(run, &month, left, row, &kept))
             erase_remark(run, true, "an older archive of %s (generation %d) may hold them, and could not be deleted: %s",
                          month.text, generation, kept.text);
         else
@@ -313,8 +378,6 @@ static bool delete_leftovers(struct erase_run *run, struct error *err)
 
 bool erase_archives(struct erase_run *run, struct error *err)
 {
-    if (!run->books.conn)
-        return true;
     return renew_all(run, err) && give_up_kept(run, err) && delete_leftovers(run, err);
 }
 
@@ -340,6 +403,8 @@ void erase_archives_close(struct erase_run *run)
 {
     archive_books_close(&run->books);
     free(run->archives);
+    free(run->seen.all);
     run->archives = NULL;
     run->archive_count = 0;
+    run->seen = (struct erase_seen_list){0};
 }

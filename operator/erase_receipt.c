@@ -20,7 +20,7 @@
 #include "operator/answer.h"
 #include "operator/terminal.h"
 
-extern const char erase_begin_sql[], erase_finish_sql[], erase_seal_sql[];
+extern const char erase_begin_sql[], erase_check_sql[], erase_finish_sql[], erase_seal_sql[];
 
 enum { REMARK_BYTES = 700 };
 
@@ -100,4 +100,29 @@ bool erase_end(struct erase_run *run, json_t **receipt, struct error *err)
     }
     array_text_free(&texts);
     return is_written;
+}
+
+bool erase_receipt_check(struct erase_run *run, const json_t *receipt, struct error *err)
+{
+    char *text = json_is_string(json_object_get(receipt, "hash")) ? json_dumps(receipt, JSON_COMPACT) : NULL;
+    const char *const values[] = {text};
+    if (!json_is_string(json_object_get(receipt, "hash"))) {
+        return error_set(err, ERROR_USAGE, "this is no receipt: it has no hash");
+    }
+    if (!text) {
+        return error_set(err, ERROR_RETRY, "out of memory");
+    }
+    PGresult *checked = postgres_query_params(run->conn, erase_check_sql, 1, values, ERASE_QUERY_US, err);
+    const bool is_whole = checked && answer_bool(checked, 0, "is_whole");
+    if (checked && !is_whole) {
+        error_set(err, ERROR_USAGE,
+                  "its SHA-256 is not of what it says, so it was changed: take it from another copy, or name those whom it is "
+                  "about by --user and --session");
+    } else if (!checked && err->kind == ERROR_REJECT) { /* a value that is not of its column's type */
+        err->kind = ERROR_USAGE;
+        error_wrap(err, "this is no receipt");
+    }
+    PQclear(checked);
+    free(text);
+    return is_whole;
 }

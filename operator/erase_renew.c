@@ -17,10 +17,13 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/postgres.h"
+#include "common/settings.h"
 #include "operator/answer.h"
 #include "operator/archive_month.h"
 #include "operator/archive_return.h"
 #include "operator/archive_store.h"
+
+#define CONNECT_US (10 * CLOCK_SECOND_US)
 
 enum { PAUSE_MS = 200, PAUSE_MAX_MS = 5000 };
 
@@ -94,12 +97,20 @@ static bool erase_in_month(struct erase_run *run, struct error *err)
     return is_erased;
 }
 
+/* What failed may have left the books' connection in the middle of a COPY. The lock stands in another. */
+static bool connect_again(struct erase_run *run, struct error *err)
+{
+    PQfinish(run->books.conn);
+    run->books.conn = postgres_open(settings_text(run->settings, "postgres.dsn"), "tallymill erase", CONNECT_US, err);
+    return run->books.conn != NULL;
+}
+
 bool erase_renew_return(struct erase_run *run, const struct month_name *month, struct archive_return *back, bool *is_back,
                         struct error *err)
 {
     struct archive_view view;
     struct coming_back coming = {run, month->text};
-    struct error unread = {0};
+    struct error unread = {0}, failed = {0};
     *is_back = false;
     if (!archive_books_look(&run->books, month, &view, err))
         return false;
@@ -107,20 +118,24 @@ bool erase_renew_return(struct erase_run *run, const struct month_name *month, s
         erase_remark(run, true, "%s stays archived: %s", month->text, unread.text);
         return true;
     }
-    *is_back = archive_return_month(back, &run->books, month, note_return, &coming, err);
+    *is_back = archive_return_month(back, &run->books, month, note_return, &coming, &failed);
+    if (!*is_back) {
+        erase_remark(run, true, "%s", failed.text);
+        return connect_again(run, err);
+    }
     FAILPOINT("erase_returned");
-    return *is_back;
+    return true;
 }
 
-bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_renewed, struct error *err)
+bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_going_well, struct error *err)
 {
     struct archive_return back = {0};
     bool is_back = false;
-    *is_renewed = false;
+    *is_going_well = true;
     bool is_good = erase_renew_return(run, month, &back, &is_back, err) && (!is_back || erase_in_month(run, err));
     if (is_back)
         FAILPOINT("erase_month_erased");
-    is_good = is_good && (!is_back || erase_renew_leave(run, month, back.store, is_renewed, err));
+    is_good = is_good && (!is_back || erase_renew_leave(run, month, back.store, is_going_well, err));
     archive_return_close(&back);
     return is_good;
 }

@@ -76,11 +76,16 @@ bool erase_subject_add_receipt(struct erase_subject *subject, const json_t *rece
     bool is_good = (json_is_array(users) && json_is_array(sessions)) ||
                    error_set(err, ERROR_USAGE, "this is no receipt: it has no users and sessions");
     for (size_t i = 0; is_good && i < json_array_size(users); i++) {
-        is_good = add_user(subject, json_integer_value(json_array_get(users, i)), err);
+        const json_t *user = json_array_get(users, i);
+        is_good = json_is_integer(user) && json_integer_value(user) >= 0
+                      ? add_user(subject, json_integer_value(user), err)
+                      : error_set(err, ERROR_USAGE, "this is no receipt: number %zu of its users is no whole number from 0", i + 1);
     }
     for (size_t i = 0; is_good && i < json_array_size(sessions); i++) {
         const char *session = json_string_value(json_array_get(sessions, i));
-        is_good = erase_subject_add_session(subject, session ? session : "", err);
+        is_good = session && *session
+                      ? erase_subject_add_session(subject, session, err)
+                      : error_set(err, ERROR_USAGE, "this is no receipt: number %zu of its sessions is no text", i + 1);
     }
     return is_good;
 }

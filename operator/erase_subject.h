@@ -22,7 +22,7 @@ struct erase_subject {
 MUST_CHECK bool erase_subject_add_user(struct erase_subject *subject, const char *text, struct error *err);
 MUST_CHECK bool erase_subject_add_session(struct erase_subject *subject, const char *text, struct error *err);
 
-/* Adds those of a receipt ({"users": [...], "sessions": [...]}). */
+/* Adds those of a receipt ({"users": [...], "sessions": [...]}). ERROR_USAGE: it is none. */
 MUST_CHECK bool erase_subject_add_receipt(struct erase_subject *subject, const json_t *receipt, struct error *err);
 
 /* No more will be added. */

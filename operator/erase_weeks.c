@@ -1,9 +1,11 @@
-/* erase_weeks.c - see erase.h: weeks that lie in two months.
+/* erase_weeks.c - see erase.h: weeks that lie in two months, and weeks in which somebody was who was first seen in an event that
+ * went.
  *
  * A rollup by weeks is computed from the rows of both months. Where one of them is away, the week stays as it was, and counts who
- * was erased. So the months of such a week that are away come back together; that they leave again shows that the week was
- * computed, for archive_settle lets none leave before. Which weeks are owed is told by the receipts (counts.weeks, written with the
- * rows) and by what the week's rollups were computed of: nothing else is remembered, so a run that is killed is gone on with.
+ * was erased. So does the week of a month that is away, of which nothing went, by the cohort of its users. So the months of such a
+ * week that are away come back together; that they leave again shows that the week was computed, for archive_settle lets none leave
+ * before. Which weeks are owed is told by the receipts (counts.weeks, written with the rows, and with the moments) and by what the
+ * week's rollups were computed of: nothing else is remembered, so a run that is killed is gone on with.
  */
 #include "operator/erase.h"
 
@@ -75,22 +77,31 @@ static bool compute(struct erase_run *run, const struct week *week, struct error
     return is_good;
 }
 
+static bool take_first(struct erase_run *run, const PGresult *owed, bool has_leader, struct error *err)
+{
+    struct week week;
+    if (!read_week(owed, 0, &week, err))
+        return false;
+    if (!week.is_kept)
+        still_counts(run, &week, false, "nothing of it was kept, so it cannot be computed anew");
+    else if (!has_leader)
+        still_counts(run, &week, true, "no aggregator leads, so it could not be computed anew (start tallymill-aggregator)");
+    return !week.is_kept || !has_leader || compute(run, &week, err);
+}
+
+/* Asked again after each: the months that came back for one had their other weeks computed as well. */
 bool erase_weeks(struct erase_run *run, struct error *err)
 {
-    bool has_leader = false;
-    PGresult *owed = erase_is_led(run, &has_leader, err) ? postgres_query(run->conn, erase_weeks_sql, ERASE_QUERY_US, err) : NULL;
-    bool is_good = owed != NULL;
-    for (int row = 0; is_good && row < PQntuples(owed);) { /* ends: a week has a row at least */
-        struct week week;
-        is_good = read_week(owed, row, &week, err);
-        if (is_good && !week.is_kept)
-            still_counts(run, &week, false, "nothing of it was kept, so it cannot be computed anew");
-        else if (is_good && !has_leader)
-            still_counts(run, &week, true, "no aggregator leads, so it could not be computed anew (start tallymill-aggregator)");
-        else
-            is_good = is_good && compute(run, &week, err);
-        row += week.count > 0 ? week.count : 1;
+    char behind[16] = "-infinity";
+    const char *const values[] = {behind};
+    bool has_leader = false, is_good = erase_is_led(run, &has_leader, err);
+    for (bool has_more = true; is_good && has_more;) { /* ends: each turn takes a later week */
+        PGresult *owed = postgres_query_params(run->conn, erase_weeks_sql, 1, values, ERASE_QUERY_US, err);
+        has_more = owed && PQntuples(owed) > 0;
+        is_good = owed && (!has_more || take_first(run, owed, has_leader, err));
+        if (has_more)
+            snprintf(behind, sizeof behind, "%s", answer_text(owed, 0, "week"));
+        PQclear(owed);
     }
-    PQclear(owed);
     return is_good;
 }

@@ -1,7 +1,8 @@
--- Drops the bytes of a dead letter ($1 topic, $2 topic partition, $3 offset) for good, and counts it in erasure $4 under the name $5. Place and reason stay: the ledger counts them. One row: whether
--- it had any.
+-- Drops the bytes of a dead letter ($1 topic, $2 topic partition, $3 offset) for good, and counts it in erasure $4 under the name $5. Place and reason stay: the ledger counts them. So
+-- does the month that a late one waits for, by which it is counted (tallymill.waiting_dead_letters): the rest of what a worker wrote may quote the event. One row: whether it had any.
 WITH emptied AS (
-  UPDATE tallymill.dead_letters d SET message_key = NULL, message_value = NULL, detail = '', emptied_at = clock_timestamp()
+  UPDATE tallymill.dead_letters d SET message_key = NULL, message_value = NULL, emptied_at = clock_timestamp(),
+    detail = CASE d.reason WHEN 'archived_month' THEN coalesce(substring(d.detail FROM '^month [0-9]{4}-[0-9]{2} is archived'), '') ELSE '' END
   WHERE d.topic = $1 AND d.topic_partition = $2::integer AND d.kafka_offset = $3::bigint AND d.emptied_at IS NULL
   RETURNING d.emptied_at IS NOT NULL AND d.message_value IS NULL AND d.message_key IS NULL AS is_written
 ), noted AS (

@@ -1,5 +1,5 @@
--- Months that are away and hold a part of a week of which events were erased, and which a rollup by weeks still counts as it was: to be computed, a week needs both of its months. A row for
--- each, by week. is_kept: it can come back. What looks back without knowing tallymill.first_seen is of the events that are kept, and waits for nobody.
+-- Months that are away and hold a part of a week, behind that of $1, of which events were erased, or in which somebody was who was first seen in such an event (erase_first_seen.sql), and which a
+-- rollup by weeks still counts as it was: to be computed, a week needs both of its months. A row for each, by week. is_kept: it can come back. What looks back without knowing tallymill.first_seen is of the events that are kept, and waits for nobody.
 WITH noted AS (
   SELECT n.week::date AS week, max(coalesce(e.finished_at, 'infinity')) AS ended_at
   FROM tallymill.erasures e CROSS JOIN LATERAL jsonb_object_keys(coalesce(e.counts -> 'weeks', '{}')) AS n (week) GROUP BY 1
@@ -14,4 +14,4 @@ SELECT o.week::text AS week, to_char(m.month, 'YYYY-MM') AS month,
        EXISTS (SELECT FROM tallymill.archives a WHERE a.month = m.month AND a.state = 'dropped' AND a.target <> 'none') AS is_kept
 FROM owed o
 JOIN tallymill.months m ON m.month IN (date_trunc('month', o.week::timestamp)::date, date_trunc('month', (o.week + 6)::timestamp)::date)
-WHERE m.state = 'archived' ORDER BY o.week, m.month
+WHERE m.state = 'archived' AND o.week > $1::date ORDER BY o.week, m.month

@@ -6,8 +6,9 @@ import msgpack
 import pytest
 from psycopg2 import extensions
 
-from .harness.publisher import event, events, instant, now_us
+from .harness.publisher import Publisher, event, events, instant, now_us
 from .harness.waiting import wait_until
+from .test_topic_identity import make_anew
 
 DAY_US = 86_400_000_000
 THEIRS = "user_id = 7 OR session_id = 's-7'"
@@ -183,3 +184,84 @@ def test_after_a_restored_backup_the_receipts_are_applied_again(running, tmp_pat
     assert rows_of_the_person(site) == 0
     site.must("tallymill", "erase", "--user", 3, "--yes")
     must_hold(site)
+
+
+def test_a_receipt_that_is_none_or_was_changed_is_refused(make_site, tmp_path):
+    site = make_site(partitions=1)
+    site.send(events(50, days=1))
+    site.drain()
+    receipt = json.loads(site.tallymill("erase", "--user", 1001, "--session", "täg\"lich, 's'", "--wait", 0, "--yes", "--json").out)
+    file = tmp_path / "the receipt.json"
+    before = site.database.value("SELECT count(*) FROM analytics_events"), site.database.value("SELECT count(*) FROM tallymill.erasures")
+    for changed, said in (({"users": ["1001"]}, "users"), ({"users": [1001.0]}, "users"), ({"users": [1001.5]}, "users"), ({"users": [True]}, "users"), ({"users": [-1]}, "users"), ({"users": [None]}, "users"),
+                          ({"users": 1001}, "users"), ({"sessions": [7]}, "sessions"), ({"sessions": [""]}, "sessions"), ({"users": [1001, 1002]}, "SHA-256"), ({"users": [], "sessions": ["s"]}, "SHA-256"),
+                          ({"hash": "00" * 32}, "SHA-256"), ({"hash": None}, "no hash"), ({"hash": 7}, "no hash"), ({"before_hash": "zz"}, "SHA-256"), ({"asked_at": "yesterday, or so"}, "no receipt"),
+                          ({"receipt": 2}, "SHA-256"), ({"asked_by": "somebody"}, "SHA-256")):
+        file.write_text(json.dumps({**receipt, **changed}))
+        refused = site.tallymill("erase", "--again", file, "--wait", 0, "--yes")
+        assert refused.code == 2 and file.name in refused.err and said in refused.err, (changed, refused)
+    for text in ("", "[]", "7", '{"users": [99999999999999999999], "sessions": []}', '{"users": [7], "sessions": []}'):
+        file.write_text(text)
+        refused = site.tallymill("erase", "--again", file, "--wait", 0, "--yes")
+        assert refused.code == 2 and file.name in refused.err, (text, refused)
+    assert before == (site.database.value("SELECT count(*) FROM analytics_events"), site.database.value("SELECT count(*) FROM tallymill.erasures"))
+    file.write_text(json.dumps(receipt, indent=4))
+    assert site.tallymill("erase", "--again", file, "--wait", 0, "--yes").code in (0, 1)
+    assert site.database.value("SELECT count(*) FROM tallymill.erasures") == before[1] + 1
+
+
+NOBODY = ("erase", "--user", 424242, "--wait", 0)
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_stored(make_site):
+    site = make_site(partitions=1)
+    site.send(events(100, seed=1))
+    site.drain()
+    assert site.tallymill(*NOBODY).code == 0
+    make_anew(site, 50, seed=2)
+    done = site.tallymill(*NOBODY)
+    assert done.code == 1 and f"topic {site.topic} is not the one that the books are about" in done.err and "NOT COMPLETE" in done.out, done
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    done = site.tallymill(*NOBODY)
+    assert done.code == 1 and "50 messages" in done.err, done
+    site.drain()
+    assert site.tallymill(*NOBODY).code == 0
+
+
+def test_what_every_topic_of_the_books_holds_is_stored_first(make_site):
+    site = make_site(partitions=1)
+    site.send(events(10, seed=1))
+    site.drain()
+    name, other = f"{site.topic}-b", Publisher(site.stack.bootstrap, f"{site.topic}-b")
+    site.must("tallymill", "migrate", "--set", f"topics.events={name}")
+
+    def store(count):
+        for made in events(20, seed=count):
+            other.send(made)
+        other.flush()
+        assert site.run("tallymill-consumer", "--until-end", "--set", f"topics.events={name}").code == 0
+
+    store(2)
+    assert site.tallymill(*NOBODY).code == 0
+    other.send(event())
+    other.flush()
+    done = site.tallymill(*NOBODY)
+    assert done.code == 1 and f"1 messages that were published before wait in Kafka (topic {name})" in done.err, done
+    store(3)
+    assert site.tallymill(*NOBODY).code == 0
+    other.send(event())
+    other.flush()
+    site.stack.admin.delete_topics([name])[name].result(30)
+    wait_until(lambda: name not in site.stack.admin.list_topics(timeout=10).topics, 30, "the topic to be gone")
+    assert site.tallymill(*NOBODY).code == 0, "Kafka has nothing of it any more"
+
+
+def test_copies_of_kafkas_that_have_no_end_are_told(make_site):
+    site = make_site(partitions=1)
+    site.send(events(10))
+    site.drain()
+    for settings, remark in (({}, None), ({"cleanup_policy": "compact,delete"}, None), ({"cleanup_policy": "compact"}, "cleanup.policy = compact"), ({"retention_ms": "-1"}, "retention.ms = -1")):
+        site.set_topic(**settings)
+        receipt = json.loads(site.must("tallymill", *NOBODY, "--json").out)
+        told = [one for one in receipt["remarks"] if "for ever" in one]
+        assert (receipt["kafka_until"] is None) == (remark is not None) == bool(told) and (not told or remark in told[0]), (settings, receipt)

@@ -163,6 +163,79 @@ def test_the_archive_of_a_month_that_was_restored_goes_too(erasing):
     here.is_without_them()
 
 
+def test_no_first_month_leaves_while_somebody_is_erased(erasing):
+    here = erasing()
+    site = here.site
+    here.worker.freeze()
+    here.site.send(of_the_person(1, seed=2))
+    erase = site.start("tallymill", "erase", *THEIRS, "--yes")
+    wait_until(lambda: "messages are stored" in erase.log() or not erase.is_running(), 30, "erase to see what Kafka holds")
+    done = site.tallymill("archive", MONTH)
+    assert done.code == 1 and "another tallymill archive, restore or erase is at work" in done.err, done
+    here.worker.thaw()
+    assert erase.wait(120) == 0, erase.log()
+    here.settle()
+    here.archive()
+    here.is_without_them()
+
+
+def test_late_events_that_are_erased_are_counted_among_those_that_cannot_come_back(erasing):
+    here = erasing()
+    here.archive()
+    here.site.send([*of_the_person(2, seed=3), event("login", instant(f"{FIRST}T13:00:00"), session_id="of another")])
+    here.settle()
+    waiting = f"SELECT waiting, emptied FROM tallymill.waiting_dead_letters() WHERE month = '{FIRST}'"
+    assert here.site.database.rows(waiting) == [(7, 0)]
+    assert json.loads(here.site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]["dead_letters"] == 2
+    assert here.site.database.rows(waiting) == [(5, 2)]
+    assert set(here.site.database.rows("SELECT detail, message_key, message_value FROM tallymill.dead_letters WHERE emptied_at IS NOT NULL")) == {(f"month {MONTH} is archived", None, None)}
+    [month] = [one for one in json.loads(here.site.must("tallymill", "months", "--json").out)["months"] if one["month"] == MONTH]
+    assert (month["dead_letters_waiting"], month["dead_letters_emptied"]) == (5, 2), month
+    assert "of 2 the bytes are gone" in here.site.must("tallymill", "restore", MONTH).out
+
+
+@pytest.mark.parametrize("step", ("archive_marked", "archive_detached"))
+def test_an_erasure_that_is_refused_leaves_months_on_their_way_out(erasing, step):
+    here = erasing(build="check")
+    state = "SELECT state FROM tallymill.months WHERE month = %s"
+
+    def stopped():
+        killed = here.site.start("tallymill", "archive", MONTH, failpoint=f"{step}:exit")
+        return killed.wait(120) == 86 and here.site.database.value(state, FIRST) == "detaching"
+
+    wait_until(stopped, 60, f"the month to be left at {step}")
+    refused = here.erase()
+    assert refused.code == 2 and MONTH in refused.err and "--yes" in refused.err, refused
+    assert here.site.database.value(state, FIRST) == "detaching" and here.site.database.value("SELECT count(*) FROM tallymill.erasures") == 0
+    counts = json.loads(here.site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]
+    assert counts["rows"] == {MONTH: here.count}, counts
+    here.archive()
+    here.is_without_them()
+
+
+def test_a_month_that_cannot_come_back_is_named_and_the_others_lose_the_person(erasing):
+    here = erasing()
+    site = here.site
+    site.send(of_the_person(5, month=f"{OTHER}-01"))
+    here.settle()
+    site.database.run("ALTER TABLE analytics_events ADD COLUMN extra text")
+    here.archive(OTHER)    # the earlier one
+    site.database.run("ALTER TABLE analytics_events DROP COLUMN extra")
+    here.archive()
+    for _ in range(2):
+        done = here.erase("--yes", "--json")
+        assert done.code == 1 and f"{OTHER} stays archived" in done.err and "extra" in done.err, done
+        receipt = json.loads(done.out)
+        assert not receipt["is_complete"] and any(f"{OTHER} stays archived" in remark for remark in receipt["remarks"]), receipt
+        assert set(site.database.rows("SELECT state FROM tallymill.months WHERE month IN (%s, %s)", FIRST, f"{OTHER}-01")) == {("archived",)}
+    assert site.database.rows("SELECT counts -> 'rows', counts -> 'archives' FROM tallymill.erasures ORDER BY receipt") == [({MONTH: here.count}, {MONTH: 2}), (None, None)]
+    site.database.run("ALTER TABLE analytics_events ADD COLUMN extra text")
+    counts = json.loads(site.must("tallymill", "erase", *THEIRS, "--yes", "--json").out)["counts"]
+    assert (counts["rows"], counts["archives"]) == ({OTHER: 5}, {OTHER: 2}), counts
+    here.archive(OTHER)
+    site.must("tallymill", "audit", "--deep")
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
@@ -194,6 +267,80 @@ def test_a_week_of_two_months_is_computed_without_them_wherever_its_months_are(e
         site.must("tallymill", "restore", month)
     here.settle()
     here.holds()
+
+
+MOMENTS = "SELECT user_id, first_at AT TIME ZONE 'UTC' FROM tallymill.first_seen{} WHERE user_id < 100 ORDER BY 1"
+COHORTS = "SELECT week::text, cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week < '2025-06-01' ORDER BY 1, 2"
+
+
+def seen(*rows, **how):
+    return [event("login", instant(f"{day}T12:00:00"), user_id=user, session_id=session, **how) for day, user, session in rows]
+
+
+def moments(here, internal=""):
+    return {user: f"{at:%Y-%m-%d}" for user, at in here.site.database.rows(MOMENTS.format(internal))}
+
+
+def first_seen_site(erasing, folder):
+    """Users of three months that left: 1 to 4 were first seen in session s, of whom 1 went on in the same month, 2 in a later one that left, 3 in one that is there, and 4 nowhere."""
+    (folder / "weekly").mkdir()
+    shutil.copy(ROOT / "schemas/rollups/cohorts.sql", folder / "weekly")
+    here = erasing(0, build="check", **{"rollups.dir": folder / "weekly"})
+    here.site.send([*seen(("2025-01-08", 1, "s"), ("2025-01-22", 1, "a"), ("2025-02-12", 1, "a"), ("2025-01-08", 2, "s"), ("2025-02-12", 2, "b"), ("2025-03-01", 2, "b"), ("2025-03-12", 2, "b"),
+                          ("2025-01-08", 3, "s"), ("2025-05-07", 3, "c"), ("2025-01-08", 4, "s"), ("2025-01-06", 5, "e"), ("2025-01-09", 5, "s"), ("2025-02-28", 6, "f"), ("2025-03-12", 6, "f"), ("2025-05-07", 6, "f")),
+                    *seen(("2025-01-08", 2, "s"), ("2025-03-13", 2, "b"), ("2025-01-07", 7, "s"), is_internal=True)])
+    here.settle()
+    for month in ("2025-01", "2025-02", "2025-03"):
+        here.archive(month)
+    assert moments(here) == {1: "2025-01-08", 2: "2025-01-08", 3: "2025-01-08", 4: "2025-01-08", 5: "2025-01-06", 6: "2025-02-28"} and moments(here, "_internal") == {2: "2025-01-08", 7: "2025-01-07"}
+    return here
+
+
+def cohorts_are_those_of_the_rows(here):
+    """As they are with months away, as they are when all are back, and as the raw query says then. What is there is computed at its cadence, so it is hurried."""
+    site = here.site
+
+    def compute():
+        wait_until(lambda: site.database.value("SELECT count(*) = 0 FROM tallymill.rollup_periods WHERE is_stale AND first_day BETWEEN '2025-01-01' AND '2025-06-01'"), 60, "the cohorts to be computed")
+        return site.database.rows(COHORTS)
+
+    site.database.run("UPDATE tallymill.rollup_runs SET ran_at = NULL WHERE first_day >= '2025-05-01'")
+    before = compute()
+    for month in ("2025-01", "2025-02", "2025-03"):
+        site.must("tallymill", "restore", month)
+    site.database.run("UPDATE tallymill.rollup_runs SET version = NULL, ran_at = NULL")
+    rows = site.database.rows("""
+        WITH seen AS (SELECT user_id, date_trunc('week', created_at AT TIME ZONE 'UTC')::date AS week FROM analytics_events WHERE user_id IS NOT NULL AND NOT is_internal),
+             first AS (SELECT user_id, min(week) AS week FROM seen GROUP BY 1)
+        SELECT s.week::text, f.week::text, count(DISTINCT s.user_id) FROM seen s JOIN first f USING (user_id) WHERE s.week < '2025-06-01' GROUP BY s.week, f.week ORDER BY 1, 2""")
+    assert compute() == rows
+    assert before == rows
+    here.holds()
+
+
+@pytest.mark.parametrize("step", (None, "erase_told", "restore_committed", "erase_month_erased", "erase_left_again"))
+def test_since_when_others_are_known_does_not_stay_that_of_an_erased_session(erasing, tmp_path, step):
+    here = first_seen_site(erasing, tmp_path)
+    erase = ("erase", "--session", "s", "--yes", "--json")
+    if step:
+        killed = here.site.start("tallymill", *erase, failpoint=f"{step}:exit", name="killed")
+        assert killed.wait(120) == 86, killed.log()
+    done = here.site.must("tallymill", *erase)
+    counts = json.loads(done.out)["counts"]
+    assert (counts["rows"], counts["archives"], counts["first_seen"]) == ({"2025-01": 7}, {"2025-01": 2}, 5), counts
+    assert moments(here) == {1: "2025-01-22", 2: "2025-02-12", 5: "2025-01-06", 6: "2025-02-28"} and moments(here, "_internal") == {2: "2025-03-13"}
+    cohorts_are_those_of_the_rows(here)
+
+
+def test_since_when_others_are_known_is_told_of_a_month_that_came_back_too(erasing, tmp_path):
+    here = first_seen_site(erasing, tmp_path)
+    here.site.must("tallymill", "restore", "2025-01")
+    here.settle()
+    here.site.must("tallymill", "erase", "--session", "s", "--yes")
+    assert moments(here) == {2: "2025-02-12", 5: "2025-01-06", 6: "2025-02-28", 1: "2025-02-12"}, "the rest is in Postgres"
+    here.archive("2025-01")
+    assert moments(here)[1] == "2025-01-22"
+    cohorts_are_those_of_the_rows(here)
 
 
 def older_copy(here, meanwhile):
