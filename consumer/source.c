@@ -207,6 +207,14 @@ static bool remember_wanted(struct source *source, const rd_kafka_topic_partitio
     return true;
 }
 
+/* Takes nothing of an assignment. An answer of NULL would be none: librdkafka would go on waiting for one, and never leave. */
+static void decline(rd_kafka_t *handle)
+{
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    rd_kafka_assign(handle, none);
+    rd_kafka_topic_partition_list_destroy(none);
+}
+
 static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct source *source = opaque;
@@ -217,7 +225,10 @@ static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafk
         source->revoke_pending = true;
         source->assign_pending = false;
     } else {
-        rd_kafka_assign(handle, NULL);
+        if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+            decline(handle);
+        else
+            rd_kafka_assign(handle, NULL);
         source->partition_count = 0;
     }
 }
