@@ -68,8 +68,8 @@ AS $$
         FROM pg_attribute a WHERE a.attrelid = p_table AND a.attnum > 0 AND NOT a.attisdropped) AS m
 $$;
 
--- Whether its columns, under a lock that keeps them as they are before anything is decided by it, are still those that the adoption began with. One that came since would be lost in the swap, and what another type took in
--- is not in the log.
+-- Whether its columns are still those that the adoption began with: asked for a good message, and under a lock that keeps them as they are for what is decided by it. One that came since would be
+-- lost in the swap, and what another type made of the values is not in the log.
 CREATE FUNCTION tallymill_adopt.check_columns() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -88,7 +88,7 @@ DECLARE
   one record;
 BEGIN
   FOR one IN SELECT c.oid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE NOT i.indisunique AND i.indisvalid
+             WHERE NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid
                AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
     EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
   END LOOP;

@@ -5,4 +5,4 @@ SELECT (SELECT coalesce(json_agg(to_char(m.month, 'YYYY-MM') ORDER BY m.month), 
         WHERE NOT EXISTS (SELECT FROM tallymill.table_partitions() t WHERE t.month = m.month::date)) AS months_missing,
        count(*) AS cold_months, coalesce(sum(pg_total_relation_size(t.leaf)), 0)::bigint AS cold_bytes
 FROM tallymill.table_partitions() t
-WHERE t.month + interval '1 month' <= current_setting('tallymill.cold_before')::date AND pg_relation_size(t.leaf) > 0;
+WHERE t.month + interval '1 month' <= nullif(current_setting('tallymill.cold_before', true), '')::date AND pg_relation_size(t.leaf) > 0;

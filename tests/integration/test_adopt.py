@@ -387,7 +387,7 @@ def test_numbers_for_ids_and_times_of_a_zone(old):
     site.database.run(f"""
         DROP TABLE analytics_events CASCADE;
         SET ROLE {application.owner};
-        CREATE TABLE analytics_events (id SERIAL PRIMARY KEY, event_name TEXT NOT NULL, user_id INT, event_data JSON, is_internal BOOLEAN, created_at TIMESTAMP NOT NULL, "Odd, name" TEXT);
+        CREATE TABLE analytics_events (id SERIAL PRIMARY KEY, event_name TEXT NOT NULL, session_id UUID, user_id INT, event_data JSON, is_internal BOOLEAN, created_at TIMESTAMP NOT NULL, "Odd, name" TEXT);
         INSERT INTO analytics_events (event_name, user_id, event_data, created_at, "Odd, name") VALUES
           ('summer', 1, '{{"a": 1}}', '2026-07-01 01:30', 'x'), ('winter', 2, NULL, '2026-01-01 00:30', NULL), ('gone', 3, '{{}}', '2026-03-01', NULL)""")
     assert "--ids-become-uuid" in adopt(site, "--time-zone", "Europe/Berlin", code=2).err
@@ -398,6 +398,14 @@ def test_numbers_for_ids_and_times_of_a_zone(old):
     assert site.database.value("SELECT event_data::text || (created_at AT TIME ZONE 'UTC')::text FROM analytics_events WHERE event_name = 'winter'") == "{}2025-12-31 23:30:00"
     assert site.database.value("""SELECT "Odd, name" FROM analytics_events WHERE user_id = 1""") == "x"
     assert site.database.value("SELECT substr(tallymill.adopted_id(7)::text, 15, 1) || count(DISTINCT tallymill.adopted_id(n)) FROM generate_series(1, 1000) n") == "81000"
+    site.database.run("DELETE FROM analytics_events WHERE event_name = 'gone'; UPDATE analytics_events SET is_internal = true WHERE event_name = 'winter'")
+    misfit = site.database.value("INSERT INTO analytics_events (event_name, session_id, user_id, created_at) VALUES ('new', 'no uuid', 5000000000, '2026-07-02 00:00+02') RETURNING id::text")
+    assert f"{misfit}: session_id is no UUID, user_id is too large for integer" in adopt(site, "--undo", code=2).err
+    site.database.run("UPDATE analytics_events SET session_id = '{AB1b2c3d00112233445566778899aabb}', user_id = 5 WHERE event_name = 'new'")
+    adopt(site, "--undo")
+    assert site.database.rows("SELECT id, event_name, session_id::text, user_id, event_data::text, is_internal, created_at::text FROM analytics_events ORDER BY id") == [
+        (1, "summer", None, 1, '{"a": 1}', None, "2026-07-01 01:30:00"), (2, "winter", None, 2, "{}", True, "2026-01-01 00:30:00"),
+        (4, "new", "ab1b2c3d-0011-2233-4455-66778899aabb", 5, "{}", False, "2026-07-02 00:00:00")]
 
 
 def test_a_damaged_copy_is_noticed_before_the_swap(old):
@@ -662,7 +670,7 @@ def test_the_way_back_loses_no_month_that_left(old, tmp_path):
     adopt(site)
     assert site.tallymill("migrate").code == 0
     site.fold()
-    month, other = site.database.rows("SELECT to_char(now() - interval '4 months', 'YYYY-MM'), to_char(now() - interval '5 months', 'YYYY_MM')")[0]
+    month, other, gone = site.database.rows("SELECT to_char(now() - interval '4 months', 'YYYY-MM'), to_char(now() - interval '5 months', 'YYYY_MM'), to_char(now() - interval '6 months', 'YYYY-MM')")[0]
 
     def assert_refused(named):
         refused = adopt(site, "--undo", code=2)
@@ -680,12 +688,19 @@ def test_the_way_back_loses_no_month_that_left(old, tmp_path):
     site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{other}")
     assert_refused(other.replace("_", "-"))
     site.database.run(f"ALTER TABLE analytics_events ATTACH PARTITION analytics_events_{other} {bounds}")
+    site.must("tallymill", "archive", gone, "--set", "archive.target=none", "--drop", "--yes")
+    assert_refused(gone)
+    site.database.rows("DELETE FROM analytics_events_before WHERE to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM') = %s", gone)
+    site.database.run("INSERT INTO tallymill.erasures (erasure, asked_by, users, sessions) VALUES (99, 'somebody', '{1}', '{}')")
+    refused = adopt(site, "--undo", code=2)
+    assert "an erasure has begun and not ended" in refused.err and "tallymill erase" in refused.err, refused
+    site.database.run("DELETE FROM tallymill.erasures")
     aggregator = site.aggregator()
     site.must("tallymill", "erase", "--user", 7, "--yes")
     assert aggregator.stop() == 0
     undone = adopt(site, "--undo")
     assert "1 erasures" in undone.out and "receipts" in undone.out, undone
-    assert site.database.rows(f"SELECT * FROM {MAPPED.format('analytics_events')} e ORDER BY id") == theirs
+    assert site.database.rows(f"SELECT * FROM {MAPPED.format('analytics_events')} e ORDER BY id") == [row for row in theirs if f"{row[-1]:%Y-%m}" != gone]
 
 
 def test_the_way_back_takes_all_rollups_with_it_and_nothing_else(old):
