@@ -535,7 +535,7 @@ BEGIN
       WITH odd AS MATERIALIZED (SELECT * FROM (%s) AS t WHERE t.why <> ''),
       fresh AS (SELECT d.*, row_number() OVER (ORDER BY d.new_id) AS place FROM odd d
                 WHERE NOT EXISTS (SELECT FROM public.analytics_events_before o WHERE %s = d.new_id AND ROW(%s)::text = d.new_row))
-      SELECT count(*) AS rows, string_agg(format('%%s: %%s', f.new_id, f.why), '; ' ORDER BY f.place) FILTER (WHERE f.place <= 3) AS names FROM fresh f$query$, test, p_id_of, s.expressions) INTO odd;
+      SELECT count(*) AS rows, string_agg(format('%%s: %%s', f.new_id, f.why), '; ' ORDER BY f.place) FILTER (WHERE f.place <= 2) AS names FROM fresh f$query$, test, p_id_of, s.expressions) INTO odd;
     IF odd.rows > 0 THEN
       RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the old table does not take %s events that are new or other since the swap: %s', odd.rows, odd.names),
         HINT = 'UPDATE or DELETE them, or ALTER TABLE public.analytics_events_before so that it takes them; then --undo again.';

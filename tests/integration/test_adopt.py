@@ -196,6 +196,9 @@ def test_what_does_not_go_with_the_new_types_is_named_before_anything_is_copied(
         cursor.execute("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events ALTER COLUMN created_at TYPE timestamp;"
                        " CREATE FUNCTION nearly(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10';"
                        " CREATE VIEW \"of user's\" AS SELECT user_id, 'public.analytics_events'::text AS source FROM analytics_events; CREATE VIEW seen AS SELECT u.user_id FROM \"of user's\" u")
+    site.database.run("""CREATE SCHEMA "Odd.Sch$ma"; CREATE VIEW "Odd.Sch$ma"."of user's" AS SELECT s.user_id, u.source FROM seen s JOIN "of user's" u USING (user_id) WHERE u.source::regclass > 0;
+        CREATE FUNCTION "Odd.Sch$ma"."of(it" () RETURNS bigint STABLE RETURN (SELECT count(*) FROM "Odd.Sch$ma"."of user's" WHERE user_id > 0);
+        CREATE RECURSIVE VIEW analytics_events_seen (n) AS SELECT 1 UNION ALL SELECT n + 1 FROM analytics_events_seen WHERE n < (SELECT count(DISTINCT analytics_events.user_id) FROM analytics_events)""")
     for what, made, drop in (
         ("index public.of_days", "CREATE INDEX of_days ON analytics_events ((created_at::date))", "DROP INDEX of_days"),
         ("view public.of_tens", "CREATE VIEW of_tens AS SELECT nearly(user_id) AS ten FROM \"of user's\"", "DROP VIEW of_tens"),
@@ -209,9 +212,11 @@ def test_what_does_not_go_with_the_new_types_is_named_before_anything_is_copied(
         assert site.database.value(LEFT) == 0
         with application.connect() as cursor:
             cursor.execute(drop)
-    views = site.database.rows("SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1")
+    every = "SELECT schemaname, viewname, definition FROM pg_views WHERE schemaname IN ('public', 'Odd.Sch$ma') ORDER BY 1, 2"
+    views = site.database.rows(every)
     adopt(site, "--time-zone", "UTC")
-    assert site.database.rows("SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1") == views
+    assert len(views) == 4 and site.database.rows(every) == views
+    assert site.database.value("""SELECT "Odd.Sch$ma"."of(it"() > 0 AND (SELECT max(n) FROM analytics_events_seen) > 100""")
     assert site.database.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%%trial%%'") == 0
 
 
