@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/array_text.h"
 #include "common/cli.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -16,6 +17,7 @@
 #include "operator/adopt.h"
 #include "operator/answer.h"
 #include "operator/command.h"
+#include "operator/rollups.h"
 #include "operator/schema.h"
 #include "operator/terminal.h"
 
@@ -121,13 +123,16 @@ static int work(void *context, const struct cli_result *command, struct error *e
 {
     struct adopt_command *this = context;
     struct adopt *adopt = &this->adopt;
+    struct array_text tables = {0};
     bool is_done = false;
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: adopt takes no arguments", command->arguments[0]);
     } else if (this->is_plan + this->is_abandon + this->is_undo + this->is_finish > 1) {
         error_set(err, ERROR_USAGE, "--plan, --abandon, --undo and --finish: one at a time");
-    } else if ((adopt->conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill adopt", OPEN_US, err)) &&
+    } else if (rollups_tables(command->settings, &tables, err) &&
+               (adopt->conn = postgres_open(settings_text(command->settings, "postgres.dsn"), "tallymill adopt", OPEN_US, err)) &&
                adopt_look(adopt, err)) {
+        adopt->rollup_tables = tables.bytes;
         if (this->is_abandon) {
             is_done = adopt_abandon(adopt, err);
         } else if (this->is_undo) {
@@ -142,6 +147,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     }
     PQclear(adopt->look);
     PQfinish(adopt->conn);
+    array_text_free(&tables);
     return is_done || err->kind != ERROR_NONE ? 0 : 1;
 }
 

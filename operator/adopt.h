@@ -17,11 +17,13 @@ enum { ADOPT_STEP_BYTES = 16 };
 
 struct adopt {
     PGconn *conn;
-    const char *time_zone; /* "" where none was given */
+    const char *time_zone;     /* "" where none was given */
+    const char *rollup_tables; /* that `tallymill migrate` will make: an array for Postgres */
     bool ids_become_uuid, with_stored, months_are_published;
     PGresult *look;              /* adopt_look.sql */
     char step[ADOPT_STEP_BYTES]; /* of the adoption that is under way; "" none is */
     int64_t rows;                /* copied, or to be copied */
+    int64_t erasures;            /* since the swap, when it is undone */
     int64_t locked_us;           /* the longest time that the old table was locked */
     int replayed_under_lock;     /* so many changes may be left for the swap itself */
 };

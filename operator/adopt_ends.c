@@ -26,7 +26,9 @@ static bool drop_all(struct adopt *adopt, struct error *err)
     FAILPOINT("adopt_abandon");
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "10s", err) || !postgres_exec(adopt->conn, adopt_drop_sql, DROP_US, err)) {
         adopt_roll_back(adopt->conn);
-        return error_wrap(err, "dropping the copy; the old table is free of it, and tallymill adopt --abandon goes on");
+        return error_wrap(err, postgres_is(err, POSTGRES_STILL_USED)
+                                   ? "dropping the copy; DROP what is named here, and tallymill adopt --abandon goes on"
+                                   : "dropping the copy; the old table is free of it, and tallymill adopt --abandon goes on");
     }
     return adopt_end(adopt->conn, err);
 }
@@ -100,6 +102,18 @@ bool adopt_finish(struct adopt *adopt, struct error *err)
     return true;
 }
 
+/* Their rows are gone from the new table, and so go from the old one; their receipts go with our schema. */
+static bool count_erasures(struct adopt *adopt, struct error *err)
+{
+    PGresult *done = postgres_query(adopt->conn,
+                                    "SELECT count(*) AS erasures FROM tallymill.erasures e JOIN tallymill_adopt.state s ON "
+                                    "e.finished_at >= s.swapped_at",
+                                    SHORT_US, err);
+    adopt->erasures = done ? answer_int(done, 0, "erasures") : 0;
+    PQclear(done);
+    return done != NULL;
+}
+
 static bool go_back(struct adopt *adopt, bool *is_again, struct error *err)
 {
     (void)is_again;
@@ -114,6 +128,9 @@ static bool go_back(struct adopt *adopt, bool *is_again, struct error *err)
     }
     adopt->rows = answer_int(done, 0, "rows");
     PQclear(done);
+    if (!count_erasures(adopt, err)) {
+        return false;
+    }
     FAILPOINT("adopt_undo");
     return postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
 }
@@ -131,5 +148,9 @@ bool adopt_undo(struct adopt *adopt, struct error *err)
     }
     printf("undone: the old table is analytics_events again, with %s rows that were added, changed or deleted since\n",
            number_text(number, adopt->rows));
+    if (adopt->erasures > 0) {
+        printf("  what %s erasures took since is gone from it too; their receipts (tallymill.erasures) go with our schema\n",
+               number_text(number, adopt->erasures));
+    }
     return drop_all(adopt, err);
 }

@@ -118,7 +118,7 @@ bool adopt_with_lock(struct adopt *adopt, bool (*work)(struct adopt *adopt, bool
             continue;
         }
         if (attempt == ATTEMPTS || !may_pass(adopt->conn, err)) {
-            return error_wrap(err, "after %d tries", attempt);
+            return attempt > 1 ? error_wrap(err, "after %d tries", attempt) : false;
         }
         if (attempt % 10 == 0) {
             fprintf(stderr, "tallymill adopt: the table is still in use after %d tries: %s\n", attempt, err->text);

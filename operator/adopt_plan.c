@@ -101,13 +101,14 @@ static bool look_at_rows(struct adopt *adopt, FILE *out, int *stops, struct erro
     print_bad_rows(out, rows, "bad_names", "have no event_name, or one of more than 100 characters: UPDATE or DELETE them", stops);
     print_bad_rows(out, rows, "bad_categories", "have an event_category of more than 50 characters: UPDATE them", stops);
     print_bad_rows(out, rows, "bad_sessions", "have a session_id of more than 255 characters: UPDATE them", stops);
+    print_bad_rows(out, rows, "bad_data", "have \\u0000 in event_data, which jsonb does not take: UPDATE or DELETE them", stops);
     PQclear(rows);
     return true;
 }
 
 static bool find_stops(struct adopt *adopt, const char *const *values, FILE *out, int *stops, struct error *err)
 {
-    PGresult *found = postgres_query_params(adopt->conn, adopt_stops_sql, 3, values, SHORT_US, err);
+    PGresult *found = postgres_query_params(adopt->conn, adopt_stops_sql, 4, values, SHORT_US, err);
     *stops = 0;
     for (int row = 0; found && row < PQntuples(found); row++) {
         print_stop(out, PQgetvalue(found, row, 0), stops);
@@ -120,14 +121,14 @@ static bool find_stops(struct adopt *adopt, const char *const *values, FILE *out
 bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, struct error *err)
 {
     const char *const values[] = {adopt->time_zone, adopt->ids_become_uuid ? "true" : "false",
-                                  adopt->months_are_published ? "true" : "false"};
+                                  adopt->months_are_published ? "true" : "false", adopt->rollup_tables};
     return find_stops(adopt, values, out, stops, err) && (*stops > 0 || look_at_rows(adopt, out, stops, err));
 }
 
 /* What was said at the beginning holds, and a copy that was published by now was. */
 bool adopt_find_late_stops(struct adopt *adopt, int *stops, struct error *err)
 {
-    const char *const values[] = {"UTC", "true", "true"};
+    const char *const values[] = {"UTC", "true", "true", "{}"};
     return find_stops(adopt, values, stderr, stops, err);
 }
 
@@ -165,6 +166,7 @@ void adopt_print_plan(const struct adopt *adopt)
            terminal_age(age, adopt->rows * COPIED_ROW_US), gb * 2);
     puts("  the table is locked twice, each time for a fraction of a second");
     print_texts("views, made anew in the swap: ", answer_text(look, 0, "views"));
+    print_texts("materialized views, made anew behind the swap: ", answer_text(look, 0, "materialized_views"));
     print_texts("functions whose bodies name the tables, made anew in the swap: ", answer_text(look, 0, "functions"));
     print_texts("publications, which publish the copy as it is made, and each month as a table of its own (with "
                 "publish_via_partition_root as analytics_events, from the swap on): ",

@@ -43,7 +43,10 @@ static bool ask_events(struct asking *asking, struct error *err)
     if (err->kind != ERROR_NONE) {
         return false;
     }
-    asking_set(asking, "events", json_integer(count ? answer_int(count, 0, "events") : estimate));
+    asking_set(asking, "events",
+               count        ? json_integer(answer_int(count, 0, "events"))
+               : is_unknown ? NULL
+                            : json_integer(estimate));
     asking_set(asking, "events_are_counted", json_boolean(count != NULL));
     PQclear(count);
     return true;
@@ -99,13 +102,16 @@ static bool ask_phase(struct asking *asking, const PGresult *ground, struct erro
 
 static bool ask_months(struct asking *asking, struct error *err)
 {
-    char ahead[16];
+    char ahead[16], cold_before[CLOCK_DAY_BYTES];
+    clock_format_day(cold_before, clock_day_of(settings_oldest_us(asking->settings, "archive.after", clock_wall_us())));
     snprintf(ahead, sizeof ahead, "%d", (int)settings_int(asking->settings, "aggregator.months_ahead"));
     if (advise_fact(asking->facts, "has_schema") != 1) {
         return true;
     }
-    PGresult *months =
-        snapshot_set(asking->snapshot, "months_ahead", ahead, err) ? snapshot_ask(asking->snapshot, advise_months_sql, err) : NULL;
+    PGresult *months = snapshot_set(asking->snapshot, "months_ahead", ahead, err) &&
+                               snapshot_set(asking->snapshot, "cold_before", cold_before, err)
+                           ? snapshot_ask(asking->snapshot, advise_months_sql, err)
+                           : NULL;
     if (!months) {
         return false;
     }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/postgres_error.h"
 #include "operator/snapshot.h"
 
 static void note(struct asking *asking, const char *what, const struct error *err)
@@ -34,6 +35,7 @@ PGresult *asking_try(struct asking *asking, const char *what, const char *sql, c
         return NULL;
     }
     if (!result) {
+        asking->has_timed_out = postgres_is(&failed, POSTGRES_CANCELLED);
         note(asking, what, &failed);
     }
     return result;

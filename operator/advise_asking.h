@@ -17,6 +17,7 @@ struct asking {
     struct snapshot *snapshot;
     const struct settings *settings;
     json_t *facts, *notes; /* notes: texts, what is unknown and why */
+    bool has_timed_out;    /* the last question that failed was cancelled: it took too long */
 };
 
 /* A question that may fail, or take too long: NULL and no error where it did, and a note says so. `names`: where unqualified names

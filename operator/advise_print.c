@@ -37,8 +37,12 @@ static void print_bytes(int64_t bytes)
 static void print_table(const json_t *facts)
 {
     char number[NUMBER_TEXT_BYTES];
-    printf("analytics_events: %s events (%s), ", number_text(number, advise_fact(facts, "events")),
-           advise_fact(facts, "events_are_counted") == 1 ? "counted" : "estimate");
+    if (advise_fact(facts, "events") < 0) {
+        fputs("analytics_events: events unknown, ", stdout);
+    } else {
+        printf("analytics_events: %s events (%s), ", number_text(number, advise_fact(facts, "events")),
+               advise_fact(facts, "events_are_counted") == 1 ? "counted" : "estimate");
+    }
     if (advise_fact(facts, "bytes") < 0) {
         fputs("size unknown, ", stdout);
     } else {
@@ -85,8 +89,8 @@ static void print_phase(const json_t *facts, const json_t *advice)
         printf("\nrecommended: %s\n", member(advice, "phase_name"));
     }
     print_line("  ", member(advice, "phase_reason"));
-    printf("  decision matrix: %s\n  volume table, %s: %s\n", member(matrix, "answer"), member(volume, "events"),
-           member(volume, "approach"));
+    printf("  decision matrix: %s\n  volume table%s%s: %s\n", member(matrix, "answer"), member(volume, "events")[0] ? ", " : "",
+           member(volume, "events"), member(volume, "approach"));
 }
 
 static void print_rules(const json_t *rules, const char *title, const char *second)

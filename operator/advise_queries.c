@@ -97,7 +97,7 @@ static bool ask_statements(struct asking *asking, const char *names, struct erro
 /* One of the plan's patterns on the raw rows. */
 struct pattern {
     const char *name, *sql;
-    double slowest_ms, fastest_ms;
+    double slowest_ms, fastest_ms; /* -1: it failed, and nothing is known of it */
 };
 
 static bool run_pattern(struct asking *asking, struct pattern *pattern, struct error *err)
@@ -110,6 +110,10 @@ static bool run_pattern(struct asking *asking, struct pattern *pattern, struct e
         PQclear(rows);
         if (err->kind != ERROR_NONE) {
             return false;
+        }
+        if (!is_done && !asking->has_timed_out) {
+            pattern->slowest_ms = pattern->fastest_ms = -1;
+            return true;
         }
         pattern->slowest_ms = ms > pattern->slowest_ms ? ms : pattern->slowest_ms;
         pattern->fastest_ms = i == 0 || ms < pattern->fastest_ms ? ms : pattern->fastest_ms;
@@ -139,6 +143,18 @@ static bool add_pattern(struct asking *asking, const struct pattern *pattern, js
     return err->kind == ERROR_NONE;
 }
 
+/* What the slowest pattern says. One that failed may have been slower: then only that they are slow is known. */
+static void set_slowest(struct asking *asking, const struct pattern *slowest, bool has_failed)
+{
+    if (has_failed && slowest->slowest_ms <= EDGE_MS) {
+        return;
+    }
+    asking_set(asking, "query_p95_ms", json_real(slowest->slowest_ms));
+    asking_set(asking, "query_source", json_string("probe"));
+    asking_set(asking, "query_runs", json_integer(1));
+    asking_set(asking, "query_is_consistent", json_boolean(slowest->fastest_ms > EDGE_MS));
+}
+
 /* Of five times the slowest stands for the p95. */
 static bool probe(struct asking *asking, struct error *err)
 {
@@ -152,13 +168,10 @@ static bool probe(struct asking *asking, struct error *err)
         is_fine = run_pattern(asking, &patterns[i], err);
     }
     qsort(patterns, PATTERNS, sizeof patterns[0], by_slowest);
-    for (int i = 0; i < SLOW_SHOWN && is_fine; i++) {
+    for (int i = 0; i < SLOW_SHOWN && is_fine && patterns[i].slowest_ms >= 0; i++) {
         is_fine = add_pattern(asking, &patterns[i], slow, err);
     }
-    asking_set(asking, "query_p95_ms", json_real(patterns[0].slowest_ms));
-    asking_set(asking, "query_source", json_string("probe"));
-    asking_set(asking, "query_runs", json_integer(1));
-    asking_set(asking, "query_is_consistent", json_boolean(patterns[0].fastest_ms > EDGE_MS));
+    set_slowest(asking, &patterns[0], patterns[PATTERNS - 1].slowest_ms < 0);
     asking_set(asking, "slow_queries", slow);
     return is_fine;
 }

@@ -46,27 +46,34 @@ static int more_than(double value, double edge)
     return value < 0 ? -1 : value > edge;
 }
 
-/* The matrix behind its second question, for queries that are not fast. */
+/* The matrix behind its second question, for queries that are not fast; the last phase, where nobody knows how many events there
+ * are. */
 static int phase_of_slow(int64_t events)
 {
+    if (events < 0) {
+        return 4;
+    }
     return events < VIEWS_EVENTS ? 2 : events < ROLLUPS_EVENTS ? 3 : 4;
 }
 
-/* 0: it hangs on how long the queries take. */
+/* 0: it hangs on what is not known. */
 static int matrix_phase(const json_t *facts)
 {
     const int64_t events = advise_fact(facts, "events");
     const double p95_ms = advise_fact_ms(facts, "query_p95_ms");
-    if (events < RAW_EVENTS) {
+    if ((events >= 0 && events < RAW_EVENTS) || (p95_ms >= 0 && p95_ms < QUERY_MS)) {
         return 1;
     }
-    return p95_ms < 0 ? 0 : p95_ms < QUERY_MS ? 1 : phase_of_slow(events);
+    return events < 0 || p95_ms < 0 ? 0 : phase_of_slow(events);
 }
 
 static json_t *matrix(const json_t *facts)
 {
     const int64_t events = advise_fact(facts, "events");
     const int phase = matrix_phase(facts);
+    if (phase == 0 && events < 0) {
+        return json_pack("{s:n, s:s}", "phase", "answer", "it is not known how many events there are");
+    }
     if (phase == 0) {
         return json_pack("{s:n, s:s, s:i, s:i}", "phase", "answer", "it is not known how long dashboard queries take",
                          "if_under_2_s", 1, "otherwise", phase_of_slow(events));
@@ -77,9 +84,13 @@ static json_t *matrix(const json_t *facts)
 
 static json_t *volume(const json_t *facts)
 {
+    const int64_t events = advise_fact(facts, "events");
     size_t row = 0;
-    while (advise_fact(facts, "events") >= volumes[row].below) {
+    while (row + 1 < sizeof volumes / sizeof volumes[0] && events >= volumes[row].below) {
         row++;
+    }
+    if (events < 0) {
+        return json_pack("{s:n, s:s}", "events", "approach", "unknown");
     }
     return json_pack("{s:s, s:s}", "events", volumes[row].volume, "approach", volumes[row].approach);
 }
@@ -189,13 +200,18 @@ static int name_phase(const json_t *facts, int fired)
 
 static json_t *phase_reason(const json_t *facts, int phase, int fired)
 {
-    const int by_matrix = matrix_phase(facts);
+    const int by_matrix = matrix_phase(facts), least = fired > 1 ? fired : 1;
+    const int64_t events = advise_fact(facts, "events");
+    if (phase == 0 && events < 0) {
+        return json_sprintf("Phase %d or a later one: it is not known how many events there are", least);
+    }
     if (phase == 0) {
-        return json_sprintf("Phase 1 where dashboard queries take less than 2 s, Phase %d otherwise: --probe finds out",
-                            phase_of_slow(advise_fact(facts, "events")));
+        return json_sprintf("Phase %d%s where dashboard queries take less than 2 s, Phase %d otherwise: --probe finds out", least,
+                            fired > 0 ? ", whose trigger fired," : "", phase_of_slow(events));
     }
     if (by_matrix == 0) {
-        return json_sprintf("a trigger of Phase %d fired; how long dashboard queries take is not known", fired);
+        return json_sprintf("a trigger of Phase %d fired; %s is not known", fired,
+                            events < 0 ? "how many events there are" : "how long dashboard queries take");
     }
     if (fired > by_matrix) {
         return json_sprintf("the decision matrix says Phase %d, but a trigger of Phase %d fired", by_matrix, fired);
@@ -216,7 +232,7 @@ json_t *advise_rules(const json_t *facts)
                      "phase_name", phase > 0 ? phase_names[phase] : "it depends", "phase_reason", phase_reason(facts, phase, fired),
                      "matrix", matrix(facts), "volume", volume(facts), "triggers", all_triggers, "alerts", alerts(facts), "edges",
                      edges(facts), "phase_in_place", in_place > 0 ? json_integer(in_place) : json_null(), "actions",
-                     advise_actions(facts, phase));
+                     advise_actions(facts, phase > fired ? phase : fired));
 }
 
 bool advise_has_alert(const json_t *advice)

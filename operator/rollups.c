@@ -382,6 +382,29 @@ static bool take_directory(PGconn *conn, bool is_check, const struct settings *s
     return succeeded;
 }
 
+bool rollups_tables(const struct settings *settings, struct array_text *tables, struct error *err)
+{
+    struct dirent **entries = NULL;
+    struct rollups_report report;
+    find_directory(settings, &report);
+    const int count = scandir(report.directory, &entries, is_sql, alphasort);
+    array_text_begin(tables);
+    for (int i = 0; i < count; i++) {
+        struct rollup_file file = {.query = NULL};
+        struct error refused = {.kind = ERROR_NONE};
+        char path[PATH_BYTES];
+        int line = 0;
+        snprintf(path, sizeof path, "%s/%s", report.directory, entries[i]->d_name);
+        char *text = read_file(path, &refused);
+        if (text && rollup_file_parse(entries[i]->d_name, text, &file, &line, &refused))
+            array_text_add(tables, file.target, strlen(file.target));
+        free(text);
+        free(entries[i]);
+    }
+    free(entries);
+    return array_text_end(tables) || error_set(err, ERROR_RETRY, "out of memory");
+}
+
 /* The table is too small for autovacuum ever to look at it, and without a look the planner takes one rollup for all that are not
  * retired: every question about periods then ran by nested loops, the list of `verify` 13 s at 257 months, where it takes 0.3. */
 static bool count_rollups(PGconn *conn, struct error *err)

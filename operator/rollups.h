@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 
+struct array_text;
 struct settings;
 
 enum { ROLLUPS_DIRECTORY_BYTES = 1024 };
@@ -34,6 +35,10 @@ MUST_CHECK bool rollups_define(PGconn *conn, const struct settings *settings, co
 /* Reads the files and checks what they declare, and compares it with what is defined; changes nothing. */
 MUST_CHECK bool rollups_check(PGconn *conn, const struct settings *settings, const char *retired, struct rollups_report *report,
                               struct error *err);
+
+/* The tables in `public` that the files say, but for their twins', as an array for Postgres; whatever else is wrong with a file. A
+ * directory that is not there has none. The caller frees it (array_text_free). False: ERROR_RETRY, no memory. */
+MUST_CHECK bool rollups_tables(const struct settings *settings, struct array_text *tables, struct error *err);
 
 /* Begins a transaction that defines something: under the lock of migrate, as tallymill_admin. */
 MUST_CHECK bool rollups_begin(PGconn *conn, struct error *err);

@@ -1,10 +1,14 @@
--- What an adoption that is given up has made, but for the triggers (gone before) and the roles (other databases may use them).
+-- What an adoption that is given up has made, but for the triggers (gone before) and the roles (other databases may use them). Of the tables in public only those that the books name.
 DROP MATERIALIZED VIEW IF EXISTS public.analytics_view_daily, public.analytics_view_funnel, public.analytics_view_conversion, public.analytics_view_performance;
 DO $$
 DECLARE
+  names text[] := '{analytics_daily_uniques}';
   made record;
 BEGIN
-  FOR made IN SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname ~ '^analytics_(daily|weekly)_'
+  IF to_regclass('tallymill.rollups') IS NOT NULL THEN
+    names := names || ARRAY(SELECT r.target FROM tallymill.rollups r) || ARRAY(SELECT (tallymill.internal_twin(r)).target FROM tallymill.rollups r);
+  END IF;
+  FOR made IN SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY (names)
               AND pg_get_userbyid(c.relowner) = 'tallymill_admin' LOOP
     EXECUTE format('DROP TABLE %s', made.name);
   END LOOP;

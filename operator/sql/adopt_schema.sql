@@ -6,7 +6,8 @@
 
 CREATE SCHEMA tallymill_adopt;
 
--- step: laid (nothing is logged yet), copying (before the swap), abandoning, swapped. How columns are mapped: names in the new table, expressions over o (a row of the old one).
+-- step: laid (nothing is logged yet), copying (before the swap), abandoning, swapped. How columns are mapped: names in the new table, types in the old one, expressions over o (a row of the
+-- old one).
 CREATE TABLE tallymill_adopt.state (
   only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
   step        text NOT NULL DEFAULT 'laid' CHECK (step IN ('laid', 'copying', 'abandoning', 'swapped')),
@@ -21,6 +22,7 @@ CREATE TABLE tallymill_adopt.state (
   has_numbers boolean NOT NULL,
   options     text[],
   columns     text[] NOT NULL,
+  kinds       text[] NOT NULL,
   expressions text NOT NULL,
   created_at  text NOT NULL,
   kept        jsonb NOT NULL DEFAULT '{}'
@@ -50,14 +52,15 @@ BEGIN
 END
 $$;
 
--- How the columns of the old table become those of the new one: their names, and expressions over o, a row of the old one.
-CREATE FUNCTION tallymill_adopt.mapping(p_table oid, p_time_zone text) RETURNS TABLE (has_numbers boolean, columns text[], expressions text, created_at text)
+-- How the columns of the old table become those of the new one: their names, their types, and expressions over o, a row of the old one. What is padded with blanks is not so in the new one.
+CREATE FUNCTION tallymill_adopt.mapping(p_table oid, p_time_zone text) RETURNS TABLE (has_numbers boolean, columns text[], kinds text[], expressions text, created_at text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT bool_or(m.name = 'id' AND m.kind <> 'uuid'), array_agg(quote_ident(m.name) ORDER BY m.attnum), string_agg(m.expression, ', ' ORDER BY m.attnum),
-         max(m.expression) FILTER (WHERE m.name = 'created_at')
-  FROM (SELECT a.attname AS name, a.attnum, format_type(a.atttypid, NULL) AS kind,
+  SELECT bool_or(m.name = 'id' AND m.kind <> 'uuid'), array_agg(quote_ident(m.name) ORDER BY m.attnum), array_agg(m.written ORDER BY m.attnum),
+         string_agg(m.expression, ', ' ORDER BY m.attnum), max(m.expression) FILTER (WHERE m.name = 'created_at')
+  FROM (SELECT a.attname AS name, a.attnum, format_type(a.atttypid, NULL) AS kind, format_type(a.atttypid, a.atttypmod) AS written,
                CASE WHEN a.attname = 'id' AND a.atttypid <> 'uuid'::regtype THEN 'tallymill.adopted_id(o.id)'
+                    WHEN a.attname IN ('event_name', 'event_category', 'session_id') AND a.atttypid = 'bpchar'::regtype THEN format('o.%I::text', a.attname)
                     WHEN a.attname = 'event_data' THEN 'coalesce(o.event_data::jsonb, ''{}'')'
                     WHEN a.attname = 'is_internal' THEN 'coalesce(o.is_internal, false)'
                     WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('(o.created_at AT TIME ZONE %L)', p_time_zone)
@@ -65,13 +68,14 @@ AS $$
         FROM pg_attribute a WHERE a.attrelid = p_table AND a.attnum > 0 AND NOT a.attisdropped) AS m
 $$;
 
--- Under a lock that keeps its columns as they are: whether they are still those that the adoption began with. One that came since would be lost in the swap.
+-- Whether its columns are still those that the adoption began with: asked for a good message, and under a lock that keeps them as they are for what is decided by it. One that came since would be
+-- lost in the swap, and what another type made of the values is not in the log.
 CREATE FUNCTION tallymill_adopt.check_columns() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM tallymill_adopt.state s CROSS JOIN LATERAL tallymill_adopt.mapping(s.old_table, s.time_zone) m
-                 WHERE s.old_table = to_regclass('public.analytics_events') AND (m.columns, m.expressions) = (s.columns, s.expressions)) THEN
-    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_events has other columns than when its adoption began, and the copy does not have them',
+                 WHERE s.old_table = to_regclass('public.analytics_events') AND (m.columns, m.kinds, m.expressions) = (s.columns, s.kinds, s.expressions)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_events has other columns, or other types of them, than when its adoption began, and the copy has not',
       HINT = 'tallymill adopt --abandon gives this adoption up; then begin anew.';
   END IF;
 END
@@ -83,11 +87,14 @@ AS $$
 DECLARE
   one record;
 BEGIN
-  FOR one IN SELECT pg_get_indexdef(i.indexrelid) AS definition FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE NOT i.indisunique AND i.indisvalid
+  FOR one IN SELECT c.oid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid
                AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
     EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
   END LOOP;
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+  RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('index %s cannot be made on the new table, whose columns have other types (tallymill adopt --plan): %s', one.name, SQLERRM),
+    HINT = format('DROP INDEX %s, or make it anew over an expression that goes with both; then tallymill adopt again.', one.name);
 END
 $$;
 
@@ -97,8 +104,8 @@ $$;
 CREATE FUNCTION tallymill_adopt.make_room(p_release text, p_time_zone text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  INSERT INTO tallymill_adopt.state (release, old_table, old_stats, time_zone, has_numbers, options, columns, expressions, created_at)
-  SELECT p_release, c.oid, to_regclass('public.analytics_daily_stats'), p_time_zone, m.has_numbers, c.reloptions, m.columns, m.expressions, m.created_at
+  INSERT INTO tallymill_adopt.state (release, old_table, old_stats, time_zone, has_numbers, options, columns, kinds, expressions, created_at)
+  SELECT p_release, c.oid, to_regclass('public.analytics_daily_stats'), p_time_zone, m.has_numbers, c.reloptions, m.columns, m.kinds, m.expressions, m.created_at
   FROM pg_class c CROSS JOIN LATERAL tallymill_adopt.mapping(c.oid, p_time_zone) m WHERE c.oid = 'public.analytics_events'::regclass;
   ALTER SCHEMA public RENAME TO tallymill_aside;
   CREATE SCHEMA public;
@@ -129,13 +136,15 @@ BEGIN
   END LOOP;
   DROP SCHEMA tallymill_made;
   -- What the old table has beside ours: writers go on naming such columns.
-  FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS kind FROM pg_attribute a
+  FOR one IN SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) || CASE WHEN l.oid IS NULL THEN '' ELSE format(' COLLATE %I.%I', k.nspname, l.collname) END AS kind
+             FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation AND l.oid <> y.typcollation LEFT JOIN pg_namespace k ON k.oid = l.collnamespace
              WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped
                AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = s.new_table AND n.attname = a.attname AND NOT n.attisdropped) ORDER BY a.attnum LOOP
     EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ADD COLUMN %I %s', one.name, one.kind);
   END LOOP;
   PERFORM tallymill_adopt.take_defaults();
   PERFORM tallymill_adopt.take_indexes();
+  PERFORM tallymill_adopt.try_standing();
   -- Programs refuse to start until the swap fills these again.
   CREATE TABLE tallymill_adopt.schema_version AS TABLE tallymill.schema_version;
   CREATE TABLE tallymill_adopt.schema_objects AS TABLE tallymill.schema_objects;
@@ -164,11 +173,62 @@ BEGIN
 END
 $$;
 
--- The months that are not copied yet, oldest first: those with rows, this one and the next; and those between that have none, of the last two years: the application may date back.
-CREATE FUNCTION tallymill_adopt.months_left() RETURNS TABLE (month date) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+-- Whether text of a json column is one of jsonb too: \u0000 and half a surrogate are not, nor is a number without end.
+CREATE FUNCTION tallymill_adopt.is_jsonb(p_text text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN QUERY EXECUTE format($query$
+  RETURN p_text IS NULL OR p_text::jsonb IS NOT NULL;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+  RETURN false;
+END
+$$;
+
+-- Names the rows of the old table that the new one does not take (TM006): of these ids, or NULL: of all. They came since the adoption began, which looked at all that were there.
+CREATE FUNCTION tallymill_adopt.name_strays(p_ids text[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  tests text;
+  strays record;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state;
+  tests := (SELECT string_agg(format('CASE WHEN %s THEN %L END', t.is_odd, t.why), ', ') FROM (VALUES
+      ('created_at', NULL, s.created_at || ' IS NULL', 'created_at is NULL'),
+      ('created_at', NULL, format('%s < ''1970-01-01'' OR %1$s > now() + interval ''3600 days''', s.created_at), 'created_at is before 1970 or years ahead'),
+      ('event_name', NULL, 'o.event_name IS NULL', 'event_name is NULL'), ('event_name', NULL, 'length(o.event_name) > 100', 'event_name has more than 100 characters'),
+      ('event_category', NULL, 'length(o.event_category) > 50', 'event_category has more than 50 characters'),
+      ('session_id', NULL, 'length(o.session_id::text) > 255', 'session_id has more than 255 characters'),
+      ('event_data', 'json', 'NOT tallymill_adopt.is_jsonb(o.event_data::text)', 'event_data is nothing that jsonb takes (\u0000?)')) AS t (name, kind, is_odd, why)
+    JOIN unnest(s.columns, s.kinds) AS c (name, kind) ON c.name = t.name AND (t.kind IS NULL OR c.kind = t.kind));
+  EXECUTE format($query$
+    SELECT count(*) AS rows, string_agg(format('%%s: %%s', f.id, f.why), '; ' ORDER BY f.id) FILTER (WHERE f.place <= 3) AS names
+    FROM (SELECT w.*, row_number() OVER (ORDER BY w.id) AS place
+          FROM (SELECT o.id::text AS id, concat_ws(', ', %s) AS why FROM %s o WHERE $1 IS NULL OR o.id = ANY ($1::%s[])) w WHERE w.why <> '') f$query$,
+    tests, tallymill_adopt.old_name(), s.kinds[array_position(s.columns, 'id')]) INTO strays USING p_ids;
+  IF strays.rows > 0 THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the new table does not take %s rows that are new or other since the adoption began: %s', strays.rows, strays.names),
+      HINT = 'UPDATE or DELETE them; then tallymill adopt goes on.';
+  END IF;
+END
+$$;
+
+-- Whether a month can have a table. Where not, the rows that would be in it are named (TM006); false: they are gone by now.
+CREATE FUNCTION tallymill_adopt.is_month(p_month date, p_ids text[]) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+BEGIN
+  IF p_month >= '1970-01-01' AND p_month <= now() + interval '3600 days' THEN
+    RETURN true;
+  END IF;
+  PERFORM tallymill_adopt.name_strays(p_ids);
+  RETURN false;
+END
+$$;
+
+-- The months that are not copied yet, oldest first: those with rows, this one and the next; and those between that have none, of the last two years: the application may date back.
+CREATE FUNCTION tallymill_adopt.months_left() RETURNS TABLE (month date) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+BEGIN
+  FOR month IN EXECUTE format($query$
     WITH seen AS MATERIALIZED (SELECT DISTINCT date_trunc('month', %1$s) AS month FROM %2$s o)
     SELECT m.month FROM (
       SELECT s.month::date FROM seen s
@@ -176,7 +236,11 @@ BEGIN
                                    interval '1 month')::date
       UNION SELECT (date_trunc('month', now()) + n * interval '1 month')::date FROM generate_series(0, 1) n) AS m (month)
     WHERE NOT EXISTS (SELECT FROM tallymill_adopt.months c WHERE c.month = m.month) ORDER BY 1$query$,
-    (SELECT s.created_at FROM tallymill_adopt.state s), tallymill_adopt.old_name());
+    (SELECT s.created_at FROM tallymill_adopt.state s), tallymill_adopt.old_name()) LOOP
+    IF tallymill_adopt.is_month(month, NULL) THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
 END
 $$;
 
@@ -190,12 +254,18 @@ DECLARE
   rows bigint := 0;
 BEGIN
   SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying';
+  PERFORM tallymill_adopt.check_columns();
   EXECUTE format('CREATE TABLE public.%I (LIKE tallymill_adopt.analytics_events INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY,
                     CONSTRAINT %I CHECK (created_at >= %L::timestamptz AND created_at < %L::timestamptz))', name, name || '_month', p_month, next_month);
   IF p_is_filled THEN
-    EXECUTE format('INSERT INTO public.%1$I (%2$s) SELECT %3$s FROM %4$s o WHERE %5$s >= %6$L::timestamptz AND %5$s < %7$L::timestamptz', name, array_to_string(s.columns, ', '), s.expressions, tallymill_adopt.old_name(),
-                   s.created_at, p_month, next_month);
-    GET DIAGNOSTICS rows = ROW_COUNT;
+    BEGIN
+      EXECUTE format('INSERT INTO public.%1$I (%2$s) SELECT %3$s FROM %4$s o WHERE %5$s >= %6$L::timestamptz AND %5$s < %7$L::timestamptz', name, array_to_string(s.columns, ', '), s.expressions,
+                     tallymill_adopt.old_name(), s.created_at, p_month, next_month);
+      GET DIAGNOSTICS rows = ROW_COUNT;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+      PERFORM tallymill_adopt.name_strays(NULL);
+      RAISE;
+    END;
     EXECUTE format('INSERT INTO tallymill_adopt.days SELECT DISTINCT created_at::date FROM public.%I ON CONFLICT DO NOTHING', name);
   END IF;
   EXECUTE format('ALTER TABLE public.%I OWNER TO tallymill_admin', name);
@@ -218,6 +288,7 @@ DECLARE
   m date;
 BEGIN
   SELECT * INTO s FROM tallymill_adopt.state;
+  PERFORM tallymill_adopt.check_columns();
   WITH gone AS (DELETE FROM tallymill_adopt.log WHERE seq IN (SELECT l.seq FROM tallymill_adopt.log l ORDER BY l.seq LIMIT p_limit) RETURNING id)
     SELECT array_agg(DISTINCT g.id), count(*) INTO ids, taken FROM gone g;
   IF taken = 0 THEN
@@ -225,7 +296,7 @@ BEGIN
   END IF;
   kind := (SELECT format_type(a.atttypid, NULL) FROM pg_attribute a WHERE a.attrelid = s.old_table AND a.attname = 'id');
   FOR m IN EXECUTE format('SELECT DISTINCT date_trunc(''month'', %s)::date FROM %s o WHERE o.id = ANY($1::%s[])', s.created_at, tallymill_adopt.old_name(), kind) USING ids LOOP
-    IF NOT EXISTS (SELECT FROM tallymill_adopt.months c WHERE c.month = m) THEN
+    IF tallymill_adopt.is_month(m, ids) AND NOT EXISTS (SELECT FROM tallymill_adopt.months c WHERE c.month = m) THEN
       PERFORM tallymill_adopt.copy_month(m, false);
     END IF;
   END LOOP;
@@ -234,6 +305,9 @@ BEGIN
   EXECUTE format('WITH put AS (INSERT INTO tallymill_adopt.analytics_events (%s) SELECT %s FROM %s o WHERE o.id = ANY($1::%s[]) RETURNING created_at)
                   INSERT INTO tallymill_adopt.days SELECT DISTINCT created_at::date FROM put ON CONFLICT DO NOTHING', array_to_string(s.columns, ', '), s.expressions, tallymill_adopt.old_name(), kind) USING ids;
   RETURN taken;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+  PERFORM tallymill_adopt.name_strays(ids);
+  RAISE;
 END
 $$;
 
@@ -308,9 +382,9 @@ BEGIN
     || ARRAY(SELECT unnest(x.statements) FROM tallymill_adopt.statistics_on(s.old_table, s.new_table) x)
     || ARRAY(SELECT unnest(x.statements) FROM tallymill_adopt.statistics_on(s.old_stats, s.new_stats) x)
     || ARRAY(SELECT format('GRANT %s TO tallymill_ingest', d.right_on) FROM tallymill_adopt.needed_for_defaults(s.new_table) d)
-    || format('GRANT ALL ON public.analytics_events TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_table));
+    || format('GRANT ALL ON public.analytics_events TO %s WITH GRANT OPTION', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_table));
   keep := jsonb_build_object(
-    'foreign_keys', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'definition', pg_get_constraintdef(c.oid), 'on_delete', c.confdeltype, 'keys', cardinality(c.conkey),
+    'foreign_keys', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'definition', pg_get_constraintdef(c.oid), 'on_delete', c.confdeltype, 'keys', cardinality(c.conkey), 'is_valid', c.convalidated,
                        'column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]),
                        'other', c.confrelid::regclass::text, 'other_column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.confrelid AND a.attnum = c.confkey[1]))), '[]')
                      FROM pg_constraint c WHERE c.conrelid = s.old_table AND c.contype = 'f'),
@@ -356,9 +430,14 @@ BEGIN
       || format('GRANT SELECT ON public.analytics_daily_stats TO %s', (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = s.old_stats));
   END IF;
   ALTER TABLE tallymill_adopt.analytics_daily_stats SET SCHEMA public;
-  FOREACH statement IN ARRAY statements || views || functions LOOP
-    EXECUTE statement;
-  END LOOP;
+  BEGIN
+    FOREACH statement IN ARRAY statements || views || functions LOOP
+      EXECUTE statement;
+    END LOOP;
+  EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('what stands on the old table cannot be made over the new one, whose columns have other types: %s (%s)', SQLERRM, left(statement, 100)),
+      HINT = 'DROP it, and make it anew afterwards; then tallymill adopt goes on.';
+  END;
   INSERT INTO tallymill.days (day, dirty_since, dirty_reason) SELECT d.day, clock_timestamp(), 'adopted' FROM tallymill_adopt.days d;
   INSERT INTO tallymill.schema_version SELECT * FROM tallymill_adopt.schema_version;
   INSERT INTO tallymill.schema_objects SELECT * FROM tallymill_adopt.schema_objects;
@@ -377,6 +456,94 @@ BEGIN
 END
 $$;
 
+-- Under the lock of the way back: whether all that was adopted is to be seen. A month that is archived, or somebody detached, is not: its rows would be taken for deleted, and with our schema would
+-- go the books that lead to its archive. A month that was dropped on purpose with nothing kept is named as long as the old table has rows of it.
+CREATE FUNCTION tallymill_adopt.check_months() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  away text;
+BEGIN
+  EXECUTE format($query$
+    WITH held AS MATERIALIZED (SELECT DISTINCT date_trunc('month', %s)::date AS month FROM public.analytics_events_before o),
+    attached AS MATERIALIZED (SELECT p.month FROM tallymill.table_partitions() p WHERE p.month IS NOT NULL),
+    gone AS (SELECT m.month FROM tallymill.months m WHERE m.state NOT IN ('open', 'restored'))
+    SELECT string_agg(to_char(a.month::timestamp, 'YYYY-MM'), ', ' ORDER BY a.month) FILTER (WHERE a.place <= 6) || CASE WHEN count(*) > 6 THEN format(' and %%s more', count(*) - 6) ELSE '' END
+    FROM (SELECT w.month, row_number() OVER (ORDER BY w.month) AS place FROM (
+          SELECT h.month FROM held h WHERE h.month NOT IN (SELECT t.month FROM attached t) OR h.month IN (SELECT g.month FROM gone g)
+          UNION SELECT g.month FROM gone g
+          WHERE NOT EXISTS (SELECT FROM tallymill.archives k WHERE k.month = g.month AND k.state = 'dropped' AND k.target = 'none')) AS w) AS a$query$,
+    (SELECT s.created_at FROM tallymill_adopt.state s)) INTO away;
+  IF away IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the way back would lose the events of months that are not attached (archived, leaving or detached): %s', away),
+      HINT = 'tallymill restore MONTH, or tallymill archive --cancel MONTH for one that is leaving; of one that is gone for good, DELETE the rows from public.analytics_events_before. Then --undo again.';
+  END IF;
+  IF EXISTS (SELECT FROM tallymill.erasures e WHERE e.receipt IS NULL) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'an erasure has begun and not ended: what it has not come to yet would be in the old table',
+      HINT = 'tallymill erase, for the users and sessions that tallymill.erasures names, ends it; then --undo again.';
+  END IF;
+END
+$$;
+
+-- How a row of the new table (n) becomes one of the old table: name, value and type of each column there.
+CREATE FUNCTION tallymill_adopt.way_back() RETURNS TABLE (attnum smallint, name text, value text, kind text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT a.attnum, quote_ident(a.attname),
+         CASE WHEN a.attname = 'id' AND s.has_numbers THEN 'NULL'
+              WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('n.created_at AT TIME ZONE %L', s.time_zone)
+              WHEN a.attname = 'event_data' AND a.atttypid = 'json'::regtype THEN 'n.event_data::json'
+              WHEN a.attname = 'session_id' AND a.atttypid = 'uuid'::regtype THEN 'n.session_id::uuid' ELSE format('n.%I', a.attname) END, format_type(a.atttypid, a.atttypmod)
+  FROM tallymill_adopt.state s JOIN pg_attribute a ON a.attrelid = s.old_table WHERE a.attnum > 0 AND NOT a.attisdropped
+$$;
+
+-- What the old table's columns do not take, as conditions over n, a row of the new one.
+CREATE FUNCTION tallymill_adopt.too_wide() RETURNS TABLE (is_odd text, why text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.is_odd, format('%I %s', a.attname, c.why)
+  FROM tallymill_adopt.state s JOIN pg_attribute a ON a.attrelid = s.old_table CROSS JOIN LATERAL (VALUES
+    (a.attnotnull, format('n.%I IS NULL', a.attname), 'is NULL'),
+    (a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod > 4, format('length(rtrim(n.%I::text, '' '')) > %s', a.attname, a.atttypmod - 4),
+     format('has more than %s characters', a.atttypmod - 4)),
+    (a.atttypid = 'integer'::regtype, format('n.%I NOT BETWEEN -2147483648 AND 2147483647', a.attname), 'is too large for integer'),
+    (a.atttypid = 'smallint'::regtype, format('n.%I NOT BETWEEN -32768 AND 32767', a.attname), 'is too large for smallint'),
+    (a.attname = 'session_id' AND a.atttypid = 'uuid'::regtype, 'n.session_id !~* ''^\{?([0-9a-f]{4}-?){8}\}?$''', 'is no UUID')) AS c (applies, is_odd, why)
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.applies AND NOT (a.attname = 'id' AND s.has_numbers) ORDER BY a.attnum
+$$;
+
+-- Names what came or changed since the swap and the old table would refuse (TM006), before anything is changed: first by the width of its columns, then, when all can be cast, by its CHECKs.
+CREATE FUNCTION tallymill_adopt.check_fit(p_id_of text, p_new_row text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  wide constant text := (SELECT string_agg(format('CASE WHEN %s THEN %L END', w.is_odd, w.why), ', ') FROM tallymill_adopt.too_wide() w);
+  checks constant text := (SELECT string_agg(format('CASE WHEN NOT (%s) THEN %L END', pg_get_expr(k.conbin, k.conrelid), 'breaks CHECK ' || quote_ident(k.conname)), ', ' ORDER BY k.conname)
+                           FROM tallymill_adopt.state x JOIN pg_constraint k ON k.conrelid = x.old_table AND k.contype = 'c');
+  cast_row constant text := (SELECT string_agg(format('(%s)::%s AS %s', b.value, b.kind, b.name), ', ' ORDER BY b.attnum) FROM tallymill_adopt.way_back() b);
+  tests text[] := '{}';
+  test text;
+  odd record;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state;
+  IF wide IS NOT NULL THEN
+    tests := ARRAY[format('SELECT n.id AS new_id, ROW(%s)::text AS new_row, concat_ws('', '', %s) AS why FROM public.analytics_events n', p_new_row, wide)];
+  END IF;
+  IF checks IS NOT NULL THEN -- which know the columns by their names alone, or by the table's
+    tests := tests || format('SELECT new_id, new_row, concat_ws('', '', %s) AS why FROM (SELECT n.id AS new_id, ROW(%s)::text AS new_row, %s FROM public.analytics_events n) AS analytics_events_before',
+                             checks, p_new_row, cast_row);
+  END IF;
+  FOREACH test IN ARRAY tests LOOP
+    EXECUTE format($query$
+      WITH odd AS MATERIALIZED (SELECT * FROM (%s) AS t WHERE t.why <> ''),
+      fresh AS (SELECT d.*, row_number() OVER (ORDER BY d.new_id) AS place FROM odd d
+                WHERE NOT EXISTS (SELECT FROM public.analytics_events_before o WHERE %s = d.new_id AND ROW(%s)::text = d.new_row))
+      SELECT count(*) AS rows, string_agg(format('%%s: %%s', f.new_id, f.why), '; ' ORDER BY f.place) FILTER (WHERE f.place <= 2) AS names FROM fresh f$query$, test, p_id_of, s.expressions) INTO odd;
+    IF odd.rows > 0 THEN
+      RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the old table does not take %s events that are new or other since the swap: %s', odd.rows, odd.names),
+        HINT = 'UPDATE or DELETE them, or ALTER TABLE public.analytics_events_before so that it takes them; then --undo again.';
+    END IF;
+  END LOOP;
+END
+$$;
+
 -- The way back behind the swap: what is new, changed or gone in the new table since then becomes so in the old one, under a lock that lets readers go on; then the names go back.
 -- TM006: workers have stored rows, and it was not said that they are to be taken along.
 CREATE FUNCTION tallymill_adopt.undo(p_with_stored boolean) RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -390,6 +557,7 @@ DECLARE
   views text[] := '{}';
   functions text[] := '{}';
   fills text[] := '{}';
+  refused text;
   one record;
   statement text;
 BEGIN
@@ -401,16 +569,14 @@ BEGIN
       HINT = 'With --with-stored they are; their messages stay in Kafka.';
   END IF;
   new_row := (SELECT string_agg('n.' || c, ', ' ORDER BY place) FROM unnest(s.columns) WITH ORDINALITY AS t (c, place));
+  PERFORM tallymill_adopt.check_months();
+  PERFORM tallymill_adopt.check_fit(id_of, new_row);
   EXECUTE format('DELETE FROM public.analytics_events_before o WHERE NOT EXISTS (SELECT FROM public.analytics_events n WHERE n.id = %s)', id_of);
   GET DIAGNOSTICS changed = ROW_COUNT;
   total := total + changed;
   FOR one IN
     SELECT string_agg(format('%s = %s', m.name, m.value), ', ') FILTER (WHERE m.name <> 'id') AS assignments, string_agg(m.name, ', ') FILTER (WHERE m.name <> 'id' OR NOT s.has_numbers) AS names,
-           string_agg(m.value, ', ') FILTER (WHERE m.name <> 'id' OR NOT s.has_numbers) AS sources
-    FROM (SELECT quote_ident(a.attname) AS name,
-                 CASE WHEN a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype THEN format('n.created_at AT TIME ZONE %L', s.time_zone)
-                      WHEN a.attname = 'event_data' AND a.atttypid = 'json'::regtype THEN 'n.event_data::json' ELSE format('n.%I', a.attname) END AS value
-          FROM pg_attribute a WHERE a.attrelid = s.old_table AND a.attnum > 0 AND NOT a.attisdropped) AS m LOOP
+           string_agg(m.value, ', ') FILTER (WHERE m.name <> 'id' OR NOT s.has_numbers) AS sources FROM tallymill_adopt.way_back() m LOOP
     EXECUTE format('UPDATE public.analytics_events_before o SET %s FROM public.analytics_events n WHERE n.id = %s AND ROW(%s)::text IS DISTINCT FROM ROW(%s)::text', one.assignments, id_of,
                    s.expressions, new_row);
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -420,14 +586,20 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
   END LOOP;
-  -- What the foreign keys would have done meanwhile, then they themselves.
-  FOR one IN SELECT f ->> 'name' AS name, f ->> 'definition' AS definition, f ->> 'on_delete' AS on_delete, (f ->> 'keys')::integer AS keys, f ->> 'column' AS key_column, f ->> 'other' AS other,
+  -- What the foreign keys would have done meanwhile, then they themselves. One that is NOT VALID may have had rows from the beginning that refer to nothing: they are let be.
+  FOR one IN SELECT f ->> 'name' AS name, f ->> 'definition' AS definition, f ->> 'on_delete' AS on_delete, (f ->> 'is_valid')::boolean AS is_valid, (f ->> 'keys')::integer AS keys, f ->> 'column' AS key_column, f ->> 'other' AS other,
                     f ->> 'other_column' AS other_column FROM jsonb_array_elements(s.kept -> 'foreign_keys') f LOOP
-    IF one.keys = 1 AND one.on_delete IN ('n', 'c') THEN
+    IF one.keys = 1 AND one.on_delete IN ('n', 'c') AND one.is_valid THEN
       EXECUTE format(CASE one.on_delete WHEN 'n' THEN 'UPDATE public.analytics_events_before o SET %1$s = NULL' ELSE 'DELETE FROM public.analytics_events_before o' END
                      || ' WHERE o.%1$s IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s r WHERE r.%3$s = o.%1$s)', one.key_column, one.other, one.other_column);
     END IF;
-    EXECUTE format('ALTER TABLE public.analytics_events_before ADD CONSTRAINT %I %s', one.name, one.definition);
+    BEGIN
+      EXECUTE format('ALTER TABLE public.analytics_events_before ADD CONSTRAINT %I %s', one.name, one.definition);
+    EXCEPTION WHEN foreign_key_violation THEN
+      GET STACKED DIAGNOSTICS refused = PG_EXCEPTION_DETAIL;
+      RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('foreign key %I of the old table does not take what came or went since the swap: %s', one.name, refused),
+        HINT = 'UPDATE or DELETE these events in public.analytics_events, or make the row anew that they refer to; then --undo again.';
+    END;
   END LOOP;
   FOR one IN SELECT v.* FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v LOOP
     views := views || tallymill_adopt.view_statements(one.view, one.name, false);

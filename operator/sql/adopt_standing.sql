@@ -66,6 +66,14 @@ $$;
 CREATE FUNCTION tallymill_adopt.adopting_name(p_relation oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT format('%I.%I', n.nspname, 'tallymill_adopting_' || c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_relation $$;
 
+-- Takes from what this login has just made in a schema the rights that ALTER DEFAULT PRIVILEGES gave others: those that it had are given one by one.
+CREATE FUNCTION tallymill_adopt.made_without(p_name text, p_schema oid) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', p_name, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+  FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) a
+  WHERE d.defaclrole = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) AND d.defaclobjtype = 'r' AND d.defaclnamespace IN (0, p_schema) AND a.grantee <> d.defaclrole
+$$;
+
 -- All that makes a view what it is, as statements, under the name p_as. (Defaults, rules and triggers are plain views' alone, which keep their names.)
 CREATE FUNCTION tallymill_adopt.view_statements(p_view oid, p_as text, p_is_filled boolean) RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -74,6 +82,7 @@ AS $$
          || ARRAY(SELECT CASE WHEN p_as <> tallymill_adopt.adopting_name(p_view) THEN pg_get_indexdef(i.indexrelid)
                               ELSE regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX .* ON .* USING ', format(' INDEX tallymill_adopting_%s ON %s USING ', i.indexrelid, p_as)) END
                   FROM pg_index i WHERE i.indrelid = p_view)
+         || ARRAY(SELECT m.statement FROM tallymill_adopt.made_without(p_as, c.relnamespace) m)
          || ARRAY(SELECT format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', p_as, a.attname, pg_get_expr(d.adbin, d.adrelid))
                   FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = p_view)
          || ARRAY(SELECT pg_get_ruledef(r.oid) FROM pg_rewrite r WHERE r.ev_class = p_view AND r.rulename <> '_RETURN' ORDER BY r.rulename)
@@ -84,13 +93,66 @@ AS $$
 $$;
 
 -- Functions and procedures of others whose bodies are bound to one of these: as they are, and with an empty body, which is bound to nothing.
-CREATE FUNCTION tallymill_adopt.functions_on(VARIADIC p_relations oid[]) RETURNS TABLE (definition text, emptied text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION tallymill_adopt.functions_on(VARIADIC p_relations oid[]) RETURNS TABLE (function oid, definition text, emptied text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT d.text, left(d.text, length(d.text) - length(b.text) - 1) || 'AS ''SELECT NULL''' -- the body and a line's end are what a definition ends with
+  SELECT p.oid, d.text, left(d.text, length(d.text) - length(b.text) - 1) || 'AS ''SELECT NULL''' -- the body and a line's end are what a definition ends with
   FROM pg_proc p CROSS JOIN LATERAL (SELECT pg_get_functiondef(p.oid) AS text) d CROSS JOIN LATERAL (SELECT pg_get_function_sqlbody(p.oid) AS text) b
   WHERE p.prosqlbody IS NOT NULL AND p.pronamespace <> 'tallymill'::regnamespace
     AND p.oid IN (SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (p_relations))
   ORDER BY p.oid
+$$;
+
+-- A name as text to be looked for, and as one to be put in its place.
+CREATE FUNCTION tallymill_adopt.renamed(p_text text, p_name text, p_as text) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT regexp_replace(p_text, '(?<![\w."$])' || regexp_replace(p_name, '(\W)', '\\\1', 'g') || '(?![\w"$])', replace(p_as, '\', '\\'), 'g') $$;
+
+-- What the swap will make anew over the new table, made once while that is empty, and dropped again: a view or a function that does not go with the new types (bigint, text, timestamptz) is named before
+-- anything is copied. In schemas of the trial's own, where everything keeps its name: the text of a view takes it for an alias.
+CREATE FUNCTION tallymill_adopt.try_standing() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  s tallymill_adopt.state;
+  views oid[];
+  functions oid[];
+  schemas oid[];
+  names text[];
+  others text[];
+  one record;
+BEGIN
+  SELECT * INTO s FROM tallymill_adopt.state;
+  views := ARRAY(SELECT v.view FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v);
+  functions := ARRAY(SELECT f.function FROM tallymill_adopt.functions_on(VARIADIC ARRAY[s.old_table, s.old_stats] || views) f);
+  schemas := ARRAY(SELECT c.relnamespace FROM pg_class c WHERE c.oid = ANY (views) UNION SELECT p.pronamespace FROM pg_proc p WHERE p.oid = ANY (functions));
+  SELECT array_agg(format('%I.%I', n.nspname, c.relname)),
+         array_agg(CASE WHEN c.oid = ANY (views) THEN format('tallymill_trial_%s.%I', n.oid, c.relname) ELSE format('tallymill_adopt.%I', c.relname) END)
+    INTO names, others FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN (s.old_table, s.old_stats) OR c.oid = ANY (views);
+  FOR i IN 1 .. cardinality(schemas) LOOP
+    EXECUTE format('CREATE SCHEMA tallymill_trial_%s', schemas[i]);
+  END LOOP;
+  FOR one IN
+    SELECT * FROM (
+      SELECT 1 AS kind, v.level::bigint AS level, format('%s %s', CASE v.kind WHEN 'm' THEN 'materialized view' ELSE 'view' END, v.name) AS what, t.place, t.statement
+      FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v CROSS JOIN LATERAL unnest(tallymill_adopt.view_statements(v.view, v.name, false)) WITH ORDINALITY AS t (statement, place)
+      WHERE t.statement ~ '^CREATE (VIEW|MATERIALIZED VIEW|RULE) '
+      UNION ALL
+      SELECT 2, f.function::bigint, format('function %s', f.function::regprocedure), 1,
+             replace(f.definition, format('%I.%I(', n.nspname, p.proname), format('tallymill_trial_%s.%I(', n.oid, p.proname))
+      FROM tallymill_adopt.functions_on(VARIADIC ARRAY[s.old_table, s.old_stats] || views) f JOIN pg_proc p ON p.oid = f.function JOIN pg_namespace n ON n.oid = p.pronamespace
+    ) AS made ORDER BY kind, level, what, place LOOP
+    FOR i IN 1 .. cardinality(names) LOOP
+      one.statement := tallymill_adopt.renamed(one.statement, names[i], others[i]);
+    END LOOP;
+    BEGIN
+      EXECUTE one.statement;
+    EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported OR data_exception THEN
+      RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('%s cannot be made over the new table, whose columns have other types (tallymill adopt --plan): %s', one.what, SQLERRM),
+        HINT = 'DROP it, or make it anew so that it goes with both; then tallymill adopt again.';
+    END;
+  END LOOP;
+  FOR i IN 1 .. cardinality(schemas) LOOP
+    EXECUTE format('DROP SCHEMA tallymill_trial_%s CASCADE', schemas[i]);
+  END LOOP;
+END
 $$;
 
 -- What an index or a statistics object of the old table is called behind the swap: its name is the new one's.

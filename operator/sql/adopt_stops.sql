@@ -1,5 +1,5 @@
 -- What stops an adoption, each with what to do: before it begins, and once more when the names are about to change. $1: the time zone that was given ('' none); $2: whether ids may
--- become UUIDs; $3: whether publications may publish the months.
+-- become UUIDs; $3: whether publications may publish the months; $4: the tables that `tallymill migrate` will make of the files of rollups.dir.
 WITH RECURSIVE t AS (SELECT c.* FROM pg_class c WHERE c.oid = 'public.analytics_events'::regclass),
 columns AS (SELECT a.*, format_type(a.atttypid, NULL) AS kind FROM pg_attribute a JOIN t ON a.attrelid = t.oid WHERE a.attnum > 0 AND NOT a.attisdropped),
 known (name, kinds, is_needed) AS (VALUES
@@ -48,6 +48,9 @@ SELECT stop FROM (
   SELECT 6, format('%s keeps %s unique, which no key across months can: drop it first (DROP INDEX, or ALTER TABLE ... DROP CONSTRAINT)', i.indexrelid::regclass, pg_get_indexdef(i.indexrelid))
   FROM t JOIN pg_index i ON i.indrelid = t.oid AND i.indisunique WHERE i.indkey::text <> (SELECT c.attnum::text FROM columns c WHERE c.attname = 'id')
   UNION ALL
+  SELECT 6, format('%s keeps rows apart (%s), which no constraint across months can: ALTER TABLE public.analytics_events DROP CONSTRAINT %1$s', quote_ident(k.conname), pg_get_constraintdef(k.oid))
+  FROM t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'x'
+  UNION ALL
   SELECT 7, format('%s of table %s refers to it: ALTER TABLE %2$s DROP CONSTRAINT %1$s (a partitioned table has no key of id alone)', quote_ident(k.conname), k.conrelid::regclass)
   FROM t JOIN pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f'
   UNION ALL
@@ -76,9 +79,13 @@ SELECT stop FROM (
                     coalesce(quote_ident(u.subname), r.srsubid::text), t.name)
   FROM tables t JOIN pg_subscription_rel r ON r.srrelid = t.oid LEFT JOIN pg_subscription u ON u.oid = r.srsubid
   UNION ALL
-  SELECT 12, 'it inherits from another table, or another from it: that is not taken over' FROM t WHERE t.relispartition OR EXISTS (SELECT FROM pg_inherits i WHERE t.oid IN (i.inhrelid, i.inhparent))
+  SELECT 12, CASE WHEN t.relispartition THEN format('it is a table partition of %s: ALTER TABLE %1$s DETACH PARTITION public.analytics_events', i.inhparent::regclass)
+                  ELSE format('table %s inherits from %s, which is not taken over: ALTER TABLE %1$s NO INHERIT %2$s', i.inhrelid::regclass, i.inhparent::regclass) END
+  FROM t JOIN pg_inherits i ON t.oid IN (i.inhrelid, i.inhparent) WHERE t.relkind <> 'p'
   UNION ALL
-  SELECT 13, format('it is of kind %s, not an ordinary table', t.relkind) FROM t WHERE t.relkind <> 'r'
+  SELECT 13, format('it is a %s, and only an ordinary table is taken over: rename it, and put its rows into one of its name (CREATE TABLE public.analytics_events (LIKE ...), INSERT INTO ... SELECT)',
+                    CASE t.relkind WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE format('relation of kind %s', t.relkind) END)
+  FROM t WHERE t.relkind <> 'r'
   UNION ALL
   SELECT 14, format('column %I is generated: that is not taken over; ALTER TABLE ... ALTER COLUMN %1$I DROP EXPRESSION', c.attname) FROM columns c WHERE c.attgenerated <> ''
   UNION ALL
@@ -89,7 +96,7 @@ SELECT stop FROM (
   UNION ALL
   SELECT 16, format('%s %s has a name that Tallymill needs: rename it', CASE r.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index' ELSE 'table' END, r.oid::regclass)
   FROM pg_class r WHERE r.relnamespace = 'public'::regnamespace AND to_regclass('tallymill_adopt.state') IS NULL
-    AND (r.relname ~ '^analytics_events_(\d{4}_\d{2}|before)$' OR r.relname IN ('analytics_daily_stats_before', 'analytics_daily_uniques') OR r.relname ~ '^analytics_view_(daily|funnel|conversion|performance)(_key)?$')
+    AND (r.relname ~ '^analytics_events_(\d{4}_\d{2}|before)$' OR r.relname = ANY ($4::text[]) OR r.relname = ANY (ARRAY(SELECT 'analytics_internal_' || substr(x, 11) FROM unnest($4::text[]) x)) OR r.relname IN ('analytics_daily_stats_before', 'analytics_daily_uniques') OR r.relname ~ '^analytics_view_(daily|funnel|conversion|performance)(_key)?$')
   UNION ALL
   SELECT 16, format('%s is a view: rename it, for a table of that name will be kept', r.oid::regclass) FROM pg_class r
   WHERE r.oid = to_regclass('public.analytics_daily_stats') AND r.relkind IN ('v', 'm') AND to_regclass('tallymill_adopt.state') IS NULL

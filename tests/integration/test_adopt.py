@@ -142,6 +142,96 @@ def test_a_column_that_comes_meanwhile_keeps_the_tables_from_being_swapped(old):
     assert site.database.value("SELECT count(*) FROM analytics_events WHERE user_id = 7 AND adopt_log = 'kept' AND adopt_compare = 'kept'") > 0
 
 
+def test_a_type_that_changes_meanwhile_keeps_the_tables_from_being_swapped(old):
+    """What the log does not say: a column that is made anew. And the copy keeps the type, collation too, of those that ours has not."""
+    site, application = old(1_000, build="check")
+    with application.connect() as cursor:
+        cursor.execute('ALTER TABLE analytics_events ADD COLUMN tag VARCHAR(20) COLLATE "C" DEFAULT \'x\'')
+    for step in ("adopt_log", "adopt_compare"):
+        killed = site.start("tallymill", "adopt", failpoint=f"{step}:exit", name=step)
+        assert killed.wait(DEADLINE) == 86, killed.log()
+        with application.connect() as cursor:
+            cursor.execute("ALTER TABLE analytics_events ALTER COLUMN tag TYPE VARCHAR(30)" if step == "adopt_log" else "ALTER TABLE analytics_events ALTER COLUMN tag TYPE TEXT COLLATE \"C\" USING tag || '!'")
+        refused = adopt(site, code=2)
+        assert "other types" in refused.err and "--abandon" in refused.err, refused
+        adopt(site, "--abandon")
+    adopt(site)
+    assert site.database.value("SELECT format_type(atttypid, atttypmod) || ' ' || attcollation::regcollation FROM pg_attribute WHERE attrelid = 'analytics_events'::regclass AND attname = 'tag'") == 'text "C"'
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE tag = 'x!'") == 1_000
+
+
+STRAYS = {
+    "created_at is NULL": "INSERT INTO analytics_events (event_name, event_category, created_at) VALUES ('login', 'business', NULL) RETURNING id",
+    "created_at is before 1970 or years ahead": "INSERT INTO analytics_events (event_name, event_category, created_at) VALUES ('login', 'business', 'infinity') RETURNING id",
+    "event_name is NULL": "INSERT INTO analytics_events (event_category) VALUES ('business') RETURNING id",
+    "session_id has more than 255 characters": "INSERT INTO analytics_events (event_name, event_category, session_id) VALUES ('login', 'business', repeat('s', 256)) RETURNING id",
+    "event_data is nothing that jsonb takes": "INSERT INTO analytics_events (event_name, event_category, event_data) VALUES ('login', 'business', '{\"a\": \"\\u0000\"}') RETURNING id",
+}
+
+
+def test_rows_that_come_meanwhile_and_do_not_fit_are_named(old):
+    """Before the copy, and behind it; without them the adoption goes on."""
+    site, application = old(500, build="check")
+    with application.connect() as cursor:
+        cursor.execute("DROP INDEX of_the_application; ALTER TABLE analytics_events ALTER COLUMN session_id TYPE text, ALTER COLUMN event_data TYPE json, ALTER COLUMN event_name DROP NOT NULL, ALTER COLUMN created_at DROP NOT NULL")
+    for step in ("adopt_log", "adopt_compare"):
+        killed = site.start("tallymill", "adopt", failpoint=f"{step}:exit", name=step)
+        assert killed.wait(DEADLINE) == 86, killed.log()
+        for why, statement in STRAYS.items():
+            with application.connect() as cursor:
+                cursor.execute(statement)
+                (stray,) = cursor.fetchone()
+            refused = adopt(site, code=2)
+            assert f"{stray}: {why}" in refused.err and "UPDATE or DELETE them" in refused.err, (step, why, refused)
+            with application.connect() as cursor:
+                cursor.execute("DELETE FROM analytics_events WHERE id = %s", (stray,))
+    adopt(site)
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 500
+
+
+def test_what_does_not_go_with_the_new_types_is_named_before_anything_is_copied(old):
+    """An index over an expression, a view on a view, a function with a bound body: each tried over the new table while that is empty."""
+    site, application = old(300)
+    with application.connect() as cursor:
+        cursor.execute("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events ALTER COLUMN created_at TYPE timestamp;"
+                       " CREATE FUNCTION nearly(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10';"
+                       " CREATE VIEW \"of user's\" AS SELECT user_id, 'public.analytics_events'::text AS source FROM analytics_events; CREATE VIEW seen AS SELECT u.user_id FROM \"of user's\" u")
+    site.database.run("""CREATE SCHEMA "Odd.Sch$ma"; CREATE VIEW "Odd.Sch$ma"."of user's" AS SELECT s.user_id, u.source FROM seen s JOIN "of user's" u USING (user_id) WHERE u.source::regclass > 0;
+        CREATE FUNCTION "Odd.Sch$ma"."of(it" () RETURNS bigint STABLE RETURN (SELECT count(*) FROM "Odd.Sch$ma"."of user's" WHERE user_id > 0);
+        CREATE RECURSIVE VIEW analytics_events_seen (n) AS SELECT 1 UNION ALL SELECT n + 1 FROM analytics_events_seen WHERE n < (SELECT count(DISTINCT analytics_events.user_id) FROM analytics_events)""")
+    for what, made, drop in (
+        ("index public.of_days", "CREATE INDEX of_days ON analytics_events ((created_at::date))", "DROP INDEX of_days"),
+        ("view public.of_tens", "CREATE VIEW of_tens AS SELECT nearly(user_id) AS ten FROM \"of user's\"", "DROP VIEW of_tens"),
+        ("materialized view public.of_tens", "CREATE MATERIALIZED VIEW of_tens AS SELECT nearly(user_id) AS ten FROM analytics_events", "DROP MATERIALIZED VIEW of_tens"),
+        ("function public.tens()", "CREATE FUNCTION tens() RETURNS bigint STABLE RETURN (SELECT count(DISTINCT nearly(user_id)) FROM seen)", "DROP FUNCTION tens()"),
+    ):
+        with application.connect() as cursor:
+            cursor.execute(made)
+        refused = adopt(site, "--time-zone", "UTC", code=2)
+        assert what in refused.err and "DROP" in refused.err and "nothing was changed" in refused.err, (what, refused)
+        assert site.database.value(LEFT) == 0
+        with application.connect() as cursor:
+            cursor.execute(drop)
+    every = "SELECT schemaname, viewname, definition FROM pg_views WHERE schemaname IN ('public', 'Odd.Sch$ma') ORDER BY 1, 2"
+    views = site.database.rows(every)
+    adopt(site, "--time-zone", "UTC")
+    assert len(views) == 4 and site.database.rows(every) == views
+    assert site.database.value("""SELECT "Odd.Sch$ma"."of(it"() > 0 AND (SELECT max(n) FROM analytics_events_seen) > 100""")
+    assert site.database.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%%trial%%'") == 0
+
+
+def test_columns_of_a_fixed_width_are_taken_over_and_back(old):
+    """Their blanks are of the type, not of the value."""
+    site, application = old(1_000)
+    with application.connect() as cursor:
+        cursor.execute("ALTER TABLE analytics_events ALTER COLUMN session_id TYPE char(64), ALTER COLUMN event_category TYPE char(50), ADD COLUMN land char(3) DEFAULT 'AT'")
+    rows = rows_of(site, "analytics_events")
+    adopt(site)
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_category IN ('business', 'usage', 'workflow', 'system') AND session_id ~ '^s\\d+$' AND land = 'AT'") == 1_000
+    undone = adopt(site, "--undo")
+    assert "with 0 rows" in undone.out and rows_of(site, "analytics_events") == rows
+
+
 STATISTICS = """
     CREATE TABLE analytics_daily_stats (date DATE NOT NULL, event_name VARCHAR(100) NOT NULL, event_count INTEGER NOT NULL DEFAULT 0, unique_sessions INTEGER NOT NULL DEFAULT 0,
       unique_users INTEGER NOT NULL DEFAULT 0, created_at TIMESTAMPTZ DEFAULT NOW(), PRIMARY KEY (date, event_name));
@@ -245,7 +335,13 @@ STOPS = {
                   " CREATE TRIGGER own BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION f()", "trigger own of public.analytics_events: DROP it"),
     "a rule": ("CREATE RULE own AS ON DELETE TO analytics_events DO INSTEAD NOTHING", "rule own of public.analytics_events: DROP it"),
     "a publication": ("CREATE PUBLICATION p_{} FOR TABLE analytics_events", "DROP TABLE public.analytics_events"),
-    "a child": ("CREATE TABLE child () INHERITS (analytics_events)", "inherits"),
+    "a child": ("CREATE TABLE child () INHERITS (analytics_events)", "table public.child inherits from public.analytics_events, which is not taken over: ALTER TABLE public.child NO INHERIT"),
+    "a table that is partitioned": ("ALTER TABLE analytics_events RENAME TO other; CREATE TABLE analytics_events (LIKE other INCLUDING DEFAULTS) PARTITION BY RANGE (created_at)", "it is a partitioned table, and only"),
+    "an exclusion": ("ALTER TABLE analytics_events ADD CONSTRAINT apart EXCLUDE USING hash (id WITH =)", "DROP CONSTRAINT apart"),
+    "a name of a rollup's": ("CREATE TABLE analytics_daily_errors ()", "table public.analytics_daily_errors has a name"),
+    "a name of its twin's": ("CREATE TABLE analytics_internal_daily_errors ()", "table public.analytics_internal_daily_errors has a name"),
+    "what jsonb does not take": ("DROP INDEX of_the_application; ALTER TABLE analytics_events ALTER COLUMN event_data TYPE json; UPDATE analytics_events SET event_data = '{{\"a\": \"\\\\u0000\"}}' WHERE user_id = 7;"
+                                 " UPDATE analytics_events SET event_data = '{{\"a\": \"\\u0000\"}}' WHERE id = (SELECT min(id::text)::uuid FROM analytics_events)", "1 rows have \\u0000 in event_data"),
     "users that are text": ("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events DROP CONSTRAINT analytics_events_user_id_fkey, ALTER COLUMN user_id TYPE text", "column user_id is text"),
     "times without zone": ("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events ALTER COLUMN created_at TYPE timestamp", "--time-zone"),
     "rows without time": ("ALTER TABLE analytics_events ALTER COLUMN created_at DROP NOT NULL; UPDATE analytics_events SET created_at = NULL WHERE user_id = 7", "have no created_at"),
@@ -276,7 +372,7 @@ STOPS = {
 
 def test_what_stops_it_is_named_with_what_to_do(old):
     """Each alone, in a copy of one database; and nothing was changed then."""
-    site, _ = old(1_000)
+    site, _ = old(1_000, **{"rollups.dir": ""})
     name = site.database.value("SELECT current_database()")
     for number, (what, (statements, named)) in enumerate(STOPS.items()):
         database = site.stack.make_database(f"{name}-{number}", template=name)
@@ -296,7 +392,7 @@ def test_numbers_for_ids_and_times_of_a_zone(old):
     site.database.run(f"""
         DROP TABLE analytics_events CASCADE;
         SET ROLE {application.owner};
-        CREATE TABLE analytics_events (id SERIAL PRIMARY KEY, event_name TEXT NOT NULL, user_id INT, event_data JSON, is_internal BOOLEAN, created_at TIMESTAMP NOT NULL, "Odd, name" TEXT);
+        CREATE TABLE analytics_events (id SERIAL PRIMARY KEY, event_name TEXT NOT NULL, session_id UUID, user_id INT, event_data JSON, is_internal BOOLEAN, created_at TIMESTAMP NOT NULL, "Odd, name" TEXT);
         INSERT INTO analytics_events (event_name, user_id, event_data, created_at, "Odd, name") VALUES
           ('summer', 1, '{{"a": 1}}', '2026-07-01 01:30', 'x'), ('winter', 2, NULL, '2026-01-01 00:30', NULL), ('gone', 3, '{{}}', '2026-03-01', NULL)""")
     assert "--ids-become-uuid" in adopt(site, "--time-zone", "Europe/Berlin", code=2).err
@@ -307,6 +403,14 @@ def test_numbers_for_ids_and_times_of_a_zone(old):
     assert site.database.value("SELECT event_data::text || (created_at AT TIME ZONE 'UTC')::text FROM analytics_events WHERE event_name = 'winter'") == "{}2025-12-31 23:30:00"
     assert site.database.value("""SELECT "Odd, name" FROM analytics_events WHERE user_id = 1""") == "x"
     assert site.database.value("SELECT substr(tallymill.adopted_id(7)::text, 15, 1) || count(DISTINCT tallymill.adopted_id(n)) FROM generate_series(1, 1000) n") == "81000"
+    site.database.run("DELETE FROM analytics_events WHERE event_name = 'gone'; UPDATE analytics_events SET is_internal = true WHERE event_name = 'winter'")
+    misfit = site.database.value("INSERT INTO analytics_events (event_name, session_id, user_id, created_at) VALUES ('new', 'no uuid', 5000000000, '2026-07-02 00:00+02') RETURNING id::text")
+    assert f"{misfit}: session_id is no UUID, user_id is too large for integer" in adopt(site, "--undo", code=2).err
+    site.database.run("UPDATE analytics_events SET session_id = '{AB1b2c3d00112233445566778899aabb}', user_id = 5 WHERE event_name = 'new'")
+    adopt(site, "--undo")
+    assert site.database.rows("SELECT id, event_name, session_id::text, user_id, event_data::text, is_internal, created_at::text FROM analytics_events ORDER BY id") == [
+        (1, "summer", None, 1, '{"a": 1}', None, "2026-07-01 01:30:00"), (2, "winter", None, 2, "{}", True, "2026-01-01 00:30:00"),
+        (4, "new", "ab1b2c3d-0011-2233-4455-66778899aabb", 5, "{}", False, "2026-07-02 00:00:00")]
 
 
 def test_a_damaged_copy_is_noticed_before_the_swap(old):
@@ -420,7 +524,7 @@ def test_what_stands_on_both_tables_goes_with_them(old):
     stands, months = site.database.rows(STANDS), site.database.rows("SELECT * FROM by_month ORDER BY 1")
     most = site.database.value("SELECT max(number) FROM analytics_events")
     plan = adopt(site, "--plan").out
-    assert "public.by_day" in plan and "note(text)" in plan, plan
+    assert "note(text)" in plan and re.search(r"views, made anew in the swap: .*public.by_day.*public.of_both", plan) and "behind the swap: public.by_month" in plan, plan
     done = adopt(site)
     assert "public.by_month" in done.err, done
     assert [one for one in site.database.rows(STANDS) if one[0] != "view by_month"] == [one for one in stands if one[0] != "view by_month"]  # which waits for the aggregator
@@ -561,6 +665,117 @@ def test_undone_the_old_table_has_all_that_came_since(old):
     assert schema_of(site) == schema
     assert site.database.value(LEFT) == 0
     assert site.database.value("SELECT count(*) FROM analytics_events e LEFT JOIN users u ON u.id = e.user_id WHERE e.user_id IS NOT NULL AND u.id IS NULL") == 0
+
+
+def test_the_way_back_loses_no_month_that_left(old, tmp_path):
+    """Archived, leaving or detached: its rows are nowhere in the new table, and were not deleted. What was erased stays gone."""
+    (tmp_path / "archive").mkdir()
+    site, _ = old(2_000, build="check", **{"archive.target": tmp_path / "archive"})
+    rows, theirs = rows_of(site, "analytics_events"), site.database.rows(f"SELECT * FROM {MAPPED.format('analytics_events')} e WHERE user_id IS DISTINCT FROM 7 ORDER BY id")
+    adopt(site)
+    assert site.tallymill("migrate").code == 0
+    site.fold()
+    month, other, gone = site.database.rows("SELECT to_char(now() - interval '4 months', 'YYYY-MM'), to_char(now() - interval '5 months', 'YYYY_MM'), to_char(now() - interval '6 months', 'YYYY-MM')")[0]
+
+    def assert_refused(named):
+        refused = adopt(site, "--undo", code=2)
+        assert f"detached): {named}" in refused.err and "tallymill restore MONTH" in refused.err and "still the one in use" in refused.err, refused
+        assert rows_of(site, "analytics_events_before") == rows
+
+    site.must("tallymill", "archive", month)
+    assert_refused(month)
+    site.must("tallymill", "restore", month)
+    stopped = site.start("tallymill", "archive", month, failpoint="archive_detached:exit")
+    assert stopped.wait(DEADLINE) == 86, stopped.log()
+    assert_refused(month)
+    site.must("tallymill", "archive", "--cancel", month)
+    bounds = site.database.value("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = %s", f"analytics_events_{other}")
+    site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{other}")
+    assert_refused(other.replace("_", "-"))
+    site.database.run(f"ALTER TABLE analytics_events ATTACH PARTITION analytics_events_{other} {bounds}")
+    site.must("tallymill", "archive", gone, "--set", "archive.target=none", "--drop", "--yes")
+    assert_refused(gone)
+    site.database.rows("DELETE FROM analytics_events_before WHERE to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM') = %s", gone)
+    site.database.run("INSERT INTO tallymill.erasures (erasure, asked_by, users, sessions) VALUES (99, 'somebody', '{1}', '{}')")
+    refused = adopt(site, "--undo", code=2)
+    assert "an erasure has begun and not ended" in refused.err and "tallymill erase" in refused.err, refused
+    site.database.run("DELETE FROM tallymill.erasures")
+    aggregator = site.aggregator()
+    site.must("tallymill", "erase", "--user", 7, "--yes")
+    assert aggregator.stop() == 0
+    undone = adopt(site, "--undo")
+    assert "1 erasures" in undone.out and "receipts" in undone.out, undone
+    assert site.database.rows(f"SELECT * FROM {MAPPED.format('analytics_events')} e ORDER BY id") == [row for row in theirs if f"{row[-1]:%Y-%m}" != gone]
+
+
+def test_the_way_back_takes_all_rollups_with_it_and_nothing_else(old):
+    """Those of the files that are shipped, and their twins: as the books name them. A table of the application that is called like one stays."""
+    site, application = old(500, **{"rollups.dir": "", "uniques.subjects": ""})
+    with application.connect() as cursor:
+        cursor.execute("CREATE TABLE analytics_daily_own (n int); CREATE TABLE analytics_internal_weekly_own (n int)")
+    schema = schema_of(site)
+    for _ in range(2):
+        adopt(site)
+        assert site.tallymill("migrate", "--no-topic").code == 0
+        site.database.run("CREATE TABLE analytics_weekly_of_ours (n int); ALTER TABLE analytics_weekly_of_ours OWNER TO tallymill_admin")
+        adopt(site, "--undo")
+        site.database.run("DROP TABLE analytics_weekly_of_ours")
+        assert schema_of(site) == schema
+
+
+INSERTED = "INSERT INTO analytics_events (event_name, event_category, session_id, user_id) VALUES ('login', {}, {}, {}) RETURNING id"
+
+
+def test_what_the_old_columns_do_not_take_is_named_before_anything_is_changed(old):
+    """By id and column; when it is mended, the way back goes through."""
+    site, application = old(500)
+    with application.connect() as cursor:
+        cursor.execute("CREATE TABLE plans (id int PRIMARY KEY); INSERT INTO plans VALUES (1); ALTER TABLE analytics_events ADD COLUMN plan int DEFAULT 1 REFERENCES plans")
+    rows = rows_of(site, "analytics_events")
+    adopt(site)
+    for values, why in ((("'other'", "NULL", "NULL"), "breaks CHECK analytics_events_category_check"), (("NULL", "NULL", "NULL"), "event_category is NULL"),
+                        (("'usage'", "repeat('s', 65)", "5000000000"), "session_id has more than 64 characters, user_id is too large for integer")):
+        with application.connect() as cursor:
+            cursor.execute(INSERTED.format(*values))
+            (misfit,) = cursor.fetchone()
+        refused = adopt(site, "--undo", code=2)
+        assert f"{misfit}: {why}" in refused.err and "UPDATE or DELETE them" in refused.err and "still the one in use" in refused.err, (why, refused)
+        with application.connect() as cursor:
+            cursor.execute("DELETE FROM analytics_events WHERE id = %s", (misfit,))
+    with application.connect() as cursor:
+        cursor.execute("UPDATE analytics_events SET plan = 2 WHERE id = (SELECT id FROM analytics_events WHERE user_id = 8 LIMIT 1)")
+        refused = adopt(site, "--undo", code=2)
+        assert "foreign key analytics_events_plan_fkey" in refused.err and "(plan)=(2)" in refused.err and "make the row anew" in refused.err, refused
+        assert rows_of(site, "analytics_events_before") == rows
+        cursor.execute("UPDATE analytics_events SET plan = 1 WHERE plan = 2; " + INSERTED.format("'usage'", "repeat('s', 64) || '  '", "2147483647"))
+    adopt(site, "--undo")
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE length(session_id) = 64 AND user_id IS NULL") == 1
+
+
+def test_rows_that_referred_to_nothing_from_the_beginning_come_back_as_they_were(old):
+    """A foreign key that is NOT VALID says nothing of them."""
+    site, application = old(500)
+    with application.connect() as cursor:
+        cursor.execute("ALTER TABLE analytics_events DROP CONSTRAINT analytics_events_user_id_fkey; UPDATE analytics_events SET user_id = 100000 + user_id WHERE user_id % 5 = 0;"
+                       " ALTER TABLE analytics_events ADD CONSTRAINT of_users FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL NOT VALID")
+    schema, rows = schema_of(site), rows_of(site, "analytics_events")
+    adopt(site)
+    adopt(site, "--undo")
+    assert rows_of(site, "analytics_events") == rows and schema_of(site) == schema
+
+
+def test_rights_that_new_views_get_by_themselves_are_taken_from_them(old):
+    """ALTER DEFAULT PRIVILEGES of the login gives rights that the views did not have; and the table's owner may grant as before."""
+    site, application = old(300)
+    site.database.run(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC, {application.reader}")
+    views = views_of(site)
+    adopt(site)
+    assert [one[:3] for one in views_of(site)] == [one[:3] for one in views]
+    assert not site.database.value("SELECT has_table_privilege(%s, 'external_events', 'SELECT')", application.reader)
+    assert site.database.value("SELECT has_table_privilege(%s, 'external_by_name', 'SELECT')", application.reader)
+    with application.connect() as cursor:
+        cursor.execute(f"GRANT INSERT ON analytics_events TO {application.reader}")
+    site.database.run(f"ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC, {application.reader}")
 
 
 def test_what_workers_stored_is_not_taken_back_unasked(old):

@@ -40,6 +40,13 @@ CASES = [
     (dict(events=9_999_999, query_p95_ms=2_000), 3, "2M - 10M", [], []),
     (dict(events=10_000_000, query_p95_ms=2_000), 4, "10M+", [], []),
     (dict(events=10_000_000, query_p95_ms=1_999), 1, "10M+", [], []),
+    (dict(events=2**63 - 1, query_p95_ms=1_999), 1, "10M+", [], []),
+    (dict(events=2**63 - 1, query_p95_ms=2_000), 4, "10M+", [], []),
+    # Nobody knows how many events there are: nothing of it fires, and what is known by itself holds.
+    (dict(events=None), None, None, [], []),
+    (dict(events=None, query_p95_ms=1_999), 1, None, [], []),
+    (dict(events=None, query_p95_ms=2_001, query_is_consistent=True), None, None, [2], ["query_over_2_s"]),
+    (dict(events=None, bytes=10 * GB + 1), 4, None, [4], ["table_over_1_gb", "table_over_10_gb"]),
     # 1 -> 2: over 2 s, and consistently.
     (dict(events=1_000, query_p95_ms=2_001, query_is_consistent=True), 2, "< 100K", [2], ["query_over_2_s"]),
     (dict(events=1_000, query_p95_ms=2_000, query_is_consistent=True), 1, "< 100K", [], []),
@@ -55,6 +62,8 @@ CASES = [
     (dict(events=1_000, bytes=10 * GB + 1), 4, "< 100K", [4], ["table_over_1_gb", "table_over_10_gb"]),
     (dict(events=600_000, bytes=10 * GB + 1), 4, "500K - 2M", [4], ["table_over_1_gb", "table_over_10_gb"]),
     (dict(events=600_000, refresh_ms=300_001), 3, "500K - 2M", [3], []),
+    (dict(events=9_999_999, refresh_ms=300_001), 3, "2M - 10M", [3], []),
+    (dict(events=10_000_000, refresh_ms=300_001), None, "10M+", [3], []),
     # A day's events.
     (dict(events=1_000, daily_events=10_000), 1, "< 100K", [], []),
     (dict(events=1_000, daily_events=10_001), 1, "< 100K", [], ["daily_over_10k"]),
@@ -103,6 +112,15 @@ def test_both_are_named_where_matrix_and_triggers_differ(bare, tmp_path):
     assert "says Phase 1" in said["phase_reason"] and "Phase 4 fired" in said["phase_reason"]
 
 
+def test_what_fired_is_the_least_where_the_matrix_hangs_on_what_is_not_known(bare, tmp_path):
+    said = advice(bare, tmp_path, dict(events=10_000_000, refresh_ms=300_001, phase_in_place=2))
+    assert said["phase_reason"].startswith("Phase 3, whose trigger fired, where dashboard queries take less than 2 s, Phase 4 otherwise"), said
+    assert any("tallymill adopt" in str(one["commands"]) for one in said["actions"]), said
+    said = advice(bare, tmp_path, dict(events=None, refresh_ms=300_001))
+    assert said["phase"] is None and said["phase_reason"].startswith("Phase 3 or a later one: it is not known how many events"), said
+    assert "unknown" in bare.tallymill("advise", "--facts", tmp_path / "facts.json").out.splitlines()[0]
+
+
 def test_days_to_the_next_edges_at_this_pace(bare, tmp_path):
     said = advice(bare, tmp_path, dict(events=99_000, daily_events=1_000, bytes=99_000 * 1_000))
     days = {one["edge"]: one["days"] for one in said["edges"]}
@@ -148,6 +166,24 @@ def test_the_plans_bare_table_with_select_alone(bare, tmp_path):
     assert (figures["tallymill_advise_events"], figures["tallymill_advise_table_over_1_gb"], figures["tallymill_advise_success"]) == ("5000", "0", "1")
     run_statements(bare, said, indexes=2)
     assert [one["what"] for one in asked(bare, "--probe")["advice"]["actions"]] == []
+
+
+def test_a_count_that_fails_leaves_the_events_unknown(bare):
+    """Never analyzed, and not to be counted: no estimate is made up."""
+    bare.database.run(PLAN_TABLE + ";" + FILLED.format(100))
+    bare.database.run("DO $$ BEGIN CREATE ROLE advise_failing LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; GRANT SELECT ON analytics_events TO advise_failing;"
+                      " ALTER TABLE analytics_events SET (autovacuum_enabled = false); CREATE POLICY failing ON analytics_events USING (length(event_name) / 0 > 1);"
+                      " ALTER TABLE analytics_events ENABLE ROW LEVEL SECURITY")
+    said = asked(bare, "--set", f"postgres.dsn={extensions.make_dsn(bare.database.dsn, user='advise_failing')}")
+    assert said["facts"]["events"] is None and any("exact count" in note for note in said["facts"]["notes"]), said["facts"]
+    assert (said["advice"]["phase"], said["advice"]["volume"]["events"]) == (None, None), said["advice"]
+
+
+def test_a_pattern_that_fails_is_not_fast(bare):
+    bare.database.run(PLAN_TABLE.replace("event_data JSONB", "event_data JSON") + ";" + FILLED.format(100))
+    facts = asked(bare, "--probe")["facts"]
+    assert facts["query_p95_ms"] is None and facts["query_is_consistent"] is None, facts
+    assert any(note.startswith("30 days of funnel: ") for note in facts["notes"]) and len(facts["slow_queries"]) == 3, facts
 
 
 def run_statements(site, said, indexes):
@@ -235,7 +271,8 @@ def test_missing_and_cold_months_are_named(site):
                          INSERT INTO analytics_events (event_name, created_at) VALUES ('old', now() - interval '14 months'), ('warm', now() - interval '12 months')""")
     said = asked(site)
     assert said["facts"]["cold_months"] == 1 and said["facts"]["cold_bytes"] > 0
-    assert any("archive the cold months" in one["what"] and "13 months" in one["reason"] for one in said["advice"]["actions"])
+    assert any("archive the cold months" in one["what"] and "13 months" in one["reason"] and one["commands"] == ["tallymill archive --config FILE --due"] for one in said["advice"]["actions"])
+    assert asked(site, "--set", "archive.after=14 months")["facts"]["cold_months"] == 0
 
 
 def test_consistently_is_what_three_runs_of_different_hours_say(site):
@@ -246,6 +283,10 @@ def test_consistently_is_what_three_runs_of_different_hours_say(site):
     site.database.run("UPDATE tallymill.advice SET ran_at = ran_at - interval '2 hours'")
     asked(site, "--probe")
     assert site.database.value("SELECT count(*) FROM tallymill.advice") == 2
+    for _ in range(8):  # whoever asks every twenty minutes has runs of different hours, too
+        site.database.run("UPDATE tallymill.advice SET ran_at = ran_at - interval '20 minutes'")
+        asked(site, "--probe")
+    assert site.database.value("SELECT count(DISTINCT date_trunc('hour', ran_at, 'UTC')) FROM tallymill.advice WHERE ran_at > now() - interval '4 hours'") >= 3
     site.database.run("DO $$ BEGIN CREATE ROLE advise_reads LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;"
                       "GRANT tallymill_read TO advise_reads; DELETE FROM tallymill.advice")
     asked(site, "--probe", "--set", f"postgres.dsn={extensions.make_dsn(site.database.dsn, user='advise_reads')}")
