@@ -168,6 +168,14 @@ def test_top_without_a_terminal_is_one_plain_picture(site):
     assert "statistics   up to date" in shown and "format 1 (of the last hour: 1)" in shown and len(re.findall(r"^ +\d+ +0 ", shown, re.MULTILINE)) == 4, shown
 
 
-def test_top_without_a_database_says_so(site):
+def test_top_without_a_database_says_so_in_its_picture_too(site):
     away = site.tallymill("top", "--set", "postgres.dsn=host=127.0.0.1 port=1")
-    assert away.code == 1 and away.out == "" and "port 1" in away.err, away
+    assert away.code == 1 and "port 1" in away.err, away
+    assert site.topic in away.out and re.search(r"^Postgres does not answer: .*port 1", away.out, re.MULTILINE) and "lag               unknown" in away.out, away
+    without = site.tallymill("top", "--set", "postgres.dsn=" + site.database.dsn + " dbname=no_such_database")
+    assert without.code != 0 and without.err, without
+
+
+def test_top_without_kafka_says_so_in_its_picture(site):
+    shown = site.must("tallymill", "top", "--set", "kafka.bootstrap.servers=127.0.0.1:1").out
+    assert "Kafka does not answer: " in shown and "statistics   up to date" in shown, shown
