@@ -71,17 +71,29 @@ static void judge_clock(struct doctor *doctor, const char *object, int64_t ahead
         "timedatectl set-ntp true -- on this host and on the other; timedatectl timesync-status tells which of them is wrong");
 }
 
-/* Whether there is a message of that time (Unix milliseconds) or later, dated by a broker: of a time that has not come yet by our
- * clock there should be none. */
-static bool has_message_from(struct doctor *doctor, int64_t from_ms)
+/* Whether brokers date the messages; else the check says that it knows nothing of their clocks. */
+static bool is_dated_by_kafka(struct doctor *doctor)
 {
     const char *topic = settings_text(doctor->settings, "topics.events");
     char type[32];
     struct error err = {0};
-    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err) ||
-        strcmp(type, "LogAppendTime") != 0) {
-        return false; /* producers date them */
+    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err)) {
+        doctor_pass(doctor, "Kafka's: the topic's settings: %s", err.text);
+        return false;
     }
+    if (strcmp(type, "LogAppendTime") != 0) {
+        doctor_pass(doctor, "Kafka's: topic %s has message.timestamp.type = %s, so producers date the messages, not brokers", topic,
+                    type);
+        return false;
+    }
+    return true;
+}
+
+/* Whether there is a message of that time (Unix milliseconds) or later, where brokers date them: of a time that has not come yet by
+ * our clock there should be none. */
+static bool has_message_from(struct doctor *doctor, int64_t from_ms)
+{
+    const char *topic = settings_text(doctor->settings, "topics.events");
     const int64_t topic_partitions = json_integer_value(json_object_get(doctor->versions, "topic_partitions"));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_partitions);
     bool is_found = false;
@@ -97,6 +109,19 @@ static bool has_message_from(struct doctor *doctor, int64_t from_ms)
     return is_found;
 }
 
+/* A clock that is ahead is seen by messages of the future. One that is behind is not: a message may be old because it is. */
+static void judge_kafka(struct doctor *doctor)
+{
+    if (!is_dated_by_kafka(doctor)) {
+        return;
+    }
+    if (has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_FINDING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
+    }
+}
+
 void doctor_clocks(struct doctor *doctor)
 {
     const int64_t before_us = clock_wall_us();
@@ -105,15 +130,16 @@ void doctor_clocks(struct doctor *doctor)
     if (now) {
         judge_clock(doctor, "Postgres", before_us + (clock_wall_us() - before_us) / 2 - answer_int(now, 0, "now_us"), false);
     }
+    if (doctor->has_topic) {
+        judge_kafka(doctor);
+    }
+    if (!now || !doctor->has_topic) {
+        doctor_pass(doctor, "%s",
+                    now                 ? "Kafka's: it did not tell about the topic"
+                    : doctor->has_topic ? "Postgres's: it did not answer"
+                                        : "neither server answered");
+    }
     PQclear(now);
-    if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_FINDING_SECONDS * 1000)) {
-        judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
-    } else if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
-        judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
-    }
-    if (!now && !doctor->has_topic) {
-        doctor_pass(doctor, "neither server answered");
-    }
 }
 
 void doctor_disk(struct doctor *doctor)
