@@ -49,6 +49,27 @@ def test_lag_counts_what_nobody_has_claimed_and_fails_without_kafka(site):
     assert away.code == 1 and away.out == "" and "127.0.0.1:1" in away.err, away
 
 
+def test_a_topic_that_is_gone_is_no_kafka_that_is_away(site):
+    """Made anew under its name it would be another log: workers would stop there."""
+    site.send(events(10))
+    site.drain()
+    site.delete_topic()
+    wait_until(lambda: "does not exist" in site.tallymill("lag").err, 30, "the topic to be gone")
+    status, lag, top = site.must("tallymill", "status"), site.tallymill("lag"), site.must("tallymill", "top")
+    assert "Kafka: the lag is unknown: topic " in status.out and "unreachable" not in status.out, status
+    assert lag.code == 2 and lag.out == "" and f"\nKafka: topic {site.topic} does not exist" in top.out, (lag, top)
+    for said in (status.out, lag.err, top.out):
+        assert "the books have positions of it" in said and f"tallymill topic renew {site.topic} --yes" in said and f"tallymill topic retire {site.topic} --yes" in said, said
+
+
+def test_a_topic_that_was_never_read_is_made_by_migrate(make_site):
+    site = make_site()
+    site.delete_topic()
+    wait_until(lambda: "does not exist" in site.tallymill("lag").err, 30, "the topic to be gone")
+    status = site.must("tallymill", "status")
+    assert "Kafka: the lag is unknown: " in status.out and "run: tallymill migrate" in status.out, status
+
+
 def test_lag_that_is_watched_looks_again_and_again(site):
     site.send(events(10))
     watched = subprocess.Popen(with_parent(site.command("tallymill", "lag", "--json", "--watch")), stdout=subprocess.PIPE, env=environment())
