@@ -169,6 +169,8 @@ def test_doctor_names_settings_of_a_server_that_cost_speed_or_safety(stack, tmp_
     ("months", "CREATE TABLE by_hand PARTITION OF analytics_events FOR VALUES FROM ('2031-01-01 00:00Z') TO ('2031-02-01 00:00Z')", "by_hand", "GRANT SELECT ON", "warning"),
     ("months", "CREATE TABLE by_hand PARTITION OF analytics_events FOR VALUES FROM ('2031-01-05 00:00Z') TO ('2031-02-01 00:00Z')", "by_hand", "BEGIN; ALTER TABLE",
      "finding"),
+    ("months", "UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '25 hours' WHERE month = (SELECT min(month) FROM tallymill.months)",
+     "is on its way out since", "tallymill archive --cancel ", "finding"),
     ("figures", "UPDATE analytics_daily_stats SET event_count = event_count + 1 WHERE date = (SELECT min(date) FROM analytics_daily_stats)", "the daily statistics of",
      "tallymill rebuild", "finding"),
     ("figures", "UPDATE analytics_daily_counted SET events = events + 1 WHERE date = (SELECT min(date) FROM analytics_daily_counted)", "counted of", "tallymill rebuild",
@@ -203,6 +205,11 @@ def test_doctor_names(sound, check, statement, what, remedy, grade):
     sound.database.run(statement.format(topic=sound.topic, database=conninfo(sound.database)["dbname"], this_month=sound.database.value(month, 0),
                                         next_month=sound.database.value(month, 1)))
     must_find(sound, check, what, remedy, grade=grade)
+
+
+def test_doctor_leaves_a_month_alone_that_has_just_begun_to_leave(sound):
+    sound.database.run("UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '23 hours' WHERE month = (SELECT min(month) FROM tallymill.months)")
+    assert not [finding for name, finding in findings_of(examine(sound)[1]) if name == "months"]
 
 
 def test_doctor_names_a_login_that_lacks_its_role(sound):
