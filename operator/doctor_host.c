@@ -23,6 +23,7 @@
 enum {
     CLOCK_WARNING_SECONDS = 30,
     CLOCK_FINDING_SECONDS = 300,
+    COPIES_SECONDS = 30, /* so long a message may be unseen by readers, until its copies are made (replica.lag.time.max.ms) */
     KAFKA_MS = 5000
 };
 
@@ -109,7 +110,38 @@ static bool has_message_from(struct doctor *doctor, int64_t from_ms)
     return is_found;
 }
 
-/* A clock that is ahead is seen by messages of the future. One that is behind is not: a message may be old because it is. */
+/* Whether what came since the topic's ends were read (doctor_workers) is dated seconds or more before that. While nothing comes
+ * nobody can tell: a message may be old because it is. */
+static bool is_behind(struct doctor *doctor, int64_t seconds)
+{
+    const char *topic = settings_text(doctor->settings, "topics.events");
+    const struct backlog *before = &doctor->backlog;
+    struct error err = {0};
+    struct topic now = {0};
+    bool is_found = false;
+    if (!before->logs || !topic_read(doctor->client, topic, KAFKA_MS, &now, &err)) {
+        topic_free(&now);
+        return false;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(now.count);
+    for (int i = 0; i < now.count && i < before->count; i++) {
+        if (before->logs[i].is_in_kafka && now.logs[i].high > before->logs[i].high) {
+            rd_kafka_topic_partition_list_add(list, topic, i)->offset = before->asked_us / 1000 - seconds * 1000;
+        }
+    }
+    if (list->cnt > 0 && rd_kafka_offsets_for_times(doctor->client, list, KAFKA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int i = 0; i < list->cnt; i++) { /* the first that is not so old; below 0: all are */
+            const rd_kafka_topic_partition_t *young = &list->elems[i];
+            is_found |= young->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                        (young->offset < 0 || young->offset > before->logs[young->partition].high);
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    topic_free(&now);
+    return is_found;
+}
+
+/* A clock that is ahead is seen by messages of the future, one that is behind by what comes meanwhile. */
 static void judge_kafka(struct doctor *doctor)
 {
     if (!is_dated_by_kafka(doctor)) {
@@ -119,6 +151,10 @@ static void judge_kafka(struct doctor *doctor)
         judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
     } else if (has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
         judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (is_behind(doctor, CLOCK_FINDING_SECONDS)) {
+        judge_clock(doctor, "Kafka", CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (is_behind(doctor, CLOCK_WARNING_SECONDS + COPIES_SECONDS)) {
+        judge_clock(doctor, "Kafka", (CLOCK_WARNING_SECONDS + COPIES_SECONDS) * CLOCK_SECOND_US, true);
     }
 }
 

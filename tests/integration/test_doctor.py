@@ -253,6 +253,27 @@ def test_doctor_sees_sessions_of_other_logins_or_says_that_it_does_not(sound):
         sound.database.run("REVOKE tallymill_read, pg_read_all_stats FROM doctor_victim")
 
 
+def test_doctor_names_a_clock_of_kafka_that_is_behind_while_events_come(site):
+    site.send(events(10))
+    come = events(1_000_000, seed=2)
+    is_over = threading.Event()
+
+    def publish():
+        while not is_over.wait(0.001):
+            site.publisher.send(next(come))
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    try:
+        with Clock(offset=3600) as clock:    # ours is ahead: theirs are behind
+            must_find(site, "clocks", "at least 5 min ahead of that of Kafka", "timedatectl", env=environment(**clock.environment()))
+        assert check_of(examine(site)[1], "clocks")["state"] == "ok"
+    finally:
+        is_over.set()
+        publishing.join()
+        site.publisher.flush()
+
+
 def test_doctor_says_whose_clock_it_did_not_ask(site):
     site.set_topic(message_timestamp_type="CreateTime")
     check = check_of(examine(site)[1], "clocks")
