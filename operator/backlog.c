@@ -89,6 +89,17 @@ static bool ask_times(struct backlog *backlog, rd_kafka_t *client, const char *t
     return is_read;
 }
 
+/* The books know the topic, so making it is not enough: workers would find another log under its name. */
+static bool tell_gone(const char *topic, struct error *err)
+{
+    error_clear(err);
+    return error_set(err, ERROR_USAGE,
+                     "topic %s does not exist in this Kafka cluster, and the books have positions of it; another cluster is meant: "
+                     "correct kafka.bootstrap.servers; it was deleted: tallymill topic retire %s --yes closes its books, or, for a "
+                     "new one of that name, tallymill migrate makes it and then tallymill topic renew %s --yes begins its books",
+                     topic, topic, topic);
+}
+
 bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *topic, int timeout_ms, bool with_age,
                   struct backlog *backlog, bool *is_absent, struct error *err)
 {
@@ -98,11 +109,12 @@ bool backlog_read(const PGresult *positions, rd_kafka_t *client, const char *top
     if (is_absent) {
         *is_absent = ends.is_absent;
     }
-    if (!is_told) {
-        topic_free(&ends);
-        return false;
-    }
     const int known = count_positions(positions, topic);
+    if (!is_told) {
+        const bool is_gone = ends.is_absent && known > 0;
+        topic_free(&ends);
+        return is_gone ? tell_gone(topic, err) : false;
+    }
     backlog->asked_us = clock_wall_us();
     backlog->count = known > ends.count ? known : ends.count;
     backlog->logs = calloc((size_t)backlog->count + 1, sizeof *backlog->logs);

@@ -20,8 +20,8 @@
 #include "operator/command.h"
 #include "operator/terminal.h"
 
-extern const char doctor_server_sql[], doctor_transactions_sql[], doctor_bloat_sql[], doctor_connections_sql[],
-    doctor_dead_letters_sql[], doctor_days_sql[], doctor_statistics_sql[], doctor_rollups_sql[], doctor_ledger_sql[];
+extern const char doctor_server_sql[], doctor_bloat_sql[], doctor_connections_sql[], doctor_dead_letters_sql[], doctor_days_sql[],
+    doctor_statistics_sql[], doctor_rollups_sql[], doctor_ledger_sql[];
 
 enum { LOOK_AGAIN_MS = 2500 };
 
@@ -50,8 +50,8 @@ static const struct check {
     {"server", "do Postgres's own settings keep what is stored, and let it be stored quickly?", NEEDS_POSTGRES, false, NULL,
      doctor_server_sql},
     {"connections", "does the next program find a connection?", NEEDS_POSTGRES, false, NULL, doctor_connections_sql},
-    {"transactions", "does an old transaction or a slot hold back vacuum, or the WAL?", NEEDS_POSTGRES, false, NULL,
-     doctor_transactions_sql},
+    {"transactions", "does an old transaction or a slot hold back vacuum, or the WAL?", NEEDS_POSTGRES, false, doctor_transactions,
+     NULL},
     {"locks", "does somebody keep us waiting?", NEEDS_POSTGRES, true, doctor_waits, NULL},
     {"bloat", "are our tables mostly dead rows?", NEEDS_POSTGRES, false, NULL, doctor_bloat_sql},
     {"months", "is there a month for every event that comes, and is each of them whole?", NEEDS_SCHEMA, false, doctor_months, NULL},

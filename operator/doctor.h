@@ -62,6 +62,7 @@ void doctor_rights(struct doctor *doctor);
 void doctor_trials(struct doctor *doctor); /* writes, and rolls it back */
 void doctor_months(struct doctor *doctor);
 void doctor_foreign(struct doctor *doctor);
+void doctor_transactions(struct doctor *doctor);
 void doctor_waits(struct doctor *doctor);
 void doctor_verify(struct doctor *doctor);
 void doctor_kafka(struct doctor *doctor); /* opens client, sets has_topic */

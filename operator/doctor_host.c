@@ -23,6 +23,7 @@
 enum {
     CLOCK_WARNING_SECONDS = 30,
     CLOCK_FINDING_SECONDS = 300,
+    COPIES_SECONDS = 30, /* so long a message may be unseen by readers, until its copies are made (replica.lag.time.max.ms) */
     KAFKA_MS = 5000
 };
 
@@ -71,17 +72,29 @@ static void judge_clock(struct doctor *doctor, const char *object, int64_t ahead
         "timedatectl set-ntp true -- on this host and on the other; timedatectl timesync-status tells which of them is wrong");
 }
 
-/* Whether there is a message of that time (Unix milliseconds) or later, dated by a broker: of a time that has not come yet by our
- * clock there should be none. */
-static bool has_message_from(struct doctor *doctor, int64_t from_ms)
+/* Whether brokers date the messages; else the check says that it knows nothing of their clocks. */
+static bool is_dated_by_kafka(struct doctor *doctor)
 {
     const char *topic = settings_text(doctor->settings, "topics.events");
     char type[32];
     struct error err = {0};
-    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err) ||
-        strcmp(type, "LogAppendTime") != 0) {
-        return false; /* producers date them */
+    if (!topic_setting(doctor->client, topic, "message.timestamp.type", KAFKA_MS, type, sizeof type, &err)) {
+        doctor_pass(doctor, "Kafka's: the topic's settings: %s", err.text);
+        return false;
     }
+    if (strcmp(type, "LogAppendTime") != 0) {
+        doctor_pass(doctor, "Kafka's: topic %s has message.timestamp.type = %s, so producers date the messages, not brokers", topic,
+                    type);
+        return false;
+    }
+    return true;
+}
+
+/* Whether there is a message of that time (Unix milliseconds) or later, where brokers date them: of a time that has not come yet by
+ * our clock there should be none. */
+static bool has_message_from(struct doctor *doctor, int64_t from_ms)
+{
+    const char *topic = settings_text(doctor->settings, "topics.events");
     const int64_t topic_partitions = json_integer_value(json_object_get(doctor->versions, "topic_partitions"));
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_partitions);
     bool is_found = false;
@@ -97,6 +110,54 @@ static bool has_message_from(struct doctor *doctor, int64_t from_ms)
     return is_found;
 }
 
+/* Whether what came since the topic's ends were read (doctor_workers) is dated seconds or more before that. While nothing comes
+ * nobody can tell: a message may be old because it is. */
+static bool is_behind(struct doctor *doctor, int64_t seconds)
+{
+    const char *topic = settings_text(doctor->settings, "topics.events");
+    const struct backlog *before = &doctor->backlog;
+    struct error err = {0};
+    struct topic now = {0};
+    bool is_found = false;
+    if (!before->logs || !topic_read(doctor->client, topic, KAFKA_MS, &now, &err)) {
+        topic_free(&now);
+        return false;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(now.count);
+    for (int i = 0; i < now.count && i < before->count; i++) {
+        if (before->logs[i].is_in_kafka && now.logs[i].high > before->logs[i].high) {
+            rd_kafka_topic_partition_list_add(list, topic, i)->offset = before->asked_us / 1000 - seconds * 1000;
+        }
+    }
+    if (list->cnt > 0 && rd_kafka_offsets_for_times(doctor->client, list, KAFKA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int i = 0; i < list->cnt; i++) { /* the first that is not so old; below 0: all are */
+            const rd_kafka_topic_partition_t *young = &list->elems[i];
+            is_found |= young->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                        (young->offset < 0 || young->offset > before->logs[young->partition].high);
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    topic_free(&now);
+    return is_found;
+}
+
+/* A clock that is ahead is seen by messages of the future, one that is behind by what comes meanwhile. */
+static void judge_kafka(struct doctor *doctor)
+{
+    if (!is_dated_by_kafka(doctor)) {
+        return;
+    }
+    if (has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_FINDING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
+        judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (is_behind(doctor, CLOCK_FINDING_SECONDS)) {
+        judge_clock(doctor, "Kafka", CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
+    } else if (is_behind(doctor, CLOCK_WARNING_SECONDS + COPIES_SECONDS)) {
+        judge_clock(doctor, "Kafka", (CLOCK_WARNING_SECONDS + COPIES_SECONDS) * CLOCK_SECOND_US, true);
+    }
+}
+
 void doctor_clocks(struct doctor *doctor)
 {
     const int64_t before_us = clock_wall_us();
@@ -105,15 +166,16 @@ void doctor_clocks(struct doctor *doctor)
     if (now) {
         judge_clock(doctor, "Postgres", before_us + (clock_wall_us() - before_us) / 2 - answer_int(now, 0, "now_us"), false);
     }
+    if (doctor->has_topic) {
+        judge_kafka(doctor);
+    }
+    if (!now || !doctor->has_topic) {
+        doctor_pass(doctor, "%s",
+                    now                 ? "Kafka's: it did not tell about the topic"
+                    : doctor->has_topic ? "Postgres's: it did not answer"
+                                        : "neither server answered");
+    }
     PQclear(now);
-    if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_FINDING_SECONDS * 1000)) {
-        judge_clock(doctor, "Kafka", -CLOCK_FINDING_SECONDS * CLOCK_SECOND_US, true);
-    } else if (doctor->has_topic && has_message_from(doctor, clock_wall_us() / 1000 + CLOCK_WARNING_SECONDS * 1000)) {
-        judge_clock(doctor, "Kafka", -CLOCK_WARNING_SECONDS * CLOCK_SECOND_US, true);
-    }
-    if (!now && !doctor->has_topic) {
-        doctor_pass(doctor, "neither server answered");
-    }
 }
 
 void doctor_disk(struct doctor *doctor)

@@ -22,8 +22,8 @@
 
 enum { VERIFIED_EVENTS = 200000 }; /* a second or two, on a server that does something else as well */
 
-extern const char doctor_foreign_sql[], doctor_months_sql[], doctor_rights_sql[], sessions_sql[], doctor_verified_sql[],
-    doctor_trials_sql[], doctor_tried_sql[], missing_rights_sql[], rights_tsv[];
+extern const char doctor_foreign_sql[], doctor_hidden_sql[], doctor_transactions_sql[], doctor_months_sql[], doctor_rights_sql[],
+    sessions_sql[], doctor_verified_sql[], doctor_trials_sql[], doctor_tried_sql[], missing_rights_sql[], rights_tsv[];
 
 /* Opens the transaction of a check. */
 static bool begin(struct doctor *doctor, struct error *err)
@@ -246,6 +246,21 @@ void doctor_foreign(struct doctor *doctor)
     }
     tell_rows(doctor, ask_with(doctor, "doctor_indexes", names, doctor_foreign_sql, 0, NULL));
     free(names);
+}
+
+/* What is hidden from the login is no transaction that is young. */
+void doctor_transactions(struct doctor *doctor)
+{
+    doctor_tell_rows(doctor, doctor_transactions_sql);
+    PGresult *hidden = doctor->conn ? doctor_ask(doctor, doctor_hidden_sql) : NULL;
+    const int64_t sessions = hidden ? answer_int(hidden, 0, "sessions") : 0;
+    if (sessions > 0 && doctor->conn) {
+        doctor_pass(doctor,
+                    "how old the transactions of %" PRId64 " sessions of other logins are is hidden from this one: GRANT "
+                    "pg_read_all_stats TO \"%.63s\"",
+                    sessions, PQuser(doctor->conn));
+    }
+    PQclear(hidden);
 }
 
 /* Each wait says who is in the way and how to end it, in one text. */

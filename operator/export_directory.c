@@ -1,9 +1,10 @@
 /* export_directory.c - an export of many months: each a file, and export.json that says of each what it holds.
  *
  * Killed and run again, it goes on where it was, in a snapshot of its own. So a file that is kept must hold what this snapshot has:
- * its months' rows are as they were by what the books say, which costs nothing, or, where the books cannot tell, by the hash of the
- * rows, for which they are read again. Invariant: when it ends well, all files together are one snapshot, with no row twice and
- * none missing. Rejected: going on in the middle of a month by a key; rows that were committed meanwhile lie before it.
+ * the month is read again, and only written where the hash of its rows is another. Invariant: when it ends well, all files together
+ * are one snapshot, with no row twice and none missing; a file of a month that this run does not look at is therefore refused, and
+ * never deleted, for it may be the last copy. Rejected: going on in the middle of a month by a key; rows that were committed
+ * meanwhile lie before it. Rejected: to believe the books, which know nothing of what other programs changed or deleted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,20 +132,20 @@ static bool is_whole(const json_t *noted, const char *path, const struct export_
 static void note(struct directory *directory, const struct export_month *month, const char *name,
                  const struct export_written *written)
 {
-    json_t *noted = json_pack("{s:s, s:o, s:I, s:I, s:s, s:s, s:s, s:I}", "file", name, "days", span_json(&month->span), "rows",
+    json_t *noted = json_pack("{s:s, s:o, s:I, s:I, s:s, s:s, s:I}", "file", name, "days", span_json(&month->span), "rows",
                               (json_int_t)written->rows, "bytes", (json_int_t)written->bytes, "row_hash", written->row_hash,
-                              "file_hash", written->file_hash, "ledger", month->ledger, "guarded", (json_int_t)written->guarded);
+                              "file_hash", written->file_hash, "guarded", (json_int_t)written->guarded);
     json_object_set_new(json_object_get(directory->record, "months"), month->name, noted);
 }
 
 /* The file's rows are the snapshot's. */
-static bool keep(struct directory *directory, const struct export_month *month, json_t *noted, const char *path, struct error *err)
+static bool keep(struct directory *directory, const struct export_month *month, const json_t *noted, const char *path,
+                 struct error *err)
 {
     struct export_run *run = directory->run;
     const struct export_written written = {.rows = json_integer_value(json_object_get(noted, "rows")),
                                            .bytes = json_integer_value(json_object_get(noted, "bytes")),
                                            .guarded = json_integer_value(json_object_get(noted, "guarded"))};
-    json_object_set_new(noted, "ledger", json_string(month->ledger));
     export_answer_add(run, path, &written, json_pack("{s:s, s:b}", "month", month->name, "kept", 1));
     return save_record(directory, false, err);
 }
@@ -177,9 +178,8 @@ static bool export_month(struct directory *directory, const struct export_month 
     }
     char *sql = export_source_copy(&run->source, run->snapshot, run->columns.list, &run->choice, month->span, err);
     bool is_same = sql && noted && is_whole(noted, path, &month->span);
-    const char *ledger = json_string_value(json_object_get(noted, "ledger"));
     bool is_done = sql != NULL;
-    if (is_same && (*month->ledger == '\0' || !ledger || strcmp(ledger, month->ledger) != 0)) {
+    if (is_same) {
         struct export_written read;
         is_done = export_output_read(run->snapshot, sql, &run->progress, &read, err);
         is_same = is_done && strcmp(read.row_hash, json_string_value(json_object_get(noted, "row_hash"))) == 0;
@@ -189,12 +189,51 @@ static bool export_month(struct directory *directory, const struct export_month 
     return is_done;
 }
 
+static bool is_looked_at(const struct export_months *months, const char *month)
+{
+    for (size_t i = 0; i < months->count; i++) {
+        if (strcmp(months->items[i].name, month) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Months of runs before that this one does not look at: their files would be of another moment than all others. Those that somebody
+ * moved away are forgotten. */
+static bool check_others(const struct directory *directory, struct error *err)
+{
+    json_t *months = json_object_get(directory->record, "months"), *noted;
+    const char *month;
+    void *next;
+    json_object_foreach_safe(months, next, month, noted)
+    {
+        char path[PATH_MAX];
+        const char *name = json_string_value(json_object_get(noted, "file"));
+        if (is_looked_at(&directory->run->months, month)) {
+            continue;
+        }
+        if (!path_of(directory, name ? name : "", path, err)) {
+            return false;
+        }
+        if (name && access(path, F_OK) == 0) {
+            return error_set(err, ERROR_USAGE,
+                             "%s is of a run before, and this one does not look at %s (other days are asked for, or it is "
+                             "archived, or has no rows any more): move the file away, or choose another directory",
+                             path, month);
+        }
+        json_object_del(months, month);
+    }
+    return true;
+}
+
 bool export_directory(struct export_run *run, struct error *err)
 {
     struct directory directory = {.run = run, .lock = -1};
     char path[PATH_MAX];
     bool is_done =
-        open_directory(&directory, err) && path_of(&directory, "export.json", path, err) && read_record(&directory, path, err);
+        open_directory(&directory, err) && path_of(&directory, "export.json", path, err) && read_record(&directory, path, err) &&
+        check_others(&directory, err);
     for (size_t i = 0; is_done && i < run->months.count; i++) {
         is_done = export_month(&directory, &run->months.items[i], err);
     }

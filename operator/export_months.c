@@ -28,8 +28,7 @@ static PGresult *ask_statistics(struct snapshot *snapshot, const struct export_s
     char *from = export_source_from(source, snapshot, choice, export_span_of(&choice->range), err), *sql = NULL;
     const bool is_written = from && (asprintf(&sql,
                                               "SELECT date_trunc('month', %s::timestamp)::date AS month, true AS is_attached, true "
-                                              "AS has_rows, count(*) AS about_rows, "
-                                              "NULL AS ledger%s GROUP BY 1 ORDER BY 1",
+                                              "AS has_rows, count(*) AS about_rows%s GROUP BY 1 ORDER BY 1",
                                               source->period, from) >= 0 ||
                                      error_set(err, ERROR_RETRY, "out of memory"));
     PGresult *result = is_written ? snapshot_ask(snapshot, sql, err) : NULL;
@@ -57,7 +56,6 @@ static void fill(struct export_month *month, const PGresult *result, int row, st
     month->span = (struct export_span){later(first_day, asked.from_day), earlier(clock_month_add(first_day, 1), asked.to_day)};
     month->about_rows = answer_int(result, row, "about_rows");
     month->has_rows = answer_bool(result, row, "has_rows");
-    snprintf(month->ledger, sizeof month->ledger, "%s", answer_text(result, row, "ledger"));
 }
 
 bool export_months_find(struct export_months *months, struct snapshot *snapshot, const struct export_source *source,

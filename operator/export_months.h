@@ -13,13 +13,12 @@
 
 struct snapshot;
 
-enum { EXPORT_MONTH_BYTES = 8, EXPORT_LEDGER_BYTES = 96 };
+enum { EXPORT_MONTH_BYTES = 8 };
 
 struct export_month {
     char name[EXPORT_MONTH_BYTES]; /* "2026-11" */
     struct export_span span;       /* the days of it that are asked for */
     int64_t about_rows;
-    char ledger[EXPORT_LEDGER_BYTES]; /* while it stays the same, so do the rows; "": nobody can tell but by the rows */
     bool has_rows;
 };
 

@@ -70,6 +70,7 @@ static void ask_kafka(struct status *status)
         !backlog_read(status->topic_partitions, status->client, status->topic, KAFKA_TIMEOUT_MS, false, &status->backlog, NULL,
                       &err)) {
         snprintf(status->kafka_silence, sizeof status->kafka_silence, "%s", err.text);
+        status->is_kafka_away = err.kind == ERROR_RETRY;
         status->is_too_late = true;
         return;
     }

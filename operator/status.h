@@ -27,6 +27,7 @@ struct status {
     PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles, *waits, *books, *names;
     struct backlog backlog; /* of `topic`; logs NULL: Kafka did not tell */
     bool is_too_late;       /* more waits than max_lag */
+    bool is_kafka_away;     /* else it answered, and kafka_silence says why that tells no lag */
     char kafka_silence[ERROR_TEXT_BYTES];
 };
 

@@ -79,7 +79,7 @@ static void print_kafka(const struct status *status)
 {
     char number[NUMBER_TEXT_BYTES];
     if (status->kafka_silence[0] != '\0') {
-        fputs("Kafka: unreachable, so the lag is unknown: ", stdout);
+        fputs(status->is_kafka_away ? "Kafka: unreachable, so the lag is unknown: " : "Kafka: the lag is unknown: ", stdout);
         terminal_text(stdout, status->kafka_silence);
         fputc('\n', stdout);
     } else if (status_unclaimed(status) > 0) {

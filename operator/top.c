@@ -15,17 +15,16 @@
 
 enum { LOOK_MS = 1000 };
 
-/* Two looks, since a rate needs both. */
-static bool show_once(struct top *top, struct error *err)
+/* Two looks, since a rate needs both. A Postgres that is away is shown, and told. */
+static void show_once(struct top *top, struct error *err)
 {
-    for (int look = 0; look < 2; look++) {
+    for (int look = 0; look < 2 && err->kind == ERROR_NONE; look++) {
         poll(NULL, 0, look > 0 ? LOOK_MS : 0);
-        if (!top_look(top, clock_now_us(), err) || err->kind != ERROR_NONE) {
-            return false;
+        if (!top_look(top, clock_now_us(), err)) {
+            return;
         }
     }
     top_frame_print(top, &(struct top_frame){.wall_us = clock_wall_us()}, stdout);
-    return true;
 }
 
 /* False: the terminal is gone. */

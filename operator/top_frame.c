@@ -40,10 +40,10 @@ static void print_head(const struct top *top, const struct top_frame *frame, FIL
                                : "   p pauses, q ends");
 }
 
-static void print_silence(const char *server, const char *silence, bool is_live, FILE *out)
+static void print_silence(const char *said, const char *silence, bool is_live, FILE *out)
 {
     if (silence[0] != '\0') {
-        fprintf(out, "%s%s does not answer: ", is_live ? "\x1b[1m" : "", server);
+        fprintf(out, "%s%s: ", is_live ? "\x1b[1m" : "", said);
         terminal_text(out, silence);
         fputs(is_live ? "\x1b[0m\n" : "\n", out);
     }
@@ -176,8 +176,8 @@ static void print_logs(const struct top *top, const struct top_frame *frame, FIL
 void top_frame_print(const struct top *top, const struct top_frame *frame, FILE *out)
 {
     print_head(top, frame, out);
-    print_silence("Postgres", top->postgres_silence, frame->is_live, out);
-    print_silence("Kafka", top->kafka_silence, frame->is_live, out);
+    print_silence("Postgres does not answer", top->postgres_silence, frame->is_live, out);
+    print_silence(top->is_kafka_away ? "Kafka does not answer" : "Kafka", top->kafka_silence, frame->is_live, out);
     print_flow(top, out);
     print_statistics(top, out);
     print_dead_letters(top, out);

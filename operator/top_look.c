@@ -124,6 +124,7 @@ static void ask_kafka(struct top *top, int64_t now_us)
         !backlog_read(top->positions, top->client, settings_text(top->settings, "topics.events"), KAFKA_MS, true, &top->backlog,
                       NULL, &err)) {
         snprintf(top->kafka_silence, sizeof top->kafka_silence, "%s", err.text);
+        top->is_kafka_away = err.kind == ERROR_RETRY;
         return;
     }
     push(top->lags, &top->lag_count, (double)top->backlog.waiting);

@@ -34,6 +34,7 @@ struct top {
     double rates[TOP_HISTORY], lags[TOP_HISTORY]; /* of all topic partitions, the newest last */
     int rate_count, lag_count;
     char postgres_silence[ERROR_TEXT_BYTES], kafka_silence[ERROR_TEXT_BYTES]; /* why a server did not answer at the last look; "" */
+    bool is_kafka_away; /* else it answered, and kafka_silence says why that tells no lag */
 };
 
 /* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why.

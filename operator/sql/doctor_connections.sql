@@ -1,7 +1,8 @@
--- Whether the next program finds a connection. Columns as in doctor_server.sql.
+-- Whether the next program finds a connection. Columns as in doctor_server.sql. Of other logins' sessions backend_type is seen with pg_read_all_stats only, user and database always: those
+-- that have both are clients (or, hidden among them, processes of a parallel query: a few too many, never too few).
 WITH used AS (
   SELECT count(*) AS all_of_them, count(*) FILTER (WHERE datname = current_database()) AS here, count(*) FILTER (WHERE usename = current_user) AS ours
-  FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'
+  FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL
 ), limits AS (
   SELECT 'the server' AS object, u.all_of_them AS used,
          current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint

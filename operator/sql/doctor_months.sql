@@ -1,5 +1,5 @@
--- Months: those ahead that are missing, those that the books know and the table has not, table partitions that are no month, and what a month made by hand lacks. Columns as
--- in doctor_server.sql. How many months ahead there should be: SET tallymill.doctor_months_ahead = 3.
+-- Months: those ahead that are missing, those that the books know and the table has not, table partitions that are no month, months that stopped on their way into the archive, and what a month made by hand
+-- lacks. Columns as in doctor_server.sql. How many months ahead there should be: SET tallymill.doctor_months_ahead = 3.
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.doctor_months_ahead', true), ''), '3')::integer AS months
 ), wanted AS (
@@ -29,6 +29,11 @@ SELECT true, 'month ' || to_char(l.month, 'YYYY-MM'),
                                         (l.month + interval '1 month')::date)
             ELSE format('SELECT tallymill.make_month(%L)', l.month) END
 FROM lost l
+UNION ALL
+SELECT true, 'month ' || to_char(m.month, 'YYYY-MM'), format('month %s is on its way out since %s', to_char(m.month, 'YYYY-MM'), to_char(m.changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')),
+       'events that come for it are dead letters meanwhile, and it is in no query once it is detached',
+       format('tallymill archive %1$s -- goes on; tallymill archive --cancel %1$s brings it back', to_char(m.month, 'YYYY-MM'))
+FROM tallymill.months m WHERE m.state = 'detaching' AND m.changed_at < now() - interval '1 day'
 UNION ALL
 SELECT t.is_damage, 'table partition', coalesce(t.parts[1], t.trouble),
        CASE WHEN t.is_damage THEN 'no statistic, no rollup and no archive knows its rows' ELSE 'it was made by hand, and lacks what the others have' END,

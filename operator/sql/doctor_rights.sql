@@ -1,9 +1,11 @@
 -- What the roles may do against schemas/rights.tsv: a right that a role has lost, and one that it should not have. Columns as in doctor_server.sql. The list comes in
 -- tallymill.doctor_rights: in psql, \set list `cat schemas/rights.tsv`, then SET tallymill.doctor_rights = :'list'. Without it: no row.
+-- Of functions those that work with their owner's rights count (SECURITY DEFINER): by any other nobody can do more than without it.
 -- Each object is asked for as Postgres itself decides (has_table_privilege and its like), memberships and grants to PUBLIC included. Rights on columns are left to doctor_trials.sql.
 WITH listed AS MATERIALIZED (
   SELECT split_part(line, E'\t', 1) AS role, split_part(line, E'\t', 2) AS privilege, split_part(line, E'\t', 3) AS kind,
-         split_part(line, E'\t', 4) AS object, split_part(line, E'\t', 5) AS detail
+         split_part(line, E'\t', 4) AS object, split_part(line, E'\t', 5) AS detail,
+         CASE WHEN split_part(line, E'\t', 3) = 'function' THEN to_regprocedure(split_part(line, E'\t', 4)) END AS called
     FROM unnest(string_to_array(coalesce(current_setting('tallymill.doctor_rights', true), ''), E'\n')) AS line
    WHERE line <> '' AND line NOT LIKE '#%'
 ), roles AS (
@@ -18,19 +20,28 @@ WITH listed AS MATERIALIZED (
            WHEN 'sequence' THEN has_sequence_privilege(r.oid, to_regclass(l.object), l.privilege)
            WHEN 'function' THEN has_function_privilege(r.oid, to_regprocedure(l.object), l.privilege)
          END, true)
-), tables AS (
-  SELECT c.oid, n.nspname || '.' || c.relname AS object, c.relacl
+), objects AS (
+  SELECT c.oid, 'table' AS kind, n.nspname || '.' || c.relname AS object, c.relacl AS acl
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p', 'v') AND (n.nspname = 'tallymill' OR n.nspname || '.' || c.relname IN (SELECT object FROM listed WHERE kind = 'table'))
+  UNION ALL
+  SELECT p.oid, 'function', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner))
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'tallymill' AND p.prosecdef
+), held AS MATERIALIZED (
+  SELECT r.rolname, r.oid AS role, r.rolsuper, o.oid, o.kind, o.object, p.privilege
+    FROM roles r CROSS JOIN objects o
+    JOIN (VALUES ('table', 'SELECT'), ('table', 'INSERT'), ('table', 'UPDATE'), ('table', 'DELETE'), ('table', 'TRUNCATE'), ('table', 'REFERENCES'), ('table', 'TRIGGER'),
+                 ('function', 'EXECUTE')) AS p (kind, privilege) ON p.kind = o.kind
+   WHERE CASE o.kind WHEN 'table' THEN has_table_privilege(r.oid, o.oid, p.privilege) ELSE has_function_privilege(r.oid, o.oid, p.privilege) END
 ), gained AS (
-  SELECT r.rolname, r.oid AS role, r.rolsuper, t.oid, string_agg(p.privilege, ', ' ORDER BY p.privilege) AS privileges, min(p.privilege) AS first
-    FROM roles r CROSS JOIN tables t CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('REFERENCES'), ('TRIGGER')) AS p (privilege)
-   WHERE has_table_privilege(r.oid, t.oid, p.privilege)
-     AND NOT EXISTS (SELECT FROM listed l WHERE l.kind = 'table' AND l.object = t.object AND l.privilege = p.privilege
-                       AND (l.role = r.rolname OR (l.role = 'tallymill_read' AND r.rolname = 'tallymill_aggregate')))
+  SELECT h.rolname, h.role, h.rolsuper, h.kind, h.oid, h.object, CASE h.kind WHEN 'function' THEN 'FUNCTION ' ELSE '' END || h.object AS granted,
+         string_agg(h.privilege, ', ' ORDER BY h.privilege) AS privileges, min(h.privilege) AS first
+    FROM held h
+   WHERE NOT EXISTS (SELECT FROM listed l WHERE l.kind = h.kind AND (l.object = h.object OR l.called = h.oid) AND l.privilege = h.privilege
+                       AND (l.role = h.rolname OR (l.role = 'tallymill_read' AND h.rolname = 'tallymill_aggregate')))
      -- what it has by tallymill_read is that role's to answer for
-     AND NOT (r.rolname = 'tallymill_aggregate' AND EXISTS (SELECT FROM roles o WHERE o.rolname = 'tallymill_read' AND has_table_privilege(o.oid, t.oid, p.privilege)))
-   GROUP BY r.rolname, r.oid, r.rolsuper, t.oid
+     AND NOT (h.rolname = 'tallymill_aggregate' AND EXISTS (SELECT FROM held o WHERE o.rolname = 'tallymill_read' AND o.kind = h.kind AND o.oid = h.oid AND o.privilege = h.privilege))
+   GROUP BY h.rolname, h.role, h.rolsuper, h.oid, h.kind, h.object
 )
 SELECT true AS is_finding, l.role || ' ' || l.object AS object,
        format('role %s may not %s on %s %s%s any more', l.role, string_agg(DISTINCT l.privilege, ', ' ORDER BY l.privilege), min(l.kind), l.object,
@@ -42,13 +53,13 @@ SELECT true AS is_finding, l.role || ' ' || l.object AS object,
               CASE min(l.kind) WHEN 'column' THEN 'TABLE' ELSE upper(min(l.kind)) END, l.object, l.role) AS remedy
 FROM lost l GROUP BY l.role, l.object, l.kind, CASE WHEN l.kind = 'column' THEN l.privilege END
 UNION ALL
-SELECT true, g.rolname || ' ' || t.object, format('role %s may %s on %s, which it must not', g.rolname, g.privileges, t.object),
+SELECT true, g.rolname || ' ' || g.object, format('role %s may %s on %s, which it must not', g.rolname, g.privileges, g.object),
        'whoever has the role can change or see more than its program needs',
        CASE WHEN g.rolsuper THEN format('ALTER ROLE %I NOSUPERUSER', g.rolname)
-            WHEN EXISTS (SELECT FROM aclexplode(t.relacl) a WHERE a.grantee = 0 AND a.privilege_type = g.first) THEN format('REVOKE %s ON %s FROM PUBLIC', g.privileges, t.object)
-            WHEN EXISTS (SELECT FROM aclexplode(t.relacl) a WHERE a.grantee = g.role AND a.privilege_type = g.first)
-              THEN format('REVOKE %s ON %s FROM %I', g.privileges, t.object, g.rolname)
+            WHEN EXISTS (SELECT FROM aclexplode(o.acl) a WHERE a.grantee = 0 AND a.privilege_type = g.first) THEN format('REVOKE %s ON %s FROM PUBLIC', g.privileges, g.granted)
+            WHEN EXISTS (SELECT FROM aclexplode(o.acl) a WHERE a.grantee = g.role AND a.privilege_type = g.first)
+              THEN format('REVOKE %s ON %s FROM %I', g.privileges, g.granted, g.rolname)
             ELSE coalesce((SELECT format('REVOKE %I FROM %I', m.roleid::regrole, g.rolname) FROM pg_catalog.pg_auth_members m
                             WHERE m.member = g.role AND m.roleid::regrole::text <> 'tallymill_read' ORDER BY m.roleid LIMIT 1),
-                          format('REVOKE ALL ON %s FROM %I', t.object, g.rolname)) END
-FROM gained g JOIN tables t ON t.oid = g.oid
+                          format('REVOKE ALL ON %s FROM %I', g.granted, g.rolname)) END
+FROM gained g JOIN objects o ON o.kind = g.kind AND o.oid = g.oid

@@ -1,5 +1,6 @@
 -- What keeps vacuum from cleaning up, and the WAL from being recycled: old transactions of this database, prepared ones, replication slots that nobody reads. Columns as
--- in doctor_server.sql. Old is 15 minutes; in psql another age may be tried: SET tallymill.doctor_age = '1 s'. Of other logins' sessions only pg_read_all_stats sees the age.
+-- in doctor_server.sql. Old is 15 minutes; in psql another age may be tried: SET tallymill.doctor_age = '1 s'. Of other logins' sessions only pg_read_all_stats sees the age:
+-- doctor_hidden.sql counts those that are hidden.
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.doctor_age', true), ''), '15 min')::interval AS age
 ), open AS (

@@ -1,6 +1,5 @@
--- The months that have events in a range of days, or had some: whether they can be read (is_attached), their state, whether there is any row, about how many, and "ledger": as long
--- as it stays the same, so do the month's rows (NULL: other programs wrote there, only the rows themselves can tell). Batches say which days they touch, merged ones no fewer than those they
--- were merged from, so what is stored by all that touch a month goes up with each new row of it. In psql the range may be given first:
+-- The months that have events in a range of days, or had some: whether they can be read (is_attached), their state, whether there is any row, and about how many. In psql the range
+-- may be given first:
 --   SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-30';
 WITH asked AS (
   SELECT coalesce(nullif(current_setting('tallymill.first_day', true), '')::date, '-infinity') AS first_day,
@@ -21,19 +20,9 @@ WITH asked AS (
   SELECT month, state, is_attached FROM known UNION ALL SELECT month, 'open', true FROM strange
 ), chosen AS (
   SELECT l.* FROM listed l CROSS JOIN asked a WHERE l.month <= a.last_day AND (l.month + interval '1 month')::date > a.first_day
-), stored AS (
-  SELECT m.month, sum(b.stored) AS rows FROM tallymill.batches b
-  CROSS JOIN LATERAL (SELECT DISTINCT date_trunc('month', d.day::timestamp)::date AS month FROM unnest(b.days) AS d (day)) m GROUP BY m.month
-), removed AS (
-  SELECT month, count(*) AS times, sum(CASE WHEN reason = 'restored' THEN -abs(rows) ELSE rows END) AS rows FROM tallymill.removals GROUP BY month
-), changed AS (
-  SELECT date_trunc('month', day::timestamp)::date AS month, sum(version) AS versions FROM tallymill.changes GROUP BY 1
 )
 SELECT c.month, c.state, c.is_attached,
        EXISTS (SELECT FROM public.analytics_events e WHERE e.created_at >= c.month::timestamptz AND e.created_at < (c.month + interval '1 month')::timestamptz) AS has_rows,
-       greatest(coalesce((SELECT reltuples FROM pg_class WHERE oid = tallymill.month_table(c.month)), 0), 0)::bigint AS about_rows,
-       CASE WHEN NOT EXISTS (SELECT FROM public.analytics_events e WHERE e.batch_id IS NULL AND e.created_at >= c.month::timestamptz
-                               AND e.created_at < (c.month + interval '1 month')::timestamptz)
-            THEN concat_ws('/', coalesce(s.rows, 0), coalesce(r.times, 0), coalesce(r.rows, 0), coalesce(v.versions, 0)) END AS ledger
-FROM chosen c LEFT JOIN stored s USING (month) LEFT JOIN removed r USING (month) LEFT JOIN changed v USING (month)
+       greatest(coalesce((SELECT reltuples FROM pg_class WHERE oid = tallymill.month_table(c.month)), 0), 0)::bigint AS about_rows
+FROM chosen c
 ORDER BY c.month

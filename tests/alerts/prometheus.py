@@ -27,11 +27,11 @@ QUICK = {
     "TallymillPositionStandsStill": [("[10m]", "[10s]")],
     "TallymillGap": [("[1h]", "[30s]"), ("offset 1h", "offset 30s")],
     "TallymillStatisticsBehind": [("> 60", "> 4")],
-    "TallymillRollupStale": [("> 900", "> 4")],
+    "TallymillRollupStale": [(">= 600", "> 4")],
     "TallymillLedgerNotMerged": [("> 5e6", "> 100")],
     "TallymillAuditOld": [("36 * 3600", "30")],
-    "TallymillTableOverOneGigabyte": [("> 1e9", "> 2e6")],
-    "TallymillTableOverTenGigabytes": [("> 1e10", "> 4e6")],
+    "TallymillTableOverOneGigabyte": [("> 1073741824", "> 2e6")],
+    "TallymillTableOverTenGigabytes": [("> 10737418240", "> 4e6")],
 }
 
 

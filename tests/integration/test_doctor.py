@@ -149,6 +149,11 @@ def test_doctor_names_settings_of_a_server_that_cost_speed_or_safety(stack, tmp_
     ("rights", "GRANT DELETE ON tallymill.batches TO tallymill_read", "tallymill_read may DELETE on tallymill.batches",
      "REVOKE DELETE ON tallymill.batches FROM tallymill_read", "finding"),
     ("rights", "GRANT SELECT ON tallymill.dead_letters TO PUBLIC", "may SELECT on tallymill.dead_letters", "REVOKE SELECT ON tallymill.dead_letters FROM PUBLIC", "finding"),
+    ("rights", "GRANT EXECUTE ON FUNCTION tallymill.empty_dead_letters(interval, integer) TO tallymill_read",
+     "tallymill_read may EXECUTE on tallymill.empty_dead_letters(interval,integer)", "REVOKE EXECUTE ON FUNCTION tallymill.empty_dead_letters(interval,integer) FROM tallymill_read",
+     "finding"),
+    ("rights", "GRANT EXECUTE ON FUNCTION tallymill.merge_ledger(bigint, bigint, integer) TO PUBLIC", "tallymill_ingest may EXECUTE on tallymill.merge_ledger(bigint,bigint,integer)",
+     "REVOKE EXECUTE ON FUNCTION tallymill.merge_ledger(bigint,bigint,integer) FROM PUBLIC", "finding"),
     ("trials", "GRANT UPDATE (event_count) ON analytics_daily_stats TO tallymill_read", "role tallymill_read was let UPDATE (event_count) on public.analytics_daily_stats",
      "REVOKE UPDATE (event_count) ON public.analytics_daily_stats FROM tallymill_read", "finding"),
     ("trials", "GRANT INSERT (id, session_id) ON analytics_events TO PUBLIC", "was let INSERT (id, session_id) on public.analytics_events",
@@ -164,6 +169,8 @@ def test_doctor_names_settings_of_a_server_that_cost_speed_or_safety(stack, tmp_
     ("months", "CREATE TABLE by_hand PARTITION OF analytics_events FOR VALUES FROM ('2031-01-01 00:00Z') TO ('2031-02-01 00:00Z')", "by_hand", "GRANT SELECT ON", "warning"),
     ("months", "CREATE TABLE by_hand PARTITION OF analytics_events FOR VALUES FROM ('2031-01-05 00:00Z') TO ('2031-02-01 00:00Z')", "by_hand", "BEGIN; ALTER TABLE",
      "finding"),
+    ("months", "UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '25 hours' WHERE month = (SELECT min(month) FROM tallymill.months)",
+     "is on its way out since", "tallymill archive --cancel ", "finding"),
     ("figures", "UPDATE analytics_daily_stats SET event_count = event_count + 1 WHERE date = (SELECT min(date) FROM analytics_daily_stats)", "the daily statistics of",
      "tallymill rebuild", "finding"),
     ("figures", "UPDATE analytics_daily_counted SET events = events + 1 WHERE date = (SELECT min(date) FROM analytics_daily_counted)", "counted of", "tallymill rebuild",
@@ -200,6 +207,11 @@ def test_doctor_names(sound, check, statement, what, remedy, grade):
     must_find(sound, check, what, remedy, grade=grade)
 
 
+def test_doctor_leaves_a_month_alone_that_has_just_begun_to_leave(sound):
+    sound.database.run("UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '23 hours' WHERE month = (SELECT min(month) FROM tallymill.months)")
+    assert not [finding for name, finding in findings_of(examine(sound)[1]) if name == "months"]
+
+
 def test_doctor_names_a_login_that_lacks_its_role(sound):
     sound.database.run("DO $$ BEGIN CREATE ROLE doctor_victim LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     sound.connect_programs_by(f"{sound.database.dsn} user=doctor_victim")
@@ -211,6 +223,63 @@ def test_doctor_names_a_login_that_lacks_its_role(sound):
         must_find(sound, "trials", "login doctor_victim was let DELETE on public.analytics_events", "REVOKE DELETE ON public.analytics_events FROM doctor_victim")
     finally:
         sound.database.run("REVOKE tallymill_read FROM doctor_victim")
+
+
+def check_of(answer, name):
+    check, = [check for check in answer["checks"] if check["name"] == name]
+    return check
+
+
+def test_doctor_sees_sessions_of_other_logins_or_says_that_it_does_not(sound):
+    """With its documented login alone: Postgres hides of them what they are, and since when they are in a transaction."""
+    sound.database.run("DO $$ BEGIN CREATE ROLE doctor_victim LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT tallymill_read TO doctor_victim")
+    sound.connect_programs_by(f"{sound.database.dsn} user=doctor_victim")
+    try:
+        with sound.database.session() as holder, sound.database.session(), sound.database.session():
+            must_be_quiet(sound)    # in no transaction, none is old
+            sound.database.run(f'ALTER DATABASE "{conninfo(sound.database)["dbname"]}" CONNECTION LIMIT 6')
+            must_find(sound, "connections", "4 of 6 connections in use", "CONNECTION LIMIT -1")
+            sound.database.run(f'ALTER DATABASE "{conninfo(sound.database)["dbname"]}" CONNECTION LIMIT -1')
+            with holder.cursor() as cursor:
+                cursor.execute("BEGIN; SELECT 1")
+            code, answer = examine(sound)
+            check = check_of(answer, "transactions")
+            assert code == 0 and check["state"] == "not asked" and 'GRANT pg_read_all_stats TO "doctor_victim"' in check["said"], check
+            sound.database.run("GRANT pg_read_all_stats TO doctor_victim")
+            must_be_quiet(sound)
+            with holder.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+    finally:
+        sound.database.run("REVOKE tallymill_read, pg_read_all_stats FROM doctor_victim")
+
+
+def test_doctor_names_a_clock_of_kafka_that_is_behind_while_events_come(site):
+    site.send(events(10))
+    come = events(1_000_000, seed=2)
+    is_over = threading.Event()
+
+    def publish():
+        while not is_over.wait(0.001):
+            site.publisher.send(next(come))
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    try:
+        with Clock(offset=3600) as clock:    # ours is ahead: theirs are behind
+            must_find(site, "clocks", "at least 5 min ahead of that of Kafka", "timedatectl", env=environment(**clock.environment()))
+        assert check_of(examine(site)[1], "clocks")["state"] == "ok"
+    finally:
+        is_over.set()
+        publishing.join()
+        site.publisher.flush()
+
+
+def test_doctor_says_whose_clock_it_did_not_ask(site):
+    site.set_topic(message_timestamp_type="CreateTime")
+    check = check_of(examine(site)[1], "clocks")
+    assert check["state"] == "not asked" and "Kafka's" in check["said"] and "message.timestamp.type = CreateTime" in check["said"], check
+    check = check_of(examine(site, "--set", "kafka.bootstrap.servers=127.0.0.1:1")[1], "clocks")
+    assert check["state"] == "not asked" and "Kafka's" in check["said"], check
 
 
 # ---- what somebody holds, and what this host shows

@@ -196,10 +196,52 @@ def test_an_export_by_months_goes_on_where_it_was_and_ends_as_one_moment(make_si
 
     other = site.tallymill(*words, "--external")
     assert other.code == 2 and "choose another directory" in other.err, other
+    refused = site.tallymill(*words, "2025-04-10..2025-05-31")
+    assert refused.code == 2 and "events-2025-01.csv.gz" in refused.err and "move the file away" in refused.err, "files at which it does not look are of another moment"
+    assert json.loads((folder / "export.json").read_text())["complete"] and len(months_of(folder)) == 8 and stored_in(site, folder) == hash_of(site)
+    for month in (1, 2, 3, 6, 7, 8):
+        (folder / f"events-2025-0{month}.csv.gz").unlink()
     part = json.loads(site.must("tallymill", *words, "2025-04-10..2025-05-31", "--json").out)
+    assert set(months_of(folder)) == {"2025-04", "2025-05"}
     assert [(file["month"], file["kept"]) for file in part["files"]] == [("2025-04", False), ("2025-05", True)], "a month of which other days are asked for is another"
     (folder / "export.json").write_text("{")
     assert site.tallymill(*words).code == 2
+
+
+def test_an_export_by_months_sees_what_other_programs_did_to_the_rows(make_site, tmp_path):
+    """The books know nothing of it: rows keep their batch, and no day is waiting."""
+    site = make_site(partitions=1, **{"window.oldest": "2025-01-01"})
+    site.send([event(created_us=instant(f"2025-{month:02}-10") + n, session_id=f"s-{n}") for month in range(1, 5) for n in range(50)])
+    site.drain()
+    site.fold()
+    folder = tmp_path / "all"
+    words = ("export", "--raw", "--compress", "gzip", "--output", f"{folder}/")
+    site.must("tallymill", *words)
+    site.database.run("UPDATE analytics_events SET event_category = 'changed' WHERE created_at < '2025-02-01' AND session_id = 's-7'")
+    site.database.run("DELETE FROM analytics_events WHERE created_at >= '2025-03-01' AND created_at < '2025-04-01' AND session_id = 's-8'")
+    answer = json.loads(site.must("tallymill", *words, "--json").out)
+    assert {file["month"] for file in answer["files"] if not file["kept"]} == {"2025-01", "2025-03"}, answer
+    assert stored_in(site, folder) == hash_of(site)
+    assert all(file["kept"] for file in json.loads(site.must("tallymill", *words, "--json").out)["files"])
+
+
+def test_an_export_by_months_refuses_the_file_of_a_month_that_left(make_site, tmp_path):
+    site = make_site(partitions=1, **{"window.oldest": "2025-01-01"})
+    site.send([event(created_us=instant(f"2025-0{month}-10")) for month in (1, 2, 3)])
+    site.drain()
+    site.fold()
+    folder = tmp_path / "all"
+    words = ("export", "--raw", "--compress", "gzip", "--without-archived", "--output", f"{folder}/")
+    site.must("tallymill", *words)
+    site.database.run("""ALTER TABLE analytics_events DETACH PARTITION analytics_events_2025_02;
+                         UPDATE tallymill.months SET state = 'archived' WHERE month = '2025-02-01'""")
+    refused = site.tallymill(*words)
+    assert refused.code == 2 and "events-2025-02.csv.gz" in refused.err and "move the file away" in refused.err, refused
+    assert (folder / "events-2025-02.csv.gz").exists(), "it may be the last copy"
+    (folder / "events-2025-02.csv.gz").rename(tmp_path / "moved")
+    site.must("tallymill", *words)
+    record = json.loads((folder / "export.json").read_text())
+    assert record["complete"] and set(record["months"]) == {"2025-01", "2025-03"} and record["without_archived"] == ["2025-02"], record
 
 
 def test_an_archived_month_is_named_and_left_out_only_when_that_is_said(make_site):

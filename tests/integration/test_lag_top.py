@@ -49,6 +49,27 @@ def test_lag_counts_what_nobody_has_claimed_and_fails_without_kafka(site):
     assert away.code == 1 and away.out == "" and "127.0.0.1:1" in away.err, away
 
 
+def test_a_topic_that_is_gone_is_no_kafka_that_is_away(site):
+    """Made anew under its name it would be another log: workers would stop there."""
+    site.send(events(10))
+    site.drain()
+    site.delete_topic()
+    wait_until(lambda: "does not exist" in site.tallymill("lag").err, 30, "the topic to be gone")
+    status, lag, top = site.must("tallymill", "status"), site.tallymill("lag"), site.must("tallymill", "top")
+    assert "Kafka: the lag is unknown: topic " in status.out and "unreachable" not in status.out, status
+    assert lag.code == 2 and lag.out == "" and f"\nKafka: topic {site.topic} does not exist" in top.out, (lag, top)
+    for said in (status.out, lag.err, top.out):
+        assert "the books have positions of it" in said and f"tallymill topic renew {site.topic} --yes" in said and f"tallymill topic retire {site.topic} --yes" in said, said
+
+
+def test_a_topic_that_was_never_read_is_made_by_migrate(make_site):
+    site = make_site()
+    site.delete_topic()
+    wait_until(lambda: "does not exist" in site.tallymill("lag").err, 30, "the topic to be gone")
+    status = site.must("tallymill", "status")
+    assert "Kafka: the lag is unknown: " in status.out and "run: tallymill migrate" in status.out, status
+
+
 def test_lag_that_is_watched_looks_again_and_again(site):
     site.send(events(10))
     watched = subprocess.Popen(with_parent(site.command("tallymill", "lag", "--json", "--watch")), stdout=subprocess.PIPE, env=environment())
@@ -168,6 +189,14 @@ def test_top_without_a_terminal_is_one_plain_picture(site):
     assert "statistics   up to date" in shown and "format 1 (of the last hour: 1)" in shown and len(re.findall(r"^ +\d+ +0 ", shown, re.MULTILINE)) == 4, shown
 
 
-def test_top_without_a_database_says_so(site):
+def test_top_without_a_database_says_so_in_its_picture_too(site):
     away = site.tallymill("top", "--set", "postgres.dsn=host=127.0.0.1 port=1")
-    assert away.code == 1 and away.out == "" and "port 1" in away.err, away
+    assert away.code == 1 and "port 1" in away.err, away
+    assert site.topic in away.out and re.search(r"^Postgres does not answer: .*port 1", away.out, re.MULTILINE) and "lag               unknown" in away.out, away
+    without = site.tallymill("top", "--set", "postgres.dsn=" + site.database.dsn + " dbname=no_such_database")
+    assert without.code != 0 and without.err, without
+
+
+def test_top_without_kafka_says_so_in_its_picture(site):
+    shown = site.must("tallymill", "top", "--set", "kafka.bootstrap.servers=127.0.0.1:1").out
+    assert "Kafka does not answer: " in shown and "statistics   up to date" in shown, shown

@@ -91,6 +91,23 @@ def test_the_timers_start_archive_and_both_proofs_and_advise_which_leave_their_m
         assert f"/tallymill {name} --config /etc/tallymill/tallymill.ini --metrics %S/tallymill/{name}.prom\n" in text
 
 
+@pytest.mark.parametrize("name", ["audit", "verify", "advise"])
+def test_the_node_exporter_may_read_the_metrics_of_a_nightly_run(name, tmp_path):
+    """The unit's own line behind the run, with the unit's own umask."""
+    text = (SYSTEMD / f"tallymill-{name}.service").read_text()
+    command, = re.findall(r"^ExecStopPost=\+/bin/sh -c '(.*)'$", text, re.MULTILINE)
+    umask, = re.findall(r"^UMask=(\d+)$", text, re.MULTILINE)
+    (tmp_path / "state" / "tallymill").mkdir(parents=True)
+    (tmp_path / "state" / "tallymill" / f"{name}.prom").write_text("figures")
+    (tmp_path / "state" / "tallymill" / f"{name}.prom").chmod(0o600)
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", command.replace("%S", str(tmp_path / "state"))], env={**environment(), "TALLYMILL_TEXTFILES": str(texts)}, umask=int(umask, 8), check=True)
+        page, = texts.iterdir()
+        assert page.name == f"tallymill-{name}.prom" and page.read_text() == "figures" and page.stat().st_mode & 0o777 == 0o644, oct(page.stat().st_mode)
+
+
 @pytest.mark.parametrize("program", ["tallymill-consumer", "tallymill-aggregator", "tallymill-produce", "tallymill"])
 def test_programs_take_the_sample_settings(program):
     sample = str(ROOT / "deploy" / "tallymill.ini")

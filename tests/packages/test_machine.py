@@ -149,6 +149,7 @@ def test_the_nightly_proof_runs_and_leaves_its_metrics(machine, make_site, packa
         page = machine.root / folder.lstrip("/") / f"tallymill-{name}.prom"
         wait_until(page.exists, 60, lambda: machine.run("journalctl", "--no-pager", "-u", f"tallymill-{name}.service").out)
         assert f"tallymill_{name}_success 1\n" in page.read_text()
+        assert page.stat().st_mode & 0o777 == 0o644, oct(page.stat().st_mode)  # the node exporter runs as prometheus
     figures = {name: exposure(machine, f"tallymill-{name}.service") for name in ("audit", "verify", "advise", "archive", "dashboard")}
     print("exposure:", figures)
     assert max(figures.values()) <= 1.1
