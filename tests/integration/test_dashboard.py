@@ -149,6 +149,9 @@ def test_the_page_is_whole_in_itself_and_says_so_to_the_browser(site):
         status, headers, packed = dashboard.get(path, Accept_Encoding="gzip")
         assert packed == plain and headers["Content-Encoding"] == "gzip", path
         assert dashboard.get(path, Accept_Encoding="gzip", If_None_Match=headers["ETag"])[::2] == (304, b""), path
+        for known in (f"W/{headers['ETag']}", f'"x", {headers["ETag"]}', "*"):
+            assert dashboard.get(path, Accept_Encoding="gzip", If_None_Match=known)[0] == 304, (path, known)
+        assert "Content-Encoding" not in dashboard.get(path, Accept_Encoding="gzip;q=0, deflate")[1] and dashboard.get(path, Accept_Encoding="br, gzip;q=0.5")[1]["Content-Encoding"] == "gzip"
         weight += len(gzip.compress(plain))
     assert weight < 150_000
     # Refusals carry the same headers.
