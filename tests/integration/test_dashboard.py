@@ -119,7 +119,10 @@ def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
     assert len(rows) == 40 and {row["event_name"] for row in rows} == {"doc_generation"}
     assert len(list(csv.DictReader(io.StringIO(dashboard.get(one + "&session=s1")[2].decode(), newline="")))) == site.database.value(
         "SELECT count(*) FROM analytics_events WHERE session_id = 's1' AND NOT is_internal AND created_at::date = %s", str(day))
-    assert len(dashboard.get("/api/v1/events.csv?range=7d&who=all")[2].splitlines()) == 101
+    cut = list(csv.DictReader(io.StringIO(dashboard.get("/api/v1/events.csv?range=7d&who=all")[2].decode(), newline="")))
+    assert len(cut) == 101 and "dashboard.export_rows" in cut[-1]["id"] and "100 rows" in cut[-1]["id"]  # what was cut says so
+    exactly = Dashboard(site, "dashboard.export_rows=40").get(one + "&name=doc_generation&who=all")[2].splitlines()
+    assert len(exactly) == 41 and b"export_rows" not in exactly[-1]
     assert dashboard.get("/api/v1/events.csv?range=7d&user=%27+OR+1=1+--")[2].splitlines()[1:] == []
     assert Dashboard(site, "dashboard.export_rows=0").get("/api/v1/events.csv")[0] == 403
 
