@@ -130,7 +130,8 @@ def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
 def test_what_is_asked_wrongly_is_named(make_site):
     dashboard = Dashboard(make_site())
     for path in ("/api/v1/page/overview?range=30d", "/api/v1/page/overview?range=custom&first=2026-11-09&last=2026-11-08", "/api/v1/page/overview?who=me",
-                 "/api/v1/events.csv?grain=hour"):
+                 "/api/v1/events.csv?grain=hour", "/api/v1/page/overview?range=custom&first=9999-12-31&last=9999-12-31", "/api/v1/events.csv?range=custom&first=9999-12-31&last=9999-12-31",
+                 "/api/v1/page/overview?range=custom&first=0000-01-01&last=0000-01-02", "/api/v1/page/overview?range=custom&first=0001-01-01&last=0001-01-02"):
         status, _, body = dashboard.get(path)
         assert (status, json.loads(body)["kind"]) == (400, "request"), path
     for path in ("/api/v1/page/none", "/api/v1/panel/none.csv", "/api/v1/panel/languages", "/api/v1/panel/languages.csv?tab=%27", "/api/v1", "/etc/passwd", "/../web/index.html"):

@@ -81,6 +81,9 @@ Test(range, refuses_words_and_days_that_are_none)
                                                {.range = "custom", .first = "2026-11-10", .last = "2026-11-09"},
                                                {.range = "custom", .first = "2026-02-30", .last = "2026-11-09"},
                                                {.range = "custom", .first = "2000-01-01", .last = "2026-11-09"},
+                                               {.range = "custom", .first = "9999-12-01", .last = "9999-12-31"},
+                                               {.range = "custom", .first = "0000-01-01", .last = "0000-01-31"},
+                                               {.range = "custom", .first = "0001-01-01", .last = "0001-01-31"},
                                                {.range = "custom", .first = "'; --", .last = "2026-11-09"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error err = {0};
