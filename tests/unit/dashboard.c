@@ -124,6 +124,11 @@ Test(panel, names_what_is_wrong_with_its_file)
         {"x.sql", "SELECT 1", "title"},
         {"x.sql", HEAD "-- unit: ms\nSELECT 1", "twice"},
         {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: pie\n-- unit: ms\n-- good: up\n", "show is one of"},
+        {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: classes\n-- unit: ms\n-- good: up\n", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000 many\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000 2000 4000\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- target: high\nSELECT 1", "target"},
         {"X.sql", HEAD "SELECT 1", "NAME"},
         {"x y.sql", HEAD "SELECT 1", "NAME"},
         {".sql", HEAD "SELECT 1", "NAME"}};
