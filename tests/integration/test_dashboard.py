@@ -277,7 +277,7 @@ def test_the_pipeline_knows_commit_times_the_disk_and_28_days_and_gives_them_awa
     hours = dashboard.json("/api/v1/pipeline/rates.json")[1]
     assert sum(row[hours["columns"].index("stored")] for row in hours["rows"]) == site.database.value("SELECT count(*) FROM analytics_events") > 0
     # Each table as a file, and the query that it is asked by.
-    for name in ("topic_partitions", "months", "rollups", "days", "gaps", "dead_letters", "rates", "positions", "statistics", "troubles", "disk"):
+    for name in ("topic_partitions", "months", "rollups", "views", "days", "gaps", "dead_letters", "rates", "positions", "statistics", "troubles", "disk"):
         status, headers, body = dashboard.get(f"/api/v1/pipeline/{name}.csv")
         assert status == 200 and f'filename="{name}.csv"' in headers["Content-Disposition"]
         table = list(csv.reader(io.StringIO(body.decode(), newline="")))
