@@ -90,6 +90,8 @@ static json_t *describe(const struct panel *panel)
     json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", panel->name, "title", panel->words[PANEL_TITLE], "sub",
                              panel->words[PANEL_SUB], "show", panel->words[PANEL_SHOW], "unit", panel->words[PANEL_UNIT], "good",
                              panel->words[PANEL_GOOD]);
+    if (json && strstr(panel->query, ":'shift'"))
+        json_object_set_new(json, "shifts", json_true());
     if (json && panel->words[PANEL_ZONES][0] != '\0')
         json_object_set_new(json, "zones", json_string(panel->words[PANEL_ZONES]));
     if (json && panel->words[PANEL_PICKS][0] != '\0')

@@ -250,15 +250,16 @@ static size_t write_language(FILE *out, const char *at, const char *language, en
 char *panel_sql(const struct panel *panel, const struct range *range, int32_t first, int32_t last, const char *tab,
                 enum panel_form form)
 {
-    char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES], *sql = NULL;
+    char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES], shift[SHIFT_BYTES], *sql = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&sql, &size);
     if (!out)
         return NULL;
     clock_format_day(first_text, first);
     clock_format_day(last_text, last);
+    snprintf(shift, sizeof shift, "%" PRId32 " days", range->first - first);
     const char *const values[][2] = {
-        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}};
+        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}, {"shift", shift}};
     for (const char *at = panel->query; *at != '\0';) { /* ends: with the text */
         const char *behind = skip_comment(at);
         if (behind > at) { /* the comments are the file's; the page shows the query */

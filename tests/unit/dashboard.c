@@ -174,6 +174,21 @@ Test(panel, asks_for_the_days_and_users_that_are_wanted)
     free(sql);
 }
 
+Test(panel, names_the_buckets_of_an_earlier_range_as_those_that_it_is_compared_with)
+{
+    struct error err = {0};
+    struct panel panel;
+    const struct range range = {.name = "91d", .who = "external", .grain = "month", .first = 1000, .last = 1090, .has_before = true,
+                                .before_first = 909, .before_last = 999};
+    cr_assert(parse("x.sql", HEAD "SELECT interval :'shift'", &panel, &err), "%s", err.text);
+    char *now = panel_sql(&panel, &range, range.first, range.last, "usage", PANEL_ASKED),
+         *before = panel_sql(&panel, &range, range.before_first, range.before_last, "usage", PANEL_ASKED);
+    cr_assert_str_eq(now, "SELECT interval '0 days'");
+    cr_assert_str_eq(before, "SELECT interval '91 days'");
+    free(now);
+    free(before);
+}
+
 Test(panel, has_a_chosen_language_as_a_parameter_and_quotes_it_only_to_be_read)
 {
     struct error err = {0};
