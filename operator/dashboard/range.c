@@ -86,6 +86,7 @@ bool range_read(const struct range_query *query, int32_t today, struct range *ra
     if (!read_days(query, today, range, err))
         return false;
     const int days = range->last - range->first + 1, shift = strcmp(compare, "year") == 0 ? YEAR : (days + WEEK - 1) / WEEK * WEEK;
+    range->today = today;
     range->has_before = strcmp(compare, "off") != 0;
     range->before_first = range->first - shift;
     range->before_last = range->last - shift;
