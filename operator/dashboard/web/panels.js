@@ -369,10 +369,11 @@ export function table(panel, page) {
   const before = new Map((panel.before || []).map(row => [name(row), row[first]]));
   const known = panel.before && page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
   const most = Math.max(1, ...panel.rows.map(row => row[first] || 0)), isOpen = isRunning(page);
+  const compared = {...panel, unit: 'count', ...(/sessions|users/.test(panel.columns[first]) ? {} : {at_most: false, before_at_most: false})}; // events are no uniques
   const against = row => {
     const then = before.get(name(row));
     if (!known || then === undefined || then === null) return el('span', {class: 'soft', title: 'no earlier figure'}, '–');
-    return isOpen ? el('span', {class: 'soft', title: exact(then, unitOf(panel.columns[first]))}, figure(then, unitOf(panel.columns[first]))) : change(row[first], then, {...panel, unit: 'count'}, page);
+    return isOpen ? el('span', {class: 'soft', title: exact(then, unitOf(panel.columns[first]))}, figure(then, unitOf(panel.columns[first]))) : change(row[first], then, compared, page);
   };
   const rows = panel.rows.slice(0, TABLE_ROWS + 8).map(row => el('tr', {}, row.map((cell, at) => {
     if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : panel.picks && panel.picks === panel.columns[at] ? picked(cell, page, 'plain', foreign(cell)) : foreign(cell));
