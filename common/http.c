@@ -74,6 +74,8 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
         return refuse(server, connection, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too long\n");
     struct http_link *link = link_of(connection);
     *begun = link ? http_request_new(server->deadlines, link, connection, method, path) : NULL;
+    if (*begun)
+        http_deadlines_begin(server->deadlines, link);
     return *begun ? MHD_YES : MHD_NO;
 }
 

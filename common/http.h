@@ -2,7 +2,7 @@
  *
  * On GNU libmicrohttpd (gnu.org/software/libmicrohttpd). What strangers can take is bounded: connections, bytes of header and body,
  * seconds without a byte, and, since the library's time-out counts silence only (a byte a second would hold a connection for ever),
- * a deadline for the whole of a request. More connections wait in the kernel's queue. No TLS: that is a proxy's.
+ * deadlines for a request's header, and for all behind it. More connections wait in the kernel's queue. No TLS: that is a proxy's.
  *
  * http_request.h says what was asked, http_answer.h how it is answered.
  */
@@ -32,7 +32,8 @@ struct http_options {
     size_t connection_bytes;           /* what a connection may hold, the request's header included */
     size_t body_bytes;                 /* the longest body that is taken */
     unsigned idle_seconds;             /* without a byte: closed */
-    unsigned request_ms; /* from its connection's begin, or the answer before, to the last byte of its answer: closed */
+    unsigned request_ms; /* from its connection's begin, or the answer before, to the end of a request's header; and from there to
+                            the last byte of its answer: closed */
 };
 
 /* Listens and answers from now on. ERROR_USAGE: the address is none, or taken, or not ours. */

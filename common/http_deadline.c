@@ -175,6 +175,14 @@ void http_deadlines_move(struct http_deadlines *deadlines, struct http_link *lin
     pthread_mutex_unlock(&deadlines->lock);
 }
 
+void http_deadlines_begin(struct http_deadlines *deadlines, struct http_link *link)
+{
+    pthread_mutex_lock(&deadlines->lock);
+    if (!link->is_late)
+        link->deadline_us = clock_now_us() + deadlines->request_ms * INT64_C(1000);
+    pthread_mutex_unlock(&deadlines->lock);
+}
+
 bool http_deadlines_suspend(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection)
 {
     pthread_mutex_lock(&deadlines->lock);

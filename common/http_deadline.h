@@ -29,6 +29,9 @@ void http_deadlines_remove(struct http_deadlines *deadlines, struct http_link *l
 /* `ms` from now. 0: as long as a request has. */
 void http_deadlines_move(struct http_deadlines *deadlines, struct http_link *link, unsigned ms);
 
+/* A request begins: it has its whole time from now on, unless the connection is late already. */
+void http_deadlines_begin(struct http_deadlines *deadlines, struct http_link *link);
+
 bool http_deadlines_suspend(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection);
 void http_deadlines_resume(struct http_deadlines *deadlines, struct http_link *link);
 void http_deadlines_resume_all(struct http_deadlines *deadlines);

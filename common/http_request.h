@@ -44,7 +44,7 @@ bool http_suspend(struct http_request *request);
 void http_resume(struct http_request *request);
 void http_resume_all(struct http_server *server);
 
-/* Its deadline came while it was suspended, or the server is closing: answer now. */
+/* Its deadline came, or the server is closing: answer now. */
 bool http_is_late(const struct http_request *request);
 
 /* For http.c: a request as its header was read; method and path are the library's. NULL without memory. */

@@ -3,7 +3,9 @@
 #include "operator/dashboard/asset.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <xxhash.h>
 
@@ -54,6 +56,27 @@ static const struct asset *find(const char *path)
     return NULL;
 }
 
+/* Whether a list such as "br;q=1, gzip;q=0.5" takes gzip: it names it, and not with a weight of nothing. */
+static bool takes_gzip(const char *list)
+{
+    static const char name[] = "gzip";
+    while (list && *list != '\0') { /* ends: with the text */
+        list += strspn(list, ", \t");
+        const size_t length = strcspn(list, ",");
+        const char *behind = list + sizeof name - 1, *weight = memchr(list, '=', length);
+        if (strncasecmp(list, name, sizeof name - 1) == 0 && strchr(";, \t", *behind))
+            return !weight || strtod(weight + 1, NULL) > 0;
+        list += length;
+    }
+    return false;
+}
+
+/* Whether If-None-Match has this version: among others perhaps, and marked as weak by a proxy. */
+static bool knows(const char *list, const char *tag)
+{
+    return list && (strcmp(list, "*") == 0 || strstr(list, tag));
+}
+
 bool asset_answer(struct http_request *request, struct http_answer *answer)
 {
     const struct asset *asset = find(http_path(request));
@@ -61,13 +84,13 @@ bool asset_answer(struct http_request *request, struct http_answer *answer)
         return false;
     char tag[32];
     const char *known = http_header(request, "If-None-Match"), *accepts = http_header(request, "Accept-Encoding");
-    const bool is_packed = accepts && strstr(accepts, "gzip");
+    const bool is_packed = takes_gzip(accepts);
     snprintf(tag, sizeof tag, "\"%016llx%s\"", (unsigned long long)XXH3_64bits(asset->bytes, *asset->length), is_packed ? "g" : "");
-    http_answer_status(answer, known && strcmp(known, tag) == 0 ? 304 : 200, asset->type);
+    http_answer_status(answer, knows(known, tag) ? 304 : 200, asset->type);
     http_answer_header(answer, "ETag", tag);
     http_answer_header(answer, "Cache-Control", "no-cache");
     http_answer_header(answer, "Vary", "Accept-Encoding");
-    if (known && strcmp(known, tag) == 0)
+    if (knows(known, tag))
         return true;
     if (is_packed)
         http_answer_header(answer, "Content-Encoding", "gzip");

@@ -19,7 +19,7 @@
 
 extern const char events_csv_sql[], events_filter_sql[];
 
-enum { SECONDS = 600 };
+enum { SECONDS = 600, PIECE_ROWS = 1000 };
 
 #define PIECE_US (60 * CLOCK_SECOND_US)
 
@@ -27,24 +27,50 @@ struct export {
     struct site *site;
     struct reader *reader;
     bool is_raw, has_head, is_over;
-    char *text; /* of the piece that is being sent */
+    int64_t left; /* rows that may be sent still */
+    char *text;   /* of the piece that is being sent */
     size_t length, sent;
 };
+
+/* The last row, where there are more than may be sent: whoever reads the file sees that it was cut. */
+static void write_cut(const struct export *export, const PGresult *result, FILE *out)
+{
+    fprintf(out, "cut behind %" PRId64 " rows of any day (dashboard.export_rows): ask for fewer days", export->site->export_rows);
+    for (int column = 1; column < PQnfields(result); column++)
+        putc(',', out);
+    fputs("\r\n", out);
+}
+
+static bool write_piece(struct export *export, const PGresult *result, FILE *out)
+{
+    const int rows = PQntuples(result);
+    const bool is_cut = export->left == 0 && rows > 0;
+    if (!export->has_head && !rows_csv_head(result, out))
+        return false;
+    export->has_head = true;
+    export->is_over = rows == 0 || is_cut;
+    if (is_cut)
+        write_cut(export, result, out);
+    else
+        export->left -= rows;
+    return is_cut || rows_csv(result, export->is_raw, out);
+}
 
 static bool read_piece(struct export *export)
 {
     struct error err = {0};
-    PGresult *result = reader_ask_long(export->reader, "FETCH FORWARD 1000 FROM events", PIECE_US, &err);
+    char fetch[64];
+    snprintf(fetch, sizeof fetch, "FETCH FORWARD %d FROM events",
+             export->left == 0 ? 1 : export->left < PIECE_ROWS ? (int)export->left : PIECE_ROWS);
+    PGresult *result = reader_ask_long(export->reader, fetch, PIECE_US, &err);
     free(export->text);
     export->text = NULL;
     export->sent = export->length = 0;
     FILE *out = result ? open_memstream(&export->text, &export->length) : NULL;
     bool is_good = out != NULL;
     if (out) {
-        is_good = (export->has_head || rows_csv_head(result, out)) && rows_csv(result, export->is_raw, out);
+        is_good = write_piece(export, result, out);
         is_good &= fclose(out) == 0;
-        export->has_head = true;
-        export->is_over = PQntuples(result) == 0;
     }
     PQclear(result);
     if (!is_good)
@@ -87,7 +113,7 @@ static bool begin(struct reader *reader, struct http_request *request, const str
     char first[CLOCK_DAY_BYTES], behind[CLOCK_DAY_BYTES], rows[24];
     clock_format_day(first, range->first);
     clock_format_day(behind, range->last + 1);
-    snprintf(rows, sizeof rows, "%" PRId64, most);
+    snprintf(rows, sizeof rows, "%" PRId64, most + 1); /* one more says that there are more */
     const char *const values[] = {first,
                                   behind,
                                   range->who,
@@ -129,7 +155,7 @@ void events_csv_answer(struct site *site, struct http_request *request, struct h
         site_failed(answer, &err);
         return;
     }
-    *export = (struct export){.site = site, .reader = reader, .is_raw = raw && strcmp(raw, "1") == 0};
+    *export = (struct export){.site = site, .reader = reader, .is_raw = raw && strcmp(raw, "1") == 0, .left = site->export_rows};
     http_allow(request, SECONDS);
     http_answer_status(answer, 200, "text/csv; charset=utf-8");
     http_answer_header(answer, "Content-Disposition", "attachment; filename=\"events.csv\"");

@@ -3,6 +3,9 @@
  * A panel that fails says why in its own place: its table is not there yet, its query has an error, it took too long. What is late
  * says of when it is: statistics are a second behind the rows, rollups minutes, and one figure beside the other would else look
  * like a contradiction.
+ *
+ * A page has so much time in all, whatever is in the way of its questions: its thread answers others too, and whoever asked waits
+ * no longer than the deadline of a request. What is not asked by then says so, panel by panel.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/http_request.h"
 #include "common/postgres.h"
 #include "operator/dashboard/reader.h"
 #include "operator/dashboard/rows.h"
@@ -17,11 +21,18 @@
 
 extern const char page_fresh_sql[], page_stale_sql[];
 
+/* Below a request's deadline by more than one question and a connection take. */
+#define PAGE_US (15 * CLOCK_SECOND_US)
+
 struct page {
+    const struct http_request *request;
+    int64_t until_us; /* what is not asked by then is not asked */
     struct reader *reader;
     const struct range *range;
     const char *tab;
     PGresult *stale; /* what is not up to date */
+    PGresult *fresh; /* one row, or NULL: fresh_error */
+    struct error fresh_error;
     struct error lost; /* the connection, or the memory: the page as a whole */
 };
 
@@ -36,6 +47,9 @@ static json_t *days_json(int32_t first, int32_t last)
 static json_t *range_json(const struct range *range)
 {
     json_t *json = days_json(range->first, range->last);
+    char today[CLOCK_DAY_BYTES];
+    clock_format_day(today, range->today);
+    json_object_set_new(json, "today", json_string(today));
     json_object_set_new(json, "name", json_string(range->name));
     json_object_set_new(json, "grain", json_string(range->grain));
     json_object_set_new(json, "before", range->has_before ? days_json(range->before_first, range->before_last) : json_null());
@@ -90,6 +104,8 @@ static json_t *describe(const struct panel *panel)
     json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", panel->name, "title", panel->words[PANEL_TITLE], "sub",
                              panel->words[PANEL_SUB], "show", panel->words[PANEL_SHOW], "unit", panel->words[PANEL_UNIT], "good",
                              panel->words[PANEL_GOOD]);
+    if (json && strstr(panel->query, ":'shift'"))
+        json_object_set_new(json, "shifts", json_true());
     if (json && panel->words[PANEL_ZONES][0] != '\0')
         json_object_set_new(json, "zones", json_string(panel->words[PANEL_ZONES]));
     if (json && panel->words[PANEL_PICKS][0] != '\0')
@@ -99,25 +115,63 @@ static json_t *describe(const struct panel *panel)
     return json;
 }
 
-/* Why there are no rows, in the words of who looks at the page. */
-static void note_trouble(struct page *page, json_t *panel, const struct error *err)
+/* No time is left for another question. A request that is late already has nobody who reads its answer. */
+static bool is_over(const struct page *page)
+{
+    return clock_now_us() >= page->until_us || http_is_late(page->request);
+}
+
+/* Why there are no rows, in the words of who looks at the page. Those of the range stand, whatever is wrong with those before. */
+static void note_trouble(struct page *page, json_t *panel, bool is_before, const struct error *err)
 {
     const bool is_missing = postgres_is(err, POSTGRES_NO_SCHEMA) || postgres_is(err, POSTGRES_MIGRATING);
-    json_object_set_new(panel, "trouble", json_string(err->text));
-    json_object_set_new(panel, "trouble_kind", json_string(is_missing                               ? "missing"
-                                                           : postgres_is(err, POSTGRES_NO_RIGHT)    ? "right"
-                                                           : postgres_is(err, POSTGRES_CANCELLED)   ? "slow"
-                                                                                                    : "failed"));
+    const char *kind = is_missing                             ? "missing"
+                       : postgres_is(err, POSTGRES_NO_RIGHT)  ? "right"
+                       : postgres_is(err, POSTGRES_CANCELLED) ? "slow"
+                                                              : "failed";
+    json_object_set_new(panel, is_before ? "before_trouble" : "trouble", json_string(err->text));
+    if (!is_before)
+        json_object_set_new(panel, "trouble_kind", json_string(kind));
     if (err->kind == ERROR_RETRY && !postgres_is(err, POSTGRES_REFUSED))
         page->lost = *err;
 }
+
+/* ---- uniques of days whose keys are gone ---- */
+
+static void note_uniques(void *context, const char *name, size_t length)
+{
+    static const char uniques[] = "analytics_daily_uniques";
+    bool *is_found = context;
+    *is_found |= length == sizeof uniques - 1 && strncmp(name, uniques, length) == 0;
+}
+
+static const char *fresh_value(const struct page *page, const char *name)
+{
+    return page->fresh ? PQgetvalue(page->fresh, 0, PQfnumber(page->fresh, name)) : "";
+}
+
+/* A range from this day counts somebody twice perhaps: it begins before the first day whose keys are kept, and so do the events. */
+static bool is_at_most(const struct page *page, const struct panel *panel, int32_t first)
+{
+    bool has_uniques = false;
+    int32_t kept, begun;
+    const char *kept_from = fresh_value(page, "kept_from"), *first_day = fresh_value(page, "first_day");
+    panel_each_table(panel->query, note_uniques, &has_uniques);
+    return has_uniques && clock_parse_day(kept_from, strlen(kept_from), &kept) &&
+           clock_parse_day(first_day, strlen(first_day), &begun) && first < kept && begun < kept;
+}
+
+/* ---- its rows ---- */
 
 /* The rows of days first to last as the member `name`. */
 static bool ask_panel(struct page *page, const struct panel *panel, int32_t first, int32_t last, const char *name, json_t *json)
 {
     struct error err = {0};
+    const bool is_before = strcmp(name, "before") == 0;
     PGresult *result = site_ask_panel(page->reader, panel, page->range, first, last, page->tab, &err);
-    if (result && strcmp(name, "rows") == 0) {
+    if (result && is_at_most(page, panel, first))
+        json_object_set_new(json, is_before ? "before_at_most" : "at_most", json_true());
+    if (result && !is_before) {
         json_object_set_new(json, "columns", rows_columns(result));
         char *sql = panel_sql(panel, page->range, first, last, page->tab, PANEL_SHOWN);
         json_object_set_new(json, "sql", json_string(sql ? sql : ""));
@@ -127,7 +181,7 @@ static bool ask_panel(struct page *page, const struct panel *panel, int32_t firs
     if (result)
         json_object_set_new(json, name, rows_json(result));
     else
-        note_trouble(page, json, &err);
+        note_trouble(page, json, is_before, &err);
     PQclear(result);
     return result != NULL;
 }
@@ -139,8 +193,16 @@ static json_t *panel_json(struct page *page, const struct panel *panel)
         json_object_set_new(json, "trouble_kind", json_string("who"));
         return json;
     }
-    if (ask_panel(page, panel, page->range->first, page->range->last, "rows", json) && page->range->has_before &&
-        panel->words[PANEL_COMPARE][0] == '\0')
+    if (is_over(page)) {
+        json_object_set_new(json, "trouble_kind", json_string("unasked"));
+        return json;
+    }
+    if (!ask_panel(page, panel, page->range->first, page->range->last, "rows", json) || !page->range->has_before ||
+        panel->words[PANEL_COMPARE][0] != '\0')
+        return json;
+    if (is_over(page))
+        json_object_set_new(json, "before_trouble", json_string("the time of the page was over"));
+    else
         ask_panel(page, panel, page->range->before_first, page->range->before_last, "before", json);
     return json;
 }
@@ -158,12 +220,22 @@ static json_t *panels_json(struct page *page, const struct site *site)
 
 /* ---- the page ---- */
 
-static json_t *fresh_json(struct page *page)
+static json_t *fresh_json(const struct page *page)
 {
-    struct error err = {0};
-    PGresult *result = reader_ask(page->reader, page_fresh_sql, &err);
-    json_t *json = result ? rows_object(result, 0) : json_pack("{s:s}", "trouble", err.text);
-    PQclear(result);
+    return page->fresh ? rows_object(page->fresh, 0) : json_pack("{s:s}", "trouble", page->fresh_error.text);
+}
+
+/* All that the page shows, of one snapshot. */
+static json_t *ask(struct page *page, struct site *site)
+{
+    ask_stale(page);
+    page->fresh = reader_ask(page->reader, page_fresh_sql, &page->fresh_error);
+    json_t *panels = panels_json(page, site),
+           *json = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I}", "tab", page->tab, "who", page->range->who, "language",
+                             page->range->language, "range", range_json(page->range), "fresh", fresh_json(page), "panels", panels,
+                             "export", (json_int_t)site->export_rows);
+    PQclear(page->stale);
+    PQclear(page->fresh);
     return json;
 }
 
@@ -171,7 +243,7 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
 {
     struct error err = {0};
     struct range range;
-    struct page page = {.range = &range, .tab = site_tab(tab)};
+    struct page page = {.request = request, .until_us = clock_now_us() + PAGE_US, .range = &range, .tab = site_tab(tab)};
     if (!page.tab) {
         site_json(answer, 404,
                   json_pack("{s:s, s:s}", "error", "no such tab: overview, workflow, business, usage, system", "kind", "request"));
@@ -184,17 +256,12 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
         site_failed(answer, &err);
         return;
     }
-    ask_stale(&page);
-    json_t *fresh = fresh_json(&page), *panels = panels_json(&page, site);
-    PQclear(page.stale);
+    json_t *json = ask(&page, site);
     readers_give(site->readers, page.reader);
     if (page.lost.kind == ERROR_NONE) {
-        site_json(answer, 200,
-                  json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b}", "tab", page.tab, "who", range.who, "language", range.language, "range", range_json(&range),
-                            "fresh", fresh, "panels", panels, "export", site->export_rows > 0));
+        site_json(answer, 200, json);
         return;
     }
-    json_decref(fresh);
-    json_decref(panels);
+    json_decref(json);
     site_failed(answer, &page.lost);
 }

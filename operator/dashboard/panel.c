@@ -6,6 +6,8 @@
 #include "operator/dashboard/panel.h"
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,8 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "operator/dashboard/range.h"
+
+enum { ZONES = 3, SHIFT_BYTES = 24 };
 
 static const char *const words[PANEL_WORDS] = {"title", "sub",    "tab",     "show",  "unit", "good",
                                                "zones", "target", "compare", "range", "who", "filter", "picks"};
@@ -68,6 +72,34 @@ static bool is_name(const char *text, size_t length)
     return length > 0 && length < PANEL_NAME_BYTES;
 }
 
+/* So many numbers, between blanks, and nothing else. */
+static bool is_numbers(const char *text, int count)
+{
+    char *end;
+    for (; count > 0; count--, text = end) {
+        const double number = strtod(text, &end);
+        if (end == text || !isfinite(number))
+            return false;
+    }
+    return text[strspn(text, " ")] == '\0';
+}
+
+/* What else would only fail where it is drawn. */
+static bool check(const struct panel *panel, struct error *err)
+{
+    const char *zones = panel->words[PANEL_ZONES], *target = panel->words[PANEL_TARGET];
+    for (int i = PANEL_TITLE; i <= PANEL_GOOD; i++)
+        if (panel->words[i][0] == '\0')
+            return error_set(err, ERROR_USAGE, "a line \"-- %s: ...\" is missing", words[i]);
+    if (strcmp(panel->words[PANEL_SHOW], "classes") == 0 && zones[0] == '\0')
+        return error_set(err, ERROR_USAGE, "a panel of classes needs a line \"-- zones: 500 1000 2000\": where its classes end");
+    if (zones[0] != '\0' && !is_numbers(zones, ZONES))
+        return error_set(err, ERROR_USAGE, "zones has %d numbers, such as 500 1000 2000, not \"%s\"", ZONES, zones);
+    if (target[0] != '\0' && !is_numbers(target, 1))
+        return error_set(err, ERROR_USAGE, "target is a number, such as 0.7, not \"%s\"", target);
+    return true;
+}
+
 bool panel_parse(const char *file_name, char *text, struct panel *panel, struct error *err)
 {
     const size_t length = strlen(file_name);
@@ -81,9 +113,8 @@ bool panel_parse(const char *file_name, char *text, struct panel *panel, struct 
             return false;
         at += line + (at[line] == '\n');
     }
-    for (int i = PANEL_TITLE; i <= PANEL_GOOD; i++)
-        if (panel->words[i][0] == '\0')
-            return error_set(err, ERROR_USAGE, "a line \"-- %s: ...\" is missing", words[i]);
+    if (!check(panel, err))
+        return false;
     size_t end = strlen(text);
     while (end > 0 && (isspace((unsigned char)text[end - 1]) || text[end - 1] == ';'))
         end--;
@@ -219,15 +250,16 @@ static size_t write_language(FILE *out, const char *at, const char *language, en
 char *panel_sql(const struct panel *panel, const struct range *range, int32_t first, int32_t last, const char *tab,
                 enum panel_form form)
 {
-    char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES], *sql = NULL;
+    char first_text[CLOCK_DAY_BYTES], last_text[CLOCK_DAY_BYTES], shift[SHIFT_BYTES], *sql = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&sql, &size);
     if (!out)
         return NULL;
     clock_format_day(first_text, first);
     clock_format_day(last_text, last);
+    snprintf(shift, sizeof shift, "%" PRId32 " days", range->first - first);
     const char *const values[][2] = {
-        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}};
+        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}, {"shift", shift}};
     for (const char *at = panel->query; *at != '\0';) { /* ends: with the text */
         const char *behind = skip_comment(at);
         if (behind > at) { /* the comments are the file's; the page shows the query */

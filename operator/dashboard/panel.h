@@ -15,8 +15,9 @@
  *                                         (none: only where none is)
  *   -- picks: language                    optional: its values choose that language
  *
- * Each on a line of its own, every other comment is prose. The query reads :'first', :'last' (days), :'grain', :'who' and :'tab',
- * as psql's -v sets them, and the tables of external users; for internal ones, or all, their names are exchanged by those of the
+ * Each on a line of its own, every other comment is prose. The query reads :'first', :'last' (days), :'grain', :'who', :'tab' and
+ * :'shift' (how far the days lie before those that they are compared with: their buckets are named by these), as psql's -v sets
+ * them, and the tables of external users; for internal ones, or all, their names are exchanged by those of the
  * twins. Pure: no I/O. Any thread.
  */
 #ifndef TALLYMILL_OPERATOR_DASHBOARD_PANEL_H

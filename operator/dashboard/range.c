@@ -9,6 +9,9 @@
 #include "common/error.h"
 #include "common/utf8.h"
 
+/* Days around these, such as those that a range is compared with, have four digits in their year as well: Postgres reads them. */
+enum { EARLIEST_YEAR = 1000, LATEST_YEAR = 9990 };
+
 enum { WEEK = 7, YEAR = 364, DAYS_BY_DAY = 31, DAYS_BY_WEEK = 190, DAYS_MOST = 3660 };
 
 static const struct {
@@ -29,9 +32,11 @@ static const char *choose(const char *said, const char *const *words)
 
 static bool read_day(const char *text, const char *name, int32_t *day, struct error *err)
 {
-    if (text && clock_parse_day(text, strlen(text), day))
-        return true;
-    return error_set(err, ERROR_USAGE, "%s is a day such as 2026-11-24, not \"%.*s\"", name, UTF8_CUT(text ? text : "", 40));
+    if (!text || !clock_parse_day(text, strlen(text), day))
+        return error_set(err, ERROR_USAGE, "%s is a day such as 2026-11-24, not \"%.*s\"", name, UTF8_CUT(text ? text : "", 40));
+    if (*day < clock_days_from_date(EARLIEST_YEAR, 1, 1) || *day > clock_days_from_date(LATEST_YEAR, 12, 31))
+        return error_set(err, ERROR_USAGE, "%s is a day of the years %d to %d, not %s", name, EARLIEST_YEAR, LATEST_YEAR, text);
+    return true;
 }
 
 static bool read_days(const struct range_query *query, int32_t today, struct range *range, struct error *err)
@@ -81,6 +86,7 @@ bool range_read(const struct range_query *query, int32_t today, struct range *ra
     if (!read_days(query, today, range, err))
         return false;
     const int days = range->last - range->first + 1, shift = strcmp(compare, "year") == 0 ? YEAR : (days + WEEK - 1) / WEEK * WEEK;
+    range->today = today;
     range->has_before = strcmp(compare, "off") != 0;
     range->before_first = range->first - shift;
     range->before_last = range->last - shift;

@@ -26,6 +26,7 @@ enum { RANGE_LANGUAGE_BYTES = 401 }; /* tallymill.label() keeps a hundred charac
 struct range {
     const char *name, *who, *grain; /* constants: one of the words above; grain is never auto */
     int32_t first, last;            /* both in it */
+    int32_t today;                  /* a range that ends on it, or later, is not over */
     bool has_before;
     int32_t before_first, before_last;
     char language[RANGE_LANGUAGE_BYTES]; /* "": all; anything that somebody's event, or an address, may say */

@@ -4,7 +4,7 @@
 -- show: table
 -- unit: count
 -- good: none
--- On a tab of the plan's categories, the events of that category.
+-- On a tab of the plan's categories, the events of that category. Sessions and users of the names that are counted (uniques.subjects): an event may be called "*", which is no subject of its own.
 WITH counted AS (
   SELECT s.event_name AS event, sum(s.events) AS events
   FROM public.analytics_daily_hours AS s
@@ -21,6 +21,8 @@ WITH counted AS (
   WHERE u.population = :'who' AND u.date BETWEEN :'first' AND :'last' AND u.previous_date < :'first'
   GROUP BY 1
 )
-SELECT c.event, c.events, CASE WHEN r.subject IS NOT NULL THEN coalesce(r.sessions, 0) END AS sessions, CASE WHEN r.subject IS NOT NULL THEN coalesce(r.users, 0) END AS users
-FROM counted AS c LEFT JOIN reached AS r ON r.subject = c.event
+SELECT c.event, c.events, CASE WHEN t.subject IS NOT NULL THEN coalesce(r.sessions, 0) END AS sessions, CASE WHEN t.subject IS NOT NULL THEN coalesce(r.users, 0) END AS users
+FROM counted AS c
+LEFT JOIN tallymill.unique_subjects AS t ON t.subject = c.event AND t.condition = format('event_name = %L', c.event) AND t.retired_at IS NULL
+LEFT JOIN reached AS r ON r.subject = t.subject
 ORDER BY 2 DESC, 1 LIMIT 500;

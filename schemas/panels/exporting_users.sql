@@ -7,8 +7,8 @@
 -- A key counts once in the range: on its first day there, whose previous day lies before it. The row without a bucket is the whole range. No row: nobody
 -- counts this subject (uniques.subjects).
 WITH buckets AS (
-  SELECT b::date AS bucket, greatest(b::date, DATE :'first') AS first, least((b + ('1 ' || :'grain')::interval)::date - 1, DATE :'last') AS last
-  FROM generate_series(date_trunc(:'grain', TIMESTAMP :'first'), TIMESTAMP :'last', ('1 ' || :'grain')::interval) AS b
+  SELECT b::date AS bucket, greatest((b - interval :'shift')::date, DATE :'first') AS first, least((b + ('1 ' || :'grain')::interval - interval :'shift')::date - 1, DATE :'last') AS last
+  FROM generate_series(date_trunc(:'grain', TIMESTAMP :'first' + interval :'shift'), TIMESTAMP :'last' + interval :'shift', ('1 ' || :'grain')::interval) AS b
 )
 SELECT b.bucket, coalesce(sum(u.keys), 0) AS value
 FROM (SELECT NULL::date AS bucket, DATE :'first' AS first, DATE :'last' AS last UNION ALL SELECT bucket, first, last FROM buckets) AS b

@@ -4,7 +4,7 @@
 -- show: number
 -- unit: money
 -- good: up
-SELECT date_trunc(:'grain', k.date::timestamp)::date AS bucket, sum(k.amount) AS value
+SELECT date_trunc(:'grain', k.date + interval :'shift')::date AS bucket, sum(k.amount) AS value
 FROM public.analytics_daily_checkouts AS k
 WHERE k.date BETWEEN :'first' AND :'last'
 GROUP BY GROUPING SETS ((1), ()) ORDER BY 1 NULLS FIRST;

@@ -75,6 +75,7 @@ async function walk(view) {
     else if (what === 'read') seen.read.push(await page.locator(how[0]).first().innerText());
     else if (what === 'title') seen.read.push(await page.locator(how[0]).first().getAttribute('title'));
     else if (what === 'rows') seen.read.push(await page.locator(how[0]).evaluateAll(rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))));
+    else if (what === 'lines') seen.read.push(await page.locator(how[0]).first().evaluate(({chart: {plot}}) => plot.series.slice(1).map((one, at) => ({dash: one.dash || [], values: plot.data[at + 1]}))));
     else if (what === 'axe') seen.read.push(await judge(page, seen));
     else if (what === 'focused') seen.read.push(await page.evaluate(() => { const one = document.activeElement; return `${one.closest('[data-panel], section[aria-label]')?.getAttribute('aria-label') || ''}|${one.getAttribute('aria-label') || one.textContent}`; }));
     else if (what === 'until') { // so many more times has the page been drawn anew
@@ -83,7 +84,7 @@ async function walk(view) {
     else if (what === 'seen') { await page.waitForSelector(how[0], {timeout: how[1]}); seen.read.push(Date.now() / 1000); }
     else if (what === 'picture') await page.screenshot({path: how[0], fullPage: true});
     else throw new Error(what);
-    if (!['address', 'read', 'title', 'rows', 'focused', 'axe', 'mark', 'seen'].includes(what)) await settle(page).catch(() => {});
+    if (!['address', 'read', 'title', 'rows', 'lines', 'focused', 'axe', 'mark', 'seen'].includes(what)) await settle(page).catch(() => {});
   }
   seen.violations = await page.evaluate(() => window.violations);
   await context.close();

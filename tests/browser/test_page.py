@@ -280,6 +280,15 @@ def test_a_year_and_more(driver, make_site):
     dashboard = Dashboard(site)
     seen = driver(address=dashboard.address, views=views("year", "/?range=12mo", axe=True) + views("year-by-day", "/?range=12mo&grain=day&tab=system") + views("month", "/?page=pipeline&live=28d", wait="#top"))
     assert_clean(seen, dashboard)
+    # By month each bucket stands over as many days of the range before, and what the range cuts is dotted in both.
+    panels, page = dashboard.page(range="91d", grain="month")
+    before = page["range"]["before"]
+    expected = [row[1] for row in site.database.rows("""SELECT date_trunc('month', d + 91)::date, count(*) FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS d FROM analytics_events WHERE event_name = 'doc_generation' AND NOT is_internal) e
+                                                        WHERE d BETWEEN %s AND %s GROUP BY 1 ORDER BY 1""", before["first"], before["last"])]
+    (walked,) = driver(address=dashboard.address, views=[{"name": "months", "path": "/?range=91d&grain=month&kpi=generations", "steps": [["lines", "[data-panel=main] .chart"], ["picture", str(PICTURES / "months-compared.png")]]}])
+    whole, cut, then, then_cut = walked["read"][0]
+    assert len(expected) >= 4 and [one if other is None else other for one, other in zip(then_cut["values"], then["values"])] == expected, (walked["read"], expected)
+    assert [value is None for value in then["values"]] == [value is None for value in whole["values"]] and then["dash"] == [5, 4] and cut["dash"] == then_cut["dash"] == [2, 3]
 
 
 def test_states_that_are_not_the_usual_ones(driver, make_site):

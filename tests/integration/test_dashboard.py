@@ -119,7 +119,10 @@ def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
     assert len(rows) == 40 and {row["event_name"] for row in rows} == {"doc_generation"}
     assert len(list(csv.DictReader(io.StringIO(dashboard.get(one + "&session=s1")[2].decode(), newline="")))) == site.database.value(
         "SELECT count(*) FROM analytics_events WHERE session_id = 's1' AND NOT is_internal AND created_at::date = %s", str(day))
-    assert len(dashboard.get("/api/v1/events.csv?range=7d&who=all")[2].splitlines()) == 101
+    cut = list(csv.DictReader(io.StringIO(dashboard.get("/api/v1/events.csv?range=7d&who=all")[2].decode(), newline="")))
+    assert len(cut) == 101 and "dashboard.export_rows" in cut[-1]["id"] and "100 rows" in cut[-1]["id"]  # what was cut says so
+    exactly = Dashboard(site, "dashboard.export_rows=40").get(one + "&name=doc_generation&who=all")[2].splitlines()
+    assert len(exactly) == 41 and b"export_rows" not in exactly[-1]
     assert dashboard.get("/api/v1/events.csv?range=7d&user=%27+OR+1=1+--")[2].splitlines()[1:] == []
     assert Dashboard(site, "dashboard.export_rows=0").get("/api/v1/events.csv")[0] == 403
 
@@ -127,7 +130,8 @@ def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
 def test_what_is_asked_wrongly_is_named(make_site):
     dashboard = Dashboard(make_site())
     for path in ("/api/v1/page/overview?range=30d", "/api/v1/page/overview?range=custom&first=2026-11-09&last=2026-11-08", "/api/v1/page/overview?who=me",
-                 "/api/v1/events.csv?grain=hour"):
+                 "/api/v1/events.csv?grain=hour", "/api/v1/page/overview?range=custom&first=9999-12-31&last=9999-12-31", "/api/v1/events.csv?range=custom&first=9999-12-31&last=9999-12-31",
+                 "/api/v1/page/overview?range=custom&first=0000-01-01&last=0000-01-02", "/api/v1/page/overview?range=custom&first=0001-01-01&last=0001-01-02"):
         status, _, body = dashboard.get(path)
         assert (status, json.loads(body)["kind"]) == (400, "request"), path
     for path in ("/api/v1/page/none", "/api/v1/panel/none.csv", "/api/v1/panel/languages", "/api/v1/panel/languages.csv?tab=%27", "/api/v1", "/etc/passwd", "/../web/index.html"):
@@ -149,6 +153,9 @@ def test_the_page_is_whole_in_itself_and_says_so_to_the_browser(site):
         status, headers, packed = dashboard.get(path, Accept_Encoding="gzip")
         assert packed == plain and headers["Content-Encoding"] == "gzip", path
         assert dashboard.get(path, Accept_Encoding="gzip", If_None_Match=headers["ETag"])[::2] == (304, b""), path
+        for known in (f"W/{headers['ETag']}", f'"x", {headers["ETag"]}', "*"):
+            assert dashboard.get(path, Accept_Encoding="gzip", If_None_Match=known)[0] == 304, (path, known)
+        assert "Content-Encoding" not in dashboard.get(path, Accept_Encoding="gzip;q=0, deflate")[1] and dashboard.get(path, Accept_Encoding="br, gzip;q=0.5")[1]["Content-Encoding"] == "gzip"
         weight += len(gzip.compress(plain))
     assert weight < 150_000
     # Refusals carry the same headers.
@@ -221,11 +228,88 @@ def test_an_operator_adds_a_panel_by_adding_a_file(site, tmp_path):
     (folder / "broken.sql").write_text(lines.format("Broken") + "SELEC 1")
     (folder / "divided.sql").write_text(lines.format("Divided") + "SELECT 1 / 0")
     (folder / "pie.sql").write_text(lines.format("Pie").replace("table", "pie") + "SELECT 1")
+    (folder / "zoneless.sql").write_text(lines.format("Zoneless").replace("table", "classes") + "SELECT 1")
+    dashboard = Dashboard(site, f"dashboard.panels={folder}")
+    # Of the range before it fails, and of this one not: its rows stand.
+    before = dashboard.page()[1]["range"]["before"]["first"]
+    (folder / "once.sql").write_text(lines.format("Once") + f"SELECT 'a' AS name, 1 / (DATE :'first' - DATE '{before}') AS n")
     dashboard = Dashboard(site, f"dashboard.panels={folder}")
     panels, _ = dashboard.page()
-    assert panels["mine"]["rows"] == [["a", 7]] and set(panels) == {"mine", "broken", "divided"}
+    assert panels["mine"]["rows"] == [["a", 7]] and set(panels) == {"mine", "broken", "divided", "once"}
+    assert panels["once"]["rows"] == [["a", 0]] and "trouble_kind" not in panels["once"] and "zero" in panels["once"]["before_trouble"]
+    assert 'file="zoneless.sql"' in dashboard.program.log()
     assert panels["broken"]["trouble_kind"] == panels["divided"]["trouble_kind"] == "failed" and "zero" in panels["divided"]["trouble"]
     assert 'file="pie.sql"' in dashboard.program.log()
+
+
+BY_MONTH = """SELECT date_trunc('month', day + %(shift)s * interval '1 day')::date::text, {} FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, session_id FROM analytics_events WHERE event_name = 'doc_generation') e
+              WHERE day BETWEEN %(first)s::date AND %(last)s::date GROUP BY 1"""
+
+
+def test_a_month_is_compared_with_as_many_days_as_the_range_has_of_it(make_site):
+    """91 days by month begin in the middle of one: the range before is cut at the same days, whatever its own months are."""
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": "", "window.oldest": "200 days"})
+    today = now_us() // DAY_US * DAY_US
+    site.send(event("doc_generation", event_category="usage", created_us=today - day * DAY_US + number, session_id=f"s{day // 5}", user_id=day // 3, event_data={"success": number % 2 == 0})
+              for day in range(1, 183) for number in range(1 + day % 3))
+    site.drain(deadline=180)
+    site.fold(deadline=300)
+    panels, page = Dashboard(site).page(range="91d", grain="month")
+    before = page["range"]["before"]
+    with site.database.session() as connection, connection.cursor() as cursor:
+        for name, what in (("generations", "count(*)"), ("sessions", "count(DISTINCT session_id)")):
+            cursor.execute(BY_MONTH.format(what), {"shift": 91, "first": before["first"], "last": before["last"]})
+            expected = dict(cursor.fetchall())
+            assert {bucket: value for bucket, value in panels[name]["before"] if bucket} == expected and len(expected) >= 4, name
+            assert sorted(expected) == [bucket for bucket, _ in panels[name]["rows"] if bucket], name
+
+
+def test_uniques_of_days_whose_keys_are_dropped_are_called_at_most(make_site):
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    site.send([*made(), event("login", created_us=now_us() - 12 * DAY_US, session_id="old")])
+    site.drain()
+    site.fold()
+    dashboard = Dashboard(site)
+    panels, _ = dashboard.page(range="7d")
+    assert not panels["sessions"].get("at_most") and not panels["sessions"].get("before_at_most")
+    today = datetime.datetime.fromtimestamp(now_us() // 1_000_000, datetime.timezone.utc).date()
+    site.database.run(f"BEGIN; SELECT tallymill.keep_uniques_from('{today - datetime.timedelta(2)}'); COMMIT")
+    panels, _ = dashboard.page(range="7d")
+    assert panels["sessions"]["at_most"] and panels["funnel"]["at_most"] and not panels["generations"].get("at_most")
+    days = {"range": "custom", "first": today - datetime.timedelta(2), "last": today - datetime.timedelta(1)}
+    panels, _ = dashboard.page(**days)
+    assert not panels["sessions"].get("at_most") and panels["sessions"]["before_at_most"]
+
+
+def test_an_event_that_is_called_like_a_subject_has_no_figure_of_that(make_site):
+    site = ready(make_site)
+    at = now_us() - DAY_US
+    site.send([event(name, created_us=at, event_category="usage", session_id="x") for name in ("*", "stage:doc_export", "category:usage")] + [event("oauth_flow", created_us=at, event_category="usage", session_id=None, user_id=None)])
+    site.drain()
+    site.fold()
+    rows = {row[0]: row[1:] for row in Dashboard(site).page(range="7d")[0]["events"]["rows"]}
+    assert [rows[name] for name in ("*", "stage:doc_export", "category:usage")] == [[1, None, None]] * 3
+    assert rows["oauth_flow"] == [1, 0, 0] and rows["doc_generation"][1] == 9
+
+
+def test_a_database_that_is_slow_costs_a_page_its_panels_and_nobody_minutes(make_site):
+    """What was not asked within the page's time says so in its own place; the next page is whole again."""
+    site = ready(make_site)
+    dashboard = Dashboard(site)
+    with site.database.session() as locker, locker.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE public.analytics_daily_generations, public.analytics_daily_conversions, public.analytics_daily_uniques, public.analytics_daily_breakdowns IN ACCESS EXCLUSIVE MODE")
+        panels, _ = dashboard.page()
+        kinds = [panel.get("trouble_kind") for panel in panels.values()]
+        assert 1 <= kinds.count("slow") <= 4 and kinds.count("unasked") > 4, kinds
+        cursor.execute("ROLLBACK")
+    assert {panel.get("trouble_kind") for panel in dashboard.page()[0].values()} == {None}
+
+
+def test_a_view_that_could_not_be_refreshed_is_told(site):
+    site.database.run("INSERT INTO tallymill.refreshes (view, started_at, took_us, error) VALUES ('analytics_view_daily', now() - interval '2 hours', 1, NULL), ('analytics_view_daily', now() - interval '1 hour', 1, 'no room'), "
+                      "('analytics_view_funnel', now() - interval '2 hours', 1, 'no room'), ('analytics_view_funnel', now() - interval '1 hour', 1, NULL)")
+    (told,) = Dashboard(site).pipeline()["views"]
+    assert told["view"] == "analytics_view_daily" and told["error"] == "no room" and 3500 < told["ago_s"] < 4000 and 7000 < told["good_s"] < 8000
 
 
 def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
@@ -270,7 +354,7 @@ def test_the_pipeline_knows_commit_times_the_disk_and_28_days_and_gives_them_awa
     hours = dashboard.json("/api/v1/pipeline/rates.json")[1]
     assert sum(row[hours["columns"].index("stored")] for row in hours["rows"]) == site.database.value("SELECT count(*) FROM analytics_events") > 0
     # Each table as a file, and the query that it is asked by.
-    for name in ("topic_partitions", "months", "rollups", "days", "gaps", "dead_letters", "rates", "positions", "statistics", "troubles", "disk"):
+    for name in ("topic_partitions", "months", "rollups", "views", "days", "gaps", "dead_letters", "rates", "positions", "statistics", "troubles", "disk"):
         status, headers, body = dashboard.get(f"/api/v1/pipeline/{name}.csv")
         assert status == 200 and f'filename="{name}.csv"' in headers["Content-Disposition"]
         table = list(csv.reader(io.StringIO(body.decode(), newline="")))

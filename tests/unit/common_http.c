@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,4 +261,21 @@ Test(http_late, says_so_when_a_suspended_request_is_late)
 {
     open_server(400);
     cr_assert(strstr(ask("GET /wait", "\r\n"), "HTTP/1.1 503 "));
+}
+
+/* A browser keeps a connection, and asks again when somebody clicks: what it did not ask meanwhile is no part of the request. */
+Test(http_late, counts_from_the_request_and_not_from_the_answer_before)
+{
+    enum { REQUEST_MS = 1200, IDLE_MS = 700 };
+    open_server(REQUEST_MS);
+    const int fd = connect_to();
+    const char *quick = "GET /constant HTTP/1.1\r\nHost: x\r\n\r\n", *wait = "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    char text[ANSWER_BYTES];
+    cr_assert(send(fd, quick, strlen(quick), 0) == (ssize_t)strlen(quick) && recv(fd, text, sizeof text, 0) > 0);
+    struct pollfd idle = {fd, POLLIN, 0};
+    cr_assert(poll(&idle, 1, IDLE_MS) >= 0);
+    const int64_t began_us = clock_now_us();
+    cr_assert(send(fd, wait, strlen(wait), 0) == (ssize_t)strlen(wait));
+    cr_assert(strstr(read_all(fd), "HTTP/1.1 503 "));
+    cr_assert(clock_now_us() - began_us >= REQUEST_MS * INT64_C(1000), "%d ms", (int)((clock_now_us() - began_us) / 1000));
 }

@@ -81,6 +81,9 @@ Test(range, refuses_words_and_days_that_are_none)
                                                {.range = "custom", .first = "2026-11-10", .last = "2026-11-09"},
                                                {.range = "custom", .first = "2026-02-30", .last = "2026-11-09"},
                                                {.range = "custom", .first = "2000-01-01", .last = "2026-11-09"},
+                                               {.range = "custom", .first = "9999-12-01", .last = "9999-12-31"},
+                                               {.range = "custom", .first = "0000-01-01", .last = "0000-01-31"},
+                                               {.range = "custom", .first = "0001-01-01", .last = "0001-01-31"},
                                                {.range = "custom", .first = "'; --", .last = "2026-11-09"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error err = {0};
@@ -121,6 +124,11 @@ Test(panel, names_what_is_wrong_with_its_file)
         {"x.sql", "SELECT 1", "title"},
         {"x.sql", HEAD "-- unit: ms\nSELECT 1", "twice"},
         {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: pie\n-- unit: ms\n-- good: up\n", "show is one of"},
+        {"x.sql", "-- title: T\n-- sub: S\n-- tab: all 1\n-- show: classes\n-- unit: ms\n-- good: up\n", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000 many\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- zones: 500 1000 2000 4000\nSELECT 1", "zones"},
+        {"x.sql", HEAD "-- target: high\nSELECT 1", "target"},
         {"X.sql", HEAD "SELECT 1", "NAME"},
         {"x y.sql", HEAD "SELECT 1", "NAME"},
         {".sql", HEAD "SELECT 1", "NAME"}};
@@ -164,6 +172,21 @@ Test(panel, asks_for_the_days_and_users_that_are_wanted)
                           "public.analytics_internal_daily_llm) AS l, public.analytics_daily_uniques AS u"),
               "%s", sql);
     free(sql);
+}
+
+Test(panel, names_the_buckets_of_an_earlier_range_as_those_that_it_is_compared_with)
+{
+    struct error err = {0};
+    struct panel panel;
+    const struct range range = {.name = "91d", .who = "external", .grain = "month", .first = 1000, .last = 1090, .has_before = true,
+                                .before_first = 909, .before_last = 999};
+    cr_assert(parse("x.sql", HEAD "SELECT interval :'shift'", &panel, &err), "%s", err.text);
+    char *now = panel_sql(&panel, &range, range.first, range.last, "usage", PANEL_ASKED),
+         *before = panel_sql(&panel, &range, range.before_first, range.before_last, "usage", PANEL_ASKED);
+    cr_assert_str_eq(now, "SELECT interval '0 days'");
+    cr_assert_str_eq(before, "SELECT interval '91 days'");
+    free(now);
+    free(before);
 }
 
 Test(panel, has_a_chosen_language_as_a_parameter_and_quotes_it_only_to_be_read)

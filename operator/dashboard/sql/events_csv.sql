@@ -1,4 +1,5 @@
 -- Raw events, as the variables tallymill.export_* ask for them; '' asks for all. created_at leads to the table partitions, so the limits of time stand as they are.
+-- In no order: events of all users have no index by time, and a sort of all of them would keep the first row waiting, on the database's disk.
 DECLARE events NO SCROLL CURSOR FOR
 SELECT e.id, e.event_name, e.event_category, e.session_id, e.user_id, e.is_internal, e.created_at, e.event_data
 FROM public.analytics_events e

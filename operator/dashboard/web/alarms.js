@@ -22,6 +22,8 @@ function ofServers({facts, failure}, add) {
   if (failure) add('failure', 'bad', failure);
   if (facts.postgres) add('postgres', 'bad', 'Postgres does not answer:', foreign(reason(facts.postgres)), `. ${facts.seen ? `Tables below are of ${timeOf(facts.seen)} UTC. ` : ''}It is asked again every few seconds. `,
     run('tallymill doctor', 'tells whether it runs and lets this login in. Workers wait meanwhile; nothing is lost while Kafka keeps the events.'));
+  const unread = Object.values(facts.failed || {});
+  if (unread.length > 0) add('unread', 'warn', `${many(unread.length, 'table')} of this page could not be read:`, foreign(unread[0]), '. ', run('tallymill doctor', 'looks for what stands in the way.'));
   if (kafka.trouble && kafka.trouble !== 'it was not asked yet') add('kafka', 'bad', 'Kafka does not answer, so the lag is unknown:', foreign(kafka.trouble), '. ',
     run('tallymill doctor', 'tries each broker of kafka.bootstrap.servers. Applications keep their events meanwhile, in memory or in their spool.'));
   for (const one of troubles || []) add(`trouble ${one.owner}`, 'bad', `Worker ${one.owner} has not stored a batch for ${seconds(one.since_us / 1e6)}:`, foreign(one.reason), '. ', run('tallymill doctor', 'looks for what stands in its way.'));
@@ -48,6 +50,11 @@ function ofStatistics({facts}, add) {
     run('tallymill status', 'tells since when. Its table stays as it was: correct its file in rollups.dir, then tallymill migrate.'));
 }
 
+function ofViews({facts}, add) {
+  for (const one of facts.views || [])
+    add(`view ${one.view}`, 'bad', `The view ${one.view} could not be refreshed ${seconds(one.ago_s)} ago:`, foreign(one.error), `. Its figures are ${one.good_s === null ? 'old' : `of ${seconds(one.good_s)} ago`}. `, run('tallymill refresh', 'tries again, and says what stands in its way.'));
+}
+
 // Dead letters of five minutes, and of the last seconds, against all that came in that time.
 function isFlood(letters, rows) {
   const sum = name => letters.reduce((all, one) => all + one[name], 0), offsets = count => rows.slice(-count).reduce((all, row) => all + (row[1] || 0) * 5, 0);
@@ -68,7 +75,7 @@ function ofBooks({facts, rows}, add) {
 export function alarms(seen, banner) {
   const found = [], titles = [];
   const add = (name, kind, title, ...more) => { found.push(banner(kind, title, ...more)); titles.push([name, title]); };
-  for (const tell of [ofServers, ofWorkers, ofBooks, ofStatistics]) tell(seen, add);
+  for (const tell of [ofServers, ofWorkers, ofBooks, ofStatistics, ofViews]) tell(seen, add);
   const names = titles.map(([name]) => name).join(' ');
   if (names !== announced) announce(titles.map(([, title]) => title).join(' '));
   announced = names;

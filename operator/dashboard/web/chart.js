@@ -104,7 +104,7 @@ export function lines(options) {
       ],
       cursor: {drag: {x: !!options.zoom, y: false, setScale: false}, points: {size: 7}, y: false},
       series: [{}, ...options.series.map(one => ({
-        stroke: color(one.color), width: one.width || 2, dash: one.dash ? [5, 4] : one.dots ? [2, 3] : undefined,
+        stroke: color(one.color), width: one.width || 2, dash: one.dots ? [2, 3] : one.dash ? [5, 4] : undefined,
         fill: one.fill ? color(one.fill) : undefined, points: {show: false, filter: alone, size: 6, fill: color(one.color)}, spanGaps: false,
       }))],
       hooks: {

@@ -1,15 +1,16 @@
 // dashboard.js - the page: what it shows stands in its address, so that a link shows the same; asks for it, draws it, and asks again.
-import {announce, clock, dayOf, el, foreign, keepFocus, many, reason, seconds, span} from './format.js';
+import {announce, clock, dayOf, el, exact, foreign, keepFocus, many, reason, seconds, span} from './format.js';
 import {forgetCharts} from './chart.js';
-import {classes, dialog, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
+import {classes, dialog, drawn, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
 import {leavePipeline, showPipeline} from './pipeline.js';
 import {run} from './alarms.js';
 
-const TABS = ['overview', 'workflow', 'business', 'usage', 'system'];
+const PAGES = ['analytics', 'pipeline'], TABS = ['overview', 'workflow', 'business', 'usage', 'system'];
 const RANGES = [['today', 'today'], ['7d', '7d'], ['28d', '28d'], ['91d', '91d'], ['12mo', '12mo']], OWN_DAYS = 'Days of your own';
 const WHOS = [['external', 'External'], ['all', 'All'], ['internal', 'Internal']];
 const DEFAULTS = {page: 'analytics', tab: 'overview', range: '28d', first: '', last: '', who: 'external', compare: 'previous', grain: 'auto', language: '', kpi: '', live: '15m'};
 const AGAIN_MS = 60000, AFTER_FAILURE_MS = 4000;
+const BEFORE_ALL = '0001-01-01'; // where the first day with events is not known: no figure is left out for it
 
 let state = {}, shown = null, asked = 0, timer = 0, failure = null, isPicked = false;
 const head = document.getElementById('head'), content = document.getElementById('content');
@@ -20,7 +21,8 @@ function readAddress() {
   const said = new URLSearchParams(location.search);
   state = {...DEFAULTS};
   for (const name of Object.keys(DEFAULTS)) if (said.get(name)) state[name] = said.get(name);
-  if (!TABS.includes(state.tab)) state.tab = 'overview';
+  if (!TABS.includes(state.tab)) state.tab = DEFAULTS.tab;
+  if (!PAGES.includes(state.page)) state.page = DEFAULTS.page;
 }
 
 function address() {
@@ -137,27 +139,29 @@ function analyticsBody(page) {
   // Of a single day the chosen figure is a bar or two: beside the funnel there is room for the day's hours.
   const hours = found && rest.find(panel => panel.name === 'today_by_hour');
   const parts = [];
+  if (page.fresh.trouble) parts.push(banner('warn', 'How fresh these figures are is not known:', foreign(page.fresh.trouble), '. ', run('tallymill doctor', 'looks for what stands in the way.')));
   if (!page.fresh.first_day) parts.push(el('p', {class: 'note'}, el('b', {}, 'No events yet. '), 'Figures appear here a second after the first events are stored: ', el('code', {}, 'tallymill-produce --generate 10000'), ' makes some.'));
   if (numbers.length > 0) {
-    const tiles = el('div', {class: 'tiles'}, numbers.map(panel => tile(panel, page, panel === chosen, kpi => go({kpi}, true))));
+    const tiles = el('div', {class: 'tiles'}, numbers.map(panel => drawn(tile, panel, page, panel === chosen, kpi => go({kpi}, true))));
     tiles.style.setProperty('--columns', numbers.length);
-    parts.push(tiles, el('div', {class: 'row ' + (found ? 'mains' : 'fulls')}, hours ? el('div', {class: 'stack'}, mainChart(chosen, page, zoom), line(hours, page)) : mainChart(chosen, page, zoom), found ? funnel(found, page) : null));
+    parts.push(tiles, el('div', {class: 'row ' + (found ? 'mains' : 'fulls')}, hours ? el('div', {class: 'stack'}, drawn(mainChart, chosen, page, zoom), drawn(line, hours, page)) : drawn(mainChart, chosen, page, zoom), found ? drawn(funnel, found, page) : null));
   }
   let size = null, cards = [];
   const flush = () => { if (cards.length > 0) parts.push(group(size, cards)); cards = []; };
   for (const panel of rest.filter(panel => panel !== found && panel !== hours)) {
     if (sizeOf(panel) !== size) { flush(); size = sizeOf(panel); }
-    cards.push(KINDS[panel.show](panel, page));
+    cards.push(drawn(KINDS[panel.show], panel, page));
   }
   flush();
   if (page.export) parts.push(el('p', {class: 'foot soft'}, 'Raw events of this range: ', el('a', {href: `/api/v1/events.csv?${new URLSearchParams({range: 'custom', first: page.range.first, last: page.range.last, who: page.who})}`, download: ''}, 'CSV'),
-    ' · press ', el('kbd', {}, '?'), ' for keys'));
+    ` (at most ${exact(page.export)} rows) · press `, el('kbd', {}, '?'), ' for keys'));
   return parts;
 }
 
 function sayFresh(page) {
   const {fresh} = page, late = fresh.behind_s;
-  if (fresh.leader === '' || fresh.leader === null) status('no aggregator', 'bad', 'The statistics stand still: start tallymill-aggregator');
+  if (fresh.trouble) status('freshness unknown', 'warn', fresh.trouble);
+  else if (fresh.leader === '' || fresh.leader === null) status('no aggregator', 'bad', 'The statistics stand still: start tallymill-aggregator');
   else if (fresh.dirty_days > 0) status(`${many(fresh.dirty_days, 'day')} to rebuild`, 'warn', 'tallymill status says which');
   else status(`${seconds(late)} behind`, late < 10 ? 'good' : late < 120 ? 'warn' : 'bad', 'The statistics, behind the stored rows');
 }
@@ -219,6 +223,7 @@ async function loadAnalytics() {
   const {code, json} = await ask(`/api/v1/page/${state.tab}?${said}`);
   await letGo();
   if (number !== asked || state.page !== 'analytics') return;
+  if (code === 200 && json.fresh.trouble) json.fresh.first_day = BEFORE_ALL;
   if (code === 200) { shown = {...json, at: Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
   drawAnalytics();
   if (code === 200) showPicked();

@@ -142,6 +142,8 @@ export function nextBucket(day, grain) {
   return at.toISOString().slice(0, 10);
 }
 
+export const dayLater = (day, days) => dayOf(secondsOf(day) + days * 86400);
+
 // The buckets from first to last, as the queries name them: the day on which each begins; of the first week or month perhaps one before the range.
 export function buckets(first, last, grain) {
   const at = new Date(secondsOf(first) * 1000);

@@ -1,5 +1,5 @@
 // panels.js - a panel of the page from its answer: what kind it is, what it says, and the buttons that each has (CSV, SQL, table).
-import {buckets, dayFull, dayName, el, exact, figure, foreign, many, nextBucket, NBSP, percent, rememberFocus, secondsOf, span, unitOf} from './format.js';
+import {buckets, dayFull, dayLater, dayName, el, exact, figure, foreign, many, nextBucket, NBSP, percent, rememberFocus, secondsOf, span, unitOf} from './format.js';
 import {bucketName, figureOf, legend, lines, sideOf, sparkline} from './chart.js';
 
 const LIST_ROWS = 6, TABLE_ROWS = 10;
@@ -58,14 +58,21 @@ function staleTag(panel) {
   return el('span', {class: 'tag late', title: panel.stale.error ? 'Its query fails: ' + panel.stale.error : 'Events have changed since; the aggregator computes it anew'}, when);
 }
 
+// Who was there before the keys of uniques begin counts again.
+const mostTag = panel => panel.at_most ? el('span', {class: 'tag late', title: 'The range begins before the days whose keys are kept (uniques.keep): who was there before them and again behind counts twice'}, 'at most') : null;
+const subOf = panel => panel.at_most ? panel.sub.replace('exact', 'at most') : panel.sub;
+
 function head(panel, page, title, sub) {
-  return el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title || panel.title), el('span', {class: 'sub'}, sub === undefined ? panel.sub : sub), staleTag(panel)), tools(panel, page));
+  const untold = panel.before_trouble ? el('span', {class: 'tag late', title: panel.before_trouble}, 'not compared') : null;
+  return el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title || panel.title), el('span', {class: 'sub'}, sub === undefined ? subOf(panel) : sub), staleTag(panel), mostTag(panel), untold), tools(panel, page));
 }
 
 const TROUBLES = {
   missing: ['Not counted yet', 'Its table is not there. It comes with "tallymill migrate" of a release that has it, and fills when the aggregator has run.'],
   right: ['Not readable', 'The login of the dashboard lacks a right: GRANT tallymill_read to it.'],
-  slow: ['Took too long', 'Its query was ended after 5 s. Other panels are not held up by it.'],
+  slow: ['Took too long', 'Its query was ended after 5 s.'],
+  unasked: ['Not asked', 'The database is slow: the time of the page was over before it came to this panel. It is asked again by itself.'],
+  drawing: ['Cannot be drawn', 'Its rows are not what the line "show" of its file needs. Table and SQL have them as they are.'],
   failed: ['Its query failed', 'The file of this panel, or the database, has an error.'],
   who: ['Not counted for all together', 'Choose External or Internal: the two cannot be added up here without counting somebody twice.'],
 };
@@ -73,6 +80,15 @@ const TROUBLES = {
 function trouble(panel) {
   const [title, advice] = TROUBLES[panel.trouble_kind];
   return el('div', {class: 'trouble'}, el('b', {}, title), el('p', {}, advice), panel.trouble ? el('p', {class: 'detail'}, foreign(panel.trouble)) : null);
+}
+
+// What cannot be drawn leaves the others drawn, and says so in its own place.
+export function drawn(make, panel, ...more) {
+  try {
+    return make(panel, ...more);
+  } catch (error) {
+    return make({...panel, trouble_kind: 'drawing', trouble: String(error)}, ...more);
+  }
 }
 
 const nothing = text => el('p', {class: 'nothing'}, text || 'Nothing in this range.');
@@ -84,13 +100,22 @@ export function card(panel, page, kind, ...content) {
 
 // ---- change ----
 
+// The range is not over: what it holds so far stands beside whole days before, and is neither more nor less than they.
+const isRunning = page => page.range.last >= page.range.today;
+
+const flat = (text, against, title) => el('div', {class: 'change flat', title}, text, against ? el('span', {class: 'against'}, against) : null);
+
 // How `value` stands to the figure before: as text, and whether that is good. Rates in points.
 export function change(value, before, panel, page) {
-  if (!page.range.before) return null;
+  if (!page.range.before) return isRunning(page) ? flat('so far') : null;
+  if (panel.before_trouble) return flat('not compared', null, panel.before_trouble);
   const range = span(page.range.before.first, page.range.before.last);
-  const known = page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
-  if (before === null || before === undefined || !known || (panel.unit !== 'share' && before === 0) || value === null)
-    return el('div', {class: 'change flat'}, known || !page.fresh.first_day ? 'no earlier figure' : `events begin ${span(page.fresh.first_day, page.fresh.first_day)}`);
+  const known = page.fresh.first_day && page.fresh.first_day <= page.range.before.first, none = before === null || before === undefined || !panel.before;
+  const then = `${panel.before_at_most ? 'at most ' : ''}${figure(before, panel.unit)}`;
+  if (isRunning(page)) return known && !none ? flat('so far', ` · ${range}: ${then}`, `before: ${exact(before, panel.unit)}`) : flat('so far');
+  if (none || !known || value === null)
+    return flat(known || !page.fresh.first_day ? 'no earlier figure' : `events begin ${span(page.fresh.first_day, page.fresh.first_day)}`);
+  if (panel.at_most || panel.before_at_most || (panel.unit !== 'share' && before === 0)) return flat(`before: ${then}`, ` · ${range}`, `before: ${exact(before, panel.unit)}`);
   if (panel.unit !== 'share' && Math.abs(value / before) >= 11)
     return el('div', {class: 'change ' + (panel.good === 'none' ? 'flat' : panel.good === 'up' ? 'better' : 'worse'), title: `before: ${exact(before, panel.unit)}`}, '▲ ', `×${NBSP}${Math.round(value / before)}`, el('span', {class: 'against'}, ` vs. ${range}`));
   const points = panel.unit === 'share', by = points ? 100 * (value - before) : 100 * (value - before) / before;
@@ -103,15 +128,32 @@ export function change(value, before, panel, page) {
 
 const total = rows => { const found = (rows || []).find(row => row[0] === null); return found ? found[1] : null; };
 
-// The values of all buckets of a range: a day without events has none of what is counted, and no rate.
-export function series(rows, range, grain, unit, firstDay) {
+// The values of all buckets of a range: a day without events has none of what is counted, and no rate; one that is still to come is unknown.
+export function series(rows, {first, last, grain, today}, unit, firstDay) {
   const known = new Map((rows || []).filter(row => row[0] !== null).map(row => [row[0], row[1]]));
-  return buckets(range.first, range.last, grain).map(day => !firstDay || nextBucket(day, grain) <= firstDay ? null : known.get(day) ?? (unit === 'share' ? null : 0));
+  return buckets(first, last, grain).map(day => !firstDay || nextBucket(day, grain) <= firstDay || day > today ? null : known.get(day) ?? (unit === 'share' ? null : 0));
 }
 
-// Which buckets of a range it cuts: they hold less than a whole week or month, and must not look like a fall.
-function cuts(range, grain) {
-  return buckets(range.first, range.last, grain).map(day => grain !== 'day' && (day < range.first || nextBucket(day, grain) > nextBucket(range.last, 'day')));
+// Those of the range before, by the buckets of this one: so much of a month stands over as much of another. A query that does not read :'shift' names its own
+// buckets: days and weeks are moved, months cannot be.
+function seriesBefore(panel, {range, fresh}) {
+  if (!range.before || !panel.before || (!panel.shifts && range.grain === 'month')) return null;
+  const days = (secondsOf(range.first) - secondsOf(range.before.first)) / 86400;
+  const rows = panel.shifts ? panel.before : panel.before.map(([day, value]) => [day && dayLater(day, days), value]);
+  return series(rows, {...range, today: dayLater(range.today, days)}, panel.unit, fresh.first_day && dayLater(fresh.first_day, days));
+}
+
+// Which buckets of a range hold less than a whole day, week or month, because it cuts them or they are not over: they must not look like a fall.
+function cuts({first, last, today}, grain) {
+  return buckets(first, last, grain).map(day => nextBucket(day, grain) > today || (grain !== 'day' && (day < first || nextBucket(day, grain) > nextBucket(last, 'day'))));
+}
+
+// In words, for those that a chart shows dotted; '' where there is none.
+function cutNote({first, last, today}, grain) {
+  const isCut = cuts({first, last, today: nextBucket(nextBucket(last, 'month'), 'month')}, grain).some(Boolean), notes = [];
+  if (isCut) notes.push(`a ${grain} that the range cuts`);
+  if (last >= today && first <= today) notes.push(grain === 'day' ? 'today, so far' : `this ${grain}, so far`);
+  return notes.length > 0 ? `dotted: ${notes.join('; ')}` : '';
 }
 
 // A line that is dotted where its buckets are cut.
@@ -131,12 +173,11 @@ export function tile(panel, page, isChosen, choose) {
       el('div', {class: 'change flat', title: panel.trouble || ''}, TROUBLES[panel.trouble_kind][0].toLowerCase()));
   const none = panel.unit !== 'share' ? 0 : null; // nothing of what is counted, among events that there are
   const value = page.fresh.first_day ? total(panel.rows) ?? none : null, before = total(panel.before) ?? none;
-  const grain = page.range.grain;
-  const whole = (rows, range) => { const cut = cuts(range, grain); return series(rows, range, grain, panel.unit, page.fresh.first_day).filter((_, at) => !cut[at]); };
-  const now = whole(panel.rows, page.range), then = panel.before ? whole(panel.before, page.range.before) : null;
+  const cut = cuts(page.range, page.range.grain), whole = values => values && values.filter((_, at) => !cut[at]);
+  const now = whole(series(panel.rows, page.range, panel.unit, page.fresh.first_day)), then = whole(seriesBefore(panel, page));
   return el('button', {class: 'card tile' + (isChosen ? ' chosen' : ''), type: 'button', 'data-panel': panel.name, 'aria-pressed': String(isChosen), onclick: () => choose(panel.name),
-      title: `${exact(value, panel.unit)} ${panel.sub}`},
-    el('span', {class: 'tile-name'}, panel.title, staleTag(panel)), el('span', {class: 'tile-value'}, figure(value, panel.unit)), change(value, before, panel, page), sparkline(now, then));
+      title: `${panel.at_most ? 'at most ' : ''}${exact(value, panel.unit)} ${subOf(panel)}`},
+    el('span', {class: 'tile-name'}, panel.title, staleTag(panel), mostTag(panel)), el('span', {class: 'tile-value'}, figure(value, panel.unit)), change(value, before, panel, page), sparkline(now, then));
 }
 
 // Figures beside each other, [name, value]: what a chart with a single point cannot show.
@@ -156,19 +197,18 @@ export function mainChart(panel, page, zoom) {
   if (!panel || panel.trouble_kind)
     return el('section', {class: 'card main', 'data-panel': 'main'}, panel ? [head(panel, page), trouble(panel)] : nothing('No figure on this tab.'));
   const {range} = page, grain = range.grain, days = buckets(range.first, range.last, grain);
-  const now = series(panel.rows, range, grain, panel.unit, page.fresh.first_day);
+  const now = series(panel.rows, range, panel.unit, page.fresh.first_day), then = seriesBefore(panel, page);
   const list = dotted({label: panel.title, color: '--accent', fill: '--fill', format: figureOf(panel.unit), values: now}, cuts(range, grain));
-  const cutNote = list.length > 1 ? el('span', {class: 'soft small'}, `dotted: a ${grain} that the range cuts`) : null;
-  if (range.before && panel.before) {
-    const then = series(panel.before, range.before, grain, panel.unit, page.fresh.first_day);
-    if (then.some(value => value !== null)) list.push({label: 'before', color: '--soft', dash: true, width: 1.5, format: figureOf(panel.unit), values: days.map((_, at) => then[at] ?? null)});
-  }
+  // What it is compared with is cut as it is, but over.
+  if (then && then.some(value => value !== null))
+    list.push(...dotted({label: 'before', color: '--soft', dash: true, width: 1.5, format: figureOf(panel.unit), values: then}, cuts({...range, today: dayLater(range.last, 62)}, grain)));
+  const note = cutNote(range, grain);
   const against = list.some(one => one.dash) ? ` · compared with ${span(range.before.first, range.before.last)}` : '';
   const known = now.filter(value => value !== null);
-  const content = known.length === 0 ? nothing() : days.length === 1 ? beside([[span(range.first, range.last), now[0]], ...(against ? [[span(range.before.first, range.before.last), total(panel.before) ?? 0]] : [])], panel.unit) : [lines({
+  const content = known.length === 0 ? nothing() : days.length === 1 ? beside([[span(range.first, range.last) + (isRunning(page) ? ', so far' : ''), now[0]], ...(against ? [[span(range.before.first, range.before.last), total(panel.before) ?? 0]] : [])], panel.unit) : [lines({
     days: true, x: days.map(secondsOf), series: list, format: figureOf(panel.unit), axis: sideOf(panel.unit), isWhole: panel.unit === 'count', name: bucketName(grain), height: 330, floor: 0, zoom,
     says: `${panel.title} ${perGrain[grain]}, ${span(range.first, range.last)}: from ${figure(known[0], panel.unit)} to ${figure(known[known.length - 1], panel.unit)}, at most ${figure(Math.max(...known), panel.unit)}.`,
-  }), el('div', {class: 'foot-row'}, legend(list), cutNote)];
+  }), el('div', {class: 'foot-row'}, legend(list), note ? el('span', {class: 'soft small'}, note) : null)];
   return el('section', {class: 'card main', 'aria-label': panel.title, 'data-panel': 'main'}, head(panel, page, panel.title, perGrain[grain] + against), content);
 }
 
@@ -260,7 +300,7 @@ function classBody(panel, page, name, names, show, column) {
   const bounds = isDown ? [[null, zones[0]], [zones[0], zones[1]], [zones[1], zones[2]], [zones[2], null]] : [[zones[0], null], [zones[1], zones[0]], [zones[2], zones[1]], [null, zones[2]]];
   const known = lists[0].values.filter(value => value !== null);
   return [big, bar, shares, lines({
-    x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists, format: figureOf(panel.unit), name: bucketName('day'), height: 128, floor: 0,
+    x: buckets(page.range.first, page.range.last, 'day').map(secondsOf), series: lists.flatMap(one => dotted(one, cuts(page.range, 'day'))), format: figureOf(panel.unit), name: bucketName('day'), height: 128, floor: 0,
     zones: bounds.map(([from, to], index) => ({from, to, color: ['--zone-excellent', '--zone-good', '--zone-acceptable', '--zone-slow'][index]})),
     says: `${panel.title} by day: median from ${figure(Math.min(...known), panel.unit)} to ${figure(Math.max(...known), panel.unit)}.`,
     days: true,
@@ -280,8 +320,10 @@ export function line(panel, page) {
   // Figures of the ends of weeks or months stand at those days.
   const days = buckets(page.range.first, page.range.last, page.range.grain), own = rows.map(row => row[0]);
   const x = isHours || !own.every(day => days.includes(day)) ? own : days;
-  const list = (hasTarget ? names.slice(0, 1) : names).map((label, at) => ({label, color: colors[at], values: x.map(day => { const row = rows.find(found => found[0] === day); return row ? row[at + 1] : null; })}));
-  const drawn = x === days ? list.flatMap(one => dotted(one, cuts(page.range, page.range.grain))) : list;
+  const list = (hasTarget ? names.slice(0, 1) : names).map((label, at) => ({label, color: colors[at], values: x.map(day => { const row = rows.find(found => found[0] === day); return row && (isHours || day <= page.range.today) ? row[at + 1] : null; })}));
+  // Of hours only those of the first line, which is today's, go on.
+  const hour = Number((page.fresh.at || '').slice(11, 13)), cut = isHours ? x.map(one => one === hour) : x === days ? cuts(page.range, page.range.grain) : x.map(day => day >= page.range.today);
+  const parts = list.flatMap((one, at) => isHours && at > 0 ? [one] : dotted(one, cut));
   const known = list[0].values.filter(value => value !== null), format = value => figure(value, panel.unit);
   const says = `${panel.title}: ${list.map(one => `${one.label} ${format(one.values.filter(value => value !== null).pop() ?? null)}`).join(', ')} at the end.`;
   const big = range && hasTarget ? el('div', {class: 'bigs'}, names.map((one, at) => el('div', {}, el('b', {title: exact(range[at + 1], panel.unit)}, format(range[at + 1])),
@@ -290,7 +332,7 @@ export function line(panel, page) {
   if (bar) { bar.children[0].style.flexGrow = String(range[1]); bar.children[1].style.flexGrow = String(1 - range[1]); }
   if (x.length === 1 && !hasTarget && !isHours) return card(panel, page, size, beside(list.map(one => [one.label, one.values[0]]), panel.unit));
   return card(panel, page, size, big, bar, known.length === 0 ? nothing() : lines({
-    x: isHours ? x : x.map(secondsOf), days: !isHours, plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: drawn, format, axis: sideOf(panel.unit), isWhole: panel.unit === 'count', says, floor: 0, most: hasTarget ? 1 : undefined,
+    x: isHours ? x : x.map(secondsOf), days: !isHours, plainX: isHours, xValues: isHours ? (plot, values) => values.map(value => `${value}:00`) : undefined, series: parts, format, axis: sideOf(panel.unit), isWhole: panel.unit === 'count', says, floor: 0, most: hasTarget ? 1 : undefined,
     name: isHours ? at => `${at}:00 to ${at}:59` : bucketName(page.range.grain), height: hasTarget ? 150 : 216,
     zones: hasTarget ? [{from: panel.target, to: 1, color: '--zone-excellent'}] : undefined,
   }), legend(list));
@@ -308,13 +350,15 @@ export function heat(panel, page) {
       const users = at(week, later);
       if (users === null || !size) return el('td', {class: 'heat empty'});
       // Never so deep that its text is hard to read, in light and in dark: up to there the page's own colour of text has a contrast of 4.5.
-      const heated = 8 + 58 * users / size, cell = el('td', {class: 'heat', title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}`}, Math.round(100 * users / size) + NBSP + '%');
+      const isOpen = dayLater(week, 7 * later + 7) > page.range.today;
+      const heated = 8 + 58 * users / size, cell = el('td', {class: isOpen ? 'heat open' : 'heat', title: `${exact(users)} of ${exact(size)} users, week ${later} after ${dayFull(week)}${isOpen ? ', so far: it is not over' : ''}`}, Math.round(100 * users / size) + NBSP + '%');
       cell.style.setProperty('--heat', heated.toFixed(0) + '%');
       return cell;
     }));
   });
   return card(panel, page, 'half', rows.length === 0 ? nothing() : el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': panel.title}, el('table', {class: 'table heat-table'},
-    el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, 'first week'), el('th', {class: 'right', scope: 'col'}, 'users'), Array.from({length: most + 1}, (_, later) => el('th', {class: 'right', scope: 'col'}, 'w' + later)))), el('tbody', {}, rows))));
+    el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, 'first week'), el('th', {class: 'right', scope: 'col'}, 'users'), Array.from({length: most + 1}, (_, later) => el('th', {class: 'right', scope: 'col'}, 'w' + later)))), el('tbody', {}, rows))),
+    rows.some(row => row.querySelector('.open')) ? el('p', {class: 'soft foot'}, 'Dotted: this week, so far.') : null);
 }
 
 export function table(panel, page) {
@@ -324,15 +368,21 @@ export function table(panel, page) {
   const name = row => JSON.stringify(row.filter((_, at) => texts[at]));
   const before = new Map((panel.before || []).map(row => [name(row), row[first]]));
   const known = panel.before && page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
-  const most = Math.max(1, ...panel.rows.map(row => row[first] || 0));
+  const most = Math.max(1, ...panel.rows.map(row => row[first] || 0)), isOpen = isRunning(page);
+  const compared = {...panel, unit: 'count', ...(/sessions|users/.test(panel.columns[first]) ? {} : {at_most: false, before_at_most: false})}; // events are no uniques
+  const against = row => {
+    const then = before.get(name(row));
+    if (!known || then === undefined || then === null) return el('span', {class: 'soft', title: 'no earlier figure'}, '–');
+    return isOpen ? el('span', {class: 'soft', title: exact(then, unitOf(panel.columns[first]))}, figure(then, unitOf(panel.columns[first]))) : change(row[first], then, compared, page);
+  };
   const rows = panel.rows.slice(0, TABLE_ROWS + 8).map(row => el('tr', {}, row.map((cell, at) => {
     if (texts[at]) return el('td', {class: 'text'}, cell === null ? '–' : panel.picks && panel.picks === panel.columns[at] ? picked(cell, page, 'plain', foreign(cell)) : foreign(cell));
     const unit = unitOf(panel.columns[at]), shown = el('td', {class: 'right', title: exact(cell, unit)}, figure(cell, unit));
     return shown;
-  }), panel.before ? el('td', {class: 'right'}, known && before.get(name(row)) ? change(row[first], before.get(name(row)), {...panel, unit: 'count'}, page) : el('span', {class: 'soft', title: 'no earlier figure'}, '–')) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
+  }), panel.before ? el('td', {class: 'right'}, against(row)) : null, el('td', {class: 'share-cell'}, shareBar((row[first] || 0) / most))));
   const more = panel.rows.length - rows.length;
   return card(panel, page, size, rows.length === 0 ? nothing() : el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': panel.title}, el('table', {class: 'table'},
-    el('thead', {}, el('tr', {}, panel.columns.map((column, at) => el('th', {class: texts[at] ? null : 'right', scope: 'col'}, column.replace(/ ms$/, ''))), panel.before ? el('th', {class: 'right', scope: 'col'}, 'change') : null, el('td', {class: 'share-cell'}))),
+    el('thead', {}, el('tr', {}, panel.columns.map((column, at) => el('th', {class: texts[at] ? null : 'right', scope: 'col'}, column.replace(/ ms$/, ''))), panel.before ? el('th', {class: 'right', scope: 'col'}, isOpen ? `${panel.columns[first].replace(/ ms$/, '')}, ${span(page.range.before.first, page.range.before.last)}` : 'change') : null, el('td', {class: 'share-cell'}))),
     el('tbody', {}, rows))), more > 0 ? el('button', {class: 'more', type: 'button', onclick: () => showTable(panel, page)}, `and ${more} more`) : null);
 }
 

@@ -67,9 +67,12 @@ async function followRates(mine) {
 
 const column = at => seen.rows.map(row => row[at]);
 
-function tile(name, value, sub, values, kind) {
-  return el('section', {class: 'card tile' + (kind ? ' ' + kind : '')}, el('h2', {class: 'tile-name'}, name), el('div', {class: 'tile-value'}, value), el('div', {class: 'soft'}, sub), values ? sparkline(values.slice(-120)) : null);
+function tile(name, value, sub, values, kind, title) {
+  return el('section', {class: 'card tile' + (kind ? ' ' + kind : ''), title: title || null}, el('h2', {class: 'tile-name'}, name), el('div', {class: 'tile-value'}, value), el('div', {class: 'soft'}, sub), values ? sparkline(values.slice(-120)) : null);
 }
+
+// Of each topic partition, where the pointer stands on the tile.
+const lagOfEach = kafka => (kafka.lag_s || []).slice(0, 64).map((lag, at) => `topic partition ${at}: ${seconds(lag)}`).join(' · ');
 
 function tiles({facts, rows}) {
   const recent = rows.slice(-24), known = recent.map(row => row[1]).filter(value => value !== null), last = rows[rows.length - 1];
@@ -79,7 +82,7 @@ function tiles({facts, rows}) {
   const partitions = facts.topic_partitions ? facts.topic_partitions.filter(one => one.topic === facts.topic).length : null;
   return el('div', {class: 'tiles'},
     tile('Stored', mean === null ? 'unknown' : figure(Math.round(mean)) + NBSP + '/s', 'events, mean of two minutes', column(1)),
-    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${many(last[4], 'event', figure)}, ${many(partitions ?? 0, 'topic partition')}` : 'of the oldest event that waits', column(3)),
+    tile('Lag', last && last[3] !== null ? seconds(last[3]) : 'unknown', last && last[4] !== null ? `${many(last[4], 'event', figure)}, ${many(partitions ?? 0, 'topic partition')}` : 'of the oldest event that waits', column(3), null, lagOfEach(facts.kafka)),
     tile('Statistics', last && last[5] !== null ? seconds(last[5]) : 'unknown', 'behind the rows', column(5)),
     tile('Dead letters', dead === null ? 'unknown' : figure(dead), 'in the last 24 hours'),
     tile('Disk', disk ? bytes(disk.bytes) : 'unknown', roomText(disk, room), null, room && room.room === 'short' ? 'alarm' : null),
@@ -116,10 +119,11 @@ function months(facts) {
 function waiting(facts) {
   const lists = [
     ...(facts.rollups || []).map(one => el('tr', {}, el('td', {}, 'rollup ', el('b', {}, one.rollup)), right(exact(one.waiting)), el('td', {class: 'text'}, one.error ? foreign(one.error) : one.failed > 0 ? 'its query fails' : 'events have changed since'))),
+    ...(facts.views || []).map(one => el('tr', {}, el('td', {}, 'view ', el('b', {}, one.view)), right('1'), el('td', {class: 'text'}, foreign(one.error)))),
     ...(facts.days || []).map(one => el('tr', {}, el('td', {}, 'day ', el('b', {}, one.day)), right('1'), el('td', {class: 'text'}, foreign(`${one.reason || 'to be rebuilt'}, for ${seconds(one.waits_s)}`)))),
     ...(facts.gaps || []).map(one => el('tr', {}, el('td', {}, `gap in topic partition ${one.topic_partition}`), right(exact(one.offsets)), el('td', {class: 'text'}, foreign(`${one.reason}, noticed ${seconds(one.ago_s)} ago`)))),
   ];
-  return table('What waits', 'to be computed anew, or is gone', ['rollups', 'days', 'gaps'], [['what'], ['how many', true], ['why']], lists, facts.rollups && facts.days && facts.gaps ? 'Nothing waits.' : UNKNOWN);
+  return table('What waits', 'to be computed anew, or is gone', ['rollups', 'views', 'days', 'gaps'], [['what'], ['how many', true], ['why']], lists, facts.rollups && facts.views && facts.days && facts.gaps ? 'Nothing waits.' : UNKNOWN);
 }
 
 function deadLetters(facts) {

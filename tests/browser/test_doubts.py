@@ -1,0 +1,80 @@
+"""What the page cannot know, or cannot know yet, it says: a day that is not over, days to come, uniques whose keys are gone, a question that failed. It never looks like a fall, and hides no figure.
+
+By name: `tests/run browser`.
+"""
+
+import datetime
+
+import pytest
+
+from integration.harness.dashboard import Dashboard
+from integration.harness.program import ROOT
+from integration.harness.publisher import event, now_us
+
+PICTURES = ROOT / "build" / "screenshots"
+DASHES = [5, 4]
+PANEL = "-- title: {0}\n-- sub: s\n-- tab: overview {1}\n-- show: {2}\n-- unit: count\n-- good: up\n{3}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder():
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+
+def walk(driver, dashboard, name, path, *steps):
+    seen, = driver(address=dashboard.address, views=[{"name": name, "path": path, "steps": [*steps, ["picture", str(PICTURES / f"doubt-{name}.png")]]}])
+    assert seen["errors"] == [] and seen["violations"] == [], seen
+    return seen["read"]
+
+
+def utc_today():
+    return datetime.datetime.fromtimestamp(now_us() // 1_000_000, datetime.timezone.utc).date()
+
+
+def test_what_is_not_over_is_no_fall(driver, full):
+    full.send([event("doc_generation", event_category="usage", session_id="now", user_id=1, event_data={"success": True}) for _ in range(3)])
+    full.drain()
+    full.fold()
+    dashboard = Dashboard(full)
+    change, against, worse = walk(driver, dashboard, "today", "/?range=today", ["read", "[data-panel=generations] .change"], ["rows", "[data-panel=events] thead tr"], ["rows", ".tiles:has(.worse, .better)"])
+    assert change.startswith("so far") and worse == [] and against[0][-2].startswith("events, "), (change, against)
+    today = utc_today()
+    query = {"range": "custom", "first": today - datetime.timedelta(3), "last": today + datetime.timedelta(3)}
+    rows = dict(dashboard.page(**query)[0]["generations"]["rows"][1:])
+    lines, note, change = walk(driver, dashboard, "running", f"/?range=custom&first={query['first']}&last={query['last']}&kpi=generations", ["lines", "[data-panel=main] .chart"], ["read", "[data-panel=main] .foot-row"],
+                               ["read", "[data-panel=generations] .change"])
+    whole, running = [one["values"] for one in lines if one["dash"] != DASHES]
+    counted = [rows.get(str(query["first"] + datetime.timedelta(day)), 0) for day in range(4)]
+    assert whole == [*counted[:3], None, None, None, None] and running == [None, None, *counted[2:], None, None, None], (lines, rows)
+    assert "today, so far" in note and change.startswith("so far"), (note, change)
+    opened, foot = walk(driver, dashboard, "retention", "/?range=today", ["title", "[data-panel=retention] td.open"], ["read", "[data-panel=retention] .foot"])
+    assert "so far" in opened and "this week, so far" in foot
+
+
+def test_a_question_that_fails_hides_no_figure(driver, full, tmp_path):
+    """Freshness that cannot be asked, a panel that cannot be drawn, a page that there is not."""
+    dashboard = Dashboard(full)
+    with full.database.session() as locker, locker.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE tallymill.leader IN ACCESS EXCLUSIVE MODE")
+        told, value, status = walk(driver, dashboard, "freshness", "/?range=7d", ["wait", ".tiles"], ["read", ".banner"], ["read", "[data-panel=generations] .tile-value"], ["read", "#status"])
+        cursor.execute("ROLLBACK")
+    assert "How fresh these figures are is not known" in told and "What to do" in told and any(letter.isdigit() for letter in value) and "unknown" in status, (told, value, status)
+    address, = walk(driver, dashboard, "no-page", "/?page=foo", ["wait", ".tiles"], ["read", ".pages [aria-pressed=true]"])
+    assert address == "Analytics"
+    full.database.run("INSERT INTO tallymill.refreshes (view, started_at, took_us, error) VALUES ('analytics_view_daily', now() - interval '3 hours', 1, NULL), ('analytics_view_daily', now() - interval '1 hour', 1, 'no room')")
+    view, waits = walk(driver, dashboard, "view", "/?page=pipeline", ["wait", "#top .banner:has-text('could not be refreshed')"], ["read", "#top .banner:has-text('could not be refreshed')"], ["read", "section[aria-label='What waits'] tbody"])
+    assert "analytics_view_daily" in view and "no room" in view and "of 3" in view and "tallymill refresh" in view and "analytics_view_daily" in waits, (view, waits)
+    (tmp_path / "odd.sql").write_text(PANEL.format("Odd", 2, "classes", "-- zones: 1 2 3\n") + "SELECT 'a' AS source, '2026-01-01' AS bucket, 1 AS p50")
+    (tmp_path / "sound.sql").write_text(PANEL.format("Sound", 3, "table", "") + "SELECT 'a' AS name, 7 AS n")
+    odd, sound = walk(driver, Dashboard(full, f"dashboard.panels={tmp_path}"), "odd", "/?range=7d", ["wait", "[data-panel=sound]"], ["read", "[data-panel=odd]"], ["read", "[data-panel=sound] tbody"])
+    assert "Cannot be drawn" in odd and "7" in sound
+
+
+def test_uniques_whose_keys_are_gone_are_called_at_most(driver, full):
+    full.database.run(f"BEGIN; SELECT tallymill.keep_uniques_from('{utc_today() - datetime.timedelta(9)}'); COMMIT")
+    dashboard = Dashboard(full)
+    name, before, sub, generations, events = walk(driver, dashboard, "at-most", "/?range=7d", ["read", "[data-panel=sessions] .tile-name"], ["read", "[data-panel=sessions] .change"], ["read", "[data-panel=funnel] .sub"], ["read", "[data-panel=generations] .change"], ["read", "[data-panel=events] tbody"])
+    assert "at most" not in name and "at most" not in events and before.startswith("before: at most"), (name, before)
+    assert "exact" in sub and "at most" not in generations
+    name, sub, exact = walk(driver, dashboard, "at-most-now", "/?range=custom" + "".join(f"&{name}={utc_today() - datetime.timedelta(days)}" for name, days in (("first", 12), ("last", 6))), ["read", "[data-panel=sessions] .tile-name"], ["read", "[data-panel=funnel] .card-head"], ["read", "[data-panel=generations] .tile-name"])
+    assert "at most" in name and "exact" not in sub and "at most" in sub and "at most" not in exact
