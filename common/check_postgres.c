@@ -51,9 +51,10 @@ static bool may(struct check *check, PGconn *conn, const char *role)
         error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s has the role %s, which has lost: %s; GRANT them to %s again",
                   PQuser(conn), role, text, role);
     } else if (!is_good) {
+        char login[POSTGRES_IDENTIFIER_BYTES];
         list(missing, text);
-        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s may not: %s; GRANT %s TO %.63s", PQuser(conn), text, role,
-                  PQuser(conn));
+        error_set(&err, ERROR_USAGE, "postgres.dsn: the login %.63s may not: %s; GRANT %s TO %s", PQuser(conn), text, role,
+                  postgres_identifier(login, PQuser(conn)));
     }
     PQclear(missing);
     return is_good || check_found(check, &err);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const char rights_tsv[];
+
 /* A code of five characters or a class of two. A full code wins over its class. */
 struct rule {
     const char *code;
@@ -272,6 +274,46 @@ static bool first_quoted(const char *text, char *name, size_t size)
     return true;
 }
 
+const char *postgres_identifier(char identifier[POSTGRES_IDENTIFIER_BYTES], const char *name)
+{
+    size_t used = 0;
+    identifier[used++] = '"';
+    for (; *name != '\0' && used < POSTGRES_IDENTIFIER_BYTES - 3; name++) {
+        if (*name == '"')
+            identifier[used++] = '"';
+        identifier[used++] = *name;
+    }
+    identifier[used++] = '"';
+    identifier[used] = '\0';
+    return identifier;
+}
+
+/* The books' tables are those that somebody has a right on; all others of ours lie beside the events. */
+static bool is_of_books(const char *table)
+{
+    char name[128];
+    const int length = snprintf(name, sizeof name, "\ttallymill.%s", table);
+    for (const char *at = strstr(rights_tsv, name); at != NULL; at = strstr(at + 1, name))
+        if (at[length] == '\n' || at[length] == '\t')
+            return true;
+    return false;
+}
+
+bool postgres_row_security(struct error *err, const PGconn *conn, const char *table)
+{
+    char login[POSTGRES_IDENTIFIER_BYTES], quoted[POSTGRES_IDENTIFIER_BYTES];
+    const bool is_plain = strspn(table, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(table);
+    postgres_identifier(login, conn != NULL ? PQuser(conn) : "");
+    error_set(err, ERROR_USAGE,
+              "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it "
+              "runs: ALTER TABLE "
+              "%s.%s DISABLE ROW LEVEL SECURITY; or, to keep it for others, a superuser: ALTER ROLE %s BYPASSRLS;",
+              table, conn != NULL ? PQuser(conn) : "of ours", is_of_books(table) ? "tallymill" : "public",
+              is_plain ? table : postgres_identifier(quoted, table), login);
+    postgres_mark(err, POSTGRES_NO_RIGHT);
+    return false;
+}
+
 /* Row security on one of our tables, which row_security = off makes an error (postgres_begin.h). The server's own name of the place
  * that refuses tells it from a right that is missing, in every language. */
 static bool row_security_error(struct error *err, const PGconn *conn, const PGresult *result, const char *message)
@@ -280,14 +322,7 @@ static bool row_security_error(struct error *err, const PGconn *conn, const PGre
     char table[128];
     if (!function || strcmp(function, "check_enable_rls") != 0 || !message || !first_quoted(message, table, sizeof table))
         return false;
-    const char *login = conn != NULL ? PQuser(conn) : NULL;
-    error_set(err, ERROR_USAGE,
-              "row security keeps rows of table %s from the login %s, so nothing that is counted would be right. An owner of it "
-              "runs: ALTER TABLE "
-              "%s.%s DISABLE ROW LEVEL SECURITY; or, to keep it for others, a superuser: ALTER ROLE \"%s\" BYPASSRLS;",
-              table, login ? login : "of ours", strncmp(table, "analytics_", 10) == 0 ? "public" : "tallymill", table,
-              login ? login : "");
-    postgres_mark(err, POSTGRES_NO_RIGHT);
+    postgres_row_security(err, conn, table);
     return true;
 }
 
@@ -319,7 +354,8 @@ static const char *grant_text(const PGconn *conn, char *text, size_t size)
         return "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, "
                "verify) or "
                "tallymill_admin (what changes or shows contents)";
-    snprintf(text, size, "An owner of the database runs: GRANT %s TO \"%.63s\";", role, PQuser(conn));
+    char login[POSTGRES_IDENTIFIER_BYTES];
+    snprintf(text, size, "An owner of the database runs: GRANT %s TO %s;", role, postgres_identifier(login, PQuser(conn)));
     return text;
 }
 
@@ -354,7 +390,7 @@ static bool is_about_files(const PGresult *result, const char *sqlstate)
 
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
-    char grant[160];
+    char grant[256];
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     if (sqlstate == NULL)
         return connection_error(err, conn);

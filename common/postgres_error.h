@@ -14,6 +14,14 @@
  * left, and whatever it says of a file of its own that it cannot reach. Returns false. */
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result);
 
+/* Row security on a table of ours hides rows from our login: ERROR_USAGE as of 42501, with the statement that mends it. Returns
+ * false. */
+bool postgres_row_security(struct error *err, const PGconn *conn, const char *table);
+
+/* A name as an identifier of SQL, in quotes, those in it doubled; cut where it is longer than a name can be. */
+enum { POSTGRES_IDENTIFIER_BYTES = 2 * 63 + 3 };
+const char *postgres_identifier(char identifier[POSTGRES_IDENTIFIER_BYTES], const char *name);
+
 /* Whether the error of a failed result comes from one of these source files of the server's (NULL ends the list): their names are
  * not localised, and tell apart what has one SQLSTATE. */
 bool postgres_said_in(const PGresult *result, const char *const *files);

@@ -204,7 +204,7 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
                       "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
     } else if (!*taken) {
         failure_read(&search->failure, conn, result, FAILURE_ROWS);
-        *err = search->failure.error;
+        failure_hide(&search->failure, err);
         is_about_rows = is_verdict(search);
     }
     const bool has_answered = result != NULL;

@@ -87,7 +87,9 @@ bool clamped_send_look_up(PGconn *conn, const struct batch *batch)
     for (int row = 0; row < batch->row_count; row++)
         if (batch->rows[row].is_clamped)
             at = put_column(at, batch_row_id(batch, row), UUID_BYTES);
-    put_64(oldest, (uint64_t)(batch->oldest_us - CLOCK_POSTGRES_EPOCH_US));
+    /* All of the oldest month: an event that was stored at its own time is there when the window has moved past that time. */
+    const int64_t month_us = clock_month_of(clock_day_of(batch->oldest_us)) * CLOCK_DAY_US;
+    put_64(oldest, (uint64_t)(month_us - CLOCK_POSTGRES_EPOCH_US));
     put_64(newest, (uint64_t)(batch->newest_us - CLOCK_POSTGRES_EPOCH_US));
     const char *const values[] = {(const char *)ids, (const char *)oldest, (const char *)newest};
     const int lengths[] = {(int)length, sizeof oldest, sizeof newest};

@@ -118,6 +118,20 @@ static int guess_row(const char *context)
     return line > 0 && line <= INT_MAX ? (int)line - 1 : -1;
 }
 
+/* Somebody's code meets a table with row security while row_security is off (whoever set that, it is not we): a matter of settings,
+ * never of a row. So it waits as for a want of the server's, and says which table. */
+static void read_row_security(struct failure *failure, const PGresult *result)
+{
+    static const char *const files[] = {"rls.c", NULL};
+    if (!postgres_is(&failure->error, POSTGRES_NO_RIGHT) || !postgres_said_in(result, files))
+        return;
+    error_set(&failure->error, ERROR_RETRY,
+              "%s: the code of a trigger or a rule meets row security with row_security = off, which the database or the login has "
+              "set: ALTER DATABASE or ALTER ROLE ... RESET row_security",
+              PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    postgres_mark(&failure->error, POSTGRES_NO_RIGHT);
+}
+
 void failure_read(struct failure *failure, const PGconn *conn, const PGresult *result, enum failure_step step)
 {
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
@@ -130,6 +144,8 @@ void failure_read(struct failure *failure, const PGconn *conn, const PGresult *r
     copy_field(failure->constraint, sizeof failure->constraint, result, PG_DIAG_CONSTRAINT_NAME);
     const enum failure_code code = failure_code(context ? context : "", failure->place);
     failure->owner = owner_of(failure, code);
+    if (code == CODE_OF_USER)
+        read_row_security(failure, result);
     if (!failure->table[0] && (step == FAILURE_ROWS || step == FAILURE_DEAD_LETTERS)) {
         strcpy(failure->schema, step == FAILURE_ROWS ? "public" : "tallymill");
         strcpy(failure->table, step == FAILURE_ROWS ? "analytics_events" : "dead_letters");

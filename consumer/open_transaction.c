@@ -16,6 +16,7 @@
 #define FIRST_US INT64_C(10000000) /* a transaction may last as long without a word */
 #define AGAIN_US INT64_C(60000000)
 
+/* That something lies beyond what was met says nothing while nobody reads it. */
 static bool is_blocked(const struct source *source, const struct source_partition *partition)
 {
     return !partition->is_stopped && !partition->is_waiting && partition->end_offset >= 0 &&
@@ -23,10 +24,10 @@ static bool is_blocked(const struct source *source, const struct source_partitio
            source_last_high(source, partition->claim.topic_partition) > partition->end_offset;
 }
 
-static void look(const struct source *source, struct source_partition *partition, int64_t wall_us)
+static void look(const struct source *source, struct source_partition *partition, bool is_read, int64_t wall_us)
 {
     char since[CLOCK_TIME_BYTES];
-    if (!is_blocked(source, partition)) {
+    if (!is_read || !is_blocked(source, partition)) {
         partition->blocked_since_us = 0;
         return;
     }
@@ -44,11 +45,11 @@ static void look(const struct source *source, struct source_partition *partition
              source_last_high(source, partition->claim.topic_partition));
 }
 
-void open_transaction_look(struct source *source)
+void open_transaction_look(struct source *source, bool is_read)
 {
     int count;
     struct source_partition *partitions = source_partitions(source, &count);
     const int64_t wall_us = clock_wall_us();
     for (int i = 0; i < count; i++)
-        look(source, &partitions[i], wall_us);
+        look(source, &partitions[i], is_read, wall_us);
 }

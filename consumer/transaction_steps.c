@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/failpoint.h"
+#include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/tuple.h"
 #include "consumer/batch.h"
@@ -25,7 +26,9 @@
 #define BEGIN_SQL                                                                                                                  \
     POSTGRES_BEGIN_BATCH("READ COMMITTED")                                                                                         \
     "; SELECT pg_catalog.nextval('tallymill.batch_ids'::pg_catalog.regclass), "                                                    \
-    "pg_catalog.pg_backend_pid(), tallymill.has_insert_trigger()"
+    "pg_catalog.pg_backend_pid(), tallymill.has_insert_trigger(), "                                                                \
+    "pg_catalog.row_security_active('public.analytics_events'::pg_catalog.regclass), "                                             \
+    "pg_catalog.row_security_active('tallymill.dead_letters'::pg_catalog.regclass)"
 #define COPY_SQL "COPY public.analytics_events (" TUPLE_COLUMN_NAMES ") FROM STDIN (FORMAT binary)"
 #define DEAD_SQL "COPY tallymill.dead_letters (" DEAD_LETTER_COLUMNS ") FROM STDIN (FORMAT binary)"
 
@@ -67,13 +70,24 @@ static bool send_begin(struct transaction_steps *steps)
     return send_query(steps, copies ? BEGIN_SQL "; " COPY_SQL : BEGIN_SQL);
 }
 
+/* Rows that a policy hides would pass for rows that a trigger kept out. */
+static void fail_by_row_security(struct transaction_steps *steps, const char *table)
+{
+    if (!transaction_steps_have_failed(steps))
+        postgres_row_security(&steps->failure.error, steps->conn, table);
+}
+
 static void take_begun(struct transaction_steps *steps, const PGresult *result)
 {
-    if (PQnfields(result) != 3 || PQntuples(result) != 1) /* BEGIN itself, the pins, the locks */
+    if (PQnfields(result) != 5 || PQntuples(result) != 1) /* BEGIN itself, the pins, the locks */
         return;
     steps->batch_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     steps->backend_pid = (int)strtol(PQgetvalue(result, 0, 1), NULL, 10);
     steps->has_trigger = PQgetvalue(result, 0, 2)[0] == 't';
+    if (PQgetvalue(result, 0, 3)[0] == 't')
+        fail_by_row_security(steps, "analytics_events");
+    if (PQgetvalue(result, 0, 4)[0] == 't' && steps->batch->dead_count > 0)
+        fail_by_row_security(steps, "dead_letters");
 }
 
 /* ---- what is stored already ---- */

@@ -28,6 +28,7 @@
 
 #define REVOKE_LIMIT_US INT64_C(3000000)
 #define LONGEST_WAIT_US INT64_C(200000)
+#define UNREAD_US       INT64_C(3000000) /* without a turn, or with reading paused: what Kafka has says nothing then */
 #define FINISH_LIMIT_US INT64_C(3000000)
 
 /* ---- Postgres comes and goes ---- */
@@ -102,11 +103,12 @@ static void look_each_second(struct worker *worker, int64_t now_us)
 {
     if (now_us - worker->last_second_us < CLOCK_SECOND_US)
         return;
+    const bool is_read = now_us - worker->last_second_us < UNREAD_US && now_us - worker->read_us < UNREAD_US;
     worker->last_second_us = now_us;
     const struct flood_rules rules = flood_rules(worker->settings);
     flood_look(&worker->flood, &rules, source_topic(worker->source), now_us);
     retention_look(&worker->retention);
-    open_transaction_look(worker->source);
+    open_transaction_look(worker->source, is_read);
     worker_trouble_stopped(worker, now_us);
 }
 

@@ -6,8 +6,11 @@
  */
 #include "consumer/worker.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/catalogue.h"
 #include "common/check.h"
@@ -18,14 +21,18 @@
 #include "common/monitor.h"
 #include "common/postgres.h"
 #include "common/settings.h"
+#include "consumer/identity.h"
 #include "consumer/source_conf.h"
 #include "consumer/worker_state.h"
+
+enum { ANSWER_MS = 6000 };
 
 struct subject {
     const struct settings *settings;
     struct check check;
     const char *topic;
     char cluster_id[128]; /* "" when no broker has told it */
+    char topic_id[KAFKA_TOPIC_ID_BYTES]; /* likewise */
 };
 
 static void check_files(struct subject *subject)
@@ -39,6 +46,18 @@ static void check_files(struct subject *subject)
         check_found(&subject->check, &err);
 }
 
+/* That a broker gives no id, or does not answer, is told by others. */
+static void ask_topic_id(struct subject *subject, rd_kafka_t *handle)
+{
+    struct identity identity = {0};
+    struct pollfd answers = {.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .events = POLLIN};
+    identity_ask(&identity, handle, subject->topic, answers.fd, clock_now_us());
+    if (poll(&answers, 1, ANSWER_MS) == 1 && identity_look(&identity, handle) && identity.state == IDENTITY_KNOWN)
+        snprintf(subject->topic_id, sizeof subject->topic_id, "%s", identity.topic_id);
+    identity_reset(&identity);
+    close(answers.fd);
+}
+
 static void ask_kafka(struct subject *subject, rd_kafka_t *handle)
 {
     int count;
@@ -47,6 +66,7 @@ static void ask_kafka(struct subject *subject, rd_kafka_t *handle)
         {"group", settings_text(subject->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ}};
     if (check_kafka(&subject->check, handle, subject->topic, rights, sizeof rights / sizeof *rights, &count))
         printf("Kafka: topic %s, its %d topic partitions, their leaders and our rights: good\n", subject->topic, count);
+    ask_topic_id(subject, handle);
     char *cluster_id = rd_kafka_clusterid(handle, 0); /* known by now, or nobody answered */
     if (cluster_id != NULL) {
         snprintf(subject->cluster_id, sizeof subject->cluster_id, "%s", cluster_id);
@@ -67,7 +87,29 @@ static void ask_broker(struct subject *subject)
     rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
-static const char ledger_sql[] = "SELECT cluster_id, consumer_group FROM tallymill.clusters WHERE topic = $1";
+static const char ledger_sql[] =
+    "SELECT cluster_id, consumer_group, topic_id, retired_at::text FROM tallymill.clusters WHERE topic = $1";
+
+/* The books are closed, or about another topic of that name. */
+static void check_books(struct subject *subject, const PGresult *result)
+{
+    struct error err;
+    const char *known_id = PQgetvalue(result, 0, 2);
+    const bool is_other = known_id[0] != '\0' && subject->topic_id[0] != '\0' && strcmp(known_id, subject->topic_id) != 0;
+    if (!PQgetisnull(result, 0, 3)) {
+        error_set(&err, ERROR_USAGE,
+                  "the books of topic %s were closed at %s: nothing of it is stored; if the topic was made anew: tallymill topic "
+                  "renew %s",
+                  subject->topic, PQgetvalue(result, 0, 3), subject->topic);
+        check_found(&subject->check, &err);
+    } else if (is_other) {
+        error_set(&err, ERROR_USAGE,
+                  "topic %s was deleted and made anew: its id is %s, the books are about %s; to begin new books: tallymill topic "
+                  "renew %s",
+                  subject->topic, subject->topic_id, known_id, subject->topic);
+        check_found(&subject->check, &err);
+    }
+}
 
 /* What claim() would refuse, compared without claiming. A login that may not read the row is told nothing about it. */
 static void check_ledger(struct subject *subject, PGconn *conn)
@@ -87,6 +129,8 @@ static void check_ledger(struct subject *subject, PGconn *conn)
                   subject->topic, PQgetvalue(result, 0, 1), group, PQgetvalue(result, 0, 1));
         check_found(&subject->check, &err);
     }
+    if (is_known)
+        check_books(subject, result);
     PQclear(result);
 }
 

@@ -65,7 +65,10 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
             return take_message(worker, partition, message, err);
         }
         return true;
-    case SOURCE_END: return worker->assignment.resync || take_end(worker, partition, end_offset, err);
+    case SOURCE_END:
+        if (worker->batches.left_over && worker->batches.left_over->partition == partition->claim.topic_partition)
+            worker->assignment.resync = true; /* the end lies behind that message, which is not in a batch yet */
+        return worker->assignment.resync || take_end(worker, partition, end_offset, err);
     case SOURCE_ASSIGN: worker->queue_is_dry = worker->assignment.is_wanted = true; return true;
     case SOURCE_REVOKE:
         if (!worker->assignment.is_revoked)
@@ -95,7 +98,10 @@ bool worker_read(struct worker *worker, int64_t now_us, struct error *err)
         worker->full_since_us = now_us;
     if (is_full && now_us - worker->full_since_us < PAUSE_AFTER_US)
         return true;
-    source_pause(worker->source, is_full || !worker->connection.conn || worker->clock_is_wrong);
+    const bool is_paused = is_full || !worker->connection.conn || worker->clock_is_wrong;
+    source_pause(worker->source, is_paused);
+    if (!is_paused)
+        worker->read_us = now_us;
     source_clear_wakeup(worker->source);
     worker->queue_is_dry = false;
     for (int i = 0; i < MESSAGES_A_TURN && !worker->queue_is_dry; i++) {

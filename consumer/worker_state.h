@@ -48,6 +48,7 @@ struct worker {
     struct identity identity; /* which topic this is */
     struct renewal renewal;
     int64_t watched_us;       /* told_us of the last answer that was compared */
+    bool is_refused;          /* the last answer was that our login may not look at the topic */
     struct outage kafka_outage;
     int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
@@ -65,6 +66,7 @@ struct worker {
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;
+    int64_t read_us;          /* when Kafka's queue was last read, not paused */
     int64_t last_status_us, status_rows; /* of the last status line: when, and worker->rows then */
     int64_t lag_offsets, lag_us; /* as last sampled: of all that is read, and of the topic partition that is furthest behind */
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */

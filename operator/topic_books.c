@@ -43,7 +43,8 @@ static bool retire(struct action *action, struct error *err)
     if (compared->is_retired) {
         return error_set(err, ERROR_USAGE, "the books of topic %s are closed already", action->name);
     }
-    if (compared->match == TOPIC_IS_THE_LEDGERS && compared->unread > 0) {
+    const bool is_there = compared->match == TOPIC_IS_THE_LEDGERS || (compared->match == TOPIC_IS_ANOTHER && compared->is_same_id);
+    if (is_there && compared->unread > 0) {
         return error_set(
             err, ERROR_USAGE,
             "topic %s is there, and %s events of it are not stored yet: let a worker read it to its end, or delete the topic",

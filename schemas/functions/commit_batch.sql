@@ -1,6 +1,7 @@
 -- The fence and the ledger rows of one batch: the last statement before COMMIT. Arrays run in parallel, sorted by topic partition (else TM004).
 -- Lock, then compare: an UPDATE with the expected value in its WHERE would not wait for a commit in flight and miss it.
 -- TM001: the claim no longer holds, or the ledger stands elsewhere; DETAIL lists "TOPIC_PARTITION/epoch" and "TOPIC_PARTITION/position".
+-- Rows of the books that a policy hides are an error: its transaction does not pin row_security (common/postgres_begin.h).
 -- What it wrote it reads again (kept_out says why); so it does with the dead letters that the worker has written before.
 
 SET ROLE tallymill_admin;
@@ -8,7 +9,7 @@ SET ROLE tallymill_admin;
 CREATE OR REPLACE FUNCTION tallymill.commit_batch(p_batch_id bigint, p_topic text, p_partitions integer[], p_epochs bigint[],
   p_first_offsets bigint[], p_next_offsets bigint[], p_stored bigint[], p_duplicates bigint[], p_dead_letters bigint[],
   p_skipped bigint[], p_days text[], p_anchor_offsets bigint[], p_anchor_hashes bytea[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off SET row_security = off
 AS $$
 DECLARE
   held bigint;

@@ -125,3 +125,15 @@ def test_a_clamped_event_is_known_by_its_id_alone(make_site):
     assert site.database.value("SELECT count(*) FROM analytics_events WHERE event_data ? '_created_at'") == 340
     site.fold()
     assert site.tallymill("audit").code == 0 and site.tallymill("verify").code == 0
+
+
+def test_an_event_that_was_stored_at_its_own_time_is_known_when_that_is_outside_of_the_window(make_site):
+    """The window's oldest month is there as a whole, and so is what it held before the window moved on."""
+    site = make_site(partitions=1, **{"window.policy": "clamp", "window.oldest": "2021-03-01"})
+    made = [event(created_us=instant("2021-03-05") + number) for number in range(20)]
+    site.send(made)
+    site.drain()
+    site.settings.write_text(site.settings.read_text().replace("2021-03-01", "2021-03-20"))
+    site.send(made)
+    site.drain()
+    assert site.outcomes() == (20, 20, 0, 0)

@@ -94,6 +94,52 @@ def test_rows_outside_of_months_are_damage_until_the_statements_that_are_given_h
     site.assert_holds()
 
 
+@pytest.mark.parametrize("name", ["back_again", "analytics_events_2021_03"])
+def test_a_month_made_by_hand_for_one_that_is_archived_is_damage_until_it_was_moved(make_site, tmp_path, name):
+    site = make_site(partitions=1, **{"window.oldest": "2020-01-01", "archive.target": tmp_path / "archive"})
+    (tmp_path / "archive").mkdir()
+    site.send([event(created_us=instant("2021-03-10") + number) for number in range(30)])
+    site.drain()
+    site.fold()
+    site.must("tallymill", "archive", "2021-03", "--yes")
+    site.database.run(f"SET timezone = 'UTC'; CREATE TABLE public.{name} PARTITION OF analytics_events FOR VALUES FROM ('2021-03-01') TO ('2021-04-01')")
+    site.send([event(created_us=instant("2021-03-11") + number) for number in range(20)])
+    site.drain()
+    site.fold()
+    audited = site.tallymill("audit")
+    assert audited.code == 1 and name in audited.out and "tallymill restore 2021-03" in audited.out, audited
+    migrated = site.tallymill("migrate")
+    assert migrated.code == 2 and name in migrated.err, migrated
+    before, after = re.search(r"superuser: (ALTER .*;) then: tallymill restore 2021-03; then: (BEGIN; .* COMMIT;)", audited.out).groups()
+    site.database.run(before)
+    site.must("tallymill", "restore", "2021-03")
+    site.database.run(after)
+    site.fold()
+    assert site.database.value(COUNTS, "2021-03-01", "2021-04-01") == 50
+    for command in ("audit", "verify", "migrate"):
+        done = site.tallymill(command)
+        assert done.code == 0, done
+    site.assert_holds()
+
+
+def test_the_statements_that_are_given_lose_no_row_and_leave_those_of_archived_months(make_site):
+    site = make_site(partitions=1)
+    first, after = next_month()
+    site.database.run(f"""
+        CREATE TABLE public.odd PARTITION OF analytics_events DEFAULT;
+        INSERT INTO tallymill.months (month, state) VALUES ('2019-05-01', 'archived');
+        INSERT INTO analytics_events (event_name, created_at) VALUES ('one', '{first}'), ('two', '2019-05-02'), ('three', '1950-01-01'), ('four', '{first}');
+        CREATE FUNCTION public.keep_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER keep_out BEFORE INSERT ON analytics_events FOR EACH ROW WHEN (NEW.event_name = 'four') EXECUTE FUNCTION public.keep_out()""")
+    statements = re.search(r"(BEGIN; .* COMMIT;)", site.tallymill("audit").out).group(1)
+    with pytest.raises(psycopg2.Error, match="only 1 rows"):
+        site.database.run(statements)
+    site.database.run("ROLLBACK; DROP TRIGGER keep_out ON analytics_events")
+    site.database.run(statements)
+    assert site.database.value(f"SELECT count(*) FROM analytics_events WHERE created_at = '{first}'") == 2
+    assert site.database.rows("SELECT event_name FROM odd ORDER BY 1") == [("three",), ("two",)]
+
+
 def test_months_follow_a_parent_that_somebody_changed(make_site):
     site = make_site(partitions=1, **{"window.oldest": "2019-01-01"})
     # Before 17 an identity is the parent's alone, and cannot be added with its column.

@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import extensions
 
 from .harness.program import ROOT
-from .harness.publisher import events
+from .harness.publisher import event, events
 from .test_hostile_settings import add_rollup, live
 from .test_rollups import COUNTED
 
@@ -134,6 +134,26 @@ def refused(cursor, statement, *parameters):
     with pytest.raises(psycopg2.Error) as why:
         cursor.execute(statement, parameters)
     return why.value.pgcode
+
+
+def test_a_worker_with_its_role_alone_stores_events_beside_somebody_s_trigger(make_site):
+    """Where one fires on INSERT the worker asks for its rows again: by a function, since its role may not read them."""
+    site = make_site(partitions=1, migrate=True)
+    login = f"ingest_{site.topic.replace('-', '_')}"
+    site.database.run(f"""CREATE ROLE {login} LOGIN; GRANT tallymill_ingest TO {login};
+        CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('stored', ''); RETURN NULL; END $$;
+        CREATE TRIGGER tell AFTER INSERT ON analytics_events FOR EACH STATEMENT EXECUTE FUNCTION public.tell();
+        CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.batch_id := NULL; RETURN NEW; END $$;
+        CREATE TRIGGER change BEFORE INSERT ON analytics_events FOR EACH ROW WHEN (NEW.session_id = 'marked') EXECUTE FUNCTION public.change()""")
+    site.connect_programs_by(extensions.make_dsn(site.database.dsn, user=login))
+    made = list(events(100))
+    for sent in (made, [*made[:10], *events(20, seed=2)]):    # by COPY, then by INSERT
+        site.send(sent)
+        site.drain()
+    assert site.outcomes()[:3] == (120, 10, 0)
+    site.send([*events(20, seed=3), event(session_id="marked")])
+    site.drain()
+    assert (site.outcomes()[:3], site.reasons()) == ((140, 10, 1), {"refused": 1})
 
 
 def test_a_delta_is_written_once_and_by_nobody_but_its_batch(make_site):

@@ -320,3 +320,48 @@ def test_an_open_transaction_is_waited_for_and_named(make_site):
     site.drain()
     assert stored(site) == 12
     assert site.run("tallymill-consumer", "--deadline", "15s").code == 2
+
+
+def test_a_recreated_topic_that_has_grown_past_the_position_is_known_without_its_id_and_renewed(make_site):
+    """As books of before topics had ids: the messages tell, to whoever renews and to whoever migrates."""
+    site = make_site(partitions=1)
+    site.send(events(50, seed=1))
+    site.drain()
+    site.database.run("UPDATE tallymill.clusters SET topic_id = ''")
+    assert site.tallymill("topic", "renew", site.topic, "--yes").code == 2, "it is still the one that the books are about"
+    anew = make_anew(site, 80, seed=2)
+    migrated = site.tallymill("migrate")
+    assert migrated.code == 2 and f"tallymill topic renew {site.topic}" in migrated.err, migrated
+    site.must("tallymill", "topic", "renew", site.topic, "--yes")
+    site.drain()
+    site.fold()
+    assert stored(site) == 130 and site.tallymill("audit").code == 0
+    site.assert_holds(acknowledged=anew.acknowledged)
+
+
+def test_books_of_a_truncated_topic_that_is_still_written_are_not_closed(make_site):
+    site = make_site(partitions=2)
+    for partition in (0, 1):
+        for made in events(20, seed=partition):
+            site.publisher.send(made, partition=partition)
+    site.publisher.flush()
+    site.drain()
+    site.database.run("ALTER TABLE tallymill.batches DISABLE TRIGGER ALL; UPDATE tallymill.batches SET next_offset = 30, skipped = 10 WHERE topic_partition = 0")
+    for made in events(5, seed=9):
+        site.publisher.send(made, partition=1)
+    site.publisher.flush()
+    refused = site.tallymill("topic", "retire", site.topic, "--yes")
+    assert refused.code == 2 and "5 events of it are not stored yet" in refused.err, refused
+
+
+def test_a_check_says_what_a_worker_would_end_with_about_books(make_site):
+    site = make_site(partitions=1)
+    site.send(events(5, seed=1))
+    site.drain()
+    assert site.run("tallymill-consumer", "--check").code == 0
+    make_anew(site, 5)
+    checked = site.run("tallymill-consumer", "--check")
+    assert checked.code == 2 and "made anew" in checked.err and f"tallymill topic renew {site.topic}" in checked.err, checked
+    site.must("tallymill", "topic", "retire", site.topic, "--yes")
+    checked = site.run("tallymill-consumer", "--check")
+    assert checked.code == 2 and "closed" in checked.err, checked
