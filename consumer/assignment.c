@@ -38,6 +38,8 @@ static bool ask_identity(struct assignment *assignment, int64_t now_us, bool *to
     if (identity->failed_us >= assignment->claim_since_us) {
         assignment->claim_since_us = now_us + 1; /* the next try needs an answer of its own */
         *err = identity->error;
+        if (err->kind == ERROR_USAGE && assignment->cluster_id[0] != '\0') /* it was let in before: a right that is taken away */
+            err->kind = ERROR_RETRY;
         return false;
     }
     if (identity->told_us < assignment->claim_since_us) {

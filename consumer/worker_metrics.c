@@ -280,6 +280,8 @@ static const char *what_is_wrong(const struct worker *worker)
         return "the clock of this host is wrong: see the log";
     if (statistics->is_known && statistics->brokers_up == 0)
         return "Kafka is away";
+    if (worker->is_refused)
+        return "Kafka does not let this login look at the topic: see the log";
     for (int i = 0; i < count; i++)
         if (partitions[i].is_stopped || (partitions[i].is_waiting && worker->assignment.warned_us != 0))
             return "a topic partition is not read: see the log";

@@ -153,6 +153,17 @@ void worker_prove(struct worker *worker, int64_t now_us)
     transaction_give_up(worker->transaction, &why);
 }
 
+/* A right that is taken away makes no noise: librdkafka says so once, and the group takes the topic partitions away. */
+static void note_refusal(struct worker *worker)
+{
+    const struct identity *identity = &worker->identity;
+    worker->is_refused = identity->failed_us != 0 && identity->error.kind == ERROR_USAGE;
+    if (worker->is_refused)
+        log_warn_because(&identity->error,
+                         "Kafka does not let this login look at the topic any more: nothing of it is read, asking each minute",
+                         "topic=%s", source_topic(worker->source));
+}
+
 void worker_watch_topic(struct worker *worker, int64_t now_us)
 {
     struct identity *identity = &worker->identity;
@@ -162,9 +173,10 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
         worker->lost_us = now_us;
     if (worker->lost_us != 0)
         outage_note(&worker->kafka_outage, NULL, now_us);
-    if (count == 0 || assignment_is_due(&worker->assignment) || worker->assignment.is_revoked || worker->proof_since_us != 0)
+    if (assignment_is_due(&worker->assignment) || worker->assignment.is_revoked || worker->proof_since_us != 0)
         return;
-    identity_look(identity, source_handle(worker->source));
+    if (identity_look(identity, source_handle(worker->source)))
+        note_refusal(worker);
     if (identity->told_us > worker->watched_us) {
         worker->watched_us = identity->told_us;
         worker->lost_us = identity->told_us > worker->lost_us ? 0 : worker->lost_us;
@@ -172,7 +184,7 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
             kafka_trouble_over();
         if (worker->lost_us == 0)
             outage_over(&worker->kafka_outage, now_us);
-        if (!is_same(worker)) {
+        if (count > 0 && !is_same(worker)) {
             note_another(worker);
             return;
         }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from integration.harness.monitor import Monitor
 from integration.harness.publisher import events
 from integration.harness.secured import WORKER, dsn_with
 from integration.harness.waiting import wait_until
@@ -21,6 +22,36 @@ def test_rights_that_are_taken_away_and_given_back(site, taken):
     login.allow(*taken)
     site.wait_until_drained(deadline=120)
     assert worker.is_running() and worker.stop() == 0
+    site.assert_holds()
+
+
+def test_a_right_to_read_that_is_taken_away_shows_until_it_is_given_back(site):
+    """librdkafka says so once and no more."""
+    login = site.secured.login("worker", WORKER)
+    worker = site.worker(*login.words, "--set", "metrics.listen=127.0.0.1:0")
+    site.send(events(300))
+    site.wait_until_drained()
+    monitor = Monitor(worker)
+    login.forbid("topic:Read")
+    assert "does not let this login" in monitor.wait_for_health(503, deadline=150)["reason"]
+    login.allow("topic:Read")
+    monitor.wait_for_health(200, deadline=150)
+    assert worker.stop() == 0
+
+
+def test_a_claim_without_a_right_that_was_there_waits_for_it(site):
+    login = site.secured.login("worker", WORKER)
+    worker = site.worker(*login.words)
+    site.send(events(300))
+    site.wait_until_drained()
+    login.forbid("topic:Read")
+    site.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tallymill-consumer' AND datname = current_database()")
+    wait_until(lambda: "cannot begin reading, trying again" in worker.log(), 60, lambda: f"the claim to wait:\n{worker.log()[-2000:]}")
+    site.send(events(300, seed=2))
+    assert worker.is_running()
+    login.allow("topic:Read")
+    site.wait_until_drained(deadline=120)
+    assert worker.stop() == 0
     site.assert_holds()
 
 

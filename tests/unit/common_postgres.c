@@ -125,3 +125,13 @@ Test(postgres_open, refuses_a_connection_string_that_is_none_without_quoting_it)
     cr_expect_eq(err.kind, ERROR_USAGE);
     cr_expect_str_eq(err.text, "cannot connect to Postgres: postgres.dsn is not a connection string that libpq understands");
 }
+
+Test(postgres, names_become_identifiers)
+{
+    char identifier[POSTGRES_IDENTIFIER_BYTES], longest[80];
+    cr_expect_str_eq(postgres_identifier(identifier, "user"), "\"user\"");
+    cr_expect_str_eq(postgres_identifier(identifier, "o\"brien"), "\"o\"\"brien\"");
+    memset(longest, '"', sizeof longest);
+    longest[63] = '\0';
+    cr_expect_eq(strlen(postgres_identifier(identifier, longest)), POSTGRES_IDENTIFIER_BYTES - 1);
+}
