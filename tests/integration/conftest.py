@@ -16,6 +16,14 @@ from integration.harness.site import Site
 from integration.harness.stack import IS_SECURE, Stack, own_stack
 
 
+# Files go to processes whole: one of these begun last would run on alone for minutes.
+LONG_FILES = ("test_workers", "test_adopt", "test_rollups", "test_aggregator", "test_erase_archives", "test_dashboard", "test_archive", "test_matrix", "test_random_statistics")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG_FILES)
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "plain_servers(why): not tried on servers with TLS and passwords")
 
