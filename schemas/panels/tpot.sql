@@ -14,21 +14,24 @@ WITH told AS (
   FROM public.analytics_daily_llm AS l
   WHERE l.date BETWEEN :'first' AND :'last' AND l.metric = 'tpot'
   GROUP BY GROUPING SETS ((1, 2), (1))
-), counted AS (
-  SELECT h.source, h.date, h.first_bucket + n.place - 1 AS bucket, n.events
-  FROM public.analytics_daily_llm_histogram AS h
-  CROSS JOIN LATERAL unnest(h.counts) WITH ORDINALITY AS n (events, place)
-  WHERE h.date BETWEEN :'first' AND :'last' AND h.metric = 'tpot'
-), filled AS (
-  SELECT c.source, NULL::date AS date, c.bucket, sum(c.events) AS events FROM counted AS c GROUP BY 1, 3
-  UNION ALL
-  SELECT c.source, c.date, c.bucket, sum(c.events) FROM counted AS c WHERE :'who' = 'all' GROUP BY 1, 2, 3
-), reached AS (
-  SELECT source, date, bucket, sum(events) OVER (PARTITION BY source, date ORDER BY bucket) AS below, sum(events) OVER (PARTITION BY source, date) AS total FROM filled
+), histograms AS (
+  SELECT h.source, h.date, h.first_bucket, h.counts FROM public.analytics_daily_llm_histogram AS h WHERE h.date BETWEEN :'first' AND :'last' AND h.metric = 'tpot'
 ), near AS (
-  SELECT source, date, round(power(1.02, min(bucket) FILTER (WHERE below >= 0.5 * total) + 0.5), 3) AS p50,
-         round(power(1.02, min(bucket) FILTER (WHERE below >= 0.95 * total) + 0.5), 3) AS p95, round(power(1.02, min(bucket) FILTER (WHERE below >= 0.99 * total) + 0.5), 3) AS p99
-  FROM reached GROUP BY 1, 2
+  SELECT d.source, d.date, p.*
+  FROM (SELECT DISTINCT source, NULL::date AS date FROM histograms UNION ALL SELECT DISTINCT source, date FROM histograms WHERE :'who' = 'all') AS d
+  CROSS JOIN LATERAL (
+    SELECT round(power(1.02, min(r.bucket) FILTER (WHERE r.below >= 0.5 * r.total) + 0.5), 3) AS p50,
+           round(power(1.02, min(r.bucket) FILTER (WHERE r.below >= 0.95 * r.total) + 0.5), 3) AS p95, round(power(1.02, min(r.bucket) FILTER (WHERE r.below >= 0.99 * r.total) + 0.5), 3) AS p99
+    FROM (
+      SELECT f.bucket, sum(f.events) OVER (ORDER BY f.bucket) AS below, sum(f.events) OVER () AS total
+      FROM (
+        SELECT h.first_bucket + n.place::integer - 1 AS bucket, sum(n.events::double precision) AS events
+        FROM histograms AS h CROSS JOIN LATERAL unnest(h.counts) WITH ORDINALITY AS n (events, place)
+        WHERE h.source = d.source AND (d.date IS NULL OR h.date = d.date)
+        GROUP BY 1
+      ) AS f
+    ) AS r
+  ) AS p
 )
 SELECT t.source, t.date AS bucket, CASE WHEN t.exact THEN t.p50 ELSE n.p50 END AS p50, CASE WHEN t.exact THEN t.p95 ELSE n.p95 END AS p95,
        CASE WHEN t.exact THEN t.p99 ELSE n.p99 END AS p99, t.excellent, t.good, t.acceptable, t.slow, t.events, t.exact
