@@ -2,7 +2,8 @@
 -- tallymill.query is set to the query as it stands in its file. The reading of `day_events` and what else depends on tallymill.day is fine: the aggregator sets it.
 --
 -- A query must give the same rows whenever it is run over the same events. So it is looked at as Postgres has parsed it, and so are the views
--- and the functions that it uses: for functions that tell the time (now() and its like), that are volatile (random()), and for who is asking.
+-- and the functions that it uses: for functions that tell the time (now() and its like), that are volatile (random()), for samples, and for who is asking.
+-- Of a function in SQL or PL/pgSQL the text is read: nobody declares those, so VOLATILE says nothing.
 -- 'now'::timestamptz and its like are constants by then: they are those quoted words that did not become a text.
 WITH RECURSIVE used (kind, id, word) AS (
   SELECT 'view', to_regclass('tallymill.rollup_query')::oid, NULL::text COLLATE "C"
@@ -35,6 +36,11 @@ WITH RECURSIVE used (kind, id, word) AS (
   FROM called
   WHERE NOT is_builtin AND lanname IN ('sql', 'plpgsql')
     AND prosrc ~* '\m(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|random|gen_random_uuid)\s*\(|\m(current_date|current_time|current_timestamp|localtime|localtimestamp)\M'
+  UNION ALL
+  SELECT word, format('function %s() is declared VOLATILE: it may give another result each time it is asked (if it never does, ALTER FUNCTION ... STABLE says so)', proname)
+  FROM called WHERE NOT is_builtin AND is_volatile AND lanname NOT IN ('sql', 'plpgsql')
+  UNION ALL
+  SELECT coalesce(word, 'tablesample'), 'TABLESAMPLE takes other rows each time it is asked' FROM trees WHERE tree LIKE '%{TABLESAMPLECLAUSE %'
   UNION ALL
   SELECT coalesce(t.word, n.name), format('%s is another each time it is asked, or for each login', n.name)
   FROM trees t

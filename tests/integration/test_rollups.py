@@ -401,6 +401,9 @@ UNSTEADY = [    # what the query gives, and the line that says so
     ("count(*) AS events,\n  helper.clock() AS at", 6),
     ("count(*) AS events,\n  helper.newer_clock() AS at", 6),
     ("count(*) AS events,\n (SELECT t FROM helper.moment) AS at", 6),
+    ("count(*) AS events,\n  helper.dice() AS n", 6),
+    ("count(*) AS events,\n  (SELECT count(*) FROM helper.numbers TABLESAMPLE bernoulli (50)) AS sample", 6),
+    ("count(*) AS events,\n  (SELECT count(*) FROM helper.half) AS sample", 6),
     ("count(*) AS events,\n  json_agg(event_name) AS names", 6),
     ("count(*) AS events,\n  min(event_data::text)::json AS data", 6),
     ("count(*) AS events,\n  '<a/>'::xml AS page", 6),
@@ -418,8 +421,9 @@ def test_a_rollup_that_no_two_runs_would_agree_on_is_refused_with_its_line(make_
         CREATE FUNCTION helper.clock() RETURNS timestamptz LANGUAGE plpgsql STABLE AS 'BEGIN RETURN current_timestamp; END';
         CREATE FUNCTION helper.newer_clock() RETURNS timestamptz LANGUAGE sql STABLE RETURN now();
         CREATE VIEW helper.moment AS SELECT now() AS t;
+        CREATE FUNCTION helper.dice() RETURNS float8 LANGUAGE internal AS 'drandom'; CREATE TABLE helper.numbers AS SELECT 1 AS n; CREATE VIEW helper.half AS SELECT FROM helper.numbers TABLESAMPLE system (50);
         CREATE DOMAIN helper.wrapped AS json; CREATE TYPE helper.pair AS (data json, n integer);
-        GRANT USAGE ON SCHEMA helper TO PUBLIC; GRANT SELECT ON helper.moment TO PUBLIC""")
+        GRANT USAGE ON SCHEMA helper TO PUBLIC; GRANT SELECT ON helper.moment, helper.numbers, helper.half TO PUBLIC""")
     refused = site.tallymill("migrate")
     assert refused.code == 2, refused
     for number, (what, line) in enumerate(UNSTEADY):
