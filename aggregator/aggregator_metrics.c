@@ -38,6 +38,10 @@ enum {
     MONTHS_AHEAD,
     TABLE_BYTES,
     EVENTS_PER_DAY,
+    MONTH_LEAVING,
+    DISK_BYTES,
+    DISK_FREE,
+    DISK_LEFT,
     ROLLUPS_STALE,
     ROLLUP_AGE,
     FAILURES,
@@ -97,6 +101,16 @@ static const struct metric table[METRICS_COUNT] = {
                       .kind = METRIC_GAUGE},
     [TABLE_BYTES] = {.name = "table_bytes", .help = "analytics_events with its indexes", .kind = METRIC_GAUGE},
     [EVENTS_PER_DAY] = {.name = "events_per_day", .help = "events of yesterday (UTC) in the statistics", .kind = METRIC_GAUGE},
+    [MONTH_LEAVING] = {.name = "month_leaving_seconds",
+                       .help = "for how long a month has been on its way into the archive; 0 without any",
+                       .kind = METRIC_GAUGE,
+                       .unit = METRIC_SECONDS},
+    [DISK_BYTES] = {.name = "disk_bytes", .help = "the disk of the database", .kind = METRIC_GAUGE},
+    [DISK_FREE] = {.name = "disk_free_bytes", .help = "what is free of it", .kind = METRIC_GAUGE},
+    [DISK_LEFT] = {.name = "disk_left_seconds",
+                   .help = "how long that lasts, as the last two months grew; not there while nobody knows",
+                   .kind = METRIC_GAUGE,
+                   .unit = METRIC_SECONDS},
     [ROLLUPS_STALE] = {.name = "rollups_stale",
                        .help = "rollups with a day or week that is out of date and due by their cadence",
                        .kind = METRIC_GAUGE},
@@ -121,6 +135,7 @@ bool aggregator_metrics_open(struct aggregator_metrics *shown, const struct sett
     metrics_set(shown->metrics, MEMORY_MAX, 0, settings_int(settings, "memory.max"));
     metrics_set(shown->metrics, LEADER, 0, 0);
     metrics_set(shown->metrics, CONNECTED, 0, 0);
+    shown->counts.disk_size_bytes = settings_int(settings, "postgres.disk_size");
     table_counts_forget(&shown->counts);
     health_init(&shown->health, "starting", settings_int(settings, "metrics.stalled_after"), clock_now_us());
     return monitor_open(&shown->monitor, settings, shown->metrics, &shown->health, err);
@@ -141,7 +156,8 @@ void aggregator_metrics_connected(struct aggregator_metrics *shown)
 static const int counted[TABLE_COUNTS] = {
     [COUNT_DAYS_OPEN] = DAYS_OPEN,       [COUNT_DAYS_DIRTY] = DAYS_DIRTY,          [COUNT_LEDGER_ROWS] = LEDGER_ROWS,
     [COUNT_MONTHS_AHEAD] = MONTHS_AHEAD, [COUNT_TABLE_BYTES] = TABLE_BYTES,        [COUNT_EVENTS_PER_DAY] = EVENTS_PER_DAY,
-    [COUNT_ROLLUPS_STALE] = ROLLUPS_STALE, [COUNT_ROLLUP_AGE] = ROLLUP_AGE,
+    [COUNT_MONTH_LEAVING] = MONTH_LEAVING, [COUNT_DISK_BYTES] = DISK_BYTES,       [COUNT_DISK_FREE] = DISK_FREE,
+    [COUNT_DISK_LEFT] = DISK_LEFT,       [COUNT_ROLLUPS_STALE] = ROLLUPS_STALE, [COUNT_ROLLUP_AGE] = ROLLUP_AGE,
 };
 
 static void show_counts(struct aggregator_metrics *shown)

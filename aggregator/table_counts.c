@@ -10,6 +10,7 @@
 
 #include "common/session.h"
 #include "common/clock.h"
+#include "common/disk.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/postgres.h"
@@ -17,7 +18,7 @@
 extern const char sql_count_rollups[], sql_count_tables[];
 
 static const int64_t REFUSED_US = 60 * CLOCK_SECOND_US;
-enum { TIMES = 100 };
+enum { TIMES = 100, MOST_DAYS_LEFT = 36500 };
 
 struct question {
     const char *what;
@@ -25,16 +26,28 @@ struct question {
     enum table_count first;
     int count;
     int64_t every_us;
+    void (*take)(struct table_counts *counts, const struct session *session, const PGresult *row); /* where its columns are others */
 };
+
+static void take_disk(struct table_counts *counts, const struct session *session, const PGresult *row)
+{
+    struct disk disk;
+    disk_take(row, session_is_near(session), counts->disk_size_bytes, &disk);
+    const int64_t days = disk_days_left(&disk);
+    counts->values[COUNT_DISK_BYTES] = disk.size_bytes;
+    counts->values[COUNT_DISK_FREE] = disk.free_bytes;
+    counts->values[COUNT_DISK_LEFT] = days < 0 ? TABLE_COUNT_UNKNOWN : (days < MOST_DAYS_LEFT ? days : MOST_DAYS_LEFT) * CLOCK_DAY_US;
+}
 
 static const struct question questions[TABLE_QUESTIONS] = {
     {"days",
      "SELECT count(*) FILTER (WHERE closed_at IS NULL), count(*) FILTER (WHERE dirty_since IS NOT NULL) "
      "FROM tallymill.days WHERE closed_at IS NULL OR dirty_since IS NOT NULL",
-     COUNT_DAYS_OPEN, 2, 5 * CLOCK_SECOND_US},
-    {"the ledger's rows", "SELECT count(*) FROM tallymill.batches", COUNT_LEDGER_ROWS, 1, 5 * CLOCK_SECOND_US},
-    {"months and their sizes", sql_count_tables, COUNT_MONTHS_AHEAD, 3, 60 * CLOCK_SECOND_US},
-    {"rollups that are out of date", sql_count_rollups, COUNT_ROLLUPS_STALE, 2, 15 * CLOCK_SECOND_US},
+     COUNT_DAYS_OPEN, 2, 5 * CLOCK_SECOND_US, NULL},
+    {"the ledger's rows", "SELECT count(*) FROM tallymill.batches", COUNT_LEDGER_ROWS, 1, 5 * CLOCK_SECOND_US, NULL},
+    {"months and their sizes", sql_count_tables, COUNT_MONTHS_AHEAD, 4, 60 * CLOCK_SECOND_US, NULL},
+    {"the room on the disk", disk_look_sql, COUNT_DISK_BYTES, 3, 60 * CLOCK_SECOND_US, take_disk},
+    {"rollups that are out of date", sql_count_rollups, COUNT_ROLLUPS_STALE, 2, 15 * CLOCK_SECOND_US, NULL},
 };
 
 void table_counts_forget(struct table_counts *counts)
@@ -53,8 +66,11 @@ static bool ask(struct table_counts *counts, int number, struct session *session
     const int64_t now_us = clock_now_us(), rest_us = TIMES * (now_us - start_us);
     counts->ask_at_us[number] = now_us + (rest_us > question->every_us ? rest_us : question->every_us);
     for (int i = 0; i < question->count; i++)
-        counts->values[question->first + i] =
-            result && !PQgetisnull(result, 0, i) ? strtoll(PQgetvalue(result, 0, i), NULL, 10) : TABLE_COUNT_UNKNOWN;
+        counts->values[question->first + i] = result && !question->take && !PQgetisnull(result, 0, i)
+                                                  ? strtoll(PQgetvalue(result, 0, i), NULL, 10)
+                                                  : TABLE_COUNT_UNKNOWN;
+    if (result && question->take)
+        question->take(counts, session, result);
     PQclear(result);
     if (result || !postgres_is(err, POSTGRES_REFUSED))
         return result != NULL;

@@ -19,8 +19,6 @@
 
 enum { SHORT_PERCENT = 10, SHORT_DAYS = 3, SOON_DAYS = 14 };
 
-extern const char disk_look_sql[];
-
 enum { COLUMN_DIRECTORY, COLUMN_HELD, COLUMN_DATABASE, COLUMN_GROWTH };
 
 static int64_t number(const PGresult *result, int column)
@@ -28,8 +26,7 @@ static int64_t number(const PGresult *result, int column)
     return strtoll(PQgetvalue(result, 0, column), NULL, 10);
 }
 
-/* The loopback's address, or a socket's directory, as the client sees it. */
-static bool is_this_host(const PGconn *conn)
+bool disk_is_near(const PGconn *conn)
 {
     const char *host = PQhost(conn), *address = PQhostaddr(conn);
     return (host && host[0] == '/') || (address && (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0));
@@ -48,23 +45,29 @@ static bool see(struct disk *disk)
     return true;
 }
 
+void disk_take(const PGresult *row, bool is_near, int64_t size_bytes, struct disk *disk)
+{
+    *disk = (struct disk){.size_bytes = -1, .free_bytes = -1};
+    disk->database_bytes = number(row, COLUMN_DATABASE);
+    disk->growth_bytes = number(row, COLUMN_GROWTH);
+    utf8_copy(disk->directory, sizeof disk->directory, PQgetvalue(row, 0, COLUMN_DIRECTORY));
+    if (size_bytes > 0) {
+        const int64_t held = number(row, COLUMN_HELD);
+        disk->source = DISK_SET;
+        disk->size_bytes = size_bytes;
+        disk->free_bytes = held < size_bytes ? size_bytes - held : 0;
+    } else if (is_near && see(disk)) {
+        disk->source = DISK_SEEN;
+    }
+}
+
 bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error *err)
 {
     *disk = (struct disk){.size_bytes = -1, .free_bytes = -1};
     PGresult *result = postgres_query(conn, disk_look_sql, ASK_US, err);
     if (!result)
         return error_wrap(err, "asking how much the database holds");
-    disk->database_bytes = number(result, COLUMN_DATABASE);
-    disk->growth_bytes = number(result, COLUMN_GROWTH);
-    utf8_copy(disk->directory, sizeof disk->directory, PQgetvalue(result, 0, COLUMN_DIRECTORY));
-    if (size_bytes > 0) {
-        const int64_t held = number(result, COLUMN_HELD);
-        disk->source = DISK_SET;
-        disk->size_bytes = size_bytes;
-        disk->free_bytes = held < size_bytes ? size_bytes - held : 0;
-    } else if (is_this_host(conn) && see(disk)) {
-        disk->source = DISK_SEEN;
-    }
+    disk_take(result, disk_is_near(conn), size_bytes, disk);
     PQclear(result);
     return true;
 }

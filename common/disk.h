@@ -33,6 +33,13 @@ struct disk {
  * (pg_read_all_settings), and it is unknown. False: the database did not answer. */
 MUST_CHECK bool disk_look(PGconn *conn, int64_t size_bytes, struct disk *disk, struct error *err);
 
+/* The same for who asks in a way of his own: the question, and what its row says. is_near: disk_is_near() of the connection. */
+extern const char disk_look_sql[];
+void disk_take(const PGresult *row, bool is_near, int64_t size_bytes, struct disk *disk);
+
+/* Whether the server is one of this host: connected by a socket's directory, or to the loopback. */
+bool disk_is_near(const PGconn *conn);
+
 /* How many days the room lasts at that growth; -1: nobody knows. */
 int64_t disk_days_left(const struct disk *disk);
 

@@ -14,6 +14,7 @@
 #include "common/copy_out.h"
 #include "common/copy_reader.h"
 #include "common/clock.h"
+#include "common/disk.h"
 #include "common/error.h"
 #include "common/lock_watch.h"
 #include "common/postgres.h"
@@ -64,6 +65,11 @@ void session_name_holders(struct session *session, struct error *err)
 int session_backend_pid(const struct session *session)
 {
     return PQbackendPID(session->conn);
+}
+
+bool session_is_near(const struct session *session)
+{
+    return disk_is_near(session->conn);
 }
 
 bool session_was_stopped(const struct session *session)

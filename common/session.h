@@ -31,6 +31,9 @@ void session_close(struct session *session);
 /* The server process as the connection's start named it: behind a pooler not the one that works for us. */
 int session_backend_pid(const struct session *session);
 
+/* Whether the server is one of this host (disk.h). */
+bool session_is_near(const struct session *session);
+
 /* One statement with text parameters (NULL: a null), its result to be freed with PQclear. NULL on any failure. Outside of a
  * transaction it gets one of its own (common/postgres_begin.h). */
 MUST_CHECK PGresult *session_ask(struct session *session, int64_t timeout_us, const char *sql, int count, const char *const *values,

@@ -17,7 +17,7 @@ const struct setting settings_table[] = {
     {"topics.partitions", SETTING_COUNT, "8", 1, 10000, NULL, FOR_OPERATOR, "topic partitions when migrate makes the topic: the most workers that can share it"},
     {"topics.replication", SETTING_COUNT, "3", 1, 3, NULL, FOR_OPERATOR, "copies of each topic partition when migrate makes the topic; at most the number of brokers"},
     {"postgres.dsn", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER | FOR_AGGREGATOR | FOR_OPERATOR, "libpq connection string; empty: libpq's environment (PGHOST, PGSERVICE, ...)"},
-    {"postgres.disk_size", SETTING_BYTES, "0", 0, 1024 * 1024 * GIB, NULL, FOR_OPERATOR, "the disk that Postgres's data and WAL lie on, where it is not on this host; 0: not known"},
+    {"postgres.disk_size", SETTING_BYTES, "0", 0, 1024 * 1024 * GIB, NULL, FOR_AGGREGATOR | FOR_OPERATOR, "the disk that Postgres's data and WAL lie on, where it is not on this host; 0: not known"},
     {"consumer.group", SETTING_TEXT, "tallymill", 1, 0, NULL, FOR_CONSUMER | FOR_OPERATOR, "the consumer group that all workers of a topic share"},
     {"consumer.instance", SETTING_TEXT, "", 0, 0, NULL, FOR_CONSUMER, "static member name, unique in the group; empty: a dynamic member"},
     {"batch.max_rows", SETTING_COUNT, "10000", 1, 100000, NULL, FOR_CONSUMER | IS_LIVE, "the most events in one transaction; fewer where they fill its share of memory.max"},

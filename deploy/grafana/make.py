@@ -42,6 +42,8 @@ PANELS = [
     ("Table and indexes", "bytes", 8, [(f"max({A}table_bytes)", "analytics_events")]),
     ("Events yesterday", "short", 8, [(f"max({A}events_per_day)", "events")]),
     ("Months ahead", "short", 8, [(f"max({A}months_ahead)", "months")]),
+    ("Room on the disk", "bytes", 12, [(f"max({A}disk_free_bytes)", "free"), (f"max({A}disk_bytes)", "in all")]),
+    ("How long it lasts", "s", 12, [(f"max({A}disk_left_seconds)", "left at this growth")]),
     ("Proof", None, 24, []),
     ("Age of the last audit and verify", "s", 12, [("time() - tallymill_audit_last_run_timestamp_seconds", "audit"), ("time() - tallymill_verify_last_run_timestamp_seconds", "verify")]),
     ("What they found", "short", 12, [("tallymill_audit_damages", "damages"), ("tallymill_verify_differences", "differences")]),

@@ -322,6 +322,20 @@ def test_a_month_that_cannot_be_made(site, watch):
     runbook.must_show(month(1).removeprefix("analytics_events_").replace("_", "."), "TallymillMonthsAhead", site, program=aggregator)
 
 
+def test_a_month_that_stays_on_its_way_into_the_archive(site, watch):
+    site.database.run("SELECT tallymill.make_month('2020-01-01'); UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '25 hours' WHERE month = '2020-01-01'")
+    prometheus = watch(aggregators=[site.aggregator(*LISTEN)])
+    prometheus.wait_until_firing("TallymillMonthLeaving")
+    runbook.must_show(r"month 2020-01 is on its way out since", "TallymillMonthLeaving", site)
+
+
+def test_a_disk_that_is_nearly_full(make_site, watch):
+    site = make_site(**{"postgres.disk_size": "64 MiB"})
+    prometheus = watch(aggregators=[site.aggregator(*LISTEN)])
+    prometheus.wait_until_firing("TallymillDiskNearFull")
+    runbook.must_show(r"the disk of Postgres \(postgres.disk_size\) has 0\.0 GiB of 0\.1 GiB free, 0 %", "TallymillDiskNearFull", site)
+
+
 def test_rows_that_somebody_deleted_and_a_proof_that_was_not_made_again(site, watch, tmp_path):
     site.send(events(100))
     site.drain()

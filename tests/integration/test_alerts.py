@@ -43,6 +43,10 @@ def memory(prefix, resident, labels):
     return {**series(prefix + "resident_bytes", resident, labels), **series(prefix + "memory_max_bytes", 64 << 20, labels)}
 
 
+def disk(free, size):
+    return {**series(A + "disk_free_bytes", free << 30, LEADER), **series(A + "disk_bytes", size << 30, LEADER)}
+
+
 def runs(audit, verify):
     """When they last ran, in seconds since the series began, which is at time() 0."""
     return {**series("tallymill_audit_last_run_timestamp_seconds", audit, 'instance="n"'),
@@ -82,6 +86,10 @@ CASES = {
                               series(A + "rollup_age_seconds", "0x60 90000 0x8", LEADER)]),
     "TallymillLedgerNotMerged": ([series(A + "ledger_rows", 6_000_000, LEADER)], [series(A + "ledger_rows", 200_000, LEADER)]),
     "TallymillMonthsAhead": ([series(A + "months_ahead", 1, LEADER), series(A + "months_ahead", 0, LEADER)], [series(A + "months_ahead", 3, LEADER), series(A + "months_ahead", 2, LEADER)]),
+    "TallymillMonthLeaving": ([series(A + "month_leaving_seconds", 90_000, LEADER), series(A + "month_leaving_seconds", "86000+60", LEADER)],
+                              [series(A + "month_leaving_seconds", 0, LEADER), series(A + "month_leaving_seconds", 80_000, LEADER), series(A + "month_leaving_seconds", "0x66 90000 90000 90000 90000", LEADER)]),
+    "TallymillDiskNearFull": ([series(A + "disk_left_seconds", 13 * 86400, LEADER) | disk(50, 100), disk(9, 100)],
+                              [series(A + "disk_left_seconds", 14 * 86400, LEADER) | disk(11, 100), disk(50, 100), {}, series(A + "disk_left_seconds", "9999999x40 0 9999999x28", LEADER)]),
     "TallymillAuditFailed": ([series("tallymill_audit_success", 0) | series("tallymill_verify_success", 1), series("tallymill_audit_success", 1) | series("tallymill_verify_success", 0)],
                              [series("tallymill_audit_success", 1) | series("tallymill_verify_success", 1)]),
     "TallymillAuditOld": ([runs(END - NIGHTS, END), runs(END, END - NIGHTS), {}, series("tallymill_audit_last_run_timestamp_seconds", 0)],

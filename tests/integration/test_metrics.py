@@ -4,8 +4,10 @@ Strangers at the port (slow, many, broken) must cost the worker nothing.
 """
 
 import contextlib
+import os
 import socket
 
+import pytest
 from psycopg2 import extensions
 
 from .harness.gate import Gate
@@ -133,6 +135,36 @@ def test_a_leader_shows_what_the_tables_hold_and_which_rollups_are_late(make_sit
         "SELECT coalesce(sum(event_count), 0) FROM analytics_daily_stats WHERE date = (now() AT TIME ZONE 'UTC')::date - 1")
     assert samples[A + "ledger_rows"] == site.database.value("SELECT count(*) FROM tallymill.batches")
     assert leader.stop() == 0
+
+
+def test_a_leader_shows_the_room_on_the_disk_and_a_month_that_stays_on_its_way(make_site):
+    site = make_site()
+    site.send(events(300))
+    site.drain()
+    site.database.run("VACUUM ANALYZE analytics_events")
+    site.database.run("SELECT tallymill.make_month('2020-01-01'); UPDATE tallymill.months SET state = 'detaching', changed_at = now() - interval '25 hours' WHERE month = '2020-01-01'")
+    leader = site.aggregator(*LISTEN)
+    seen = Monitor(leader).wait_for("the room", lambda seen: A + "disk_free_bytes" in seen and A + "month_leaving_seconds" in seen)
+    room = os.statvfs(site.database.value("SHOW data_directory"))
+    assert seen[A + "disk_bytes"] == pytest.approx((room.f_blocks - room.f_bfree + room.f_bavail) * room.f_frsize, rel=0.01)
+    assert 0 < seen[A + "disk_free_bytes"] < seen[A + "disk_bytes"] and seen[A + "disk_left_seconds"] > 0
+    assert seen[A + "month_leaving_seconds"] == pytest.approx(25 * 3600, abs=600)
+    assert leader.stop() == 0
+    held = site.database.value("SELECT sum(pg_database_size(oid)) + pg_size_bytes(current_setting('max_wal_size')) FROM pg_database")
+    other = site.aggregator(*LISTEN, "--set", f"postgres.disk_size={int(held) + (64 << 20)}")
+    seen = Monitor(other).wait_for("the room", lambda seen: A + "disk_free_bytes" in seen)
+    assert seen[A + "disk_bytes"] == int(held) + (64 << 20) and 0 <= seen[A + "disk_free_bytes"] < 128 << 20
+    assert other.stop() == 0
+
+
+def test_a_login_that_may_not_know_the_disk_shows_none(site):
+    site.send(events(20))
+    site.drain()
+    site.log_in_as("metrics_aggregator")
+    leader = site.aggregator(*LISTEN)
+    seen = Monitor(leader).wait_for("all counts", lambda seen: A + "months_ahead" in seen)
+    assert not any(name.startswith(A + "disk_") for name in seen), "nobody knows"
+    assert "were not counted" not in leader.log() and leader.stop() == 0
 
 
 def test_a_month_that_somebody_has_locked_costs_the_figures_and_no_cycle(make_site):
