@@ -24,7 +24,7 @@ static void show_once(struct top *top, struct error *err)
             return;
         }
     }
-    top_frame_print(top, &(struct top_frame){.wall_us = clock_wall_us()}, stdout);
+    top_frame_print(top, &(struct top_frame){.wall_us = clock_wall_us(), .now_us = clock_now_us()}, stdout);
 }
 
 /* False: the terminal is gone. */
@@ -32,7 +32,7 @@ static bool draw(const struct top *top, bool is_paused)
 {
     char *text = NULL;
     size_t length = 0;
-    struct top_frame frame = {.wall_us = clock_wall_us(), .is_paused = is_paused, .is_live = true};
+    struct top_frame frame = {.wall_us = clock_wall_us(), .now_us = clock_now_us(), .is_paused = is_paused, .is_live = true};
     int columns;
     screen_size(&frame.rows, &columns);
     FILE *out = open_memstream(&text, &length);
@@ -99,7 +99,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli top_cli = {
     .program = "tallymill top",
     .usage = "[OPTION ...]",
-    .summary = "A live view: events stored a second, lag, what each topic partition waits for, how old the statistics are, dead "
+    .summary = "A live view: whether the books hold, events stored a second, lag, what each topic partition waits for, how old the statistics are, dead "
                "letters by reason. Looks once a second;\n"
                "p pauses, q ends. Where stdout is no terminal: one picture, over one second.\n"
                "Needs a login with tallymill_read, and in Kafka the right to read the topic.\n",

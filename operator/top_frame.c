@@ -12,7 +12,7 @@
 #include "operator/table.h"
 #include "operator/terminal.h"
 
-enum { BARS_WIDTH = 40, HEAD_ROWS = 8, LEAST_LOGS = 3 };
+enum { BARS_WIDTH = 40, HEAD_ROWS = 9, LEAST_LOGS = 3 };
 
 void top_frame_bars(const double *values, int count, int width, FILE *out)
 {
@@ -47,6 +47,58 @@ static void print_silence(const char *said, const char *silence, bool is_live, F
         terminal_text(out, silence);
         fputs(is_live ? "\x1b[0m\n" : "\n", out);
     }
+}
+
+static int64_t sum(const PGresult *totals, const char *column)
+{
+    int64_t all = 0;
+    for (int row = 0; row < PQntuples(totals); row++) {
+        all += answer_int(totals, row, column);
+    }
+    return all;
+}
+
+static void print_equation(const PGresult *totals, FILE *out)
+{
+    static const char *const parts[][2] = {
+        {"stored", "stored"}, {"duplicates", "duplicates"}, {"dead_letters", "dead letters"}, {"skipped", "skipped"}, {"gaps", "gaps"}};
+    char number[NUMBER_TEXT_BYTES];
+    fprintf(out, "%s offsets", number_text(number, sum(totals, "consumed")));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        fprintf(out, " %c %s %s", i == 0 ? '=' : '+', number_text(number, sum(totals, parts[i][0])), parts[i][1]);
+    }
+}
+
+/* The verdict in a sentence, as the dashboard's page says it. */
+static void print_books(const struct top_books *books, const struct top_frame *frame, FILE *out)
+{
+    char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
+    fputs("books        ", out);
+    if (books->damages > 0) {
+        fprintf(out, "%sdo not hold%s, damages: %s, the first: ", frame->is_live ? "\x1b[1m" : "", frame->is_live ? "\x1b[0m" : "",
+                number_text(number, books->damages));
+        terminal_text(out, books->damage);
+        fputs("; run: tallymill audit --deep\n", out);
+        return;
+    }
+    if (!books->totals || books->trouble[0] != '\0') {
+        fputs("not proven at the moment: ", out);
+        terminal_text(out, books->trouble[0] != '\0' ? books->trouble : "they were not checked yet");
+        fputc('\n', out);
+        return;
+    }
+    const int64_t gaps = sum(books->totals, "gaps");
+    if (sum(books->totals, "consumed") == 0) {
+        fputs("nothing was stored yet\n", out);
+        return;
+    }
+    if (gaps > 0) {
+        fprintf(out, "%s offsets were gone from Kafka before they were read, nothing else is lost: ", number_text(number, gaps));
+    } else {
+        fputs("nothing is lost, nothing is stored twice: ", out);
+    }
+    print_equation(books->totals, out);
+    fprintf(out, "; checked %s ago\n", terminal_age(age, frame->now_us - books->checked_us));
 }
 
 static void print_flow(const struct top *top, FILE *out)
@@ -178,6 +230,9 @@ void top_frame_print(const struct top *top, const struct top_frame *frame, FILE 
     print_head(top, frame, out);
     print_silence("Postgres does not answer", top->postgres_silence, frame->is_live, out);
     print_silence(top->is_kafka_away ? "Kafka does not answer" : "Kafka", top->kafka_silence, frame->is_live, out);
+    if (top->positions) {
+        print_books(&top->books, frame, out);
+    }
     print_flow(top, out);
     print_statistics(top, out);
     print_dead_letters(top, out);

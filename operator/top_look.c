@@ -2,7 +2,8 @@
  *
  * Rates are the positions' own: offsets that the ledger has gained between two looks, which is one query of a millisecond, whatever
  * the tables hold. A Kafka that is away is asked again only every few seconds, for each question waits for its deadline, and keys
- * wait with it. Dead letters are counted, so they are asked for more rarely.
+ * wait with it. Dead letters are counted, so they are asked for more rarely, and the books, which are read whole, each minute and
+ * behind all else.
  */
 #include "operator/top_look.h"
 
@@ -17,13 +18,15 @@
 #include "operator/answer.h"
 #include "operator/topic.h"
 
-extern const char status_statistics_sql[], top_dead_letters_sql[], sessions_sql[];
+extern const char status_statistics_sql[], top_dead_letters_sql[], sessions_sql[], audit_totals_sql[], audit_tiles_sql[],
+    audit_equation_sql[];
 
 enum { KAFKA_MS = 2000 };
 
 #define QUERY_US        (3 * CLOCK_SECOND_US)
 #define DEAD_LETTERS_US (5 * CLOCK_SECOND_US)
 #define KAFKA_AGAIN_US  (5 * CLOCK_SECOND_US)
+#define BOOKS_US        (60 * CLOCK_SECOND_US)
 
 static bool keep_open(struct top *top, struct error *err)
 {
@@ -59,6 +62,41 @@ static bool ask_postgres(struct top *top, int64_t now_us, struct error *err)
         replace(top, &top->sessions, sessions_sql, err) && (!is_due || replace(top, &top->dead_letters, top_dead_letters_sql, err));
     top->dead_letters_us = is_due ? now_us : top->dead_letters_us;
     return is_read && postgres_exec(top->conn, "ROLLBACK", QUERY_US, err);
+}
+
+static bool add_damages(struct top *top, const char *sql, struct error *err)
+{
+    PGresult *found = postgres_query(top->conn, sql, QUERY_US, err);
+    if (found && PQntuples(found) > 0 && top->books.damages == 0) {
+        snprintf(top->books.damage, sizeof top->books.damage, "%s, topic partition %s, offset %s: %s", answer_text(found, 0, "topic"),
+                 answer_text(found, 0, "topic_partition"), answer_text(found, 0, "first_offset"), answer_text(found, 0, "damage"));
+    }
+    top->books.damages += found ? PQntuples(found) : 0;
+    PQclear(found);
+    return found != NULL;
+}
+
+/* In a transaction of its own: a ledger that is too long to be read in time takes nothing else with it. */
+static void ask_books(struct top *top, int64_t now_us)
+{
+    struct error err = {0};
+    if (top->books.tried_us != 0 && now_us - top->books.tried_us < BOOKS_US) {
+        return;
+    }
+    top->books.tried_us = now_us;
+    top->books.damages = 0;
+    top->books.trouble[0] = '\0';
+    const bool is_asked = postgres_exec(top->conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY"), QUERY_US, &err) &&
+                          replace(top, &top->books.totals, audit_totals_sql, &err) && add_damages(top, audit_tiles_sql, &err) &&
+                          add_damages(top, audit_equation_sql, &err);
+    if (is_asked && postgres_exec(top->conn, "ROLLBACK", QUERY_US, &err)) {
+        top->books.checked_us = now_us;
+        return;
+    }
+    snprintf(top->books.trouble, sizeof top->books.trouble, "%s", err.text);
+    error_clear(&err);
+    PQfinish(top->conn); /* an answer may be outstanding: the next look opens another */
+    top->conn = NULL;
 }
 
 static void push(double history[TOP_HISTORY], int *count, double value)
@@ -140,6 +178,7 @@ bool top_look(struct top *top, int64_t now_us, struct error *err)
         return err->kind == ERROR_RETRY;
     }
     compare(top, now_us);
+    ask_books(top, now_us);
     ask_kafka(top, now_us);
     return true;
 }
@@ -151,6 +190,7 @@ void top_free(struct top *top)
     PQclear(top->statistics);
     PQclear(top->dead_letters);
     PQclear(top->sessions);
+    PQclear(top->books.totals);
     PQfinish(top->conn);
     if (top->client) {
         rd_kafka_destroy(top->client);

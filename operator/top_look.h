@@ -15,6 +15,15 @@ struct settings;
 
 enum { TOP_HISTORY = 60 };
 
+/* What the ledger's own checks found: what `tallymill audit` says of the books alone. */
+struct top_books {
+    PGresult *totals;                /* a row a topic; NULL: never known */
+    int64_t damages;
+    char damage[ERROR_TEXT_BYTES];   /* the first of them */
+    char trouble[ERROR_TEXT_BYTES];  /* why they could not be checked at the last try; "" */
+    int64_t tried_us, checked_us;    /* monotonic; 0: never */
+};
+
 /* What was seen of one topic partition at the looks before. */
 struct top_log {
     int64_t next_offset;
@@ -26,6 +35,7 @@ struct top {
     PGconn *conn;       /* NULL: to be opened at the next look */
     rd_kafka_t *client;
     PGresult *positions, *statistics, *dead_letters, *sessions; /* of the last look that got them; NULL before */
+    struct top_books books; /* each minute: the ledger may be long */
     struct backlog backlog; /* as Kafka told last */
     struct top_log *logs;   /* log_count of them */
     int log_count;

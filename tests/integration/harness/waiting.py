@@ -2,10 +2,13 @@
 
 import time
 
+LEAST_SECONDS = 60  # what a machine full of other tests may take; who gets what it waits for waits no longer for it
+
 
 def wait_until(predicate, deadline, what, despite=()):
-    """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds fails, naming
+    """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds (and LEAST_SECONDS) fails, naming
     `what` (text, or a function that gives it) and what the predicate gave last.  Exceptions in `despite` count as not yet true."""
+    deadline = max(deadline, LEAST_SECONDS)
     end = time.monotonic() + deadline
     pause = 0.01
     while True:
