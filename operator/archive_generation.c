@@ -28,29 +28,36 @@ bool archive_generation_manifest(struct archive_store *store, const struct month
                      view->generation, month->text);
 }
 
+/* Whatever lies there, a manifest that says nothing sensible too (is_sound is false then). False: the store did not answer. */
+static bool get_any(struct archive_store *store, const struct month_name *month, int generation, struct archive_manifest *manifest,
+                    bool *is_there, bool *is_sound, struct error *err)
+{
+    struct error wrong = {0};
+    *is_there = false;
+    *is_sound = archive_manifest_get(manifest, store, month->text, generation, is_there, &wrong);
+    if (*is_sound || wrong.kind == ERROR_REJECT)
+        return true;
+    *err = wrong;
+    return false;
+}
+
 bool archive_generation_look(struct archive_store *store, const struct month_name *month, const struct archive_view *view,
                              struct archive_manifest *manifest, bool *is_there, struct error *err)
 {
-    struct error wrong = {0};
-    if (!archive_manifest_get(manifest, store, month->text, view->generation, is_there, &wrong) && wrong.kind != ERROR_REJECT) {
-        *err = wrong;
+    bool is_sound;
+    if (!get_any(store, month, view->generation, manifest, is_there, &is_sound, err))
         return false;
-    }
-    *is_there = *is_there && wrong.kind == ERROR_NONE && is_of_books(manifest, view);
+    *is_there = *is_there && is_sound && is_of_books(manifest, view);
     return true;
 }
 
 bool archive_generation_is_free(struct archive_store *store, const struct month_name *month, int generation, struct error *err)
 {
     struct archive_manifest other;
-    struct error wrong = {0};
     char folder[ARCHIVE_KEY_BYTES];
-    bool is_there = false;
-    const bool is_asked =
-        archive_manifest_get(&other, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
+    bool is_there, is_sound;
+    const bool is_asked = get_any(store, month, generation, &other, &is_there, &is_sound, err);
     archive_manifest_reset(&other);
-    if (!is_asked)
-        *err = wrong;
     archive_key(folder, month->text, generation, "");
     return is_asked && (!is_there ||
                         error_set(err, ERROR_USAGE,
@@ -64,16 +71,12 @@ bool archive_generation_delete(struct archive_store *store, const struct month_n
                                const char *manifest_sha256, bool *is_ours, struct error *err)
 {
     struct archive_manifest manifest;
-    struct error wrong = {0};
     char prefix[ARCHIVE_KEY_BYTES];
-    bool is_there = false;
-    const bool is_asked =
-        archive_manifest_get(&manifest, store, month->text, generation, &is_there, &wrong) || wrong.kind == ERROR_REJECT;
+    bool is_there, is_sound;
+    const bool is_asked = get_any(store, month, generation, &manifest, &is_there, &is_sound, err);
     *is_ours =
         !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
     archive_manifest_reset(&manifest);
-    if (!is_asked)
-        *err = wrong;
     archive_key(prefix, month->text, generation, "");
     return is_asked && (!*is_ours || archive_store_delete_all(store, prefix, err));
 }
