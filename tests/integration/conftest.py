@@ -12,12 +12,13 @@ import os
 
 import pytest
 
+from integration.harness.old_table import Application
 from integration.harness.site import Site
 from integration.harness.stack import IS_SECURE, Stack, own_stack
 
 
 # Files go to processes whole: one of these begun last would run on alone for minutes.
-LONG_FILES = ("test_workers", "test_adopt", "test_rollups", "test_aggregator", "test_erase_archives", "test_dashboard", "test_archive", "test_matrix", "test_random_statistics")
+LONG_FILES = ("test_workers", "test_adopt", "test_adopt_undo", "test_rollups", "test_aggregator", "test_erase_archives", "test_dashboard", "test_archive", "test_matrix", "test_random_statistics")
 
 
 def pytest_collection_modifyitems(items):
@@ -64,3 +65,20 @@ def make_site(stack, tmp_path):
 def site(make_site):
     """A site with a migrated database, 4 topic partitions and the release build."""
     return make_site()
+
+
+@pytest.fixture(name="old")
+def fixture_old(make_site):
+    """make(rows, **how): a site without our schema, with an application's old table."""
+    made = []
+
+    def make(rows, **how):
+        site = make_site(migrate=False, **how)
+        made.append(Application(site, rows))
+        return site, made[-1]
+
+    yield make
+    for one in made:
+        for program in one.site.programs:  # a stopped one holds locks
+            program.kill()
+        one.close()
