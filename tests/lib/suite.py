@@ -45,7 +45,7 @@ BUILDS = {
 BUILDS_OF = {"unit": ["release", "asan"], "fuzz": ["fuzz"], "model": [], "languages": ["release"], "packages": ["release"], "browser": ["release"], "alerts": ["release"], "analyse": ["release"]}
 FOLDERS = {"release": "build", "asan": "build-asan", "check": "build-check", "fuzz": "build-fuzz"}
 # Files of the integration tests that run side by side, each process with servers of its own: they wait more than they compute.
-PROCESSES = 4
+PROCESSES = 5
 BUILD_SECONDS = 1200
 GROUP_SECONDS = 2400
 # A longer look by name (tests/README.md) says in its own words how long it is: TALLYMILL_LIVE_SECONDS=3600.
