@@ -17,12 +17,15 @@ from integration.harness.site import Site
 from integration.harness.stack import IS_SECURE, Stack, own_stack
 
 
-# Files go to processes whole: one of these begun last would run on alone for minutes.
-LONG_FILES = ("test_workers", "test_adopt", "test_adopt_undo", "test_rollups", "test_aggregator", "test_erase_archives", "test_dashboard", "test_archive", "test_matrix", "test_random_statistics")
+# Files go to processes whole: one of these begun last would run on alone for minutes. The longest first.
+LONG_FILES = [f"test_{name}" for name in (
+    "workers", "adopt", "adopt_undo", "aggregator", "rollups", "erase_archives", "archive", "dashboard", "matrix", "topic_identity", "operator", "spool", "kept_out",
+    "doctor", "forgotten_locks", "deltas", "hand_made_months", "random_statistics", "statistics", "planted_bugs", "hostile_databases", "stack", "readiness")]
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONG_FILES)
+    order = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 def pytest_configure(config):

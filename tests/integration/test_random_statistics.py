@@ -1,4 +1,4 @@
-"""Two minutes of the random run of the statistics; `tests/faults/random_statistics.py` runs it for ten."""
+"""A minute of the random run of the statistics; `tests/faults/random_statistics.py` runs it for ten."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from .harness.uniques import SUBJECTS
 
 def test_statistics_are_exact_every_second_of_a_random_run(make_site, tmp_path, capsys):
     seed = int(os.environ.get("TALLYMILL_SEED") or int.from_bytes(os.urandom(4), "big"))
-    seconds = float(os.environ.get("TALLYMILL_SECONDS") or 120)
+    seconds = float(os.environ.get("TALLYMILL_SECONDS") or 60)
 
     def say(text):     # at once, also within pytest: a run that is cut off has told its seed
         with capsys.disabled():

@@ -6,6 +6,7 @@ if(TARGET producer_core)
             LIBS producer_core)
   unit_test(producer-spool producer_spool.c producer_spool_damage.c producer_spool_library.c producer_full_disk.c LIBS producer_core)
   unit_test(producer-library producer_ring.c producer_library.c producer_adopter.c producer_forked.c producer_api.c producer_settings_file.c producer_poll.c LIBS producer_core PkgConfig::MSGPACK)
+  set_tests_properties(producer-library producer-spool PROPERTIES COST 20) # the longest, begun first
   target_compile_definitions(test-producer-library PRIVATE $<$<BOOL:${TALLYMILL_RDKAFKA_IS_BUNDLED}>:RDKAFKA_IS_BUNDLED>)
   target_link_options(test-producer-library PRIVATE LINKER:--wrap=pipe LINKER:--undefined=__wrap_pipe) # as the library's own link: pipe_cloexec.c
   if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize") # which has a getaddrinfo of its own

@@ -7,6 +7,8 @@ import re
 import psycopg2
 from psycopg2 import extensions
 
+from .waiting import forget, kept
+
 _A_LOGIN = re.compile(r"(CREATE (?:ROLE|USER) [^;]*?\bLOGIN\b)(?![^;]*\bPASSWORD\b)")
 
 
@@ -16,19 +18,35 @@ class Database:
     def __init__(self, dsn):
         self.dsn = dsn
 
+    def _connect(self):
+        connection = psycopg2.connect(self.dsn, connect_timeout=10, options="-c TimeZone=UTC")
+        connection.autocommit = True
+        return connection
+
     @contextlib.contextmanager
     def session(self):
         """A connection in autocommit, closed at the end of the block."""
-        connection = psycopg2.connect(self.dsn, connect_timeout=10, options="-c TimeZone=UTC")
-        connection.autocommit = True
+        connection = self._connect()
         try:
             yield connection
         finally:
             connection.close()
 
     def rows(self, statement, *parameters):
-        """All rows of a statement, as tuples."""
-        with self.session() as connection, connection.cursor() as cursor:
+        """All rows of a statement, as tuples. What a wait asks for again and again comes by one connection, since one of its own costs more than most answers."""
+        connection = kept(self.dsn, self._connect)
+        if connection is None:
+            with self.session() as own:
+                return self._rows(own, statement, parameters)
+        try:
+            return self._rows(connection, statement, parameters)
+        except psycopg2.Error:
+            forget(self.dsn)
+            raise
+
+    @staticmethod
+    def _rows(connection, statement, parameters):
+        with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 

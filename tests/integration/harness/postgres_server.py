@@ -101,7 +101,7 @@ class PostgresServer:
     def launch(self):
         """One try to start it: whether it answers; False when it has ended by itself."""
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "timezone": "UTC", "log_timezone": "UTC",
-                   "lc_messages": "C", "shared_buffers": "32MB", "fsync": "off", **self.settings}
+                   "lc_messages": "C", "shared_buffers": "32MB", "fsync": "off", "jit": "off", **self.settings}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with open(self.folder / "log", "ab") as log:  # QUIT: the postmaster takes its backends along
             self.process = subprocess.Popen(with_parent([self.bin / "postgres", "-D", self.data, *words], "QUIT"), cwd="/", stdin=subprocess.DEVNULL, stdout=log,
@@ -217,6 +217,7 @@ def with_postgres(stack, dsn):
     """The stack with another Postgres: what a site is made on. Its commands for the stack's own server are not for this one."""
     other = copy.copy(stack)
     other.dsn = dsn
+    other.templates = None  # those are on the stack's own
     return other
 
 

@@ -42,25 +42,37 @@ class Site:
         self.folder = folder
         self.build = build
         self.topic = f"events-{name}"
-        self.database = stack.make_database(f"site-{name}")
         self.settings = folder / "settings.ini"
         self.programs = []
         self.environment = {}  # more variables for the programs that are started
-        self.write_settings({
+        usual = {
             **{f"kafka.{name}": value for name, value in stack.kafka.items()},
             "kafka.session.timeout.ms": SESSION_TIMEOUT_SECONDS * 1000,
-            "postgres.dsn": self.database.dsn,
             "topics.events": self.topic,
             "topics.partitions": partitions,
             "consumer.group": f"group-{name}",
             "rollups.dir": no_rollups(folder),
             "uniques.subjects": no_subjects(folder),
-            **settings,
-        })
+        }
+        template = self._template(usual, settings) if migrate and stack.templates is not None else "template0"
+        self.database = stack.make_database(f"site-{name}", template)
+        self.write_settings({**usual, "postgres.dsn": self.database.dsn, **settings})
         if migrate:
             migrated = self.tallymill("migrate")
             assert migrated.code == 0, migrated
         self.publisher = Publisher(stack.bootstrap, self.topic)
+
+    def _template(self, usual, settings):
+        """The name of a database that this build has migrated, with the shipped rollups or subjects where the site has them. Copied, it spares a site nine
+        tenths of what a migration costs. A site's own `migrate` follows, makes the topic, and whatever else its settings ask for."""
+        shipped = {name: "" for name in ("rollups.dir", "uniques.subjects") if settings.get(name) == ""}
+        kind = (self.build, *shipped)
+        if kind not in self.stack.templates:
+            name = f"migrated-{'-'.join(kind)}"
+            self.write_settings({**usual, **shipped, "postgres.dsn": self.stack.make_database(name).dsn})
+            self.must("tallymill", "migrate", "--no-topic")
+            self.stack.templates[kind] = name
+        return self.stack.templates[kind]
 
     def write_settings(self, settings):
         """Settings by their dotted keys, as the INI file that every program takes."""
