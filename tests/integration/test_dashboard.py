@@ -1,10 +1,14 @@
 """The dashboard over HTTP: figures that equal the events, who is let in, and what it says while a server is away. How it looks: tests/browser."""
 
+import collections
 import csv
 import datetime
+import decimal
 import gzip
 import io
+import itertools
 import json
+import random
 import re
 import socket
 import urllib.parse
@@ -244,6 +248,73 @@ def test_an_operator_adds_a_panel_by_adding_a_file(site, tmp_path):
 
 BY_MONTH = """SELECT date_trunc('month', day + %(shift)s * interval '1 day')::date::text, {} FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, session_id FROM analytics_events WHERE event_name = 'doc_generation') e
               WHERE day BETWEEN %(first)s::date AND %(last)s::date GROUP BY 1"""
+
+
+EVEN = 600, [2] * 100  # each share is reached by a bucket exactly
+
+
+def random_histogram(chance):
+    """(first bucket, counts): of one bucket or many, with holes or without, of single events or of more than 2^31."""
+    spans = ((-350, -350), (1046, 1046), (-350, 1046), (-20, 20), (chance.randrange(-350, 1000), 1046), (300, chance.randrange(300, 420)), (chance.randrange(600, 700), 720))
+    first, last = chance.choice(spans)
+    counts = [chance.choice((0, 0, 1, 1, chance.randrange(30), 2**chance.randrange(40))) for _ in range(first, last + 1)]
+    return first, [counts[0] or 1, *counts[1:-1], *([counts[-1] or 1] if last > first else [])]
+
+
+def percentile(histograms, part, digits):
+    """The middle of the first bucket that reaches a part of all events, in whole hundredths; None: there are none."""
+    added = collections.Counter()
+    for first, counts in histograms:
+        added.update({first + place: count for place, count in enumerate(counts)})
+    below, total = 0, sum(added.values())
+    for bucket in sorted(added):
+        below += added[bucket]
+        if below * 100 >= part * total:
+            return float((decimal.Decimal("1.02") ** (decimal.Decimal(bucket) + decimal.Decimal("0.5"))).quantize(decimal.Decimal(1).scaleb(-digits), decimal.ROUND_HALF_UP))
+    return None
+
+
+def test_percentiles_are_those_of_the_histograms_added_bucket_by_bucket(make_site):
+    """Of days that both kinds of users have, one of them or neither, and whose histogram is not computed yet; of a day that has one row of figures they are those."""
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    chance = random.Random(7)
+    today = datetime.datetime.fromtimestamp(now_us() // 1_000_000, datetime.timezone.utc).date()
+    days = [today - datetime.timedelta(number) for number in range(1, 13)]
+    lasts = {"ttft": (50, 95, 99), "tpot": (50, 95, 99), "throughput": (50, 5, 1)}
+    kept, languages = {}, {}
+    with site.database.session() as connection, connection.cursor() as cursor:
+        for who, twin in (("external", "analytics_daily"), ("internal", "analytics_internal_daily")):
+            for source, metric, day in itertools.product(("performance", "doc_generation"), lasts, days):
+                if chance.random() < 0.3 or (source == "performance" and metric == "tpot" and (who, day) != ("internal", days[3])):
+                    continue
+                first, counts = EVEN if source == "performance" else random_histogram(chance) if chance.random() < 0.9 else (None, None)
+                kept[who, source, metric, day] = first, counts
+                cursor.execute(f"INSERT INTO public.{twin}_llm (date, source, metric, events, p50, p95, p99, p05, p01) VALUES (%s, %s, %s, 1, 1.5, 2.5, 3.5, 0.5, 0.25)", (day, source, metric))
+                if counts:
+                    cursor.execute(f"INSERT INTO public.{twin}_llm_histogram (date, source, metric, first_bucket, counts) VALUES (%s, %s, %s, %s, %s)", (day, source, metric, first, counts))
+            for language, day in itertools.product(("c", "sql", "täglich"), days):
+                if chance.random() < 0.7:
+                    languages[who, language, day] = first, counts = EVEN if language == "c" else random_histogram(chance)
+                    cursor.execute(f"INSERT INTO public.{twin}_ttft_by_language (date, language, events, first_bucket, counts) VALUES (%s, %s, 1, %s, %s)", (day, language, first, counts))
+    exact = {50: 1.5, 95: 2.5, 99: 3.5, 5: 0.5, 1: 0.25}
+    for who, (first, last) in itertools.product(("external", "internal", "all"), ((11, 0), (5, 5), (7, 2))):
+        panels, _ = Dashboard(site).page("system", range="custom", first=days[first], last=days[last], who=who, compare="off")
+        chosen = days[last:first + 1]
+        for metric, parts in lasts.items():
+            expected = []
+            for source in ("doc_generation", "performance"):
+                of_source = {key: value for key, value in kept.items() if key[1:3] == (source, metric) and key[3] in chosen and who in (key[0], "all")}
+                for day in (None, *sorted(chosen)):
+                    found = [value for key, value in of_source.items() if day in (None, key[3])]
+                    if found:
+                        expected.append([source, day and str(day), *(exact[part] if len(found) == 1 else percentile([one for one in found if one[1]], part, 3) for part in parts), len(found) == 1])
+            assert [[*row[:5], row[-1]] for row in panels[metric]["rows"]] == expected, (metric, who, chosen)
+        by_language = {}
+        for (population, language, day), histogram in languages.items():
+            if day in chosen and who in (population, "all"):
+                by_language.setdefault(language, []).append(histogram)
+        assert {row[0]: row[1:] for row in panels["ttft_by_language"]["rows"]} == {
+            language: [*(percentile(found, part, 1) for part in (50, 95)), sum(sum(counts) for _, counts in found)] for language, found in by_language.items()}, (who, chosen)
 
 
 def test_a_month_is_compared_with_as_many_days_as_the_range_has_of_it(make_site):
