@@ -22,7 +22,10 @@
 #define QUERY_US (6 * CLOCK_SECOND_US)
 #define PAUSE_US (1 * CLOCK_SECOND_US)
 
-static const char session_sql[] = "SET LOCAL statement_timeout = '5s'; SET LOCAL jit = off";
+/* A question takes some tens of milliseconds: to compile it, or to start processes that help with it, would take longer, and the
+ * cores are the pipeline's. */
+static const char session_sql[] =
+    "SET LOCAL statement_timeout = '5s'; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 struct reader {
     PGconn *conn;
