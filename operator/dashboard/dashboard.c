@@ -29,6 +29,7 @@
 enum {
     THREADS = 4,
     READERS = THREADS + 2 + SITE_EXPORTS,
+    HELPERS = 2, /* the more, the more cores one page takes from the pipeline */
     CONNECTIONS = 64,
     CONNECTION_BYTES = 16 * 1024,
     BODY_BYTES = 4096,
@@ -184,7 +185,7 @@ static void serve(struct settings *settings, struct error *err)
     dashboard->site.export_rows = settings_int(settings, "dashboard.export_rows");
     dashboard->access = access_new(settings, err);
     if (dashboard->access && panels_read(&dashboard->site.panels, settings, err)) {
-        dashboard->site.readers = readers_new(settings, READERS);
+        dashboard->site.readers = readers_new(settings, READERS, HELPERS);
         if (!dashboard->site.readers)
             error_set(err, ERROR_RETRY, "out of memory");
         else

@@ -6,7 +6,12 @@
  *
  * A page has so much time in all, whatever is in the way of its questions: its thread answers others too, and whoever asked waits
  * no longer than the deadline of a request. What is not asked by then says so, panel by panel.
+ *
+ * Two ask, each over a connection of its own, whenever there is a second: a page is a dozen questions or two, of which a few take
+ * most of its time. Rejected: processes of Postgres that help with one query, which take longer to start than a panel takes.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +32,7 @@ extern const char page_fresh_sql[], page_stale_sql[];
 struct page {
     const struct http_request *request;
     int64_t until_us; /* what is not asked by then is not asked */
-    struct reader *reader;
+    struct reader *reader; /* of the one who asks: the helper has a copy of the page with another */
     const struct range *range;
     const char *tab;
     PGresult *stale; /* what is not up to date */
@@ -207,14 +212,75 @@ static json_t *panel_json(struct page *page, const struct panel *panel)
     return json;
 }
 
-static json_t *panels_json(struct page *page, const struct site *site)
+/* ---- all of them ---- */
+
+struct round {
+    const struct panel **panels;
+    json_t **answers; /* in their places; NULL: not asked */
+    size_t count;
+    atomic_size_t next;
+};
+
+struct asker {
+    struct page page;
+    struct round *round;
+};
+
+static void ask_round(struct page *page, struct round *round)
 {
-    const struct panel **chosen = panels_of_tab(&site->panels, page->tab);
+    size_t at;
+    while ((at = atomic_fetch_add(&round->next, 1)) < round->count) { /* ends: with the panels */
+        round->answers[at] = panel_json(page, round->panels[at]);
+        if (page->lost.kind != ERROR_NONE)
+            atomic_store(&round->next, round->count);
+    }
+}
+
+static void *help(void *context)
+{
+    struct asker *asker = context;
+    ask_round(&asker->page, asker->round);
+    return NULL;
+}
+
+/* By this thread, and by another over the helper's connection where there is one. What either has lost, the page has. */
+static void ask_all(struct page *page, struct reader *helper, struct round *round)
+{
+    struct asker asker = {*page, round};
+    pthread_t thread;
+    asker.page.reader = helper;
+    const bool is_helped = helper && pthread_create(&thread, NULL, help, &asker) == 0;
+    ask_round(page, round);
+    if (is_helped)
+        pthread_join(thread, NULL);
+    if (page->lost.kind == ERROR_NONE)
+        page->lost = asker.page.lost;
+}
+
+static size_t choose(const struct panel **panels, const struct range *range)
+{
+    size_t count = 0;
+    for (size_t i = 0; panels && panels[i]; i++)
+        if (panel_is_for(panels[i], range))
+            panels[count++] = panels[i];
+    return count;
+}
+
+static json_t *panels_json(struct page *page, const struct site *site, struct reader *helper)
+{
+    struct round round = {.panels = panels_of_tab(&site->panels, page->tab)};
     json_t *list = json_array();
-    for (size_t i = 0; chosen && chosen[i] && page->lost.kind == ERROR_NONE; i++)
-        if (panel_is_for(chosen[i], page->range))
-            json_array_append_new(list, panel_json(page, chosen[i]));
-    free(chosen);
+    round.count = choose(round.panels, page->range);
+    round.answers = calloc(round.count + 1, sizeof(json_t *));
+    if (round.answers)
+        ask_all(page, helper, &round);
+    else
+        error_set(&page->lost, ERROR_RETRY, "out of memory");
+    for (size_t i = 0; round.answers && i < round.count; i++)
+        if (round.answers[i])
+            json_array_append_new(list, round.answers[i]);
+    free(round.answers);
+    free(round.panels);
     return list;
 }
 
@@ -226,11 +292,11 @@ static json_t *fresh_json(const struct page *page)
 }
 
 /* All that the page shows, of one snapshot. */
-static json_t *ask(struct page *page, struct site *site)
+static json_t *ask(struct page *page, struct site *site, struct reader *helper)
 {
     ask_stale(page);
     page->fresh = reader_ask(page->reader, page_fresh_sql, &page->fresh_error);
-    json_t *panels = panels_json(page, site),
+    json_t *panels = panels_json(page, site, helper),
            *json = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I}", "tab", page->tab, "who", page->range->who, "language",
                              page->range->language, "range", range_json(page->range), "fresh", fresh_json(page), "panels", panels,
                              "export", (json_int_t)site->export_rows);
@@ -256,7 +322,10 @@ void page_answer(struct site *site, struct http_request *request, struct http_an
         site_failed(answer, &err);
         return;
     }
-    json_t *json = ask(&page, site);
+    struct reader *helper = readers_join(site->readers, page.reader);
+    json_t *json = ask(&page, site, helper);
+    if (helper)
+        readers_give(site->readers, helper);
     readers_give(site->readers, page.reader);
     if (page.lost.kind == ERROR_NONE) {
         site_json(answer, 200, json);

@@ -22,11 +22,16 @@
 #define QUERY_US (6 * CLOCK_SECOND_US)
 #define PAUSE_US (1 * CLOCK_SECOND_US)
 
-static const char session_sql[] = "SET LOCAL statement_timeout = '5s'; SET LOCAL jit = off";
+/* A question takes some tens of milliseconds: to compile it, or to start processes that help with it, would take longer, and the
+ * cores are the pipeline's. */
+static const char session_sql[] =
+    "SET LOCAL statement_timeout = '5s'; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+
+enum { SNAPSHOT_BYTES = 64 };
 
 struct reader {
     PGconn *conn;
-    bool is_taken;
+    bool is_taken, is_helper;
 };
 
 struct readers {
@@ -35,17 +40,19 @@ struct readers {
     struct settings *settings;
     struct error failure; /* of the last try to connect */
     int64_t failed_us;
-    int count;
+    int count;   /* helpers among them */
+    int helpers; /* how many of them are free to help */
     struct reader list[];
 };
 
-struct readers *readers_new(struct settings *settings, int count)
+struct readers *readers_new(struct settings *settings, int count, int helpers)
 {
-    struct readers *readers = calloc(1, sizeof *readers + (size_t)count * sizeof readers->list[0]);
+    struct readers *readers = calloc(1, sizeof *readers + (size_t)(count + helpers) * sizeof readers->list[0]);
     if (!readers)
         return NULL;
     readers->settings = settings;
-    readers->count = count;
+    readers->count = count + helpers;
+    readers->helpers = helpers;
     pthread_mutex_init(&readers->lock, NULL);
     pthread_cond_init(&readers->given, NULL);
     return readers;
@@ -95,6 +102,31 @@ static bool begin(struct reader *reader, struct error *err)
            postgres_exec(reader->conn, session_sql, QUERY_US, err);
 }
 
+static bool begin_joined(struct reader *reader, const char *snapshot, struct error *err)
+{
+    char sql[sizeof POSTGRES_BEGIN_JOINED("REPEATABLE READ READ ONLY") + SNAPSHOT_BYTES];
+    snprintf(sql, sizeof sql, POSTGRES_BEGIN_JOINED("REPEATABLE READ READ ONLY"), snapshot);
+    return postgres_exec(reader->conn, sql, QUERY_US, err) && postgres_exec(reader->conn, session_sql, QUERY_US, err);
+}
+
+/* The name of its snapshot. Not behind a savepoint, where Postgres exports none: so a failure ends the transaction, and it begins
+ * again. */
+static bool export_snapshot(struct reader *reader, char snapshot[SNAPSHOT_BYTES])
+{
+    struct error ignored = {0};
+    PGresult *result = postgres_query(reader->conn, "SELECT pg_catalog.pg_export_snapshot()", QUERY_US, &ignored);
+    const char *name = result ? PQgetvalue(result, 0, 0) : "";
+    const size_t length = strspn(name, "0123456789ABCDEF-"); /* it becomes text of a statement */
+    const bool is_exported = length > 0 && length < SNAPSHOT_BYTES && name[length] == '\0';
+    if (is_exported)
+        memcpy(snapshot, name, length + 1);
+    else if (!result && (PQtransactionStatus(reader->conn) == PQTRANS_ACTIVE ||
+                         !postgres_exec(reader->conn, "ROLLBACK", QUERY_US, &ignored) || !begin(reader, &ignored)))
+        drop(reader);
+    PQclear(result);
+    return is_exported;
+}
+
 /* One that nobody has, the connected ones first. Under the lock. */
 static struct reader *find_free(struct readers *readers)
 {
@@ -130,6 +162,25 @@ struct reader *readers_take(struct readers *readers, struct error *err)
     return NULL;
 }
 
+struct reader *readers_join(struct readers *readers, struct reader *reader)
+{
+    struct error ignored = {0};
+    char snapshot[SNAPSHOT_BYTES];
+    pthread_mutex_lock(&readers->lock);
+    struct reader *helper = readers->helpers > 0 ? find_free(readers) : NULL;
+    if (helper) {
+        helper->is_taken = helper->is_helper = true;
+        readers->helpers--;
+    }
+    const bool is_open = helper && (helper->conn || connect_reader(readers, helper, &ignored));
+    pthread_mutex_unlock(&readers->lock);
+    if (is_open && export_snapshot(reader, snapshot) && begin_joined(helper, snapshot, &ignored))
+        return helper;
+    if (helper)
+        readers_give(readers, helper);
+    return NULL;
+}
+
 void readers_give(struct readers *readers, struct reader *reader)
 {
     struct error ignored = {0};
@@ -137,7 +188,8 @@ void readers_give(struct readers *readers, struct reader *reader)
                          !postgres_exec(reader->conn, "ROLLBACK", QUERY_US, &ignored)))
         drop(reader);
     pthread_mutex_lock(&readers->lock);
-    reader->is_taken = false;
+    readers->helpers += reader->is_helper;
+    reader->is_taken = reader->is_helper = false;
     pthread_cond_signal(&readers->given);
     pthread_mutex_unlock(&readers->lock);
 }

@@ -1,5 +1,5 @@
-/* reader.h - connections for the dashboard's questions: each request has one to itself, and one snapshot of the database for all of
- * its questions.
+/* reader.h - connections for the dashboard's questions: each request has one to itself, or two, and one snapshot of the database
+ * for all of its questions.
  *
  * Read-only, with a login that has tallymill_read and no more. Opened when they are wanted, kept, and opened anew when they broke.
  * Any thread; a reader that was taken is of the thread that took it.
@@ -19,13 +19,17 @@ struct reader;
 struct readers;
 struct settings;
 
-/* `count` at most; who asks for more waits. NULL: no memory. */
-struct readers *readers_new(struct settings *settings, int count);
+/* `count` at most; who asks for more waits. Beside them `helpers`, for readers_join(). NULL: no memory. */
+struct readers *readers_new(struct settings *settings, int count, int helpers);
 void readers_free(struct readers *readers);
 
 /* A connection in a fresh REPEATABLE READ READ ONLY transaction. NULL: Postgres is away (ERROR_RETRY; asked again at most once a
  * second), the schema or a right is missing (ERROR_USAGE). */
 MUST_CHECK struct reader *readers_take(struct readers *readers, struct error *err);
+
+/* A second connection, in the snapshot of `reader`, which was just taken and has been asked nothing: for another thread. NULL:
+ * there is none now (all are taken, or Postgres gives none), and one does without. Waits for nobody. Given back as the other. */
+struct reader *readers_join(struct readers *readers, struct reader *reader);
 
 /* Back, whatever it was left in. */
 void readers_give(struct readers *readers, struct reader *reader);

@@ -15,14 +15,13 @@ WITH counted AS (
       WHEN 'usage' THEN '{doc_generation,batch_generation,quality_score,oauth_flow,user_interaction}'
       ELSE '{error,performance}' END))
   GROUP BY 1
-), reached AS (
-  SELECT u.subject, sum(u.keys) FILTER (WHERE u.kind = 'session') AS sessions, sum(u.keys) FILTER (WHERE u.kind = 'user') AS users
-  FROM public.analytics_daily_uniques AS u
-  WHERE u.population = :'who' AND u.date BETWEEN :'first' AND :'last' AND u.previous_date < :'first'
-  GROUP BY 1
 )
 SELECT c.event, c.events, CASE WHEN t.subject IS NOT NULL THEN coalesce(r.sessions, 0) END AS sessions, CASE WHEN t.subject IS NOT NULL THEN coalesce(r.users, 0) END AS users
 FROM counted AS c
 LEFT JOIN tallymill.unique_subjects AS t ON t.subject = c.event AND t.condition = format('event_name = %L', c.event) AND t.retired_at IS NULL
-LEFT JOIN reached AS r ON r.subject = t.subject
+LEFT JOIN LATERAL (
+  SELECT sum(u.keys) FILTER (WHERE u.kind = 'session') AS sessions, sum(u.keys) FILTER (WHERE u.kind = 'user') AS users
+  FROM public.analytics_daily_uniques AS u
+  WHERE u.subject = t.subject AND u.kind IN ('session', 'user') AND u.population = :'who' AND u.date BETWEEN :'first' AND :'last' AND u.previous_date < :'first'
+) AS r ON true
 ORDER BY 2 DESC, 1 LIMIT 500;

@@ -1,7 +1,7 @@
 """dashboard: how long the page's panels and pages take over a long history, beside raw queries; what it weighs; and what 10,000 requests cost workers that drain.
 
 `--rows` events over `--days` days go the real way until every rollup and the uniques are computed, then VACUUM ANALYZE, as in `queries`. Each panel's own SQL, as the page shows it, is
-asked for ranges drawn at random, external, internal and all, by the clock of the client; each page likewise over HTTP, with its comparison. The raw queries are those of `queries` for distinct
+asked for ranges drawn at random, external, internal and all, with the settings of the dashboard and by the clock of the client; each page likewise over HTTP, with its comparison. The raw queries are those of `queries` for distinct
 sessions and users of the same ranges. Then `--drain-rows` events are drained in turn alone and beside 10,000 requests (page, script, live rows) of eight connections, by wrk (Debian's package),
 with the dashboard as nice as its unit makes it.
 Ratios: the slowest panel's p95 over 100 ms, the slowest page's over 250 ms, the weight of the page over 150 kB packed, and the rate beside the requests over the rate alone (0.98).
