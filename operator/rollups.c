@@ -169,7 +169,7 @@ bool rollups_begin(PGconn *conn, struct error *err)
     return postgres_exec(
         conn,
         POSTGRES_BEGIN(
-            "READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = 0; SELECT "
+            "READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL jit = off; SET LOCAL lock_timeout = 0; SELECT "
                               "pg_advisory_xact_lock(hashtextextended('tallymill.migrate', 0)); SET LOCAL lock_timeout = '5s'; "
                               "SET LOCAL ROLE tallymill_admin; SET LOCAL search_path = pg_catalog, public",
         LOCK_US, err);
