@@ -2,7 +2,7 @@
  * out, sizes, the room on the disk, rollups that are out of date.
  *
  * Nothing here decides anything: a question that the server refuses (a lock that somebody holds) is told in the log, asked again a
- * minute later, and holds no cycle up for longer than a tenth of a second. One thread.
+ * minute later, and waits for a lock for no longer than a tenth of a second. One thread.
  */
 #ifndef TALLYMILL_AGGREGATOR_TABLE_COUNTS_H
 #define TALLYMILL_AGGREGATOR_TABLE_COUNTS_H

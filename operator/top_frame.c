@@ -69,21 +69,24 @@ static void print_equation(const PGresult *totals, FILE *out)
     }
 }
 
-/* The verdict in a sentence, as the dashboard's page says it. */
-static void print_books(const struct top_books *books, const struct top_frame *frame, FILE *out)
+/* The verdict in a sentence, as the dashboard's page says it; what is to be done and how old it is in front, where no window is too
+ * narrow for it. */
+static void print_books(const struct top *top, const struct top_frame *frame, FILE *out)
 {
+    const struct top_books *books = &top->books;
+    const bool is_away = top->postgres_silence[0] != '\0';
     char number[NUMBER_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
     fputs("books        ", out);
     if (books->damages > 0) {
-        fprintf(out, "%sdo not hold%s, damages: %s, the first: ", frame->is_live ? "\x1b[1m" : "", frame->is_live ? "\x1b[0m" : "",
-                number_text(number, books->damages));
+        fprintf(out, "%sdo not hold%s (run: tallymill audit --deep), damages: %s, the first: ", frame->is_live ? "\x1b[1m" : "",
+                frame->is_live ? "\x1b[0m" : "", number_text(number, books->damages));
         terminal_text(out, books->damage);
-        fputs("; run: tallymill audit --deep\n", out);
+        fputc('\n', out);
         return;
     }
-    if (!books->totals || books->trouble[0] != '\0') {
-        fputs("not proven at the moment: ", out);
-        terminal_text(out, books->trouble[0] != '\0' ? books->trouble : "they were not checked yet");
+    if (is_away || !books->totals || books->trouble[0] != '\0') {
+        fputs(is_away ? "not proven while Postgres is away" : "not proven at the moment: ", out);
+        terminal_text(out, is_away ? "" : books->trouble);
         fputc('\n', out);
         return;
     }
@@ -92,13 +95,14 @@ static void print_books(const struct top_books *books, const struct top_frame *f
         fputs("nothing was stored yet\n", out);
         return;
     }
+    fprintf(out, "hold, checked %s ago: ", terminal_age(age, frame->now_us - books->checked_us));
     if (gaps > 0) {
-        fprintf(out, "%s offsets were gone from Kafka before they were read, nothing else is lost: ", number_text(number, gaps));
+        fprintf(out, "%s offsets were gone from Kafka before they were read, nothing else is lost; ", number_text(number, gaps));
     } else {
-        fputs("nothing is lost, nothing is stored twice: ", out);
+        fputs("nothing is lost, nothing is stored twice; ", out);
     }
     print_equation(books->totals, out);
-    fprintf(out, "; checked %s ago\n", terminal_age(age, frame->now_us - books->checked_us));
+    fputc('\n', out);
 }
 
 static void print_flow(const struct top *top, FILE *out)
@@ -231,7 +235,7 @@ void top_frame_print(const struct top *top, const struct top_frame *frame, FILE 
     print_silence("Postgres does not answer", top->postgres_silence, frame->is_live, out);
     print_silence(top->is_kafka_away ? "Kafka does not answer" : "Kafka", top->kafka_silence, frame->is_live, out);
     if (top->positions) {
-        print_books(&top->books, frame, out);
+        print_books(top, frame, out);
     }
     print_flow(top, out);
     print_statistics(top, out);

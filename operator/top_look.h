@@ -47,7 +47,7 @@ struct top {
     bool is_kafka_away; /* else it answered, and kafka_silence says why that tells no lag */
 };
 
-/* Asks both servers, each with a deadline of a second or two. What one does not answer stays as it was, and its silence says why.
+/* Asks both servers, each question with a deadline of two or three seconds. What one does not answer stays as it was, and its silence says why.
  * False: ERROR_USAGE, which no waiting mends (no schema, a login that is refused). */
 MUST_CHECK bool top_look(struct top *top, int64_t now_us, struct error *err);
 void top_free(struct top *top);

@@ -231,8 +231,11 @@ static void ask_round(struct page *page, struct round *round)
     size_t at;
     while ((at = atomic_fetch_add(&round->next, 1)) < round->count) { /* ends: with the panels */
         round->answers[at] = panel_json(page, round->panels[at]);
-        if (page->lost.kind != ERROR_NONE)
-            atomic_store(&round->next, round->count);
+        if (page->lost.kind != ERROR_NONE) {
+            json_decref(round->answers[at]);
+            round->answers[at] = NULL;
+            return;
+        }
     }
 }
 
@@ -243,7 +246,8 @@ static void *help(void *context)
     return NULL;
 }
 
-/* By this thread, and by another over the helper's connection where there is one. What either has lost, the page has. */
+/* By this thread, and by another over the helper's connection where there is one. A helper that loses it leaves its panel to us; what
+ * we have lost, the page has. */
 static void ask_all(struct page *page, struct reader *helper, struct round *round)
 {
     struct asker asker = {*page, round};
@@ -253,8 +257,9 @@ static void ask_all(struct page *page, struct reader *helper, struct round *roun
     ask_round(page, round);
     if (is_helped)
         pthread_join(thread, NULL);
-    if (page->lost.kind == ERROR_NONE)
-        page->lost = asker.page.lost;
+    for (size_t at = 0; at < round->count && page->lost.kind == ERROR_NONE; at++)
+        if (!round->answers[at])
+            round->answers[at] = panel_json(page, round->panels[at]);
 }
 
 static size_t choose(const struct panel **panels, const struct range *range)

@@ -21,6 +21,8 @@
 #define OPEN_US  (4 * CLOCK_SECOND_US)
 #define QUERY_US (6 * CLOCK_SECOND_US)
 #define PAUSE_US (1 * CLOCK_SECOND_US)
+#define JOIN_US  (1 * CLOCK_SECOND_US)  /* each step of a helper's: a page does without one that takes longer */
+#define REST_US  (60 * CLOCK_SECOND_US) /* after a helper that could not join: where one cannot now, the next could not either */
 
 /* A question takes some tens of milliseconds: to compile it, or to start processes that help with it, would take longer, and the
  * cores are the pipeline's. */
@@ -31,7 +33,7 @@ enum { SNAPSHOT_BYTES = 64 };
 
 struct reader {
     PGconn *conn;
-    bool is_taken, is_helper;
+    bool is_taken;
 };
 
 struct readers {
@@ -40,9 +42,9 @@ struct readers {
     struct settings *settings;
     struct error failure; /* of the last try to connect */
     int64_t failed_us;
-    int count;   /* helpers among them */
-    int helpers; /* how many of them are free to help */
-    struct reader list[];
+    int64_t join_at_us; /* no helper is tried before */
+    int count, helpers;
+    struct reader list[]; /* `count`, and behind them the helpers, which only help */
 };
 
 struct readers *readers_new(struct settings *settings, int count, int helpers)
@@ -51,7 +53,7 @@ struct readers *readers_new(struct settings *settings, int count, int helpers)
     if (!readers)
         return NULL;
     readers->settings = settings;
-    readers->count = count + helpers;
+    readers->count = count;
     readers->helpers = helpers;
     pthread_mutex_init(&readers->lock, NULL);
     pthread_cond_init(&readers->given, NULL);
@@ -62,7 +64,7 @@ void readers_free(struct readers *readers)
 {
     if (!readers)
         return;
-    for (int i = 0; i < readers->count; i++)
+    for (int i = 0; i < readers->count + readers->helpers; i++)
         PQfinish(readers->list[i].conn);
     pthread_cond_destroy(&readers->given);
     pthread_mutex_destroy(&readers->lock);
@@ -106,7 +108,7 @@ static bool begin_joined(struct reader *reader, const char *snapshot, struct err
 {
     char sql[sizeof POSTGRES_BEGIN_JOINED("REPEATABLE READ READ ONLY") + SNAPSHOT_BYTES];
     snprintf(sql, sizeof sql, POSTGRES_BEGIN_JOINED("REPEATABLE READ READ ONLY"), snapshot);
-    return postgres_exec(reader->conn, sql, QUERY_US, err) && postgres_exec(reader->conn, session_sql, QUERY_US, err);
+    return postgres_exec(reader->conn, sql, JOIN_US, err) && postgres_exec(reader->conn, session_sql, JOIN_US, err);
 }
 
 /* The name of its snapshot. Not behind a savepoint, where Postgres exports none: so a failure ends the transaction, and it begins
@@ -165,19 +167,29 @@ struct reader *readers_take(struct readers *readers, struct error *err)
 struct reader *readers_join(struct readers *readers, struct reader *reader)
 {
     struct error ignored = {0};
-    char snapshot[SNAPSHOT_BYTES];
+    char snapshot[SNAPSHOT_BYTES], *dsn = NULL;
+    struct reader *helper = NULL;
     pthread_mutex_lock(&readers->lock);
-    struct reader *helper = readers->helpers > 0 ? find_free(readers) : NULL;
+    for (int i = readers->count; i < readers->count + readers->helpers && clock_now_us() >= readers->join_at_us; i++)
+        if (!readers->list[i].is_taken && (!helper || readers->list[i].conn))
+            helper = &readers->list[i];
     if (helper) {
-        helper->is_taken = helper->is_helper = true;
-        readers->helpers--;
+        helper->is_taken = true;
+        dsn = strdup(settings_text(readers->settings, "postgres.dsn")); /* the page's own reader has just read it */
     }
-    const bool is_open = helper && (helper->conn || connect_reader(readers, helper, &ignored));
     pthread_mutex_unlock(&readers->lock);
-    if (is_open && export_snapshot(reader, snapshot) && begin_joined(helper, snapshot, &ignored))
+    if (!helper)
+        return NULL;
+    if (!helper->conn && dsn)
+        helper->conn = postgres_open(dsn, "tallymill dashboard", JOIN_US, &ignored);
+    free(dsn);
+    if (helper->conn && export_snapshot(reader, snapshot) && begin_joined(helper, snapshot, &ignored))
         return helper;
-    if (helper)
-        readers_give(readers, helper);
+    drop(helper);
+    pthread_mutex_lock(&readers->lock);
+    readers->join_at_us = clock_now_us() + REST_US;
+    pthread_mutex_unlock(&readers->lock);
+    readers_give(readers, helper);
     return NULL;
 }
 
@@ -188,8 +200,7 @@ void readers_give(struct readers *readers, struct reader *reader)
                          !postgres_exec(reader->conn, "ROLLBACK", QUERY_US, &ignored)))
         drop(reader);
     pthread_mutex_lock(&readers->lock);
-    readers->helpers += reader->is_helper;
-    reader->is_taken = reader->is_helper = false;
+    reader->is_taken = false;
     pthread_cond_signal(&readers->given);
     pthread_mutex_unlock(&readers->lock);
 }

@@ -28,7 +28,8 @@ void readers_free(struct readers *readers);
 MUST_CHECK struct reader *readers_take(struct readers *readers, struct error *err);
 
 /* A second connection, in the snapshot of `reader`, which was just taken and has been asked nothing: for another thread. NULL:
- * there is none now (all are taken, or Postgres gives none), and one does without. Waits for nobody. Given back as the other. */
+ * there is none now (all are taken, or none could join within the last minute), and one does without. Waits for no other
+ * request, and a second for each of Postgres's answers. Given back as the other. */
 struct reader *readers_join(struct readers *readers, struct reader *reader);
 
 /* Back, whatever it was left in. */

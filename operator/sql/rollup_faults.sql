@@ -32,10 +32,10 @@ WITH RECURSIVE used (kind, id, word) AS (
   SELECT word, format('%s() gives another result each time it is asked', proname)
   FROM called WHERE is_builtin AND (is_volatile OR proname IN ('now', 'transaction_timestamp', 'statement_timestamp'))
   UNION ALL
-  SELECT word, format('function %s() tells the time, or something else that is another each time it is asked', proname)
+  SELECT word, format('function %s() tells the time, draws a sample, or gives something else that is another each time it is asked', proname)
   FROM called
   WHERE NOT is_builtin AND lanname IN ('sql', 'plpgsql')
-    AND prosrc ~* '\m(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|random|gen_random_uuid)\s*\(|\m(current_date|current_time|current_timestamp|localtime|localtimestamp)\M'
+    AND prosrc ~* '\m(now|transaction_timestamp|statement_timestamp|clock_timestamp|timeofday|random|gen_random_uuid)\s*\(|\m(current_date|current_time|current_timestamp|localtime|localtimestamp|tablesample)\M'
   UNION ALL
   SELECT word, format('function %s() is declared VOLATILE: it may give another result each time it is asked (if it never does, ALTER FUNCTION ... STABLE says so)', proname)
   FROM called WHERE NOT is_builtin AND is_volatile AND lanname NOT IN ('sql', 'plpgsql')

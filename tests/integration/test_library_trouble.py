@@ -31,11 +31,11 @@ def test_a_missing_topic_and_a_missing_broker_are_named_within_seconds(site):
     site.topic += "-misspelt"
     lost = publishing(site)
     program = lost.start(MANY)
-    wait_until(lambda: f"topic {site.topic} does not exist" in program.log(), 20, program.log)
+    wait_until(lambda: f"topic {site.topic} does not exist" in program.log(), 20, program.log, is_promise=True)
     program.kill()
     lost.words[0] = "127.0.0.1:1"
     program = lost.start(MANY)
-    wait_until(lambda: "no broker answers at 127.0.0.1:1" in program.log(), 20, program.log)
+    wait_until(lambda: "no broker answers at 127.0.0.1:1" in program.log(), 20, program.log, is_promise=True)
     program.kill()
 
 

@@ -404,6 +404,7 @@ UNSTEADY = [    # what the query gives, and the line that says so
     ("count(*) AS events,\n  helper.dice() AS n", 6),
     ("count(*) AS events,\n  (SELECT count(*) FROM helper.numbers TABLESAMPLE bernoulli (50)) AS sample", 6),
     ("count(*) AS events,\n  (SELECT count(*) FROM helper.half) AS sample", 6),
+    ("count(*) AS events,\n  helper.sample() AS sample", 6),
     ("count(*) AS events,\n  json_agg(event_name) AS names", 6),
     ("count(*) AS events,\n  min(event_data::text)::json AS data", 6),
     ("count(*) AS events,\n  '<a/>'::xml AS page", 6),
@@ -422,6 +423,7 @@ def test_a_rollup_that_no_two_runs_would_agree_on_is_refused_with_its_line(make_
         CREATE FUNCTION helper.newer_clock() RETURNS timestamptz LANGUAGE sql STABLE RETURN now();
         CREATE VIEW helper.moment AS SELECT now() AS t;
         CREATE FUNCTION helper.dice() RETURNS float8 LANGUAGE internal AS 'drandom'; CREATE TABLE helper.numbers AS SELECT 1 AS n; CREATE VIEW helper.half AS SELECT FROM helper.numbers TABLESAMPLE system (50);
+        CREATE FUNCTION helper.sample() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT count(*) FROM helper.numbers TABLESAMPLE bernoulli (10)); END';
         CREATE DOMAIN helper.wrapped AS json; CREATE TYPE helper.pair AS (data json, n integer);
         GRANT USAGE ON SCHEMA helper TO PUBLIC; GRANT SELECT ON helper.moment, helper.numbers, helper.half TO PUBLIC""")
     refused = site.tallymill("migrate")

@@ -200,23 +200,29 @@ def reset_stacks(folder):
 
 
 def free_memory():
-    """Bytes that the machine, and the control group that we are in, have left."""
+    """Bytes that the machine, and the control groups that we are in, have left."""
     with open("/proc/meminfo") as known:
         left = int(re.search(r"^MemAvailable: +(\d+) kB", known.read(), re.MULTILINE).group(1)) << 10
-    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as most, open("/sys/fs/cgroup/memory.current") as now:
-        left = min(left, int(most.read()) - int(now.read()))    # "max" is no number
+    with open("/proc/self/cgroup") as known:
+        own = re.search(r"^0::/(.*)$", known.read(), re.MULTILINE)
+    parts = own.group(1).split("/") if own else []
+    for depth in range(len(parts) + 1):
+        group = os.path.join("/sys/fs/cgroup", *parts[:depth])
+        with contextlib.suppress(OSError, ValueError), open(group + "/memory.max") as most, open(group + "/memory.current") as now:
+            left = min(left, int(most.read()) - int(now.read()))    # "max" is no number
     return left
 
 
 def folder_of_runs(groups):
-    """Where the folder of a run is made: TALLYMILL_TEST_DIR; for the integration tests memory, where there is plenty; else the temporary directory.
+    """Where the folder of a run is made: TALLYMILL_TEST_DIR; for the integration tests of the usual size memory, where there is plenty; else the temporary directory.
 
     These tests make and drop a thousand databases of five hundred files each, for which a disk's file system takes three times the CPU that Postgres
     does. Nothing less is shown: no test takes the machine's power away, and what a killed server has written is in the kernel's hands on a disk, too.
     """
     if "TALLYMILL_TEST_DIR" in os.environ:
         return os.environ["TALLYMILL_TEST_DIR"]
-    if "integration" in groups or any(group in VARIANTS for group in groups):
+    is_usual = all(group in ("unit", "integration") or group in VARIANTS for group in groups) and not any(LONGER.match(name) for name in os.environ)
+    if is_usual and groups != ["unit"]:
         with contextlib.suppress(OSError, AttributeError):
             there = os.statvfs(MEMORY)
             if os.access(MEMORY, os.W_OK) and min(there.f_bavail * there.f_frsize, free_memory()) >= MEMORY_BYTES:

@@ -18,8 +18,8 @@ class Database:
     def __init__(self, dsn):
         self.dsn = dsn
 
-    def _connect(self):
-        connection = psycopg2.connect(self.dsn, connect_timeout=10, options="-c TimeZone=UTC")
+    def _connect(self, options=""):
+        connection = psycopg2.connect(self.dsn, connect_timeout=10, options="-c TimeZone=UTC" + options)
         connection.autocommit = True
         return connection
 
@@ -34,15 +34,16 @@ class Database:
 
     def rows(self, statement, *parameters):
         """All rows of a statement, as tuples. What a wait asks for again and again comes by one connection, since one of its own costs more than most answers."""
-        connection = kept(self.dsn, self._connect)
-        if connection is None:
-            with self.session() as own:
-                return self._rows(own, statement, parameters)
-        try:
-            return self._rows(connection, statement, parameters)
-        except psycopg2.Error:
-            forget(self.dsn)
-            raise
+        connection = kept(self.dsn, lambda: self._connect(" -c statement_timeout=60s"))
+        if connection is not None:
+            try:
+                return self._rows(connection, statement, parameters)
+            except psycopg2.Error as why:
+                forget(self.dsn)
+                if not isinstance(why, psycopg2.OperationalError):
+                    raise
+        with self.session() as own:  # of no wait, or the kept one has broken
+            return self._rows(own, statement, parameters)
 
     @staticmethod
     def _rows(connection, statement, parameters):

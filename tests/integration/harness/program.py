@@ -113,7 +113,7 @@ class Program:
 
     def wait(self, deadline=30):
         """The exit code (minus the signal's number when one ended it); fails past the deadline."""
-        wait_until(lambda: not self.is_running(), deadline, lambda: f"{self.command[0]} to end; its log ends:\n{self.log()[-3000:]}")
+        wait_until(lambda: not self.is_running(), deadline, lambda: f"{self.command[0]} to end; its log ends:\n{self.log()[-3000:]}", is_promise=True)
         return self.code
 
     def stop(self, deadline=20):

@@ -40,10 +40,10 @@ def _keeping():
 
 
 @_keeping()
-def wait_until(predicate, deadline, what, despite=()):
-    """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds (and LEAST_SECONDS) fails, naming
-    `what` (text, or a function that gives it) and what the predicate gave last.  Exceptions in `despite` count as not yet true."""
-    deadline = max(deadline, LEAST_SECONDS)
+def wait_until(predicate, deadline, what, despite=(), is_promise=False):
+    """Calls `predicate` until it gives something true, and returns that; after `deadline` seconds fails, naming `what` (text, or a function that gives it)
+    and what the predicate gave last.  Exceptions in `despite` count as not yet true.  A deadline that is no promise of the product lasts LEAST_SECONDS at least."""
+    deadline = deadline if is_promise else max(deadline, LEAST_SECONDS)
     end = time.monotonic() + deadline
     pause = 0.01
     while True:
