@@ -166,7 +166,7 @@ class Site:
         return dict(self.database.rows(
             "SELECT topic_partition, next_offset FROM tallymill.positions WHERE topic = %s", self.topic))
 
-    def wait_until_drained(self, deadline=60, despite=(), meanwhile=None, is_promise=False):
+    def wait_until_drained(self, deadline=60, despite=(), meanwhile=None):
         """Returns once the ledger has reached what the topic holds now; `meanwhile` is called at every look."""
         ends = self.end_offsets()
 
@@ -176,7 +176,7 @@ class Site:
             positions = self.positions()
             return all(positions.get(number, 0) >= end for number, end in ends.items())
 
-        wait_until(reached, deadline, lambda: f"the ledger to reach {ends}; it is at {self.positions()}", despite, is_promise)
+        wait_until(reached, deadline, lambda: f"the ledger to reach {ends}; it is at {self.positions()}", despite)
 
     def wait_until_folded(self, deadline=60, despite=(), meanwhile=None):
         """Returns once the daily statistics have taken in the whole ledger and no day waits for a rebuild."""
