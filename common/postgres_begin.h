@@ -59,9 +59,7 @@
 /* mode: "READ COMMITTED", "REPEATABLE READ", ... */
 #define POSTGRES_BEGIN(mode)       "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES ", " POSTGRES_PIN_ALL_ROWS)
 /* The same in the snapshot that another transaction has exported: a format, for its name. */
-#define POSTGRES_BEGIN_JOINED(mode) \
-    "BEGIN ISOLATION LEVEL " mode "; SET TRANSACTION SNAPSHOT '%s'; " \
-    POSTGRES_PINS(POSTGRES_PIN_NAMES ", " POSTGRES_PIN_ALL_ROWS)
+#define POSTGRES_BEGIN_JOINED(mode) POSTGRES_BEGIN(mode "; SET TRANSACTION SNAPSHOT '%s'")
 #define POSTGRES_BEGIN_BATCH(mode) "BEGIN ISOLATION LEVEL " mode "; " POSTGRES_PINS(POSTGRES_PIN_NAMES_FIRST)
 
 /* What would end a session while it waits, set once when it is opened. (A pooler keeps what it is given; it does its clients no

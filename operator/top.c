@@ -99,8 +99,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli top_cli = {
     .program = "tallymill top",
     .usage = "[OPTION ...]",
-    .summary = "A live view: whether the books hold, events stored a second, lag, what each topic partition waits for, how old the statistics are, dead "
-               "letters by reason. Looks once a second;\n"
+    .summary = "A live view: whether the books hold (asked each minute), events stored a second, lag, what each\n"
+               "topic partition waits for, how old the statistics are, dead letters by reason. Looks once a second;\n"
                "p pauses, q ends. Where stdout is no terminal: one picture, over one second.\n"
                "Needs a login with tallymill_read, and in Kafka the right to read the topic.\n",
     .examples = "  tallymill top --config settings.ini\n  tallymill top --config settings.ini | head -7\n",
