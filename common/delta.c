@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL /* a name's few bytes: in place it is a few multiplications */
 #include <xxhash.h>
 
 #include "common/bytes.h"

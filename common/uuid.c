@@ -154,28 +154,31 @@ bool uuid_parse(const char *text, size_t length, uint8_t id[UUID_BYTES])
     return true;
 }
 
-/* IS_DIGIT and the value for 0-9a-f, nothing for the rest: one walk decides whether a text is canonical, and what its bytes are. */
-enum { IS_DIGIT = 0x80 };
-static const uint8_t canonical_digits[256] = {
-    ['0'] = IS_DIGIT,      ['1'] = IS_DIGIT | 1,  ['2'] = IS_DIGIT | 2,  ['3'] = IS_DIGIT | 3,
-    ['4'] = IS_DIGIT | 4,  ['5'] = IS_DIGIT | 5,  ['6'] = IS_DIGIT | 6,  ['7'] = IS_DIGIT | 7,
-    ['8'] = IS_DIGIT | 8,  ['9'] = IS_DIGIT | 9,  ['a'] = IS_DIGIT | 10, ['b'] = IS_DIGIT | 11,
-    ['c'] = IS_DIGIT | 12, ['d'] = IS_DIGIT | 13, ['e'] = IS_DIGIT | 14, ['f'] = IS_DIGIT | 15,
-};
+/* Eight of 0-9a-f as four bytes; false: another is among them. All at once: what the digits say, written again, must be the text. */
+static bool read_digits(uint64_t text, uint8_t out[4])
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t is_letter = text >> 6 & ones;
+    const uint64_t digits = (text & ones * 15) + is_letter * 9;
+    const uint64_t written = digits + ones * '0' + ((digits + ones * 6) >> 4 & ones) * ('a' - '0' - 10);
+    uint64_t bytes = (digits >> 4 | digits) & UINT64_C(0x00FF00FF00FF00FF);
+    bytes = (bytes >> 8 | bytes) & UINT64_C(0x0000FFFF0000FFFF);
+    put_32(out, (uint32_t)(bytes >> 16 | bytes));
+    return written == text && (digits & ones * 16) == 0;
+}
+
+static uint64_t two_parts(const char *first, const char *second)
+{
+    return (uint64_t)get_32(first) << 32 | get_32(second);
+}
 
 bool uuid_read_canonical(const char *text, size_t length, uint8_t id[UUID_BYTES])
 {
-    static const uint8_t places[UUID_BYTES] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
     if (length != UUID_TEXT_BYTES - 1)
         return false;
-    unsigned right = IS_DIGIT;
-    for (int i = 0; i < UUID_BYTES; i++) {
-        unsigned high = canonical_digits[(unsigned char)text[places[i]]],
-                 low = canonical_digits[(unsigned char)text[places[i] + 1]];
-        right &= high & low;
-        id[i] = (uint8_t)(high << 4 | (low & 15));
-    }
-    return right != 0 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+    const bool a = read_digits(get_64(text), id), b = read_digits(two_parts(text + 9, text + 14), id + 4);
+    const bool c = read_digits(two_parts(text + 19, text + 24), id + 8), d = read_digits(get_64(text + 28), id + 12);
+    return a && b && c && d && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
 }
 
 const char *uuid_format(char text[UUID_TEXT_BYTES], const uint8_t id[UUID_BYTES])

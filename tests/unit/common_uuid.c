@@ -163,7 +163,14 @@ Test(uuid, canonical_is_what_is_written_and_nothing_else)
     cr_expect_not(uuid_read_canonical("017F22E2-79b0-7cc3-98c4-dc0c0c07398f", 36, read));
     for (int i = 0; i < 36; i++) {
         memcpy(changed, text, sizeof changed);
-        changed[i] = '/';
-        cr_expect_not(uuid_read_canonical(changed, 36, read), "at %d", i);
+        const bool is_dash = text[i] == '-';
+        for (int byte = 0; byte < 256; byte++) {
+            changed[i] = (char)byte;
+            const bool is_digit = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
+            cr_expect_eq(uuid_read_canonical(changed, 36, read), is_dash ? byte == '-' : is_digit, "%d at %d", byte, i);
+            uint8_t parsed[UUID_BYTES];
+            if (!is_dash && is_digit && uuid_parse(changed, 36, parsed))
+                cr_expect_arr_eq(read, parsed, UUID_BYTES, "%d at %d", byte, i);
+        }
     }
 }
