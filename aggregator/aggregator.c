@@ -61,9 +61,9 @@ struct aggregator {
     int64_t locked_out_asked_us, locked_out_told_us;
     int64_t events;
     int64_t status_us, status_events,
-        settled_us;         /* of the last status line: when, and how many events then; when nothing was left behind last */
-    struct backlog days;    /* that wait for a rebuild */
-    int64_t rebuilding_us;  /* monotonic: since when days were rebuilt without a pause; 0: not now */
+        settled_us;        /* of the last status line: when, and how many events then; when nothing was left behind last */
+    struct backlog days;   /* that wait for a rebuild */
+    int64_t rebuilding_us; /* monotonic: since when days were rebuilt without a pause; 0: not now */
 };
 
 /* A connection string that has changed is tried before it is taken, for the connections to come. */
@@ -370,7 +370,10 @@ static bool turn(struct aggregator *aggregator, struct error *err)
 
 bool aggregator_run(struct settings *settings, bool once, struct error *err)
 {
-    struct aggregator aggregator = {.settings = settings, .once = once, .pause_us = FIRST_PAUSE_US, .progress_us = clock_now_us(),
+    struct aggregator aggregator = {.settings = settings,
+                                    .once = once,
+                                    .pause_us = FIRST_PAUSE_US,
+                                    .progress_us = clock_now_us(),
                                     .outage = {.away = "cannot reach Postgres, trying again", .back = "Postgres is back"}};
     if (!cycle_init(&aggregator.cycle, settings_int(settings, "memory.max"), settings_int(settings, "aggregator.close_after"), once,
                     err))

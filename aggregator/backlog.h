@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 struct backlog {
-    const char *what;    /* "days of statistics"; borrowed for ever */
-    bool is_drawn;       /* on a terminal */
+    const char *what; /* "days of statistics"; borrowed for ever */
+    bool is_drawn;    /* on a terminal */
     bool is_under_way;
     int64_t begun_us, shown_us; /* monotonic */
     int64_t done, left;

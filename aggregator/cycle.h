@@ -39,9 +39,9 @@ struct cycle {
     int64_t rebuild_us; /* time for rebuilds; one is always done */
     bool is_urgent;     /* days do not rest between rebuilds */
     uint64_t number;
-    bool ignores_deltas;   /* their table is damaged: every batch is read from its rows */
-    bool is_busy;         /* the last cycle took batches in: the next begins its transaction without asking whether there is work */
-    int32_t filled_to;    /* days up to here have their row in tallymill.days; 0: not known */
+    bool ignores_deltas; /* their table is damaged: every batch is read from its rows */
+    bool is_busy;        /* the last cycle took batches in: the next begins its transaction without asking whether there is work */
+    int32_t filled_to;   /* days up to here have their row in tallymill.days; 0: not known */
 
     /* Where `folded` stood, by place, when the memory was last right; knows_folded false: it holds nothing yet. */
     int64_t *folded;

@@ -28,8 +28,8 @@ struct reading {
     struct worklist *list;
     struct day_cache *cache;
     const struct months *months;
-    struct cached_day *day;              /* of the last event */
-    const struct cached_day *named;      /* whose name numbers these are, for the delta at hand */
+    struct cached_day *day;             /* of the last event */
+    const struct cached_day *named;     /* whose name numbers these are, for the delta at hand */
     uint32_t name_numbers[DELTA_NAMES]; /* by number in the delta; WORK_NONE: not asked yet */
 };
 

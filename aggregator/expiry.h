@@ -14,9 +14,9 @@
 struct session;
 
 struct expiry {
-    int64_t due_us;     /* monotonic; 0: at once */
-    bool is_under_way;  /* there may be more to empty */
-    int64_t emptied;    /* by the pass under way */
+    int64_t due_us;    /* monotonic; 0: at once */
+    bool is_under_way; /* there may be more to empty */
+    int64_t emptied;   /* by the pass under way */
 };
 
 /* Does the next step if one is due; keep_us 0: for ever. A step that Postgres refuses is tried again an hour later, with a line in

@@ -95,9 +95,9 @@ bool key_changes_is_to_go(const struct key_changes *changes, const uint64_t key[
 /* The subjects of a population, from those of its two sides. */
 static inline uint64_t of_population(const uint64_t seen[SEEN_SIDES], unsigned population)
 {
-    return population == POPULATION_EXTERNAL ? seen[SEEN_EXTERNAL]
-        : population == POPULATION_INTERNAL  ? seen[SEEN_INTERNAL]
-                                             : seen[SEEN_EXTERNAL] | seen[SEEN_INTERNAL];
+    return population == POPULATION_EXTERNAL   ? seen[SEEN_EXTERNAL]
+           : population == POPULATION_INTERNAL ? seen[SEEN_INTERNAL]
+                                               : seen[SEEN_EXTERNAL] | seen[SEEN_INTERNAL];
 }
 
 /* Opens what changed of each key. */

@@ -81,7 +81,7 @@ static bool claim(struct leader *leader, struct session *session, const char *se
     snprintf(pid, sizeof pid, "%d", session_backend_pid(session));
     PGresult *result = session_ask_all(session,
                                        POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL lock_timeout = '2s'; "
-                                       "SELECT 1 WHERE " LEADER_LOCK_SQL,
+                                                                        "SELECT 1 WHERE " LEADER_LOCK_SQL,
                                        err);
     if (!result)
         return false;

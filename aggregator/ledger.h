@@ -28,8 +28,8 @@ MUST_CHECK bool ledger_peek(struct session *session, int64_t close_after_us, str
 void ledger_look_free(struct ledger_look *look);
 
 struct ledger_begun {
-    bool has_lock; /* false: another transaction holds the cycle's lock, and nothing else was read */
-    int64_t epoch; /* the leader's; unless it is ours, nothing else was read */
+    bool has_lock;       /* false: another transaction holds the cycle's lock, and nothing else was read */
+    int64_t epoch;       /* the leader's; unless it is ours, nothing else was read */
     bool is_overflowing; /* there are more than max_entries ledger rows, and the work list is of no use */
 };
 

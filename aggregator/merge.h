@@ -14,11 +14,11 @@
 struct session;
 
 struct merge {
-    int64_t begun_us; /* monotonic: when the last pass over the ledger began; 0: never */
+    int64_t begun_us;          /* monotonic: when the last pass over the ledger began; 0: never */
     int64_t ended_us, took_us; /* of the last pass */
-    int64_t looked_us; /* when a look was last had whether there is a whole step to merge */
-    int64_t next_id;  /* the pass goes on at this batch; 0: none is under way */
-    int64_t rows_saved; /* by this pass: so many ledger rows fewer */
+    int64_t looked_us;         /* when a look was last had whether there is a whole step to merge */
+    int64_t next_id;           /* the pass goes on at this batch; 0: none is under way */
+    int64_t rows_saved;        /* by this pass: so many ledger rows fewer */
 };
 
 /* Does the next step if a pass is under way or due: every_us after the last one began, or as soon as there is a whole step of rows

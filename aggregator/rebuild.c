@@ -151,11 +151,10 @@ static void tell(const struct cached_day *day, const char *date, int64_t rows, b
 static bool is_still_attached(struct session *session, const char *date, struct error *err)
 {
     const char *const values[] = {date};
-    PGresult *result =
-        session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
-                    "SELECT pg_partition_root(tallymill.month_table(date_trunc('month', $1::date::timestamp)::date))"
-                    " = 'public.analytics_events'::regclass",
-                    1, values, err);
+    PGresult *result = session_ask(session, SESSION_TIMEOUT_S * CLOCK_SECOND_US,
+                                   "SELECT pg_partition_root(tallymill.month_table(date_trunc('month', $1::date::timestamp)::date))"
+                                   " = 'public.analytics_events'::regclass",
+                                   1, values, err);
     if (!result)
         return false;
     bool is_attached = PQgetvalue(result, 0, 0)[0] == 't';

@@ -23,29 +23,29 @@ enum rollups_step { ROLLUPS_REST, ROLLUPS_LISTING, ROLLUPS_RUNNING, ROLLUPS_VIEW
 
 struct rollups {
     const struct settings *settings; /* borrowed */
-    const char *view_unit; /* "hour", "day", or NULL: the views are not ours to refresh */
+    const char *view_unit;           /* "hour", "day", or NULL: the views are not ours to refresh */
     struct session *session;
-    enum rollups_step step; /* what was sent */
+    enum rollups_step step;    /* what was sent */
     struct rollup_piece piece; /* ROLLUPS_RUNNING */
     struct rollup_list list;
     struct rollup_pace pace;
     struct uniques uniques;
-    bool was_uniques;       /* the last thing sent was theirs: now it is the rollups' turn */
-    int64_t keep_us;        /* keys of days older than it go */
-    int64_t uniques_at_us;  /* monotonic: when to look for a due day again */
-    int64_t idle_until_us;  /* no rollup is due until then */
+    bool was_uniques;      /* the last thing sent was theirs: now it is the rollups' turn */
+    int64_t keep_us;       /* keys of days older than it go */
+    int64_t uniques_at_us; /* monotonic: when to look for a due day again */
+    int64_t idle_until_us; /* no rollup is due until then */
     struct backlog backlog;
-    int64_t timeout_us;    /* a query is ended after it */
-    int64_t sent_us;       /* monotonic */
+    int64_t timeout_us; /* a query is ended after it */
+    int64_t sent_us;    /* monotonic */
     int64_t listed_us, list_took_us;
-    int64_t not_before_us; /* rest until then */
-    int64_t views_at_us;   /* when to look for a due view again */
-    int conflicts;         /* transactions in a row that ended with a conflict (class 40) */
-    uint64_t number;       /* of the next list */
-    bool is_finishing;     /* --once: whatever is stale, without a rest */
-    char since[64];        /* finishing: what ran before this time, by the server, does not count */
+    int64_t not_before_us;           /* rest until then */
+    int64_t views_at_us;             /* when to look for a due view again */
+    int conflicts;                   /* transactions in a row that ended with a conflict (class 40) */
+    uint64_t number;                 /* of the next list */
+    bool is_finishing;               /* --once: whatever is stale, without a rest */
+    char since[64];                  /* finishing: what ran before this time, by the server, does not count */
     int64_t runs, failures, took_us; /* for the metrics */
-    uint64_t answers; /* pieces that were answered for, well or not */
+    uint64_t answers;                /* pieces that were answered for, well or not */
 };
 
 /* views.refresh, rollups.share, rollups.timeout, uniques.keep, again. */

@@ -92,11 +92,8 @@ bool statistics_replace_day(struct session *session, struct day *day, struct err
     begin(columns);
     size_t count = add_day(columns, day, false);
     const char *values[] = {date, array_text_end(&columns[COLUMN_NAME])};
-    bool succeeded =
-        values[1] ? session_do(session,
-                               "SELECT tallymill.drop_statistics($1::date, $2::text[])",
-                               2, values, err)
-                  : error_set(err, ERROR_RETRY, "no memory for the names of a day");
+    bool succeeded = values[1] ? session_do(session, "SELECT tallymill.drop_statistics($1::date, $2::text[])", 2, values, err)
+                               : error_set(err, ERROR_RETRY, "no memory for the names of a day");
     succeeded = succeeded && (count == 0 || write_columns(session, columns, err));
     end(columns);
     if (succeeded)

@@ -26,7 +26,8 @@ struct question {
     enum table_count first;
     int count;
     int64_t every_us;
-    void (*take)(struct table_counts *counts, const struct session *session, const PGresult *row); /* where its columns are others */
+    void (*take)(struct table_counts *counts, const struct session *session,
+                 const PGresult *row); /* where its columns are others */
 };
 
 static void take_disk(struct table_counts *counts, const struct session *session, const PGresult *row)
@@ -36,7 +37,8 @@ static void take_disk(struct table_counts *counts, const struct session *session
     const int64_t days = disk_days_left(&disk);
     counts->values[COUNT_DISK_BYTES] = disk.size_bytes;
     counts->values[COUNT_DISK_FREE] = disk.free_bytes;
-    counts->values[COUNT_DISK_LEFT] = days < 0 ? TABLE_COUNT_UNKNOWN : (days < MOST_DAYS_LEFT ? days : MOST_DAYS_LEFT) * CLOCK_DAY_US;
+    counts->values[COUNT_DISK_LEFT] =
+        days < 0 ? TABLE_COUNT_UNKNOWN : (days < MOST_DAYS_LEFT ? days : MOST_DAYS_LEFT) * CLOCK_DAY_US;
 }
 
 static const struct question questions[TABLE_QUESTIONS] = {

@@ -40,7 +40,7 @@ enum { KEY_SLOT, KEY_TEXT, KEY_EXTERNAL, KEY_INTERNAL };
 enum { ROW_SUBJECT, ROW_POPULATION, ROW_PREVIOUS, ROW_KEYS };
 enum { LIST_DAY, LIST_KEYS, LIST_NEXT_BYTES };
 
-#define DAY_OLD (-719162) /* 0001-01-01, which stands for all days whose keys are not kept (schemas/functions/kept_keys.sql) */
+#define DAY_OLD   (-719162) /* 0001-01-01, which stands for all days whose keys are not kept (schemas/functions/kept_keys.sql) */
 #define KEPT_FROM "(SELECT s.kept_from FROM tallymill.unique_state s)"
 
 static bool begin_day(struct uniques *uniques, PGresult *answer, struct error *err);

@@ -46,8 +46,8 @@ static int ready_bytes(PGconn *conn)
 }
 
 /* Postgres hands over 8 KB at a time. Woken for each, we and the kernel would work as long for it as for the rows in it: so a
- * stream that has only begun to come is given a moment. Nor more than MOST_BYTES at once: libpq's buffer doubles whenever it is full
- * and never shrinks, and where the server is quicker than we are, it would grow to 32 MB. */
+ * stream that has only begun to come is given a moment. Nor more than MOST_BYTES at once: libpq's buffer doubles whenever it is
+ * full and never shrinks, and where the server is quicker than we are, it would grow to 32 MB. */
 static bool take_stream(PGconn *conn, struct error *err)
 {
     if (ready_bytes(conn) < ENOUGH_BYTES)

@@ -22,11 +22,11 @@ enum disk_source {
 
 struct disk {
     enum disk_source source;
-    char directory[256];   /* DISK_SEEN */
-    int64_t size_bytes;    /* what Postgres could fill */
+    char directory[256]; /* DISK_SEEN */
+    int64_t size_bytes;  /* what Postgres could fill */
     int64_t free_bytes;
     int64_t database_bytes; /* of this database */
-    int64_t growth_bytes;  /* of the events a day, by the last two months that have any; 0: nothing grows, or nobody knows */
+    int64_t growth_bytes;   /* of the events a day, by the last two months that have any; 0: nothing grows, or nobody knows */
 };
 
 /* size_bytes: postgres.disk_size, 0: not set. Needs no right beyond tallymill_read: without more the directory is not told

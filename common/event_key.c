@@ -1,7 +1,10 @@
 /* event_key.c - see event_key.h. */
 #include "common/event_key.h"
 
-#define EVENT_KEY(head, key) {head key, sizeof(key) - 1}
+#define EVENT_KEY(head, key)                                                                                                       \
+    {                                                                                                                              \
+        head key, sizeof(key) - 1                                                                                                  \
+    }
 
 /* clang-format off */
 const struct event_key_text event_keys[KEY_COUNT] = {

@@ -236,7 +236,7 @@ static uint8_t *write_value(struct json_value *json, struct msgpack_cursor *curs
 }
 
 enum reason json_value_write(struct json_value *json, struct msgpack_cursor *cursor, int level, const struct attribute_node *node,
-                            uint8_t **out)
+                             uint8_t **out)
 {
     uint8_t *end = write_value(json, cursor, level, node, *out);
     if (!end)

@@ -36,7 +36,7 @@ struct json_value {
  * overwritten. node: what the catalogue knows of this place (of event_data itself: the root, which no value is held against), or
  * NULL. */
 enum reason json_value_write(struct json_value *json, struct msgpack_cursor *cursor, int level, const struct attribute_node *node,
-                            uint8_t **out);
+                             uint8_t **out);
 
 /* A key: KEY_TYPE, KEY, KEY_LEN, or the cursor's own reasons. The text is not checked yet. */
 static inline enum reason json_value_key(struct msgpack_cursor *cursor, struct msgpack_item *key)

@@ -64,11 +64,8 @@ static const rd_kafka_resp_err_t retry[] = {
 
 /* This one message can never be sent. */
 static const rd_kafka_resp_err_t reject[] = {
-    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-    RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
-    RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
-    RD_KAFKA_RESP_ERR_INVALID_RECORD,
-    RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,  RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+    RD_KAFKA_RESP_ERR_INVALID_RECORD,     RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
 };
 
 /* Settings, rights, a topic that is not there. */

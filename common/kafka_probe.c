@@ -22,8 +22,9 @@ enum { WAIT_MS = 1000, ANSWER_BYTES = 8 };
 
 /* RFC 5246, 7.4.1.2: record, handshake, version 1.2, 32 bytes of random, no session, two suites, no compression. */
 static const uint8_t hello[] = {
-    0x16, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3, 't', 'a', 'l', 'l', 'y', 'm', 'i', 'l', 'l', ' ', 'a', 's', 'k', 's', ' ',
-    'w',  'h', 'a', 't', ' ', 'i', 's', ' ', 's', 'p', 'o', 'k', 'e', 'n', '!', '!', '!', 0, 0, 4, 0xc0, 0x2f, 0xc0, 0x2b, 1, 0,
+    0x16, 3,   1,   0,   47,  1,   0,   0,   43,  3,   3,    't',  'a',  'l',  'l', 'y', 'm', 'i',
+    'l',  'l', ' ', 'a', 's', 'k', 's', ' ', 'w', 'h', 'a',  't',  ' ',  'i',  's', ' ', 's', 'p',
+    'o',  'k', 'e', 'n', '!', '!', '!', 0,   0,   4,   0xc0, 0x2f, 0xc0, 0x2b, 1,   0,
 };
 static_assert(sizeof hello == 5 + 47, "the lengths in the record are its own");
 

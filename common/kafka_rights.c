@@ -80,9 +80,7 @@ static bool judge(rd_kafka_t *handle, const char *resource, const char *name, rd
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND:
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: return true;
-    default:
-        kafka_error(err, code, "asking for our rights");
-        return error_wrap(err, "%s %s", resource, name);
+    default: kafka_error(err, code, "asking for our rights"); return error_wrap(err, "%s %s", resource, name);
     }
 }
 

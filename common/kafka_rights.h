@@ -21,6 +21,6 @@ MUST_CHECK bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kaf
 
 /* The same error for a request that was refused. resource is "topic" or "group". Returns false. */
 bool kafka_rights_error(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation,
-                                   struct error *err);
+                        struct error *err);
 
 #endif

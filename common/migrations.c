@@ -87,8 +87,10 @@ bool schema_object_find(const PGresult *result, const char *name, struct applied
 {
     for (int row = 0; row < PQntuples(result); row++) {
         if (strcmp(PQgetvalue(result, row, 0), name) == 0) {
-            *applied = (struct applied_object){.name = PQgetvalue(result, row, 0), .checksum = PQgetvalue(result, row, 1),
-                                               .release = PQgetvalue(result, row, 2), .earlier = PQgetvalue(result, row, 3)};
+            *applied = (struct applied_object){.name = PQgetvalue(result, row, 0),
+                                               .checksum = PQgetvalue(result, row, 1),
+                                               .release = PQgetvalue(result, row, 2),
+                                               .earlier = PQgetvalue(result, row, 3)};
             return true;
         }
     }

@@ -76,18 +76,17 @@ bool monitor_open(struct monitor **monitor, const struct settings *settings, con
     if (!opened)
         return error_set(err, ERROR_RETRY, "no memory for the monitor");
     *opened = (struct monitor){.metrics = metrics, .health = health};
-    opened->server = http_open(
-        &(struct http_options){.address = address,
-                               .answer = answer_path,
-                               .context = opened,
-                               .headers = headers,
-                               .methods = "GET, HEAD",
-                               .threads = 1,
-                               .connections = CONNECTIONS,
-                               .connection_bytes = CONNECTION_BYTES,
-                               .idle_seconds = IDLE_SECONDS,
-                               .request_ms = REQUEST_MS},
-        err);
+    opened->server = http_open(&(struct http_options){.address = address,
+                                                      .answer = answer_path,
+                                                      .context = opened,
+                                                      .headers = headers,
+                                                      .methods = "GET, HEAD",
+                                                      .threads = 1,
+                                                      .connections = CONNECTIONS,
+                                                      .connection_bytes = CONNECTION_BYTES,
+                                                      .idle_seconds = IDLE_SECONDS,
+                                                      .request_ms = REQUEST_MS},
+                               err);
     if (!opened->server) {
         free(opened);
         return explain(settings, err);

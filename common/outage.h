@@ -13,10 +13,10 @@
 enum { OUTAGE_REASONS = 4 };
 
 struct outage {
-    const char *away, *back; /* the messages; constants */
-    int64_t patience_us;     /* what is shorter is not told */
-    int64_t since_us;        /* monotonic: when it began; 0: there is none */
-    int64_t told_us;         /* when it was last told; 0: not yet */
+    const char *away, *back;                                           /* the messages; constants */
+    int64_t patience_us;                                               /* what is shorter is not told */
+    int64_t since_us;                                                  /* monotonic: when it began; 0: there is none */
+    int64_t told_us;                                                   /* when it was last told; 0: not yet */
     char reasons[OUTAGE_REASONS][sizeof((struct error *)0)->sqlstate]; /* that were told */
     int reason_count;
 };

@@ -25,7 +25,7 @@ void service_log_start(const struct settings *settings, const char *instance);
 void service_log_stop(const struct error *err);
 
 bool service_is_stopping(void);
-bool service_is_leaving(void); /* it stops, and is asked to be for good */
+bool service_is_leaving(void);  /* it stops, and is asked to be for good */
 bool service_take_reload(void); /* true once after a SIGHUP */
 
 /* Becomes readable when a signal arrived; for poll(2). service_take_reload() empties it; once a stop is wanted it stays readable,

@@ -174,9 +174,9 @@ static bool set_from_command_line(struct settings *settings, const char *pair, s
     const char *equals = strchr(pair, '=');
     if (equals == NULL || equals == pair)
         return error_set(err, ERROR_USAGE, "--set %s: it wants KEY=VALUE",
-                         equals == pair                       ? "=..."
+                         equals == pair                     ? "=..."
                          : settings_file_may_show_key(pair) ? pair
-                                                              : "...");
+                                                            : "...");
     char *key = strndup(pair, (size_t)(equals - pair));
     if (key == NULL)
         return error_set(err, ERROR_RETRY, "out of memory");

@@ -56,8 +56,8 @@ MUST_CHECK bool settings_refresh_dsn(struct settings *settings, struct error *er
 bool settings_is_live(const struct setting *setting, unsigned program);
 
 /* The value of a key of the table (asserts that it exists and has that type). Text is valid until settings_free. */
-const char *settings_text(const struct settings *settings, const char *key); /* TEXT, CHOICE; "" when empty */
-int64_t settings_int(const struct settings *settings, const char *key);      /* COUNT, BYTES, DURATION */
+const char *settings_text(const struct settings *settings, const char *key);    /* TEXT, CHOICE; "" when empty */
+int64_t settings_int(const struct settings *settings, const char *key);         /* COUNT, BYTES, DURATION */
 const char *settings_written(const struct settings *settings, const char *key); /* any: as it was given, or its default */
 
 /* Where a value comes from, for error texts: "FILE:LINE", "--set" or "default". Keys of kafka.* too, with the prefix. */

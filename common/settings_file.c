@@ -96,8 +96,8 @@ char *settings_file_value(const char *written, const char *settings_path, struct
         length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
     } else if (settings_path != NULL) {
         const char *slash = strrchr(settings_path, '/');
-        length = snprintf(path, sizeof path, "%.*s%s", slash != NULL ? (int)(slash + 1 - settings_path) : 0, settings_path,
-                          written + 1);
+        length =
+            snprintf(path, sizeof path, "%.*s%s", slash != NULL ? (int)(slash + 1 - settings_path) : 0, settings_path, written + 1);
     } else {
         error_set(err, ERROR_USAGE,
                   "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",

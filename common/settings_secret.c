@@ -30,8 +30,8 @@ static void parse_failed(const char *dsn, const char *message, struct error *err
 {
     char shown[256];
     size_t used = 0;
-    bool is_option = strncmp(message, "invalid connection option", 25) == 0 && strcasestr(dsn, "pass") == NULL &&
-                     strpbrk(dsn, ":@/") == NULL;
+    bool is_option =
+        strncmp(message, "invalid connection option", 25) == 0 && strcasestr(dsn, "pass") == NULL && strpbrk(dsn, ":@/") == NULL;
     bool in_quotes = false;
     for (const char *at = message; *at != '\0' && used + 5 < sizeof shown; at++) {
         if (*at == '"') {
@@ -155,7 +155,7 @@ void settings_secret_print_dsn(const char *dsn, FILE *out)
 
 bool settings_secret_is_name(const char *name)
 {
-    static const char *const parts[] = {"password", "passphrase",   "secret",      ".key.pem",        "oauthbearer.config",
+    static const char *const parts[] = {"password", "passphrase",   "secret",           ".key.pem",        "oauthbearer.config",
                                         "jaas",     "keystore.key", "scram_client_key", "scram_server_key"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strstr(name, parts[i]) != NULL)

@@ -423,9 +423,9 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
 
 static void describe(struct transcoder *transcoder, enum reason reason)
 {
-    const char *key = transcoder->field < 0              ? "none"
+    const char *key = transcoder->field < 0            ? "none"
                       : transcoder->field == KEY_COUNT ? "(unknown)"
-                                                         : event_keys[transcoder->field].packed + 1;
+                                                       : event_keys[transcoder->field].packed + 1;
     if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
         snprintf(transcoder->detail, sizeof transcoder->detail, "the message's value is %zu bytes long, the most is %d",
                  (size_t)(transcoder->cursor.end - transcoder->value), WIRE_VALUE_BYTES);

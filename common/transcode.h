@@ -20,22 +20,22 @@ struct catalogue;
 enum { TRANSCODE_ROOM = 6 * (WIRE_DATA_BYTES + 16) + 2048 };
 
 struct transcode_rules {
-    int64_t oldest_us, newest_us;        /* the accepted window of created_at; brought up to date by the caller */
-    bool clamp;                          /* outside it: store at the message's time, keep the original in event_data._created_at */
-    bool reject_unknown_keys;            /* wire.unknown_key */
-    bool reject_unknown_events;          /* catalogue.unknown */
-    bool reject_attributes;              /* catalogue.attributes */
-    bool keep_trace;                     /* wire.trace: the message's traceparent becomes event_data._trace */
-    const struct catalogue *catalogue;   /* borrowed, outlives the transcoder */
+    int64_t oldest_us, newest_us;      /* the accepted window of created_at; brought up to date by the caller */
+    bool clamp;                        /* outside it: store at the message's time, keep the original in event_data._created_at */
+    bool reject_unknown_keys;          /* wire.unknown_key */
+    bool reject_unknown_events;        /* catalogue.unknown */
+    bool reject_attributes;            /* catalogue.attributes */
+    bool keep_trace;                   /* wire.trace: the message's traceparent becomes event_data._trace */
+    const struct catalogue *catalogue; /* borrowed, outlives the transcoder */
 };
 
 struct transcoded {
-    size_t length;            /* bytes of the tuple */
-    int32_t day;              /* UTC day of created_at, since 1970-01-01 */
-    bool is_unknown_event;    /* not in the catalogue */
-    bool has_unknown_key;     /* kept under event_data._extra */
-    bool is_clamped;          /* stored at the message's time, which is not its own */
-    bool breaks_attributes;   /* an attribute against the catalogue, stored all the same */
+    size_t length;          /* bytes of the tuple */
+    int32_t day;            /* UTC day of created_at, since 1970-01-01 */
+    bool is_unknown_event;  /* not in the catalogue */
+    bool has_unknown_key;   /* kept under event_data._extra */
+    bool is_clamped;        /* stored at the message's time, which is not its own */
+    bool breaks_attributes; /* an attribute against the catalogue, stored all the same */
 };
 
 struct transcoder;

@@ -154,7 +154,8 @@ bool uuid_parse(const char *text, size_t length, uint8_t id[UUID_BYTES])
     return true;
 }
 
-/* Eight of 0-9a-f as four bytes; false: another is among them. All at once: what the digits say, written again, must be the text. */
+/* Eight of 0-9a-f as four bytes; false: another is among them. All at once: what the digits say, written again, must be the text.
+ */
 static bool read_digits(uint64_t text, uint8_t out[4])
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);

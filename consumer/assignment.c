@@ -347,8 +347,8 @@ bool assignment_claim(struct assignment *assignment, PGconn *conn, int64_t now_u
 void assignment_init(struct assignment *assignment, const struct settings *settings, const char *owner, struct source *source,
                      struct identity *identity, int answers_fd)
 {
-    *assignment = (struct assignment){
-        .settings = settings, .owner = owner, .source = source, .identity = identity, .answers_fd = answers_fd};
+    *assignment =
+        (struct assignment){.settings = settings, .owner = owner, .source = source, .identity = identity, .answers_fd = answers_fd};
 }
 
 void assignment_free(struct assignment *assignment)

@@ -72,12 +72,12 @@ struct batch {
     struct batch_range *ranges; /* sorted by topic_partition once sealed */
     int row_count, dead_count, range_count;
     int max_rows, max_ranges;
-    int64_t newest_append_ms;     /* of its messages that a broker has dated; 0: none */
-    int clamped_count;            /* rows that are known by their id alone */
-    int64_t oldest_us, newest_us; /* the window that they were clamped to */
-    size_t message_bytes; /* of its messages: keys, values, headers */
-    size_t held_bytes;    /* of those that stay as they came */
-    struct batch_seen seen; /* repeats inside the batch */
+    int64_t newest_append_ms;                                /* of its messages that a broker has dated; 0: none */
+    int clamped_count;                                       /* rows that are known by their id alone */
+    int64_t oldest_us, newest_us;                            /* the window that they were clamped to */
+    size_t message_bytes;                                    /* of its messages: keys, values, headers */
+    size_t held_bytes;                                       /* of those that stay as they came */
+    struct batch_seen seen;                                  /* repeats inside the batch */
     struct delta delta;                                      /* what its rows add to the daily statistics, if all of them are new */
     int64_t unknown_events, unknown_keys, broken_attributes; /* for the metrics */
 };

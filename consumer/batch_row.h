@@ -9,7 +9,7 @@ struct batch_row {
     uint32_t kept;          /* where its message lies, in bytes from the batch's kept */
     uint32_t range : 31;    /* index into ranges */
     uint32_t is_clamped : 1;
-    int32_t day;            /* UTC, since 1970-01-01 */
+    int32_t day; /* UTC, since 1970-01-01 */
 };
 
 #endif

@@ -52,10 +52,10 @@ struct search {
     struct batch *batch;
     int tries, most, count;
     int64_t deadline_us;
-    bool has_trigger; /* somebody's, where events are inserted: what was taken is compared */
-    bool by_copy;     /* the table takes no ON CONFLICT */
-    bool wants_copy;  /* as was just found */
-    bool is_late; /* it has passed: what was found so far is a verdict, the rest is for the next try */
+    bool has_trigger;         /* somebody's, where events are inserted: what was taken is compared */
+    bool by_copy;             /* the table takes no ON CONFLICT */
+    bool wants_copy;          /* as was just found */
+    bool is_late;             /* it has passed: what was found so far is a verdict, the rest is for the next try */
     struct suspect *suspects; /* refused rows, in order; room for `most` */
     int *missing;             /* room for all rows of the batch */
     struct failure failure;   /* of the last part that was refused */

@@ -18,7 +18,7 @@ struct clock_facts {
     bool has_record;         /* a record that a broker has dated (LogAppendTime) was read within the last minutes */
     int64_t record_off_us; /* the worker's clock less that time; a backlog makes it large and means nothing, so it only speaks for a
                               clock */
-    int64_t ahead_us;        /* window.ahead */
+    int64_t ahead_us;      /* window.ahead */
 };
 
 enum clock_verdict {

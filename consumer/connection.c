@@ -44,7 +44,8 @@ bool connection_check(const char *dsn, struct error *err)
 
 void connection_init(struct connection *connection, struct settings *settings)
 {
-    *connection = (struct connection){.settings = settings, .dsn = settings_text(settings, "postgres.dsn"),
+    *connection = (struct connection){.settings = settings,
+                                      .dsn = settings_text(settings, "postgres.dsn"),
                                       .outage = {.away = "cannot reach Postgres, trying again", .back = "Postgres is back"}};
 }
 

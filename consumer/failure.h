@@ -43,7 +43,8 @@ void failure_changed(struct failure *failure, long stored, long sent);
 /* Fewer rows are there than were sent, and no error: a trigger of somebody else answered NULL. */
 void failure_kept_out(struct failure *failure, enum failure_step step, long stored, long sent);
 
-/* The facts of a plan; the caller adds what only it knows: is_lost, by_look_up, taken_offsets, months_made. Borrows the SQLSTATE. */
+/* The facts of a plan; the caller adds what only it knows: is_lost, by_look_up, taken_offsets, months_made. Borrows the SQLSTATE.
+ */
 struct failure_facts failure_facts(const struct failure *failure, bool by_insert, int tries);
 
 /* The error as a log may show it: of a refusal by somebody else's rule, by SQLSTATE, constraint, table and place, without words

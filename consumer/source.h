@@ -24,18 +24,18 @@ enum { SOURCE_ANCHORS = 5 };
 /* One topic partition that is ours to read. */
 struct source_partition {
     struct claim claim;
-    int64_t expected_offset; /* the next offset that may be delivered */
+    int64_t expected_offset;               /* the next offset that may be delivered */
     struct anchor anchors[SOURCE_ANCHORS]; /* to be met before anything is stored, in order of offsets; the last is the claim's */
     int anchor_count, anchors_met;         /* of these, met or given up so far: the next message must be anchors[anchors_met] */
-    bool has_matched;        /* one of them stood where it should */
-    bool is_waiting;         /* not read yet: without a leader, or its log's ends are not known yet */
-    bool is_stopped;         /* truncated, recreated or corrupt: a person must look */
-    const char *stopped_because; /* and what to do, in a sentence: a constant; NULL unless is_stopped */
-    int64_t end_offset;      /* the end of what can be read, where it was met; -1: not met yet */
+    bool has_matched;                      /* one of them stood where it should */
+    bool is_waiting;                       /* not read yet: without a leader, or its log's ends are not known yet */
+    bool is_stopped;                       /* truncated, recreated or corrupt: a person must look */
+    const char *stopped_because;           /* and what to do, in a sentence: a constant; NULL unless is_stopped */
+    int64_t end_offset;                    /* the end of what can be read, where it was met; -1: not met yet */
     int64_t
-        blocked_since_us; /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
-    int64_t blocked_offset;     /* where */
-    int64_t blocked_told_us;    /* when that was last logged */
+        blocked_since_us;    /* Unix time since which an open transaction keeps what lies behind it from being read; 0: none does */
+    int64_t blocked_offset;  /* where */
+    int64_t blocked_told_us; /* when that was last logged */
     int64_t stored_time_us;  /* Unix time that Kafka gave the last event stored, as far as it was noted; for the metrics */
     int64_t caught_up_us;    /* Unix time at which nothing was left to store; for the metrics */
 };
@@ -70,7 +70,7 @@ MUST_CHECK bool source_may_read(rd_kafka_t *handle, const struct settings *setti
 void source_close(struct source *source, bool leave);
 
 const char *source_topic(const struct source *source);
-int source_fd(const struct source *source);                              /* readable when source_poll has something */
+int source_fd(const struct source *source); /* readable when source_poll has something */
 
 /* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
 MUST_CHECK enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,

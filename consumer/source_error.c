@@ -36,8 +36,8 @@ static void stop_at_corrupt(struct source *source, struct source_partition *part
 static void stop_at_packed(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
 {
     stop_at(source, partition, message, "a batch in Kafka cannot be unpacked; the log of the worker has the place, " GO_ON,
-            "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it is; "
-            GO_ON);
+            "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it "
+            "is; " GO_ON);
 }
 
 enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message, struct source_partition *partition,

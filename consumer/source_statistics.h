@@ -10,7 +10,7 @@
 struct source_statistics {
     bool is_known;
     int64_t queue_messages, queue_bytes; /* fetched, and not taken yet */
-    int topic_partitions; /* of the topic, whoever reads them */
+    int topic_partitions;                /* of the topic, whoever reads them */
     int brokers_up;
 };
 

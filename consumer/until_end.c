@@ -51,8 +51,8 @@ static bool ask(const struct until_end *end, struct log_ends *ends, struct error
         return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", identity->count);
     for (int i = 0; i < identity->count; i++)
         wanted[i] = (struct log_end){i, identity->leaders[i], -1, -1};
-    const bool asked = log_ends_ask(ends, source_handle(end->source), source_topic(end->source), end->answers_fd, wanted,
-                                    identity->count, err);
+    const bool asked =
+        log_ends_ask(ends, source_handle(end->source), source_topic(end->source), end->answers_fd, wanted, identity->count, err);
     free(wanted);
     return asked;
 }

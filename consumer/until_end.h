@@ -19,13 +19,13 @@ struct source;
 
 struct until_end {
     bool is_wanted, is_done;
-    int64_t deadline_us;     /* the end must be reached by then */
-    struct source *source;   /* borrowed, like these two: */
+    int64_t deadline_us;   /* the end must be reached by then */
+    struct source *source; /* borrowed, like these two: */
     struct identity *identity;
     int answers_fd;
     struct log_ends targets; /* the ends to reach, as they were at the start */
     bool targets_known;
-    struct log_ends beyond;  /* asked about when the ledger stands beyond a target */
+    struct log_ends beyond; /* asked about when the ledger stands beyond a target */
     int64_t next_check_us, next_ask_us;
     int farthest; /* a topic partition that is not stored to its target, at the last look, and up to where it is; -1: none */
     int64_t farthest_offset;

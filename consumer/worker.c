@@ -234,8 +234,7 @@ static bool run(struct worker *worker, struct error *err)
             worker_reload(worker, now_us);
         worker_renew_look(worker, now_us);
         worker_move_window(worker, now_us);
-        if (!worker_read(worker, now_us, err) || !work_with_database(worker, now_us, err) ||
-            !may_go_on(worker, err))
+        if (!worker_read(worker, now_us, err) || !work_with_database(worker, now_us, err) || !may_go_on(worker, err))
             return false;
         summarize(worker, now_us);
         worker_status(worker, now_us);

@@ -31,7 +31,7 @@ struct subject {
     const struct settings *settings;
     struct check check;
     const char *topic;
-    char cluster_id[128]; /* "" when no broker has told it */
+    char cluster_id[128];                /* "" when no broker has told it */
     char topic_id[KAFKA_TOPIC_ID_BYTES]; /* likewise */
 };
 

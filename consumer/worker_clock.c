@@ -17,11 +17,11 @@
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
-#define CHECK_EVERY_US   (60 * CLOCK_SECOND_US)
-#define WRONG_EVERY_US   (5 * CLOCK_SECOND_US)
-#define WRONG_MOST_US    (600 * CLOCK_SECOND_US)
-#define ASK_LIMIT_US     (3 * CLOCK_SECOND_US)
-#define RECORD_LASTS_US  (120 * CLOCK_SECOND_US)
+#define CHECK_EVERY_US  (60 * CLOCK_SECOND_US)
+#define WRONG_EVERY_US  (5 * CLOCK_SECOND_US)
+#define WRONG_MOST_US   (600 * CLOCK_SECOND_US)
+#define ASK_LIMIT_US    (3 * CLOCK_SECOND_US)
+#define RECORD_LASTS_US (120 * CLOCK_SECOND_US)
 
 /* How far the wall clock has stepped since the last good comparison. */
 static int64_t step_us(const struct worker *worker, int64_t now_us)

@@ -128,8 +128,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     const struct transcode_rules rules = worker_rules(settings, worker->catalogue);
     if (!(worker->transcoder = transcoder_new(&rules, err)) ||
         !batches_init(&worker->batches, (int)settings_int(settings, "batch.max_rows"), shares.batch_bytes, err) ||
-        !open_source(worker, until_end_us == 0, err) ||
-        !(worker->transaction = transaction_new(source_topic(worker->source), err)))
+        !open_source(worker, until_end_us == 0, err) || !(worker->transaction = transaction_new(source_topic(worker->source), err)))
         goto out;
     assignment_init(&worker->assignment, settings, worker->owner, worker->source, &worker->identity, worker->answers_fd);
     until_end_init(&worker->until_end, deadline_us, worker->source, &worker->identity, worker->answers_fd);

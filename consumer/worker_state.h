@@ -27,9 +27,9 @@ struct renewal {
     struct settings *fresh; /* whose kafka.* it was made of; NULL: there is none */
     rd_kafka_t *handle;
     struct identity proof;
-    bool is_proven;     /* it takes over as soon as no batch is under way */
+    bool is_proven; /* it takes over as soon as no batch is under way */
     int64_t began_us;
-    int64_t looked_us;  /* when the files were last read without a SIGHUP */
+    int64_t looked_us; /* when the files were last read without a SIGHUP */
 };
 
 struct worker {
@@ -47,26 +47,26 @@ struct worker {
     int answers_fd;           /* readable when Kafka has answered a question of these: */
     struct identity identity; /* which topic this is */
     struct renewal renewal;
-    int64_t watched_us;       /* told_us of the last answer that was compared */
-    bool is_refused;          /* the last answer was that our login may not look at the topic */
+    int64_t watched_us; /* told_us of the last answer that was compared */
+    bool is_refused;    /* the last answer was that our login may not look at the topic */
     struct outage kafka_outage;
-    int64_t lost_us;          /* when every broker was lost, and none has answered since; 0: not so */
-    int64_t proof_since_us;   /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
+    int64_t lost_us;        /* when every broker was lost, and none has answered since; 0: not so */
+    int64_t proof_since_us; /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
 
-    bool is_open;         /* a transaction is under way, on batches.sending */
-    int guesses;          /* of refused rows, since a batch was stored */
-    int taken_offsets;    /* how often in a row the books held an offset that was to be stored */
-    int failures;         /* of `sending`, one after the other: each batch has its own */
-    int months_made;      /* how often its months were made, or were there */
-    bool kafka_is_fatal;  /* its last error: this client cannot go on */
-    bool queue_is_dry;    /* nothing more to take in this turn, or the group is to be answered first */
-    bool reports_due;     /* a batch was committed: positions to tell Kafka, for lag tools */
+    bool is_open;            /* a transaction is under way, on batches.sending */
+    int guesses;             /* of refused rows, since a batch was stored */
+    int taken_offsets;       /* how often in a row the books held an offset that was to be stored */
+    int failures;            /* of `sending`, one after the other: each batch has its own */
+    int months_made;         /* how often its months were made, or were there */
+    bool kafka_is_fatal;     /* its last error: this client cannot go on */
+    bool queue_is_dry;       /* nothing more to take in this turn, or the group is to be answered first */
+    bool reports_due;        /* a batch was committed: positions to tell Kafka, for lag tools */
     int insert_batches_left; /* that go by INSERT ... ON CONFLICT at once */
     bool is_looking_up;      /* those batches go by look-up instead: the table takes no ON CONFLICT */
 
     int64_t min_age_us;
     int64_t last_commit_us, last_report_us, last_window_us, full_since_us, last_summary_us;
-    int64_t read_us;          /* when Kafka's queue was last read, not paused */
+    int64_t read_us;                     /* when Kafka's queue was last read, not paused */
     int64_t last_status_us, status_rows; /* of the last status line: when, and worker->rows then */
     int64_t lag_offsets, lag_us; /* as last sampled: of all that is read, and of the topic partition that is furthest behind */
     int64_t recent_rows, recent_refused; /* of the last 1,000 rows, halved as they age */
@@ -76,16 +76,16 @@ struct worker {
     bool clock_is_due;        /* compared before anything else */
     bool clock_is_wrong;      /* nothing is read */
     int64_t clock_wrong_since_us, clock_told_us;
-    int64_t record_us;        /* the newest time that a broker gave to a record of the last batch; 0: none */
-    int64_t record_at_us;     /* when it was met */
+    int64_t record_us;    /* the newest time that a broker gave to a record of the last batch; 0: none */
+    int64_t record_at_us; /* when it was met */
 
     int setbacks, claim_setbacks; /* of any batch, and of claims, since a batch was stored (a claim held): for /health and status */
     int64_t reaper_not_before_us; /* the last one could not look */
     char holder[LOCK_TEXT_BYTES]; /* of a lock that the batch under way waits for, or has waited for in vain; "": none is known */
     enum worker_trouble trouble;  /* what was last logged */
-    int64_t trouble_told_us; /* to the database; 0: not */
-    int64_t wait_told_us;    /* in the log, that the batch under way waits */
-    int64_t stopped_told_us; /* that topic partitions are stopped; 0: none is, or it was not told yet */
+    int64_t trouble_told_us;      /* to the database; 0: not */
+    int64_t wait_told_us;         /* in the log, that the batch under way waits */
+    int64_t stopped_told_us;      /* that topic partitions are stopped; 0: none is, or it was not told yet */
 
     struct metrics *metrics;
     struct health health;

@@ -14,10 +14,10 @@
 #include "consumer/worker_state.h"
 
 enum { TOLD_FROM = 3 };
-#define TELL_EVERY_US    INT64_C(2000000)
+#define TELL_EVERY_US      INT64_C(2000000)
 #define WAIT_TOLD_US       INT64_C(12000000)
 #define WAIT_TOLD_EVERY_US INT64_C(60000000)
-#define STOPPED_EVERY_US INT64_C(20000000) /* a row is shown for a minute */
+#define STOPPED_EVERY_US   INT64_C(20000000) /* a row is shown for a minute */
 
 /* False: the connection is not there, or busy. */
 static bool tell_as(struct worker *worker, const char *owner, const char *sqlstate, const char *reason)

@@ -56,7 +56,7 @@ static void write_metrics(const struct advise *advise, int exit_code, struct err
                whole_ms(advise_fact_ms(facts, "refresh_ms")));
     add_figure(figures, &count, "phase_in_place", "of the plan, 1 to 4", advise_fact(facts, "phase_in_place"));
     add_figure(figures, &count, "phase_recommended", "of the plan, 1 to 4", advise_fact(advise->advice, "phase"));
-    json_array_foreach (json_object_get(advise->advice, "alerts"), i, alert) {
+    json_array_foreach(json_object_get(advise->advice, "alerts"), i, alert) {
         const json_t *fired = json_object_get(alert, "fired");
         add_figure(figures, &count, json_string_value(json_object_get(alert, "alert")), "1 if the alert fired",
                    json_is_null(fired) ? -1 : json_is_true(fired));

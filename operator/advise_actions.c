@@ -61,7 +61,7 @@ static void add_months(json_t *actions, const json_t *facts)
     if (cold > 0) {
         add(actions, "archive the cold months",
             json_sprintf("%" PRId64 " months ended longer ago than archive.after says, %.1f GB; window.oldest (%s) says from when "
-                                    "on events are still accepted: a month that it takes in must stay",
+                         "on events are still accepted: a month that it takes in must stay",
                          cold, (double)(cold_bytes > 0 ? cold_bytes : 0) / (double)(INT64_C(1) << 30),
                          advise_fact_text(facts, "window_oldest")),
             NULL, json_pack("[s]", "tallymill archive --config FILE --due"));

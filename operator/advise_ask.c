@@ -43,10 +43,7 @@ static bool ask_events(struct asking *asking, struct error *err)
     if (err->kind != ERROR_NONE) {
         return false;
     }
-    asking_set(asking, "events",
-               count        ? json_integer(answer_int(count, 0, "events"))
-               : is_unknown ? NULL
-                            : json_integer(estimate));
+    asking_set(asking, "events", count ? json_integer(answer_int(count, 0, "events")) : is_unknown ? NULL : json_integer(estimate));
     asking_set(asking, "events_are_counted", json_boolean(count != NULL));
     PQclear(count);
     return true;

@@ -78,13 +78,12 @@ static bool check_facts(const char *path, const json_t *facts, struct error *err
     if (!json_is_object(facts)) {
         return error_set(err, ERROR_USAGE, "%s: the facts are one JSON object", path);
     }
-    json_object_foreach ((json_t *)facts, name, value) {
+    json_object_foreach((json_t *)facts, name, value) {
         if (!check_fact(path, name, value, err)) {
             return false;
         }
     }
-    return json_object_get(facts, "events") ||
-           error_set(err, ERROR_USAGE, "%s: without the fact events nothing can be said", path);
+    return json_object_get(facts, "events") || error_set(err, ERROR_USAGE, "%s: without the fact events nothing can be said", path);
 }
 
 json_t *advise_facts_new(void)

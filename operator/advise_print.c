@@ -98,7 +98,7 @@ static void print_rules(const json_t *rules, const char *title, const char *seco
     size_t i;
     json_t *rule;
     printf("\n%s\n", title);
-    json_array_foreach (rules, i, rule) {
+    json_array_foreach(rules, i, rule) {
         const json_t *fired = json_object_get(rule, "fired");
         printf("  %-8s %s%s%s\n",
                json_is_true(fired)   ? "FIRED"
@@ -117,7 +117,7 @@ static void print_edges(const json_t *edges)
     if (json_array_size(edges) > 0) {
         puts("\nnext edges, at today's pace");
     }
-    json_array_foreach (edges, i, edge) {
+    json_array_foreach(edges, i, edge) {
         printf("  %s in %s days\n", member(edge, "edge"), number_text(number, json_integer_value(json_object_get(edge, "days"))));
     }
 }
@@ -126,7 +126,7 @@ static void print_lines(const json_t *lines, const char *end)
 {
     size_t i;
     json_t *line;
-    json_array_foreach (lines, i, line) {
+    json_array_foreach(lines, i, line) {
         fputs("       ", stdout);
         terminal_text(stdout, json_string_value(line) ? json_string_value(line) : "");
         puts(end);
@@ -138,7 +138,7 @@ static void print_actions(const json_t *actions)
     size_t i;
     json_t *action;
     puts(json_array_size(actions) > 0 ? "\nto do" : "\nnothing to do");
-    json_array_foreach (actions, i, action) {
+    json_array_foreach(actions, i, action) {
         printf("  %zu. ", i + 1);
         print_line("", member(action, "what"));
         print_line("     ", member(action, "reason"));
@@ -151,7 +151,7 @@ static void print_slow(const json_t *slow)
 {
     size_t i, j;
     json_t *query, *line;
-    json_array_foreach (slow, i, query) {
+    json_array_foreach(slow, i, query) {
         if (i == 0) {
             puts("\nthe slowest queries");
         }
@@ -161,7 +161,7 @@ static void print_slow(const json_t *slow)
         if (!json_is_array(json_object_get(query, "plan")) && member(query, "login")[0] != '\0') {
             print_line("     not planned here, for it is another login's: EXPLAIN it as ", member(query, "login"));
         }
-        json_array_foreach (json_object_get(query, "plan"), j, line) {
+        json_array_foreach(json_object_get(query, "plan"), j, line) {
             print_line("     ", json_string_value(line) ? json_string_value(line) : "");
         }
     }
@@ -171,7 +171,7 @@ static void print_notes(const json_t *notes)
 {
     size_t i;
     json_t *text;
-    json_array_foreach (notes, i, text) {
+    json_array_foreach(notes, i, text) {
         print_line("not known: ", json_string_value(text) ? json_string_value(text) : "");
     }
 }

@@ -130,7 +130,7 @@ static int fired_phase(const json_t *all)
     int phase = 0;
     size_t i;
     json_t *trigger;
-    json_array_foreach (all, i, trigger) {
+    json_array_foreach(all, i, trigger) {
         if (json_is_true(json_object_get(trigger, "fired"))) {
             phase = (int)json_integer_value(json_object_get(trigger, "to"));
         }
@@ -239,7 +239,7 @@ bool advise_has_alert(const json_t *advice)
 {
     size_t i;
     json_t *alert;
-    json_array_foreach (json_object_get(advice, "alerts"), i, alert) {
+    json_array_foreach(json_object_get(advice, "alerts"), i, alert) {
         if (json_is_true(json_object_get(alert, "fired"))) {
             return true;
         }

@@ -59,12 +59,13 @@ bool archive_generation_is_free(struct archive_store *store, const struct month_
     const bool is_asked = get_any(store, month, generation, &other, &is_there, &is_sound, err);
     archive_manifest_reset(&other);
     archive_key(folder, month->text, generation, "");
-    return is_asked && (!is_there ||
-                        error_set(err, ERROR_USAGE,
-                                  "%s: %.200s has %s, which this database did not write: another database archives there (give each "
-                                  "an archive.target of its own), or this one was brought back from a backup of before (then move "
-                                  "that folder away)",
-                                  month->text, archive_store_target(store), folder));
+    return is_asked &&
+           (!is_there ||
+            error_set(err, ERROR_USAGE,
+                      "%s: %.200s has %s, which this database did not write: another database archives there (give each "
+                      "an archive.target of its own), or this one was brought back from a backup of before (then move "
+                      "that folder away)",
+                      month->text, archive_store_target(store), folder));
 }
 
 bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
@@ -74,8 +75,7 @@ bool archive_generation_delete(struct archive_store *store, const struct month_n
     char prefix[ARCHIVE_KEY_BYTES];
     bool is_there, is_sound;
     const bool is_asked = get_any(store, month, generation, &manifest, &is_there, &is_sound, err);
-    *is_ours =
-        !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
+    *is_ours = !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
     archive_manifest_reset(&manifest);
     archive_key(prefix, month->text, generation, "");
     return is_asked && (!*is_ours || archive_store_delete_all(store, prefix, err));

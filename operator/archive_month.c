@@ -311,9 +311,9 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
     return false;
 }
 
-/* Whether the archive is still what was proven: its manifest, and every byte where another run proved it. Asked before the detach and
- * before the drop, behind which it is only there. Where it is not, or the store is away, the month is attached again: its rows would
- * be in no query for as long as that lasts. */
+/* Whether the archive is still what was proven: its manifest, and every byte where another run proved it. Asked before the detach
+ * and before the drop, behind which it is only there. Where it is not, or the store is away, the month is attached again: its rows
+ * would be in no query for as long as that lasts. */
 static bool is_kept(struct archive_run *run, const struct month_name *month, const struct archive_view *view, bool with_parts,
                     struct error *err)
 {

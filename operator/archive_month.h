@@ -21,8 +21,8 @@ struct archive_run {
 
 /* What became of a month. */
 struct archive_report {
-    bool was_away;                /* it was archived before; nothing but tidying was done */
-    bool is_reused;               /* its archive was there and is equal to it: written before, proven again */
+    bool was_away;  /* it was archived before; nothing but tidying was done */
+    bool is_reused; /* its archive was there and is equal to it: written before, proven again */
     int generation, parts;
     int64_t rows, bytes, away_us; /* away_us: how long its rows were in no query */
     int64_t late;                 /* dead letters that wait for it */

@@ -26,9 +26,11 @@ static const char take_sql[] =
     "$2::integer AND o.state <> 'superseded') "
     "INSERT INTO tallymill.archives AS a (month, generation, target, state, rows, foreign_rows, row_hash, bytes, parts, "
     "manifest_sha256, proven_at, dropped_at) VALUES ($1::date, $2::integer, $3, 'dropped', $4::bigint, $5::bigint, $6, $7::bigint, "
-    "$8::integer, $9, clock_timestamp(), clock_timestamp()) ON CONFLICT (month, generation) DO UPDATE SET target = excluded.target, state = "
+    "$8::integer, $9, clock_timestamp(), clock_timestamp()) ON CONFLICT (month, generation) DO UPDATE SET target = "
+    "excluded.target, state = "
     "excluded.state, rows = excluded.rows, foreign_rows = excluded.foreign_rows, row_hash = excluded.row_hash, bytes = "
-    "excluded.bytes, parts = excluded.parts, manifest_sha256 = excluded.manifest_sha256, proven_at = excluded.proven_at, dropped_at = excluded.dropped_at";
+    "excluded.bytes, parts = excluded.parts, manifest_sha256 = excluded.manifest_sha256, proven_at = excluded.proven_at, "
+    "dropped_at = excluded.dropped_at";
 
 bool archive_newer_find(struct archive_manifest *manifest, struct archive_store *store, const struct month_name *month,
                         int generation, bool *is_there, struct error *err)

@@ -20,7 +20,8 @@ MUST_CHECK bool archive_newer_find(struct archive_manifest *manifest, struct arc
 
 /* ERROR_REJECT: that generation of the month is not in the store; and what to do, which depends on whether a newer one is. Always
  * false. */
-MUST_CHECK bool archive_newer_explain(struct archive_store *store, const struct month_name *month, int generation, struct error *err);
+MUST_CHECK bool archive_newer_explain(struct archive_store *store, const struct month_name *month, int generation,
+                                      struct error *err);
 
 /* In the transaction that brings the month back, before it is attached: the books name this generation instead, whose rows `table`
  * holds. ERROR_REJECT: rows that were stored after the books had the month away, for Kafka's log will be read again for them. */

@@ -24,7 +24,8 @@ struct archive_return {
 MUST_CHECK bool archive_return_find(struct archive_return *back, const struct settings *settings, const struct month_name *month,
                                     const struct archive_view *view, struct error *err);
 
-/* The same of the newest generation that the books do not know, where the one that they name is gone. ERROR_REJECT: there is none. */
+/* The same of the newest generation that the books do not know, where the one that they name is gone. ERROR_REJECT: there is none.
+ */
 MUST_CHECK bool archive_return_find_newer(struct archive_return *back, const struct settings *settings,
                                           const struct month_name *month, const struct archive_view *view, struct error *err);
 

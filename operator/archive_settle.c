@@ -119,7 +119,7 @@ static bool judge(const struct month_name *month, const json_t *found, const PGr
         return true;
     write_difference(reason, sizeof reason, one);
     return error_set(err, ERROR_RETRY, "%s waits: its statistics differ from its rows, and its days are rebuilt (%s)", month->text,
-                         reason);
+                     reason);
 }
 
 bool archive_settle(struct snapshot *snapshot, const struct month_name *month, bool *should_rebuild, struct error *err)

@@ -16,14 +16,14 @@
 
 /* One topic partition. */
 struct backlog_log {
-    const char *owner;     /* of the ledger; "" while nobody has claimed it */
+    const char *owner; /* of the ledger; "" while nobody has claimed it */
     int64_t epoch;
     bool is_claimed, is_in_kafka;
-    int64_t low, high;     /* Kafka's log: offsets [low, high) */
-    int64_t next_offset;   /* the first offset that is not stored */
-    int64_t waiting;       /* offsets that Kafka has, and the ledger has not */
-    int64_t lost;          /* offsets that Kafka deleted before they were stored: a worker will note them as a gap */
-    int64_t oldest_us; /* Kafka's time of the message to be stored next (Unix time); -1: none waits, or its time was not asked */
+    int64_t low, high;   /* Kafka's log: offsets [low, high) */
+    int64_t next_offset; /* the first offset that is not stored */
+    int64_t waiting;     /* offsets that Kafka has, and the ledger has not */
+    int64_t lost;        /* offsets that Kafka deleted before they were stored: a worker will note them as a gap */
+    int64_t oldest_us;   /* Kafka's time of the message to be stored next (Unix time); -1: none waits, or its time was not asked */
     int64_t commit_age_us; /* since the last commit; -1: there was none */
     bool is_older;         /* of backlog_mark_older() */
 };
@@ -31,9 +31,9 @@ struct backlog_log {
 struct backlog {
     int count; /* topic partitions 0 .. count - 1, of Kafka and of the ledger */
     struct backlog_log *logs;
-    int64_t waiting, lost;       /* of all of them */
-    int64_t asked_us;            /* Unix time at which Kafka was asked */
-    char topic_id[32];           /* "" where brokers give none */
+    int64_t waiting, lost; /* of all of them */
+    int64_t asked_us;      /* Unix time at which Kafka was asked */
+    char topic_id[32];     /* "" where brokers give none */
 };
 
 /* positions: the answer to backlog_positions_sql, whose texts are borrowed until backlog_free(); asked before, so that a lag is

@@ -28,17 +28,17 @@ enum doctor_grade {
 
 struct doctor {
     const struct settings *settings;
-    PGconn *conn;             /* NULL: Postgres does not let us in */
-    bool has_schema;          /* conn, with a schema that this program can read */
-    rd_kafka_t *client;       /* NULL: Kafka was not asked, or does not answer */
-    bool has_topic;           /* client, and the topic is there */
-    PGresult *positions;      /* backlog_positions_sql, which backlog borrows from */
-    struct backlog backlog;   /* of topics.events; its logs are NULL where it is not known */
-    int consumers;            /* workers that are connected to the database */
-    bool is_led;              /* an aggregator leads */
-    char said[DOCTOR_TEXT_BYTES];   /* of the check at hand: why it could not look; "" */
-    json_t *findings;         /* of the check at hand */
-    json_t *versions;         /* of program, client, server, schema: an object */
+    PGconn *conn;                 /* NULL: Postgres does not let us in */
+    bool has_schema;              /* conn, with a schema that this program can read */
+    rd_kafka_t *client;           /* NULL: Kafka was not asked, or does not answer */
+    bool has_topic;               /* client, and the topic is there */
+    PGresult *positions;          /* backlog_positions_sql, which backlog borrows from */
+    struct backlog backlog;       /* of topics.events; its logs are NULL where it is not known */
+    int consumers;                /* workers that are connected to the database */
+    bool is_led;                  /* an aggregator leads */
+    char said[DOCTOR_TEXT_BYTES]; /* of the check at hand: why it could not look; "" */
+    json_t *findings;             /* of the check at hand */
+    json_t *versions;             /* of program, client, server, schema: an object */
 };
 
 /* Tells a finding of the check at hand. object: what it is about, the same at each look ("month 2026-12"). */

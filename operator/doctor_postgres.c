@@ -291,7 +291,9 @@ static void tell_difference(struct doctor *doctor, const json_t *difference, siz
     const char *uniques = json_string_value(json_object_get(difference, "uniques")),
                *day = uniques ? uniques : json_string_value(json_object_get(difference, "day")),
                *rollup = json_string_value(json_object_get(difference, "rollup"));
-    const char *name = json_string_value(json_object_get(difference, rollup ? "row_key" : uniques ? "subject" : "event_name")),
+    const char *name = json_string_value(json_object_get(difference, rollup    ? "row_key"
+                                                                     : uniques ? "subject"
+                                                                               : "event_name")),
                *column = json_string_value(json_object_get(difference, "column_name"));
     char *have = json_dumps(json_object_get(difference, "have"), JSON_ENCODE_ANY),
          *should = json_dumps(json_object_get(difference, "should"), JSON_ENCODE_ANY);
@@ -299,8 +301,8 @@ static void tell_difference(struct doctor *doctor, const json_t *difference, siz
              rollup    ? rollup
              : uniques ? "the uniques"
                        : "the daily statistics",
-             day ? day : "some day", name ? name : "", name ? " " : "",
-             column ? column : "a row", have ? have : "is another", should ? should : "another", all);
+             day ? day : "some day", name ? name : "", name ? " " : "", column ? column : "a row", have ? have : "is another",
+             should ? should : "another", all);
     if (uniques)
         snprintf(remedy, sizeof remedy, "SELECT tallymill.forget_uniques(); -- counts all attached months anew");
     else

@@ -75,7 +75,7 @@ static int64_t sum_of(const json_t *counts)
     int64_t sum = 0;
     const char *month;
     json_t *rows;
-    json_object_foreach ((json_t *)counts, month, rows) {
+    json_object_foreach((json_t *)counts, month, rows) {
         sum += json_integer_value(rows);
     }
     return sum;
@@ -92,7 +92,7 @@ static void tell(const struct erase_run *run, const json_t *receipt)
            number_text(rows, sum_of(months)), json_object_size(months), number_text(letters, dead));
     const char *month;
     json_t *count;
-    json_object_foreach ((json_t *)months, month, count) {
+    json_object_foreach((json_t *)months, month, count) {
         printf("  %s  %15s\n", month, number_text(rows, json_integer_value(count)));
     }
     if (!receipt) {
@@ -100,7 +100,7 @@ static void tell(const struct erase_run *run, const json_t *receipt)
     }
     printf("receipt %" JSON_INTEGER_FORMAT ": SHA-256 %s\n", json_integer_value(json_object_get(receipt, "receipt")),
            json_string_value(json_object_get(receipt, "hash")));
-    json_object_foreach ((json_t *)json_object_get(counts, "archives"), month, count) {
+    json_object_foreach((json_t *)json_object_get(counts, "archives"), month, count) {
         if (json_integer_value(count) > 0) {
             printf("the archive of %s was written anew without them (generation %" JSON_INTEGER_FORMAT ")\n", month,
                    json_integer_value(count));
@@ -187,11 +187,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!run->months || !run->remarks) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if (command->check) {
-        return ground_check_also(
-            command->settings,
-            &(struct ground){"tallymill erase", "tallymill_admin", settings_text(command->settings, "topics.events"),
-                             RD_KAFKA_ACL_OPERATION_DESCRIBE},
-            archive_store_check_target);
+        return ground_check_also(command->settings,
+                                 &(struct ground){"tallymill erase", "tallymill_admin",
+                                                  settings_text(command->settings, "topics.events"),
+                                                  RD_KAFKA_ACL_OPERATION_DESCRIBE},
+                                 archive_store_check_target);
     } else {
         is_done = choose_subject(run, command, err) && run_all(run, command, err);
     }
@@ -228,7 +228,8 @@ static const struct cli erase_cli = {
     .summary =
         "Takes away what is kept of a user or a session: events of all months, archived ones too, and dead letters. A month that\n"
         "is archived and holds them comes back, and leaves again without them. The statistics of their days are made anew, and a\n"
-        "receipt is kept and given out. An application that sends the events again makes new rows. Events without the user's number\n"
+        "receipt is kept and given out. An application that sends the events again makes new rows. Events without the user's "
+        "number\n"
         "are erased by their --session.\n"
         "Needs a login with tallymill_admin.\n",
     .examples = "  tallymill erase --config settings.ini --user 1001 --dry-run\n"
@@ -259,7 +260,8 @@ int erase_run(int argc, char **argv)
          .flag = &run.takes_undecodable},
         {.name = "wait",
          .argument = "SECONDS",
-         .help = "how long to wait until what Kafka holds is stored, and for an archived month to leave again (300 unless said), and at most for an aggregator (30)",
+         .help = "how long to wait until what Kafka holds is stored, and for an archived month to leave again (300 unless said), "
+                 "and at most for an aggregator (30)",
          .each = take_wait,
          .context = &run.wait_us},
         {.name = "again", .help = "what all receipts name, those in the database and in the files named", .flag = &run.is_again},

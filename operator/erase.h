@@ -43,15 +43,15 @@ struct erase_run {
     int64_t wait_us;
     const struct settings *settings;
     PGconn *conn;
-    int64_t erasure;         /* its number; 0: nothing is noted (a dry run) */
+    int64_t erasure;                                     /* its number; 0: nothing is noted (a dry run) */
     int64_t rows, letters, undecodable, perhaps, unread; /* found in this run; undecodable: emptied */
-    int64_t kafka_keeps_s;   /* for so long Kafka keeps what it has; -1: not known, or for ever */
-    bool is_complete, is_versioned; /* is_versioned: it was said that a store keeps what is deleted */
-    struct archive_books books;     /* conn NULL: a dry run */
-    struct erase_archive *archives; /* those that were read through */
+    int64_t kafka_keeps_s;                               /* for so long Kafka keeps what it has; -1: not known, or for ever */
+    bool is_complete, is_versioned;                      /* is_versioned: it was said that a store keeps what is deleted */
+    struct archive_books books;                          /* conn NULL: a dry run */
+    struct erase_archive *archives;                      /* those that were read through */
     int archive_count;
     struct erase_seen_list seen; /* others, whose events archives hold and are to go; then those of whom is told anew */
-    json_t *months, *remarks; /* {"2026-01": rows}; texts: what was not reached */
+    json_t *months, *remarks;    /* {"2026-01": rows}; texts: what was not reached */
 };
 
 /* Notes what could not be done, or is not reached: in the receipt, and on stderr. */
@@ -123,10 +123,10 @@ MUST_CHECK bool erase_is_led(struct erase_run *run, bool *is_led, struct error *
  * is in Postgres now, so that no other should come. One that could not come back is where it was, and holds up none. */
 MUST_CHECK bool erase_renew(struct erase_run *run, const struct month_name *month, bool *is_going_well, struct error *err);
 
-/* The first and the last of these steps. `back`: zeroed, archive_return_close() in any case; its store is the one to leave to. A month
- * waits until the aggregator has made its statistics anew. *is_back false: it could not come back, which is a remark. */
-MUST_CHECK bool erase_renew_return(struct erase_run *run, const struct month_name *month, struct archive_return *back, bool *is_back,
-                                   struct error *err);
+/* The first and the last of these steps. `back`: zeroed, archive_return_close() in any case; its store is the one to leave to. A
+ * month waits until the aggregator has made its statistics anew. *is_back false: it could not come back, which is a remark. */
+MUST_CHECK bool erase_renew_return(struct erase_run *run, const struct month_name *month, struct archive_return *back,
+                                   bool *is_back, struct error *err);
 MUST_CHECK bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
                                   struct error *err);
 

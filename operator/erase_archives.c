@@ -31,11 +31,11 @@ extern const char erase_archives_sql[], erase_leftovers_sql[], erase_unreached_s
 struct erase_archive {
     struct month_name month;
     struct archive_view view;
-    bool is_away;     /* the month's rows are only there */
-    bool is_leaving;  /* the month's rows are there, and in a table that is in no query until the month stays */
-    bool is_kept;     /* whatever it holds: the month came back and could not leave again */
-    int64_t rows;     /* theirs */
-    uint32_t days;    /* bit n: on this day of the month somebody was there who is to be told of anew (erase_first_seen) */
+    bool is_away;    /* the month's rows are only there */
+    bool is_leaving; /* the month's rows are there, and in a table that is in no query until the month stays */
+    bool is_kept;    /* whatever it holds: the month came back and could not leave again */
+    int64_t rows;    /* theirs */
+    uint32_t days;   /* bit n: on this day of the month somebody was there who is to be told of anew (erase_first_seen) */
 };
 
 struct reading {
@@ -117,7 +117,7 @@ static int find_column(const struct archive_manifest *manifest, const char *name
 {
     size_t i;
     const json_t *column;
-    json_array_foreach (json_object_get(manifest->json, "columns"), i, column) {
+    json_array_foreach(json_object_get(manifest->json, "columns"), i, column) {
         const char *text = json_string_value(json_object_get(column, "name"));
         if (text && strcmp(text, name) == 0)
             return (int)i;
@@ -299,7 +299,8 @@ static bool renew_all(struct erase_run *run, struct error *err)
             continue;
         if (!has_leader)
             erase_remark(run, true,
-                         "%s stays archived, with %" PRId64 " events of theirs: no aggregator leads, so its statistics could not be "
+                         "%s stays archived, with %" PRId64
+                         " events of theirs: no aggregator leads, so its statistics could not be "
                          "made anew (start tallymill-aggregator)",
                          archive->month.text, archive->rows);
         else if (!is_going_well)
@@ -330,8 +331,8 @@ static bool give_up_kept(struct erase_run *run, struct error *err)
     return true;
 }
 
-/* Deletes what lies of a generation (a row of erase_leftovers.sql) where it was written, or, where that is not there any more, where
- * it was moved to. */
+/* Deletes what lies of a generation (a row of erase_leftovers.sql) where it was written, or, where that is not there any more,
+ * where it was moved to. */
 static bool delete_blocks(struct erase_run *run, const struct month_name *month, const PGresult *left, int row, struct error *err)
 {
     char key[ARCHIVE_KEY_BYTES];

@@ -87,7 +87,7 @@ bool erase_end(struct erase_run *run, json_t **receipt, struct error *err)
     size_t index;
     json_t *remark;
     array_text_begin(&texts);
-    json_array_foreach (run->remarks, index, remark) {
+    json_array_foreach(run->remarks, index, remark) {
         array_text_add(&texts, json_string_value(remark), json_string_length(remark));
     }
     const char *remarks = array_text_end(&texts);

@@ -1,9 +1,9 @@
 /* erase_renew.c - see erase.h: a month that is away comes back, loses a person's rows, and leaves again.
  *
  * So its statistics equal its rows, the new archive is proven before the old one goes, and whatever ends this process, the month is
- * whole in Postgres or archived. That it came back for this erasure stands in the receipt that is begun (counts.archives, 0 until it
- * has left again), in the transaction that brings it back; so the next run for the same goes on. One month after the other, for all
- * at once might not fit.
+ * whole in Postgres or archived. That it came back for this erasure stands in the receipt that is begun (counts.archives, 0 until
+ * it has left again), in the transaction that brings it back; so the next run for the same goes on. One month after the other, for
+ * all at once might not fit.
  *
  * Rejected: to rewrite the parts alone. Nobody could say afterwards how many users a day had without them.
  */
@@ -61,8 +61,8 @@ static bool note_return(void *context, PGconn *conn, struct error *err)
 void erase_renew_stays(struct erase_run *run, const struct month_name *month, const char *reason)
 {
     erase_archives_keep(run, month);
-    erase_remark(run, true, "%s is in Postgres, without them, and has not left again, so its old archive holds them: %s", month->text,
-                 reason);
+    erase_remark(run, true, "%s is in Postgres, without them, and has not left again, so its old archive holds them: %s",
+                 month->text, reason);
 }
 
 bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
@@ -156,8 +156,8 @@ bool erase_renew_go_on(struct erase_run *run, bool *is_going_well, struct error 
         struct archive_view view;
         struct archive_store *store = NULL;
         struct error unopened = {0};
-        is_good = month_name_parse(answer_text(noted, row, "month"), &month, err) &&
-                  archive_books_look(&run->books, &month, &view, err);
+        is_good =
+            month_name_parse(answer_text(noted, row, "month"), &month, err) && archive_books_look(&run->books, &month, &view, err);
         if (is_good && !*is_going_well)
             erase_renew_stays(run, &month, "the month before comes first");
         else if (is_good && !(store = erase_open_store(run, view.target, &unopened)))

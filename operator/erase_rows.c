@@ -179,7 +179,7 @@ static void vacuum(struct erase_run *run)
 {
     const char *month;
     json_t *rows;
-    json_object_foreach (run->months, month, rows) {
+    json_object_foreach(run->months, month, rows) {
         char first[CLOCK_DAY_BYTES], sql[200];
         struct error failed = {0};
         snprintf(first, sizeof first, "%.7s-01", month);

@@ -98,7 +98,7 @@ static void tell(const struct export_run *run)
     char number[NUMBER_TEXT_BYTES], bytes[NUMBER_TEXT_BYTES];
     size_t index;
     json_t *file;
-    json_array_foreach (json_object_get(run->answer, "files"), index, file) {
+    json_array_foreach(json_object_get(run->answer, "files"), index, file) {
         terminal_text(stdout, json_string_value(json_object_get(file, "file")));
         printf(": %s rows, %s bytes%s\n", number_text(number, json_integer_value(json_object_get(file, "rows"))),
                number_text(bytes, json_integer_value(json_object_get(file, "bytes"))),

@@ -231,9 +231,8 @@ bool export_directory(struct export_run *run, struct error *err)
 {
     struct directory directory = {.run = run, .lock = -1};
     char path[PATH_MAX];
-    bool is_done =
-        open_directory(&directory, err) && path_of(&directory, "export.json", path, err) && read_record(&directory, path, err) &&
-        check_others(&directory, err);
+    bool is_done = open_directory(&directory, err) && path_of(&directory, "export.json", path, err) &&
+                   read_record(&directory, path, err) && check_others(&directory, err);
     for (size_t i = 0; is_done && i < run->months.count; i++) {
         is_done = export_month(&directory, &run->months.items[i], err);
     }

@@ -89,7 +89,8 @@ void migrate_report_print(const struct migrate_report *report)
         printf("topic   %s, %s, %d topic partitions\n", report->topic, report->topic_made ? "made" : "there already",
                report->topic_partitions);
     } else {
-        printf("topic   %s, left alone (%s)\n", report->topic, report->topic_refusal[0] ? "it is of another cluster" : "--no-topic");
+        printf("topic   %s, left alone (%s)\n", report->topic,
+               report->topic_refusal[0] ? "it is of another cluster" : "--no-topic");
     }
     printf("months  this one and the next %d, %d of them made\n", report->months.ahead, report->months.made);
     if (report->indexes.built > 0) {

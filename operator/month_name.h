@@ -9,9 +9,9 @@
 #include "operator/day_range.h"
 
 struct month_name {
-    char text[8];                 /* "2025-01" */
-    char first[CLOCK_DAY_BYTES];  /* "2025-01-01" */
-    struct day_range days;        /* its first and last day */
+    char text[8];                /* "2025-01" */
+    char first[CLOCK_DAY_BYTES]; /* "2025-01-01" */
+    struct day_range days;       /* its first and last day */
 };
 
 /* ERROR_USAGE for whatever is not a year and a month from 1970-01 to 9999-12. */

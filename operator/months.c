@@ -12,7 +12,7 @@
 #include "operator/answer.h"
 #include "operator/terminal.h"
 
-#define LOCK_US  (120 * CLOCK_SECOND_US)
+#define LOCK_US (120 * CLOCK_SECOND_US)
 
 static const char make_sql[] =
     "SELECT tallymill.make_month((date_trunc('month', now() AT TIME ZONE 'UTC') + $1::integer * interval '1 month')::date) AS made";

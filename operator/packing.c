@@ -95,7 +95,7 @@ static bool run_gzip(struct packing *packing, const char *bytes, size_t length, 
 {
     int status = Z_OK;
     packing->gzip.next_in = (Bytef *)(uintptr_t)bytes;
-    packing->gzip.avail_in = (uInt)length; /* a row: below 1 GiB */
+    packing->gzip.avail_in = (uInt)length;                                  /* a row: below 1 GiB */
     while (is_last ? status != Z_STREAM_END : packing->gzip.avail_in > 0) { /* ends: as above */
         if (!make_room(packing, err))
             return false;

@@ -98,9 +98,9 @@ static void print_json(const struct restore *restore, const struct month_name *m
     json_t *answer = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "month", month->text, "outcome",
                                restore->was_there ? "was there" : "restored", "generation",
                                restore->was_there ? restore->view.generation : restore->back.manifest.generation, "rows",
-                               (json_int_t)restore->back.manifest.rows, "took_us", (json_int_t)restore->back.took_us, "dead_letters_waiting",
-                               (json_int_t)restore->waiting, "dead_letters_emptied", (json_int_t)restore->emptied, "replayed",
-                               (json_int_t)restore->replayed.sent);
+                               (json_int_t)restore->back.manifest.rows, "took_us", (json_int_t)restore->back.took_us,
+                               "dead_letters_waiting", (json_int_t)restore->waiting, "dead_letters_emptied",
+                               (json_int_t)restore->emptied, "replayed", (json_int_t)restore->replayed.sent);
     answer_print(answer);
     json_decref(answer);
 }
@@ -118,12 +118,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct month_name month;
     restore->settings = command->settings;
     if (command->check)
-        return ground_check_also(
-            command->settings,
-            &(struct ground){"tallymill restore", "tallymill_admin",
-                             restore->should_replay ? settings_text(command->settings, "topics.events") : NULL,
-                             RD_KAFKA_ACL_OPERATION_WRITE},
-            archive_store_check_target);
+        return ground_check_also(command->settings,
+                                 &(struct ground){"tallymill restore", "tallymill_admin",
+                                                  restore->should_replay ? settings_text(command->settings, "topics.events") : NULL,
+                                                  RD_KAFKA_ACL_OPERATION_WRITE},
+                                 archive_store_check_target);
     if (command->argument_count != 1)
         error_set(err, ERROR_USAGE, "which month? tallymill restore 2025-01");
     else if (month_name_parse(command->arguments[0], &month, err) && run(restore, &month, err) && restore->as_json)

@@ -150,8 +150,8 @@ static bool define(PGconn *conn, const struct rollup_file *file, struct rollups_
 {
     char cadence[32];
     snprintf(cadence, sizeof cadence, "%" PRId64 " microseconds", file->cadence_us);
-    const char *const values[] = {file->name, file->target, file->keys, cadence, file->looks_back ? "t" : "f", file->query,
-                                  file->is_range ? "t" : "f"};
+    const char *const values[] = {
+        file->name, file->target, file->keys, cadence, file->looks_back ? "t" : "f", file->query, file->is_range ? "t" : "f"};
     PGresult *result = postgres_query_params(
         conn, "SELECT tallymill.define_rollup($1, $2, $3::text[], $4::interval, $5::boolean, $6, $7::boolean)", 7, values, SHORT_US,
         err);

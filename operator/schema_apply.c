@@ -132,8 +132,8 @@ static bool apply_objects(PGconn *conn, const PGresult *applied, struct error *e
  * queue behind us. To compile its queries (of tables that nobody has counted yet) would take longer than to run them. */
 static bool begin_step(PGconn *conn, bool *has_schema, struct error *err)
 {
-    if (!postgres_exec(
-            conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL jit = off", SHORT_US, err)) {
+    if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL client_min_messages = warning; SET LOCAL jit = off",
+                       SHORT_US, err)) {
         return false;
     }
     if (!postgres_exec(conn,

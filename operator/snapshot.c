@@ -29,8 +29,7 @@ struct snapshot {
 
 /* Partition by partition, an aggregate over all events sorts a month at a time; compiling queries that run once costs more than it
  * saves. */
-static const char session_sql[] =
-    "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
+static const char session_sql[] = "SET LOCAL enable_partitionwise_aggregate = on; SET LOCAL jit = off";
 
 /* True where there is nothing to check, and it need not be. */
 static bool check_schema(PGconn *conn, bool is_any, struct error *err)

@@ -135,7 +135,7 @@ const char *status_note(const struct status *status, int row, char note[STATUS_N
     } else if (log->high < log->next_offset) {
         snprintf(note, STATUS_NOTE_BYTES,
                  "stopped: Kafka's log ends at %" PRId64 ", below what is stored: it was truncated, or made anew; tallymill audit "
-                                                         "names it, and behind a look: tallymill reset --at %s:%" PRId64 " --yes",
+                 "names it, and behind a look: tallymill reset --at %s:%" PRId64 " --yes",
                  log->high, answer_text(status->topic_partitions, row, "topic_partition"), log->high);
     } else if (log->lost > 0) {
         snprintf(note, STATUS_NOTE_BYTES,

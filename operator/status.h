@@ -21,8 +21,8 @@ struct status {
     const char *topic; /* --topic, else topics.events: whose lag is asked for */
     bool is_one_topic; /* --topic: only its rows are shown */
     bool as_json, is_brief, is_watched, is_written;
-    const char *max_lag;          /* as given, or NULL */
-    int64_t max_offsets, max_us;  /* of max_lag; -1: not that one */
+    const char *max_lag;         /* as given, or NULL */
+    int64_t max_offsets, max_us; /* of max_lag; -1: not that one */
     rd_kafka_t *client;
     PGresult *topic_partitions, *totals, *statistics, *days, *rollups, *troubles, *waits, *books, *names;
     struct backlog backlog; /* of `topic`; logs NULL: Kafka did not tell */

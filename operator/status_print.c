@@ -83,8 +83,7 @@ static void print_kafka(const struct status *status)
         terminal_text(stdout, status->kafka_silence);
         fputc('\n', stdout);
     } else if (status_unclaimed(status) > 0) {
-        printf("%s events lie in topic partitions that no worker has claimed yet\n",
-               number_text(number, status_unclaimed(status)));
+        printf("%s events lie in topic partitions that no worker has claimed yet\n", number_text(number, status_unclaimed(status)));
     }
 }
 
@@ -155,8 +154,8 @@ static void print_statistics(const struct status *status)
     if (answer_int(facts, 0, "pending_batches") == 0) {
         fputs("up to date with every stored row", stdout);
     } else {
-        printf("%s rows stored and not yet counted, the oldest for %s",
-               number_text(number, answer_int(facts, 0, "pending_rows")), terminal_age(age, answer_int(facts, 0, "behind_us")));
+        printf("%s rows stored and not yet counted, the oldest for %s", number_text(number, answer_int(facts, 0, "pending_rows")),
+               terminal_age(age, answer_int(facts, 0, "behind_us")));
     }
     if (answer_is_null(facts, 0, "leader_since")) {
         fputs("; no aggregator has run yet\n", stdout);

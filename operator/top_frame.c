@@ -60,8 +60,11 @@ static int64_t sum(const PGresult *totals, const char *column)
 
 static void print_equation(const PGresult *totals, FILE *out)
 {
-    static const char *const parts[][2] = {
-        {"stored", "stored"}, {"duplicates", "duplicates"}, {"dead_letters", "dead letters"}, {"skipped", "skipped"}, {"gaps", "gaps"}};
+    static const char *const parts[][2] = {{"stored", "stored"},
+                                           {"duplicates", "duplicates"},
+                                           {"dead_letters", "dead letters"},
+                                           {"skipped", "skipped"},
+                                           {"gaps", "gaps"}};
     char number[NUMBER_TEXT_BYTES];
     fprintf(out, "%s offsets", number_text(number, sum(totals, "consumed")));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -119,7 +122,10 @@ static void print_flow(const struct top *top, FILE *out)
     const int64_t longest_us = backlog_longest_us(&top->backlog);
     fprintf(out, "lag          %12s     ", number_text(number, top->backlog.waiting));
     top_frame_bars(top->lags, top->lag_count, BARS_WIDTH, out);
-    fprintf(out, "  %s%s\n", top->backlog.waiting == 0 ? "" : longest_us >= 0 ? "the oldest waits for " : "how long is not known",
+    fprintf(out, "  %s%s\n",
+            top->backlog.waiting == 0 ? ""
+            : longest_us >= 0         ? "the oldest waits for "
+                                      : "how long is not known",
             top->backlog.waiting > 0 && longest_us >= 0 ? terminal_age(age, longest_us) : "");
 }
 

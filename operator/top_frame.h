@@ -13,7 +13,7 @@ struct top_frame {
     int64_t now_us;  /* monotonic */
     int rows;        /* of the terminal: so many topic partitions are shown as have room; 0: all */
     bool is_paused;
-    bool is_live;    /* on a terminal: keys are told, and what is wrong stands out */
+    bool is_live; /* on a terminal: keys are told, and what is wrong stands out */
 };
 
 void top_frame_print(const struct top *top, const struct top_frame *frame, FILE *out);

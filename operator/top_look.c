@@ -68,8 +68,9 @@ static bool add_damages(struct top *top, const char *sql, struct error *err)
 {
     PGresult *found = postgres_query(top->conn, sql, QUERY_US, err);
     if (found && PQntuples(found) > 0 && top->books.damages == 0) {
-        snprintf(top->books.damage, sizeof top->books.damage, "%s, topic partition %s, offset %s: %s", answer_text(found, 0, "topic"),
-                 answer_text(found, 0, "topic_partition"), answer_text(found, 0, "first_offset"), answer_text(found, 0, "damage"));
+        snprintf(top->books.damage, sizeof top->books.damage, "%s, topic partition %s, offset %s: %s",
+                 answer_text(found, 0, "topic"), answer_text(found, 0, "topic_partition"), answer_text(found, 0, "first_offset"),
+                 answer_text(found, 0, "damage"));
     }
     top->books.damages += found ? PQntuples(found) : 0;
     PQclear(found);

@@ -24,9 +24,9 @@ enum { TOPIC_CLUSTER_BYTES = 64 };
 struct topic {
     char cluster_id[TOPIC_CLUSTER_BYTES]; /* "" when the brokers do not say */
     char id[KAFKA_TOPIC_ID_BYTES];        /* "" where brokers give none (before 2.8) */
-    int count;              /* topic partitions 0 .. count - 1 */
-    struct topic_log *logs; /* owned by the topic */
-    bool is_absent;         /* Kafka answers, and has no topic of that name: all else is empty */
+    int count;                            /* topic partitions 0 .. count - 1 */
+    struct topic_log *logs;               /* owned by the topic */
+    bool is_absent;                       /* Kafka answers, and has no topic of that name: all else is empty */
 };
 
 /* A handle that asks and creates, and consumes no more than single messages (the simple consumer: without a group). NULL:

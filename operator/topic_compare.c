@@ -28,8 +28,7 @@ static const char topic_sql[] =
 static const char positions_sql[] =
     "SELECT p.topic_partition, p.next_offset FROM tallymill.positions p WHERE p.topic = $1 ORDER BY 1";
 
-static const char known_sql[] =
-    "SELECT to_regprocedure('tallymill.older_anchors(text, integer[], bigint[], integer)') IS NOT NULL";
+static const char known_sql[] = "SELECT to_regprocedure('tallymill.older_anchors(text, integer[], bigint[], integer)') IS NOT NULL";
 /* $2, $3: where each topic partition's log begins and ends. */
 static const char anchors_sql[] =
     "SELECT a.topic_partition, a.anchor_offset, encode(a.anchor_hash, 'hex') "

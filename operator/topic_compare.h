@@ -25,7 +25,7 @@ struct topic_compare {
     bool is_same_id;           /* both sides have the topic's id, and it is one: an end below the position is a truncated log */
     char difference[256];      /* a part of a sentence */
     char topic_id[KAFKA_TOPIC_ID_BYTES], cluster_id[TOPIC_CLUSTER_BYTES]; /* as Kafka tells them now */
-    int64_t unread;                                                      /* offsets of it beyond the ledger's positions */
+    int64_t unread;                                                       /* offsets of it beyond the ledger's positions */
 };
 
 /* Asks both. False: ERROR_RETRY (a server does not answer), ERROR_USAGE (rights). A database of before the books knew topics' ids,

@@ -212,8 +212,8 @@ static bool compare(struct verification *verification, const struct day_range *r
     /* Of the days asked for: what the rollups asked with may be others. */
     is_read = is_read && snapshot_set(verification->snapshot, "first_day", range->first, err) &&
               snapshot_set(verification->snapshot, "last_day", range->last, err) &&
-              verify_uniques(verification->snapshot, verification->ranges,
-                             verification->as_json ? verification->json : NULL, &verification->found.uniques, err);
+              verify_uniques(verification->snapshot, verification->ranges, verification->as_json ? verification->json : NULL,
+                             &verification->found.uniques, err);
     verification->found.differences += verification->found.uniques.differences;
     return is_read;
 }

@@ -10,9 +10,9 @@ struct watch {
     const char *program; /* "tallymill lag" */
     bool as_json; /* each look is a line; else a picture in the place of the one before where stdout is a terminal, and below it
                      where it is none */
-    bool (*look)(void *context, struct error *err);  /* asks; false: err says why */
-    void (*print)(void *context);                    /* what was asked, on stdout */
-    void (*forget)(void *context);                   /* after each look, whether it failed or not */
+    bool (*look)(void *context, struct error *err); /* asks; false: err says why */
+    void (*print)(void *context);                   /* what was asked, on stdout */
+    void (*forget)(void *context);                  /* after each look, whether it failed or not */
     void *context;
 };
 

@@ -140,8 +140,8 @@ static bool put_in_words(const struct settings *settings, struct words *words, s
         snprintf(words->names[used], sizeof words->names[used], "kafka.%s", kafka[used].name);
         list[used] = (struct tally_setting){words->names[used], kafka[used].value};
     }
-    /* A file can wait: it needs no more than what is on its way to Kafka and back, so that the largest import takes hardly more memory
-     * than the smallest. librdkafka keeps some 200 bytes beside each message, so both are bounded. */
+    /* A file can wait: it needs no more than what is on its way to Kafka and back, so that the largest import takes hardly more
+     * memory than the smallest. librdkafka keeps some 200 bytes beside each message, so both are bounded. */
     if (!is_set(kafka, count, "queue.buffering.max.kbytes"))
         list[used++] = (struct tally_setting){"kafka.queue.buffering.max.kbytes", "4096"};
     if (!is_set(kafka, count, "queue.buffering.max.messages"))

@@ -33,7 +33,7 @@ struct sender {
     struct latency latency; /* of live events, from the time at which they were due to their acknowledgement */
     uint64_t sent;
     struct outside outside; /* of what was sent */
-    int64_t settled_us; /* when deliveries last came while the queue was full */
+    int64_t settled_us;     /* when deliveries last came while the queue was full */
     uint64_t settled;
     unsigned told; /* failures told on stderr so far; only the hook's thread uses it */
 };

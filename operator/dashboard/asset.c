@@ -12,7 +12,9 @@
 #include "common/http_answer.h"
 #include "common/http_request.h"
 
-#define FILES(name) extern const char name[], name##_gz[]; extern const size_t name##_length, name##_gz_length;
+#define FILES(name)                                                                                                                \
+    extern const char name[], name##_gz[];                                                                                         \
+    extern const size_t name##_length, name##_gz_length;
 FILES(index_html)
 FILES(style_css)
 FILES(dashboard_js)
@@ -31,7 +33,10 @@ static const struct asset {
     const char *path, *type, *bytes, *packed;
     const size_t *length, *packed_length;
 } assets[] = {
-#define ASSET(path, type, name) {path, type "; charset=utf-8", name, name##_gz, &name##_length, &name##_gz_length}
+#define ASSET(path, type, name)                                                                                                    \
+    {                                                                                                                              \
+        path, type "; charset=utf-8", name, name##_gz, &name##_length, &name##_gz_length                                           \
+    }
     ASSET("/", "text/html", index_html),
     ASSET("/style.css", "text/css", style_css),
     ASSET("/dashboard.js", "text/javascript", dashboard_js),

@@ -39,8 +39,7 @@ bool commit_times_read(const char *text, struct commit_times *times, struct erro
 
 static bool has_bounds_of(const struct commit_times *one, const struct commit_times *other)
 {
-    return one->count == other->count &&
-           memcmp(one->bounds_s, other->bounds_s, (size_t)one->count * sizeof one->bounds_s[0]) == 0;
+    return one->count == other->count && memcmp(one->bounds_s, other->bounds_s, (size_t)one->count * sizeof one->bounds_s[0]) == 0;
 }
 
 void commit_times_add(struct commit_times *sum, const struct commit_times *earlier, const struct commit_times *later)
@@ -69,6 +68,7 @@ double commit_times_percentile(const struct commit_times *times, double share)
         at++;
     if (at == last)
         return times->bounds_s[last - 1];
-    const double below = at > 0 ? times->counts[at - 1] : 0, from = at > 0 ? times->bounds_s[at - 1] : 0, in = times->counts[at] - below;
+    const double below = at > 0 ? times->counts[at - 1] : 0, from = at > 0 ? times->bounds_s[at - 1] : 0,
+                 in = times->counts[at] - below;
     return in > 0 ? from + (times->bounds_s[at] - from) * (rank - below) / in : times->bounds_s[at];
 }

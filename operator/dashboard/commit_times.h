@@ -22,12 +22,12 @@ struct commit_times {
 /* Reads tallymill_consumer_commit_seconds from a worker's metrics. False: ERROR_USAGE, no such histogram stands there. */
 MUST_CHECK bool commit_times_read(const char *text, struct commit_times *times, struct error *err);
 
-/* Adds to `sum` what came since `earlier`. Where a count is lower now the worker was started anew, and all that it has came since. One
- * whose bounds are others (a worker of another version) is left out. */
+/* Adds to `sum` what came since `earlier`. Where a count is lower now the worker was started anew, and all that it has came since.
+ * One whose bounds are others (a worker of another version) is left out. */
 void commit_times_add(struct commit_times *sum, const struct commit_times *earlier, const struct commit_times *later);
 
-/* The seconds within which that share of the commits ended (0.99); NAN: there was none. What is beyond the last finite bound is told
- * as that bound. */
+/* The seconds within which that share of the commits ended (0.99); NAN: there was none. What is beyond the last finite bound is
+ * told as that bound. */
 double commit_times_percentile(const struct commit_times *times, double share);
 
 #endif

@@ -128,19 +128,18 @@ static void tell_row(void *context)
 
 static bool listen_for(struct dashboard *dashboard, const struct settings *settings, struct error *err)
 {
-    struct http_server *server = http_open(
-        &(struct http_options){.address = settings_text(settings, "dashboard.listen"),
-                               .answer = answer_request,
-                               .context = dashboard,
-                               .headers = headers,
-                               .methods = "GET, HEAD, POST",
-                               .threads = THREADS,
-                               .connections = CONNECTIONS,
-                               .connection_bytes = CONNECTION_BYTES,
-                               .body_bytes = BODY_BYTES,
-                               .idle_seconds = IDLE_SECONDS,
-                               .request_ms = REQUEST_MS},
-        err);
+    struct http_server *server = http_open(&(struct http_options){.address = settings_text(settings, "dashboard.listen"),
+                                                                  .answer = answer_request,
+                                                                  .context = dashboard,
+                                                                  .headers = headers,
+                                                                  .methods = "GET, HEAD, POST",
+                                                                  .threads = THREADS,
+                                                                  .connections = CONNECTIONS,
+                                                                  .connection_bytes = CONNECTION_BYTES,
+                                                                  .body_bytes = BODY_BYTES,
+                                                                  .idle_seconds = IDLE_SECONDS,
+                                                                  .request_ms = REQUEST_MS},
+                                           err);
     pthread_mutex_lock(&dashboard->lock);
     dashboard->server = server;
     pthread_mutex_unlock(&dashboard->lock);

@@ -23,7 +23,8 @@ enum { SECONDS = 600, PIECE_ROWS = 1000 };
 
 #define PIECE_US (60 * CLOCK_SECOND_US)
 
-struct export {
+struct export
+{
     struct site *site;
     struct reader *reader;
     bool is_raw, has_head, is_over;
@@ -61,7 +62,9 @@ static bool read_piece(struct export *export)
     struct error err = {0};
     char fetch[64];
     snprintf(fetch, sizeof fetch, "FETCH FORWARD %d FROM events",
-             export->left == 0 ? 1 : export->left < PIECE_ROWS ? (int)export->left : PIECE_ROWS);
+             export->left == 0           ? 1
+             : export->left < PIECE_ROWS ? (int)export->left
+                                         : PIECE_ROWS);
     PGresult *result = reader_ask_long(export->reader, fetch, PIECE_US, &err);
     free(export->text);
     export->text = NULL;

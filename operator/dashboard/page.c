@@ -31,7 +31,7 @@ extern const char page_fresh_sql[], page_stale_sql[];
 
 struct page {
     const struct http_request *request;
-    int64_t until_us; /* what is not asked by then is not asked */
+    int64_t until_us;      /* what is not asked by then is not asked */
     struct reader *reader; /* of the one who asks: the helper has a copy of the page with another */
     const struct range *range;
     const char *tab;
@@ -246,8 +246,8 @@ static void *help(void *context)
     return NULL;
 }
 
-/* By this thread, and by another over the helper's connection where there is one. A helper that loses it leaves its panel to us; what
- * we have lost, the page has. */
+/* By this thread, and by another over the helper's connection where there is one. A helper that loses it leaves its panel to us;
+ * what we have lost, the page has. */
 static void ask_all(struct page *page, struct reader *helper, struct round *round)
 {
     struct asker asker = {*page, round};

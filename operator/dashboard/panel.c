@@ -18,14 +18,17 @@
 
 enum { ZONES = 3, SHIFT_BYTES = 24 };
 
-static const char *const words[PANEL_WORDS] = {"title", "sub",    "tab",     "show",  "unit", "good",
-                                               "zones", "target", "compare", "range", "who", "filter", "picks"};
+static const char *const words[PANEL_WORDS] = {"title",  "sub",     "tab",   "show", "unit",   "good", "zones",
+                                               "target", "compare", "range", "who",  "filter", "picks"};
 
 /* What a word may say, between blanks; NULL: anything. */
-static const char *const choices[PANEL_WORDS] = {
-    [PANEL_SHOW] = " number line list bars funnel classes heat table ", [PANEL_UNIT] = " count share ms money bytes score rate ",
-    [PANEL_GOOD] = " up down none ", [PANEL_COMPARE] = " no ", [PANEL_RANGE] = " today days ",
-    [PANEL_FILTER] = " language none ", [PANEL_PICKS] = " language "};
+static const char *const choices[PANEL_WORDS] = {[PANEL_SHOW] = " number line list bars funnel classes heat table ",
+                                                 [PANEL_UNIT] = " count share ms money bytes score rate ",
+                                                 [PANEL_GOOD] = " up down none ",
+                                                 [PANEL_COMPARE] = " no ",
+                                                 [PANEL_RANGE] = " today days ",
+                                                 [PANEL_FILTER] = " language none ",
+                                                 [PANEL_PICKS] = " language "};
 
 static bool is_choice(const char *choice, const char *value)
 {
@@ -258,8 +261,8 @@ char *panel_sql(const struct panel *panel, const struct range *range, int32_t fi
     clock_format_day(first_text, first);
     clock_format_day(last_text, last);
     snprintf(shift, sizeof shift, "%" PRId32 " days", range->first - first);
-    const char *const values[][2] = {
-        {"first", first_text}, {"last", last_text}, {"grain", range->grain}, {"who", range->who}, {"tab", tab}, {"shift", shift}};
+    const char *const values[][2] = {{"first", first_text}, {"last", last_text}, {"grain", range->grain},
+                                     {"who", range->who},   {"tab", tab},        {"shift", shift}};
     for (const char *at = panel->query; *at != '\0';) { /* ends: with the text */
         const char *behind = skip_comment(at);
         if (behind > at) { /* the comments are the file's; the page shows the query */

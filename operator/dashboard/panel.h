@@ -32,8 +32,19 @@
 struct range;
 
 enum panel_word {
-    PANEL_TITLE, PANEL_SUB, PANEL_TAB, PANEL_SHOW, PANEL_UNIT, PANEL_GOOD, /* each panel has these */
-    PANEL_ZONES, PANEL_TARGET, PANEL_COMPARE, PANEL_RANGE, PANEL_WHO, PANEL_FILTER, PANEL_PICKS,
+    PANEL_TITLE,
+    PANEL_SUB,
+    PANEL_TAB,
+    PANEL_SHOW,
+    PANEL_UNIT,
+    PANEL_GOOD, /* each panel has these */
+    PANEL_ZONES,
+    PANEL_TARGET,
+    PANEL_COMPARE,
+    PANEL_RANGE,
+    PANEL_WHO,
+    PANEL_FILTER,
+    PANEL_PICKS,
     PANEL_WORDS
 };
 

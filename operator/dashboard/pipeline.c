@@ -111,8 +111,8 @@ static void answer_live_csv(struct site *site, struct http_request *request, str
     sampler_csv(site->sampler, since ? strtoll(since, NULL, 10) : 0, out);
 }
 
-static void answer_rows(struct site *site, struct http_request *request, struct http_answer *answer, const struct question *question,
-                        bool is_csv)
+static void answer_rows(struct site *site, struct http_request *request, struct http_answer *answer,
+                        const struct question *question, bool is_csv)
 {
     struct error err = {0};
     const char *raw = http_query(request, "raw");

@@ -77,9 +77,10 @@ bool range_read(const struct range_query *query, int32_t today, struct range *ra
     range->who = choose(query->who, whos);
     range->grain = choose(query->grain, grains);
     if (!range->who || !compare || !range->grain)
-        return error_set(err, ERROR_USAGE, "%s", !range->who    ? "who is external, all or internal"
-                                                  : !compare ? "compare is previous, year or off"
-                                                             : "grain is auto, day, week or month");
+        return error_set(err, ERROR_USAGE, "%s",
+                         !range->who ? "who is external, all or internal"
+                         : !compare  ? "compare is previous, year or off"
+                                     : "grain is auto, day, week or month");
     if (query->language && (strlen(query->language) >= sizeof range->language || !is_text(query->language)))
         return error_set(err, ERROR_USAGE, "a language is a text of at most %d bytes of UTF-8", RANGE_LANGUAGE_BYTES - 1);
     snprintf(range->language, sizeof range->language, "%s", query->language ? query->language : "");

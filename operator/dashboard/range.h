@@ -1,5 +1,5 @@
-/* range.h - which days a page is about, of whom, of which language its funnel is, and with which days it is compared: read from a request's query, so that a link shows
- * the same again.
+/* range.h - which days a page is about, of whom, of which language its funnel is, and with which days it is compared: read from a
+ * request's query, so that a link shows the same again.
  *
  * Days are UTC, as days since 1970-01-01. Pure but for the clock that is handed in. Any thread.
  */
@@ -13,12 +13,12 @@
 
 /* What a request says; NULL or "": its default. */
 struct range_query {
-    const char *range;   /* today, 7d, 28d (default), 91d, 12mo, custom */
+    const char *range;        /* today, 7d, 28d (default), 91d, 12mo, custom */
     const char *first, *last; /* of custom: YYYY-MM-DD */
-    const char *who;     /* external (default), all, internal */
-    const char *compare; /* previous (default), year, off */
-    const char *grain;   /* auto (default), day, week, month */
-    const char *language; /* the only one that the funnel is of; default: all */
+    const char *who;          /* external (default), all, internal */
+    const char *compare;      /* previous (default), year, off */
+    const char *grain;        /* auto (default), day, week, month */
+    const char *language;     /* the only one that the funnel is of; default: all */
 };
 
 enum { RANGE_LANGUAGE_BYTES = 401 }; /* tallymill.label() keeps a hundred characters */

@@ -167,8 +167,7 @@ static bool is_of_topic(const struct sampler *sampler, const PGresult *rows, int
 /* Whether Kafka says how far its logs go: its last answer is young, and it was not asked in vain since. Under the lock. */
 static bool is_fresh(const struct sampler *sampler, int64_t now_us)
 {
-    return sampler->kafka_trouble[0] == '\0' && sampler->ends_us != 0 &&
-           now_us - sampler->ends_us < KAFKA_FRESH_MS * INT64_C(1000);
+    return sampler->kafka_trouble[0] == '\0' && sampler->ends_us != 0 && now_us - sampler->ends_us < KAFKA_FRESH_MS * INT64_C(1000);
 }
 
 /* Lag and ends, from what Kafka said lately; all stays NAN where it did not. */
@@ -242,8 +241,7 @@ static void end(struct sampler *sampler, struct interval *interval)
         interval->highest.figures[RING_STORED] = NAN;
     if (isnan(interval->published) || isnan(interval->published_at_first))
         interval->highest.figures[RING_PUBLISHED] = NAN;
-    workers_take(sampler->workers, &interval->highest.figures[RING_COMMIT_P50_MS],
-                 &interval->highest.figures[RING_COMMIT_P99_MS]);
+    workers_take(sampler->workers, &interval->highest.figures[RING_COMMIT_P50_MS], &interval->highest.figures[RING_COMMIT_P99_MS]);
     ring_add(sampler->ring, &interval->highest);
     sampler->tell(sampler->context);
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct civil {
-    int year, month, day; /* 1..12, 1..31 */
+    int year, month, day;     /* 1..12, 1..31 */
     int hour, minute, second; /* second 60: the next one */
     int fraction_us;
     bool has_offset;

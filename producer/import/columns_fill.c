@@ -59,8 +59,8 @@ static void look_up(struct source *source, const struct value *object, enum tast
     source->found = source->value;
     if (source->field != NULL)
         find_field(source, object);
-    if (source->found != NULL && ((taste == TAKES_NO_TEXTS && source->found->is_nan) ||
-                                  (taste == TAKES_ANYTHING && source->found->is_number_nan)))
+    if (source->found != NULL &&
+        ((taste == TAKES_NO_TEXTS && source->found->is_nan) || (taste == TAKES_ANYTHING && source->found->is_number_nan)))
         source->found = NULL;
     if (source->fallback != NULL && is_empty(source->found))
         source->found = source->fallback;
@@ -342,8 +342,10 @@ static void take(struct source *source, const struct value *object)
 
 bool columns_fill(struct columns *columns, struct value *object, struct tally_event *event, struct error *err)
 {
-    static const enum taste tastes[COLUMNS] = {[ID] = TAKES_NO_TEXTS,         [USER_ID] = TAKES_NO_TEXTS,
-                                               [EVENT_DATA] = TAKES_NO_TEXTS, [IS_INTERNAL] = TAKES_NO_TEXTS,
+    static const enum taste tastes[COLUMNS] = {[ID] = TAKES_NO_TEXTS,
+                                               [USER_ID] = TAKES_NO_TEXTS,
+                                               [EVENT_DATA] = TAKES_NO_TEXTS,
+                                               [IS_INTERNAL] = TAKES_NO_TEXTS,
                                                [CREATED_AT] = TAKES_NO_TEXTS};
     value_pool_reset(columns->scratch);
     for (size_t i = 0; i < COLUMNS; i++)

@@ -14,7 +14,7 @@ enum column { ID, EVENT_NAME, EVENT_CATEGORY, SESSION_ID, USER_ID, EVENT_DATA, I
 enum { ATTRIBUTES_MAX = 256, FIELD_PART_BYTES = 256 };
 
 struct source {
-    char *field;      /* owned; NULL: none */
+    char *field;                  /* owned; NULL: none */
     const struct value *value;    /* a constant, or NULL */
     const struct value *fallback; /* where the field is absent, or NULL */
     bool is_seen;                 /* some header or record has the field */
@@ -37,8 +37,8 @@ struct columns {
     bool takes_text_ids;
     uint8_t id_space[16]; /* in which they become UUIDs */
     uint64_t fingerprint;
-    struct fields fields; /* that were seen */
-    unsigned dropped, told; /* columns of our own table that a record had, by bits; of these, told */
+    struct fields fields;         /* that were seen */
+    unsigned dropped, told;       /* columns of our own table that a record had, by bits; of these, told */
     struct value_pool *constants; /* `value` and `fallback` of all */
     struct value_pool *scratch;   /* of one event */
     struct json *json;

@@ -48,7 +48,7 @@ enum decompress_kind decompress_look(const uint8_t *bytes, size_t length)
         if (begins_with(bytes, length, kinds[i].magic, kinds[i].length))
             return length < kinds[i].length + (kinds[i].kind == DECOMPRESS_BZIP2 ? 2 : 0) ? DECOMPRESS_UNKNOWN
                    : kinds[i].kind != DECOMPRESS_BZIP2 || is_bzip2(bytes)                 ? kinds[i].kind
-                                                                                      : DECOMPRESS_PLAIN;
+                                                                                          : DECOMPRESS_PLAIN;
     /* pzstd begins with a frame to be skipped: 5x 2a 4d 18 */
     if (bytes[0] >> 4 == 5 && begins_with(bytes + 1, length - 1, skippable, sizeof skippable))
         return length < 4 ? DECOMPRESS_UNKNOWN : DECOMPRESS_ZSTD;
@@ -150,8 +150,9 @@ static bool run_zstd(struct decompress *decompress, void *room, size_t length, s
     decompress->at += in.pos;
     decompress->left -= in.pos;
     if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
-        return error_set(err, ERROR_REJECT, "the zstd data was packed with a window of more than 128 MiB (--long): unpack it with "
-                                            "zstd -dc --long=31 FILE and pipe it in");
+        return error_set(err, ERROR_REJECT,
+                         "the zstd data was packed with a window of more than 128 MiB (--long): unpack it with "
+                         "zstd -dc --long=31 FILE and pipe it in");
     if (ZSTD_isError(code))
         return error_set(err, ERROR_REJECT, "the zstd data is damaged: %s", ZSTD_getErrorName(code));
     decompress->is_inside = code != 0; /* 0: a frame is whole; the next byte, if there is one, begins another */

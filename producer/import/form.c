@@ -42,7 +42,9 @@ static const struct foreign foreign_forms[] = {
      "say sqlite3 -csv -header FILE 'SELECT ...' | tallymill-produce --format csv ..."},
     {"\x1f\x8b\x08", 3, false, "packed twice (gzip in something packed)", "say gzip -dc FILE | tallymill-produce ..."},
     {"\x28\xb5\x2f\xfd", 4, false, "packed twice (zstd in something packed)", "say zstd -dc FILE | tallymill-produce ..."},
-    {"\xfd" "7zXZ", 6, false, "packed twice (xz in something packed)", "say xz -dc FILE | tallymill-produce ..."},
+    {"\xfd"
+     "7zXZ",
+     6, false, "packed twice (xz in something packed)", "say xz -dc FILE | tallymill-produce ..."},
     {"]\0\0", 3, false, "packed by lzma", "say xz -dc --format=lzma FILE | tallymill-produce ..."},
     {"LZIP\1", 5, false, "packed by lzip", "say lzip -dc FILE | tallymill-produce ..."},
     {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, false, "an old Excel or Office file", "save it as CSV in the program that wrote it"},

@@ -16,7 +16,7 @@ struct form {
     char delimiter; /* of CSV */
     bool
         is_stream; /* JSON values one behind the other, in arrays or not, whatever their lines; each may begin with RS (RFC 7464) */
-    size_t skip;    /* bytes at the beginning that belong to no record: a line such as sep=; */
+    size_t skip;   /* bytes at the beginning that belong to no record: a line such as sep=; */
     struct likeness likeness; /* FOREIGN: what would read it */
 };
 

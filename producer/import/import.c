@@ -32,18 +32,18 @@ struct import {
     struct rejects *rejects;
     struct reader *reader;
     struct tally_event *event;
-    int number;           /* of the file in hand */
-    int64_t done;         /* bytes of the files before it */
-    uint64_t line;        /* the last one of the file that was sent or rejected */
-    uint64_t objects;     /* of all files so far */
-    bool has_begun;       /* the file in hand has given a record */
-    uint64_t records;     /* of the file in hand, good and bad */
-    bool has_event;       /* one of them was an event */
-    bool has_header_told; /* that its header stands in it once more */
+    int number;                 /* of the file in hand */
+    int64_t done;               /* bytes of the files before it */
+    uint64_t line;              /* the last one of the file that was sent or rejected */
+    uint64_t objects;           /* of all files so far */
+    bool has_begun;             /* the file in hand has given a record */
+    uint64_t records;           /* of the file in hand, good and bad */
+    bool has_event;             /* one of them was an event */
+    bool has_header_told;       /* that its header stands in it once more */
     char nest[NEST_PATH_BYTES]; /* of its first record: the array of objects in it; else "" */
-    bool is_barren;       /* it has given no event and no bad line, nor has an earlier run */
-    bool has_barren;      /* a file was barren */
-    uint64_t sent, turns; /* since the last save; since the beginning */
+    bool is_barren;             /* it has given no event and no bad line, nor has an earlier run */
+    bool has_barren;            /* a file was barren */
+    uint64_t sent, turns;       /* since the last save; since the beginning */
     int64_t saved_us;
 };
 
@@ -171,8 +171,7 @@ static void tell_nest(struct import *import, const struct input *input)
 /* Not one event came of it, whatever each line's reason was. */
 static void tell_unread(struct import *import, const struct input *input)
 {
-    if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 ||
-        reader_has_value(import->reader))
+    if (import->plan->kind.format != RECORD_NDJSON || import->has_event || import->records < 2 || reader_has_value(import->reader))
         return;
     tell(import, input,
          "no line of it is JSON: say --format csv, combined or msgpack where it is one of these; any other text a program such as "

@@ -16,7 +16,7 @@ struct resume;
 
 struct import_plan {
     const char *program; /* its name, for messages */
-    char **paths; /* "-" is stdin */
+    char **paths;        /* "-" is stdin */
     int path_count;
     struct reader_kind kind;
     bool is_followed; /* the last file grows: go on until a signal comes */

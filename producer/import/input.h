@@ -47,7 +47,7 @@ const char *input_form(const struct input *input);
 /* It was refused for what it looks like, and that is read: how. False: no. */
 bool input_likeness(const struct input *input, enum record_format *format, char *delimiter);
 
-int64_t input_bytes(const struct input *input);    /* read so far, as they lie in the file */
+int64_t input_bytes(const struct input *input); /* read so far, as they lie in the file */
 
 /* The size of a file, or -1 where it has none (stdin, a pipe). */
 int64_t input_size(const char *path);

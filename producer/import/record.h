@@ -15,16 +15,16 @@ enum record_format { RECORD_NDJSON, RECORD_CSV, RECORD_MSGPACK, RECORD_COMBINED 
 
 struct record {
     enum record_format format;
-    char delimiter;    /* of CSV */
-    char line_end;     /* '\n' or '\r' */
-    bool is_stream;    /* JSON values one behind the other, not one a line */
-    int state;         /* of CSV and a stream: inside what the last byte was; of msgpack 1 once a value was begun */
-    uint64_t depth;    /* of a stream: open objects and arrays of the value */
-    uint64_t objects;  /* of a stream: which of the innermost 64 of them are objects; bit 0 is the innermost */
-    char last;         /* of a stream: the last byte between texts that is no blank */
-    bool is_unclosed;  /* of a stream: the value ended because the next one began inside it */
-    uint64_t arrays;   /* of a stream: open arrays around the values; of msgpack: maps still to come of the one around them; kept from
-                        * record to record */
+    char delimiter;   /* of CSV */
+    char line_end;    /* '\n' or '\r' */
+    bool is_stream;   /* JSON values one behind the other, not one a line */
+    int state;        /* of CSV and a stream: inside what the last byte was; of msgpack 1 once a value was begun */
+    uint64_t depth;   /* of a stream: open objects and arrays of the value */
+    uint64_t objects; /* of a stream: which of the innermost 64 of them are objects; bit 0 is the innermost */
+    char last;        /* of a stream: the last byte between texts that is no blank */
+    bool is_unclosed; /* of a stream: the value ended because the next one began inside it */
+    uint64_t arrays; /* of a stream: open arrays around the values; of msgpack: maps still to come of the one around them; kept from
+                      * record to record */
     uint64_t pending;  /* msgpack: values still to come */
     uint64_t skip;     /* msgpack: bytes of the value that is being passed over */
     uint64_t newlines; /* in the record so far */

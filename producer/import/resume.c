@@ -105,8 +105,8 @@ static bool read_file(struct file *file, const json_t *object)
     json_int_t size, head_bytes, line;
     if (json_unpack((json_t *)(uintptr_t)object, "{s:s, s:s, s:I, s:I, s:s, s:I, s?s}", "path", &path, "id", &id, "size", &size,
                     "head_bytes", &head_bytes, "head", &head, "line", &line, "form", &form) != 0 ||
-        strlen(form) >= FORM_BYTES ||
-        !read_id(id, file->id) || strlen(head) != HASH_TEXT_BYTES - 1 || head_bytes < 0 || head_bytes > HEAD_BYTES || line < 0)
+        strlen(form) >= FORM_BYTES || !read_id(id, file->id) || strlen(head) != HASH_TEXT_BYTES - 1 || head_bytes < 0 ||
+        head_bytes > HEAD_BYTES || line < 0)
         return false;
     file->size = size;
     file->head_bytes = head_bytes;
@@ -246,10 +246,10 @@ static json_t *as_object(const struct resume *resume)
     json_t *files = json_array();
     for (int i = 0; files != NULL && i < resume->count; i++) {
         const struct file *file = &resume->files[i];
-        json_array_append_new(files, json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:s}", "path", file->path, "id",
-                                               uuid_format(id, file->id), "size", (json_int_t)file->size, "head_bytes",
-                                               (json_int_t)file->head_bytes, "head", file->head, "line", (json_int_t)file->line,
-                                               "form", file->form));
+        json_array_append_new(files,
+                              json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:s}", "path", file->path, "id", uuid_format(id, file->id),
+                                        "size", (json_int_t)file->size, "head_bytes", (json_int_t)file->head_bytes, "head",
+                                        file->head, "line", (json_int_t)file->line, "form", file->form));
     }
     return json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "tallymill_resume", VERSION, "import",
                      uuid_format(id, resume->import), "begun", begun, "options", resume->options, "sent",

@@ -5,8 +5,8 @@
 struct value;
 struct value_pool;
 
-/* Adds to `sample`, an object of the pool, what the record has and it has not: no null, no empty text, and of records that do not make
- * it (the first one does) nothing large. */
+/* Adds to `sample`, an object of the pool, what the record has and it has not: no null, no empty text, and of records that do not
+ * make it (the first one does) nothing large. */
 void sample_add(struct value *sample, struct value_pool *pool, const struct value *record);
 
 #endif

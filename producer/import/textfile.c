@@ -32,7 +32,7 @@ struct textfile {
     bool is_followed, is_ended, is_replaced;
 
     struct decompress decompress; /* kind DECOMPRESS_UNKNOWN until the first bytes were seen */
-    size_t raw_length;    /* of the first bytes, while they do not tell what they are */
+    size_t raw_length;            /* of the first bytes, while they do not tell what they are */
     uint8_t raw[RAW_BYTES];
 
     enum charset charset;
@@ -106,8 +106,7 @@ static enum textfile_answer look_again(struct textfile *file, struct error *err)
                   (long long)open_one.st_size, (long long)file->bytes);
         return TEXTFILE_FAILED;
     }
-    if (file->path == NULL || stat(file->path, &named) != 0 ||
-        (named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev))
+    if (file->path == NULL || stat(file->path, &named) != 0 || (named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev))
         return wait_bytes(file, true, err);
     file->is_replaced = true;
     file->is_followed = false; /* what the old one still holds, and its last line, also without an end */

@@ -126,11 +126,10 @@ static bool hold(struct channel *channel, const rd_kafka_message_t *message)
     struct channel_held *held = malloc(sizeof *held + message->key_len + message->len);
     if (held == NULL)
         return false;
-    *held = (struct channel_held){
-        .tag = (uintptr_t)message->_private >> AGE_BITS,
-        .accepted_us = accepted_us,
-        .key_length = message->key_len,
-        .value_length = message->len};
+    *held = (struct channel_held){.tag = (uintptr_t)message->_private >> AGE_BITS,
+                                  .accepted_us = accepted_us,
+                                  .key_length = message->key_len,
+                                  .value_length = message->len};
     if (message->key_len != 0)
         memcpy(held->bytes, message->key, message->key_len);
     memcpy(held->bytes + message->key_len, message->payload, message->len);

@@ -16,7 +16,7 @@ enum channel_finding { CHANNEL_UNKNOWN, CHANNEL_GOOD, CHANNEL_NO_BROKER, CHANNEL
 struct channel_held {
     struct channel_held *next;
     uint64_t tag;
-    int64_t accepted_us; /* monotonic: when librdkafka took it for the first time */
+    int64_t accepted_us;         /* monotonic: when librdkafka took it for the first time */
     rd_kafka_headers_t *headers; /* owned; NULL: none */
     size_t key_length, value_length;
     uint8_t bytes[]; /* key, value */
@@ -34,11 +34,11 @@ struct channel {
     pthread_rwlock_t lock; /* readers: whoever checks; writer: the serving thread, replacing */
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic_handle;
-    rd_kafka_t *dead; /* a handle whose messages have not all come back yet: nothing new is sent meanwhile */
-    bool is_closing;  /* nothing is sent again */
+    rd_kafka_t *dead;       /* a handle whose messages have not all come back yet: nothing new is sent meanwhile */
+    bool is_closing;        /* nothing is sent again */
     atomic_bool is_leaving; /* the same for librdkafka's threads: no broker is looked up any more */
-    bool has_good;    /* something was acknowledged in the poll under way */
-    bool is_sick;     /* the handle is of no use any more, and will be replaced */
+    bool has_good;          /* something was acknowledged in the poll under way */
+    bool is_sick;           /* the handle is of no use any more, and will be replaced */
     int64_t replace_us, pause_us;
     atomic_uint replacements;
     int64_t batch_bytes, former_batch_bytes; /* librdkafka's batch.size, of the handle and of the dead one */
@@ -49,14 +49,14 @@ struct channel {
     rd_kafka_message_t batch[CHANNEL_BATCH];
 
     /* What is known (channel_look.c). */
-    rd_kafka_queue_t *answers;           /* to what was asked through `handle` */
-    bool is_down; /* no broker is connected, as librdkafka sees it */
-    bool is_asked, is_limit_known;       /* an answer is on its way; the topic's max.message.bytes was told */
-    int64_t asked_us, waiting_us;        /* monotonic: the last question; since when nothing has come back */
-    atomic_int finding;                  /* enum channel_finding */
-    pthread_mutex_t trouble_lock;        /* guards the two texts */
-    char trouble[256];                   /* the last thing librdkafka called an error */
-    char reason[CHANNEL_REASON_BYTES];   /* what is wrong, or "" */
+    rd_kafka_queue_t *answers;         /* to what was asked through `handle` */
+    bool is_down;                      /* no broker is connected, as librdkafka sees it */
+    bool is_asked, is_limit_known;     /* an answer is on its way; the topic's max.message.bytes was told */
+    int64_t asked_us, waiting_us;      /* monotonic: the last question; since when nothing has come back */
+    atomic_int finding;                /* enum channel_finding */
+    pthread_mutex_t trouble_lock;      /* guards the two texts */
+    char trouble[256];                 /* the last thing librdkafka called an error */
+    char reason[CHANNEL_REASON_BYTES]; /* what is wrong, or "" */
 };
 
 /* -- channel_look.c -- */

@@ -125,16 +125,16 @@ static void on_delivered(void *context, const rd_kafka_message_t *message, uint6
         tag = own_tag(courier, tag - 1);
     }
     courier_tell_fate(courier, &(struct tally_delivery){.size = sizeof(struct tally_delivery),
-                                                .id = is_told ? event_find_id(message->payload, message->len) : NULL,
-                                                .error = error,
-                                                .topic_partition = is_acknowledged ? message->partition : -1,
-                                                .offset = is_acknowledged ? message->offset : -1,
-                                                .key = message->key,
-                                                .value = message->payload,
-                                                .key_length = message->key_len,
-                                                .value_length = message->len,
-                                                .fate = fate_of(message->err),
-                                                .tag = tag});
+                                                        .id = is_told ? event_find_id(message->payload, message->len) : NULL,
+                                                        .error = error,
+                                                        .topic_partition = is_acknowledged ? message->partition : -1,
+                                                        .offset = is_acknowledged ? message->offset : -1,
+                                                        .key = message->key,
+                                                        .value = message->payload,
+                                                        .key_length = message->key_len,
+                                                        .value_length = message->len,
+                                                        .fate = fate_of(message->err),
+                                                        .tag = tag});
 }
 
 static struct tally_delivery given_up(const struct event_message *message, const char *error, enum tally_fate fate, uint64_t tag)

@@ -31,7 +31,7 @@ struct courier {
     struct spool *spool; /* NULL: none */
     struct tally_hooks hooks;
     struct tally_producer *producer; /* for hooks.token */
-    struct reports *reports; /* what waits for tally_poll; NULL: hooks are called at once */
+    struct reports *reports;         /* what waits for tally_poll; NULL: hooks are called at once */
     atomic_uint_fast64_t acknowledged, failed, recovered, dropped, damaged;
     _Atomic uint64_t synced;  /* the ring's messages up to this position are on the disk */
     uint64_t appended;        /* ... in the spool */

@@ -55,8 +55,8 @@ struct tally_event {
     uint8_t *extra; /* EXTRA_MAX bytes, from the first tag or header on; NULL before */
     size_t extra_length;
     struct event_reader *json; /* of tally_event_json, from the first on; NULL before */
-    bool has_bytes; /* from tally_event_data: not checked yet */
-    bool is_published; /* a tally_publish said TALLY_OK: what is changed now would be taken for a duplicate, and lost */
+    bool has_bytes;            /* from tally_event_data: not checked yet */
+    bool is_published;         /* a tally_publish said TALLY_OK: what is changed now would be taken for a duplicate, and lost */
     uint8_t id[TALLY_ID_BYTES];
     char id_text[TALLY_ID_TEXT_BYTES]; /* the message's key where there is no session */
     int64_t user_id, created_at_us;

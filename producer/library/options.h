@@ -17,7 +17,7 @@ struct options {
     bool is_unknown_event_refused;
     int publish_timeout_ms;
     size_t queue_bytes;
-    size_t poll_bytes; /* of reports that wait for tally_poll */
+    size_t poll_bytes;          /* of reports that wait for tally_poll */
     size_t message_bytes;       /* kafka.message.max.bytes: key and value together */
     struct spool_options spool; /* .directory is NULL without a spool */
     rd_kafka_conf_t *conf;      /* owned: options_reset frees it unless it was taken and set to NULL */

@@ -26,7 +26,7 @@ enum { LINE = 64, CAPACITY_MIN = 1 << 17 };
 
 struct header {
     _Atomic uint64_t stamp;
-    uint32_t key_length;   /* below 2^8; above it the extra's. PAD: value_length bytes (this header included) are skipped */
+    uint32_t key_length; /* below 2^8; above it the extra's. PAD: value_length bytes (this header included) are skipped */
     uint32_t value_length;
 };
 

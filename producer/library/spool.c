@@ -182,8 +182,9 @@ static bool have_segment(struct spool *spool, size_t need)
         spool->refusal = SPOOL_AT_ITS_SIZE;
         return false;
     }
-    bool is_new = spool->file < 0 || spool->is_unnamed || (spool_segments_last(spool)->bytes + need > spool->segment_bytes &&
-                                      spool_segments_last(spool)->bytes > SPOOL_HEADER_BYTES);
+    bool is_new =
+        spool->file < 0 || spool->is_unnamed ||
+        (spool_segments_last(spool)->bytes + need > spool->segment_bytes && spool_segments_last(spool)->bytes > SPOOL_HEADER_BYTES);
     if (!is_new || spool_segments_begin(spool, 0, 0))
         return true;
     spool->refusal = spool->trouble_errno;

@@ -88,8 +88,7 @@ void spool_format_record(uint8_t *bytes, const struct event_message *message, ui
 static bool is_sound_header(const struct record *record, uint64_t seed)
 {
     return record->magic == RECORD_MAGIC && record->hash == XXH3_64bits_withSeed(record, RECORD_HASHED, seed) &&
-           record->key_length <= SPOOL_KEY_MAX && record->value_length <= SPOOL_VALUE_MAX &&
-           record->extra_length <= EXTRA_MAX;
+           record->key_length <= SPOOL_KEY_MAX && record->value_length <= SPOOL_VALUE_MAX && record->extra_length <= EXTRA_MAX;
 }
 
 enum spool_format_answer spool_format_next(const uint8_t *bytes, size_t length, size_t *at, uint64_t seed,

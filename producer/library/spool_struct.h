@@ -24,7 +24,7 @@ struct spool_segment {
 struct spool_reader {
     int file;        /* of the segment, -1: not open */
     bool is_waiting; /* the segment cannot be read now (no descriptor is free, no memory), which passes: nothing is missing */
-    size_t segment; /* its index */
+    size_t segment;  /* its index */
     uint64_t seed;
     uint64_t position; /* in the file, of buffer[0] */
     size_t at, filled; /* in the buffer */
@@ -48,9 +48,9 @@ struct spool {
     uint64_t reserved_end; /* of the file: the disk has blocks up to here */
     bool is_unnamed;       /* somebody removed the file from the directory: the next messages go elsewhere */
     uint64_t seed;
-    int refusal;           /* see spool_refusal */
+    int refusal; /* see spool_refusal */
     int trouble_errno;
-    int64_t refused_us;    /* by the disk, which is not asked again at once */
+    int64_t refused_us;            /* by the disk, which is not asked again at once */
     bool is_dirty, is_place_dirty; /* something is not on the disk yet */
     bool is_broken;                /* an fsync failed: nothing is taken any more */
 

@@ -26,14 +26,14 @@ enum value_type {
 };
 
 struct value {
-    const char *key;     /* in an object: UTF-8 with a NUL behind it; else NULL */
-    struct value *next;  /* in the same container */
+    const char *key;    /* in an object: UTF-8 with a NUL behind it; else NULL */
+    struct value *next; /* in the same container */
     uint32_t key_length;
-    uint8_t type;        /* enum value_type */
-    bool is_taken;       /* serves a column already: not part of the rest */
-    bool is_nan;         /* a field of CSV that is NaN or NULL, without quotes */
-    bool is_number_nan;  /* NaN, in a file whose fields have types */
-    size_t length;       /* bytes of a text, entries of a container */
+    uint8_t type;       /* enum value_type */
+    bool is_taken;      /* serves a column already: not part of the rest */
+    bool is_nan;        /* a field of CSV that is NaN or NULL, without quotes */
+    bool is_number_nan; /* NaN, in a file whose fields have types */
+    size_t length;      /* bytes of a text, entries of a container */
     union {
         int64_t integer;
         uint64_t whole;

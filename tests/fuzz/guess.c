@@ -68,8 +68,12 @@ static void read_words(char *text, struct command *command)
 static const struct {
     const char *option;
     bool (*take)(struct columns *columns, const char *text, struct error *err);
-} mappings[] = {{"--map", columns_map},   {"--const", columns_const},             {"--default", columns_default},
-                {"--rest", columns_rest}, {"--time-format", columns_time_format}, {"--time-zone", columns_time_zone}};
+} mappings[] = {{"--map", columns_map},
+                {"--const", columns_const},
+                {"--default", columns_default},
+                {"--rest", columns_rest},
+                {"--time-format", columns_time_format},
+                {"--time-zone", columns_time_zone}};
 
 /* One option; returns how many words it has. */
 static size_t take(struct columns *columns, struct reader_kind *kind, char **words)

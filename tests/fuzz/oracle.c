@@ -393,10 +393,10 @@ bool oracle_declares_too_much(const uint8_t *at, const uint8_t *end)
                         : first >= 0xa0 && first < 0xc0 ? first & 31u
                                                         : 0,
                  length = 0;
-        const unsigned width = first == 0xc4 || first == 0xc7 || first == 0xd9                                       ? 1
+        const unsigned width = first == 0xc4 || first == 0xc7 || first == 0xd9                                     ? 1
                                : first == 0xc5 || first == 0xc8 || first == 0xda || first == 0xdc || first == 0xde ? 2
                                : first == 0xc6 || first == 0xc9 || first == 0xdb || first == 0xdd || first == 0xdf ? 4
-                                                                                                                     : 0;
+                                                                                                                   : 0;
         if (width > (uint64_t)(end - at))
             return false;
         for (unsigned i = 0; i < width; i++)

@@ -54,14 +54,18 @@ static size_t make_item(uint8_t *out, uint64_t *state)
     switch (kind) {
     case 0: out[0] = (uint8_t)next_random(state); return out[0] <= 0x7f || out[0] >= 0xe0 ? 1 : (out[0] = 0xc0, 1);
     case 1: out[0] = (uint8_t)(0xc0 + next_random(state) % 4); return 1;
-    case 2: case 3: case 4: {
+    case 2:
+    case 3:
+    case 4: {
         const size_t which = next_random(state) % sizeof heads;
         out[0] = heads[which];
         for (size_t i = 0; i < bytes[which]; i++)
             out[1 + i] = (uint8_t)(next_random(state) % 4 == 0 ? 0 : next_random(state));
         return 1 + bytes[which];
     }
-    case 5: case 6: case 7: {
+    case 5:
+    case 6:
+    case 7: {
         const char *word = words[next_random(state) % (sizeof words / sizeof *words)];
         length = strlen(word);
         out[0] = (uint8_t)(0xa0 | length);

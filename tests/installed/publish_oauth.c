@@ -54,9 +54,12 @@ int main(int argc, char **argv)
     if (argc < 8)
         return 2;
     struct identity identity = {.principal = argv[4], .token = argv[5], .seconds = atoi(argv[6])};
-    const struct tally_setting settings[] = {{"kafka.bootstrap.servers", argv[1]},     {"topics.events", argv[2]},
-                                             {"kafka.security.protocol", "SASL_SSL"},  {"kafka.ssl.ca.location", argv[3]},
-                                             {"kafka.sasl.mechanism", "OAUTHBEARER"},  {"kafka.message.timeout.ms", "15000"},
+    const struct tally_setting settings[] = {{"kafka.bootstrap.servers", argv[1]},
+                                             {"topics.events", argv[2]},
+                                             {"kafka.security.protocol", "SASL_SSL"},
+                                             {"kafka.ssl.ca.location", argv[3]},
+                                             {"kafka.sasl.mechanism", "OAUTHBEARER"},
+                                             {"kafka.message.timeout.ms", "15000"},
                                              {NULL, NULL}};
     struct tally_hooks hooks = TALLY_HOOKS_INIT;
     hooks.delivered = on_delivered;

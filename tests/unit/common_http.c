@@ -269,7 +269,8 @@ Test(http_late, counts_from_the_request_and_not_from_the_answer_before)
     enum { REQUEST_MS = 1200, IDLE_MS = 700 };
     open_server(REQUEST_MS);
     const int fd = connect_to();
-    const char *quick = "GET /constant HTTP/1.1\r\nHost: x\r\n\r\n", *wait = "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const char *quick = "GET /constant HTTP/1.1\r\nHost: x\r\n\r\n",
+               *wait = "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     char text[ANSWER_BYTES];
     cr_assert(send(fd, quick, strlen(quick), 0) == (ssize_t)strlen(quick) && recv(fd, text, sizeof text, 0) > 0);
     struct pollfd idle = {fd, POLLIN, 0};

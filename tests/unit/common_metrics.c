@@ -230,7 +230,8 @@ Test(http, takes_an_address_with_a_port_only)
     static const char *const good[] = {"127.0.0.1:9464", "[::1]:9464",        "localhost:0",
                                        "0.0.0.0:65535",  "127.0.0.1:9460+12", "[::1]:65000+535"};
     static const char *const bad[] = {"",         ":",    ":9464", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                                      "::1:9464", "[]:1", "a:1 ", "a:1+", "a:+1", "a:1+2+3", "a:65000+536", "a:1+x"};
+                                      "::1:9464", "[]:1", "a:1 ",  "a:1+", "a:+1",      "a:1+2+3",    "a:65000+536",
+                                      "a:1+x"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         cr_expect(http_socket_check(good[i], &err), "%s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

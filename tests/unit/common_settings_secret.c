@@ -79,11 +79,16 @@ static void expect_refused_unquoted(const char *pair, const char *said)
 Test(settings_secret, in_a_uri_that_libpq_would_cut_in_two_is_refused)
 {
     static const char *const bad[] = {
-        "postgres.dsn=postgresql://me:p@hunter2@db/d",         "postgres.dsn=postgresql://me:p/hunter2@db/d",
-        "postgres.dsn=postgres://me:p@ss/hunter2@db:5432/d",   "postgres.dsn=postgresql://me:p@hunter2/x@db",
-        "postgres.dsn=postgresql://me:a/b?user=hunter2@db/d",  "postgres.dsn=postgresql://me:1/b?user=hunter2@db/d",
-        "postgres.dsn=postgresql://me:hunter2/d",              "postgres.dsn=postgresql://me:hunter2",
-        "postgres.dsn=postgresql://me:p@db/hunter2@x",         "postgres.dsn=postgresql://h/d?password=a@b/hunter2",
+        "postgres.dsn=postgresql://me:p@hunter2@db/d",
+        "postgres.dsn=postgresql://me:p/hunter2@db/d",
+        "postgres.dsn=postgres://me:p@ss/hunter2@db:5432/d",
+        "postgres.dsn=postgresql://me:p@hunter2/x@db",
+        "postgres.dsn=postgresql://me:a/b?user=hunter2@db/d",
+        "postgres.dsn=postgresql://me:1/b?user=hunter2@db/d",
+        "postgres.dsn=postgresql://me:hunter2/d",
+        "postgres.dsn=postgresql://me:hunter2",
+        "postgres.dsn=postgresql://me:p@db/hunter2@x",
+        "postgres.dsn=postgresql://h/d?password=a@b/hunter2",
         "postgres.dsn=postgresql://db:5432,me:hunter2/d",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

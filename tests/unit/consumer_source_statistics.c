@@ -18,9 +18,9 @@ static int brokers_up(const char *brokers)
 }
 
 #define BROKER(name, id, state) "\"" name "\": {\"name\": \"" name "\", \"nodeid\": " #id ", \"state\": \"" state "\"}"
-#define ONE   BROKER("a:9092/1", 1, "UP")
-#define TWO   BROKER("b:9092/2", 2, "UP")
-#define GROUP "GroupCoordinator"
+#define ONE                     BROKER("a:9092/1", 1, "UP")
+#define TWO                     BROKER("b:9092/2", 2, "UP")
+#define GROUP                   "GroupCoordinator"
 
 Test(source_statistics, counts_the_coordinators_connection_with_its_broker)
 {

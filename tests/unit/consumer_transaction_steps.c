@@ -1,5 +1,5 @@
-/* Which steps a batch's transaction takes, and in which order: by what the batch holds, the way its rows go, and what the server has
- * answered so far. */
+/* Which steps a batch's transaction takes, and in which order: by what the batch holds, the way its rows go, and what the server
+ * has answered so far. */
 #include <criterion/criterion.h>
 
 #include "consumer/batch.h"

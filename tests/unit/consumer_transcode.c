@@ -141,7 +141,10 @@ Test(transcode, names_the_key_of_a_time_that_nobody_can_store)
     static const uint8_t never[] = {0xc7, 12, 0xff, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0};
     uint8_t event[512];
     size_t length = event_pack(event);
-    uint8_t *text = memmem(event, length, "\xa5" "email", 6);
+    uint8_t *text = memmem(event, length,
+                           "\xa5"
+                           "email",
+                           6);
     cr_assert_not_null(text);
     memmove(text + sizeof never, text + 6, length - (size_t)(text + 6 - event));
     memcpy(text, never, sizeof never);

@@ -150,8 +150,7 @@ static char *sql_for(const char *who)
     struct panel panel;
     const struct range range = {.name = "7d", .who = who, .grain = "week"};
     cr_assert(parse("x.sql", asking, &panel, &err), "%s", err.text);
-    return panel_sql(&panel, &range, clock_days_from_date(2026, 11, 1), clock_days_from_date(2026, 11, 7), "overview",
-                     PANEL_ASKED);
+    return panel_sql(&panel, &range, clock_days_from_date(2026, 11, 1), clock_days_from_date(2026, 11, 7), "overview", PANEL_ASKED);
 }
 
 Test(panel, asks_for_the_days_and_users_that_are_wanted)
@@ -178,8 +177,14 @@ Test(panel, names_the_buckets_of_an_earlier_range_as_those_that_it_is_compared_w
 {
     struct error err = {0};
     struct panel panel;
-    const struct range range = {.name = "91d", .who = "external", .grain = "month", .first = 1000, .last = 1090, .has_before = true,
-                                .before_first = 909, .before_last = 999};
+    const struct range range = {.name = "91d",
+                                .who = "external",
+                                .grain = "month",
+                                .first = 1000,
+                                .last = 1090,
+                                .has_before = true,
+                                .before_first = 909,
+                                .before_last = 999};
     cr_assert(parse("x.sql", HEAD "SELECT interval :'shift'", &panel, &err), "%s", err.text);
     char *now = panel_sql(&panel, &range, range.first, range.last, "usage", PANEL_ASKED),
          *before = panel_sql(&panel, &range, range.before_first, range.before_last, "usage", PANEL_ASKED);
@@ -198,7 +203,8 @@ Test(panel, has_a_chosen_language_as_a_parameter_and_quotes_it_only_to_be_read)
     cr_assert(!panel_is_for(&panel, &range), "none is chosen");
     snprintf(range.language, sizeof range.language, "c'; :'who' \\");
     cr_assert(panel_is_for(&panel, &range));
-    char *asked = panel_sql(&panel, &range, 1, 2, "usage", PANEL_ASKED), *shown = panel_sql(&panel, &range, 1, 2, "usage", PANEL_SHOWN);
+    char *asked = panel_sql(&panel, &range, 1, 2, "usage", PANEL_ASKED),
+         *shown = panel_sql(&panel, &range, 1, 2, "usage", PANEL_SHOWN);
     cr_assert_str_eq(asked, "SELECT $1, :'languages', ':who'");
     cr_assert_str_eq(shown, "SELECT 'c''; :''who'' \\', :'languages', ':who'");
     free(asked);
@@ -303,7 +309,8 @@ Test(commit_times, are_those_between_two_looks)
     const struct commit_times none = {0},
                               earlier = times_of("# HELP x y\n" BUCKET("0.001", "10") BUCKET("0.01", "10") BUCKET("0.1", "10")
                                                      BUCKET("+Inf", "10") "tallymill_consumer_commit_seconds_sum 3\n"),
-                              later = times_of(BUCKET("0.001", "10") BUCKET("0.01", "60") BUCKET("0.1", "109") BUCKET("+Inf", "110"));
+                              later =
+                                  times_of(BUCKET("0.001", "10") BUCKET("0.01", "60") BUCKET("0.1", "109") BUCKET("+Inf", "110"));
     struct commit_times sum = {0};
     cr_assert(isnan(commit_times_percentile(&sum, 0.5)) && isnan(commit_times_percentile(&none, 0.5)));
     commit_times_add(&sum, &earlier, &earlier);

@@ -39,9 +39,13 @@ Test(erase_subject, finds_a_dead_letter_by_its_key_or_by_what_it_says, .init = f
     cr_expect_eq(look("s-7", NULL, 0), LETTER_THEIRS);
     cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\x07"), LETTER_THEIRS);
     cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"), LETTER_THEIRS);
-    cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xa1" "7"), LETTER_THEIRS);
+    cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xa1"
+                            "7"),
+                 LETTER_THEIRS);
     cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xcb\x40\x1c\x00\x00\x00\x00\x00\x00"), LETTER_THEIRS);
-    cr_expect_eq(LOOK(NULL, "\x82\xa1" "a\x91\x01\xaasession_id\xa3s-7"), LETTER_THEIRS);
+    cr_expect_eq(LOOK(NULL, "\x82\xa1"
+                            "a\x91\x01\xaasession_id\xa3s-7"),
+                 LETTER_THEIRS);
     cr_expect_eq(LOOK(NULL, "\x83\xa7user_id\x07\xc1"), LETTER_THEIRS, "before it breaks");
     cr_expect_eq(LOOK(NULL, "{\"user_id\": 7}"), LETTER_THEIRS);
     cr_expect_eq(LOOK(NULL, "{\"user_id\": \"7\"}"), LETTER_THEIRS);
@@ -53,7 +57,9 @@ Test(erase_subject, leaves_those_of_others, .init = fill, .fini = empty)
     cr_expect_eq(look("s-8", NULL, 0), LETTER_OF_OTHERS);
     cr_expect_eq(look(NULL, NULL, 0), LETTER_OF_OTHERS);
     cr_expect_eq(LOOK("s-77", "\x81\xa7user_id\x08"), LETTER_OF_OTHERS);
-    cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xa2" "07"), LETTER_THEIRS, "007 is 7");
+    cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xa2"
+                            "07"),
+                 LETTER_THEIRS, "007 is 7");
     cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\xa0"), LETTER_OF_OTHERS);
     cr_expect_eq(LOOK(NULL, "\x81\xa1u\x07"), LETTER_OF_OTHERS);
     cr_expect_eq(LOOK(NULL, "\x81\xa9user_data\x81\xa7user_id\x07"), LETTER_OF_OTHERS, "inside an attribute it is an attribute");
@@ -64,7 +70,9 @@ Test(erase_subject, says_what_cannot_be_read, .init = fill, .fini = empty)
 {
     cr_expect_eq(LOOK(NULL, "\xc1 7"), LETTER_UNREAD);
     cr_expect_eq(LOOK(NULL, "\xc1 s-7"), LETTER_PERHAPS);
-    cr_expect_eq(LOOK(NULL, "\x82\xa1" "a\x01"), LETTER_UNREAD, "cut off");
+    cr_expect_eq(LOOK(NULL, "\x82\xa1"
+                            "a\x01"),
+                 LETTER_UNREAD, "cut off");
     cr_expect_eq(LOOK(NULL, "\x81\xa7user_id\x08s-7"), LETTER_PERHAPS, "something stands behind the map");
     cr_expect_eq(LOOK(NULL, "\x81\x91\x01\x07"), LETTER_UNREAD, "a key that is none");
 }

@@ -6,7 +6,10 @@
 #include "operator/export_columns.h"
 #include "operator/export_row.h"
 
-#define COLUMN(name, kind) {(char[]){name}, NULL, kind}
+#define COLUMN(name, kind)                                                                                                         \
+    {                                                                                                                              \
+        (char[]){name}, NULL, kind                                                                                                 \
+    }
 
 static struct export_column items[] = {COLUMN("session_id", EXPORT_TEXT),     COLUMN("user_id", EXPORT_NUMBER),
                                        COLUMN("is_internal", EXPORT_BOOLEAN), COLUMN("created_at", EXPORT_TIME),

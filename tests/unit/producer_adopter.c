@@ -236,10 +236,8 @@ Test(said, topics_and_servers_that_cannot_be_are_refused_at_open)
 Test(said, a_setting_that_is_forced_is_refused_and_not_overwritten)
 {
     const char *path = new_directory();
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"},
-                                       {"spool.dir", path},
-                                       {"kafka.message.timeout.ms", "1000"},
-                                       {NULL, NULL}};
+    struct tally_setting settings[] = {
+        {"kafka.bootstrap.servers", "127.0.0.1:1"}, {"spool.dir", path}, {"kafka.message.timeout.ms", "1000"}, {NULL, NULL}};
     struct tally_error err = {0};
     cr_assert_null(tally_open(settings, NULL, &err));
     cr_assert_eq(err.code, TALLY_INVALID);
@@ -260,8 +258,8 @@ Test(rights, events_wait_for_a_right_that_is_missing_and_it_is_named_once)
         struct said said = {.mutex = PTHREAD_MUTEX_INITIALIZER};
         const char *path = new_directory();
         refuse_produce(&broker, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 6);
-        struct tally_producer *producer = open_with(broker.servers, HOOKS(&said), has_spool ? "spool.dir" : "queue.size",
-                                                    has_spool ? path : "4 MiB");
+        struct tally_producer *producer =
+            open_with(broker.servers, HOOKS(&said), has_spool ? "spool.dir" : "queue.size", has_spool ? path : "4 MiB");
         for (int i = 0; i < 100; i++)
             cr_assert_eq(publish_one(producer, NULL), TALLY_OK);
         struct tally_counts counts;

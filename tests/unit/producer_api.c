@@ -78,8 +78,9 @@ Test(fate, says_why_an_event_was_given_up)
 Test(fate, of_what_a_full_spool_drops_is_told_with_its_bytes)
 {
     const char *path = new_directory();
-    struct tally_setting settings[] = {{"kafka.bootstrap.servers", nobody}, {"spool.dir", path},          {"spool.size", "1 MiB"},
-                                       {"spool.full", "drop_oldest"},       {"publish.timeout.ms", "5000"}, {NULL, NULL}};
+    struct tally_setting settings[] = {
+        {"kafka.bootstrap.servers", nobody}, {"spool.dir", path}, {"spool.size", "1 MiB"}, {"spool.full", "drop_oldest"},
+        {"publish.timeout.ms", "5000"},      {NULL, NULL}};
     struct told told = {0};
     struct tally_hooks hooks = {.size = sizeof hooks, .delivered = on_delivered, .context = &told};
     struct tally_producer *producer = tally_open(settings, &hooks, NULL);

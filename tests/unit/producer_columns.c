@@ -366,7 +366,7 @@ Test(columns, what_programs_write_for_true_and_false)
 {
     check_ok();
     static const char *const truths[][2] = {{"t", "f"}, {"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}, {"yes", "No"},
-                                          {"Y", "n"}, {"on", "OFF"}, {"1", "0"},     {"T", "F"}};
+                                            {"Y", "n"}, {"on", "OFF"},     {"1", "0"},        {"T", "F"}};
     for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
         for (int is_false = 0; is_false < 2; is_false++) {
             char line[100];

@@ -162,8 +162,7 @@ Test(forked, what_a_retry_can_cure_is_failed_and_not_invalid)
     }
     char byte;
     cr_assert_eq(read(ready[0], &byte, 1), 1);
-    struct tally_setting settings[] = {
-        {"kafka.bootstrap.servers", "127.0.0.1:1"}, {"spool.dir", path}, {NULL, NULL}, {NULL, NULL}};
+    struct tally_setting settings[] = {{"kafka.bootstrap.servers", "127.0.0.1:1"}, {"spool.dir", path}, {NULL, NULL}, {NULL, NULL}};
     struct tally_error err;
     cr_assert_null(tally_open(settings, NULL, &err));
     cr_assert_eq(err.code, TALLY_FAILED, "a rolling restart: %s", err.text);

@@ -66,7 +66,13 @@ struct tally_error {
     enum tally_code code;
     char text[TALLY_ERROR_BYTES]; /* one line, NUL-terminated: what happened, to which object */
 };
-#define TALLY_ERROR_INIT {sizeof(struct tally_error), TALLY_OK, {0}}
+#define TALLY_ERROR_INIT                                                                                                           \
+    {                                                                                                                              \
+        sizeof(struct tally_error), TALLY_OK,                                                                                      \
+        {                                                                                                                          \
+            0                                                                                                                      \
+        }                                                                                                                          \
+    }
 
 struct tally_producer;
 struct tally_event;
@@ -139,7 +145,10 @@ struct tally_hooks {
      * (kafka.sasl.oauthbearer.method = oidc). */
     void (*token)(void *context, struct tally_producer *producer, const char *config);
 };
-#define TALLY_HOOKS_INIT {sizeof(struct tally_hooks), NULL, NULL, NULL, false, NULL}
+#define TALLY_HOOKS_INIT                                                                                                           \
+    {                                                                                                                              \
+        sizeof(struct tally_hooks), NULL, NULL, NULL, false, NULL                                                                  \
+    }
 
 /* Connects in the background. settings and hooks (may be NULL) are copied. NULL: TALLY_INVALID naming the setting, or TALLY_FAILED.
  */
@@ -199,7 +208,10 @@ struct tally_counts {
     uint64_t dropped;   /* of failed: from a full spool, by spool.full = drop_oldest */
     uint64_t damaged;   /* of failed: the spool's files did not hold them any more, or not as they were written */
 };
-#define TALLY_COUNTS_INIT {sizeof(struct tally_counts), 0, 0, 0, 0, 0, 0}
+#define TALLY_COUNTS_INIT                                                                                                          \
+    {                                                                                                                              \
+        sizeof(struct tally_counts), 0, 0, 0, 0, 0, 0                                                                              \
+    }
 TALLY_API void tally_count(const struct tally_producer *producer, struct tally_counts *counts);
 
 /* Waits until nothing is on its way: all that was accepted was acknowledged or has failed. False when timeout_ms passed first. */

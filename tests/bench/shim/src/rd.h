@@ -16,14 +16,14 @@
 #include <getopt.h>
 
 typedef int64_t rd_ts_t;
-#define rd_snprintf    snprintf
-#define rd_strdup      strdup
+#define rd_snprintf      snprintf
+#define rd_strdup        strdup
 #define rd_usleep(us, f) usleep(us)
-#define RD_MAX(a, b)   ((a) > (b) ? (a) : (b))
-#define RD_MIN(a, b)   ((a) < (b) ? (a) : (b))
-#define RD_UNUSED      __attribute__((unused))
-#define RD_INLINE      inline
-#define RD_NORETURN    __attribute__((noreturn))
+#define RD_MAX(a, b)     ((a) > (b) ? (a) : (b))
+#define RD_MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define RD_UNUSED        __attribute__((unused))
+#define RD_INLINE        inline
+#define RD_NORETURN      __attribute__((noreturn))
 
 static inline rd_ts_t rd_clock(void)
 {
