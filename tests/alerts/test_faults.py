@@ -19,11 +19,11 @@ from integration.harness.kafka_proxy import KafkaProxy
 from integration.harness.postgres_server import PostgresServer, with_postgres
 from integration.harness.program import environment
 from integration.harness.publisher import event, events, now_us
+from integration.harness.rolling import COUNTED, directory
 from integration.harness.site import Site
 from integration.harness.waiting import wait_until
 from integration.test_flood import send_bad
 from integration.test_operator import delete_records
-from integration.test_rollups import COUNTED, directory
 from integration.test_topic_identity import make_anew
 
 from . import runbook

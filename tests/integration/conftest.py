@@ -19,7 +19,7 @@ from integration.harness.stack import IS_SECURE, Stack, own_stack
 
 # Files go to processes whole: one of these begun last would run on alone for minutes. The longest first.
 LONG_FILES = [f"test_{name}" for name in (
-    "workers", "adopt", "adopt_undo", "aggregator", "rollups", "erase_archives", "archive", "dashboard", "matrix", "topic_identity", "operator", "spool", "kept_out",
+    "workers", "adopt", "adopt_undo", "aggregator", "rollups", "rollup_failures", "erase_archives", "archive", "dashboard", "dashboard_doors", "matrix", "topic_identity", "operator", "spool", "kept_out",
     "doctor", "forgotten_locks", "deltas", "hand_made_months", "random_statistics", "statistics", "planted_bugs", "hostile_databases", "stack", "readiness")]
 
 

@@ -16,8 +16,8 @@ import psycopg2
 import pytest
 
 from .harness.publisher import event, events
+from .harness.rolling import COUNTED, DAY, DAY_US, TODAY, directory, one_day
 from .harness.waiting import wait_until
-from .test_rollups import COUNTED, DAY, DAY_US, TODAY, directory, one_day
 
 RANGED = COUNTED.replace("counted", "ranged").replace("-- cadence", "-- range: yes\n-- cadence").replace(
     "count(*) AS events FROM tallymill.day_events", "date, count(*) AS events FROM tallymill.range_events GROUP BY 1")

@@ -13,9 +13,9 @@ from faults.rows.pooler import Pooler
 
 from .harness.hostile_settings import NEWER, TIMES, login_name, make_login
 from .harness.publisher import event, events, now_us
+from .harness.rolling import COUNTED
 from .harness.waiting import wait_until
 from .test_archive import MONTH, of_month
-from .test_rollups import COUNTED
 
 
 def hostile_login(site, rights, **settings):

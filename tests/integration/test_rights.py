@@ -10,8 +10,8 @@ from psycopg2 import extensions
 
 from .harness.program import ROOT
 from .harness.publisher import event, events
+from .harness.rolling import COUNTED
 from .test_hostile_settings import add_rollup, live
-from .test_rollups import COUNTED
 
 # Types that a value of ours may be taken for, where no function fits it exactly.
 KINDS = [
