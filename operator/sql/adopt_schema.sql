@@ -323,10 +323,10 @@ BEGIN
   RETURN QUERY EXECUTE format($query$
     WITH before AS (
       SELECT date_trunc('month', %1$s)::date AS month, count(*) AS rows, sum(hashtextextended(ROW(%2$s)::text, 0)::numeric) AS hash
-      FROM %3$s o WHERE o.id::text NOT IN (SELECT l.id FROM tallymill_adopt.log l) GROUP BY 1
+      FROM %3$s o WHERE NOT EXISTS (SELECT FROM tallymill_adopt.log l WHERE l.id = o.id::text) GROUP BY 1
     ), after AS (
       SELECT date_trunc('month', n.created_at)::date AS month, count(*) AS rows, sum(hashtextextended(ROW(%4$s)::text, 0)::numeric) AS hash
-      FROM tallymill_adopt.analytics_events n WHERE n.id NOT IN (SELECT %5$s FROM tallymill_adopt.log l) GROUP BY 1
+      FROM tallymill_adopt.analytics_events n WHERE NOT EXISTS (SELECT FROM tallymill_adopt.log l WHERE %5$s = n.id) GROUP BY 1
     )
     SELECT coalesce(b.month, a.month), coalesce(b.rows, 0), coalesce(a.rows, 0), b.rows IS NOT DISTINCT FROM a.rows AND b.hash IS NOT DISTINCT FROM a.hash
     FROM before b FULL JOIN after a ON a.month = b.month ORDER BY 1$query$,

@@ -13,7 +13,7 @@ from psycopg2 import errors, extensions
 
 SCHEMA = """
     CREATE TABLE users (id SERIAL PRIMARY KEY, email TEXT NOT NULL);
-    INSERT INTO users (email) SELECT n || '@example.org' FROM generate_series(1, 500) n;
+    INSERT INTO users (email) SELECT n || '@example.org' FROM generate_series(1, USERS) n;
     CREATE TABLE analytics_events (
       id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
       event_name VARCHAR(100) NOT NULL,
@@ -39,7 +39,7 @@ SCHEMA = """
 ROWS = """
     INSERT INTO analytics_events (event_name, event_category, session_id, user_id, ip_address, event_data, is_internal, created_at)
     SELECT (ARRAY['login', 'doc_generation', 'code_input', 'error'])[1 + n % 4], (ARRAY['business', 'usage', 'workflow', 'system'])[1 + n % 4], 's' || n / 7,
-           CASE WHEN n % 3 > 0 THEN 1 + n % 500 END, ('10.0.' || n % 250 || '.1')::inet, jsonb_build_object('action', 'a' || n % 9, 'n', n, 'text', repeat('x', 60)), n % 11 = 0,
+           CASE WHEN n % 3 > 0 THEN 1 + n % USERS END, ('10.0.' || n % 250 || '.1')::inet, jsonb_build_object('action', 'a' || n % 9, 'n', n, 'text', repeat('x', 60)), n % 11 = 0,
            date_trunc('minute', now()) - (n % 250) * interval '1 day' - (n % 1440) * interval '1 minute'
     FROM generate_series(1, ROWS) n"""
 INSERT = """INSERT INTO analytics_events (event_name, event_category, session_id, user_id, ip_address, event_data, is_internal, created_at)
@@ -51,13 +51,14 @@ class Application:
 
     def __init__(self, site, rows):
         self.site = site
+        self.users = max(500, rows // 50)    # each of them deleted is so many changes to log
         self.owner, self.reader = (f"{name}_{site.topic.replace('-', '_')}" for name in ("app", "reader"))
         site.database.run(f"CREATE ROLE {self.owner} LOGIN; CREATE ROLE {self.reader} LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO {self.owner}")
         self.dsn = extensions.make_dsn(site.database.dsn, user=self.owner)
         with self.connect() as cursor:
-            cursor.execute(SCHEMA)
+            cursor.execute(SCHEMA.replace("USERS", str(self.users)))
             cursor.execute(f"GRANT SELECT ON external_by_name TO {self.reader}; GRANT SELECT (id, created_at) ON analytics_events TO {self.reader}")
-            cursor.execute(ROWS.replace("ROWS", str(rows)))
+            cursor.execute(ROWS.replace("ROWS", str(rows)).replace("USERS", str(self.users)))
         site.database.run("ANALYZE analytics_events")
 
     @contextlib.contextmanager
@@ -120,7 +121,7 @@ class Writer:
     def _step(self, cursor):
         kind = self.random.random()
         if kind < 0.7 or not self.known:
-            user = self.random.randrange(1, 500)
+            user = self.random.randrange(1, self.application.users)
             self._execute(cursor, "SELECT count(*) FROM users WHERE id = %s", (user,))
             user = user if cursor.fetchone()[0] else None
             self._execute(cursor, INSERT, (f"live-{self.random.randrange(1000)}", user, self.random.randrange(0, 5000)))
@@ -135,7 +136,7 @@ class Writer:
             del self.known[event]
             self.gone.add(event)
         else:
-            user = self.random.randrange(1, 500)
+            user = self.random.randrange(1, self.application.users)
             self._execute(cursor, "DELETE FROM users WHERE id = %s", (user,))
             self.users_gone.add(user)
 
