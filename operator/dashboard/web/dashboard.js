@@ -1,5 +1,5 @@
 // dashboard.js - the page: what it shows stands in its address, so that a link shows the same; asks for it, draws it, and asks again.
-import {announce, clock, dayOf, el, exact, foreign, keepFocus, many, reason, seconds, span} from './format.js';
+import {announce, clock, dayOf, el, exact, foreign, isDay, keepFocus, many, reason, seconds, span} from './format.js';
 import {forgetCharts} from './chart.js';
 import {classes, dialog, drawn, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
 import {leavePipeline, showPipeline} from './pipeline.js';
@@ -88,7 +88,9 @@ function drawHead() {
   const isPipeline = state.page === 'pipeline';
   const focus = document.activeElement && head.contains(document.activeElement) ? [...head.querySelectorAll('button, select, a')].indexOf(document.activeElement) : -1;
   const scroll = [...head.querySelectorAll('.controls, .tabs')].map(one => one.scrollLeft);
-  const custom = state.range === 'custom' && state.first ? [['custom', span(state.first, state.last), `${OWN_DAYS}: ${span(state.first, state.last)}`]] : [['custom', '…', OWN_DAYS]];
+  // An address may be cut or mistyped: the server says what is wrong with its days.
+  const days = state.range === 'custom' && isDay(state.first) && isDay(state.last) ? span(state.first, state.last) : null;
+  const custom = [['custom', days || '…', days ? `${OWN_DAYS}: ${days}` : OWN_DAYS]];
   head.className = isPipeline ? 'flat' : '';
   head.replaceChildren(...[
     el('div', {class: 'brand'}, el('img', {src: '/mark.svg', alt: '', width: 22, height: 22}), el('span', {}, 'Tallymill')),

@@ -120,6 +120,8 @@ export function unitOf(column) {
 
 export const secondsOf = day => Date.parse(day + 'T00:00:00Z') / 1000;
 export const dayOf = at => new Date(at * 1000).toISOString().slice(0, 10);
+// Whether a text, such as one of the address, is a day that there is: not "2026-02-30", which a browser may take for one of March.
+export const isDay = text => !Number.isNaN(secondsOf(text)) && dayOf(secondsOf(text)) === text;
 const named = new Intl.DateTimeFormat('en-US', {month: 'short', day: 'numeric', timeZone: 'UTC'});
 const yeared = new Intl.DateTimeFormat('en-US', {month: 'short', day: 'numeric', year: 'numeric', timeZone: 'UTC'});
 const full = new Intl.DateTimeFormat('en-US', {weekday: 'short', month: 'short', day: 'numeric', year: 'numeric', timeZone: 'UTC'});
