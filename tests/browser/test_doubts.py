@@ -11,6 +11,8 @@ from integration.harness.dashboard import Dashboard
 from integration.harness.program import ROOT
 from integration.harness.publisher import event, now_us
 
+from .between import Between
+
 PICTURES = ROOT / "build" / "screenshots"
 DASHES = [5, 4]
 PANEL = "-- title: {0}\n-- sub: s\n-- tab: overview {1}\n-- show: {2}\n-- unit: count\n-- good: up\n{3}"
@@ -76,6 +78,23 @@ def test_an_address_that_is_cut_or_mistyped_is_told(driver, make_site):
         told, head = walk(driver, dashboard, f"address-{number}", f"/?range=custom&{days}", ["wait", ".banner"], ["read", ".banner"], ["read", ".ranges [aria-pressed=true]"], despite=("400",))
         assert "This address asks for something that there is not" in told and "day" in told, (days, told)
         assert (head == "…") == (days.count("2026-11") < 2), (days, head)
+
+
+@pytest.mark.parametrize("how", ["cut", "html"])
+def test_an_answer_that_is_none_of_ours_is_asked_for_again(driver, make_site, how):
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    dashboard = Dashboard(site)
+    worker = site.worker()
+    site.send([event("login", session_id="s")])
+    site.wait_until_drained()
+    for name, asked, path, sound in (("page", "/api/v1/page/", "/?range=7d", ".tiles"), ("facts", "/api/v1/pipeline$", "/?page=pipeline", "#top .tiles"), ("live", "/api/v1/pipeline/live", "/?page=pipeline", "#top .tile:has-text('Stored'):not(:has-text('unknown'))"),
+                                     ("month", "/api/v1/pipeline/rates", "/?page=pipeline&live=28d", "[aria-label^='Events per second: now']")):
+        between = Between(dashboard, asked, how)
+        told = [["wait", ".banner:has-text('does not answer')"]] if name in ("page", "facts") else []
+        walk(driver, between, f"{how}-{name}", path, *told, ["wait", sound], despite=("ERR_",))
+        between.close()
+        assert between.left == 0
+    assert worker.stop() == 0
 
 
 def test_uniques_whose_keys_are_gone_are_called_at_most(driver, full):

@@ -199,16 +199,18 @@ function drawAnalytics() {
 
 function explain(code, answer) {
   if (code === 0) return {title: 'The dashboard does not answer.', text: ['It is asked again every few seconds. ', run('systemctl status tallymill-dashboard', 'tells whether it runs.')]};
-  if (answer && answer.kind === 'request') return {title: 'This address asks for something that there is not:', text: [foreign(answer.error)]};
-  if (answer && answer.kind === 'retry') return {title: 'Postgres does not answer:', text: [foreign(reason(answer.error)), '. It is asked again every few seconds. ', run('tallymill doctor', 'tells whether it runs and lets this login in.')]};
-  return {title: 'The database cannot be read:', text: [answer ? foreign(answer.error) : `status ${code}`]};
+  if (answer.kind === 'request') return {title: 'This address asks for something that there is not:', text: [foreign(answer.error)]};
+  if (answer.kind === 'retry') return {title: 'Postgres does not answer:', text: [foreign(reason(answer.error)), '. It is asked again every few seconds. ', run('tallymill doctor', 'tells whether it runs and lets this login in.')]};
+  return {title: 'The database cannot be read:', text: [foreign(answer.error)]};
 }
 
+// An answer without JSON is none of ours, or broke off: a proxy's own page, a connection that was lost.
 async function ask(path) {
   try {
     const answer = await fetch(path, {headers: {Accept: 'application/json'}});
-    if (answer.status === 401) { location.href = '/login'; return {code: 401}; }
-    return {code: answer.status, json: await answer.json().catch(() => null)};
+    if (answer.status === 401) { location.href = '/login'; return new Promise(() => {}); } // the page goes away, and nobody draws any more
+    const json = await answer.json().catch(() => null);
+    return json ? {code: answer.status, json} : {code: 0};
   } catch { return {code: 0}; }
 }
 
@@ -227,10 +229,10 @@ async function loadAnalytics() {
   if (number !== asked || state.page !== 'analytics') return;
   if (code === 200 && json.fresh.trouble) json.fresh.first_day = BEFORE_ALL;
   if (code === 200) { shown = {...json, at: Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
+  clearTimeout(timer); // before it is drawn: whatever cannot be drawn, it is asked again
+  timer = setTimeout(() => document.hidden ? document.addEventListener('visibilitychange', loadAnalytics, {once: true}) : loadAnalytics(), failure ? AFTER_FAILURE_MS : AGAIN_MS);
   drawAnalytics();
   if (code === 200) showPicked();
-  clearTimeout(timer);
-  timer = setTimeout(() => document.hidden ? document.addEventListener('visibilitychange', loadAnalytics, {once: true}) : loadAnalytics(), failure ? AFTER_FAILURE_MS : AGAIN_MS);
 }
 
 // ---- the whole ----
