@@ -84,12 +84,9 @@ static void answer_data(struct dashboard *dashboard, struct http_request *reques
         http_answer_text(answer, 404, "nothing here\n");
 }
 
-/* Looks and scripts are no secret, and the form needs its own before anybody is let in. */
-static bool is_open_to_all(const char *path)
-{
-    return strcmp(path, "/") != 0 && !behind(path, "/api/");
-}
-
+/* The page, its looks and scripts are no secret, and the form needs its own before anybody is let in: what the page shows, it asks
+ * for with its cookie. Were the page kept back, a link in a chat, to which a browser adds no cookie (SameSite=Strict), would lead
+ * those to the form who are let in already. */
 static void answer_request(void *context, struct http_request *request, struct http_answer *answer)
 {
     struct dashboard *dashboard = context;
@@ -102,14 +99,10 @@ static void answer_request(void *context, struct http_request *request, struct h
         access_login(dashboard->access, request, answer, clock_now_us());
     } else if (is_post) {
         http_answer_text(answer, 405, "only GET\n");
-    } else if (is_open_to_all(path) && asset_answer(request, answer)) {
+    } else if (asset_answer(request, answer)) {
         return;
     } else if (access_is_let_in(dashboard->access, request, clock_now_us())) {
-        if (!asset_answer(request, answer))
-            answer_data(dashboard, request, answer);
-    } else if (strcmp(path, "/") == 0) {
-        http_answer_header(answer, "Location", "/login");
-        http_answer_text(answer, 303, "who are you?\n");
+        answer_data(dashboard, request, answer);
     } else {
         http_answer_header(answer, "WWW-Authenticate", "Bearer");
         http_answer_text(answer, 401, "a token is needed\n");

@@ -62,6 +62,8 @@ async function walk(view) {
     if (what === 'click') await page.click(how[0]);
     else if (what === 'key') await page.keyboard.press(how[0]);
     else if (what === 'focus') await page.focus(how[0]);
+    else if (what === 'fill') await page.fill(how[0], how[1]);
+    else if (what === 'forget') await context.clearCookies(); // as when the session is over
     else if (what === 'back') await page.goBack();
     else if (what === 'wait') await page.waitForSelector(how[0], {timeout: 20000});
     else if (what === 'select') await page.selectOption(how[0], how[1]);

@@ -256,6 +256,17 @@ def test_a_link_restores_the_page_and_hands_find_their_way(driver, full):
     assert "range=custom" in dragged["read"][0] and "first=" in dragged["read"][0]
 
 
+def test_a_link_and_the_end_of_a_session_keep_what_is_shown(driver, full):
+    """Whoever follows a link is asked for the token once, and then sees what the link is about; so is whoever's session has ended meanwhile."""
+    dashboard = Dashboard(full, f"dashboard.token={TOKEN}", "dashboard.cookie_secure=off")
+    enter = [["fill", "#token", TOKEN], ["click", "form button"]]
+    steps = [*enter, ["wait", "[data-panel=code_inputs]"], ["address"], ["click", "button:text-is('28d')"], ["wait", "[data-panel=code_inputs]"], ["forget"], ["click", "button:text-is('Business')"], ["wait", "#token"],
+             *enter, ["wait", "[data-panel=revenue]"], ["address"], ["key", "p"], ["wait", "#top .tiles"], ["forget"], ["wait", "#token"], *enter, ["wait", "#top .tiles"], ["address"]]
+    (seen,) = driver(address=dashboard.address, views=[{"name": "session", "path": "/?tab=workflow&range=7d", "wait": "form", "steps": steps}])
+    assert_clean([seen], dashboard, despite=("401",))
+    assert seen["read"] == ["?tab=workflow&range=7d", "?tab=business", "?page=pipeline&tab=business"], seen["read"]
+
+
 def test_the_keyboard_alone_goes_everywhere_and_keeps_its_place(driver, full):
     """Also where the page draws itself anew: by a choice, by the minute, or every few seconds as the pipeline does. axe-core has nothing serious to say of what opens."""
     dashboard = Dashboard(full, f"dashboard.token={TOKEN}", "dashboard.cookie_secure=off")

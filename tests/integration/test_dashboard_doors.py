@@ -67,31 +67,37 @@ def test_only_known_hosts_are_answered(site):
         assert dashboard.get("/api/v1/pipeline", Host=host)[0] == 421, host
 
 
+# What only those may read who are let in; what is not there looks the same to the others.
+DATA = ("/api/v1/page/overview", "/api/v1/page/none", "/api/v1/panel/languages.csv", "/api/v1/events.csv", "/api/v1/pipeline", "/api/v1/pipeline/live", "/api/v1/pipeline/live.csv", "/api/v1/pipeline/months.json",
+        "/api/v1/pipeline/months.csv", "/api/v1/pipeline/months.sql", "/api/v1/", "/api/", "/none", "//api/v1/pipeline", "/API/v1/pipeline", "/%61pi/v1/pipeline", "/x/../api/v1/pipeline")
 TOKEN = "0123456789abcdef0123456789abcdef-and-more"
 
 
 def test_a_token_is_asked_for_once(site, tmp_path):
     (tmp_path / "token").write_text(TOKEN + "\n")
     dashboard = Dashboard(site, f"dashboard.token=@{tmp_path}/token", "dashboard.cookie_secure=off")
-    status, headers, _ = dashboard.get("/")
-    assert (status, headers["Location"]) == (303, "/login")
-    assert dashboard.get("/api/v1/pipeline")[0] == 401 and dashboard.get("/api/v1/events.csv")[0] == 401
+    status, _, html = dashboard.get("/")  # the page itself is no secret: it asks for its figures with the cookie
+    assert status == 200 and html == (WEB / "index.html").read_bytes()
+    for path in DATA:
+        status, headers, body = dashboard.get(path)
+        assert (status, headers["WWW-Authenticate"], body) == (401, "Bearer", b"a token is needed\n"), path
     assert b"<form" in dashboard.get("/login")[2] and dashboard.get("/login.css")[0] == 200
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     status, headers, _ = dashboard.get("/login", "POST", f"token={TOKEN}", **form)
     cookie = headers["Set-Cookie"]
     assert status == 303 and "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie and TOKEN not in cookie
     session = cookie.split(";")[0]
-    assert dashboard.get("/", Cookie=session)[0] == 200 and dashboard.get("/api/v1/pipeline", Cookie=session)[0] == 200
     assert dashboard.get("/api/v1/pipeline", Authorization=f"Bearer {TOKEN}")[0] == 200
     assert dashboard.get("/api/v1/pipeline?token=" + TOKEN)[0] == 401
+    for path in DATA:
+        assert dashboard.get(path, Cookie=session)[0] != 401, path  # (a panel's table is not there at once)
     for wrong in (session[:-1] + ("0" if session[-1] != "0" else "1"), "session=", "session=" + "0" * 64, session + "00"):
-        assert dashboard.get("/", Cookie=wrong)[0] == 303, wrong
+        assert dashboard.get("/api/v1/pipeline", Cookie=wrong)[0] == 401, wrong
     for wrong in (TOKEN[:-1], TOKEN + "x", "", TOKEN.upper()):
         assert dashboard.get("/login", "POST", f"token={wrong}", **form)[0] == 403, wrong
     assert dashboard.get("/api/v1/pipeline", Authorization="Bearer x" + TOKEN)[0] == 401  # the fifth that fails
     assert dashboard.get("/login", "POST", f"token={TOKEN}", **form)[0] == 429
-    assert dashboard.get("/", Cookie=session)[0] == 200  # who is in stays in
+    assert dashboard.get("/api/v1/pipeline", Cookie=session)[0] == 200  # who is in stays in
     assert TOKEN not in dashboard.program.log()
     assert "Secure" in Dashboard(site, f"dashboard.token={TOKEN}").get("/login", "POST", f"token={TOKEN}", **form)[1]["Set-Cookie"]
     assert TOKEN not in site.tallymill("dashboard", "--set", f"dashboard.token={TOKEN}", "--print-settings").out

@@ -25,6 +25,17 @@ function readAddress() {
   if (!PAGES.includes(state.page)) state.page = DEFAULTS.page;
 }
 
+// What the browser keeps for the page; where it may keep nothing, the page does without.
+function kept(store, name) { try { return window[store].getItem(name) || ''; } catch { return ''; } }
+function keep(store, name, value) { try { window[store].setItem(name, value); } catch { /* it is for this page's life, then */ } }
+
+// Behind the form: what was asked for before it.
+function takeUp() {
+  const asked = kept('sessionStorage', 'asked');
+  if (asked && !location.search) history.replaceState(null, '', asked);
+  keep('sessionStorage', 'asked', '');
+}
+
 function address() {
   const said = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) if (value !== DEFAULTS[name]) said.set(name, value);
@@ -33,10 +44,10 @@ function address() {
 }
 
 function go(changed, stay) {
-  const kept = {...state};
+  const {tab} = state;
   Object.assign(state, changed);
   if (changed.range && changed.range !== 'custom') state.first = state.last = '';
-  if (changed.tab && changed.tab !== kept.tab) state.kpi = '';
+  if (changed.tab && changed.tab !== tab) state.kpi = '';
   history[stay ? 'replaceState' : 'pushState'](null, '', address());
   draw();
 }
@@ -44,13 +55,13 @@ function go(changed, stay) {
 // ---- light and dark ----
 
 function theme() {
-  const chosen = localStorage.getItem('theme');
+  const chosen = kept('localStorage', 'theme');
   if (chosen) document.documentElement.dataset.theme = chosen;
 }
 const isDark = () => (document.documentElement.dataset.theme || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
 function switchTheme() {
   document.documentElement.dataset.theme = isDark() ? 'light' : 'dark';
-  localStorage.setItem('theme', document.documentElement.dataset.theme);
+  keep('localStorage', 'theme', document.documentElement.dataset.theme);
   draw(true);
 }
 
@@ -204,11 +215,18 @@ function explain(code, answer) {
   return {title: 'The database cannot be read:', text: [foreign(answer.error)]};
 }
 
+// The form leads back to the page as it is without an address, which then is what it was (takeUp). Nobody draws meanwhile.
+function askForToken() {
+  keep('sessionStorage', 'asked', location.search);
+  location.href = '/login';
+  return new Promise(() => {});
+}
+
 // An answer without JSON is none of ours, or broke off: a proxy's own page, a connection that was lost.
 async function ask(path) {
   try {
     const answer = await fetch(path, {headers: {Accept: 'application/json'}});
-    if (answer.status === 401) { location.href = '/login'; return new Promise(() => {}); } // the page goes away, and nobody draws any more
+    if (answer.status === 401) return askForToken();
     const json = await answer.json().catch(() => null);
     return json ? {code: answer.status, json} : {code: 0};
   } catch { return {code: 0}; }
@@ -263,5 +281,6 @@ addEventListener('popstate', () => { readAddress(); draw(); });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(true));
 
 theme();
+takeUp();
 readAddress();
 draw();
