@@ -10,6 +10,7 @@ import pytest
 from integration.harness.dashboard import Dashboard
 from integration.harness.program import ROOT
 from integration.harness.publisher import event, now_us
+from integration.harness.waiting import wait_until
 
 from .between import Between
 
@@ -95,6 +96,20 @@ def test_an_answer_that_is_none_of_ours_is_asked_for_again(driver, make_site, ho
         between.close()
         assert between.left == 0
     assert worker.stop() == 0
+
+
+def test_an_aggregator_that_left_without_a_word_is_named(driver, make_site):
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    aggregator = site.aggregator()
+    wait_until(lambda: site.database.value("SELECT leader <> '' FROM tallymill.leader"), 60, "an aggregator to lead")
+    aggregator.kill()
+    dashboard = Dashboard(site)
+    for minutes, is_told in ((1, False), (10, True)):
+        site.database.run(f"UPDATE tallymill.leader SET seen_at = now() - interval '{minutes} minutes'")
+        top, = walk(driver, dashboard, f"leader-{minutes}", "/?page=pipeline", ["wait", "#top .tiles"], ["read", "#top"])
+        status, = walk(driver, dashboard, f"leader-status-{minutes}", "/", ["wait", ".note"], ["read", "#status"])
+        assert (f"The aggregator was last seen {minutes}" in top and "systemctl status tallymill-aggregator" in top) == is_told, top
+        assert ("aggregator not seen for 10" in status) == is_told, status
 
 
 def test_uniques_whose_keys_are_gone_are_called_at_most(driver, full):

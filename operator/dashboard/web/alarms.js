@@ -5,6 +5,8 @@ import {announce, bytes, el, exact, figure, foreign, many, reason, seconds} from
 
 // A topic partition whose events wait for so long stands, if nothing of it was stored meanwhile: a worker commits each second or two.
 const STANDS_S = 5, LATE_S = 300, FLOOD = 20;
+// An aggregator that leads says so every few seconds; one that was killed, or whose machine is gone, has left no word.
+export const UNSEEN_S = 120;
 
 let announced = '';
 
@@ -46,6 +48,8 @@ function ofStatistics({facts}, add) {
   const told = facts.statistics && facts.statistics[0], failed = (facts.rollups || []).filter(one => one.failed > 0);
   if (told && !told.leader && told.leader_since) add('leader', 'bad', 'No aggregator runs, so the statistics stand still.', run('systemctl start tallymill-aggregator'));
   else if (told && !told.leader_since) add('leader', 'warn', 'No aggregator has run yet.', run('systemctl start tallymill-aggregator'));
+  else if (told && told.leader_seen_us > UNSEEN_S * 1e6) add('leader', 'warn', `The aggregator was last seen ${seconds(told.leader_seen_us / 1e6)} ago, so the statistics may stand still:`, foreign(told.leader), '. ',
+    run('systemctl status tallymill-aggregator', 'tells whether it runs, on the host that it is named after.'));
   if (failed.length > 0) add('rollup', 'bad', `The rollup ${failed[0].rollup} fails:`, foreign(failed[0].error || 'its query failed'), `. ${failed.length > 1 ? `So do ${failed.length - 1} others. ` : ''}`,
     run('tallymill status', 'tells since when. Its table stays as it was: correct its file in rollups.dir, then tallymill migrate.'));
 }

@@ -3,7 +3,7 @@ import {announce, clock, dayOf, el, exact, foreign, isDay, keepFocus, many, reas
 import {forgetCharts} from './chart.js';
 import {classes, dialog, drawn, funnel, heat, line, list, mainChart, table, tile} from './panels.js';
 import {leavePipeline, showPipeline} from './pipeline.js';
-import {run} from './alarms.js';
+import {run, UNSEEN_S} from './alarms.js';
 
 const PAGES = ['analytics', 'pipeline'], TABS = ['overview', 'workflow', 'business', 'usage', 'system'];
 const RANGES = [['today', 'today'], ['7d', '7d'], ['28d', '28d'], ['91d', '91d'], ['12mo', '12mo']], OWN_DAYS = 'Days of your own';
@@ -175,6 +175,7 @@ function sayFresh(page) {
   const {fresh} = page, late = fresh.behind_s;
   if (fresh.trouble) status('freshness unknown', 'warn', fresh.trouble);
   else if (fresh.leader === '' || fresh.leader === null) status('no aggregator', 'bad', 'The statistics stand still: start tallymill-aggregator');
+  else if (fresh.leader_seen_s > UNSEEN_S) status(`aggregator not seen for ${seconds(fresh.leader_seen_s)}`, 'warn', `The statistics may stand still: systemctl status tallymill-aggregator (${fresh.leader})`);
   else if (fresh.dirty_days > 0) status(`${many(fresh.dirty_days, 'day')} to rebuild`, 'warn', 'tallymill status says which');
   else status(`${seconds(late)} behind`, late < 10 ? 'good' : late < 120 ? 'warn' : 'bad', 'The statistics, behind the stored rows');
 }
