@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <microhttpd.h>
@@ -89,6 +90,22 @@ void http_each_query(struct http_request *request, void (*each)(void *context, c
 const char *http_header(const struct http_request *request, const char *name)
 {
     return value_of(request, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result find_last(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct search *search = context;
+    (void)kind;
+    if (strcasecmp(name, search->name) == 0)
+        search->value = value;
+    return MHD_YES;
+}
+
+const char *http_last_header(const struct http_request *request, const char *name)
+{
+    struct search search = {name, NULL};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, find_last, &search);
+    return search.value;
 }
 
 const char *http_cookie(const struct http_request *request, const char *name)

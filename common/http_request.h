@@ -24,6 +24,8 @@ const char *http_query(const struct http_request *request, const char *name);
 void http_each_query(struct http_request *request, void (*each)(void *context, const char *name, const char *value), void *context);
 
 const char *http_header(const struct http_request *request, const char *name); /* NULL: not there */
+/* The last of that name, where several may stand: what the proxy that is nearest to us has added behind those of others. */
+const char *http_last_header(const struct http_request *request, const char *name);
 const char *http_cookie(const struct http_request *request, const char *name);
 
 /* The body as it came; *length 0 and "" where there is none. NUL-terminated behind its end. */

@@ -3,7 +3,9 @@
  * Comparing takes the same time whatever was typed: both are hashed, with a key that only this process knows, and the hashes
  * compared whole. So a wrong token, one that is right up to its last character and one that is too short cannot be told apart by a
  * clock. Tries are counted by address, in a table of fixed size: a flood from many addresses pushes the counts of others out, but
- * each of its own tries still meets 32 characters.
+ * each of its own tries still meets 32 characters. Who comes from this host is mostly the proxy that docs/dashboard.md asks for:
+ * then the address that the proxy has seen counts, or five wrong tokens of anybody would keep everybody out. A setting that names
+ * proxies was rejected: it would have to be set before the documented one works.
  */
 #include "operator/dashboard/access.h"
 
@@ -76,7 +78,8 @@ static void cut_port(const char *text, char host[HOST_BYTES])
 
 static bool is_loopback(const char *host)
 {
-    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strncmp(host, "::ffff:127.", 11) == 0;
 }
 
 bool access_check(const struct settings *settings, struct error *err)
@@ -172,6 +175,23 @@ static bool has_session(struct access *access, const char *id, int64_t now_us)
     return is_known;
 }
 
+/* Who asks: the peer, or behind a proxy on this host the last element of X-Forwarded-For, which that proxy has written; those
+ * before it are whatever its client said. What is no address is passed over. */
+static void client_of(const struct http_request *request, char client[HTTP_CLIENT_BYTES])
+{
+    char element[HOST_BYTES], host[HOST_BYTES];
+    const char *list = is_loopback(http_client(request, client)) ? http_last_header(request, "X-Forwarded-For") : NULL;
+    if (!list)
+        return;
+    const char *comma = strrchr(list, ',');
+    list = comma ? comma + 1 : list;
+    list += strspn(list, " \t");
+    snprintf(element, sizeof element, "%.*s", (int)strcspn(list, " \t"), list);
+    cut_port(element, host);
+    if (is_address(element) || is_address(host))
+        snprintf(client, HTTP_CLIENT_BYTES, "%.*s", HTTP_CLIENT_BYTES - 1, is_address(element) ? element : host);
+}
+
 /* Counts a try that failed. False: it was one too many within a minute. */
 static bool may_try(struct access *access, const char *client, int64_t now_us, bool has_failed)
 {
@@ -199,7 +219,7 @@ bool access_is_let_in(struct access *access, const struct http_request *request,
         return true;
     if (!said || strncmp(said, bearer, sizeof bearer - 1) != 0)
         return false;
-    http_client(request, client);
+    client_of(request, client);
     if (!may_try(access, client, now_us, false))
         return false;
     const bool is_right = is_same(access, access->token, said + sizeof bearer - 1);
@@ -263,7 +283,7 @@ void access_login(struct access *access, struct http_request *request, struct ht
 {
     char client[HTTP_CLIENT_BYTES], id[SESSION_HEX + 1], cookie[SESSION_HEX + 128];
     size_t length;
-    http_client(request, client);
+    client_of(request, client);
     if (strcmp(http_method(request), "POST") != 0) {
         show_form(answer, 200);
         return;

@@ -103,6 +103,26 @@ def test_a_token_is_asked_for_once(site, tmp_path):
     assert TOKEN not in site.tallymill("dashboard", "--set", f"dashboard.token={TOKEN}", "--print-settings").out
 
 
+def test_behind_a_proxy_wrong_tokens_of_one_keep_out_nobody_else(site):
+    """Of what X-Forwarded-For says only the last counts, which the proxy has written; a client may say anything before it."""
+    dashboard = Dashboard(site, f"dashboard.token={TOKEN}")
+
+    def ask(forwarded, token=TOKEN):
+        return dashboard.get("/api/v1/pipeline", Authorization=f"Bearer {token}", **({"X_Forwarded_For": forwarded} if forwarded else {}))[0]
+
+    for number in range(5):
+        assert ask(f"198.51.100.{number}, 203.0.113.7", "wrong") == 401
+    for out in ("203.0.113.7", "198.51.100.9,203.0.113.7", "203.0.113.8,\t203.0.113.7 ", "203.0.113.7:4711"):
+        assert ask(out) == 401, out
+    for another in ("203.0.113.8", "203.0.113.7, 203.0.113.8", "2001:db8::1", "[2001:db8::2]:4711", None, "unknown", "x" * 300, ""):
+        assert ask(another) == 200, another
+    for number in range(5):  # what is no address counts for the proxy itself
+        assert ask("y" * (number + 1), "wrong") == 401
+    assert ask(None) == 401 and ask("unknown") == 401 and ask("203.0.113.8") == 200
+    assert dashboard.get("/login", "POST", f"token={TOKEN}", Content_Type="application/x-www-form-urlencoded")[0] == 429
+    assert dashboard.get("/login", "POST", f"token={TOKEN}", Content_Type="application/x-www-form-urlencoded", X_Forwarded_For="203.0.113.8")[0] == 303
+
+
 def test_beyond_the_loopback_a_token_is_a_must(site):
     for sets in (("dashboard.listen=0.0.0.0:0",), ("dashboard.listen=0.0.0.0:0", "dashboard.token=short"), ("dashboard.token=" + "x" * 31,), ("dashboard.listen=127.0.0.1",),
                  ("dashboard.panels=/nowhere",)):

@@ -37,6 +37,7 @@ static void echo(struct http_request *request, struct http_answer *answer)
     FILE *out = http_answer_body(answer);
     http_answer_status(answer, 201, "text/plain");
     http_answer_header(answer, "X-Own", http_header(request, "X-Asked") ? http_header(request, "X-Asked") : "-");
+    http_answer_header(answer, "X-Last", http_last_header(request, "X-Asked") ? http_last_header(request, "X-Asked") : "-");
     fprintf(out, "%s %s empty:%s absent:%s cookie:%s client:%s ", http_method(request), http_path(request), empty ? empty : "NULL",
             http_query(request, "absent") ? "?" : "NULL", cookie ? cookie : "NULL", http_client(request, client));
     http_each_query(request, tell_pair, out);
@@ -157,10 +158,10 @@ TestSuite(http, .init = begin, .fini = end);
 Test(http, hands_over_query_headers_cookies_and_body)
 {
     const char *text = ask("POST /a%20b?one=1&two=%26%3D&empty&one=2",
-                           "X-Asked: this\r\nCookie: session=abc; other=1\r\nContent-Length: 5\r\n\r\nhello");
+                           "X-Asked: this\r\nx-asked: that\r\nCookie: session=abc; other=1\r\nContent-Length: 5\r\n\r\nhello");
     cr_assert(strstr(text, "HTTP/1.1 201 Created\r\n"), "%s", text);
-    cr_assert(strstr(text, "X-Own: this\r\n") && strstr(text, "X-Always: yes\r\n") && strstr(text, "Content-Type: text/plain\r\n"),
-              "%s", text);
+    cr_assert(strstr(text, "X-Own: this\r\n") && strstr(text, "X-Last: that\r\n"), "%s", text);
+    cr_assert(strstr(text, "X-Always: yes\r\n") && strstr(text, "Content-Type: text/plain\r\n"), "%s", text);
     cr_assert(strstr(text, "POST /a b empty: absent:NULL cookie:abc client:127.0.0.1 [one=1][two=&=][empty=][one=2] body:5:hello"),
               "%s", text);
 }
