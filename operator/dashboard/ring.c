@@ -1,6 +1,7 @@
 /* ring.c - see ring.h. */
 #include "operator/dashboard/ring.h"
 
+#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -76,15 +77,17 @@ static int64_t first_since(const struct ring *ring, int64_t since_ms)
 json_t *ring_rows(struct ring *ring, int64_t since_ms, int most)
 {
     json_t *rows = json_array();
+    assert(most > RING_WHOLE);
     pthread_mutex_lock(&ring->lock);
-    const int64_t first = first_since(ring, since_ms);
-    const int64_t group = (ring->count - first + most - 1) / most;
+    const int64_t first = first_since(ring, since_ms), older = ring->count - first - RING_WHOLE, room = most - RING_WHOLE;
+    const int64_t whole = first + (older > 0 ? older : 0), group = older > room ? (older + room - 1) / room : 1;
     for (int64_t at = first; at < ring->count;) {
         struct ring_row row = ring->rows[at % RING_ROWS];
-        for (int64_t in = 1; in < group && at + in < ring->count; in++)
-            take_highest(&row, &ring->rows[(at + in) % RING_ROWS]);
+        const int64_t behind = at + group < whole ? at + group : at < whole ? whole : at + 1;
+        for (int64_t in = at + 1; in < behind; in++)
+            take_highest(&row, &ring->rows[in % RING_ROWS]);
         append(rows, &row);
-        at += group;
+        at = behind;
     }
     pthread_mutex_unlock(&ring->lock);
     return rows;

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-enum { RING_SECONDS = 5, RING_ROWS = 24 * 3600 / RING_SECONDS };
+enum { RING_SECONDS = 5, RING_ROWS = 24 * 3600 / RING_SECONDS, RING_WHOLE = 5 * 60 / RING_SECONDS };
 
 enum ring_figure {
     RING_STORED,    /* offsets a second since the row before */
@@ -34,7 +34,7 @@ void ring_free(struct ring *ring);
 void ring_add(struct ring *ring, const struct ring_row *row);
 
 /* Rows newer than since_ms, the oldest first, at most `most` of them by thinning: of each group the highest of every figure, so
- * that no peak is lost.
+ * that no peak is lost. The newest RING_WHOLE, which means are taken of, stand as they are. most: more than RING_WHOLE.
  * [[at_ms, stored, published, ...], ...], in the order of ring_figure; the caller owns it. */
 json_t *ring_rows(struct ring *ring, int64_t since_ms, int most);
 

@@ -270,11 +270,18 @@ Test(ring, gives_what_is_newer_and_keeps_peaks_and_holes_when_it_thins)
     json_decref(rows);
     rows = ring_rows(ring, 0, 172);
     cr_assert(json_array_size(rows) <= 172);
-    for (size_t i = 0; i + 1 < json_array_size(rows); i++) { /* the last group is shorter, and may have none */
+    const size_t thinned = json_array_size(rows) - RING_WHOLE;
+    for (size_t i = 0; i + 1 < thinned; i++) { /* the last group is shorter, and may have none */
         const json_t *row = json_array_get(rows, i);
         cr_assert_float_eq(json_real_value(json_array_get(row, 1)), 1000, 1e-9, "no peak is lost");
         cr_assert(json_is_null(json_array_get(row, 2)), "nothing known is no 0");
         cr_assert_float_eq(json_real_value(json_array_get(row, 5)), 0.123, 1e-9);
+    }
+    for (size_t i = 0; i < RING_WHOLE; i++) { /* as they were added, for means */
+        const json_t *row = json_array_get(rows, thinned + i);
+        const int number = RING_ROWS + 10 - RING_WHOLE + (int)i;
+        cr_assert_eq(json_integer_value(json_array_get(row, 0)), number + 1);
+        cr_assert_float_eq(json_real_value(json_array_get(row, 1)), number % 100 == 50 ? 1000 : 1, 1e-9, "row %d", number);
     }
     cr_assert(json_is_null(json_array_get(json_array_get(rows, 0), 3)));
     cr_assert(json_is_null(json_array_get(json_array_get(rows, 0), 6)));

@@ -59,7 +59,7 @@ function ofViews({facts}, add) {
     add(`view ${one.view}`, 'bad', `The view ${one.view} could not be refreshed ${seconds(one.ago_s)} ago:`, foreign(one.error), `. Its figures are ${one.good_s === null ? 'old' : `of ${seconds(one.good_s)} ago`}. `, run('tallymill refresh', 'tries again, and says what stands in its way.'));
 }
 
-// Dead letters of five minutes, and of the last seconds, against all that came in that time.
+// Dead letters of five minutes, and of the last seconds, against all that came in that time: rows of five seconds, which the server never thins so near to now.
 function isFlood(letters, rows) {
   const sum = name => letters.reduce((all, one) => all + one[name], 0), offsets = count => rows.slice(-count).reduce((all, row) => all + (row[1] || 0) * 5, 0);
   return (sum('latest') >= FLOOD && sum('latest') > offsets(4) / 10) || (sum('recent') >= FLOOD && sum('recent') > offsets(60) / 10);

@@ -7,6 +7,8 @@ import {shareBar} from './panels.js';
 
 const LENGTHS = {'15m': 900, '1h': 3600, '6h': 21600, '24h': 86400}, MONTH = '28d';
 const LOOK_MS = 3000, RATES_MS = 60000;
+// Rows of five seconds at the end, which the server never thins (ring.h): two minutes for a mean, five for a small curve.
+const MEAN = 24, RECENT = 60;
 
 let site = null, place = null, generation = 0, charts = null;
 const seen = {facts: null, rows: [], rates: null, failure: null, length: LENGTHS['15m']};
@@ -68,14 +70,14 @@ async function followRates(mine) {
 const column = at => seen.rows.map(row => row[at]);
 
 function tile(name, value, sub, values, kind, title) {
-  return el('section', {class: 'card tile' + (kind ? ' ' + kind : ''), title: title || null}, el('h2', {class: 'tile-name'}, name), el('div', {class: 'tile-value'}, value), el('div', {class: 'soft'}, sub), values ? sparkline(values.slice(-120)) : null);
+  return el('section', {class: 'card tile' + (kind ? ' ' + kind : ''), title: title || null}, el('h2', {class: 'tile-name'}, name), el('div', {class: 'tile-value'}, value), el('div', {class: 'soft'}, sub), values ? sparkline(values.slice(-RECENT)) : null);
 }
 
 // Of each topic partition, where the pointer stands on the tile.
 const lagOfEach = kafka => (kafka.lag_s || []).slice(0, 64).map((lag, at) => `topic partition ${at}: ${seconds(lag)}`).join(' · ');
 
 function tiles({facts, rows}) {
-  const recent = rows.slice(-24), known = recent.map(row => row[1]).filter(value => value !== null), last = rows[rows.length - 1];
+  const recent = rows.slice(-MEAN), known = recent.map(row => row[1]).filter(value => value !== null), last = rows[rows.length - 1];
   const mean = known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
   const dead = facts.dead_letters ? facts.dead_letters.reduce((sum, one) => sum + one.count, 0) : null;
   const disk = facts.disk && facts.disk[0], {room} = facts, months = facts.months || [], ahead = months.filter(one => one.is_ahead);
