@@ -2,6 +2,7 @@
 #include "common/http_request.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -150,6 +151,13 @@ void http_resume(struct http_request *request)
 bool http_is_late(const struct http_request *request)
 {
     return http_deadlines_is_late(request->deadlines, request->link);
+}
+
+bool http_is_left(const struct http_request *request)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd socket = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) > 0;
 }
 
 bool http_request_add(struct http_request *request, const char *bytes, size_t length, size_t most)

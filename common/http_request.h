@@ -49,6 +49,9 @@ void http_resume_all(struct http_server *server);
 /* Its deadline came, or the server is closing: answer now. */
 bool http_is_late(const struct http_request *request);
 
+/* Its client has closed the connection, or its own half of it: nobody waits for the answer. */
+bool http_is_left(const struct http_request *request);
+
 /* For http.c: a request as its header was read; method and path are the library's. NULL without memory. */
 struct http_request *http_request_new(struct http_deadlines *deadlines, struct http_link *link, struct MHD_Connection *connection,
                                       const char *method, const char *path);

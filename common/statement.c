@@ -65,8 +65,11 @@ bool statement_await(PGconn *conn, short events, struct statement_wait *wait, st
         const int64_t now_us = clock_now_us(), left_ms = (wait->deadline_us - now_us + 999) / 1000;
         if (socket.fd < 0)
             return true;
-        if (wait->watch && !wait->watch->look(wait->context, conn, now_us, is_silent, err))
+        if (wait->watch && !wait->watch->look(wait->context, conn, now_us, is_silent, err)) {
+            if (wait->is_cancelled_late)
+                cancel(conn);
             return false;
+        }
         const int ready = poll(&socket, 1, left_ms <= 0 ? 0 : left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
         if (ready > 0 || (ready < 0 && errno != EINTR && errno != EAGAIN))
             return true;

@@ -29,7 +29,8 @@ struct statement_wait {
     const struct statement_watch *watch; /* borrowed; NULL: nothing is done meanwhile */
     void *context;
     const char *sql;        /* what was sent last, for the error's text; borrowed */
-    bool is_cancelled_late; /* past the deadline the server is told to stop, over a second connection, which may take 20 s */
+    bool is_cancelled_late; /* past the deadline, and where the watch wants no more, the server is told to stop, over a second
+                               connection, which may take 20 s */
 };
 
 /* A wait that begins now. */

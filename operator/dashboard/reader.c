@@ -14,9 +14,11 @@
 #include "common/clock.h"
 #include "common/disk.h"
 #include "common/error.h"
+#include "common/lock_watch.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
 #include "common/settings.h"
+#include "common/statement.h"
 
 #define OPEN_US  (4 * CLOCK_SECOND_US)
 #define QUERY_US (6 * CLOCK_SECOND_US)
@@ -255,4 +257,45 @@ PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeou
     if (!reader->conn || !postgres_exec(reader->conn, "SET LOCAL statement_timeout = 0", QUERY_US, err))
         return NULL;
     return postgres_query(reader->conn, sql, timeout_us, err);
+}
+
+/* A wait that its asker may end; who holds the lock that it waits for is told as elsewhere. */
+struct patience {
+    struct lock_watch locks;
+    bool (*is_wanted)(void *context);
+    void *context;
+};
+
+static void start(void *context, int64_t now_us)
+{
+    struct patience *patience = context;
+    lock_watch_start(&patience->locks, now_us);
+}
+
+static bool look(void *context, PGconn *conn, int64_t now_us, bool is_silent, struct error *err)
+{
+    struct patience *patience = context;
+    if (!patience->is_wanted(patience->context))
+        return error_set(err, ERROR_RETRY, "nobody waits for it any more");
+    return lock_watch_statements.look(&patience->locks, conn, now_us, is_silent, err);
+}
+
+static void explain(void *context, PGconn *conn, struct error *err)
+{
+    struct patience *patience = context;
+    lock_watch_explain(&patience->locks, conn, err);
+}
+
+PGresult *reader_ask_while(struct reader *reader, const char *sql, int64_t timeout_us, bool (*is_wanted)(void *context),
+                           void *context, struct error *err)
+{
+    static const struct statement_watch watch = {.start = start, .look = look, .explain = explain};
+    struct patience patience = {.is_wanted = is_wanted, .context = context};
+    if (!reader->conn || !postgres_exec(reader->conn, "SET LOCAL statement_timeout = 0", QUERY_US, err))
+        return NULL;
+    struct statement_wait wait = statement_wait_for(timeout_us);
+    wait.watch = &watch;
+    wait.context = &patience;
+    wait.is_cancelled_late = true;
+    return statement_ask(reader->conn, sql, 0, NULL, &wait, err);
 }

@@ -46,7 +46,12 @@ MUST_CHECK PGresult *reader_ask_params(struct reader *reader, const char *sql, i
 /* How much room the database's disk has (common/disk.h); size_bytes: postgres.disk_size. As reader_ask. */
 MUST_CHECK bool reader_disk(struct reader *reader, int64_t size_bytes, struct disk *disk, struct error *err);
 
-/* For queries of a longer run (an export): no limit of the server's, and the caller's deadline instead. */
+/* For queries of a longer run: no limit of the server's, and the caller's deadline instead. */
 MUST_CHECK PGresult *reader_ask_long(struct reader *reader, const char *sql, int64_t timeout_us, struct error *err);
+
+/* The same while it is wanted (an export), which is asked a few times a second, with the context: what is wanted no more the server
+ * is told to end. */
+MUST_CHECK PGresult *reader_ask_while(struct reader *reader, const char *sql, int64_t timeout_us, bool (*is_wanted)(void *),
+                                      void *context, struct error *err);
 
 #endif

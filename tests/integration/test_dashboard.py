@@ -12,6 +12,7 @@ import threading
 import urllib.parse
 
 import pytest
+from psycopg2 import extensions
 
 from .harness.dashboard import Dashboard
 from .harness.monitor import Monitor
@@ -121,8 +122,56 @@ def test_raw_events_are_streamed_by_what_they_are_asked_for(make_site):
     assert len(cut) == 101 and "dashboard.export_rows" in cut[-1]["id"] and "100 rows" in cut[-1]["id"]  # what was cut says so
     exactly = Dashboard(site, "dashboard.export_rows=40").get(one + "&name=doc_generation&who=all")[2].splitlines()
     assert len(exactly) == 41 and b"export_rows" not in exactly[-1]
-    assert dashboard.get("/api/v1/events.csv?range=7d&user=%27+OR+1=1+--")[2].splitlines()[1:] == []
+    for filters, condition in (({"user": 3}, "user_id = 3"), ({"user": 3, "who": "internal"}, "user_id = 3"), ({"name": "checkout_completed", "session": "s2"}, "event_name = 'checkout_completed' AND session_id = 's2'"),
+                               ({"category": "usage", "user": "+3"}, "event_category = 'usage' AND user_id = 3"), ({"session": "' OR 1=1 --"}, "false"), ({"user": -1}, "false"), ({"name": "", "user": "", "external": 1, "who": "internal"}, "true")):
+        found = list(csv.DictReader(io.StringIO(dashboard.get("/api/v1/events.csv?range=7d&" + urllib.parse.urlencode(filters))[2].decode(), newline="")))
+        internal = filters.get("who") == "internal"
+        assert sorted(row["id"] for row in found) == sorted(row[0] for row in site.database.rows(f"SELECT id::text FROM analytics_events WHERE is_internal = {internal} AND {condition}")), filters
+    for wrong in ("' OR 1=1 --", "x", "7x", "9223372036854775808", "1.0"):
+        status, answer = dashboard.json("/api/v1/events.csv", user=wrong)
+        assert status == 400 and answer["kind"] == "request" and "user is a whole number" in answer["error"], wrong
     assert Dashboard(site, "dashboard.export_rows=0").get("/api/v1/events.csv")[0] == 403
+
+
+def test_raw_events_of_one_user_are_found_by_an_index(make_site):
+    """Where a table is read whole only if nothing else is left, an index by users is taken for a user, one by sessions for a session."""
+    site = ready(make_site)
+    dashboard = Dashboard(site, f"postgres.dsn={extensions.make_dsn(site.database.dsn, options='-c enable_seqscan=off')}")
+
+    def scans(column):
+        return site.database.value(f"SELECT sum(idx_scan)::int FROM pg_stat_user_indexes WHERE indexrelname LIKE '%{column}%' AND relname LIKE 'analytics_events%'")
+
+    for column, query in (("user_id", "user=3"), ("session_id", "session=s1"), ("event_name", "name=doc_generation"), ("event_category", "category=usage")):
+        before = scans(column)
+        assert len(dashboard.get(f"/api/v1/events.csv?range=7d&who=all&{query}")[2].splitlines()) > 1
+        wait_until(lambda column=column, before=before: scans(column) > before, 60, f"an index of {column} to be used")
+
+
+SLOW = """DO $$ BEGIN CREATE ROLE dashboard_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT tallymill_read TO dashboard_reader;
+CREATE FUNCTION public.is_seen(timestamptz) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN false; END';
+CREATE POLICY slowly ON public.analytics_events TO dashboard_reader USING (public.is_seen(created_at));
+ALTER TABLE public.analytics_events ENABLE ROW LEVEL SECURITY"""
+FETCHES = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tallymill dashboard' AND state = 'active' AND query LIKE 'FETCH%'"
+
+
+def test_an_export_that_nobody_waits_for_any_more_ends(make_site):
+    """Its client leaves while the server looks for the first row, or the program ends: the server is told to stop, and a thread and an export's place are free again."""
+    site = ready(make_site)
+    site.database.run(SLOW)
+    dashboard = Dashboard(site, f"postgres.dsn={extensions.make_dsn(site.database.dsn, user='dashboard_reader')}")
+    host, port = dashboard.address.split(":")
+
+    def begun():
+        client = socket.create_connection((host, int(port)), 10)
+        client.sendall(b"GET /api/v1/events.csv?range=7d&who=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: site.database.value(FETCHES) == 1, 60, "the export to look for its first row")
+        return client
+
+    begun().close()
+    wait_until(lambda: site.database.value(FETCHES) == 0, 10, "the server to be told that nobody waits", is_promise=True)
+    with begun():
+        assert dashboard.program.stop() == 0
+        wait_until(lambda: site.database.value(FETCHES) == 0, 10, "the server to be told that the program ends", is_promise=True)
 
 
 def test_an_operator_adds_a_panel_by_adding_a_file(site, tmp_path):
