@@ -6,7 +6,9 @@ import datetime
 import decimal
 import io
 import itertools
+import pathlib
 import random
+import re
 import socket
 import threading
 import urllib.parse
@@ -145,6 +147,25 @@ def test_raw_events_of_one_user_are_found_by_an_index(make_site):
         before = scans(column)
         assert len(dashboard.get(f"/api/v1/events.csv?range=7d&who=all&{query}")[2].splitlines()) > 1
         wait_until(lambda column=column, before=before: scans(column) > before, 60, f"an index of {column} to be used")
+
+
+def test_raw_events_of_any_size_are_sent_in_little_memory(make_site):
+    """A thousand events of 60 KiB, and a hundred small ones behind them in the same table."""
+    site = make_site(**{"rollups.dir": "", "uniques.subjects": ""})
+    at = now_us() // DAY_US * DAY_US - DAY_US
+    texts = random.Random(11)
+    site.send([event("large" if number < 1000 else "small", created_us=at + number, session_id="s", event_data={"text": texts.randbytes(30_000 if number < 1000 else 10).hex()}) for number in range(1100)])
+    site.drain()
+    dashboard = Dashboard(site)
+    before = peak_kib(dashboard.program.pid)
+    rows = list(csv.DictReader(io.StringIO(dashboard.get("/api/v1/events.csv?range=7d")[2].decode(), newline="")))
+    assert len({row["id"] for row in rows}) == 1100 and sum(len(row["event_data"]) for row in rows) > 60_000_000
+    assert peak_kib(dashboard.program.pid) - before < 40 * 1024, (before, peak_kib(dashboard.program.pid))
+
+
+def peak_kib(pid):
+    """The most memory that the process has had."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
 
 
 SLOW = """DO $$ BEGIN CREATE ROLE dashboard_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT tallymill_read TO dashboard_reader;
