@@ -11,6 +11,16 @@ size_t utf8_character(const unsigned char *text, size_t left)
     return text[0] < 0x80 ? 1 : utf8_sequence(text, left);
 }
 
+bool utf8_is_text(const char *text)
+{
+    for (size_t left = strlen(text), length; left > 0; left -= length, text += length) { /* ends: with the text */
+        length = utf8_character((const unsigned char *)text, left);
+        if (length == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Bytes at the end of text[0..length) that begin a character and do not end it. */
 static size_t begun(const char *text, size_t length)
 {

@@ -2,6 +2,7 @@
 #ifndef TALLYMILL_COMMON_UTF8_H
 #define TALLYMILL_COMMON_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -29,6 +30,9 @@ static inline size_t utf8_sequence(const unsigned char *at, size_t left)
             return 0;
     return length;
 }
+
+/* Whether all of it is well-formed characters. */
+bool utf8_is_text(const char *text);
 
 /* How many of the first `room` bytes of `text`, which has `length`, are whole characters. Ill-formed bytes count as they stand. */
 size_t utf8_whole(const char *text, size_t length, size_t room);

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/service.h"
 #include "common/settings.h"
+#include "common/utf8.h"
 #include "operator/command.h"
 #include "operator/dashboard/access.h"
 #include "operator/dashboard/asset.h"
@@ -63,11 +64,29 @@ static const char *behind(const char *path, const char *prefix)
     return strncmp(path, prefix, length) == 0 ? path + length : NULL;
 }
 
+static void note_bytes(void *context, const char *name, const char *value)
+{
+    bool *is_text = context;
+    *is_text = *is_text && utf8_is_text(name) && utf8_is_text(value);
+}
+
+/* Whatever a query says may end in an answer or be asked of Postgres, which both take UTF-8 alone. Else the answer says so. */
+static bool is_utf8(struct http_request *request, struct http_answer *answer)
+{
+    bool is_text = true;
+    http_each_query(request, note_bytes, &is_text);
+    if (!is_text)
+        site_json(answer, 400, json_pack("{s:s, s:s}", "error", "what the address asks for is not UTF-8", "kind", "request"));
+    return is_text;
+}
+
 static void answer_data(struct dashboard *dashboard, struct http_request *request, struct http_answer *answer)
 {
     struct site *site = &dashboard->site;
     const char *path = http_path(request), *rest;
     http_answer_header(answer, "Cache-Control", "no-store");
+    if (!is_utf8(request, answer))
+        return;
     if ((rest = behind(path, "/api/v1/page/")) != NULL)
         page_answer(site, request, answer, rest);
     else if ((rest = behind(path, "/api/v1/panel/")) != NULL)

@@ -59,16 +59,6 @@ static bool read_days(const struct range_query *query, int32_t today, struct ran
     return true;
 }
 
-static bool is_text(const char *text)
-{
-    for (size_t left = strlen(text), length; left > 0; left -= length, text += length) { /* ends: with the text */
-        length = utf8_character((const unsigned char *)text, left);
-        if (length == 0)
-            return false;
-    }
-    return true;
-}
-
 bool range_read(const struct range_query *query, int32_t today, struct range *range, struct error *err)
 {
     static const char *const whos[] = {"external", "all", "internal", NULL}, *const compares[] = {"previous", "year", "off", NULL},
@@ -81,7 +71,7 @@ bool range_read(const struct range_query *query, int32_t today, struct range *ra
                          !range->who ? "who is external, all or internal"
                          : !compare  ? "compare is previous, year or off"
                                      : "grain is auto, day, week or month");
-    if (query->language && (strlen(query->language) >= sizeof range->language || !is_text(query->language)))
+    if (query->language && (strlen(query->language) >= sizeof range->language || !utf8_is_text(query->language)))
         return error_set(err, ERROR_USAGE, "a language is a text of at most %d bytes of UTF-8", RANGE_LANGUAGE_BYTES - 1);
     snprintf(range->language, sizeof range->language, "%s", query->language ? query->language : "");
     if (!read_days(query, today, range, err))

@@ -22,6 +22,11 @@ def test_what_is_asked_wrongly_is_named(make_site):
                  "/api/v1/page/overview?range=custom&first=0000-01-01&last=0000-01-02", "/api/v1/page/overview?range=custom&first=0001-01-01&last=0001-01-02"):
         status, _, body = dashboard.get(path)
         assert (status, json.loads(body)["kind"]) == (400, "request"), path
+    for path in ("/api/v1/page/overview?range=%ff", "/api/v1/page/overview?range=custom&first=%c3&last=2026-11-08", "/api/v1/page/overview?who=%ed%a0%80", "/api/v1/events.csv?name=%ff", "/api/v1/events.csv?session=a%80",
+                 "/api/v1/events.csv?user=%fe", "/api/v1/panel/languages.csv?tab=%ff", "/api/v1/panel/languages.csv?range=%ff", "/api/v1/pipeline/live?since=%ff", "/api/v1/page/overview?%ff=1"):
+        status, _, body = dashboard.get(path)
+        assert (status, json.loads(body)) == (400, {"error": "what the address asks for is not UTF-8", "kind": "request"}), path
+    assert dashboard.get("/api/v1/page/%ff")[0] == 404 and dashboard.get("/%ff")[0] == 404
     for path in ("/api/v1/page/none", "/api/v1/panel/none.csv", "/api/v1/panel/languages", "/api/v1/panel/languages.csv?tab=%27", "/api/v1", "/etc/passwd", "/../web/index.html"):
         assert dashboard.get(path)[0] == 404, path
     assert dashboard.get("/api/v1/page/overview", "POST", b"x")[0] == 405

@@ -41,6 +41,9 @@ Test(utf8, leaves_what_is_no_character_as_it_stands)
     char text[] = "\x80\xbf\xff";
     cr_expect_eq(utf8_trim(text), 3);
     cr_expect_eq(utf8_whole("\xff\xff\xff\xff", 4, 2), 2);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cr_expect(utf8_is_text(texts[i]) && utf8_is_text(""));
+    cr_expect(!utf8_is_text("a\xff") && !utf8_is_text("\xe2\x82") && !utf8_is_text("\xed\xa0\x80"));
     char copy[1];
     cr_expect_str_eq(utf8_copy(copy, 1, "abc"), "");
 }
