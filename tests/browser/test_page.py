@@ -282,8 +282,8 @@ def test_the_keyboard_alone_goes_everywhere_and_keeps_its_place(driver, full):
     assert read[0].startswith("|Generations") and read[1].startswith("|Success rate"), read[:2]
     assert read[2].startswith("Languages|") and read[3] == [] and read[4] == [] and read[5].startswith("Doc types|") and read[6] == [], read[2:]
     assert pipeline["read"][1:] == ["Months|Months: its query", [], "Months|Months: its query"], pipeline["read"]
-    (login,) = driver(address=dashboard.address, views=[{"name": "login", "path": "/", "wait": "form", "axe": True, "picture": str(PICTURES / "login.png")}])
-    assert login["axe"] == [] and login["violations"] == []
+    for login in driver(address=dashboard.address, views=views("login", "/", wait="form", axe=True)):
+        assert login["axe"] == [] and login["violations"] == [] and login["sideways"] <= 0, login
 
 
 def test_a_year_and_more(driver, make_site):
