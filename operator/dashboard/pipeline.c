@@ -101,14 +101,23 @@ void pipeline_answer(struct site *site, struct http_answer *answer)
 
 /* ---- one table ---- */
 
+/* since: Unix time of the newest row that the asker has; seconds: how long ago, by our clock, for one who has none yet. */
+static int64_t since_of(const struct http_request *request)
+{
+    const char *since = http_query(request, "since"), *seconds = http_query(request, "seconds");
+    const int64_t back = seconds ? strtoll(seconds, NULL, 10) : 0, now_ms = clock_wall_us() / 1000;
+    if (since || back <= 0)
+        return since ? strtoll(since, NULL, 10) : 0;
+    return back < now_ms / 1000 ? now_ms - back * 1000 : 0;
+}
+
 static void answer_live_csv(struct site *site, struct http_request *request, struct http_answer *answer)
 {
-    const char *since = http_query(request, "since");
     FILE *out = http_answer_body(answer);
     if (!out)
         return;
     site_csv_head(answer, "pipeline");
-    sampler_csv(site->sampler, since ? strtoll(since, NULL, 10) : 0, out);
+    sampler_csv(site->sampler, since_of(request), out);
 }
 
 static void answer_rows(struct site *site, struct http_request *request, struct http_answer *answer,
@@ -151,8 +160,7 @@ void pipeline_table_answer(struct site *site, struct http_request *request, stru
 
 void pipeline_live_answer(struct site *site, struct http_request *request, struct http_answer *answer)
 {
-    const char *since = http_query(request, "since");
-    const int64_t since_ms = since ? strtoll(since, NULL, 10) : 0;
+    const int64_t since_ms = since_of(request);
     if (since_ms > 0 && sampler_newest_ms(site->sampler) <= since_ms && !http_is_late(request) && http_suspend(request))
         return; /* resumed with the next row */
     site_json(answer, 200,

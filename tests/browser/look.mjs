@@ -1,4 +1,4 @@
-// look.mjs - Chromium, as a request on stdin says: {address, views: [{name, path, width, height, scheme, full, wait, picture, axe, steps}]}. Answers on stdout with what each view
+// look.mjs - Chromium, as a request on stdin says: {address, views: [{name, path, width, height, scheme, full, wait, picture, axe, ahead, steps}]}. Answers on stdout with what each view
 // showed and said: errors of the console, violations of the policy, hosts that were asked, how far it scrolls sideways, what axe-core finds, and the figures.
 import {createRequire} from 'node:module';
 import fs from 'node:fs';
@@ -18,6 +18,7 @@ async function open(view) {
     window.violations = [];
     document.addEventListener('securitypolicyviolation', event => window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
   });
+  if (view.ahead) await page.addInitScript(ms => { const now = Date.now; Date.now = () => now() + ms; }, view.ahead); // a clock that is wrong
   const began = Date.now();
   await page.goto(`http://${request.address}${view.path}`);
   await page.waitForSelector(view.wait || '.card, .banner, .note', {timeout: 20000});
@@ -78,6 +79,7 @@ async function walk(view) {
     else if (what === 'title') seen.read.push(await page.locator(how[0]).first().getAttribute('title'));
     else if (what === 'rows') seen.read.push(await page.locator(how[0]).evaluateAll(rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))));
     else if (what === 'lines') seen.read.push(await page.locator(how[0]).first().evaluate(({chart: {plot}}) => plot.series.slice(1).map((one, at) => ({dash: one.dash || [], values: plot.data[at + 1]}))));
+    else if (what === 'range') seen.read.push(await page.locator(how[0]).first().evaluate(({chart: {plot}}) => [plot.scales.x.min, plot.scales.x.max]));
     else if (what === 'axe') seen.read.push(await judge(page, seen));
     else if (what === 'focused') seen.read.push(await page.evaluate(() => { const one = document.activeElement; return `${one.closest('[data-panel], section[aria-label]')?.getAttribute('aria-label') || ''}|${one.getAttribute('aria-label') || one.textContent}`; }));
     else if (what === 'until') { // so many more times has the page been drawn anew
@@ -86,7 +88,7 @@ async function walk(view) {
     else if (what === 'seen') { await page.waitForSelector(how[0], {timeout: how[1]}); seen.read.push(Date.now() / 1000); }
     else if (what === 'picture') await page.screenshot({path: how[0], fullPage: true});
     else throw new Error(what);
-    if (!['address', 'read', 'title', 'rows', 'lines', 'focused', 'axe', 'mark', 'seen'].includes(what)) await settle(page).catch(() => {});
+    if (!['address', 'read', 'title', 'rows', 'lines', 'range', 'focused', 'axe', 'mark', 'seen'].includes(what)) await settle(page).catch(() => {});
   }
   seen.violations = await page.evaluate(() => window.violations);
   await context.close();

@@ -24,8 +24,8 @@ def folder():
     PICTURES.mkdir(parents=True, exist_ok=True)
 
 
-def walk(driver, dashboard, name, path, *steps, despite=()):
-    seen, = driver(address=dashboard.address, views=[{"name": name, "path": path, "steps": [*steps, ["picture", str(PICTURES / f"doubt-{name}.png")]]}])
+def walk(driver, dashboard, name, path, *steps, despite=(), **more):
+    seen, = driver(address=dashboard.address, views=[{**more, "name": name, "path": path, "steps": [*steps, ["picture", str(PICTURES / f"doubt-{name}.png")]]}])
     assert [error for error in seen["errors"] if not any(word in error for word in despite)] == [] and seen["violations"] == [], seen
     return seen["read"]
 
@@ -110,6 +110,14 @@ def test_an_aggregator_that_left_without_a_word_is_named(driver, make_site):
         status, = walk(driver, dashboard, f"leader-status-{minutes}", "/", ["wait", ".note"], ["read", "#status"])
         assert (f"The aggregator was last seen {minutes}" in top and "systemctl status tallymill-aggregator" in top) == is_told, top
         assert ("aggregator not seen for 10" in status) == is_told, status
+
+
+def test_a_clock_of_the_browser_that_is_wrong_empties_no_chart(driver, make_site):
+    dashboard = Dashboard(make_site(**{"rollups.dir": "", "uniques.subjects": ""}))
+    rows = wait_until(lambda: (lambda found: found if len(found) >= 2 and found[-1][3] is not None else None)(dashboard.json("/api/v1/pipeline/live", seconds=900)[1]["rows"]), 60, "two rows of the pipeline")
+    for hours in (2, -2):
+        (first, last), = walk(driver, dashboard, f"clock-{hours}", "/?page=pipeline", ["wait", "#top .tile:has-text('Lag'):not(:has-text('unknown'))"], ["range", "[aria-label='Lag'] .chart"], ahead=hours * 3_600_000)
+        assert first < rows[0][0] / 1000 and rows[-1][0] / 1000 < last < rows[-1][0] / 1000 + 300, (hours, first, last, rows)
 
 
 def test_uniques_whose_keys_are_gone_are_called_at_most(driver, full):

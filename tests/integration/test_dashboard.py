@@ -403,6 +403,10 @@ def test_the_pipeline_is_told_as_the_books_say_and_live(make_site):
     newest = dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"][-1][0]
     later = dashboard.json("/api/v1/pipeline/live", since=newest)[1]["rows"]  # waits for the next one
     assert later and later[0][0] > newest
+    lately = dashboard.json("/api/v1/pipeline/live", seconds=900)[1]  # by the server's clock, whatever the asker's shows
+    assert lately["rows"] and lately["rows"][0][0] > lately["at"] - 900_000 and dashboard.get("/api/v1/pipeline/live.csv?seconds=900")[2].count(b"\r\n") > len(lately["rows"])
+    for odd in ("x", "-5", "99999999999999999999"):
+        assert dashboard.json("/api/v1/pipeline/live", seconds=odd)[1]["rows"], odd
     wait_until(lambda: all(lag == 0 for lag in map(int.__sub__, dashboard.pipeline()["kafka"]["ends"],
                [one["next_offset"] for one in dashboard.pipeline()["topic_partitions"]])), 30, "no lag")
     assert worker.stop() == 0

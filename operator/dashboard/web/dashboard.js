@@ -247,7 +247,7 @@ async function loadAnalytics() {
   await letGo();
   if (number !== asked || state.page !== 'analytics') return;
   if (code === 200 && json.fresh.trouble) json.fresh.first_day = BEFORE_ALL;
-  if (code === 200) { shown = {...json, at: Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
+  if (code === 200) { shown = {...json, at: Date.parse(json.fresh.at) || Date.now(), pick: pickLanguage}; failure = null; } else failure = explain(code, json);
   clearTimeout(timer); // before it is drawn: whatever cannot be drawn, it is asked again
   timer = setTimeout(() => document.hidden ? document.addEventListener('visibilitychange', loadAnalytics, {once: true}) : loadAnalytics(), failure ? AFTER_FAILURE_MS : AGAIN_MS);
   drawAnalytics();

@@ -37,7 +37,7 @@ const moment = at => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
 
 function liveTools(title, list, seen, isAsked) {
   const csv = csvLink(title, 'live');
-  csv.addEventListener('click', () => csv.setAttribute('href', `${csvOf('live')}?since=${Date.now() - seen.length * 1000}`));
+  csv.addEventListener('click', () => csv.setAttribute('href', `${csvOf('live')}?seconds=${seen.length}`));
   return el('div', {class: 'tools'},
     button('Table', title, 'as a table', () => dialog(`${title}, UTC`, plain(['until', ...list.map(one => one.label)], seen.rows.slice().reverse().map(row => [moment(row[0]), ...list.map(one => row[one.at])])))), csv,
     button('SQL', title, 'its query', () => isAsked ? showSql(title, ['positions'], 'What is asked each second, beside the ends of Kafka\'s logs. A row of five seconds has the highest of them; a day of rows is kept in memory.')
@@ -59,12 +59,15 @@ function charted(list, source, about) {
   return {box, list, card: el('section', {class: 'card', 'aria-label': title}, el('div', {class: 'card-head'}, el('div', {class: 'names'}, el('h2', {}, title), el('span', {class: 'sub'}, about.sub)), about.tools), box, legend(series))};
 }
 
-// {big, small}: the charts of the first row, and those of the second. seen: {rows, length (seconds), facts} of pipeline.js, and stays the same object.
+// What the server's clock shows, in seconds: the browser's is ahead of it by so much.
+const serverNow = seen => (Date.now() - seen.ahead) / 1000;
+
+// {big, small}: the charts of the first row, and those of the second. seen: {rows, length (seconds), facts, rates, ahead (ms)} of pipeline.js, and stays the same object.
 export function liveCharts(seen) {
   const {workers} = seen.facts;
   const column = at => seen.rows.map(row => row[at]);
   const chart = (height, title, sub, list, format, least, isAsked = true) => charted(list, {x: seen.rows.map(row => row[0] / 1000), values: column}, {title, sub, format, least, height, tools: liveTools(title, list, seen, isAsked),
-    xRange: () => { const now = Date.now() / 1000; return [now - seen.length, now]; }, name: at => new Date(at * 1000).toISOString().slice(11, 19) + ' UTC'});
+    xRange: () => { const now = serverNow(seen); return [now - seen.length, now]; }, name: at => new Date(at * 1000).toISOString().slice(11, 19) + ' UTC'});
   const big = [
     chart(200, 'Events per second', 'stored by the workers; published to Kafka', [{at: 1, label: 'stored', color: '--accent', fill: '--fill'}, {at: 2, label: 'published', color: '--acceptable', dash: true, width: 1.6}], perSecond, 10),
     chart(200, 'Lag', 'age of the oldest event that is not stored', [{at: 3, label: 'slowest topic partition', color: '--pink', fill: '--fill-pink'}], seconds, 1),
@@ -78,8 +81,8 @@ export function liveCharts(seen) {
 }
 
 // The same for 28 days. Lag, freshness and times of commits are kept for a day only.
-export function monthCharts(rates) {
-  const {columns, rows: hours} = rates || {columns: [], rows: []}, x = hours.map(one => Date.parse(one[0]) / 1000 + HALF_A_MINUTE * 60), now = Date.now() / 1000;
+export function monthCharts(seen) {
+  const {rates} = seen, {columns, rows: hours} = rates || {columns: [], rows: []}, x = hours.map(one => Date.parse(one[0]) / 1000 + HALF_A_MINUTE * 60), now = serverNow(seen);
   const values = name => hours.map(one => one[columns.indexOf(name)]), nameOf = at => `${dayName(new Date(at * 1000).toISOString().slice(0, 10))}, ${new Date(at * 1000).toISOString().slice(11, 13)}:00 to ${new Date(at * 1000).toISOString().slice(11, 13)}:59 UTC`;
   const chart = (height, title, sub, list, format, least) => charted(list, {x, values}, {title, sub, format, least, height, days: true, tools: ratesTools(title, rates), xRange: () => [now - 28 * 86400, now], name: nameOf});
   return {

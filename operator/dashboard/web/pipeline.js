@@ -11,7 +11,7 @@ const LOOK_MS = 3000, RATES_MS = 60000;
 const MEAN = 24, RECENT = 60;
 
 let site = null, place = null, generation = 0, charts = null;
-const seen = {facts: null, rows: [], rates: null, failure: null, length: LENGTHS['15m']};
+const seen = {facts: null, rows: [], rates: null, failure: null, length: LENGTHS['15m'], ahead: 0};
 
 export function leavePipeline() { generation++; site = null; charts = null; }
 
@@ -41,15 +41,16 @@ async function lookAgain(mine) {
   }
 }
 
+// By the server's clock, which the rows have: the browser's may be any.
 async function followLive(mine) {
-  let since = Date.now() - seen.length * 1000;
+  let newest = 0;
   while (mine === generation) {
-    const {code, json} = await site.ask(`/api/v1/pipeline/live?since=${Math.round(since)}`);
+    const {code, json} = await site.ask(`/api/v1/pipeline/live?${newest > 0 ? `since=${newest}` : `seconds=${seen.length}`}`);
     if (mine !== generation) return;
     if (code !== 200) { await waited(LOOK_MS); continue; }
-    since = json.rows.reduce((newest, row) => Math.max(newest, row[0]), since);
-    const oldest = Date.now() - seen.length * 1000;
-    seen.rows = [...seen.rows, ...json.rows].filter(row => row[0] >= oldest);
+    newest = json.rows.reduce((last, row) => Math.max(last, row[0]), newest);
+    seen.ahead = Date.now() - json.at;
+    seen.rows = [...seen.rows, ...json.rows].filter(row => row[0] >= json.at - seen.length * 1000);
     draw();
     if (json.rows.length === 0) await waited(1000);
   }
@@ -149,7 +150,7 @@ function row(kind, ...cards) {
 // The charts, and the places of what changes around them.
 function layOut() {
   forgetCharts();
-  const {big, small} = site.live === MONTH ? monthCharts(seen.rates) : liveCharts(seen);
+  const {big, small} = site.live === MONTH ? monthCharts(seen) : liveCharts(seen);
   const cards = [...small.map(one => one.card), el('div', {id: 'dead', class: 'stack'})];
   charts = site.live === MONTH ? [] : [...big, ...small];
   place.replaceChildren(el('div', {id: 'top', class: 'stack'}), row(big.length > 1 ? 'halves' : 'fulls', ...big.map(one => one.card)), row(cards.length > 3 ? 'quarters' : 'thirds', ...cards), el('div', {id: 'bottom', class: 'stack'}));
