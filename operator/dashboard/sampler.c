@@ -54,7 +54,8 @@ struct sampler {
     int64_t *ends;
     struct lag *lags;
     int64_t ends_us; /* when; 0: never */
-    char kafka_trouble[ERROR_TEXT_BYTES];
+    char kafka_trouble[ERROR_TEXT_BYTES]; /* "": none */
+    bool is_told;                         /* the log has it */
 
     json_t *books;
 };
@@ -100,6 +101,7 @@ static void note_ends(struct sampler *sampler, const struct topic *topic)
     if (has_room(sampler, topic->count)) {
         sampler->ends_us = clock_now_us();
         sampler->kafka_trouble[0] = '\0';
+        sampler->is_told = false;
         for (int i = 0; i < topic->count; i++) {
             sampler->ends[i] = topic->logs[i].high;
             lag_see(&sampler->lags[i], topic->logs[i].high, sampler->ends_us);
@@ -111,7 +113,8 @@ static void note_ends(struct sampler *sampler, const struct topic *topic)
 static void note_kafka_trouble(struct sampler *sampler, const struct error *err)
 {
     pthread_mutex_lock(&sampler->lock);
-    const bool is_new = sampler->kafka_trouble[0] == '\0';
+    const bool is_new = !sampler->is_told;
+    sampler->is_told = true;
     snprintf(sampler->kafka_trouble, sizeof sampler->kafka_trouble, "%s", err->text);
     pthread_mutex_unlock(&sampler->lock);
     if (is_new)

@@ -161,6 +161,7 @@ def test_it_starts_without_kafka_and_says_that_the_lag_is_unknown(site):
     assert facts["postgres"] is None and set(facts["kafka"]["ends"]) <= {None}
     rows = wait_until(lambda: dashboard.json("/api/v1/pipeline/live", since=0)[1]["rows"], 40, "a row")
     assert rows[-1][2] is None and rows[-1][3] is None and rows[-1][4] is None  # unknown is never 0
+    assert dashboard.program.log().count("Kafka does not say how far its logs go") == 1
 
 
 def test_a_database_without_our_schema_is_named_and_comes_to_be_read(make_site):
