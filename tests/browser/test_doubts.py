@@ -120,6 +120,14 @@ def test_a_clock_of_the_browser_that_is_wrong_empties_no_chart(driver, make_site
         assert first < rows[0][0] / 1000 and rows[-1][0] / 1000 < last < rows[-1][0] / 1000 + 300, (hours, first, last, rows)
 
 
+def test_a_figure_that_is_nowhere_in_the_range_is_no_part_of_a_name(driver, full, tmp_path):
+    """What is in each row of the range unknown, and was known before, keeps nothing from being compared."""
+    first, last = (utc_today() - datetime.timedelta(days) for days in (4, 2))
+    (tmp_path / "sizes.sql").write_text(PANEL.format("Sizes", 2, "table", "") + f"SELECT v.name, v.n, CASE WHEN :'first'::date < '{first}' THEN v.n * 2 END AS size FROM (VALUES ('small', 10), ('large', 30)) AS v (name, n)")
+    rows, = walk(driver, Dashboard(full, f"dashboard.panels={tmp_path}"), "null-figure", f"/?range=custom&first={first}&last={last}", ["wait", "[data-panel=sizes] tbody"], ["rows", "[data-panel=sizes] tbody tr"])
+    assert [row[:4] for row in rows] == [["small", "10", "–", rows[0][3]], ["large", "30", "–", rows[1][3]]] and all("0.0" in row[3] for row in rows), rows
+
+
 def test_uniques_whose_keys_are_gone_are_called_at_most(driver, full):
     full.database.run(f"BEGIN; SELECT tallymill.keep_uniques_from('{utc_today() - datetime.timedelta(9)}'); COMMIT")
     dashboard = Dashboard(full)

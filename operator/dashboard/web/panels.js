@@ -364,7 +364,8 @@ export function heat(panel, page) {
 export function table(panel, page) {
   const size = panel.name === 'events' || (panel.columns || []).length > 6 ? 'full' : 'half';
   if (panel.trouble_kind) return card(panel, page, size);
-  const texts = panel.columns.map((_, at) => !isNumeric(panel.rows, at)), first = texts.indexOf(false);
+  // A figure that is NULL in every row of the range is told from a text by the range before: it is no part of a row's name.
+  const both = [...panel.rows, ...(panel.before || [])], texts = panel.columns.map((_, at) => !isNumeric(both, at)), first = texts.indexOf(false);
   const name = row => JSON.stringify(row.filter((_, at) => texts[at]));
   const before = new Map((panel.before || []).map(row => [name(row), row[first]]));
   const known = panel.before && page.fresh.first_day && page.fresh.first_day <= page.range.before.first;
