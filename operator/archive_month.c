@@ -4,7 +4,7 @@
  * that the time in which its rows are in no query is the detach and one pass over them. What is durable behind each step is in the
  * books (tallymill.months, tallymill.archives) or in the store, and the next run looks at both rather than remembers: so no step
  * cares who began it. What came into the month between the snapshot and the detach is found by its hash before it is dropped; the
- * month is then attached again.
+ * month is then attached again, and so it is where the server refuses a step for anything that no waiting mends.
  *
  * Rejected: to detach first and write in peace afterwards: the rows would be in no query for as long as the store takes, and a
  * store that fails would leave them there.
@@ -87,6 +87,8 @@ static bool settle(struct archive_run *run, const struct month_name *month, cons
                          view->is_plain ? "ALTER TABLE it OWNER TO tallymill_admin" : "only plain tables are archived");
     writing->snapshot = snapshot_open_whole(run->settings, "tallymill archive", err);
     if (!writing->snapshot)
+        return false;
+    if (!archive_settle_stops(writing->snapshot, month, err))
         return false;
     if (archive_settle(writing->snapshot, month, &should_rebuild, err)) {
         FAILPOINT("archive_settled");
@@ -302,9 +304,11 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
     const struct error said = *err;
     int64_t waiting = 0, emptied = 0;
     error_clear(err);
-    if (!archive_books_attach(&run->books, month, err) || !archive_books_waiting(&run->books, month, &waiting, &emptied, err))
+    if (!archive_books_attach(&run->books, month, err))
+        return error_wrap(err, "%.200s; and %s could not be made part of analytics_events again", said.text, month->text);
+    if (!archive_books_waiting(&run->books, month, &waiting, &emptied, err))
         return false;
-    error_set(err, said.kind == ERROR_REJECT ? ERROR_REJECT : ERROR_RETRY,
+    error_set(err, said.kind == ERROR_REJECT || said.kind == ERROR_FATAL ? said.kind : ERROR_RETRY,
               "%.280s; %s is part of analytics_events again and waits for the next run%s", said.text, month->text,
               waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month"
                           : "");
@@ -335,11 +339,17 @@ static bool is_kept(struct archive_run *run, const struct month_name *month, con
     return put_back(run, month, err);
 }
 
-/* Step 6. */
+/* Step 6. Whatever the server refuses it for, the month is attached again: the next run settles it, and names what is in the way.
+ * Who holds the table is in the way of that too. */
 static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
 {
-    return archive_books_drop(&run->books, month, view->generation, err) ||
-           (postgres_is(err, POSTGRES_NOT_SO) && put_back(run, month, err));
+    if (archive_books_drop(&run->books, month, view->generation, err))
+        return true;
+    if (PQstatus(run->books.conn) == CONNECTION_OK && postgres_is(err, POSTGRES_REFUSED) && !postgres_is(err, POSTGRES_LOCKED))
+        return put_back(run, month, err);
+    return error_wrap(err,
+                      "%s is on its way out, and could not be dropped (run it again to go on, or: tallymill archive --cancel %s)",
+                      month->text, month->text);
 }
 
 /* Step 7: the blocks of older generations. Those in another target stay, for nobody says how to come there. */

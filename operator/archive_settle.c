@@ -17,7 +17,7 @@
 #include "operator/snapshot.h"
 #include "operator/verify.h"
 
-extern const char archive_settle_sql[], verify_rollup_foreign_sql[];
+extern const char archive_settle_sql[], archive_stops_sql[], verify_rollup_foreign_sql[];
 
 static const char old_looks_sql[] =
     "SELECT rollup FROM tallymill.rollups WHERE looks_back AND strpos(query, 'tallymill.first_seen') = 0";
@@ -25,6 +25,19 @@ static const char old_looks_sql[] =
 static bool waits(const struct month_name *month, struct error *err, const char *reason)
 {
     return error_set(err, ERROR_RETRY, "%s waits: %.300s", month->text, reason);
+}
+
+bool archive_settle_stops(struct snapshot *snapshot, const struct month_name *month, struct error *err)
+{
+    char more[40] = "";
+    PGresult *stops = snapshot_set(snapshot, "month", month->first, err) ? snapshot_ask(snapshot, archive_stops_sql, err) : NULL;
+    const int count = stops ? PQntuples(stops) : 0;
+    if (count > 1)
+        snprintf(more, sizeof more, " (and %d more)", count - 1);
+    if (count > 0)
+        error_set(err, ERROR_USAGE, "%s stays: %.400s%s", month->text, answer_text(stops, 0, "stop"), more);
+    PQclear(stops);
+    return stops && count == 0;
 }
 
 static const char *text_of(const json_t *object, const char *name)

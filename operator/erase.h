@@ -130,7 +130,7 @@ MUST_CHECK bool erase_renew_return(struct erase_run *run, const struct month_nam
 MUST_CHECK bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,
                                   struct error *err);
 
-/* A remark: the month is in Postgres, and its archive as it was. */
+/* A remark: the month is in Postgres, or on its way out, and its archive as it was. */
 void erase_renew_stays(struct erase_run *run, const struct month_name *month, const char *reason);
 
 /* Months that an earlier run had come back, and that have not left again. */

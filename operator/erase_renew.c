@@ -60,9 +60,15 @@ static bool note_return(void *context, PGconn *conn, struct error *err)
 
 void erase_renew_stays(struct erase_run *run, const struct month_name *month, const char *reason)
 {
+    struct archive_view view;
+    struct error unknown = {0};
+    const bool is_known = archive_books_look(&run->books, month, &view, &unknown);
     erase_archives_keep(run, month);
-    erase_remark(run, true, "%s is in Postgres, without them, and has not left again, so its old archive holds them: %s",
-                 month->text, reason);
+    erase_remark(run, true, "%s %s and has not left again, so its old archive holds them: %s", month->text,
+                 !is_known          ? "came back, lost them,"
+                 : view.is_attached ? "is in Postgres, without them,"
+                                    : "is on its way out, without them, in no query meanwhile,",
+                 reason);
 }
 
 bool erase_renew_leave(struct erase_run *run, const struct month_name *month, struct archive_store *store, bool *is_away,

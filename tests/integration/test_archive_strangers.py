@@ -1,10 +1,14 @@
-"""An archive beside what it did not expect: another database in the same store, a store that goes away at the last step, a table whose columns are others by now."""
+"""An archive beside what it did not expect: another database in the same store, a store that goes away at the last step, a table whose columns are others by now, and what somebody makes of
+the table partitions."""
 
 import json
 
 import pytest
 
-from .test_archive import LEAF, MONTH, make_archive  # noqa: F401  (the fixture `archive`)
+from .harness.publisher import event, instant
+from .harness.waiting import wait_until
+from .test_aggregator import at_day
+from .test_archive import LEAF, MONTH, STATISTICS, make_archive  # noqa: F401  (the fixture `archive`)
 
 
 def test_two_databases_with_one_target_keep_their_archives_apart(archive):
@@ -118,3 +122,60 @@ def test_a_month_that_was_restored_stays_although_a_run_by_hand_came_to_nothing(
     assert not is_due()
     here.must("--due", *window)
     here.is_back()
+
+
+STANDING = {    # how it is made, its name in what is said, how it goes
+    "a view": (f"CREATE VIEW public.of_it AS SELECT id FROM {LEAF}", "view public.of_it", "DROP VIEW public.of_it"),
+    "a materialized view": (f"CREATE MATERIALIZED VIEW public.of_it AS SELECT id FROM {LEAF}", "materialized view public.of_it", "DROP MATERIALIZED VIEW public.of_it"),
+    "a function": (f"CREATE FUNCTION public.count_it() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM {LEAF}; END", "function public.count_it()", "DROP FUNCTION public.count_it"),
+    "a function of its rows": (f"CREATE FUNCTION public.name_of({LEAF}) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'", "function public.name_of(", "DROP FUNCTION public.name_of"),
+    "a key": (f"CREATE TABLE public.notes (id uuid, created_at timestamptz, FOREIGN KEY (id, created_at) REFERENCES {LEAF})", "on table public.notes", "DROP TABLE public.notes"),
+    "a column": (f"CREATE TABLE public.kept (row {LEAF})", "column row of table public.kept", "DROP TABLE public.kept"),
+}
+
+
+def test_what_stands_on_a_month_keeps_it_and_is_named_and_the_others_leave(archive):
+    here = archive(count=40)
+    site, other = here.site, at_day(140)
+    site.send([event("login", instant(f"{other.date()}T10:00:00"), user_id=1)])
+    site.drain()
+    site.database.run(f"CREATE VIEW public.of_all AS SELECT id FROM analytics_events; CREATE INDEX of_the_month ON {LEAF} (lower(event_name)); CREATE STATISTICS public.of_it ON event_name, user_id FROM {LEAF}")
+    site.fold()
+    here.statistics = site.database.rows(STATISTICS)
+    for kind, (make, name, drop) in STANDING.items():
+        site.database.run(make)
+        done = here.run()
+        assert done.code == 2 and name in done.err and f"stands on table public.{LEAF}" in done.err, (kind, done)
+        assert here.state() == "open" and site.database.value("SELECT count(*) FROM tallymill.archives") == 0
+        if kind != "a column":
+            site.database.run(drop)
+    here.is_back()
+    done = here.run(MONTH, f"{other:%Y-%m}")
+    assert done.code == 2 and f"{other:%Y-%m} archived" in done.out, done
+    site.database.run(STANDING["a column"][2])
+    here.must()
+    here.is_away()
+
+
+BETWEEN = {    # what fails when the table is dropped, and how it goes
+    "a view": (STANDING["a view"][0], "view public.of_it depends on table", STANDING["a view"][2]),
+    "a trigger": ("CREATE OR REPLACE FUNCTION public.keep_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+                  " CREATE TRIGGER keep_out BEFORE UPDATE ON tallymill.months FOR EACH ROW WHEN (NEW.state = 'archived') EXECUTE FUNCTION public.keep_out()",
+                  "keep_out", "DROP TRIGGER keep_out ON tallymill.months"),
+}
+
+
+@pytest.mark.parametrize("kind", BETWEEN)
+def test_a_month_whose_table_cannot_be_dropped_is_part_of_the_events_again(archive, kind):
+    here = archive(count=40, build="check")
+    make, said, drop = BETWEEN[kind]
+    for step in ("archive_marked", "archive_detached"):
+        run = here.stop_at(step)
+        here.site.database.run(make)
+        run.thaw()
+        assert run.wait(60) == 1 and said in run.log() and "is part of analytics_events again" in run.log(), (step, run.log())
+        here.site.database.run(drop)
+        here.site.fold()
+        here.is_back()
+    assert "written before, proven again" in here.must().out
+    here.is_away()

@@ -14,7 +14,7 @@ from .harness.program import ROOT
 from .harness.publisher import event, instant
 from .harness.waiting import wait_until
 from .test_backup import client, restore as restore_dump
-from .test_archive import CONTENT, MONTH, FIRST, ROUNDS, STATISTICS, of_month
+from .test_archive import CONTENT, LEAF, MONTH, FIRST, ROUNDS, STATISTICS, of_month
 
 OTHER = "2025-02"
 # Where a run may be ended: the return, the rows, each step of leaving again, the end.
