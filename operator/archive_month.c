@@ -283,22 +283,6 @@ static bool run_detach(struct archive_run *run, const struct archive_view *view,
     return is_detached;
 }
 
-/* Step 5. Whoever began it before may have ended it meanwhile: so an error is looked at again. */
-static bool detach(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
-{
-    struct archive_view after;
-    struct error ignored = {0};
-    if (run_detach(run, view, err))
-        return true;
-    if (archive_books_look(&run->books, month, &after, &ignored) && after.is_there && !after.is_attached && !after.is_pending) {
-        error_clear(err);
-        return true;
-    }
-    return error_wrap(err,
-                      "%s is on its way out, and could not be detached (run it again to go on, or: tallymill archive --cancel %s)",
-                      month->text, month->text);
-}
-
 static bool put_back(struct archive_run *run, const struct month_name *month, struct error *err)
 {
     const struct error said = *err;
@@ -313,6 +297,32 @@ static bool put_back(struct archive_run *run, const struct month_name *month, st
               waiting > 0 ? ", and the dead letters that came meanwhile go in by: tallymill dlq replay --reason archived_month"
                           : "");
     return false;
+}
+
+/* The server has answered, and with what no waiting mends: it neither timed out nor ends. */
+static bool is_refused(const struct error *err)
+{
+    return postgres_is(err, POSTGRES_REFUSED) && !postgres_is(err, POSTGRES_LOCKED) && !postgres_is(err, POSTGRES_CANCELLED);
+}
+
+/* Step 5. Whoever began it before may have ended it meanwhile: so an error is looked at again. A detach that has not begun and is
+ * refused leaves the month where it is; one that is pending can only be ended. */
+static bool detach(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+{
+    struct archive_view after;
+    struct error ignored = {0};
+    if (run_detach(run, view, err))
+        return true;
+    const bool is_known = archive_books_look(&run->books, month, &after, &ignored);
+    if (is_known && after.is_there && !after.is_attached && !after.is_pending) {
+        error_clear(err);
+        return true;
+    }
+    if (is_known && after.is_attached && is_refused(err))
+        return put_back(run, month, err);
+    return error_wrap(err,
+                      "%s is on its way out, and could not be detached (run it again to go on, or: tallymill archive --cancel %s)",
+                      month->text, month->text);
 }
 
 /* Whether the archive is still what was proven: its manifest, and every byte where another run proved it. Asked before the detach

@@ -17,4 +17,9 @@ WITH RECURSIVE asked AS (
   WHERE NOT EXISTS (SELECT FROM parts x WHERE x.classid = d.classid AND x.objid = d.objid)
     AND coalesce(k.conparentid, 0) = 0 -- a part of a key to analytics_events, which the detach asks by itself
 )
-SELECT format('%s stands on table %s, which could not be dropped under it: make it anew on analytics_events, or DROP it', s.name, q.leaf) AS stop FROM asked q, standing s ORDER BY 1
+SELECT stop FROM (
+  SELECT 1 AS place, format('table %s is DEFAULT, beside which no month can be detached: tallymill audit gives the statements that take it out', p.partdefid::regclass) AS stop
+  FROM pg_partitioned_table p WHERE p.partrelid = 'public.analytics_events'::regclass AND p.partdefid <> 0
+  UNION ALL
+  SELECT 2, format('%s stands on table %s, which could not be dropped under it: make it anew on analytics_events, or DROP it', s.name, q.leaf) FROM asked q, standing s
+) AS stops ORDER BY place, stop

@@ -179,3 +179,21 @@ def test_a_month_whose_table_cannot_be_dropped_is_part_of_the_events_again(archi
         here.is_back()
     assert "written before, proven again" in here.must().out
     here.is_away()
+
+
+def test_beside_a_default_partition_no_month_begins_to_leave(archive):
+    here = archive(count=40, build="check")
+    database = here.site.database
+    database.run("CREATE TABLE public.odd PARTITION OF analytics_events DEFAULT")
+    done = here.run()
+    assert done.code == 2 and "table public.odd" in done.err and "tallymill audit" in done.err, done
+    assert here.state() == "open" and database.value("SELECT count(*) FROM tallymill.archives") == 0
+    database.run("DROP TABLE public.odd")
+    run = here.stop_at("archive_marked")
+    database.run("CREATE TABLE public.odd PARTITION OF analytics_events DEFAULT")
+    run.thaw()
+    assert run.wait(60) == 1 and "is part of analytics_events again" in run.log(), run.log()
+    database.run("DROP TABLE public.odd")
+    here.is_back()
+    here.must()
+    here.is_away()

@@ -236,6 +236,20 @@ def test_a_month_that_cannot_come_back_is_named_and_the_others_lose_the_person(e
     site.must("tallymill", "audit", "--deep")
 
 
+def test_a_month_that_may_not_leave_again_is_in_postgres_as_is_said(erasing):
+    here = erasing()
+    here.archive()
+    here.site.database.run("CREATE TABLE public.odd PARTITION OF analytics_events DEFAULT")
+    done = here.erase("--yes")
+    assert done.code == 1 and f"{MONTH} is in Postgres, without them, and has not left again" in done.err and "table public.odd" in done.err, done
+    assert here.site.database.value("SELECT state FROM tallymill.months WHERE month = %s", FIRST) == "restored"
+    here.site.database.run("DROP TABLE public.odd")
+    here.holds()
+    assert here.erase("--yes").code == 0
+    here.archive()
+    here.is_without_them()
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
