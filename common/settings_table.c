@@ -55,7 +55,7 @@ const struct setting settings_table[] = {
     {"archive.restored_keep", SETTING_DURATION, "30 days", 0, 3650 * CLOCK_DAY_US, NULL, FOR_OPERATOR, "a month that was restored is not due again before"},
     {"archive.compression", SETTING_CHOICE, "zstd", 0, 0, "zstd|gzip", FOR_OPERATOR, "how the parts of an archived month are compressed"},
     {"archive.part_size", SETTING_BYTES, "64 MiB", 64 * KIB, 64 * MIB, NULL, FOR_OPERATOR, "about how large a part is, which goes to the store from memory; a million rows at most"},
-    {"archive.detach_deadline", SETTING_DURATION, "10 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_OPERATOR, "how long a month on its way out waits for those who read the events"},
+    {"archive.detach_deadline", SETTING_DURATION, "10 min", CLOCK_SECOND_US, CLOCK_DAY_US, NULL, FOR_OPERATOR, "how long a month on its way out waits for those who read the events, and then for those who read its table"},
     {"s3.endpoint", SETTING_TEXT, "", 0, 300, NULL, FOR_OPERATOR, "where the store of archive.target = s3://BUCKET/PREFIX is asked: https://HOST or http://HOST:PORT; empty: Amazon's of s3.region"},
     {"s3.region", SETTING_TEXT, "us-east-1", 1, 60, NULL, FOR_OPERATOR, "the region that requests are signed for"},
     {"s3.access_key", SETTING_TEXT, "", 0, 200, NULL, FOR_OPERATOR, "the login at the store"},

@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
+#include "common/postgres_error.h"
 #include "common/postgres_open.h"
 #include "common/settings.h"
 #include "operator/admin.h"
@@ -23,6 +24,7 @@
 #define CONNECT_US (10 * CLOCK_SECOND_US)
 #define SHORT_US   (60 * CLOCK_SECOND_US)
 #define SCAN_US    (3600 * CLOCK_SECOND_US) /* what reads a whole month */
+#define TURN_US    (2 * CLOCK_SECOND_US)
 
 enum { LOCK_TRIES = 15, LOCK_PAUSE_MS = 200 };
 
@@ -153,9 +155,21 @@ bool archive_books_begin_leaving(struct archive_books *books, const struct month
     return change(books, month->first, generation, NULL, SCAN_US, "SELECT tallymill.begin_leaving($1::date, $2::integer)", err);
 }
 
-bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
+/* It is asked for in turns, between which others come in: those who wait behind us for the table (an audit counts its rows), and
+ * those who make months, for the lock of that is held meanwhile. */
+bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, int64_t wait_us,
+                        struct error *err)
 {
-    return change(books, month->first, generation, NULL, SCAN_US, "SELECT tallymill.drop_month($1::date, $2::integer)", err);
+    char turn[24];
+    const int64_t deadline_us = clock_now_us() + wait_us;
+    bool is_dropped = false;
+    snprintf(turn, sizeof turn, "%" PRId64 "us", wait_us < TURN_US ? wait_us : TURN_US);
+    do { /* ends: at the deadline */
+        error_clear(err);
+        is_dropped = change(books, month->first, generation, turn, SCAN_US,
+                            "SELECT tallymill.drop_month($1::date, $2::integer) FROM set_config('lock_timeout', $3, true)", err);
+    } while (!is_dropped && postgres_is(err, POSTGRES_LOCKED) && clock_now_us() < deadline_us);
+    return is_dropped;
 }
 
 bool archive_books_attach(struct archive_books *books, const struct month_name *month, struct error *err)

@@ -56,10 +56,12 @@ MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct m
                                      struct error *err);
 
 /* tallymill.begin_leaving, drop_month, attach_month. Of drop_month, ERROR_USAGE with TM006 (POSTGRES_NOT_SO): the month is not what
- * was written out. */
+ * was written out. It waits so long, and some seconds, for who holds the month's table; ERROR_RETRY then (POSTGRES_LOCKED) names
+ * them. */
 MUST_CHECK bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation,
                                             struct error *err);
-MUST_CHECK bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, struct error *err);
+MUST_CHECK bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, int64_t wait_us,
+                                   struct error *err);
 MUST_CHECK bool archive_books_attach(struct archive_books *books, const struct month_name *month, struct error *err);
 
 /* The month's days wait for a rebuild. */

@@ -353,7 +353,7 @@ static bool is_kept(struct archive_run *run, const struct month_name *month, con
  * Who holds the table is in the way of that too. */
 static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
 {
-    if (archive_books_drop(&run->books, month, view->generation, err))
+    if (archive_books_drop(&run->books, month, view->generation, settings_int(run->settings, "archive.detach_deadline"), err))
         return true;
     if (PQstatus(run->books.conn) == CONNECTION_OK && postgres_is(err, POSTGRES_REFUSED) && !postgres_is(err, POSTGRES_LOCKED))
         return put_back(run, month, err);

@@ -197,3 +197,35 @@ def test_beside_a_default_partition_no_month_begins_to_leave(archive):
     here.is_back()
     here.must()
     here.is_away()
+
+
+def lock_of_leaf(session):
+    cursor = session.cursor()
+    cursor.execute(f"BEGIN; LOCK TABLE {LEAF} IN ACCESS SHARE MODE")
+    return cursor
+
+
+def test_who_reads_a_detached_month_is_waited_for_until_the_deadline_and_named(archive):
+    here = archive(count=40, build="check", **{"archive.detach_deadline": "3 s"})
+    run = here.stop_at("archive_detached")
+    with here.site.database.session() as session:
+        lock_of_leaf(session)
+        run.thaw()
+        assert run.wait(30) == 1 and "pid " in run.log() and f"archive --cancel {MONTH}" in run.log(), run.log()
+        assert here.state() == "detaching"
+        here.holds()
+    here.must()
+    here.is_away()
+
+
+def test_while_a_detached_month_waits_for_its_reader_nobody_waits_for_it(archive):
+    here = archive(count=40, build="check")
+    run = here.stop_at("archive_detached")
+    with here.site.database.session() as session:
+        lock_of_leaf(session)
+        run.thaw()
+        wait_until(lambda: here.site.database.value("SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted", LEAF) > 0, 30, "the run to ask for the lock")
+        here.site.must("tallymill", "audit", "--deep")
+        assert run.is_running(), run.log()
+    assert run.wait(60) == 0, run.log()
+    here.is_away()

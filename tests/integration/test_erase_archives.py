@@ -250,6 +250,21 @@ def test_a_month_that_may_not_leave_again_is_in_postgres_as_is_said(erasing):
     here.is_without_them()
 
 
+def test_a_month_whose_table_is_read_while_it_leaves_again_is_not_said_to_be_in_postgres(erasing):
+    here = erasing(build="check", **{"archive.detach_deadline": "1 s"})
+    here.archive()
+    run = here.site.start("tallymill", "erase", *THEIRS, "--yes", "--wait", 20, failpoint="archive_detached:stop")
+    wait_until(run.is_frozen, 60, lambda: f"the run to stop behind the detach; it said: {run.log()}")
+    with here.site.database.session() as session, session.cursor() as cursor:
+        cursor.execute(f"BEGIN; LOCK TABLE {LEAF} IN ACCESS SHARE MODE")
+        run.thaw()
+        assert run.wait(90) == 1 and f"{MONTH} is on its way out, without them, in no query meanwhile" in run.log(), run.log()
+        assert here.site.database.value("SELECT state FROM tallymill.months WHERE month = %s", FIRST) == "detaching"
+    assert here.erase("--yes").code == 0
+    here.archive()
+    here.is_without_them()
+
+
 WEEK = "2025-01-27"    # until 2 February
 COHORT = "SELECT cohort_week::text, active_users FROM analytics_weekly_cohorts WHERE week = %s ORDER BY 1"
 
