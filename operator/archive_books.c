@@ -150,6 +150,12 @@ bool archive_books_tidied(struct archive_books *books, const struct month_name *
                   "UPDATE tallymill.archives SET parts = 0 WHERE month = $1::date AND generation = $2::integer", err);
 }
 
+bool archive_books_emptying(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
+{
+    return change(books, month->first, generation, NULL, SHORT_US,
+                  "UPDATE tallymill.archives SET bytes = 0 WHERE month = $1::date AND generation = $2::integer", err);
+}
+
 bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation, struct error *err)
 {
     return change(books, month->first, generation, NULL, SCAN_US, "SELECT tallymill.begin_leaving($1::date, $2::integer)", err);

@@ -43,7 +43,8 @@ MUST_CHECK bool archive_books_look(struct archive_books *books, const struct mon
                                    struct error *err);
 
 /* A generation begins to be written; has been written as this manifest says (which comes to the store behind it), of a table with
- * this server hash; is proven; came to nothing; has no blocks in the store any more. */
+ * this server hash; is proven; came to nothing; has its blocks deleted (its bytes are 0 from then on); has no blocks in the store
+ * any more. */
 MUST_CHECK bool archive_books_begin(struct archive_books *books, const struct month_name *month, int generation, const char *target,
                                     struct error *err);
 MUST_CHECK bool archive_books_written(struct archive_books *books, const struct archive_manifest *manifest, const char *server_hash,
@@ -52,6 +53,8 @@ MUST_CHECK bool archive_books_proven(struct archive_books *books, const struct m
                                      struct error *err);
 MUST_CHECK bool archive_books_supersede(struct archive_books *books, const struct month_name *month, int generation,
                                         struct error *err);
+MUST_CHECK bool archive_books_emptying(struct archive_books *books, const struct month_name *month, int generation,
+                                       struct error *err);
 MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation,
                                      struct error *err);
 

@@ -179,7 +179,7 @@ static bool directory_get(void *store, const char *key, struct archive_block *bl
     return is_read;
 }
 
-static bool directory_delete_all(void *store, const char *prefix, struct error *err)
+static bool directory_delete_all(void *store, const char *prefix, int *count, struct error *err)
 {
     const struct directory *directory = store;
     char path[PATH_MAX];
@@ -189,7 +189,11 @@ static bool directory_delete_all(void *store, const char *prefix, struct error *
     if (!listing)
         return errno == ENOENT || failed(err, "cannot list", path);
     for (const struct dirent *entry; is_deleted && (entry = readdir(listing)) != NULL;) {
-        if (entry->d_name[0] != '.' && unlinkat(dirfd(listing), entry->d_name, 0) != 0 && errno != ENOENT)
+        if (entry->d_name[0] == '.')
+            continue;
+        if (unlinkat(dirfd(listing), entry->d_name, 0) == 0)
+            ++*count;
+        else if (errno != ENOENT)
             is_deleted = failed(err, "cannot delete files of", path);
     }
     closedir(listing);

@@ -68,15 +68,24 @@ bool archive_generation_is_free(struct archive_store *store, const struct month_
                       month->text, archive_store_target(store), folder));
 }
 
-bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
-                               const char *manifest_sha256, bool *is_ours, struct error *err)
+bool archive_generation_whose(struct archive_store *store, const struct month_name *month, int generation,
+                              const char *manifest_sha256, bool *is_there, bool *is_ours, struct error *err)
 {
     struct archive_manifest manifest;
-    char prefix[ARCHIVE_KEY_BYTES];
-    bool is_there, is_sound;
-    const bool is_asked = get_any(store, month, generation, &manifest, &is_there, &is_sound, err);
-    *is_ours = !is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
+    bool is_sound;
+    const bool is_asked = get_any(store, month, generation, &manifest, is_there, &is_sound, err);
+    *is_ours = !*is_there || (manifest_sha256 && (manifest_sha256[0] == '\0' || strcmp(manifest.sha256, manifest_sha256) == 0));
     archive_manifest_reset(&manifest);
+    return is_asked;
+}
+
+bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation, bool *is_there,
+                               struct error *err)
+{
+    char prefix[ARCHIVE_KEY_BYTES];
+    int count = 0;
     archive_key(prefix, month->text, generation, "");
-    return is_asked && (!*is_ours || archive_store_delete_all(store, prefix, err));
+    const bool is_deleted = archive_store_delete_all(store, prefix, &count, err);
+    *is_there = count > 0;
+    return is_deleted;
 }

@@ -29,9 +29,13 @@ MUST_CHECK bool archive_generation_look(struct archive_store *store, const struc
 MUST_CHECK bool archive_generation_is_free(struct archive_store *store, const struct month_name *month, int generation,
                                            struct error *err);
 
-/* Deletes its blocks, unless its manifest is another's than the one with this SHA-256. "": an older release wrote it, and it is
- * believed to be ours; NULL: we have written none. *is_ours false: it is another's, and stays. */
+/* Whose what lies there is. *is_there: a manifest does; *is_ours false: it is another's than the one with this SHA-256. "": an
+ * older release wrote it, and it is believed to be ours; NULL: we have written none. */
+MUST_CHECK bool archive_generation_whose(struct archive_store *store, const struct month_name *month, int generation,
+                                         const char *manifest_sha256, bool *is_there, bool *is_ours, struct error *err);
+
+/* Deletes its blocks, for who knows that they are ours. *is_there: there were any. */
 MUST_CHECK bool archive_generation_delete(struct archive_store *store, const struct month_name *month, int generation,
-                                          const char *manifest_sha256, bool *is_ours, struct error *err);
+                                          bool *is_there, struct error *err);
 
 #endif

@@ -151,12 +151,13 @@ static void supersede(struct archive_run *run, const struct month_name *month, i
 static bool give_up_generation(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
                                struct error *err)
 {
-    bool is_ours;
+    bool is_there, is_ours;
     const char *sha256 = view->manifest_sha256[0] != '\0' ? view->manifest_sha256 : NULL;
     if (!archive_books_supersede(&run->books, month, view->generation, err))
         return false;
     return !run->store || strcmp(view->target, target_of(run)) != 0 ||
-           (archive_generation_delete(run->store, month, view->generation, sha256, &is_ours, err) &&
+           (archive_generation_whose(run->store, month, view->generation, sha256, &is_there, &is_ours, err) &&
+            (!is_ours || archive_generation_delete(run->store, month, view->generation, &is_there, err)) &&
             archive_books_tidied(&run->books, month, view->generation, err));
 }
 
@@ -373,10 +374,11 @@ static bool tidy(struct archive_run *run, const struct month_name *month, struct
                                  : NULL;
     bool is_tidy = older || !run->store;
     for (int row = 0; is_tidy && older && row < PQntuples(older); row++) {
-        bool is_ours;
+        bool is_there, is_ours;
         const int generation = (int)answer_int(older, row, "generation");
         const char *sha256 = answer_text(older, row, "manifest_sha256");
-        is_tidy = archive_generation_delete(run->store, month, generation, sha256, &is_ours, err) &&
+        is_tidy = archive_generation_whose(run->store, month, generation, sha256, &is_there, &is_ours, err) &&
+                  (!is_ours || archive_generation_delete(run->store, month, generation, &is_there, err)) &&
                   archive_books_tidied(&run->books, month, generation, err);
     }
     PQclear(older);

@@ -147,20 +147,21 @@ static bool delete_page(struct s3 *s3, const char *xml, const char *prefix, char
     return true;
 }
 
-static bool s3_delete_all(void *store, const char *prefix, struct error *err)
+static bool s3_delete_all(void *store, const char *prefix, int *count, struct error *err)
 {
     struct s3 *s3 = store;
     char before[S3_URL_BYTES] = "";
     for (int page = 0; page < PAGES_MAX; page++) { /* ends: what is listed is deleted, until nothing of ours is */
         struct s3_request request;
-        int count = 0;
+        int of_page = 0;
         const bool is_done =
-            list(s3, prefix, "", &request, err) && delete_page(s3, request.answer.bytes, prefix, before, &count, err);
+            list(s3, prefix, "", &request, err) && delete_page(s3, request.answer.bytes, prefix, before, &of_page, err);
         const bool has_more = is_done && strstr(request.answer.bytes, "<IsTruncated>true<") != NULL;
         buffer_reset(&request.answer);
-        if (!is_done || (count == 0 && !has_more))
+        *count += of_page;
+        if (!is_done || (of_page == 0 && !has_more))
             return is_done;
-        if (count == 0)
+        if (of_page == 0)
             break;
     }
     return error_set(err, ERROR_RETRY, "the store at %.200s has more below %.100s than is ours: take out what is not",

@@ -18,14 +18,14 @@
 #include "common/progress.h"
 #include "common/settings.h"
 #include "operator/answer.h"
-#include "operator/archive_generation.h"
+#include "operator/archive_leftover.h"
 #include "operator/archive_month.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_return.h"
 #include "operator/archive_store.h"
 #include "operator/csv_field.h"
 
-extern const char erase_archives_sql[], erase_leftovers_sql[], erase_unreached_sql[];
+extern const char erase_archives_sql[], erase_unreached_sql[];
 
 /* An archive that counts, read through. */
 struct erase_archive {
@@ -331,48 +331,33 @@ static bool give_up_kept(struct erase_run *run, struct error *err)
     return true;
 }
 
-/* Deletes what lies of a generation (a row of erase_leftovers.sql) where it was written, or, where that is not there any more,
- * where it was moved to. */
-static bool delete_blocks(struct erase_run *run, const struct month_name *month, const PGresult *left, int row, struct error *err)
+/* What could not be deleted is a remark. */
+static bool delete_leftover(struct erase_run *run, const PGresult *left, int row, struct error *err)
 {
-    char key[ARCHIVE_KEY_BYTES];
-    struct archive_block block = {0};
-    bool is_ours;
+    struct month_name month;
+    struct archive_store *store = NULL;
+    struct error kept = {0};
     const int generation = (int)answer_int(left, row, "generation");
-    const char *target = answer_text(left, row, "target");
-    const char *sha256 = answer_is_null(left, row, "manifest_sha256") ? NULL : answer_text(left, row, "manifest_sha256");
-    archive_key(key, month->text, generation, "manifest.json");
-    struct archive_store *store = erase_open_store(run, target, err);
-    bool is_gone = store != NULL;
-    if (is_gone && strcmp(archive_store_target(store), target) != 0) {
-        is_gone = archive_store_get(store, key, &block, err) &&
-                  (block.bytes || error_set(err, ERROR_USAGE, "it was written to %.200s, which cannot be opened", target));
-        free(block.bytes);
-    }
-    is_gone = is_gone && archive_generation_delete(store, month, generation, sha256, &is_ours, err) &&
-              (is_ours || error_set(err, ERROR_REJECT, "what lies there has another manifest than the one that was written"));
-    if (is_gone)
+    if (!month_name_parse(answer_text(left, row, "month"), &month, err) ||
+        !archive_books_supersede(&run->books, &month, generation, err))
+        return false;
+    const bool is_gone = archive_leftover_delete(run->settings, &run->books, &month, left, row, &store, &kept);
+    if (is_gone && store)
         erase_tell_versions(run, store);
     archive_store_close(store);
-    return is_gone;
+    if (is_gone)
+        return archive_books_tidied(&run->books, &month, generation, err);
+    erase_remark(run, true, "an older archive of %s (generation %d) may hold them, and could not be deleted: %s", month.text,
+                 generation, kept.text);
+    return true;
 }
 
 static bool delete_leftovers(struct erase_run *run, struct error *err)
 {
-    PGresult *left = postgres_query(run->conn, erase_leftovers_sql, ERASE_QUERY_US, err);
+    PGresult *left = archive_leftover_ask(&run->books, NULL, err);
     bool is_good = left != NULL;
-    for (int row = 0; is_good && row < PQntuples(left); row++) {
-        struct month_name month;
-        struct error kept = {0};
-        const int generation = (int)answer_int(left, row, "generation");
-        is_good = month_name_parse(answer_text(left, row, "month"), &month, err) &&
-                  archive_books_supersede(&run->books, &month, generation, err);
-        if (is_good && !delete_blocks(run, &month, left, row, &kept))
-            erase_remark(run, true, "an older archive of %s (generation %d) may hold them, and could not be deleted: %s",
-                         month.text, generation, kept.text);
-        else
-            is_good = is_good && archive_books_tidied(&run->books, &month, generation, err);
-    }
+    for (int row = 0; is_good && row < PQntuples(left); row++)
+        is_good = delete_leftover(run, left, row, err);
     PQclear(left);
     return is_good;
 }

@@ -1,0 +1,69 @@
+"""Archives that were moved, with archive.target after them: from a place that is gone, and from one that can be opened and has nothing any more."""
+
+import json
+
+import pytest
+
+from .harness.waiting import wait_until
+from .test_archive import MONTH, make_archive  # noqa: F401  (the fixture `archive`)
+from .test_erase_archives import THEIRS, make_erasing, older_copy  # noqa: F401  (the fixture `erasing`)
+
+LEFT = "SELECT parts FROM tallymill.archives WHERE generation = 1"
+
+
+def point_at(site, old, new):
+    text = site.settings.read_text()
+    assert str(old) in text
+    site.settings.write_text(text.replace(str(old), str(new)))
+
+
+def move(here, is_gone):
+    """The archives are at another place from now on, and so is archive.target."""
+    old = here.folder
+    here.folder = old.rename(old.with_name("moved"))
+    point_at(here.site, old, here.folder)
+    if not is_gone:
+        old.mkdir()
+    return old
+
+
+@pytest.mark.parametrize("is_gone", (True, False))
+def test_a_person_is_gone_from_archives_that_were_moved(erasing, is_gone):
+    here = erasing()
+    here.archive()
+    move(here, is_gone)
+    done = here.erase("--yes")
+    assert done.code == 0 and here.generations() == {"0002"}, done
+    assert here.site.database.value(LEFT) == 0
+    here.is_without_them()
+
+
+def test_an_older_archive_that_is_nowhere_is_named_until_it_is_found(erasing):
+    here = erasing()
+    site = here.site
+    here.archive()
+    site.must("tallymill", "restore", MONTH)
+    here.settle()
+    site.database.run("UPDATE tallymill.archives SET state = 'superseded'")
+    kept = here.folder.rename(here.folder.with_name("nobody-knows"))
+    here.folder.mkdir()
+    for target in (here.folder, here.folder.with_name("another")):
+        target.mkdir(exist_ok=True)
+        point_at(site, f"target = {here.folder}", f"target = {target}")
+        done = here.erase("--yes")
+        assert done.code == 1 and "(generation 1) may hold them" in done.err and str(target) in done.err and "SET parts = 0" in done.err, done
+        assert site.database.value(LEFT) > 0
+        point_at(site, f"target = {target}", f"target = {here.folder}")
+    here.folder.rmdir()
+    kept.rename(here.folder)
+    done = here.erase("--yes")
+    assert done.code == 0 and site.database.value(LEFT) == 0 and here.generations() == set(), done
+
+
+def test_what_was_begun_and_is_nowhere_holds_nobody(erasing):
+    here = erasing(build="check")
+    wait_until(lambda: here.site.start("tallymill", "archive", MONTH, failpoint="archive_part:exit").wait(60) == 86, 60, "the month to be settled, and begun")
+    here.folder.rename(here.folder.with_name("nobody-knows"))
+    here.folder.mkdir()
+    done = here.erase("--yes")
+    assert done.code == 0 and here.site.database.value(LEFT) == 0, done
