@@ -122,12 +122,13 @@ bool archive_return_find(struct archive_return *back, const struct settings *set
         return true;
     if (set[0] == '\0' || strcmp(set, "none") == 0 || strcmp(set, view->target) == 0)
         return false;
+    const bool has_any = back->manifest.sha256[0] != '\0'; /* then it is damaged, or another's */
     archive_return_close(back);
     back->store = archive_store_open(settings, set, &other);
-    if (!back->store || !archive_generation_manifest(back->store, month, view, &back->manifest, &other))
-        return false;
-    error_clear(err);
-    return true;
+    const bool is_found = back->store && archive_generation_manifest(back->store, month, view, &back->manifest, &other);
+    if (is_found || (other.kind == ERROR_REJECT && !has_any)) /* it counts what the place says where they are now */
+        *err = other;
+    return is_found;
 }
 
 bool archive_return_find_newer(struct archive_return *back, const struct settings *settings, const struct month_name *month,

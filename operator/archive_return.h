@@ -20,7 +20,7 @@ struct archive_return {
 };
 
 /* Opens the store that the archive lies in and reads its manifest. Where it was moved, archive.target says where it is now. Errors
- * as of archive_store_open() and archive_generation_manifest(). */
+ * as of archive_store_open() and archive_generation_manifest(): of that place, where it answers and the old one has nothing. */
 MUST_CHECK bool archive_return_find(struct archive_return *back, const struct settings *settings, const struct month_name *month,
                                     const struct archive_view *view, struct error *err);
 

@@ -67,3 +67,15 @@ def test_what_was_begun_and_is_nowhere_holds_nobody(erasing):
     here.folder.mkdir()
     done = here.erase("--yes")
     assert done.code == 0 and here.site.database.value(LEFT) == 0, done
+
+
+@pytest.mark.plain_servers("pg_dump would need the login's files")
+@pytest.mark.parametrize("is_gone", (True, False))
+def test_an_archive_that_is_newer_than_the_books_is_offered_where_it_was_moved_to(erasing, is_gone):
+    here = erasing()
+    older_copy(here, lambda: here.erase("--yes"))
+    move(here, is_gone)
+    for words in (("restore", MONTH), ("archive", "--verify")):
+        done = here.site.tallymill(*words)
+        assert done.code == 1 and "has generation 2" in done.err and str(here.folder) in done.err and f"restore {MONTH} --newer" in done.err, done
+    assert "of generation 2" in here.site.must("tallymill", "restore", MONTH, "--newer").out
