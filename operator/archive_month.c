@@ -29,6 +29,7 @@
 #include "operator/archive_generation.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_proof.h"
+#include "operator/archive_return.h"
 #include "operator/archive_settle.h"
 #include "operator/archive_store.h"
 #include "operator/snapshot.h"
@@ -477,8 +478,7 @@ bool archive_month_verify(struct archive_run *run, const struct month_name *mont
                           struct error *err)
 {
     struct archive_view view;
-    struct archive_manifest manifest = {0};
-    struct archive_store *store = NULL;
+    struct archive_return found = {0};
     struct progress progress;
     char what[40];
     if (!look(run, month, &view, err))
@@ -489,13 +489,11 @@ bool archive_month_verify(struct archive_run *run, const struct month_name *mont
         return true;
     snprintf(what, sizeof what, "rows of %s verified", month->text);
     progress_init(&progress, what, view.rows, clock_now_us());
-    const bool is_good = (store = archive_store_open(run->settings, view.target, err)) != NULL &&
-                         archive_generation_manifest(store, month, &view, &manifest, err) &&
-                         archive_parts_read(store, &manifest, NULL, NULL, &progress, err);
+    const bool is_good = archive_return_find(&found, run->settings, month, &view, err) &&
+                         archive_parts_read(found.store, &found.manifest, NULL, NULL, &progress, err);
     progress_clear(&progress);
     *report = (struct archive_report){
-        .generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = manifest.part_count};
-    archive_manifest_reset(&manifest);
-    archive_store_close(store);
+        .generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = found.manifest.part_count};
+    archive_return_close(&found);
     return is_good;
 }

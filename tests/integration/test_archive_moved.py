@@ -69,6 +69,23 @@ def test_what_was_begun_and_is_nowhere_holds_nobody(erasing):
     assert done.code == 0 and here.site.database.value(LEFT) == 0, done
 
 
+@pytest.mark.parametrize("is_gone", (True, False))
+def test_archives_that_were_moved_are_verified_and_come_back(archive, is_gone):
+    here = archive(count=40)
+    here.must()
+    move(here, is_gone)
+    for words in ((), (MONTH,)):
+        assert "is whole: generation 1" in here.must("--verify", *words).out
+    part = here.folder / "analytics_events" / MONTH / "0001" / "part-00001.csv.zst"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1])
+    done = here.run("--verify")
+    assert done.code == 1 and "DAMAGED" in done.err, done
+    part.write_bytes(content)
+    here.restore()
+    here.is_back()
+
+
 @pytest.mark.plain_servers("pg_dump would need the login's files")
 @pytest.mark.parametrize("is_gone", (True, False))
 def test_an_archive_that_is_newer_than_the_books_is_offered_where_it_was_moved_to(erasing, is_gone):
