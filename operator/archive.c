@@ -29,10 +29,18 @@ struct archive {
 static void add_json(struct archive *archive, const struct month_name *month, const char *outcome,
                      const struct archive_report *report, const char *text)
 {
-    json_t *one = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:s*}", "month", month->text, "outcome", outcome, "generation",
-                            report->generation, "rows", (json_int_t)report->rows, "bytes", (json_int_t)report->bytes, "away_us",
-                            (json_int_t)report->away_us, "dead_letters_waiting", (json_int_t)report->late, "text", text);
+    json_t *one = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:s*, s:s*}", "month", month->text, "outcome", outcome,
+                            "generation", report->generation, "rows", (json_int_t)report->rows, "bytes", (json_int_t)report->bytes,
+                            "away_us", (json_int_t)report->away_us, "dead_letters_waiting", (json_int_t)report->late, "text", text,
+                            "leftover", report->leftover[0] != '\0' ? report->leftover : NULL);
     json_array_append_new(archive->months, one);
+}
+
+static void tell(const char *text)
+{
+    fputs("tallymill archive: ", stderr);
+    terminal_text(stderr, text);
+    fputc('\n', stderr);
 }
 
 /* One that failed keeps no other from being done; the worst of all is the exit code. */
@@ -41,13 +49,10 @@ static void tell_failure(struct archive *archive, const struct month_name *month
 {
     const int exit_code = error_exit_code(err);
     archive->exit_code = exit_code > archive->exit_code ? exit_code : archive->exit_code;
-    if (archive->as_json) {
+    if (archive->as_json)
         add_json(archive, month, err->kind == ERROR_REJECT ? "damaged" : "waits", report, err->text);
-    } else {
-        fputs("tallymill archive: ", stderr);
-        terminal_text(stderr, err->text);
-        fputc('\n', stderr);
-    }
+    else
+        tell(err->text);
     error_clear(err);
 }
 
@@ -74,12 +79,18 @@ static void take_out(struct archive *archive, const struct month_name *month, st
 {
     struct archive_report report = {0};
     archive->count++;
-    if (!archive_month(&archive->run, month, &report, err))
+    if (!archive_month(&archive->run, month, &report, err)) {
         tell_failure(archive, month, &report, err);
-    else if (archive->as_json)
+        return;
+    }
+    if (archive->as_json)
         add_json(archive, month, report.was_away ? "was archived" : "archived", &report, NULL);
     else
         tell_archived(archive, month, &report);
+    if (report.leftover[0] == '\0')
+        return;
+    tell(report.leftover);
+    archive->exit_code = archive->exit_code > 1 ? archive->exit_code : 1;
 }
 
 static void verify_one(struct archive *archive, const struct month_name *month, struct error *err)
@@ -223,8 +234,8 @@ static const struct cli archive_cli = {
         "Needs a login with tallymill_admin; behind a pooler one that inherits its rights (the detach sets no role there).\n",
     .examples = "  tallymill archive --config settings.ini --due\n  tallymill archive --config settings.ini 2025-01\n"
                 "  tallymill archive --config settings.ini --verify\n",
-    .exit_codes = "0 done; 1 a month waits or its archive is damaged, each named, or a server is away; 2 usage, settings or "
-                  "schema;\n3 needs a person.",
+    .exit_codes = "0 done; 1 a month waits, its archive is damaged, or an older one could not be deleted, each named, or a server is "
+                  "away;\n2 usage, settings or schema; 3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 

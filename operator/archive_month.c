@@ -27,6 +27,7 @@
 #include "operator/admin.h"
 #include "operator/answer.h"
 #include "operator/archive_generation.h"
+#include "operator/archive_leftover.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_proof.h"
 #include "operator/archive_return.h"
@@ -364,23 +365,23 @@ static bool drop(struct archive_run *run, const struct month_name *month, const 
                       month->text, month->text);
 }
 
-/* Step 7: the blocks of older generations. Those in another target stay, for nobody says how to come there. */
-static bool tidy(struct archive_run *run, const struct month_name *month, struct error *err)
+/* Step 7: the blocks of older generations, each where it was written. The month is archived, whatever becomes of these; one that is
+ * another's by now is none of ours. */
+static bool tidy(struct archive_run *run, const struct month_name *month, struct archive_report *report, struct error *err)
 {
-    const char *const values[] = {month->first, target_of(run)};
-    PGresult *older = run->store ? admin_ask(run->books.conn,
-                                             "SELECT generation, manifest_sha256 FROM tallymill.archives WHERE month = $1::date "
-                                             "AND target = $2 AND state = 'superseded' AND parts IS DISTINCT FROM 0",
-                                             2, values, SHORT_US, err)
-                                 : NULL;
-    bool is_tidy = older || !run->store;
-    for (int row = 0; is_tidy && older && row < PQntuples(older); row++) {
-        bool is_there, is_ours;
+    PGresult *older = archive_leftover_ask(&run->books, month, err);
+    bool is_tidy = older != NULL;
+    for (int row = 0; is_tidy && row < PQntuples(older); row++) {
         const int generation = (int)answer_int(older, row, "generation");
-        const char *sha256 = answer_text(older, row, "manifest_sha256");
-        is_tidy = archive_generation_whose(run->store, month, generation, sha256, &is_there, &is_ours, err) &&
-                  (!is_ours || archive_generation_delete(run->store, month, generation, &is_there, err)) &&
-                  archive_books_tidied(&run->books, month, generation, err);
+        struct archive_store *store = NULL;
+        struct error kept = {0};
+        const bool is_gone = archive_leftover_delete(run->settings, &run->books, month, older, row, &store, &kept);
+        archive_store_close(store);
+        if (is_gone || kept.kind == ERROR_REJECT)
+            is_tidy = archive_books_tidied(&run->books, month, generation, err);
+        else
+            snprintf(report->leftover, sizeof report->leftover, "generation %d of %s could not be deleted: %.400s", generation,
+                     month->text, kept.text);
     }
     PQclear(older);
     return is_tidy;
@@ -393,7 +394,7 @@ static bool fill(struct archive_run *run, const struct month_name *month, const 
     report->generation = view->generation;
     report->rows = view->rows;
     report->bytes = view->bytes;
-    return tidy(run, month, err) && archive_books_waiting(&run->books, month, &report->late, &emptied, err);
+    return tidy(run, month, report, err) && archive_books_waiting(&run->books, month, &report->late, &emptied, err);
 }
 
 /* A step of a month that is detaching. *is_proven: by this run. */

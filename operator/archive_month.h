@@ -24,8 +24,9 @@ struct archive_report {
     bool was_away;  /* it was archived before; nothing but tidying was done */
     bool is_reused; /* its archive was there and is equal to it: written before, proven again */
     int generation, parts;
-    int64_t rows, bytes, away_us; /* away_us: how long its rows were in no query */
-    int64_t late;                 /* dead letters that wait for it */
+    int64_t rows, bytes, away_us;    /* away_us: how long its rows were in no query */
+    int64_t late;                    /* dead letters that wait for it */
+    char leftover[ERROR_TEXT_BYTES]; /* an older generation that could not be deleted, and why; "": there is none */
 };
 
 /* Takes a month out. False with err: ERROR_RETRY, it waits (the text says for what) or something failed that may pass;

@@ -59,9 +59,11 @@ static const char *number(char text[NUMBER_TEXT_BYTES], const PGresult *months, 
 static void add(struct table *table, const PGresult *months, int row)
 {
     char rows[NUMBER_TEXT_BYTES], table_mb[NUMBER_TEXT_BYTES + 4], index_mb[NUMBER_TEXT_BYTES + 4],
-        archive_mb[NUMBER_TEXT_BYTES + 4], waiting[NUMBER_TEXT_BYTES], archive[600] = "";
+        archive_mb[NUMBER_TEXT_BYTES + 4], waiting[NUMBER_TEXT_BYTES], archive[600] = "", unfinished[600] = "not finished";
     if (!answer_is_null(months, row, "generation"))
         snprintf(archive, sizeof archive, "%s %s", answer_text(months, row, "target"), answer_text(months, row, "generation"));
+    if (!answer_is_null(months, row, "leftovers"))
+        snprintf(unfinished, sizeof unfinished, "not finished: %.500s", answer_text(months, row, "leftovers"));
     const bool is_away = strcmp(answer_text(months, row, "state"), "archived") != 0 && !answer_bool(months, row, "is_attached");
     const char *const cells[] = {
         answer_text(months, row, "month"),
@@ -75,7 +77,7 @@ static void add(struct table *table, const PGresult *months, int row)
         answer_int(months, row, "dead_letters_waiting") > 0 ? number(waiting, months, row, "dead_letters_waiting") : "",
         is_away                                     ? "not attached"
         : answer_bool(months, row, "is_due")        ? "due"
-        : answer_bool(months, row, "is_unfinished") ? "not finished"
+        : answer_bool(months, row, "is_unfinished") ? unfinished
                                                     : ""};
     table_add(table, cells);
 }

@@ -20,9 +20,11 @@ SELECT to_char(l.month, 'YYYY-MM') AS month, l.state, l.is_attached,
        coalesce(w.waiting, 0) AS dead_letters_waiting, coalesce(w.emptied, 0) AS dead_letters_emptied,
        l.state IN ('open', 'restored') AND l.is_attached AND l.month < q.this_month - interval '1 month' AND l.month_end <= q.cold_before
          AND l.month_end::timestamp AT TIME ZONE 'UTC' <= q.window_from AND (r.restored_at IS NULL OR r.restored_at < q.restored_before) AS is_due,
-       l.state = 'detaching' OR (l.state = 'archived' AND EXISTS (SELECT FROM tallymill.archives o WHERE o.month = l.month AND o.state = 'superseded' AND o.parts IS DISTINCT FROM 0)) AS is_unfinished
+       l.state = 'detaching' OR o.leftovers IS NOT NULL AS is_unfinished, o.leftovers
 FROM asked q CROSS JOIN listed l
 LEFT JOIN LATERAL (SELECT * FROM tallymill.archives o WHERE o.month = l.month AND o.state <> 'superseded' ORDER BY o.generation DESC LIMIT 1) a ON true
 CROSS JOIN LATERAL (SELECT max(o.restored_at) AS restored_at FROM tallymill.archives o WHERE o.month = l.month) r
+CROSS JOIN LATERAL (SELECT string_agg(format('generation %s in %s', o.generation, o.target), ', ' ORDER BY o.generation) AS leftovers FROM tallymill.archives o
+                    WHERE l.state = 'archived' AND o.month = l.month AND o.state = 'superseded' AND o.target <> 'none' AND o.parts IS DISTINCT FROM 0) o
 LEFT JOIN waiting w ON w.month = l.month
 ORDER BY l.month DESC;

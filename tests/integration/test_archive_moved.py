@@ -96,3 +96,31 @@ def test_an_archive_that_is_newer_than_the_books_is_offered_where_it_was_moved_t
         done = here.site.tallymill(*words)
         assert done.code == 1 and "has generation 2" in done.err and str(here.folder) in done.err and f"restore {MONTH} --newer" in done.err, done
     assert "of generation 2" in here.site.must("tallymill", "restore", MONTH, "--newer").out
+
+
+def listed(here):
+    return next(month for month in json.loads(here.site.must("tallymill", "months", "--json").out)["months"] if month["month"] == MONTH)
+
+
+def test_older_generations_go_wherever_they_were_written(archive):
+    here = archive(count=40)
+    old, new = here.folder, here.folder.with_name("new")
+    here.must()
+    here.restore()
+    new.mkdir()
+    point_at(here.site, old, new)
+    away = old.rename(old.with_name("away"))
+    done = here.run()
+    assert done.code == 1 and f"{MONTH} archived" in done.out and f"generation 1 of {MONTH}" in done.err and str(old) in done.err, done
+    here.is_away()
+    assert listed(here)["is_unfinished"] and listed(here)["leftovers"] == f"generation 1 in {old}"
+    assert f"not finished: generation 1 in {old}" in here.site.must("tallymill", "months").out
+    done = here.run("--due")
+    assert done.code == 1 and str(old) in done.err, done
+    away.rename(old)
+    assert "is archived" in here.must("--due").out
+    assert not [path for path in old.rglob("*") if path.is_file()] and not listed(here)["is_unfinished"]
+    assert {path.parent.name for path in new.rglob("*") if path.is_file()} == {"0002"}
+    assert "no month is due" in here.must("--due").out
+    here.restore()
+    here.is_back()
