@@ -1,7 +1,8 @@
 /* archive_directory.c - a directory as a store of archives (archive_store.h).
  *
  * A file appears under its name only when it is whole and on the disk: temporary name, fsync, rename, fsync of the directory. The
- * target itself is never made: where it is missing, a disk is not mounted, and the archive would lie under the mount point.
+ * target itself is never made: where it is missing, a disk is not mounted, and the archive would lie under the mount point. Of one
+ * that is there and empty only the books can tell (archive_month).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -56,6 +57,14 @@ static bool directory_check(void *store, struct error *err)
 {
     const struct directory *directory = store;
     return access(directory->path, R_OK | W_OK | X_OK) == 0 || failed(err, "cannot write into archive.target", directory->path);
+}
+
+static bool directory_is_bare(const void *store)
+{
+    const struct directory *directory = store;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/analytics_events", directory->path);
+    return access(path, F_OK) != 0 && errno == ENOENT;
 }
 
 static bool directory_keeps_versions(const void *store)
@@ -201,4 +210,5 @@ static bool directory_delete_all(void *store, const char *prefix, int *count, st
 }
 
 const struct archive_store_kind archive_store_directory = {
-    directory_open, directory_close, directory_check, directory_put, directory_get, directory_delete_all, directory_keeps_versions};
+    directory_open, directory_close,      directory_check,          directory_put,
+    directory_get,  directory_delete_all, directory_keeps_versions, directory_is_bare};

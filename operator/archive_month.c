@@ -174,6 +174,25 @@ static bool put_manifest(struct archive_run *run, const struct writing *writing,
     return is_put;
 }
 
+/* A mount point is there without its disk, and empty; what is written to it lies under the disk. */
+static bool is_mounted(struct archive_run *run, const struct month_name *month, struct error *err)
+{
+    const char *target = target_of(run), *const values[] = {target};
+    if (!run->store || !archive_store_is_bare(run->store))
+        return true;
+    PGresult *there = admin_ask(run->books.conn,
+                                "SELECT count(*) AS archives FROM tallymill.archives WHERE target = $1 AND state = 'dropped' AND "
+                                "parts > 0",
+                                1, values, SHORT_US, err);
+    const int64_t archives = there ? answer_int(there, 0, "archives") : 0;
+    PQclear(there);
+    return there && (archives == 0 ||
+                     error_set(err, ERROR_USAGE,
+                               "%s: archive.target %.160s has no analytics_events, and the books have archives there (%" PRId64
+                               "): is its disk mounted? If they are gone for good: mkdir %.160s/analytics_events",
+                               month->text, target, archives, target));
+}
+
 /* Step 2, into a new generation. */
 static bool write_out(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
                       struct writing *writing, struct archive_manifest *manifest, struct error *err)
@@ -183,6 +202,8 @@ static bool write_out(struct archive_run *run, const struct month_name *month, c
                                           .packing = is_gzip ? PACKING_GZIP : PACKING_ZSTD,
                                           .foreign_rows = writing->foreign_rows};
     snprintf(manifest->month, sizeof manifest->month, "%s", month->text);
+    if (!is_mounted(run, month, err))
+        return false;
     if (strcmp(view->archive_state, "writing") == 0 && !give_up_generation(run, month, view, err))
         return false;
     if ((run->store && !archive_generation_is_free(run->store, month, view->next_generation, err)) ||

@@ -181,4 +181,11 @@ static bool s3_keeps_versions(const void *store)
     return ((const struct s3 *)store)->client.keeps_versions;
 }
 
-const struct archive_store_kind archive_store_s3 = {s3_open, s3_close, s3_check, s3_put, s3_get, s3_delete_all, s3_keeps_versions};
+static bool s3_is_bare(const void *store)
+{
+    (void)store;
+    return false;
+}
+
+const struct archive_store_kind archive_store_s3 = {s3_open, s3_close,      s3_check,          s3_put,
+                                                    s3_get,  s3_delete_all, s3_keeps_versions, s3_is_bare};

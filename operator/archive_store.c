@@ -70,6 +70,11 @@ bool archive_store_check_target(const struct settings *settings, struct error *e
     return is_good;
 }
 
+bool archive_store_is_bare(const struct archive_store *store)
+{
+    return store->kind->is_bare(store->store);
+}
+
 bool archive_store_keeps_versions(const struct archive_store *store)
 {
     return store->kind->keeps_versions(store->store);

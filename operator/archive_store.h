@@ -36,6 +36,9 @@ MUST_CHECK bool archive_store_check(struct archive_store *store, struct error *e
 /* What --check asks of archive.target, where it names a store. As archive_store_open() and archive_store_check(). */
 MUST_CHECK bool archive_store_check_target(const struct settings *settings, struct error *err);
 
+/* Whether nothing of ours lies there, as far as a look at one name tells: a directory without that of the events. */
+bool archive_store_is_bare(const struct archive_store *store);
+
 /* Whether the store keeps what was deleted or replaced, as far as its answers have said. */
 bool archive_store_keeps_versions(const struct archive_store *store);
 
@@ -58,6 +61,7 @@ struct archive_store_kind {
     bool (*get)(void *store, const char *key, struct archive_block *block, struct error *err);
     bool (*delete_all)(void *store, const char *prefix, int *count, struct error *err); /* count begins with 0 */
     bool (*keeps_versions)(const void *store);
+    bool (*is_bare)(const void *store);
 };
 
 extern const struct archive_store_kind archive_store_directory, archive_store_s3;

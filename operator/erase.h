@@ -110,7 +110,7 @@ void erase_archives_close(struct erase_run *run);
 /* An archive of this month is not deleted by this run, whatever it holds. */
 void erase_archives_keep(struct erase_run *run, const struct month_name *month);
 
-/* The store that a target names, or, where that cannot be opened, the one in which archives are now. */
+/* The store that a target names, or, where that cannot be opened or has nothing, the one in which archives are now. */
 MUST_CHECK struct archive_store *erase_open_store(struct erase_run *run, const char *target, struct error *err);
 
 /* Once, a remark, where a store keeps versions of what was deleted. */

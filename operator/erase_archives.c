@@ -267,16 +267,20 @@ void erase_archives_count(struct erase_run *run)
     }
 }
 
-/* The store that a target names, or, where that cannot be opened, the one in which archives are now. */
+/* The store that a target names, or, where that cannot be opened or has nothing, the one in which archives are now. */
 struct archive_store *erase_open_store(struct erase_run *run, const char *target, struct error *err)
 {
     const char *set = settings_text(run->settings, "archive.target");
     struct error other = {0};
     struct archive_store *store = target[0] != '\0' ? archive_store_open(run->settings, target, err) : NULL;
-    if (store || set[0] == '\0' || strcmp(set, "none") == 0 || !(store = archive_store_open(run->settings, set, &other)))
+    if ((store && !archive_store_is_bare(store)) || set[0] == '\0' || strcmp(set, "none") == 0)
         return store;
+    struct archive_store *now = archive_store_open(run->settings, set, &other);
+    if (!now)
+        return store;
+    archive_store_close(store);
     error_clear(err);
-    return store;
+    return now;
 }
 
 void erase_tell_versions(struct erase_run *run, const struct archive_store *store)

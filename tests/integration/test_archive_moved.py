@@ -38,6 +38,18 @@ def test_a_person_is_gone_from_archives_that_were_moved(erasing, is_gone):
     here.is_without_them()
 
 
+@pytest.mark.parametrize("is_gone", (True, False))
+def test_an_erasure_that_is_killed_goes_on_where_archives_were_moved_to(erasing, is_gone):
+    here = erasing(build="check")
+    here.archive()
+    old = move(here, is_gone)
+    killed = here.site.start("tallymill", "erase", *THEIRS, "--yes", failpoint="erase_returned:exit", name="killed")
+    assert killed.wait(120) == 86, killed.log()
+    done = here.erase("--yes")
+    assert done.code == 0 and here.generations() == {"0002"} and not list(old.rglob("*")), done
+    here.is_without_them()
+
+
 def test_an_older_archive_that_is_nowhere_is_named_until_it_is_found(erasing):
     here = erasing()
     site = here.site

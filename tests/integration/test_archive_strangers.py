@@ -229,3 +229,19 @@ def test_while_a_detached_month_waits_for_its_reader_nobody_waits_for_it(archive
         assert run.is_running(), run.log()
     assert run.wait(60) == 0, run.log()
     here.is_away()
+
+
+def test_a_directory_that_has_lost_its_archives_is_not_written_to(archive):
+    """A disk that is not mounted: its mount point is there, and empty."""
+    here = archive(count=40)
+    here.must()
+    here.restore()
+    archives, away = here.folder / "analytics_events", here.folder.with_name("disk")
+    archives.rename(away)
+    done = here.run()
+    assert done.code == 2 and "is its disk mounted?" in done.err and not archives.exists(), done
+    assert here.site.database.value("SELECT count(*) FROM tallymill.archives") == 1
+    here.is_back()
+    away.rename(archives)
+    here.must()
+    here.is_away()
