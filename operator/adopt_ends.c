@@ -17,6 +17,7 @@ extern const char adopt_drop_sql[];
 static const char let_go_sql[] = "DROP TRIGGER IF EXISTS tallymill_adopt_insert ON public.analytics_events; "
                                  "DROP TRIGGER IF EXISTS tallymill_adopt_update ON public.analytics_events; "
                                  "DROP TRIGGER IF EXISTS tallymill_adopt_delete ON public.analytics_events; "
+                                 "DROP TRIGGER IF EXISTS tallymill_adopt_row ON public.analytics_events; "
                                  "DROP TRIGGER IF EXISTS tallymill_adopt_truncate ON public.analytics_events; "
                                  "SELECT tallymill_adopt.restore_options(); UPDATE tallymill_adopt.state SET step = 'abandoning'";
 

@@ -41,6 +41,8 @@ AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     RAISE EXCEPTION 'analytics_events is being adopted by Tallymill and cannot be emptied meanwhile' USING HINT = 'tallymill adopt --abandon gives the adoption up.';
+  ELSIF TG_LEVEL = 'ROW' THEN
+    INSERT INTO tallymill_adopt.log (id) SELECT r.id FROM (VALUES (OLD.id::text), (NEW.id::text)) AS r (id) WHERE r.id IS NOT NULL GROUP BY r.id;
   ELSIF TG_OP = 'INSERT' THEN
     INSERT INTO tallymill_adopt.log (id) SELECT n.id::text FROM new_rows n;
   ELSIF TG_OP = 'DELETE' THEN
@@ -76,6 +78,25 @@ BEGIN
   IF NOT EXISTS (SELECT FROM tallymill_adopt.state s CROSS JOIN LATERAL tallymill_adopt.mapping(s.old_table, s.time_zone) m
                  WHERE s.old_table = to_regclass('public.analytics_events') AND (m.columns, m.kinds, m.expressions) = (s.columns, s.kinds, s.expressions)) THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_events has other columns, or other types of them, than when its adoption began, and the copy has not',
+      HINT = 'tallymill adopt --abandon gives this adoption up; then begin anew.';
+  END IF;
+END
+$$;
+
+-- The triggers that log, and for whom each fires: statements of all but those in replica mode (O: session_replication_role is origin or local), whose changes come row by row, for an apply worker runs no
+-- statements (R); and TRUNCATE by anybody (A).
+CREATE FUNCTION tallymill_adopt.log_triggers() RETURNS TABLE (name text, enabled "char") LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$ VALUES ('tallymill_adopt_insert', 'O'::"char"), ('tallymill_adopt_update', 'O'), ('tallymill_adopt_delete', 'O'), ('tallymill_adopt_row', 'R'), ('tallymill_adopt_truncate', 'A') $$;
+
+-- Whether all changes are still logged: DISABLE TRIGGER, as restores say it, and ENABLE TRIGGER behind it leave them otherwise than they were made.
+CREATE FUNCTION tallymill_adopt.check_triggers() RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names constant text := (SELECT string_agg(l.name, ', ' ORDER BY l.name) FROM tallymill_adopt.log_triggers() l
+                          WHERE NOT EXISTS (SELECT FROM pg_trigger g JOIN tallymill_adopt.state s ON s.old_table = g.tgrelid WHERE g.tgname = l.name AND g.tgenabled = l.enabled));
+BEGIN
+  IF names IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('triggers that log the changes of analytics_events were dropped, or switched off or over (%s): what was written meanwhile is not in the log', names),
       HINT = 'tallymill adopt --abandon gives this adoption up; then begin anew.';
   END IF;
 END
@@ -166,7 +187,10 @@ BEGIN
   CREATE TRIGGER tallymill_adopt_update AFTER UPDATE ON public.analytics_events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
   CREATE TRIGGER tallymill_adopt_delete AFTER DELETE ON public.analytics_events REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  CREATE TRIGGER tallymill_adopt_row AFTER INSERT OR UPDATE OR DELETE ON public.analytics_events FOR EACH ROW EXECUTE FUNCTION tallymill_adopt.note_change();
   CREATE TRIGGER tallymill_adopt_truncate BEFORE TRUNCATE ON public.analytics_events FOR EACH STATEMENT EXECUTE FUNCTION tallymill_adopt.note_change();
+  ALTER TABLE public.analytics_events ENABLE REPLICA TRIGGER tallymill_adopt_row;
+  ALTER TABLE public.analytics_events ENABLE ALWAYS TRIGGER tallymill_adopt_truncate;
   PERFORM tallymill_adopt.restore_options();
   UPDATE tallymill_adopt.state SET step = 'copying' WHERE step = 'laid';
   RETURN locked_at;
@@ -319,6 +343,7 @@ DECLARE
   columns text;
 BEGIN
   SELECT * INTO s FROM tallymill_adopt.state;
+  PERFORM tallymill_adopt.check_triggers();
   columns := (SELECT string_agg('n.' || c, ', ' ORDER BY place) FROM unnest(s.columns) WITH ORDINALITY AS t (c, place));
   RETURN QUERY EXECUTE format($query$
     WITH before AS (
@@ -350,6 +375,7 @@ BEGIN
   SELECT * INTO s FROM tallymill_adopt.state WHERE step = 'copying' FOR UPDATE;
   LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
   PERFORM tallymill_adopt.check_columns();
+  PERFORM tallymill_adopt.check_triggers();
   PERFORM tallymill_adopt.take_defaults(); -- which may be others by now
   IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
     RETURN false;
@@ -401,6 +427,7 @@ BEGIN
   DROP TRIGGER tallymill_adopt_insert ON public.analytics_events;
   DROP TRIGGER tallymill_adopt_update ON public.analytics_events;
   DROP TRIGGER tallymill_adopt_delete ON public.analytics_events;
+  DROP TRIGGER tallymill_adopt_row ON public.analytics_events;
   DROP TRIGGER tallymill_adopt_truncate ON public.analytics_events;
   FOR one IN SELECT f ->> 'name' AS name FROM jsonb_array_elements(keep -> 'foreign_keys') f LOOP
     EXECUTE format('ALTER TABLE public.analytics_events DROP CONSTRAINT %I', one.name);
