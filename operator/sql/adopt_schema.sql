@@ -421,6 +421,8 @@ BEGIN
     'sequences', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', q.oid::regclass::text, 'column', a.attname)), '[]')
                   FROM pg_depend d JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S' JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                   WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.old_table AND d.deptype = 'a' AND a.attname <> 'id'),
+    'columns', (SELECT jsonb_object_agg(n.oid::text, (SELECT jsonb_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = n.oid AND a.attnum > 0 AND NOT a.attisdropped))
+                FROM unnest(ARRAY[s.new_table, s.new_stats]) AS n (oid)),
     'rights', (SELECT coalesce(jsonb_agg(d.right_on), '[]') FROM tallymill_adopt.needed_for_defaults(s.new_table) d),
     'indexes', (SELECT jsonb_agg(jsonb_build_object('name', c.relname, 'before', tallymill_adopt.before_name(c.relname, c.oid))) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                 WHERE i.indrelid IN (s.old_table, s.old_stats)));
@@ -497,16 +499,91 @@ BEGIN
     SELECT string_agg(to_char(a.month::timestamp, 'YYYY-MM'), ', ' ORDER BY a.month) FILTER (WHERE a.place <= 6) || CASE WHEN count(*) > 6 THEN format(' and %%s more', count(*) - 6) ELSE '' END
     FROM (SELECT w.month, row_number() OVER (ORDER BY w.month) AS place FROM (
           SELECT h.month FROM held h WHERE h.month NOT IN (SELECT t.month FROM attached t) OR h.month IN (SELECT g.month FROM gone g)
+          UNION SELECT m.month FROM tallymill.months m WHERE m.state IN ('open', 'restored') AND m.month NOT IN (SELECT t.month FROM attached t)
           UNION SELECT g.month FROM gone g
           WHERE NOT EXISTS (SELECT FROM tallymill.archives k WHERE k.month = g.month AND k.state = 'dropped' AND k.target = 'none')) AS w) AS a$query$,
     (SELECT s.created_at FROM tallymill_adopt.state s)) INTO away;
   IF away IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the way back would lose the events of months that are not attached (archived, leaving or detached): %s', away),
-      HINT = 'tallymill restore MONTH, or tallymill archive --cancel MONTH for one that is leaving; of one that is gone for good, DELETE the rows from public.analytics_events_before. Then --undo again.';
+      HINT = 'tallymill restore MONTH, or tallymill archive --cancel MONTH for one that is leaving; ATTACH PARTITION for one that somebody detached; of one that is gone for good, DELETE the rows from '
+        'public.analytics_events_before (and where somebody dropped its table: SELECT tallymill.make_month of a day of it). Then --undo again.';
   END IF;
   IF EXISTS (SELECT FROM tallymill.erasures e WHERE e.receipt IS NULL) THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'an erasure has begun and not ended: what it has not come to yet would be in the old table',
       HINT = 'tallymill erase, for the users and sessions that tallymill.erasures names, ends it; then --undo again.';
+  END IF;
+END
+$$;
+
+-- The new tables, and with them the partitions of one.
+CREATE FUNCTION tallymill_adopt.new_tables() RETURNS TABLE (relation oid, level integer) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT n.oid, 0 FROM tallymill_adopt.state s CROSS JOIN LATERAL unnest(ARRAY[s.new_table, s.new_stats]) AS n (oid) WHERE n.oid IS NOT NULL
+  UNION SELECT t.relid::oid, t.level FROM tallymill_adopt.state s CROSS JOIN LATERAL pg_partition_tree(s.new_table) t
+$$;
+
+-- What goes when the adoption is taken back: the relations of our two schemas, the new tables with their partitions, and what the books name in public.
+CREATE FUNCTION tallymill_adopt.doomed() RETURNS TABLE (relation oid) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('tallymill', 'tallymill_adopt')
+    UNION SELECT t.relation FROM tallymill_adopt.new_tables() t
+    UNION SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
+      AND (c.relname = 'analytics_daily_uniques' OR c.relname ~ '^analytics_view_(daily|funnel|conversion|performance)$') AND pg_get_userbyid(c.relowner) = 'tallymill_admin';
+  IF to_regclass('tallymill.rollups') IS NOT NULL THEN
+    RETURN QUERY SELECT c.oid FROM tallymill.rollups r JOIN pg_class c ON c.relname IN (r.target, (tallymill.internal_twin(r)).target)
+      WHERE c.relnamespace = 'public'::regnamespace AND pg_get_userbyid(c.relowner) = 'tallymill_admin';
+  END IF;
+END
+$$;
+
+-- What stands on that and is not part of it, described. p_remade: views and functions that are made anew over the old tables, as far as they stand on the new tables alone, or on each other.
+CREATE FUNCTION tallymill_adopt.dependents(p_remade oid[]) RETURNS TABLE (what text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH doomed AS MATERIALIZED (SELECT d.relation AS oid FROM tallymill_adopt.doomed() d),
+  places AS (SELECT n.oid FROM pg_namespace n WHERE n.nspname IN ('tallymill', 'tallymill_adopt')),
+  sources AS MATERIALIZED ( -- relations, their row types, functions, other types
+    SELECT 'pg_class'::regclass::oid AS class, d.oid, d.oid AS relation FROM doomed d
+    UNION ALL SELECT 'pg_type'::regclass, y.oid, c.oid FROM doomed d JOIN pg_class c ON c.oid = d.oid JOIN pg_type t ON t.oid = c.reltype JOIN pg_type y ON y.oid IN (t.oid, t.typarray)
+    UNION ALL SELECT 'pg_proc'::regclass, p.oid, NULL FROM pg_proc p WHERE p.pronamespace IN (SELECT x.oid FROM places x)
+    UNION ALL SELECT 'pg_type'::regclass, y.oid, NULL FROM pg_type y WHERE y.typrelid = 0 AND y.typnamespace IN (SELECT x.oid FROM places x)),
+  found AS (
+    SELECT d.classid, d.objid, d.objsubid, s.relation, coalesce(r.ev_class, k.conrelid, o.polrelid, g.tgrelid, f.adrelid, i.indrelid, CASE WHEN d.classid = 'pg_class'::regclass THEN d.objid END) AS of_relation,
+           coalesce(p.pronamespace, y.typnamespace) AS place
+    FROM sources s JOIN pg_depend d ON d.refclassid = s.class AND d.refobjid = s.oid AND d.deptype = 'n'
+    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+    LEFT JOIN pg_policy o ON d.classid = 'pg_policy'::regclass AND o.oid = d.objid LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+    LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+    LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid LEFT JOIN pg_type y ON d.classid = 'pg_type'::regclass AND y.oid = d.objid
+    WHERE coalesce(k.conparentid, 0) = 0)
+  SELECT DISTINCT CASE WHEN f.classid = 'pg_rewrite'::regclass AND c.relkind IN ('v', 'm') THEN pg_describe_object('pg_class'::regclass, f.of_relation, 0) ELSE pg_describe_object(f.classid, f.objid, f.objsubid) END
+  FROM found f LEFT JOIN pg_class c ON c.oid = f.of_relation CROSS JOIN tallymill_adopt.state s
+  WHERE coalesce(f.of_relation NOT IN (SELECT d.oid FROM doomed d), true) AND coalesce(f.place NOT IN (SELECT x.oid FROM places x), true)
+    AND NOT (coalesce(f.relation IN (s.new_table, s.new_stats), false) AND coalesce(f.of_relation, f.objid) = ANY (p_remade)) ORDER BY 1
+$$;
+
+-- Under the lock of the way back: what came to the new tables since the swap and the old ones have not, and what stands on what goes. Named, for all of it would go in silence (TM006).
+CREATE FUNCTION tallymill_adopt.check_since(p_remade oid[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names text;
+BEGIN
+  WITH tables AS MATERIALIZED (SELECT t.relation AS oid, t.level FROM tallymill_adopt.new_tables() t),
+  came AS (
+    SELECT format('column %I of %s', a.attname, a.attrelid::regclass) AS what
+    FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped CROSS JOIN tallymill_adopt.state s
+    WHERE t.level = 0 AND NOT coalesce(s.kept -> 'columns' -> t.oid::text ? a.attname, false)
+    UNION ALL SELECT pg_describe_object('pg_publication_rel'::regclass, r.oid, 0) FROM tables t JOIN pg_publication_rel r ON r.prrelid = t.oid
+    UNION ALL SELECT pg_describe_object('pg_trigger'::regclass, g.oid, 0) FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND g.tgparentid = 0
+    UNION ALL SELECT pg_describe_object('pg_policy'::regclass, o.oid, 0) FROM tables t JOIN pg_policy o ON o.polrelid = t.oid
+    UNION ALL SELECT pg_describe_object('pg_rewrite'::regclass, r.oid, 0) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid
+    UNION ALL SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) FROM tables t JOIN pg_constraint k ON k.contype = 'f' AND k.conparentid = 0 AND t.oid IN (k.conrelid, k.confrelid)
+    UNION ALL SELECT d.what FROM tallymill_adopt.dependents(p_remade) d)
+  SELECT string_agg(x.what, ', ' ORDER BY x.what) INTO names FROM (SELECT DISTINCT c.what FROM came c) AS x;
+  IF names IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('this came since the swap, and would be lost on the way back: %s', names),
+      HINT = 'ALTER TABLE ... DROP COLUMN, ALTER PUBLICATION ... DROP TABLE, or DROP it (a column that is to be kept: ADD it to the old table by another name, and UPDATE that); then --undo again.';
   END IF;
 END
 $$;
@@ -597,6 +674,8 @@ BEGIN
   END IF;
   new_row := (SELECT string_agg('n.' || c, ', ' ORDER BY place) FROM unnest(s.columns) WITH ORDINALITY AS t (c, place));
   PERFORM tallymill_adopt.check_months();
+  PERFORM tallymill_adopt.check_since(ARRAY(SELECT v.view FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v)
+    || ARRAY(SELECT f.function FROM tallymill_adopt.functions_on(VARIADIC ARRAY[s.new_table, s.new_stats] || ARRAY(SELECT v.view FROM tallymill_adopt.all_views_on(s.new_table, s.new_stats) v)) f));
   PERFORM tallymill_adopt.check_fit(id_of, new_row);
   EXECUTE format('DELETE FROM public.analytics_events_before o WHERE NOT EXISTS (SELECT FROM public.analytics_events n WHERE n.id = %s)', id_of);
   GET DIAGNOSTICS changed = ROW_COUNT;

@@ -138,3 +138,69 @@ def test_rights_that_new_views_get_by_themselves_are_taken_from_them(old):
     with application.connect() as cursor:
         cursor.execute(f"GRANT INSERT ON analytics_events TO {application.reader}")
     site.database.run(f"ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC, {application.reader}")
+
+
+# What comes to the new tables behind the swap, how it is named, and what takes it away again.
+SINCE = {
+    "a column": ("ALTER TABLE analytics_events ADD COLUMN plan text", "column plan of public.analytics_events", "ALTER TABLE analytics_events DROP COLUMN plan"),
+    "a column of the statistics": ("ALTER TABLE analytics_daily_stats ADD COLUMN extra int", "column extra of public.analytics_daily_stats", "ALTER TABLE analytics_daily_stats DROP COLUMN extra"),
+    "a publication": ("CREATE PUBLICATION {} FOR TABLE analytics_events", "publication of table public.analytics_events in publication {}", "DROP PUBLICATION {}"),
+    "a publication of a month": ("CREATE PUBLICATION {} FOR TABLE {month}", "in publication {}", "DROP PUBLICATION {}"),
+    "a trigger": ("CREATE TRIGGER own BEFORE INSERT ON analytics_events FOR EACH ROW EXECUTE FUNCTION own()", "trigger own on table public.analytics_events", "DROP TRIGGER own ON analytics_events"),
+    "a trigger of a month": ("CREATE TRIGGER own BEFORE INSERT ON {month} FOR EACH ROW EXECUTE FUNCTION own()", "trigger own on table public.{month}", "DROP TRIGGER own ON {month}"),
+    "a policy": ("CREATE POLICY own ON analytics_events USING (true)", "policy own on table public.analytics_events", "DROP POLICY own ON analytics_events"),
+    "a rule": ("CREATE RULE own AS ON DELETE TO analytics_daily_stats DO INSTEAD NOTHING", "rule own on table public.analytics_daily_stats", "DROP RULE own ON analytics_daily_stats"),
+    "a foreign key to it": ("CREATE TABLE notes (event uuid, at timestamptz, FOREIGN KEY (event, at) REFERENCES analytics_events)", "constraint notes_event_at_fkey on table public.notes", "DROP TABLE notes"),
+    "a foreign key of its own": ("ALTER TABLE analytics_events ADD CONSTRAINT own FOREIGN KEY (user_id) REFERENCES users", "constraint own on table public.analytics_events", "ALTER TABLE analytics_events DROP CONSTRAINT own"),
+    "a view on a month": ("CREATE VIEW of_month AS SELECT id FROM {month}", "view public.of_month", "DROP VIEW of_month"),
+    "a view on the books": ("CREATE VIEW of_both AS SELECT e.id, b.first_offset FROM analytics_events e JOIN tallymill.batches b USING (batch_id)", "view public.of_both", "DROP VIEW of_both"),
+    "a view on a view of ours": ("CREATE VIEW on_ours AS SELECT * FROM analytics_view_daily", "view public.on_ours", "DROP VIEW on_ours"),
+    "a function over the books": ("CREATE FUNCTION f() RETURNS bigint RETURN (SELECT count(*) FROM tallymill.months)", "function public.f()", "DROP FUNCTION f()"),
+    "a default that calls ours": ("CREATE TABLE notes (event uuid DEFAULT tallymill.adopted_id(1))", "default value for column event of table public.notes", "DROP TABLE notes"),
+    "a policy of another table": ("CREATE TABLE notes (event uuid); CREATE POLICY own ON notes USING (event IN (SELECT id FROM analytics_events))", "policy own on table public.notes", "DROP TABLE notes"),
+    "a row type in use": ("CREATE FUNCTION f(analytics_events) RETURNS int LANGUAGE sql AS 'SELECT 1'", "function public.f(public.analytics_events)", "DROP FUNCTION f(analytics_events)"),
+}
+
+
+def test_what_came_to_the_new_tables_since_is_named_before_anything_is_changed(old):
+    """What the old ones have not, or what would go with our schema: columns, publications, triggers, keys, views on months. What is made anew over the old tables is no hindrance."""
+    site, application = old(500)
+    schema = schema_of(site)
+    adopt(site)
+    assert site.tallymill("migrate", "--no-topic").code == 0
+    month = site.database.value("SELECT to_char(now() AT TIME ZONE 'UTC', '\"analytics_events_\"YYYY_MM')")
+    site.database.run("CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+    passed = []
+    for number, (what, (made, named, gone)) in enumerate(SINCE.items()):
+        made, named, gone = (text.replace("{month}", month).replace("{}", f"p_{number}") for text in (made, named, gone))
+        site.database.run(made)
+        refused = site.tallymill("adopt", "--undo")
+        if refused.code != 2 or named not in refused.err or "still the one in use" not in refused.err:
+            passed.append((what, named, refused))
+        if refused.code == 0:
+            break
+        site.database.run(gone)
+    assert not passed, passed
+    site.database.run("DROP FUNCTION own()")
+    with application.connect() as cursor:
+        cursor.execute("CREATE VIEW since AS SELECT id, user_id FROM analytics_events; CREATE FUNCTION how_many() RETURNS bigint STABLE RETURN (SELECT count(*) FROM since)")
+    adopt(site, "--undo")
+    assert site.database.value("SELECT how_many()") == 500
+    site.database.run("DROP FUNCTION how_many(); DROP VIEW since")
+    assert schema_of(site) == schema and site.database.value(LEFT) == 0
+
+
+def test_a_month_of_new_rows_alone_that_somebody_detached_is_not_lost_on_the_way_back(old):
+    site, application = old(500)
+    adopt(site)
+    assert site.tallymill("migrate", "--no-topic").code == 0
+    site.database.run("SELECT tallymill.make_month('2021-02-28')")
+    with application.connect() as cursor:
+        cursor.execute("INSERT INTO analytics_events (event_name, event_category, created_at) VALUES ('login', 'business', '2021-02-03')")
+    bounds = site.database.value("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'analytics_events_2021_02'")
+    site.database.run("ALTER TABLE analytics_events DETACH PARTITION analytics_events_2021_02")
+    refused = adopt(site, "--undo", code=2)
+    assert "detached): 2021-02" in refused.err and "ATTACH" in refused.err, refused
+    site.database.run(f"ALTER TABLE analytics_events ATTACH PARTITION analytics_events_2021_02 {bounds}")
+    adopt(site, "--undo")
+    assert site.database.value("SELECT count(*) FROM analytics_events WHERE created_at = '2021-02-03'") == 1
