@@ -165,6 +165,8 @@ void adopt_print_plan(const struct adopt *adopt)
     printf("  copying takes about %s beside live writers, and up to %.2f GB of disk more until --finish\n",
            terminal_age(age, adopt->rows * COPIED_ROW_US), gb * 2);
     puts("  the table is locked twice, each time for a fraction of a second");
+    puts("  from the swap on the key is (id, created_at): INSERT ... ON CONFLICT (id) fails, and becomes "
+         "ON CONFLICT (id, created_at)");
     print_texts("views, made anew in the swap: ", answer_text(look, 0, "views"));
     print_texts("materialized views, made anew behind the swap: ", answer_text(look, 0, "materialized_views"));
     print_texts("functions whose bodies name the tables, made anew in the swap: ", answer_text(look, 0, "functions"));

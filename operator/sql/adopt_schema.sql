@@ -613,7 +613,8 @@ AS $$
   WHERE a.attnum > 0 AND NOT a.attisdropped AND c.applies AND NOT (a.attname = 'id' AND s.has_numbers) ORDER BY a.attnum
 $$;
 
--- Names what came or changed since the swap and the old table would refuse (TM006), before anything is changed: first by the width of its columns, then, when all can be cast, by its CHECKs.
+-- Names what came or changed since the swap and the old table would refuse (TM006), before anything is changed: ids that came twice (the key is (id, created_at) since), then by the
+-- width of its columns, then, when all can be cast, by its CHECKs.
 CREATE FUNCTION tallymill_adopt.check_fit(p_id_of text, p_new_row text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -627,6 +628,12 @@ DECLARE
   odd record;
 BEGIN
   SELECT * INTO s FROM tallymill_adopt.state;
+  SELECT count(*) AS rows, string_agg(t.id::text, ', ' ORDER BY t.id) FILTER (WHERE t.place <= 3) AS names INTO odd
+  FROM (SELECT n.id, row_number() OVER (ORDER BY n.id) AS place FROM public.analytics_events n GROUP BY n.id HAVING count(*) > 1) AS t;
+  IF odd.rows > 0 THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('%s ids are in analytics_events more than once, and the old table takes an id once: %s', odd.rows, odd.names),
+      HINT = 'DELETE all but one row of each, by id and created_at; then --undo again.';
+  END IF;
   IF wide IS NOT NULL THEN
     tests := ARRAY[format('SELECT n.id AS new_id, ROW(%s)::text AS new_row, concat_ws('', '', %s) AS why FROM public.analytics_events n', p_new_row, wide)];
   END IF;

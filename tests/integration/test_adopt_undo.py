@@ -204,3 +204,20 @@ def test_a_month_of_new_rows_alone_that_somebody_detached_is_not_lost_on_the_way
     site.database.run(f"ALTER TABLE analytics_events ATTACH PARTITION analytics_events_2021_02 {bounds}")
     adopt(site, "--undo")
     assert site.database.value("SELECT count(*) FROM analytics_events WHERE created_at = '2021-02-03'") == 1
+
+
+def test_ids_that_came_twice_are_named_before_anything_is_changed(old):
+    """The key of the new table is (id, created_at): the old one takes an id once."""
+    site, application = old(500)
+    adopt(site)
+    rows = rows_of(site, "analytics_events_before")
+    with application.connect() as cursor:
+        cursor.execute("INSERT INTO analytics_events (id, event_name, event_category) SELECT id, 'twin', 'usage' FROM analytics_events WHERE user_id = 8 RETURNING id")
+        (twin,) = cursor.fetchone()
+        cursor.execute("INSERT INTO analytics_events (id, event_name, event_category, created_at) SELECT '00000000-0000-0000-0000-000000000001', 'new twin', 'usage', now() - n * interval '1 hour' FROM generate_series(1, 2) n")
+    refused = adopt(site, "--undo", code=2)
+    assert twin in refused.err and "00000000-0000-0000-0000-000000000001" in refused.err and "more than once" in refused.err and "still the one in use" in refused.err, refused
+    assert rows_of(site, "analytics_events_before") == rows
+    site.database.run("DELETE FROM analytics_events WHERE event_name IN ('twin', 'new twin')")
+    adopt(site, "--undo")
+    assert rows_of(site, "analytics_events") == rows
