@@ -255,13 +255,11 @@ static bool take_indexes(struct adopt *adopt, struct error *err)
 
 bool adopt_swap(struct adopt *adopt, struct error *err)
 {
-    if (!take_indexes(adopt, err) || !adopt_replay(adopt, err)) { /* what came during the comparison */
+    /* Its lock waits for an index that is being built CONCURRENTLY, which is not valid before. The rest came during the comparison. */
+    if (!adopt_stop_autovacuum(adopt, err) || !take_indexes(adopt, err) || !adopt_replay(adopt, err)) {
         return false;
     }
     adopt->replayed_under_lock = UNDER_LOCK_ROWS;
-    if (!adopt_stop_autovacuum(adopt, err)) {
-        return false;
-    }
     return adopt_with_lock(adopt, swap, err) || error_wrap(err, "swapping; the old table is still the one in use");
 }
 

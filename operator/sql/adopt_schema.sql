@@ -30,6 +30,8 @@ CREATE TABLE tallymill_adopt.state (
 CREATE TABLE tallymill_adopt.log (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL);
 CREATE TABLE tallymill_adopt.months (month date PRIMARY KEY, copied bigint NOT NULL);
 CREATE TABLE tallymill_adopt.days (day date PRIMARY KEY);
+-- Indexes of the application that were made on the new table too: whose they are, and as what.
+CREATE TABLE tallymill_adopt.indexes (old_index oid PRIMARY KEY, name text NOT NULL, shape text NOT NULL);
 
 -- The old table as it is called at the moment.
 CREATE FUNCTION tallymill_adopt.old_name() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -102,20 +104,45 @@ BEGIN
 END
 $$;
 
--- The indexes that the old table has beside ours: readers go on using them. Before the copy, and once more behind it for those that came meanwhile (invalid ones are being made).
+-- What an index is but for its name and its table: one of the old table reads as that of the new one that was made of it only where no expression is in it, whose casts are of its columns' types.
+CREATE FUNCTION tallymill_adopt.index_shape(p_index oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT regexp_replace(substr(pg_get_indexdef(c.oid), length(format('CREATE INDEX %I ON ', c.relname)) + 1), '^(ONLY )?\S+ USING ', '') FROM pg_class c WHERE c.oid = p_index $$;
+
+-- The indexes of the old table that the new one has not: made already, or one of ours. (Invalid ones are being built.) name: under which it is made there; ours keep theirs.
+CREATE FUNCTION tallymill_adopt.missing_indexes() RETURNS TABLE (old_index oid, name text, shape text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.oid, CASE WHEN n.name IS NULL THEN c.relname ELSE left(c.relname, 59) || '_own' END, o.shape
+  FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid CROSS JOIN LATERAL (SELECT tallymill_adopt.index_shape(c.oid) AS shape) o
+  LEFT JOIN LATERAL (SELECT d.relname AS name, tallymill_adopt.index_shape(d.oid) AS shape FROM pg_index p JOIN pg_class d ON d.oid = p.indexrelid WHERE p.indrelid = s.new_table AND d.relname = c.relname) n ON true
+  WHERE NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid AND regexp_replace(o.shape, ' WITH \([^)]*\)', '') IS DISTINCT FROM regexp_replace(n.shape, ' WITH \([^)]*\)', '')
+    AND NOT EXISTS (SELECT FROM tallymill_adopt.indexes x WHERE x.old_index = c.oid AND x.shape = o.shape)
+$$;
+
+-- The indexes that the old table has beside ours: readers go on using them. Before the copy, and once more behind it for those that came meanwhile.
 CREATE FUNCTION tallymill_adopt.take_indexes() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   one record;
 BEGIN
-  FOR one IN SELECT c.oid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition FROM tallymill_adopt.state s JOIN pg_index i ON i.indrelid = s.old_table JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid
-               AND NOT EXISTS (SELECT FROM pg_index p JOIN pg_class n ON n.oid = p.indexrelid WHERE p.indrelid = s.new_table AND n.relname = c.relname) LOOP
-    EXECUTE regexp_replace(one.definition, ' ON (ONLY )?\S+ USING ', ' ON tallymill_adopt.analytics_events USING ');
+  FOR one IN SELECT m.old_index, m.old_index::regclass AS old_name, m.name, m.shape FROM tallymill_adopt.missing_indexes() m LOOP
+    EXECUTE format('CREATE INDEX %I ON tallymill_adopt.analytics_events USING %s', one.name, one.shape);
+    INSERT INTO tallymill_adopt.indexes VALUES (one.old_index, one.name, one.shape) ON CONFLICT (old_index) DO UPDATE SET name = excluded.name, shape = excluded.shape;
   END LOOP;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
-  RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('index %s cannot be made on the new table, whose columns have other types (tallymill adopt --plan): %s', one.name, SQLERRM),
-    HINT = format('DROP INDEX %s, or make it anew over an expression that goes with both; then tallymill adopt again.', one.name);
+  RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('index %s cannot be made on the new table, whose columns have other types (tallymill adopt --plan): %s', one.old_name, SQLERRM),
+    HINT = format('DROP INDEX %s, or make it anew over an expression that goes with both; then tallymill adopt again.', one.old_name);
+END
+$$;
+
+-- Under the lock of the swap, which would hold it as long as an index takes: those that came since take_indexes() looked.
+CREATE FUNCTION tallymill_adopt.check_indexes() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names constant text := (SELECT string_agg(m.old_index::regclass::text, ', ') FROM tallymill_adopt.missing_indexes() m);
+BEGIN
+  IF names IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('indexes came meanwhile, and the new table has not their like: %s', names), HINT = 'Run tallymill adopt again: it makes them before it swaps.';
+  END IF;
 END
 $$;
 
@@ -376,6 +403,7 @@ BEGIN
   LOCK TABLE public.analytics_events IN ACCESS EXCLUSIVE MODE;
   PERFORM tallymill_adopt.check_columns();
   PERFORM tallymill_adopt.check_triggers();
+  PERFORM tallymill_adopt.check_indexes();
   PERFORM tallymill_adopt.take_defaults(); -- which may be others by now
   IF (SELECT count(*) FROM (SELECT FROM tallymill_adopt.log LIMIT p_limit + 1) AS l) > p_limit THEN
     RETURN false;

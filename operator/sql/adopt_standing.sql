@@ -27,12 +27,12 @@ AS $$
     AND (d.objsubid = 0 OR EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = p_new AND n.attname = a.attname AND NOT n.attisdropped))
 $$;
 
--- Comments of the indexes that the new table has by the same names.
+-- Comments of the indexes that the new table has too.
 CREATE FUNCTION tallymill_adopt.index_comments(p_old oid, p_new oid) RETURNS TABLE (statement text) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT m.statement FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-  CROSS JOIN LATERAL tallymill_adopt.comments(c.oid, format('public.%I', c.relname), 'INDEX', NULL) m
-  WHERE i.indrelid = p_old AND EXISTS (SELECT FROM pg_index n JOIN pg_class d ON d.oid = n.indexrelid WHERE n.indrelid = p_new AND d.relname = c.relname)
+  SELECT m.statement FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN tallymill_adopt.indexes x ON x.old_index = c.oid CROSS JOIN LATERAL (SELECT coalesce(x.name, c.relname) AS name) k
+  CROSS JOIN LATERAL tallymill_adopt.comments(c.oid, format('public.%I', k.name), 'INDEX', NULL) m
+  WHERE i.indrelid = p_old AND EXISTS (SELECT FROM pg_index n JOIN pg_class d ON d.oid = n.indexrelid WHERE n.indrelid = p_new AND d.relname = k.name)
 $$;
 
 -- The views on tables, and the views on these: each behind those that it stands on.

@@ -1,8 +1,11 @@
 """`tallymill adopt` beside others who change the old table, its triggers, its indexes and its name while it is copied: nothing of that is lost in silence."""
 
+import contextlib
+import threading
+
 import pytest
 
-from .harness.adopting import DEADLINE, adopt
+from .harness.adopting import DEADLINE, adopt, schema_of
 from .harness.waiting import wait_until
 
 BOTH = "SELECT id, event_name, is_internal, created_at FROM {}"
@@ -48,3 +51,62 @@ def test_triggers_that_are_switched_off_keep_the_tables_from_being_swapped(old, 
     assert "switched" in refused.err and "--abandon" in refused.err and "comparing" in refused.err and is_old(site), refused
     adopt(site, "--abandon")
     assert site.database.value("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'tallymill%%'") == 0
+
+
+@contextlib.contextmanager
+def in_a_thread(site, statement):
+    failed = []
+
+    def run():
+        try:
+            site.database.run(statement)
+        except Exception as why:  # noqa: BLE001 (told by the test)
+            failed.append(why)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield thread
+    thread.join(60)
+    assert not thread.is_alive() and not failed, failed
+
+
+IS_WAITED_FOR = "SELECT count(*) FROM pg_locks WHERE relation = 'analytics_events'::regclass AND mode = %s AND NOT granted"
+INVALID = "SELECT count(*) FROM pg_index WHERE indrelid = 'analytics_events'::regclass AND NOT indisvalid"
+INDEX = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'analytics_events'::regclass AND c.relname = %s AND i.indisvalid"
+
+
+def test_an_index_that_is_being_built_meanwhile_is_waited_for(old):
+    """CREATE INDEX CONCURRENTLY holds no lock that a copy waits for, and is not valid until its end."""
+    site, application = old(500, build="check")
+    program = frozen(site, "adopt_compare")
+    with application.connect() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM users")
+        with in_a_thread(site, "CREATE INDEX CONCURRENTLY of_addresses ON analytics_events (ip_address)"):
+            wait_until(lambda: site.database.value(INVALID) == 1, 30, "the index to be begun")
+            program.thaw()
+            wait_until(lambda: site.database.value(IS_WAITED_FOR, "ShareUpdateExclusiveLock") > 0, 30, lambda: f"it to wait for the index:\n{program.log()}")
+            cursor.execute("COMMIT")
+    assert program.wait(DEADLINE) == 0, program.log()
+    assert site.database.value(INDEX, "of_addresses") == 1
+
+
+def test_an_index_that_comes_just_before_the_swap_is_not_lost(old):
+    """The next run makes it. One that is called like an index of ours and is another gets a name of its own."""
+    site, application = old(500)
+    with application.connect() as cursor:
+        cursor.execute("CREATE INDEX idx_analytics_events_batch ON analytics_events (ip_address); COMMENT ON INDEX idx_analytics_events_batch IS 'By address'")
+        indexes = sorted(line for line in schema_of(site) if "INDEX" in line)
+        cursor.execute("BEGIN; SELECT count(*) FROM analytics_events")
+        program = site.start("tallymill", "adopt")
+        wait_until(lambda: site.database.value(IS_WAITED_FOR, "AccessExclusiveLock") > 0, 60, lambda: f"it to wait for the table:\n{program.log()}")
+        site.database.run("CREATE INDEX of_addresses ON analytics_events (ip_address, created_at)")
+        cursor.execute("COMMIT")
+    assert program.wait(DEADLINE) == 2, program.log()
+    assert "of_addresses" in program.log() and "tallymill adopt again" in program.log() and is_old(site), program.log()
+    adopt(site)
+    assert site.database.value(INDEX, "of_addresses") == 1
+    assert site.database.value("SELECT pg_get_indexdef('idx_analytics_events_batch_own'::regclass) ~ 'btree \\(ip_address\\)$' AND obj_description('idx_analytics_events_batch_own'::regclass) = 'By address'"
+                               " AND pg_get_indexdef('idx_analytics_events_batch'::regclass) ~ 'brin' AND obj_description('idx_analytics_events_batch'::regclass) IS NULL")
+    adopt(site, "--undo")
+    site.database.run("DROP INDEX of_addresses")
+    assert sorted(line for line in schema_of(site) if "INDEX" in line) == indexes
