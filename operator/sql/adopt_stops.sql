@@ -26,6 +26,11 @@ bound (classid, objid, objsubid, refobjid, is_carried) AS (
   LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
   LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid LEFT JOIN pg_policy o ON d.classid = 'pg_policy'::regclass AND o.oid = d.objid
   LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid),
+-- Names that the indexes of the new tables have, and that those of the old ones get behind the swap.
+taken (name) AS (
+  SELECT x FROM unnest(ARRAY['analytics_events_pkey', 'analytics_daily_stats_pkey'] || ARRAY(SELECT 'idx_analytics_events_' || y FROM unnest('{name_created,category_created,external,user,session,batch,foreign,internal}'::text[]) y)) x
+  UNION SELECT x FROM unnest('{analytics_daily_uniques_pkey,analytics_daily_uniques_negative}'::text[]) x WHERE to_regclass('tallymill_adopt.state') IS NULL -- then they are ours
+  UNION SELECT 'before_' || c.relname FROM tables t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid WHERE octet_length(c.relname) <= 56),
 functions (oid, owner, namespace) AS (SELECT DISTINCT p.oid, p.proowner, p.pronamespace FROM bound b JOIN pg_proc p ON b.classid = 'pg_proc'::regclass AND p.oid = b.objid WHERE p.prosqlbody IS NOT NULL)
 SELECT stop FROM (
   SELECT 1 AS place, format('column %s is missing: the events need it', k.name) AS stop FROM known k WHERE k.is_needed AND NOT EXISTS (SELECT FROM columns c WHERE c.attname = k.name)
@@ -97,6 +102,11 @@ SELECT stop FROM (
   SELECT 16, format('%s %s has a name that Tallymill needs: rename it', CASE r.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index' ELSE 'table' END, r.oid::regclass)
   FROM pg_class r WHERE r.relnamespace = 'public'::regnamespace AND to_regclass('tallymill_adopt.state') IS NULL
     AND (r.relname ~ '^analytics_events_(\d{4}_\d{2}|before)$' OR r.relname = ANY ($4::text[]) OR r.relname = ANY (ARRAY(SELECT 'analytics_internal_' || substr(x, 11) FROM unnest($4::text[]) x)) OR r.relname IN ('analytics_daily_stats_before', 'analytics_daily_uniques') OR r.relname ~ '^analytics_view_(daily|funnel|conversion|performance)(_key)?$')
+  UNION ALL
+  SELECT 16, format('%1$s has a name that an index of the new table, or of the old one behind the swap, needs: ALTER %2$s %1$s RENAME TO %3$I', r.oid::regclass, k.kind, left(r.relname, 58) || '_kept')
+  FROM pg_class r CROSS JOIN LATERAL (SELECT CASE r.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'i' THEN 'INDEX' WHEN 'I' THEN 'INDEX' WHEN 'f' THEN 'FOREIGN TABLE'
+                                                         WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS kind) k
+  WHERE r.relnamespace = 'public'::regnamespace AND r.relname IN (SELECT x.name FROM taken x) AND NOT EXISTS (SELECT FROM pg_index i JOIN tables t ON t.oid = i.indrelid WHERE i.indexrelid = r.oid)
   UNION ALL
   SELECT 16, format('%s is a view: rename it, for a table of that name will be kept', r.oid::regclass) FROM pg_class r
   WHERE r.oid = to_regclass('public.analytics_daily_stats') AND r.relkind IN ('v', 'm') AND to_regclass('tallymill_adopt.state') IS NULL
