@@ -442,7 +442,7 @@ BEGIN
                        'column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]),
                        'other', c.confrelid::regclass::text, 'other_column', (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.confrelid AND a.attnum = c.confkey[1]))), '[]')
                      FROM pg_constraint c WHERE c.conrelid = s.old_table AND c.contype = 'f'),
-    'materialized', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'view', v.view, 'statements', tallymill_adopt.view_statements(v.view, tallymill_adopt.adopting_name(v.view), true))), '[]')
+    'materialized', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'view', v.view, 'statements', tallymill_adopt.view_statements(v.view, tallymill_adopt.adopting_name(v.view), false))), '[]')
                      FROM tallymill_adopt.views_on(s.old_table, s.old_stats) v WHERE v.kind = 'm'),
     'statistics', (SELECT coalesce(jsonb_agg(jsonb_build_object('schema', x.schema, 'name', x.name, 'before', x.before)), '[]')
                    FROM (SELECT * FROM tallymill_adopt.statistics_on(s.old_table, s.new_table) UNION ALL SELECT * FROM tallymill_adopt.statistics_on(s.old_stats, s.new_stats)) x),

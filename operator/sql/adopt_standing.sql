@@ -211,7 +211,7 @@ AS $$
          OR NOT EXISTS (SELECT FROM tallymill_adopt.views_on(s.old_stats) v WHERE v.view = (m ->> 'view')::oid)) ORDER BY 1
 $$;
 
--- Behind the swap: one of them made anew over the new table and filled, then in the place of the other; and the views on it. Until then it shows what it showed.
+-- Behind the swap: one of them made anew over the new table, given to its owner and filled, then in the place of the other; and the views on it. Until then it shows what it showed.
 CREATE FUNCTION tallymill_adopt.renew_view(p_name text) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -226,6 +226,7 @@ BEGIN
   FOR statement IN SELECT e #>> '{}' FROM jsonb_array_elements(entry -> 'statements') e LOOP
     EXECUTE statement;
   END LOOP;
+  EXECUTE format('REFRESH MATERIALIZED VIEW %s', tallymill_adopt.adopting_name(view)); -- as its owner, whose functions it may call
   PERFORM set_config('check_function_bodies', 'off', true);
   FOR one IN SELECT f.* FROM tallymill_adopt.functions_on(VARIADIC view || ARRAY(SELECT v.view FROM tallymill_adopt.views_on(view) v)) f LOOP
     functions := functions || one.definition;

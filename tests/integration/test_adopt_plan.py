@@ -1,6 +1,11 @@
-"""`tallymill adopt --plan`: what it names before anything is copied, and that nothing which somebody else has set or made decides what it sees."""
+"""`tallymill adopt --plan`: what it names before anything is copied; and whose settings, functions and rights decide nothing."""
+
+import pytest
+from psycopg2 import errors
 
 from .harness.adopting import LEFT, adopt, rows_of
+from .test_adopt_standing import MATERIALIZED
+
 
 def test_names_of_indexes_that_are_taken_are_named_before_anything_is_copied(old):
     """As a table that was renamed keeps them: the swap needs these names."""
@@ -18,3 +23,33 @@ def test_names_of_indexes_that_are_taken_are_named_before_anything_is_copied(old
     site.database.run("; ".join(said))
     adopt(site)
     assert rows_of(site, "analytics_events_v1")[0][0] == rows_of(site, "analytics_events")[0][0] == 500
+
+
+def test_settings_and_functions_of_others_decide_nothing(old):
+    """A time-out of the database's ends no pass over the table, and a function of somebody's that fits better than Postgres's is not called by the login of whoever asks."""
+    site, application = old(50_000)
+    name = site.database.value("SELECT current_database()")
+    with application.connect() as cursor:
+        cursor.execute("DROP INDEX of_the_application; ALTER TABLE analytics_events ALTER COLUMN event_data DROP DEFAULT, ALTER COLUMN event_data TYPE json")
+        cursor.execute("CREATE FUNCTION length(varchar) RETURNS integer LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''called by %'', current_user; END'")
+    site.database.run(f"ALTER DATABASE \"{name}\" SET statement_timeout = '40ms'")
+    try:
+        with application.connect() as cursor, pytest.raises(errors.QueryCanceled):
+            cursor.execute(r"SELECT count(*) FROM analytics_events WHERE event_data::text ~ '(^|[^\\])(\\\\)*\\u0000'")
+        assert "nothing stops it" in adopt(site, "--plan").out
+        adopt(site)
+    finally:
+        site.database.run(f'ALTER DATABASE "{name}" RESET statement_timeout')
+    assert site.database.value("SELECT count(*) FROM analytics_events") == 50_000
+
+
+def test_a_materialized_view_is_filled_with_the_rights_of_its_owner(old):
+    """Its functions are called by whoever owns it, not by the login that adopts."""
+    site, application = old(500)
+    with application.connect() as cursor:
+        cursor.execute(MATERIALIZED + "; CREATE FUNCTION who() RETURNS name LANGUAGE plpgsql AS 'BEGIN RETURN current_user; END'; CREATE MATERIALIZED VIEW by_whom AS SELECT who() AS name, count(*) AS n FROM analytics_events")
+    adopt(site)
+    assert site.database.rows("SELECT name, n FROM by_whom") == [(application.owner, 500)]
+    assert site.database.value("SELECT count(*) FROM per_day") > 0
+    adopt(site, "--undo")
+    assert site.database.rows("SELECT name, n FROM by_whom") == [(application.owner, 500)]
