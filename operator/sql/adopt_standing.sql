@@ -182,12 +182,12 @@ AS $$
 DECLARE
   one record;
 BEGIN
-  FOR one IN SELECT a.attname AS name, CASE WHEN a.atttypid = 'json'::regtype THEN format('(%s)::jsonb', o.text) ELSE o.text END AS fallback
+  FOR one IN SELECT a.attname AS name, o.fallback
              FROM tallymill_adopt.state s JOIN pg_attribute a ON a.attrelid = s.old_table JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
              JOIN pg_attribute n ON n.attrelid = s.new_table AND n.attname = a.attname LEFT JOIN pg_attrdef f ON f.adrelid = n.attrelid AND f.adnum = n.attnum
-             CROSS JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text) o
+             CROSS JOIN LATERAL (SELECT t.text, CASE WHEN a.atttypid = 'json'::regtype THEN format('(%s)::jsonb', t.text) ELSE t.text END AS fallback FROM pg_get_expr(d.adbin, d.adrelid) AS t (text)) o
              WHERE NOT (a.attname = 'id' AND s.has_numbers) AND NOT (a.attname = 'created_at' AND a.atttypid = 'timestamp'::regtype) AND NOT (n.attnotnull AND o.text ~ '^NULL')
-               AND o.text IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid) LOOP
+               AND o.fallback IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid) LOOP
     EXECUTE format('ALTER TABLE tallymill_adopt.analytics_events ALTER COLUMN %I SET DEFAULT %s', one.name, one.fallback);
   END LOOP;
 END

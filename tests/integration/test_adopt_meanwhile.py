@@ -22,6 +22,11 @@ def frozen(site, failpoint, name="frozen"):
     return program
 
 
+def killed(site, failpoint, name="killed"):
+    program = site.start("tallymill", "adopt", failpoint=f"{failpoint}:exit", name=name)
+    assert program.wait(DEADLINE) == 86, program.log()
+
+
 def is_old(site):
     return site.database.value("SELECT relkind FROM pg_class WHERE oid = 'analytics_events'::regclass") == "r"
 
@@ -110,3 +115,19 @@ def test_an_index_that_comes_just_before_the_swap_is_not_lost(old):
     adopt(site, "--undo")
     site.database.run("DROP INDEX of_addresses")
     assert sorted(line for line in schema_of(site) if "INDEX" in line) == indexes
+
+
+def test_a_default_that_is_the_same_is_not_set_again(old):
+    """Under the lock of the swap it would be on every month."""
+    site, application = old(500, build="check")
+    with application.connect() as cursor:
+        cursor.execute("DROP INDEX of_the_application; ALTER TABLE analytics_events ALTER COLUMN event_data DROP DEFAULT, ALTER COLUMN event_data TYPE json, ALTER COLUMN event_data SET DEFAULT '{}',"
+                       " ALTER COLUMN event_category TYPE char(50), ALTER COLUMN event_category SET DEFAULT 'usage', ALTER COLUMN session_id TYPE text, ALTER COLUMN session_id SET DEFAULT 'none',"
+                       " ALTER COLUMN user_id SET DEFAULT 5")
+    killed(site, "adopt_compare")
+    defaults = "SELECT a.attname, d.oid, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = {}::regclass ORDER BY 1"
+    before = site.database.rows(defaults.format("'tallymill_adopt.analytics_events'"))
+    adopt(site)
+    assert site.database.rows(defaults.format("'analytics_events'")) == before
+    site.database.run("INSERT INTO analytics_events (event_name) VALUES ('logout')")
+    assert site.database.rows("SELECT event_data, event_category, session_id, user_id FROM analytics_events WHERE event_name = 'logout'") == [({}, "usage", "none", 5)]
