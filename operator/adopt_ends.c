@@ -14,13 +14,6 @@ extern const char adopt_drop_sql[];
 #define SHORT_US (60 * CLOCK_SECOND_US)
 #define DROP_US  (3600 * CLOCK_SECOND_US)
 
-static const char let_go_sql[] = "DROP TRIGGER IF EXISTS tallymill_adopt_insert ON public.analytics_events; "
-                                 "DROP TRIGGER IF EXISTS tallymill_adopt_update ON public.analytics_events; "
-                                 "DROP TRIGGER IF EXISTS tallymill_adopt_delete ON public.analytics_events; "
-                                 "DROP TRIGGER IF EXISTS tallymill_adopt_row ON public.analytics_events; "
-                                 "DROP TRIGGER IF EXISTS tallymill_adopt_truncate ON public.analytics_events; "
-                                 "SELECT tallymill_adopt.restore_options(); UPDATE tallymill_adopt.state SET step = 'abandoning'";
-
 /* What is left once the old table is the one in use again. */
 static bool drop_all(struct adopt *adopt, struct error *err)
 {
@@ -34,11 +27,11 @@ static bool drop_all(struct adopt *adopt, struct error *err)
     return adopt_end(adopt->conn, err);
 }
 
-/* From its commit on the copy is worth nothing: changes are no longer logged. */
 static bool let_go(struct adopt *adopt, bool *is_again, struct error *err)
 {
     (void)is_again;
-    return postgres_exec(adopt->conn, let_go_sql, SHORT_US, err) && postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
+    return postgres_exec(adopt->conn, "SELECT tallymill_adopt.let_go()", SHORT_US, err) &&
+           postgres_exec(adopt->conn, "COMMIT", SHORT_US, err);
 }
 
 bool adopt_abandon(struct adopt *adopt, struct error *err)

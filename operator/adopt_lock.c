@@ -87,8 +87,7 @@ static bool may_pass(const PGconn *conn, const struct error *err)
 bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err)
 {
     if (!adopt_begin(adopt->conn, "READ COMMITTED", "30s", err) ||
-        !postgres_exec(adopt->conn, "ALTER TABLE public.analytics_events SET (autovacuum_enabled = false)", SHORT_US, err) ||
-        !adopt_end(adopt->conn, err)) {
+        !postgres_exec(adopt->conn, "SELECT tallymill_adopt.stop_autovacuum()", SHORT_US, err) || !adopt_end(adopt->conn, err)) {
         adopt_roll_back(adopt->conn);
         return error_wrap(err, "switching autovacuum off on the old table");
     }

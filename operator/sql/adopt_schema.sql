@@ -33,7 +33,7 @@ CREATE TABLE tallymill_adopt.days (day date PRIMARY KEY);
 -- Indexes of the application that were made on the new table too: whose they are, and as what.
 CREATE TABLE tallymill_adopt.indexes (old_index oid PRIMARY KEY, name text NOT NULL, shape text NOT NULL);
 
--- The old table as it is called at the moment.
+-- The old table as it is called at the moment; NULL: somebody dropped it.
 CREATE FUNCTION tallymill_adopt.old_name() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT format('%I.%I', n.nspname, c.relname) FROM tallymill_adopt.state s JOIN pg_class c ON c.oid = s.old_table JOIN pg_namespace n ON n.oid = c.relnamespace $$;
 
@@ -77,8 +77,12 @@ $$;
 CREATE FUNCTION tallymill_adopt.check_columns() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  IF to_regclass('public.analytics_events') IS DISTINCT FROM (SELECT s.old_table FROM tallymill_adopt.state s) THEN
+    RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('analytics_events is another table than when its adoption began: that one %s', coalesce('is ' || tallymill_adopt.old_name(), 'was dropped')),
+      HINT = 'Where it was renamed, give it its name again, and run tallymill adopt again; or tallymill adopt --abandon gives this adoption up.';
+  END IF;
   IF NOT EXISTS (SELECT FROM tallymill_adopt.state s CROSS JOIN LATERAL tallymill_adopt.mapping(s.old_table, s.time_zone) m
-                 WHERE s.old_table = to_regclass('public.analytics_events') AND (m.columns, m.kinds, m.expressions) = (s.columns, s.kinds, s.expressions)) THEN
+                 WHERE (m.columns, m.kinds, m.expressions) = (s.columns, s.kinds, s.expressions)) THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = 'analytics_events has other columns, or other types of them, than when its adoption began, and the copy has not',
       HINT = 'tallymill adopt --abandon gives this adoption up; then begin anew.';
   END IF;
@@ -279,6 +283,7 @@ $$;
 CREATE FUNCTION tallymill_adopt.months_left() RETURNS TABLE (month date) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 BEGIN
+  PERFORM tallymill_adopt.check_columns();
   FOR month IN EXECUTE format($query$
     WITH seen AS MATERIALIZED (SELECT DISTINCT date_trunc('month', %1$s) AS month FROM %2$s o)
     SELECT m.month FROM (
@@ -503,13 +508,40 @@ BEGIN
 END
 $$;
 
--- autovacuum of the old table as it was.
+-- autovacuum of the old table, whatever it is called and if it is there: off, for no lock that is asked for a moment only gets past it; and as it was.
+CREATE FUNCTION tallymill_adopt.stop_autovacuum() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF tallymill_adopt.old_name() IS NOT NULL THEN
+    EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', tallymill_adopt.old_name());
+  END IF;
+END
+$$;
+
 CREATE FUNCTION tallymill_adopt.restore_options() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   was constant text := (SELECT split_part(o, '=', 2) FROM tallymill_adopt.state s, unnest(s.options) o WHERE o LIKE 'autovacuum_enabled=%');
 BEGIN
-  EXECUTE format('ALTER TABLE %s %s', tallymill_adopt.old_name(), CASE WHEN was IS NULL THEN 'RESET (autovacuum_enabled)' ELSE format('SET (autovacuum_enabled = %s)', was) END);
+  IF tallymill_adopt.old_name() IS NOT NULL THEN
+    EXECUTE format('ALTER TABLE %s %s', tallymill_adopt.old_name(), CASE WHEN was IS NULL THEN 'RESET (autovacuum_enabled)' ELSE format('SET (autovacuum_enabled = %s)', was) END);
+  END IF;
+END
+$$;
+
+-- The adoption is given up: from its commit on the changes of the old table are no longer logged, and the copy is worth nothing.
+CREATE FUNCTION tallymill_adopt.let_go() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  one record;
+BEGIN
+  IF tallymill_adopt.old_name() IS NOT NULL THEN
+    FOR one IN SELECT l.name FROM tallymill_adopt.log_triggers() l LOOP
+      EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', one.name, tallymill_adopt.old_name());
+    END LOOP;
+  END IF;
+  PERFORM tallymill_adopt.restore_options();
+  UPDATE tallymill_adopt.state SET step = 'abandoning';
 END
 $$;
 

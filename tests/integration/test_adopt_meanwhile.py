@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
-from .harness.adopting import DEADLINE, adopt, schema_of
+from .harness.adopting import DEADLINE, LEFT, adopt, rows_of, schema_of
 from .harness.waiting import wait_until
 
+OPTIONS = "SELECT reloptions::text FROM pg_class WHERE oid = %s::regclass"
 BOTH = "SELECT id, event_name, is_internal, created_at FROM {}"
 OTHER = f"SELECT count(*) FROM (({BOTH.format('analytics_events')} EXCEPT {BOTH.format('analytics_events_before')}) UNION ALL ({BOTH.format('analytics_events_before')} EXCEPT {BOTH.format('analytics_events')})) AS d"
 WRITTEN = """
@@ -131,3 +132,23 @@ def test_a_default_that_is_the_same_is_not_set_again(old):
     assert site.database.rows(defaults.format("'analytics_events'")) == before
     site.database.run("INSERT INTO analytics_events (event_name) VALUES ('logout')")
     assert site.database.rows("SELECT event_data, event_category, session_id, user_id FROM analytics_events WHERE event_name = 'logout'") == [({}, "usage", "none", 5)]
+
+
+@pytest.mark.parametrize("place", ("nothing", "another", "renamed"))
+def test_given_up_when_the_old_table_is_not_there_or_called_otherwise(old, place):
+    """Dropped, with another one in its place or without; or renamed, which is then what gets its autovacuum back, and another in its place is let be."""
+    site, application = old(500, build="check")
+    killed(site, "adopt_compare")
+    with application.connect() as cursor:
+        cursor.execute("ALTER TABLE analytics_events RENAME TO events_v1; ALTER TABLE events_v1 SET (autovacuum_enabled = false)" if place == "renamed" else "DROP TABLE analytics_events CASCADE")
+        if place != "nothing":
+            cursor.execute("CREATE TABLE analytics_events (id uuid PRIMARY KEY) WITH (autovacuum_enabled = true)")
+    refused = adopt(site, code=2)
+    assert "another table" in refused.err and "--abandon" in refused.err, refused
+    adopt(site, "--abandon")
+    assert site.database.value(LEFT) == 0
+    assert site.database.value("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'tallymill%%'") == 0
+    if place != "nothing":
+        assert site.database.value(OPTIONS, "analytics_events") == "{autovacuum_enabled=true}"
+    if place == "renamed":
+        assert site.database.value(OPTIONS, "events_v1") is None and rows_of(site, "events_v1")[0][0] == 500
