@@ -65,8 +65,10 @@ MUST_CHECK bool adopt_undo(struct adopt *adopt, struct error *err);
 MUST_CHECK bool adopt_begin(PGconn *conn, const char *mode, const char *lock_timeout, struct error *err);
 MUST_CHECK bool adopt_end(PGconn *conn, struct error *err);
 void adopt_roll_back(PGconn *conn);
-/* Of the old table, until its options are restored. */
+/* Of the old table, until its options are restored: by the step for which it was stopped, or, when that failed, by this, which
+ * does what it can. */
 MUST_CHECK bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err);
+void adopt_restore_autovacuum(struct adopt *adopt);
 
 /* A step that needs the old table to itself: asked for it for a moment only, and again after a pause, so that no queue of others
  * forms behind it. `work` runs inside adopt_begin() and answers whether it is done; *is_again: roll back, and call it again. */

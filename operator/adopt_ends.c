@@ -45,6 +45,7 @@ bool adopt_abandon(struct adopt *adopt, struct error *err)
             "the tables were swapped already: the new one is in use, and --abandon is for before that; --undo goes back");
     }
     if (strcmp(adopt->step, "abandoning") != 0 && (!adopt_stop_autovacuum(adopt, err) || !adopt_with_lock(adopt, let_go, err))) {
+        adopt_restore_autovacuum(adopt);
         return error_wrap(err, "taking the triggers off the old table");
     }
     if (!drop_all(adopt, err)) {

@@ -94,6 +94,22 @@ bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err)
     return true;
 }
 
+void adopt_restore_autovacuum(struct adopt *adopt)
+{
+    struct error ignored = {0};
+    if (PQstatus(adopt->conn) != CONNECTION_OK) {
+        return;
+    }
+    const bool is_restored = adopt_begin(adopt->conn, "READ COMMITTED", "10s", &ignored) &&
+                             postgres_exec(adopt->conn, "SELECT tallymill_adopt.restore_options()", SHORT_US, &ignored) &&
+                             adopt_end(adopt->conn, &ignored);
+    if (!is_restored) {
+        adopt_roll_back(adopt->conn);
+        fprintf(stderr, "tallymill adopt: autovacuum stays switched off on the old table until tallymill adopt goes on: %s\n",
+                ignored.text);
+    }
+}
+
 /* Transactions that overlap all the time leave a longer wait as the only way. */
 static const char *lock_timeout(int attempt)
 {

@@ -94,6 +94,7 @@ static bool log_changes(struct adopt *adopt, bool *is_again, struct error *err)
 bool adopt_log_changes(struct adopt *adopt, struct error *err)
 {
     if (!adopt_stop_autovacuum(adopt, err) || !adopt_with_lock(adopt, log_changes, err)) {
+        adopt_restore_autovacuum(adopt);
         return error_wrap(err, "beginning to log the changes of the old table");
     }
     fprintf(stderr, "tallymill adopt: the new table is made beside the old one, whose changes are logged from here on\n");
@@ -255,12 +256,14 @@ static bool take_indexes(struct adopt *adopt, struct error *err)
 
 bool adopt_swap(struct adopt *adopt, struct error *err)
 {
-    /* Its lock waits for an index that is being built CONCURRENTLY, which is not valid before. The rest came during the comparison. */
-    if (!adopt_stop_autovacuum(adopt, err) || !take_indexes(adopt, err) || !adopt_replay(adopt, err)) {
-        return false;
-    }
     adopt->replayed_under_lock = UNDER_LOCK_ROWS;
-    return adopt_with_lock(adopt, swap, err) || error_wrap(err, "swapping; the old table is still the one in use");
+    /* The first waits for an index that is being built CONCURRENTLY, and is not valid before. The rest came meanwhile. */
+    if (adopt_stop_autovacuum(adopt, err) && take_indexes(adopt, err) && adopt_replay(adopt, err) &&
+        adopt_with_lock(adopt, swap, err)) {
+        return true;
+    }
+    adopt_restore_autovacuum(adopt);
+    return error_wrap(err, "swapping; the old table is still the one in use");
 }
 
 /* They go on showing the old table until each is made anew: filled under another name, then renamed. */

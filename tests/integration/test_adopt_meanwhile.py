@@ -152,3 +152,15 @@ def test_given_up_when_the_old_table_is_not_there_or_called_otherwise(old, place
         assert site.database.value(OPTIONS, "analytics_events") == "{autovacuum_enabled=true}"
     if place == "renamed":
         assert site.database.value(OPTIONS, "events_v1") is None and rows_of(site, "events_v1")[0][0] == 500
+
+
+def test_a_swap_that_fails_leaves_autovacuum_as_it_was(old):
+    site, application = old(500, build="check")
+    with application.connect() as cursor:
+        cursor.execute("ALTER TABLE analytics_events SET (autovacuum_enabled = true, fillfactor = 90)")
+    options = site.database.value(OPTIONS, "analytics_events")
+    program = frozen(site, "adopt_compare")
+    site.database.run("CREATE TABLE notes (event uuid REFERENCES analytics_events)")
+    program.thaw()
+    assert program.wait(DEADLINE) == 2 and "notes_event_fkey" in program.log(), program.log()
+    assert set(site.database.value(OPTIONS, "analytics_events").strip("{}").split(",")) == set(options.strip("{}").split(","))
