@@ -48,7 +48,7 @@ static bool plan(struct adopt *adopt, struct error *err)
         return error_set(err, ERROR_USAGE, "%d things stop the adoption: each line says what to do", stops);
     }
     adopt_print_plan(adopt);
-    if (!adopt_print_statistics(adopt, err) || !schema_look_beside(adopt->conn, &ground, err)) {
+    if (!adopt_print_zones(adopt, err) || !adopt_print_statistics(adopt, err) || !schema_look_beside(adopt->conn, &ground, err)) {
         return false;
     }
     puts("nothing stops it: tallymill adopt begins");

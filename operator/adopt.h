@@ -38,6 +38,8 @@ MUST_CHECK bool adopt_find_stops(struct adopt *adopt, FILE *out, int *stops, str
 MUST_CHECK bool adopt_find_late_stops(struct adopt *adopt, int *stops, struct error *err);
 void adopt_print_plan(const struct adopt *adopt);
 MUST_CHECK bool adopt_print_columns(struct adopt *adopt, struct error *err);
+/* Where created_at has no time zone: in which zone sessions must be from the swap on, and whose are not. */
+MUST_CHECK bool adopt_print_zones(struct adopt *adopt, struct error *err);
 
 /* What the statistics that somebody else kept in analytics_daily_stats differ in: before the swap from the old table's own rows
  * (one pass over it), after it from those that the aggregator keeps. Prints nothing where there are none. */

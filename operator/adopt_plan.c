@@ -9,7 +9,7 @@
 #include "operator/answer.h"
 #include "operator/terminal.h"
 
-extern const char adopt_look_sql[], adopt_stops_sql[], adopt_columns_sql[];
+extern const char adopt_look_sql[], adopt_stops_sql[], adopt_columns_sql[], adopt_zones_sql[];
 
 enum { COPIED_ROW_US = 12 };
 
@@ -153,6 +153,25 @@ bool adopt_print_columns(struct adopt *adopt, struct error *err)
     const bool is_asked = columns != NULL;
     PQclear(columns);
     return is_asked;
+}
+
+bool adopt_print_zones(struct adopt *adopt, struct error *err)
+{
+    const char *const values[] = {adopt->time_zone};
+    if (strcmp(answer_text(adopt->look, 0, "created_at_type"), "timestamp without time zone") != 0) {
+        return true;
+    }
+    PGresult *zones = postgres_query_params(adopt->conn, adopt_zones_sql, 1, values, SHORT_US, err);
+    if (!zones) {
+        return error_wrap(err, "looking which time zones are set");
+    }
+    printf("  from the swap on sessions of the application must have TimeZone = %s, in which times without a zone are read\n",
+           adopt->time_zone);
+    for (int row = 0; row < PQntuples(zones); row++) {
+        print_texts("WARNING ", answer_text(zones, row, "line"));
+    }
+    PQclear(zones);
+    return true;
 }
 
 void adopt_print_plan(const struct adopt *adopt)

@@ -53,3 +53,21 @@ def test_a_materialized_view_is_filled_with_the_rights_of_its_owner(old):
     assert site.database.value("SELECT count(*) FROM per_day") > 0
     adopt(site, "--undo")
     assert site.database.rows("SELECT name, n FROM by_whom") == [(application.owner, 500)]
+
+
+def test_the_plan_says_what_the_application_writes_otherwise_from_then_on(old):
+    """The key, and times without a zone: sessions whose time zone is another one would write other moments."""
+    site, application = old(300)
+    assert "ON CONFLICT (id, created_at)" in adopt(site, "--plan").out
+    assert "TimeZone" not in adopt(site, "--plan").out
+    with application.connect() as cursor:
+        cursor.execute("DROP VIEW external_events CASCADE; ALTER TABLE analytics_events ALTER COLUMN created_at TYPE timestamp")
+    name = site.database.value("SELECT current_database()")
+    site.database.run(f"ALTER ROLE {application.owner} SET timezone = 'America/New_York'; ALTER ROLE {application.reader} SET timezone = 'Asia/Tokyo'")
+    plan = adopt(site, "--plan", "--time-zone", "Europe/Berlin").out
+    assert "TimeZone" in plan and f"login {application.owner} has America/New_York: ALTER ROLE {application.owner} SET timezone = 'Europe/Berlin'" in plan, plan
+    assert application.reader not in plan, plan  # who writes nothing
+    site.database.run(f"ALTER ROLE {application.owner} IN DATABASE \"{name}\" SET timezone = 'Europe/Vienna'")
+    plan = adopt(site, "--plan", "--time-zone", "Europe/Berlin").out
+    assert "TimeZone" in plan and application.owner not in plan, plan
+    site.database.run(f'ALTER ROLE {application.owner} RESET timezone; ALTER ROLE {application.owner} IN DATABASE "{name}" RESET timezone')
