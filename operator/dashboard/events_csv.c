@@ -172,13 +172,8 @@ static bool begin(struct reader *reader, struct http_request *request, const str
     clock_format_day(first, range->first);
     clock_format_day(behind, range->last + 1);
     snprintf(rows, sizeof rows, "%" PRId64, most + 1); /* one more says that there are more */
-    const char *const values[] = {first,
-                                  behind,
-                                  rows,
-                                  said(request, "name"),
-                                  said(request, "category"),
-                                  said(request, "user"),
-                                  said(request, "session")};
+    const char *const values[] = {
+        first, behind, rows, said(request, "name"), said(request, "category"), said(request, "user"), said(request, "session")};
     char *cursor = cursor_sql(request, range);
     if (!cursor)
         return error_set(err, ERROR_RETRY, "out of memory");

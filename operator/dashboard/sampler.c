@@ -53,7 +53,7 @@ struct sampler {
     int count; /* topic partitions whose end is known */
     int64_t *ends;
     struct lag *lags;
-    int64_t ends_us; /* when; 0: never */
+    int64_t ends_us;                      /* when; 0: never */
     char kafka_trouble[ERROR_TEXT_BYTES]; /* "": none */
     bool is_told;                         /* the log has it */
 
