@@ -17,7 +17,7 @@
 #include "operator/answer.h"
 #include "operator/schema.h"
 
-extern const char adopt_schema_sql[], adopt_standing_sql[];
+extern const char adopt_schema_sql[], adopt_standing_sql[], adopt_undo_sql[];
 
 enum { REPLAY_ROWS = 5000, REPLAYED_ENOUGH = 500, REPLAYS_MAX = 100000 };
 enum { UNDER_LOCK_ROWS = 250, UNDER_LOCK_ROWS_MAX = 2000 }; /* about 0.1 ms each */
@@ -63,6 +63,7 @@ static bool lay(struct adopt *adopt, bool *is_again, struct error *err)
     (void)is_again;
     const bool is_laid = postgres_exec(adopt->conn, adopt_schema_sql, SHORT_US, err) && make_room(adopt, err) &&
                          schema_apply_here(adopt->conn, err) && postgres_exec(adopt->conn, adopt_standing_sql, SHORT_US, err) &&
+                         postgres_exec(adopt->conn, adopt_undo_sql, SHORT_US, err) &&
                          postgres_exec(adopt->conn, "SELECT tallymill_adopt.put_back()", SHORT_US, err);
     if (is_laid) {
         FAILPOINT("adopt_ground");
