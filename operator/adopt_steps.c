@@ -1,5 +1,5 @@
-/* adopt_steps.c - see adopt.h: from an old table to ours, step by step. The knowledge is in sql/adopt_schema.sql, whose head tells
- * why nothing is lost.
+/* adopt_steps.c - see adopt.h: from an old table to ours, step by step. The knowledge is in sql/adopt_schema.sql (the way back:
+ * adopt_undo.sql), whose head tells why nothing is lost.
  *
  * Beside, by copy and log, and not in place: there the table is locked while its columns are rewritten (88 s at 5 M rows), and
  * stays one month of everything. So it is locked twice, each time for some hundredths of a second and with all that needs no lock
