@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/failpoint.h"
 #include "operator/archive_store.h"
 
 struct directory {
@@ -188,7 +189,15 @@ static bool directory_get(void *store, const char *key, struct archive_block *bl
     return is_read;
 }
 
-static bool directory_delete_all(void *store, const char *prefix, int *count, struct error *err)
+/* ENOENT: somebody else was faster. */
+static bool delete_file(DIR *folder, const char *path, const char *name, int *count, struct error *err)
+{
+    const bool is_gone = unlinkat(dirfd(folder), name, 0) == 0;
+    *count += is_gone;
+    return is_gone || errno == ENOENT || failed(err, "cannot delete files of", path);
+}
+
+static bool directory_delete_all(void *store, const char *prefix, const char *last, int *count, struct error *err)
 {
     const struct directory *directory = store;
     char path[PATH_MAX];
@@ -197,14 +206,11 @@ static bool directory_delete_all(void *store, const char *prefix, int *count, st
     bool is_deleted = true;
     if (!listing)
         return errno == ENOENT || failed(err, "cannot list", path);
-    for (const struct dirent *entry; is_deleted && (entry = readdir(listing)) != NULL;) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (unlinkat(dirfd(listing), entry->d_name, 0) == 0)
-            ++*count;
-        else if (errno != ENOENT)
-            is_deleted = failed(err, "cannot delete files of", path);
-    }
+    for (const struct dirent *entry; is_deleted && (entry = readdir(listing)) != NULL;)
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, last) != 0)
+            is_deleted = delete_file(listing, path, entry->d_name, count, err);
+    FAILPOINT("archive_emptied");
+    is_deleted = is_deleted && delete_file(listing, path, last, count, err);
     closedir(listing);
     return is_deleted && (rmdir(path) == 0 || errno == ENOENT || failed(err, "cannot delete", path));
 }

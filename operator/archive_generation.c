@@ -85,7 +85,7 @@ bool archive_generation_delete(struct archive_store *store, const struct month_n
     char prefix[ARCHIVE_KEY_BYTES];
     int count = 0;
     archive_key(prefix, month->text, generation, "");
-    const bool is_deleted = archive_store_delete_all(store, prefix, &count, err);
+    const bool is_deleted = archive_store_delete_all(store, prefix, ARCHIVE_MANIFEST, &count, err);
     *is_there = count > 0;
     return is_deleted;
 }

@@ -60,7 +60,7 @@ char *archive_manifest_text(struct archive_manifest *manifest, struct error *err
 bool archive_manifest_put(const struct archive_manifest *manifest, const char *text, struct archive_store *store, struct error *err)
 {
     char key[ARCHIVE_KEY_BYTES];
-    archive_key(key, manifest->month, manifest->generation, "manifest.json");
+    archive_key(key, manifest->month, manifest->generation, ARCHIVE_MANIFEST);
     return archive_store_put(store, key, text, strlen(text), err);
 }
 
@@ -124,7 +124,7 @@ bool archive_manifest_get(struct archive_manifest *manifest, struct archive_stor
     char key[ARCHIVE_KEY_BYTES];
     struct archive_block block;
     *manifest = (struct archive_manifest){0};
-    archive_key(key, month, generation, "manifest.json");
+    archive_key(key, month, generation, ARCHIVE_MANIFEST);
     if (!archive_store_get(store, key, &block, err))
         return false;
     *is_there = block.bytes != NULL;

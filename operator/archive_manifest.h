@@ -16,6 +16,8 @@
 
 struct archive_store;
 
+#define ARCHIVE_MANIFEST "manifest.json" /* the name of its key */
+
 enum { ARCHIVE_FORMAT = 1, ARCHIVE_KEY_BYTES = 96, ARCHIVE_SHA256_BYTES = 65 };
 
 /* "analytics_events/2025-01/0001/NAME" */

@@ -159,6 +159,7 @@ static bool give_up_generation(struct archive_run *run, const struct month_name 
         return false;
     return !run->store || strcmp(view->target, target_of(run)) != 0 ||
            (archive_generation_whose(run->store, month, view->generation, sha256, &is_there, &is_ours, err) &&
+            (!is_there || !is_ours || archive_books_emptying(&run->books, month, view->generation, err)) &&
             (!is_ours || archive_generation_delete(run->store, month, view->generation, &is_there, err)) &&
             archive_books_tidied(&run->books, month, view->generation, err));
 }

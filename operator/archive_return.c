@@ -126,7 +126,9 @@ bool archive_return_find(struct archive_return *back, const struct settings *set
     archive_return_close(back);
     back->store = archive_store_open(settings, set, &other);
     const bool is_found = back->store && archive_generation_manifest(back->store, month, view, &back->manifest, &other);
-    if (is_found || (other.kind == ERROR_REJECT && !has_any)) /* it counts what the place says where they are now */
+    if (is_found)
+        *err = other;
+    else if (other.kind == ERROR_REJECT && !has_any && err->kind != ERROR_RETRY) /* it counts what the place says where they are */
         *err = other;
     return is_found;
 }

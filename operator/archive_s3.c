@@ -117,13 +117,30 @@ static bool list(struct s3 *s3, const char *prefix, const char *limit, struct s3
             error_set(err, ERROR_USAGE, "what is at %.200s is no S3-compatible store: it lists nothing", s3->client.base));
 }
 
-/* Deletes ours of a page of the list; *count: how many they were. What has another name than any of ours has was put there by
- * somebody else, and stays. before: the first that was deleted of the page before. */
-static bool delete_page(struct s3 *s3, const char *xml, const char *prefix, char before[S3_URL_BYTES], int *count,
-                        struct error *err)
+/* What is to be deleted, and how far that is. */
+struct deletion {
+    const char *prefix, *last;
+    char before[S3_URL_BYTES]; /* the first key that was deleted of the page before */
+    int of_page, count;
+    bool has_last; /* it was listed */
+};
+
+static bool delete_key(struct s3 *s3, const char *key, struct deletion *deletion, struct error *err)
+{
+    struct s3_request request = request_of(s3, "DELETE", key);
+    const bool is_gone = s3_client_ask(&s3->client, &request, err);
+    buffer_reset(&request.answer);
+    deletion->count += is_gone;
+    return is_gone;
+}
+
+/* Deletes ours of a page of the list, but for the last. What has another name than any of ours has was put there by somebody else,
+ * and stays. */
+static bool delete_page(struct s3 *s3, const char *xml, struct deletion *deletion, struct error *err)
 {
     char key[S3_URL_BYTES];
-    *count = 0;
+    const char *prefix = deletion->prefix;
+    deletion->of_page = 0;
     for (const char *at = strstr(xml, "<Key>"); at; at = strstr(at + 1, "<Key>")) {
         s3_element(key, sizeof key, at, "Key");
         if (strncmp(key, s3->prefix, strlen(s3->prefix)) != 0 || strncmp(key + strlen(s3->prefix), prefix, strlen(prefix)) != 0)
@@ -132,40 +149,48 @@ static bool delete_page(struct s3 *s3, const char *xml, const char *prefix, char
         const char *name = key + strlen(s3->prefix) + strlen(prefix);
         if (*name == '\0' || name[strspn(name, KEY_LETTERS)] != '\0')
             continue;
-        if (strcmp(key, before) == 0)
+        if (strcmp(name, deletion->last) == 0) {
+            deletion->has_last = true;
+            continue;
+        }
+        if (strcmp(key, deletion->before) == 0)
             return error_set(err, ERROR_RETRY, "the store at %.200s goes on listing %.200s, which was deleted", s3->client.base,
                              key);
-        if (*count == 0)
-            snprintf(before, S3_URL_BYTES, "%s", key);
-        struct s3_request request = request_of(s3, "DELETE", key + strlen(s3->prefix));
-        const bool is_gone = s3_client_ask(&s3->client, &request, err);
-        buffer_reset(&request.answer);
-        if (!is_gone)
+        if (deletion->of_page == 0)
+            snprintf(deletion->before, sizeof deletion->before, "%s", key);
+        if (!delete_key(s3, key + strlen(s3->prefix), deletion, err))
             return false;
-        ++*count;
+        deletion->of_page++;
     }
     return true;
 }
 
-static bool s3_delete_all(void *store, const char *prefix, int *count, struct error *err)
+static bool delete_pages(struct s3 *s3, struct deletion *deletion, struct error *err)
 {
-    struct s3 *s3 = store;
-    char before[S3_URL_BYTES] = "";
-    for (int page = 0; page < PAGES_MAX; page++) { /* ends: what is listed is deleted, until nothing of ours is */
+    for (int page = 0; page < PAGES_MAX; page++) { /* ends: what is listed is deleted, until nothing of ours is but the last */
         struct s3_request request;
-        int of_page = 0;
         const bool is_done =
-            list(s3, prefix, "", &request, err) && delete_page(s3, request.answer.bytes, prefix, before, &of_page, err);
+            list(s3, deletion->prefix, "", &request, err) && delete_page(s3, request.answer.bytes, deletion, err);
         const bool has_more = is_done && strstr(request.answer.bytes, "<IsTruncated>true<") != NULL;
         buffer_reset(&request.answer);
-        *count += of_page;
-        if (!is_done || (of_page == 0 && !has_more))
+        if (!is_done || (deletion->of_page == 0 && !has_more))
             return is_done;
-        if (of_page == 0)
+        if (deletion->of_page == 0)
             break;
     }
     return error_set(err, ERROR_RETRY, "the store at %.200s has more below %.100s than is ours: take out what is not",
-                     s3->client.base, prefix);
+                     s3->client.base, deletion->prefix);
+}
+
+static bool s3_delete_all(void *store, const char *prefix, const char *last, int *count, struct error *err)
+{
+    struct deletion deletion = {.prefix = prefix, .last = last};
+    char key[S3_URL_BYTES];
+    snprintf(key, sizeof key, "%s%s", prefix, last);
+    const bool is_deleted =
+        delete_pages(store, &deletion, err) && (!deletion.has_last || delete_key(store, key, &deletion, err));
+    *count = deletion.count;
+    return is_deleted;
 }
 
 static bool s3_check(void *store, struct error *err)

@@ -91,8 +91,8 @@ bool archive_store_get(struct archive_store *store, const char *key, struct arch
     return store->kind->get(store->store, key, block, err);
 }
 
-bool archive_store_delete_all(struct archive_store *store, const char *prefix, int *count, struct error *err)
+bool archive_store_delete_all(struct archive_store *store, const char *prefix, const char *last, int *count, struct error *err)
 {
     *count = 0;
-    return store->kind->delete_all(store->store, prefix, count, err);
+    return store->kind->delete_all(store->store, prefix, last, count, err);
 }

@@ -49,8 +49,10 @@ MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, 
 /* False with err: the store cannot be asked. True with block->bytes NULL: it has no block of that name. */
 MUST_CHECK bool archive_store_get(struct archive_store *store, const char *key, struct archive_block *block, struct error *err);
 
-/* Deletes every block whose key begins with `prefix`, which ends with a slash. None is no error. *count: how many went. */
-MUST_CHECK bool archive_store_delete_all(struct archive_store *store, const char *prefix, int *count, struct error *err);
+/* Deletes every block whose key begins with `prefix`, which ends with a slash: that of the name `last` when all others have gone, so
+ * that it tells whose the others are as long as there are any. None is no error. *count: how many went. */
+MUST_CHECK bool archive_store_delete_all(struct archive_store *store, const char *prefix, const char *last, int *count,
+                                         struct error *err);
 
 /* A kind of store: what stands behind the functions above. */
 struct archive_store_kind {
@@ -59,7 +61,7 @@ struct archive_store_kind {
     bool (*check)(void *store, struct error *err);
     bool (*put)(void *store, const char *key, const char *bytes, size_t length, struct error *err);
     bool (*get)(void *store, const char *key, struct archive_block *block, struct error *err);
-    bool (*delete_all)(void *store, const char *prefix, int *count, struct error *err); /* count begins with 0 */
+    bool (*delete_all)(void *store, const char *prefix, const char *last, int *count, struct error *err); /* count begins with 0 */
     bool (*keeps_versions)(const void *store);
     bool (*is_bare)(const void *store);
 };

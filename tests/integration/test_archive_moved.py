@@ -39,11 +39,13 @@ def test_a_person_is_gone_from_archives_that_were_moved(erasing, is_gone):
 
 
 @pytest.mark.parametrize("is_gone", (True, False))
-def test_an_erasure_that_is_killed_goes_on_where_archives_were_moved_to(erasing, is_gone):
+@pytest.mark.parametrize("step", ("erase_returned", "archive_emptied"))
+def test_an_erasure_that_is_killed_goes_on_where_archives_were_moved_to(erasing, step, is_gone):
+    """As long as anything of a generation is there, its manifest is, which tells whose it is."""
     here = erasing(build="check")
     here.archive()
     old = move(here, is_gone)
-    killed = here.site.start("tallymill", "erase", *THEIRS, "--yes", failpoint="erase_returned:exit", name="killed")
+    killed = here.site.start("tallymill", "erase", *THEIRS, "--yes", failpoint=f"{step}:exit", name="killed")
     assert killed.wait(120) == 86, killed.log()
     done = here.erase("--yes")
     assert done.code == 0 and here.generations() == {"0002"} and not list(old.rglob("*")), done
@@ -96,6 +98,21 @@ def test_archives_that_were_moved_are_verified_and_come_back(archive, is_gone):
     part.write_bytes(content)
     here.restore()
     here.is_back()
+
+
+def test_an_archive_whose_place_is_only_away_is_not_looked_for_elsewhere(archive):
+    """A server that does not answer says nothing about what it holds."""
+    here = archive(count=40)
+    here.must()
+    new = here.folder.with_name("new")
+    new.mkdir()
+    point_at(here.site, here.folder, new)
+    here.site.database.run("UPDATE tallymill.archives SET target = 's3://bucket/archive'")
+    with here.site.settings.open("a") as file:
+        file.write("[s3]\nendpoint = http://127.0.0.1:1\naccess_key = k\nsecret_key = s\n")
+    for words in (("archive", "--verify"), ("restore", MONTH, "--newer")):
+        done = here.site.tallymill(*words)
+        assert done.code == 1 and "127.0.0.1:1" in done.err and "DAMAGED" not in done.err + done.out, done
 
 
 @pytest.mark.plain_servers("pg_dump would need the login's files")

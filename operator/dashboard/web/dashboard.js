@@ -216,6 +216,9 @@ function explain(code, answer) {
   return {title: 'The database cannot be read:', text: [foreign(answer.error)]};
 }
 
+// A page that the browser has kept, and shows again when somebody goes back to it, had stopped asking.
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+
 // The form leads back to the page as it is without an address, which then is what it was (takeUp). Nobody draws meanwhile.
 function askForToken() {
   keep('sessionStorage', 'asked', location.search);
