@@ -98,6 +98,12 @@ bool archive_books_look(struct archive_books *books, const struct month_name *mo
     return result != NULL;
 }
 
+bool archive_books_find(struct archive_books *books, const struct month_name *month, struct archive_view *view, struct error *err)
+{
+    return archive_books_look(books, month, view, err) &&
+           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
+}
+
 /* A statement about one generation: $1 month, $2 generation, and a third value where there is one. */
 static bool change(struct archive_books *books, const char *month, int generation, const char *third, int64_t timeout_us,
                    const char *sql, struct error *err)

@@ -42,6 +42,10 @@ struct archive_view {
 MUST_CHECK bool archive_books_look(struct archive_books *books, const struct month_name *month, struct archive_view *view,
                                    struct error *err);
 
+/* The same of a month that there must be; else ERROR_USAGE. */
+MUST_CHECK bool archive_books_find(struct archive_books *books, const struct month_name *month, struct archive_view *view,
+                                   struct error *err);
+
 /* A generation begins to be written; has been written as this manifest says (which comes to the store behind it), of a table with
  * this server hash; is proven; came to nothing; has its blocks deleted (its bytes are 0 from then on); has no blocks in the store
  * any more. */

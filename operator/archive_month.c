@@ -30,7 +30,6 @@
 #include "operator/archive_leftover.h"
 #include "operator/archive_parts.h"
 #include "operator/archive_proof.h"
-#include "operator/archive_return.h"
 #include "operator/archive_settle.h"
 #include "operator/archive_store.h"
 #include "operator/snapshot.h"
@@ -45,12 +44,6 @@ extern const char archive_batches_sql[], archive_columns_sql[], archive_statisti
 static const char *target_of(const struct archive_run *run)
 {
     return run->store ? archive_store_target(run->store) : "none";
-}
-
-static bool look(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct error *err)
-{
-    return archive_books_look(&run->books, month, view, err) &&
-           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
 }
 
 /* The snapshot in which the month is settled and written out, and what it shows of it. */
@@ -273,7 +266,8 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
     if (is_written)
         FAILPOINT("archive_manifest");
     report->is_reused = is_found;
-    return is_written && look(run, month, view, err) && (!run->store || prove(run, month, view, writing.server_hash, err));
+    return is_written && archive_books_find(&run->books, month, view, err) &&
+           (!run->store || prove(run, month, view, writing.server_hash, err));
 }
 
 /* What a detach depends on is set for the session, for it stands in no transaction. Behind a pooler it is not: whoever gets the
@@ -467,7 +461,7 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
     bool is_proven = false;
     *report = (struct archive_report){.was_away = true};
     for (int step = 0; step < STEPS_MAX; step++) { /* ends: each turn brings the month on, or fails */
-        if (!look(run, month, &view, err))
+        if (!archive_books_find(&run->books, month, &view, err))
             return false;
         if (strcmp(view.state, "archived") == 0) {
             FAILPOINT("archive_dropped");
@@ -487,7 +481,7 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
 bool archive_month_cancel(struct archive_run *run, const struct month_name *month, bool *was_leaving, struct error *err)
 {
     struct archive_view view;
-    if (!look(run, month, &view, err))
+    if (!archive_books_find(&run->books, month, &view, err))
         return false;
     *was_leaving = strcmp(view.state, "detaching") == 0;
     if (!*was_leaving)
@@ -495,28 +489,4 @@ bool archive_month_cancel(struct archive_run *run, const struct month_name *mont
     if (view.is_pending && !detach(run, month, &view, err))
         return false;
     return archive_books_attach(&run->books, month, err);
-}
-
-bool archive_month_verify(struct archive_run *run, const struct month_name *month, bool *is_kept, struct archive_report *report,
-                          struct error *err)
-{
-    struct archive_view view;
-    struct archive_return found = {0};
-    struct progress progress;
-    char what[40];
-    if (!look(run, month, &view, err))
-        return false;
-    *is_kept = view.generation > 0 && strcmp(view.target, "none") != 0 &&
-               (strcmp(view.archive_state, "proven") == 0 || strcmp(view.archive_state, "dropped") == 0);
-    if (!*is_kept)
-        return true;
-    snprintf(what, sizeof what, "rows of %s verified", month->text);
-    progress_init(&progress, what, view.rows, clock_now_us());
-    const bool is_good = archive_return_find(&found, run->settings, month, &view, err) &&
-                         archive_parts_read(found.store, &found.manifest, NULL, NULL, &progress, err);
-    progress_clear(&progress);
-    *report = (struct archive_report){
-        .generation = view.generation, .rows = view.rows, .bytes = view.bytes, .parts = found.manifest.part_count};
-    archive_return_close(&found);
-    return is_good;
 }
