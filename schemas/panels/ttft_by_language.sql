@@ -5,17 +5,18 @@
 -- unit: ms
 -- good: down
 -- picks: language
--- Percentiles follow from the histograms of the days.
-WITH counted AS (
-  SELECT t.language, n.bucket, sum(n.events) AS events
-  FROM public.analytics_daily_ttft_by_language AS t
-  CROSS JOIN LATERAL (SELECT generate_series(t.first_bucket, t.first_bucket + cardinality(t.counts) - 1), unnest(t.counts)::double precision) AS n (bucket, events)
-  WHERE t.date BETWEEN :'first' AND :'last' AND n.events > 0
-  GROUP BY 1, 2
-), reached AS (
-  SELECT language, bucket, sum(events) OVER (PARTITION BY language ORDER BY bucket) AS below, sum(events) OVER (PARTITION BY language) AS total FROM counted
+-- Percentiles follow from the histograms of the days: of each language, "events" holds how many generations lie in a bucket or below it, beside "buckets", those that have any. They are added one
+-- language at a time, by the bucket alone: in groups of a language and a bucket it takes half as long again.
+WITH reached AS MATERIALIZED (
+  SELECT l.language, a.buckets, a.events
+  FROM (SELECT t.language, array_agg(ROW(t.first_bucket, t.counts)) AS days FROM public.analytics_daily_ttft_by_language AS t WHERE t.date BETWEEN :'first' AND :'last' GROUP BY 1) AS l CROSS JOIN LATERAL (
+    SELECT array_agg(r.bucket ORDER BY r.bucket) AS buckets, array_agg(r.below ORDER BY r.bucket) AS events
+    FROM (
+      SELECT n.bucket, sum(sum(n.events::double precision)) OVER (ORDER BY n.bucket) AS below
+      FROM (SELECT generate_series(d.first_bucket, d.first_bucket + cardinality(d.counts) - 1) AS bucket, unnest(d.counts) AS events FROM unnest(l.days) AS d (first_bucket integer, counts bigint[])) AS n
+      WHERE n.events > 0 GROUP BY n.bucket) AS r) AS a
 )
-SELECT language, round(power(1.02, min(bucket) FILTER (WHERE below >= 0.5 * total) + 0.5), 1) AS "median ms",
-       round(power(1.02, min(bucket) FILTER (WHERE below >= 0.95 * total) + 0.5), 1) AS "p95 ms", max(total)::bigint AS generations
-FROM reached GROUP BY language
+SELECT r.language, round(power(1.02, r.buckets[width_bucket(ceil(0.5 * t.total) - 0.5, r.events) + 1] + 0.5), 1) AS "median ms",
+       round(power(1.02, r.buckets[width_bucket(ceil(0.95 * t.total) - 0.5, r.events) + 1] + 0.5), 1) AS "p95 ms", t.total::bigint AS generations
+FROM reached AS r CROSS JOIN LATERAL (SELECT r.events[cardinality(r.events)]) AS t (total)
 ORDER BY 2 DESC, 1 LIMIT 500;

@@ -29,6 +29,7 @@ from servers import ROOT, stack
 
 COLUMNS = topic.COLUMNS
 HASH = f"SELECT count(*), coalesce(sum(hashtextextended(concat_ws('|', {COLUMNS}), 0)::numeric), 0)::text FROM "
+DRIVERS = latency.DRIVERS
 FORMS = {"raw": ("--raw",), "guarded": (), "ndjson": ("--format", "ndjson")}
 SLICE_BYTES = 1 << 16
 
