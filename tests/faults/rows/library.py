@@ -1,6 +1,7 @@
 """Rows 40 and 41: an allocation fails; socket calls come back short, interrupted, or with EAGAIN. By a preloaded library (shim/shim.c)."""
 
 import pathlib
+import re
 import subprocess
 
 from faults.registry import row
@@ -11,15 +12,31 @@ SHIM = pathlib.Path(__file__).resolve().parents[1] / "shim" / "shim.c"
 ALLOCATIONS = 4_000  # of a worker that starts and stores some batches
 
 
+def symbols(file, *options):
+    """(start, size, name) of what nm finds defined there, as text; no size: it has none."""
+    listed = subprocess.run(["nm", "--defined-only", *options, file], check=True, capture_output=True, text=True, timeout=60).stdout
+    return re.findall(r"^([0-9a-f]+) (?:([0-9a-f]+) )?[tTwW] (\S+)$", listed, re.MULTILINE)
+
+
+def write_kafkas_code(program, file):
+    """Where librdkafka's functions lie in a program that it is linked into; nothing where it is a library of its own."""
+    built = re.search(r"\S*librdkafka\.a", (program.parent.parent / "build.ninja").read_text())
+    kafkas = {name for _, _, name in symbols(built[0])} if built else set()
+    found = sorted((int(start, 16), int(size, 16)) for start, size, name in symbols(program, "-S") if size and name in kafkas)
+    assert bool(found) == bool(built), f"{program} is linked with {built}, and none of its functions is there"
+    file.write_text("".join(f"{start:x} {start + size:x}\n" for start, size in found))
+
+
 def preloaded(round, number, **shim):
     """A worker with the shim in it, and the file that grows with each fault."""
-    library = round.folder / "shim.so"
+    library, kafkas = round.folder / "shim.so", round.folder / "kafkas-code"
     if not library.exists():
-        subprocess.run(["cc", "-O2", "-fPIC", "-shared", "-o", library, SHIM, "-ldl"], check=True, timeout=60)
+        subprocess.run(["cc", "-O2", "-fno-omit-frame-pointer", "-fPIC", "-shared", "-o", library, SHIM, "-ldl"], check=True, timeout=60)
+        write_kafkas_code(pathlib.Path(round.site.command("tallymill-consumer")[0]), kafkas)
     report = round.folder / f"report-{number}"
     report.touch()
     worker = Program(round.site.command("tallymill-consumer", "--set", "consumer.instance=w0"), round.site.folder / f"shimmed-{number}.log",
-                     environment(LD_PRELOAD=str(library), SHIM_REPORT=str(report), **{name: str(value) for name, value in shim.items()}))
+                     environment(LD_PRELOAD=str(library), SHIM_REPORT=str(report), SHIM_LEFT_ALONE=str(kafkas), **{name: str(value) for name, value in shim.items()}))
     round.site.programs.append(worker)
     return worker, report
 

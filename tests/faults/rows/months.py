@@ -53,7 +53,7 @@ def leaf_of(month):
 
 
 def _detach(round, month, connection):
-    """Plainly, or concurrently as the archiver does; begun again when the lock is not to be had in two seconds."""
+    """Plainly, or concurrently as the archiver does; begun again when the lock is not to be had in two seconds, or where somebody who has the month waits for the table."""
     way = round.random.choice(("", " CONCURRENTLY"))
     statement = f"ALTER TABLE analytics_events DETACH PARTITION {leaf_of(month)}"
 
@@ -66,7 +66,7 @@ def _detach(round, month, connection):
                 cursor.execute(statement + (" FINALIZE" if pending[0] else way))
         return True
 
-    wait_until(detached, 60, f"{month:%Y-%m} to be detached", psycopg2.errors.LockNotAvailable)
+    wait_until(detached, 60, f"{month:%Y-%m} to be detached", (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected))
 
 
 def _take_out(round, month, cursor):

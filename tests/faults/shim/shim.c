@@ -1,7 +1,8 @@
 /* shim.c - preloaded into a program under test: an allocation fails, or socket calls come back short, interrupted or with EAGAIN.
  *
  * SHIM_MALLOC=N: the N-th allocation that the program itself or libpq asks for fails, once. librdkafka's own are left alone: it
- * aborts without memory, by design, and a supervisor restarts the process as after any kill.
+ * aborts without memory, by design, and a supervisor restarts the process as after any kill. Where it is linked into the program,
+ * SHIM_LEFT_ALONE=FILE says which code is its: a line a function, "START END", hexadecimal offsets into the program's file.
  *
  * SHIM_SOCKET=K, SHIM_SEED=S: about one of K calls of send, recv, sendmsg and recvmsg is short (one byte), EINTR or EAGAIN, the
  * seed says which. librdkafka gets EINTR once where it would fifty times: 2.0.2 ends a connection for it.
@@ -9,31 +10,35 @@
  * SHIM_REPORT=FILE: a byte is appended each time.
  *
  * Callers are told apart by their return address: the ranges of the two objects' code are read once, so that the path of an
- * allocation costs a comparison. Rejected: failing by probability, for a run that cannot be repeated proves little.
+ * allocation costs some comparisons. A worker has a malloc() of its own (consumer/spill_malloc.c), which comes before ours and asks
+ * glibc by the name that only it knows: so __libc_malloc and its kin are taken too, and whoever called the worker's malloc() is the
+ * caller, found by the frame pointers that our programs keep. Rejected: failing by probability, for a run that cannot be repeated
+ * proves little.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *old, size_t size);
+enum { RANGES_MAX = 8, LEFT_ALONE_MAX = 16384, ALLOCATORS = 3, FRAMES_MAX = 4 };
 
 struct range {
     uintptr_t start, end;
 };
 
-static struct range ranges[8];
-static int range_count;
+static struct range ranges[RANGES_MAX], left_alone[LEFT_ALONE_MAX], allocators[ALLOCATORS];
+static int range_count, left_alone_count, allocator_count;
+static uintptr_t program_base;
 static atomic_long allocations_left;
 static atomic_uint_fast64_t random_state;
 static long one_of;
@@ -46,21 +51,58 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *data)
     const bool is_program = (*objects)++ == 0;
     if (!is_program && !strstr(info->dlpi_name, "libpq.so"))
         return 0;
+    if (is_program)
+        program_base = info->dlpi_addr;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) && range_count < 8)
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) && range_count < RANGES_MAX)
             ranges[range_count++] =
                 (struct range){info->dlpi_addr + part->p_vaddr, info->dlpi_addr + part->p_vaddr + part->p_memsz};
     }
     return 0;
 }
 
+static bool is_within(uintptr_t address, const struct range *some, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (address >= some[i].start && address < some[i].end)
+            return true;
+    return false;
+}
+
+/* The program's own malloc() and its kin, where it has them. */
+static void note_allocator(const char *name)
+{
+    void *found = dlsym(RTLD_DEFAULT, name);
+    Dl_info info;
+    const ElfW(Sym) *symbol = NULL;
+    if (is_within((uintptr_t)found, ranges, range_count) && dladdr1(found, &info, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol)
+        allocators[allocator_count++] = (struct range){(uintptr_t)found, (uintptr_t)found + symbol->st_size};
+}
+
+/* In the order of their addresses. */
+static void read_left_alone(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    uintptr_t start, end;
+    while (file && left_alone_count < LEFT_ALONE_MAX && fscanf(file, "%" SCNxPTR " %" SCNxPTR, &start, &end) == 2)
+        left_alone[left_alone_count++] = (struct range){program_base + start, program_base + end};
+    if (!file || !feof(file))
+        abort(); /* with half of the list librdkafka would get the faults */
+    fclose(file);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *allocation = getenv("SHIM_MALLOC"), *sockets = getenv("SHIM_SOCKET"), *seed = getenv("SHIM_SEED"),
-               *path = getenv("SHIM_REPORT");
+               *path = getenv("SHIM_REPORT"), *alone = getenv("SHIM_LEFT_ALONE");
     int objects = 0;
     dl_iterate_phdr(note_object, &objects);
+    note_allocator("malloc");
+    note_allocator("calloc");
+    note_allocator("realloc");
+    if (alone)
+        read_left_alone(alone);
     if (path)
         report = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     random_state = seed ? strtoull(seed, NULL, 10) : 1;
@@ -76,13 +118,35 @@ static void tell(void)
     errno = saved;
 }
 
+static bool is_left_alone(uintptr_t address)
+{
+    int first = 0, end = left_alone_count;
+    while (first < end) {
+        const int middle = first + (end - first) / 2;
+        if (address >= left_alone[middle].end)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first < left_alone_count && address >= left_alone[first].start;
+}
+
 static bool is_ours(const void *caller)
 {
-    for (int i = 0; i < range_count; i++)
-        if ((uintptr_t)caller >= ranges[i].start && (uintptr_t)caller < ranges[i].end)
-            return true;
-    return false;
+    return is_within((uintptr_t)caller, ranges, range_count) && !is_left_alone((uintptr_t)caller);
 }
+
+/* Whoever called the program's own malloc(), where that called us: its frame lies behind ours. */
+static const void *caller_of(const void *caller, void *const *frame)
+{
+    for (int i = 0; i < FRAMES_MAX && is_within((uintptr_t)caller, allocators, allocator_count); i++) {
+        frame = *frame;
+        caller = frame[1];
+    }
+    return caller;
+}
+
+#define CALLER() caller_of(__builtin_return_address(0), __builtin_frame_address(0))
 
 static bool fails(const void *caller)
 {
@@ -93,19 +157,55 @@ static bool fails(const void *caller)
     return true;
 }
 
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+/* glibc's own, by either name. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+
+static void *(*real_malloc)(size_t size);
+static void *(*real_calloc)(size_t count, size_t size);
+static void *(*real_realloc)(void *old, size_t size);
+
+/* Before any constructor too: the loader allocates. */
+static void find_real(void)
+{
+    real_malloc = NEXT(__libc_malloc);
+    real_calloc = NEXT(__libc_calloc);
+    real_realloc = NEXT(__libc_realloc);
+}
+
+#define REAL(name) (real_malloc && real_calloc && real_realloc ? real_##name : (find_real(), real_##name))
+
 void *malloc(size_t size)
 {
-    return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+    return fails(CALLER()) ? NULL : REAL(malloc)(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(count, size);
+    return fails(CALLER()) ? NULL : REAL(calloc)(count, size);
 }
 
 void *realloc(void *old, size_t size)
 {
-    return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(old, size);
+    return fails(CALLER()) ? NULL : REAL(realloc)(old, size);
+}
+
+void *__libc_malloc(size_t size)
+{
+    return fails(CALLER()) ? NULL : REAL(malloc)(size);
+}
+
+void *__libc_calloc(size_t count, size_t size)
+{
+    return fails(CALLER()) ? NULL : REAL(calloc)(count, size);
+}
+
+void *__libc_realloc(void *old, size_t size)
+{
+    return fails(CALLER()) ? NULL : REAL(realloc)(old, size);
 }
 
 enum irregular { REGULAR, SHORT, INTERRUPTED, AGAIN };
@@ -131,8 +231,6 @@ static enum irregular draw(const void *caller)
         errno = EAGAIN;
     return kind;
 }
-
-#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
