@@ -9,7 +9,8 @@ from lib import bare
 
 SUITE = "trixie"  # its Compose is the present one, in Go; bookworm's is the old one in Python
 BASE = ("bookworm", "docker.io/library/debian:bookworm-slim")  # what stands in for the image that the Dockerfile names
-PACKAGES = ("buildah", "docker-compose")
+PACKAGES = ("buildah", "netavark", "docker-compose")  # netavark: buildah looks for it before it asks whether there is a network to make
+LIMITS = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n"  # of its own it asks for more than a container within a container may have
 MAKE_SECONDS = 600
 BUILD_SECONDS = 1800
 HOW = ("--setenv=STORAGE_DRIVER=vfs", "--setenv=BUILDAH_ISOLATION=chroot")  # a container in a container
@@ -26,6 +27,8 @@ class Engine:
                 must(["debootstrap", "--variant=minbase", suite, str(root)], MAKE_SECONDS)
                 if root == self.root:
                     self.must("apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "--no-install-recommends", "install", *PACKAGES, deadline=MAKE_SECONDS)
+                    (root / "etc/containers").mkdir(exist_ok=True)
+                    (root / "etc/containers/containers.conf").write_text(LIMITS)
                 (root / "made").touch()
         if os.path.isdir("/" + bare.TRUST):  # the way to this machine's registries
             shutil.copytree("/" + bare.TRUST, self.base / bare.TRUST, dirs_exist_ok=True)
