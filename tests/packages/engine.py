@@ -10,7 +10,7 @@ from lib import bare
 SUITE = "trixie"  # its Compose is the present one, in Go; bookworm's is the old one in Python
 BASE = ("bookworm", "docker.io/library/debian:bookworm-slim")  # what stands in for the image that the Dockerfile names
 PACKAGES = ("buildah", "netavark", "docker-compose")  # netavark: buildah looks for it before it asks whether there is a network to make
-LIMITS = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n"  # of its own it asks for more than a container within a container may have
+LIMITS = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=8192:8192\"]\n"  # of its own it asks for more than a container within a container may have
 MAKE_SECONDS = 600
 BUILD_SECONDS = 1800
 HOW = ("--setenv=STORAGE_DRIVER=vfs", "--setenv=BUILDAH_ISOLATION=chroot")  # a container in a container
