@@ -106,8 +106,8 @@ struct worker {
 
 /* worker_prove.c: which log is read. A message at a place where an anchor should stand: another one there stops the topic
  * partition. True: it was read for that alone, and is dropped. */
-bool worker_meet_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message);
-void worker_miss_anchors(struct worker *worker, struct source_partition *partition); /* the end of the log came first */
+bool worker_meet_anchor(struct worker *worker, struct source_topic_partition *topic_partition, const rd_kafka_message_t *message);
+void worker_miss_anchors(struct worker *worker, struct source_topic_partition *topic_partition); /* the end of the log came first */
 /* Has the batch under way wait for the proof that its log is the ledger's; lets it go once there is one. */
 void worker_hold(struct worker *worker, int64_t now_us);
 void worker_prove(struct worker *worker, int64_t now_us);
