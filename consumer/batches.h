@@ -1,7 +1,8 @@
 /* batches.h - the worker's pair of batches: while one is sent and commits, the other takes what is read.
  *
  *     filling:  empty  ->  filled  ->  full, and a message left over
- *     sending:  empty  ->  under way (batches_turn)  ->  committed, its messages kept until the next is under way (batches_release)
+ *     sending:  empty  ->  under way (batches_turn)  ->  committed, emptied when the next is under way (batches_release), or at once
+ *                                                        where none follows (worker.c)
  *                              ^                     ->  rolled back: retry_sending, and it goes again
  *                              +------------------------------+
  *
@@ -18,7 +19,7 @@
 
 struct batches {
     struct batch *filling;
-    struct batch *sending;         /* in the transaction under way; after it the committed one, until the next begins */
+    struct batch *sending;         /* in the transaction under way; after it the committed one, or empty */
     rd_kafka_message_t *left_over; /* met when `filling` had no room, owned; NULL: none */
     bool retry_sending;            /* `sending` was rolled back whole and goes again */
     int max_rows;                  /* of a batch, from its next use on */

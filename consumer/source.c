@@ -1,7 +1,8 @@
 /* source.c - see source.h.
  *
- * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
- * between is Kafka's hole and is counted by whoever takes the message. It rests on properties that source_conf.c forces.
+ * Invariant: messages of a topic partition leave source_poll in order, from where source_assign() or source_seek() set it, and only
+ * while it is read. Offsets are not compared here: who takes a message (worker_read.c) drops what lies before the expected one, an
+ * anchor above all, and counts a hole of Kafka's that lies before it. It rests on properties that source_conf.c forces.
  *
  * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). What was taken and not yet looked at would have to be
  * thrown away by hand at each assignment and each stop of a topic partition; librdkafka does that for what is still in its queue. A

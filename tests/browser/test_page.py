@@ -216,7 +216,7 @@ def test_nothing_looks_accidental(driver, full):
     for name in ("generations", "signups"):
         figure = next(row[1] for row in panels[name]["rows"] if row[0] is None)
         assert (f"{figure:,}" if figure < 10_000 else f"{figure / 1000:.1f}\u202fk") in shown["overview-1360-light"]["panels"][name], shown["overview-1360-light"]["panels"][name]
-    assert "Nothing is lost, nothing is stored twice." in shown["pipeline-1360-dark"]["text"]
+    assert "The ledger adds up: each offset is accounted for, once." in shown["pipeline-1360-dark"]["text"]
     print(json.dumps({one["name"]: one["first_ms"] for one in seen}))
     load.kill()
     assert worker.stop() == 0
