@@ -1,12 +1,11 @@
 /* batches.h - the worker's pair of batches: while one is sent and commits, the other takes what is read.
  *
  *     filling:  empty  ->  filled  ->  full, and a message left over
- *     sending:  empty  ->  under way (batches_turn)  ->  committed, emptied when the next is under way (batches_release), or at once
- *                                                        where none follows (worker.c)
+ *     sending:  empty  ->  under way (batches_turn)  ->  committed, emptied when the next is under way (batches_release)
  *                              ^                     ->  rolled back: retry_sending, and it goes again
  *                              +------------------------------+
  *
- * Main thread.
+ * Where nothing follows at once, worker.c empties the committed one. Main thread.
  */
 #ifndef TALLYMILL_CONSUMER_BATCHES_H
 #define TALLYMILL_CONSUMER_BATCHES_H

@@ -3,8 +3,8 @@
  *
  * offsets consumed = stored + duplicates + dead letters + skipped + gaps, without hole or overlap, and the rows are really there.
  * All questions are answered by one snapshot, so a live system can be audited. Each check is one query of operator/sql that answers
- * with its damages, and with rows of kind "counted" or "note", which are none, so anybody can run it in psql. Trusting counters that
- * the programs keep would be cheaper, and would prove only that they agree with themselves: rows, dead letters and offsets are
+ * with its damages, and with rows of kind "counted" or "note", which are none, so anybody can run it in psql. Trusting counters
+ * that the programs keep would be cheaper, and would prove only that they agree with themselves: rows, dead letters and offsets are
  * counted here.
  */
 #include "operator/audit.h"

@@ -100,7 +100,8 @@ static void print_books(const struct top *top, const struct top_frame *frame, FI
     }
     fprintf(out, "add up, checked %s ago: ", terminal_age(age, frame->now_us - books->checked_us));
     if (gaps > 0) {
-        fprintf(out, "%s offsets were gone from Kafka before they were read, each other one is accounted for, once", number_text(number, gaps));
+        fprintf(out, "%s offsets were gone from Kafka before they were read, each other one is accounted for, once",
+                number_text(number, gaps));
     } else {
         fputs("each offset is accounted for, once", out);
     }

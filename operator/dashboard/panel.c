@@ -1,8 +1,8 @@
 /* panel.c - see panel.h.
  *
- * Days and words of closed lists stand in the query as literals rather than as parameters: the page shows the query as it was asked,
- * to be copied into psql, and none of them is a text from outside. The one that is, a chosen language, is a parameter; only the text
- * that is shown has it quoted.
+ * Days and words of closed lists stand in the query as literals rather than as parameters: the page shows the query as it was
+ * asked, to be copied into psql, and none of them is a text from outside. The one that is, a chosen language, is a parameter; only
+ * the text that is shown has it quoted.
  */
 #include "operator/dashboard/panel.h"
 
