@@ -25,7 +25,7 @@ void *__wrap_calloc(size_t count, size_t size)
 static PGresult *answer_of(int rows, int length)
 {
     static char bytes[24];
-    PGresAttDesc columns[] = {{.name = "id", .format = 1}, {.name = "created_at", .format = 1}};
+    PGresAttDesc columns[] = {{.name = (char[]){"id"}, .format = 1}, {.name = (char[]){"created_at"}, .format = 1}};
     PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     cr_assert(PQsetResultAttrs(result, 2, columns));
     for (int row = 0; row < rows; row++)
