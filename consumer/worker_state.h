@@ -134,8 +134,8 @@ MUST_CHECK enum group_answer worker_answer_group(struct worker *worker, int64_t 
 /* What the group takes back: a batch under way goes on by itself, and is fenced off if somebody else has claimed meanwhile. */
 void worker_give_back(struct worker *worker);
 
-/* worker_commit.c: the batch under way. begin() sends the one that is due; false: none is under way, for nothing of it is ours any
- * more, or the ledger is read first. pump() moves it on; false: err ends the worker. */
+/* worker_commit.c: the batch under way. worker_begin() sends the one that is due; false: none is under way, for nothing of it is
+ * ours any more, or the ledger is read first. worker_pump() moves it on; false: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 MUST_CHECK bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 
