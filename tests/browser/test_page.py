@@ -144,14 +144,14 @@ ELSEWHERE = {"funnel_of_language": "integration/test_dashboard.py", "new_users":
 
 
 def spoken(site, who, page):
-    """(language, sessions of a day that reached each stage): a session counts under each language that it named that day."""
+    """(language, sessions of a day that reached each stage): a session counts under each language that it named that day, and its internal events apart from the others."""
     first, last = page["range"]["first"], page["range"]["last"]
     return site.database.rows(f"""
-        WITH seen AS (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, session_id, event_name, event_data FROM analytics_events
+        WITH seen AS (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, session_id, is_internal, event_name, event_data FROM analytics_events
                       WHERE created_at >= '{first} 00:00+00' AND created_at < ('{last} 00:00+00'::timestamptz + interval '1 day') AND {WHERE[who]} AND session_id IS NOT NULL
                         AND event_name IN ('session_start', 'code_input', 'generation_started', 'generation_completed', 'doc_generation', 'doc_export')),
-             named AS (SELECT DISTINCT day, session_id, left(event_data->>'language', 100) AS language FROM seen WHERE event_name IN ('code_input', 'doc_generation') AND event_data->>'language' <> '')
-        SELECT coalesce(language, '(none)'), {", ".join(f"count(DISTINCT (day, session_id)) FILTER (WHERE {stage})" for stage in STAGES)} FROM seen LEFT JOIN named USING (day, session_id) GROUP BY 1""")
+             named AS (SELECT DISTINCT day, session_id, is_internal, left(event_data->>'language', 100) AS language FROM seen WHERE event_name IN ('code_input', 'doc_generation') AND event_data->>'language' <> '')
+        SELECT coalesce(language, '(none)'), {", ".join(f"count(DISTINCT (day, session_id, is_internal)) FILTER (WHERE {stage})" for stage in STAGES)} FROM seen LEFT JOIN named USING (day, session_id, is_internal) GROUP BY 1""")
 
 
 def test_every_figure_equals_an_independent_query(full):
