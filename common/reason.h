@@ -11,7 +11,7 @@ enum reason {
     REASON_TRUNCATED,      /* ends inside an item */
     REASON_TRAILING,       /* bytes behind the event */
     REASON_DEPTH,          /* nested too deep */
-    REASON_SIZE,           /* value, key or event_data too large */
+    REASON_SIZE,           /* value, key, headers or event_data too large */
     REASON_ROOT,           /* not a map */
     REASON_DUP_KEY,        /* a key twice in one map */
     REASON_KEY_TYPE,       /* a key that is no text */

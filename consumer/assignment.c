@@ -59,18 +59,19 @@ static bool ask_identity(struct assignment *assignment, int64_t now_us, bool *to
 
 /* The ledger is about another topic of that name: nothing of this one is read, each topic partition says so (stop_foreign). A
  * person may begin new books meanwhile. */
-static bool note_foreign(struct assignment *assignment, struct source_partition *partitions, int count, const struct error *why,
-                         int64_t now_us, struct error *err)
+static bool note_foreign(struct assignment *assignment, struct source_topic_partition *topic_partitions, int count,
+                         const struct error *why, int64_t now_us, struct error *err)
 {
     log_error_because(why, "the topic was deleted and recreated: nothing of it is stored", "topic=%s topic_partitions=%d",
                       source_topic(assignment->source), count);
-    const int positions_count = partitions[count - 1].claim.topic_partition + 1;
+    const int positions_count = topic_partitions[count - 1].claim.topic_partition + 1;
     int64_t *positions = calloc((size_t)positions_count, sizeof *positions);
     if (!positions)
         return error_set(err, ERROR_RETRY, "no memory for %d positions", positions_count);
     const bool is_read = ledger_positions(assignment->conn, source_topic(assignment->source), positions, positions_count, err);
     for (int i = 0; i < count; i++)
-        partitions[i].claim.next_offset = partitions[i].expected_offset = positions[partitions[i].claim.topic_partition];
+        topic_partitions[i].claim.next_offset = topic_partitions[i].expected_offset =
+            positions[topic_partitions[i].claim.topic_partition];
     free(positions);
     assignment->is_foreign = true;
     assignment->name_wanted = false;
@@ -78,9 +79,9 @@ static bool note_foreign(struct assignment *assignment, struct source_partition 
     return is_read;
 }
 
-/* Claims what the group gave us. Fills claims; partitions stop where it is another topic. */
-static bool claim_wanted(struct assignment *assignment, struct claim *claims, struct source_partition *partitions, int count,
-                         int64_t now_us, struct error *err)
+/* Claims what the group gave us. Fills claims; topic partitions stop where it is another topic. */
+static bool claim_wanted(struct assignment *assignment, struct claim *claims, struct source_topic_partition *topic_partitions,
+                         int count, int64_t now_us, struct error *err)
 {
     const struct identity *identity = assignment->identity;
     const struct claimant claimant = {source_topic(assignment->source), identity->topic_id, identity->cluster_id,
@@ -92,17 +93,17 @@ static bool claim_wanted(struct assignment *assignment, struct claim *claims, st
     if (!is_ours && !postgres_is(err, POSTGRES_TOPIC_ANEW))
         return false;
     for (int i = 0; i < count; i++) {
-        partitions[i].claim = claims[i];
-        partitions[i].expected_offset = claims[i].next_offset;
-        partitions[i].end_offset = -1;
-        partitions[i].is_waiting = true;
+        topic_partitions[i].claim = claims[i];
+        topic_partitions[i].expected_offset = claims[i].next_offset;
+        topic_partitions[i].end_offset = -1;
+        topic_partitions[i].is_waiting = true;
         assignment->name_wanted |= !claims[i].is_proven && assignment->topic_id[0] != '\0';
     }
     if (is_ours)
         return true;
     const struct error why = *err;
     error_clear(err);
-    return note_foreign(assignment, partitions, count, &why, now_us, err);
+    return note_foreign(assignment, topic_partitions, count, &why, now_us, err);
 }
 
 /* ---- beginning at the right place ---- */
@@ -115,11 +116,11 @@ static void note_truncated(const struct assignment *assignment, const struct cla
 }
 
 /* Its log is another one, as the topic's id tells; whether that shows by its offsets too is logged beside it. */
-static void stop_foreign(struct assignment *assignment, struct source_partition *partition, const struct log_end *log)
+static void stop_foreign(struct assignment *assignment, struct source_topic_partition *topic_partition, const struct log_end *log)
 {
-    const struct claim *claim = &partition->claim;
-    partition->is_stopped = true;
-    partition->stopped_because = "the topic was deleted and made anew; tallymill topic renew begins new books for it";
+    const struct claim *claim = &topic_partition->claim;
+    topic_partition->is_stopped = true;
+    topic_partition->stopped_because = "the topic was deleted and made anew; tallymill topic renew begins new books for it";
     if (claim->next_offset > log->high)
         note_truncated(assignment, claim, log->high);
     else
@@ -129,9 +130,10 @@ static void stop_foreign(struct assignment *assignment, struct source_partition 
                   claim->topic_partition, claim->next_offset, log->high);
 }
 
-static bool note_gap(struct assignment *assignment, struct source_partition *partition, int64_t to_offset, struct error *err)
+static bool note_gap(struct assignment *assignment, struct source_topic_partition *topic_partition, int64_t to_offset,
+                     struct error *err)
 {
-    struct claim *claim = &partition->claim;
+    struct claim *claim = &topic_partition->claim;
     const char *topic = source_topic(assignment->source);
     if (!ledger_record_gap(assignment->conn, topic, claim, to_offset, "retention", err))
         return false;
@@ -139,54 +141,56 @@ static bool note_gap(struct assignment *assignment, struct source_partition *par
               "topic=%s topic_partition=%" PRId32 " first_offset=%" PRId64 " next_offset=%" PRId64 " reason=retention", topic,
               claim->topic_partition, claim->next_offset, to_offset);
     assignment->gap_offsets += to_offset - claim->next_offset;
-    claim->next_offset = partition->expected_offset = to_offset;
+    claim->next_offset = topic_partition->expected_offset = to_offset;
     return true;
 }
 
 /* The anchors to be met before anything is stored: older ones too where the topic's id does not tell. */
-static bool choose_anchors(struct assignment *assignment, struct source_partition *partition, const struct start *start,
+static bool choose_anchors(struct assignment *assignment, struct source_topic_partition *topic_partition, const struct start *start,
                            int64_t low, struct error *err)
 {
-    const struct claim *claim = &partition->claim;
-    partition->anchor_count = partition->anchors_met = 0;
-    partition->has_matched = false;
+    const struct claim *claim = &topic_partition->claim;
+    topic_partition->anchor_count = topic_partition->anchors_met = 0;
+    topic_partition->has_matched = false;
     if (!claim->is_proven && claim->anchor_offset >= 0 &&
-        !ledger_older_anchors(assignment->conn, source_topic(assignment->source), claim->topic_partition, low, partition->anchors,
-                              SOURCE_ANCHORS - 1, &partition->anchor_count, err))
+        !ledger_older_anchors(assignment->conn, source_topic(assignment->source), claim->topic_partition, low,
+                              topic_partition->anchors, SOURCE_ANCHORS - 1, &topic_partition->anchor_count, err))
         return false;
-    while (partition->anchor_count > 0 && partition->anchors[partition->anchor_count - 1].offset >= claim->anchor_offset)
-        partition->anchor_count--; /* the last of them is the claim's */
+    while (topic_partition->anchor_count > 0 &&
+           topic_partition->anchors[topic_partition->anchor_count - 1].offset >= claim->anchor_offset)
+        topic_partition->anchor_count--; /* the last of them is the claim's */
     if (start->kind == START_ANCHOR) {
-        struct anchor *last = &partition->anchors[partition->anchor_count++];
+        struct anchor *last = &topic_partition->anchors[topic_partition->anchor_count++];
         last->offset = claim->anchor_offset;
         memcpy(last->hash, claim->anchor_hash, sizeof last->hash);
     }
     return true;
 }
 
-static bool begin_partition(struct assignment *assignment, struct source_partition *partition, const struct log_end *log,
-                            struct error *err)
+static bool begin_topic_partition(struct assignment *assignment, struct source_topic_partition *topic_partition,
+                                  const struct log_end *log, struct error *err)
 {
-    struct claim *claim = &partition->claim;
+    struct claim *claim = &topic_partition->claim;
     const struct start start = start_decide(claim, log->low, log->high);
-    partition->is_waiting = false;
+    topic_partition->is_waiting = false;
     if (assignment->is_foreign) {
-        stop_foreign(assignment, partition, log);
+        stop_foreign(assignment, topic_partition, log);
         return true;
     }
-    partition->is_stopped = start.kind == START_TRUNCATED;
-    partition->stopped_because = partition->is_stopped ? "its log ends before what is stored, so it was truncated or made anew; "
-                                                         "tallymill audit names the place, tallymill reset --at goes on"
-                                                       : NULL;
+    topic_partition->is_stopped = start.kind == START_TRUNCATED;
+    topic_partition->stopped_because = topic_partition->is_stopped
+                                           ? "its log ends before what is stored, so it was truncated or made anew; "
+                                             "tallymill audit names the place, tallymill reset --at goes on"
+                                           : NULL;
     if (start.kind == START_TRUNCATED)
         note_truncated(assignment, claim, log->high);
-    else if (start.kind == START_GAP && !note_gap(assignment, partition, start.offset, err))
+    else if (start.kind == START_GAP && !note_gap(assignment, topic_partition, start.offset, err))
         return false;
     else if (start.kind == START_NEXT && claim->anchor_offset >= 0)
         log_warn("the last stored message is gone from Kafka: its place cannot be verified",
                  "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64 " next_offset=%" PRId64,
                  source_topic(assignment->source), claim->topic_partition, claim->anchor_offset, claim->next_offset);
-    return partition->is_stopped || choose_anchors(assignment, partition, &start, log->low, err);
+    return topic_partition->is_stopped || choose_anchors(assignment, topic_partition, &start, log->low, err);
 }
 
 /* ---- what waits ---- */
@@ -194,13 +198,13 @@ static bool begin_partition(struct assignment *assignment, struct source_partiti
 static bool ask_ends(struct assignment *assignment, struct error *err)
 {
     int count, wanted_count = 0;
-    const struct source_partition *partitions = source_partitions(assignment->source, &count);
+    const struct source_topic_partition *topic_partitions = source_topic_partitions(assignment->source, &count);
     struct log_end *wanted = calloc((size_t)count + 1, sizeof *wanted);
     if (!wanted)
         return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
     for (int i = 0; i < count; i++) {
-        const int32_t number = partitions[i].claim.topic_partition;
-        if (partitions[i].is_waiting && !partitions[i].is_stopped)
+        const int32_t number = topic_partitions[i].claim.topic_partition;
+        if (topic_partitions[i].is_waiting && !topic_partitions[i].is_stopped)
             wanted[wanted_count++] =
                 (struct log_end){number, number < assignment->identity->count ? assignment->identity->leaders[number] : -1, -1, -1};
     }
@@ -214,23 +218,23 @@ static bool ask_ends(struct assignment *assignment, struct error *err)
 static bool begin_answered(struct assignment *assignment, int *waiting, int32_t *first_waiting, struct error *err)
 {
     int count, begun = 0;
-    struct source_partition *partitions = source_partitions(assignment->source, &count);
+    struct source_topic_partition *topic_partitions = source_topic_partitions(assignment->source, &count);
     *waiting = 0;
     for (int i = 0; i < count; i++) {
-        const int32_t number = partitions[i].claim.topic_partition;
-        if (!partitions[i].is_waiting || partitions[i].is_stopped)
+        const int32_t number = topic_partitions[i].claim.topic_partition;
+        if (!topic_partitions[i].is_waiting || topic_partitions[i].is_stopped)
             continue;
         const struct log_end *log = log_ends_find(&assignment->logs, number);
         if (log && log->low >= 0 && log->high >= 0) {
             service_watchdog(clock_now_us());
-            if (!begin_partition(assignment, &partitions[i], log, err))
+            if (!begin_topic_partition(assignment, &topic_partitions[i], log, err))
                 return false;
             begun++;
         } else if ((*waiting)++ == 0) {
             *first_waiting = number;
         }
     }
-    return begun == 0 || source_assign(assignment->source, partitions, count, err);
+    return begun == 0 || source_assign(assignment->source, topic_partitions, count, err);
 }
 
 /* None of them has been answered for: they are asked about again, and that is logged now and then. */
@@ -288,18 +292,18 @@ static bool take_assignment(struct assignment *assignment, const struct claim *w
 {
     bool done = false;
     struct claim *claims = calloc((size_t)count + 1, sizeof *claims);
-    struct source_partition *partitions = calloc((size_t)count + 1, sizeof *partitions);
-    if (!claims || !partitions) {
+    struct source_topic_partition *topic_partitions = calloc((size_t)count + 1, sizeof *topic_partitions);
+    if (!claims || !topic_partitions) {
         error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
         goto out;
     }
     if (count > 0)
         memcpy(claims, wanted, (size_t)count * sizeof *claims);
-    if (count > 0 && !claim_wanted(assignment, claims, partitions, count, now_us, err))
+    if (count > 0 && !claim_wanted(assignment, claims, topic_partitions, count, now_us, err))
         goto out;
     if (count > 0)
         FAILPOINT("claimed");
-    if (!source_assign(assignment->source, partitions, count, err))
+    if (!source_assign(assignment->source, topic_partitions, count, err))
         goto out;
     free(assignment->claimed);
     assignment->claimed = claims;
@@ -311,7 +315,7 @@ static bool take_assignment(struct assignment *assignment, const struct claim *w
     assignment->claims_made++;
     done = true;
 out:
-    free(partitions);
+    free(topic_partitions);
     free(claims);
     return done;
 }

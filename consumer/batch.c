@@ -103,7 +103,8 @@ struct batch_range *batch_find_range(const struct batch *batch, int32_t topic_pa
     return NULL;
 }
 
-static struct batch_range *add_range(struct batch *batch, int32_t topic_partition, int64_t next_offset, struct error *err)
+/* The range of a topic partition: found, or begun at next_offset. */
+static struct batch_range *take_range(struct batch *batch, int32_t topic_partition, int64_t next_offset, struct error *err)
 {
     struct batch_range *range = batch_find_range(batch, topic_partition);
     if (range)
@@ -291,7 +292,7 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
                struct error *err)
 {
     assert(!batch_is_full(batch));
-    struct batch_range *range = add_range(batch, message->partition, next_offset, err);
+    struct batch_range *range = take_range(batch, message->partition, next_offset, err);
     if (!range)
         return false;
     assert(message->offset >= range->next_offset);
@@ -334,7 +335,7 @@ bool batch_add(struct batch *batch, struct transcoder *transcoder, rd_kafka_mess
 
 bool batch_skip(struct batch *batch, int32_t topic_partition, int64_t next_offset, int64_t end, struct error *err)
 {
-    struct batch_range *range = add_range(batch, topic_partition, next_offset, err);
+    struct batch_range *range = take_range(batch, topic_partition, next_offset, err);
     if (!range)
         return false;
     assert(end >= range->next_offset);

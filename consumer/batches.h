@@ -1,11 +1,11 @@
 /* batches.h - the worker's pair of batches: while one is sent and commits, the other takes what is read.
  *
  *     filling:  empty  ->  filled  ->  full, and a message left over
- *     sending:  empty  ->  under way (batches_turn)  ->  committed, its messages kept until the next is under way (batches_release)
+ *     sending:  empty  ->  under way (batches_turn)  ->  committed, emptied when the next is under way (batches_release)
  *                              ^                     ->  rolled back: retry_sending, and it goes again
  *                              +------------------------------+
  *
- * Main thread.
+ * Where nothing follows at once, worker.c empties the committed one. Main thread.
  */
 #ifndef TALLYMILL_CONSUMER_BATCHES_H
 #define TALLYMILL_CONSUMER_BATCHES_H
@@ -18,7 +18,7 @@
 
 struct batches {
     struct batch *filling;
-    struct batch *sending;         /* in the transaction under way; after it the committed one, until the next begins */
+    struct batch *sending;         /* in the transaction under way; after it the committed one, or empty */
     rd_kafka_message_t *left_over; /* met when `filling` had no room, owned; NULL: none */
     bool retry_sending;            /* `sending` was rolled back whole and goes again */
     int max_rows;                  /* of a batch, from its next use on */

@@ -101,8 +101,9 @@ static bool take_missing(struct search *search, int count, struct error *err)
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
     if (count == 0)
         return true;
-    PGresult *result =
-        insert_send_look_up(search->conn, search->batch, search->missing, count) ? await_answer(search->conn, deadline_us) : NULL;
+    if (!insert_send_look_up(search->conn, search->batch, search->missing, count, err))
+        return false;
+    PGresult *result = await_answer(search->conn, deadline_us);
     const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
     const int kept_out = is_answered ? insert_take_look_up(result, search->missing, count) : 0;
     if (!is_answered)
@@ -124,8 +125,11 @@ static bool take_changed(struct search *search, int first, int end, int missing_
     if (!taken)
         return error_set(err, ERROR_RETRY, "no memory for a search among %d rows", end - first);
     const int count = insert_taken(first, end, search->missing, missing_count, taken);
-    PGresult *result =
-        insert_send_compare(search->conn, search->batch, taken, count) ? await_answer(search->conn, deadline_us) : NULL;
+    if (!insert_send_compare(search->conn, search->batch, taken, count, err)) {
+        free(taken);
+        return false;
+    }
+    PGresult *result = await_answer(search->conn, deadline_us);
     bool is_fine = PQresultStatus(result) == PGRES_TUPLES_OK;
     const int changed = is_fine ? insert_take_look_up(result, taken, count) : 0;
     if (!is_fine)
@@ -157,12 +161,16 @@ static PGresult *copy_part(PGconn *conn, const struct batch *batch, int first, i
     return is_sent ? await_answer(conn, deadline_us) : NULL;
 }
 
-/* The statement for rows [first, end), whichever it is here; its answer, NULL: none came. */
-static PGresult *send_part(const struct search *search, int first, int end, int64_t deadline_us)
+/* The statement for rows [first, end), whichever it is here; *result: its answer, NULL: none came. False: an INSERT that could not
+ * be sent. */
+static bool send_part(const struct search *search, int first, int end, int64_t deadline_us, PGresult **result, struct error *err)
 {
-    if (search->by_copy)
-        return copy_part(search->conn, search->batch, first, end, deadline_us);
-    return insert_send(search->conn, search->batch, first, end) ? await_answer(search->conn, deadline_us) : NULL;
+    *result = NULL;
+    if (!search->by_copy && !insert_send(search->conn, search->batch, first, end, err))
+        return false;
+    *result =
+        search->by_copy ? copy_part(search->conn, search->batch, first, end, deadline_us) : await_answer(search->conn, deadline_us);
+    return true;
 }
 
 static bool is_taken(const PGresult *result)
@@ -193,15 +201,14 @@ static bool try_part(struct search *search, int first, int end, bool *taken, str
     search->is_late = now_us > search->deadline_us;
     if (search->is_late)
         return error_set(err, ERROR_RETRY, "the search for refused rows took longer than two minutes");
-    PGresult *result = send_part(search, first, end, deadline_us);
+    PGresult *result;
+    if (!send_part(search, first, end, deadline_us, &result, err))
+        return false;
     *taken = is_taken(result);
     int missing = 0;
     bool is_about_rows = true;
     if (*taken && !search->by_copy) {
-        missing = insert_missing(search->batch, first, end, result, search->has_trigger, search->missing);
-        if (missing < 0)
-            error_set(err, ERROR_FATAL,
-                      "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug");
+        missing = insert_missing(search->batch, first, end, result, search->has_trigger, search->missing, err);
     } else if (!*taken) {
         failure_read(&search->failure, conn, result, FAILURE_ROWS);
         failure_hide(&search->failure, err);
@@ -272,7 +279,9 @@ static bool hear_again(struct search *search, struct error *err)
 static bool try_without_rows(struct search *search, struct error *err)
 {
     const int64_t deadline_us = clock_now_us() + PART_TIMEOUT_US;
-    PGresult *result = send_part(search, 0, 0, deadline_us);
+    PGresult *result;
+    if (!send_part(search, 0, 0, deadline_us, &result, err))
+        return false;
     const bool is_fine = is_taken(result);
     if (!is_fine) {
         struct failure failure;
@@ -322,9 +331,9 @@ static bool drop_stored(struct search *search, struct error *err)
     struct batch *batch = search->batch;
     for (int row = 0; row < batch->row_count; row++)
         search->missing[row] = row;
-    PGresult *result = insert_send_look_up(search->conn, batch, search->missing, batch->row_count)
-                           ? await_answer(search->conn, deadline_us)
-                           : NULL;
+    if (!insert_send_look_up(search->conn, batch, search->missing, batch->row_count, err))
+        return false;
+    PGresult *result = await_answer(search->conn, deadline_us);
     const bool is_answered = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (is_answered)
         insert_take_stored(batch, result, search->missing);

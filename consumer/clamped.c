@@ -13,12 +13,14 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/error.h"
 #include "common/oid.h"
+#include "common/postgres_error.h"
 #include "common/tuple.h"
 #include "common/uuid.h"
 #include "consumer/batch.h"
 
-enum { LOCKS = 64, LOCK_CLASS = 1952541811 }; /* the class is "tals" in ASCII: nothing else of ours takes two numbers */
+enum { LOCKS = 64, LOCK_CLASS = 1952541811 }; /* "tals" in ASCII; that of the aggregator's cycles, (1952541804, 1), is "tall" */
 
 static const char look_up_sql[] =
     "SELECT k.number FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (id, number) CROSS JOIN LATERAL "
@@ -75,14 +77,19 @@ char *clamped_lock_sql(const struct batch *batch, const char *begin_sql)
     return NULL;
 }
 
-bool clamped_send_look_up(PGconn *conn, const struct batch *batch)
+static bool no_memory(const struct batch *batch, struct error *err)
+{
+    return error_set(err, ERROR_RETRY, "no memory for the look-up of %d clamped events", batch->clamped_count);
+}
+
+bool clamped_send_look_up(PGconn *conn, const struct batch *batch, struct error *err)
 {
     static const Oid types[] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ, OID_TIMESTAMPTZ};
     static const int formats[] = {1, 1, 1};
     const size_t length = ARRAY_HEAD_BYTES + (size_t)batch->clamped_count * (4 + UUID_BYTES);
     uint8_t *ids = malloc(length), oldest[8], newest[8];
     if (!ids)
-        return false;
+        return no_memory(batch, err);
     uint8_t *at = put_array_head(ids, OID_UUID, batch->clamped_count);
     for (int row = 0; row < batch->row_count; row++)
         if (batch->rows[row].is_clamped)
@@ -95,15 +102,17 @@ bool clamped_send_look_up(PGconn *conn, const struct batch *batch)
     const int lengths[] = {(int)length, sizeof oldest, sizeof newest};
     const bool sent = PQsendQueryParams(conn, look_up_sql, 3, types, values, lengths, formats, 1) == 1;
     free(ids);
-    return sent;
+    return sent || postgres_error(err, conn, NULL);
 }
 
-void clamped_take_look_up(struct batch *batch, const PGresult *result)
+bool clamped_take_look_up(struct batch *batch, const PGresult *result, struct error *err)
 {
     const int found = PQntuples(result);
-    bool *is_stored = found > 0 ? calloc((size_t)batch->clamped_count, sizeof *is_stored) : NULL;
+    if (found == 0)
+        return true;
+    bool *is_stored = calloc((size_t)batch->clamped_count, sizeof *is_stored);
     if (!is_stored)
-        return;
+        return no_memory(batch, err);
     for (int i = 0; i < found; i++) {
         const uint32_t number = PQgetlength(result, i, 0) == 8 ? get_32((const uint8_t *)PQgetvalue(result, i, 0) + 4) : 0;
         if (number >= 1 && number <= (uint32_t)batch->clamped_count)
@@ -114,4 +123,5 @@ void clamped_take_look_up(struct batch *batch, const PGresult *result)
             batch_repeat_row(batch, row);
     free(is_stored);
     batch_compact(batch);
+    return true;
 }

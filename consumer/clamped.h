@@ -9,6 +9,8 @@
 
 #include <libpq-fe.h>
 
+#include "common/error.h"
+
 struct batch;
 
 /* Of the rows of one id in the batch, a clamped one behind another row becomes a duplicate. Before batch_seal. */
@@ -18,10 +20,10 @@ void clamped_drop_repeats(struct batch *batch);
  * transaction ends. free() it; NULL without memory. */
 char *clamped_lock_sql(const struct batch *batch, const char *begin_sql);
 
-/* Asks which of the clamped rows' ids are stored. False: as PQsendQueryParams, or without memory. */
-bool clamped_send_look_up(PGconn *conn, const struct batch *batch);
+/* Asks which of the clamped rows' ids are stored. False: libpq cannot send it, or there is no memory (ERROR_RETRY). */
+MUST_CHECK bool clamped_send_look_up(PGconn *conn, const struct batch *batch, struct error *err);
 
-/* Takes the rows that this answer names out of the batch, as duplicates. */
-void clamped_take_look_up(struct batch *batch, const PGresult *result);
+/* Takes the rows that this answer names out of the batch, as duplicates. False: there is no memory (ERROR_RETRY), and none is. */
+MUST_CHECK bool clamped_take_look_up(struct batch *batch, const PGresult *result, struct error *err);
 
 #endif

@@ -1,9 +1,11 @@
 /* failure_plan.c - see failure_plan.h.
  *
- * Three questions, in this order. Is it an answer of our own books? Is it about rows, and somebody's rule or code that refuses
- * them? Else the SQLSTATE alone decides. What the server itself says for want of something (a lock, a disk) is tried again even
- * inside a trigger of somebody else: no event is buried for a disk that is full. What that trigger RAISEs with such an SQLSTATE is
- * tried again a few times, and then believed.
+ * Four questions, in this order. Is it known what became of the batch? At which step was it refused: a delta is left out, and of
+ * rows, at COMMIT too where the rule is neither the books' nor the server's, it matters whose it is: the key's, somebody's, or the
+ * month that is missing; a dead letter that somebody's rule refuses waits. Is it an answer of our own books: fenced, or an offset
+ * that they hold already? Else the SQLSTATE alone decides. What the server itself says for want of something (a lock, a disk) is
+ * tried again even inside a trigger of somebody else: no event is buried for a disk that is full. What that trigger RAISEs with
+ * such an SQLSTATE is tried again a few times, and then believed.
  */
 #include "consumer/failure_plan.h"
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/error.h"
 #include "common/oid.h"
+#include "common/postgres_error.h"
 #include "common/tuple.h"
 #include "consumer/batch.h"
 
@@ -20,6 +22,11 @@ static const uint32_t element_types[TUPLE_COLUMNS] = {OID_INT8, OID_UUID, OID_TI
 static const char insert_sql[] = "INSERT INTO public.analytics_events (" TUPLE_COLUMN_NAMES ") "
                                  "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS e (" TUPLE_COLUMN_NAMES ") "
                                  "ORDER BY id, created_at ON CONFLICT (id, created_at) DO NOTHING RETURNING id, created_at";
+
+static bool no_memory(struct error *err, int rows)
+{
+    return error_set(err, ERROR_RETRY, "no memory for %d rows as parameters", rows);
+}
 
 static void measure(const struct batch *batch, int first, int end, size_t sizes[TUPLE_COLUMNS])
 {
@@ -49,7 +56,7 @@ static void fill(const struct batch *batch, int first, int end, uint8_t *ends[TU
     }
 }
 
-bool insert_send(PGconn *conn, const struct batch *batch, int first, int end)
+bool insert_send(PGconn *conn, const struct batch *batch, int first, int end, struct error *err)
 {
     size_t sizes[TUPLE_COLUMNS], total = 0;
     measure(batch, first, end, sizes);
@@ -57,7 +64,7 @@ bool insert_send(PGconn *conn, const struct batch *batch, int first, int end)
         total += sizes[column];
     uint8_t *bytes = malloc(total);
     if (!bytes)
-        return false;
+        return no_memory(err, end - first);
     uint8_t *ends[TUPLE_COLUMNS];
     const char *values[TUPLE_COLUMNS];
     int lengths[TUPLE_COLUMNS], formats[TUPLE_COLUMNS];
@@ -72,16 +79,29 @@ bool insert_send(PGconn *conn, const struct batch *batch, int first, int end)
     fill(batch, first, end, ends);
     const bool sent = PQsendQueryParams(conn, insert_sql, TUPLE_COLUMNS, array_types, values, lengths, formats, 1) == 1;
     free(bytes);
-    return sent;
+    return sent || postgres_error(err, conn, NULL);
 }
 
-int insert_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing)
+static int name_stranger(struct error *err)
+{
+    error_set(
+        err, ERROR_FATAL,
+        "Postgres returned rows that were not sent: a trigger changes id or created_at, or this is a bug; nothing was committed");
+    return -1;
+}
+
+int insert_missing(const struct batch *batch, int first, int end, const PGresult *result, bool has_trigger, int *missing,
+                   struct error *err)
 {
     const int inserted = PQntuples(result), sent = end - first;
     int count = -1;
-    bool *is_there = inserted <= sent ? calloc((size_t)sent + 1, sizeof *is_there) : NULL;
-    if (!is_there)
+    if (inserted > sent)
+        return name_stranger(err);
+    bool *is_there = calloc((size_t)sent + 1, sizeof *is_there);
+    if (!is_there) {
+        no_memory(err, sent);
         return -1;
+    }
     for (int i = 0; i < inserted; i++) {
         if (PQgetlength(result, i, 0) != 16 || PQgetlength(result, i, 1) != 8)
             goto out;
@@ -97,7 +117,7 @@ int insert_missing(const struct batch *batch, int first, int end, const PGresult
             missing[count++] = row;
 out:
     free(is_there);
-    return count;
+    return count < 0 ? name_stranger(err) : count;
 }
 
 int insert_taken(int first, int end, const int *missing, int missing_count, int *taken)
@@ -120,7 +140,8 @@ static const char look_up_sql[] = "SELECT k.number FROM unnest($1, $2) WITH ORDI
 static const char compare_sql[] = "SELECT k.number FROM tallymill.same_rows($1, $2, $3) AS k";
 
 /* Asks about these rows by the first `columns` of id, created_at and batch id, as arrays. */
-static bool send_keys(PGconn *conn, const char *sql, const struct batch *batch, const int *rows, int count, int columns)
+static bool send_keys(PGconn *conn, const char *sql, const struct batch *batch, const int *rows, int count, int columns,
+                      struct error *err)
 {
     enum { COLUMNS = 3 };
     static const Oid types[COLUMNS] = {OID_UUID_ARRAY, OID_TIMESTAMPTZ_ARRAY, OID_INT8_ARRAY};
@@ -135,7 +156,7 @@ static bool send_keys(PGconn *conn, const char *sql, const struct batch *batch, 
         total += ARRAY_HEAD_BYTES + (size_t)count * (4 + widths[column]);
     uint8_t *bytes = malloc(total), *at = bytes;
     if (!bytes)
-        return false;
+        return no_memory(err, count);
     for (int column = 0; column < columns; column++) {
         const uint8_t *begin = at;
         at = put_array_head(at, elements[column], count);
@@ -146,17 +167,17 @@ static bool send_keys(PGconn *conn, const char *sql, const struct batch *batch, 
     }
     const bool is_sent = PQsendQueryParams(conn, sql, columns, types, values, lengths, formats, 1) == 1;
     free(bytes);
-    return is_sent;
+    return is_sent || postgres_error(err, conn, NULL);
 }
 
-bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count)
+bool insert_send_look_up(PGconn *conn, const struct batch *batch, const int *rows, int count, struct error *err)
 {
-    return send_keys(conn, look_up_sql, batch, rows, count, 2);
+    return send_keys(conn, look_up_sql, batch, rows, count, 2, err);
 }
 
-bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count)
+bool insert_send_compare(PGconn *conn, const struct batch *batch, const int *rows, int count, struct error *err)
 {
-    return send_keys(conn, compare_sql, batch, rows, count, 3);
+    return send_keys(conn, compare_sql, batch, rows, count, 3, err);
 }
 
 int insert_take_look_up(const PGresult *result, int *rows, int count)

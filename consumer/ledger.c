@@ -31,7 +31,7 @@ static void write_array(FILE *out, const struct batch *batch, int64_t (*value)(c
     fprintf(out, "}'::%s[]", type);
 }
 
-static int64_t range_partition(const struct batch_range *range)
+static int64_t range_topic_partition(const struct batch_range *range)
 {
     return range->topic_partition;
 }
@@ -110,7 +110,7 @@ char *ledger_commit_sql(const char *topic, int64_t batch_id, const struct batch 
     if (!out)
         return NULL;
     fprintf(out, "SELECT tallymill.commit_batch(%" PRId64 ", '%s'", batch_id, topic);
-    write_array(out, batch, range_partition, "integer");
+    write_array(out, batch, range_topic_partition, "integer");
     write_array(out, batch, range_epoch, "bigint");
     write_array(out, batch, range_first, "bigint");
     write_array(out, batch, range_next, "bigint");
@@ -153,13 +153,13 @@ static void read_claim(struct claim *claim, const PGresult *result, int row)
 
 /* READ COMMITTED is stated: in another level the function would read with the snapshot from before it waited. NULL: err, and
  * nothing is claimed as far as is known. */
-static PGresult *claim_all(PGconn *conn, const struct claimant *claimant, const char *partitions, struct error *err)
+static PGresult *claim_all(PGconn *conn, const struct claimant *claimant, const char *topic_partitions, struct error *err)
 {
     static const char claim_sql[] =
         "SELECT topic_partition, epoch, next_offset, coalesce(anchor_offset, -1), anchor_hash, is_proven "
         "FROM tallymill.claim($1, $2, $3, $4, $5, $6::integer[])";
     const char *values[] = {claimant->topic, claimant->topic_id, claimant->cluster_id,
-                            claimant->group, claimant->owner,    partitions};
+                            claimant->group, claimant->owner,    topic_partitions};
     if (!postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED"), LEDGER_TIMEOUT_US, err))
         return NULL;
     PGresult *result = postgres_query_params(conn, claim_sql, 6, values, LEDGER_TIMEOUT_US, err);
@@ -179,10 +179,10 @@ bool ledger_claim(PGconn *conn, const struct claimant *claimant, struct claim *c
     array_text_begin(&wanted);
     for (int i = 0; i < count; i++)
         array_text_add_int64(&wanted, claims[i].topic_partition);
-    const char *partitions = array_text_end(&wanted);
-    PGresult *result = partitions ? claim_all(conn, claimant, partitions, err) : NULL;
+    const char *topic_partitions = array_text_end(&wanted);
+    PGresult *result = topic_partitions ? claim_all(conn, claimant, topic_partitions, err) : NULL;
     const bool is_done = result && PQntuples(result) == count;
-    if (!partitions)
+    if (!topic_partitions)
         error_set(err, ERROR_RETRY, "no memory for a claim");
     else if (result && !is_done)
         error_set(err, ERROR_FATAL, "claimed %d topic partitions, the ledger answered for %d: this is a bug, nothing is read",
@@ -199,11 +199,11 @@ bool ledger_older_anchors(PGconn *conn, const char *topic, int32_t topic_partiti
 {
     static const char sql[] = "SELECT anchor_offset, anchor_hash FROM tallymill.older_anchors($1, ARRAY[$2::integer], "
                               "ARRAY[$3::bigint], $4) ORDER BY anchor_offset";
-    char partition[16], first[24], limit[16];
-    snprintf(partition, sizeof partition, "%" PRId32, topic_partition);
+    char number[16], first[24], limit[16];
+    snprintf(number, sizeof number, "%" PRId32, topic_partition);
     snprintf(first, sizeof first, "%" PRId64, low);
     snprintf(limit, sizeof limit, "%d", room);
-    const char *values[] = {topic, partition, first, limit};
+    const char *values[] = {topic, number, first, limit};
     PGresult *result = postgres_query_params(conn, sql, 4, values, LEDGER_TIMEOUT_US, err);
     *count = 0;
     for (int i = 0; result && i < PQntuples(result) && *count < room; i++) {
@@ -227,11 +227,11 @@ bool ledger_name_topic(PGconn *conn, const char *topic, const char *topic_id, st
 bool ledger_record_gap(PGconn *conn, const char *topic, const struct claim *claim, int64_t next_offset, const char *reason,
                        struct error *err)
 {
-    char partition[16], epoch[24], next[24];
-    snprintf(partition, sizeof partition, "%" PRId32, claim->topic_partition);
+    char number[16], epoch[24], next[24];
+    snprintf(number, sizeof number, "%" PRId32, claim->topic_partition);
     snprintf(epoch, sizeof epoch, "%" PRId64, claim->epoch);
     snprintf(next, sizeof next, "%" PRId64, next_offset);
-    const char *values[] = {topic, partition, epoch, next, reason};
+    const char *values[] = {topic, number, epoch, next, reason};
     PGresult *result =
         postgres_query_params(conn, "SELECT tallymill.record_gap($1, $2, $3, $4, $5)", 5, values, LEDGER_TIMEOUT_US, err);
     PQclear(result);
@@ -257,9 +257,9 @@ bool ledger_positions(PGconn *conn, const char *topic, int64_t *positions, int c
     if (!result)
         return false;
     for (int i = 0; i < PQntuples(result); i++) {
-        const long partition = strtol(PQgetvalue(result, i, 0), NULL, 10);
-        if (partition >= 0 && partition < count)
-            positions[partition] = strtoll(PQgetvalue(result, i, 1), NULL, 10);
+        const long topic_partition = strtol(PQgetvalue(result, i, 0), NULL, 10);
+        if (topic_partition >= 0 && topic_partition < count)
+            positions[topic_partition] = strtoll(PQgetvalue(result, i, 1), NULL, 10);
     }
     PQclear(result);
     return true;

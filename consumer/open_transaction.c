@@ -17,39 +17,39 @@
 #define AGAIN_US INT64_C(60000000)
 
 /* That something lies beyond what was met says nothing while nobody reads it. */
-static bool is_blocked(const struct source *source, const struct source_partition *partition)
+static bool is_blocked(const struct source *source, const struct source_topic_partition *topic_partition)
 {
-    return !partition->is_stopped && !partition->is_waiting && partition->end_offset >= 0 &&
-           partition->end_offset == partition->expected_offset &&
-           source_last_high(source, partition->claim.topic_partition) > partition->end_offset;
+    return !topic_partition->is_stopped && !topic_partition->is_waiting && topic_partition->end_offset >= 0 &&
+           topic_partition->end_offset == topic_partition->expected_offset &&
+           source_last_high(source, topic_partition->claim.topic_partition) > topic_partition->end_offset;
 }
 
-static void look(const struct source *source, struct source_partition *partition, bool is_read, int64_t wall_us)
+static void look(const struct source *source, struct source_topic_partition *topic_partition, bool is_read, int64_t wall_us)
 {
     char since[CLOCK_TIME_BYTES];
-    if (!is_read || !is_blocked(source, partition)) {
-        partition->blocked_since_us = 0;
+    if (!is_read || !is_blocked(source, topic_partition)) {
+        topic_partition->blocked_since_us = 0;
         return;
     }
-    if (partition->blocked_since_us == 0 || partition->blocked_offset != partition->expected_offset) {
-        partition->blocked_since_us = wall_us;
-        partition->blocked_offset = partition->expected_offset;
+    if (topic_partition->blocked_since_us == 0 || topic_partition->blocked_offset != topic_partition->expected_offset) {
+        topic_partition->blocked_since_us = wall_us;
+        topic_partition->blocked_offset = topic_partition->expected_offset;
     }
-    if (wall_us - partition->blocked_since_us < FIRST_US || wall_us - partition->blocked_told_us < AGAIN_US)
+    if (wall_us - topic_partition->blocked_since_us < FIRST_US || wall_us - topic_partition->blocked_told_us < AGAIN_US)
         return;
-    partition->blocked_told_us = wall_us;
-    clock_format_time(since, partition->blocked_since_us);
+    topic_partition->blocked_told_us = wall_us;
+    clock_format_time(since, topic_partition->blocked_since_us);
     log_warn("an open transaction of a producer keeps this topic partition from being read on",
              "topic=%s topic_partition=%" PRId32 " offset=%" PRId64 " since=%s high=%" PRId64, source_topic(source),
-             partition->claim.topic_partition, partition->expected_offset, since,
-             source_last_high(source, partition->claim.topic_partition));
+             topic_partition->claim.topic_partition, topic_partition->expected_offset, since,
+             source_last_high(source, topic_partition->claim.topic_partition));
 }
 
 void open_transaction_look(struct source *source, bool is_read)
 {
     int count;
-    struct source_partition *partitions = source_partitions(source, &count);
+    struct source_topic_partition *topic_partitions = source_topic_partitions(source, &count);
     const int64_t wall_us = clock_wall_us();
     for (int i = 0; i < count; i++)
-        look(source, &partitions[i], is_read, wall_us);
+        look(source, &topic_partitions[i], is_read, wall_us);
 }

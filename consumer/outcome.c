@@ -36,12 +36,12 @@ static void move_claims(struct worker *worker, const struct batch *batch)
 {
     for (int i = 0; i < batch->range_count; i++) {
         const struct batch_range *range = &batch->ranges[i];
-        struct source_partition *partition = source_find(worker->source, range->topic_partition);
-        if (!partition || partition->claim.epoch != range->epoch)
+        struct source_topic_partition *topic_partition = source_find(worker->source, range->topic_partition);
+        if (!topic_partition || topic_partition->claim.epoch != range->epoch)
             continue;
-        partition->claim.next_offset = range->next_offset;
-        partition->claim.anchor_offset = range->anchor_offset;
-        memcpy(partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
+        topic_partition->claim.next_offset = range->next_offset;
+        topic_partition->claim.anchor_offset = range->anchor_offset;
+        memcpy(topic_partition->claim.anchor_hash, range->anchor_hash, ANCHOR_HASH_BYTES);
     }
 }
 
@@ -133,7 +133,7 @@ static bool find_refused(struct worker *worker, const struct failure *why, struc
 }
 
 /* The books hold this offset already: somebody else stored it, or put a row there by hand. */
-static void read_ledger(struct worker *worker, const struct failure *why, int64_t now_us)
+static void ask_for_resync(struct worker *worker, const struct failure *why, int64_t now_us)
 {
     worker->taken_offsets++;
     log_warn_because(&why->error, "this offset is in the books already: reading the ledger again", "topic=%s table=%s",
@@ -234,7 +234,8 @@ static bool stop(const struct failure *why, enum failure_plan plan, const struct
     return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
 }
 
-static enum failure_plan decide(struct worker *worker, const struct failure *why, bool is_lost)
+/* The plan; and that the next batches go by INSERT, where the failure asks for it. */
+static enum failure_plan take_plan(struct worker *worker, const struct failure *why, bool is_lost)
 {
     const enum transaction_way way = transaction_way(worker->transaction);
     struct failure_facts facts = failure_facts(why, way == BY_INSERT, worker->failures);
@@ -255,14 +256,14 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
     worker->failures += !is_lost;
     worker->setbacks += !is_lost;
     worker_metrics_retry(worker, &why->error);
-    enum failure_plan plan = decide(worker, why, is_lost);
+    enum failure_plan plan = take_plan(worker, why, is_lost);
     show(worker, why, &shown);
     if ((plan == PLAN_MAKE_MONTHS || plan == PLAN_MONTHS_AGAIN || plan == PLAN_SEARCH) && mend(worker, why, &plan, &shown))
         return true;
     switch (plan) {
     case PLAN_FORGET: forget(worker, why, now_us); return true;
     case PLAN_FENCED: leave_fenced(worker, why, now_us); return true;
-    case PLAN_READ_LEDGER: read_ledger(worker, why, now_us); return true;
+    case PLAN_READ_LEDGER: ask_for_resync(worker, why, now_us); return true;
     case PLAN_BY_INSERT: go_by_insert(worker); return true;
     case PLAN_BY_LOOK_UP: go_by_look_up(worker, &shown); return true;
     case PLAN_DISAGREE:

@@ -1,7 +1,8 @@
 /* source.c - see source.h.
  *
- * Invariant: a message leaves source_poll only with the offset its topic partition expects or a later one, in order; what lies
- * between is Kafka's hole and is counted by whoever takes the message. It rests on properties that source_conf.c forces.
+ * Invariant: messages of a topic partition leave source_poll in order, from where source_assign() or source_seek() set it, and only
+ * while it is read. Offsets are not compared here: who takes a message (worker_read.c) drops what lies before the expected one, an
+ * anchor above all, and counts a hole of Kafka's that lies before it. It rests on properties that source_conf.c forces.
  *
  * Rejected: taking messages many at a time (rd_kafka_consume_batch_queue). What was taken and not yet looked at would have to be
  * thrown away by hand at each assignment and each stop of a topic partition; librdkafka does that for what is still in its queue. A
@@ -33,8 +34,8 @@ struct source {
     rd_kafka_queue_t *queue;
     int wakeup_fd;
     const char *topic;
-    struct source_partition *partitions;
-    int partition_count;
+    struct source_topic_partition *topic_partitions;
+    int topic_partition_count;
     struct claim *wanted;
     int wanted_count;
     bool assign_pending, revoke_pending, is_closing, is_paused;
@@ -155,7 +156,7 @@ bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err)
     source->is_closing = false;
     source->handle = handle;
     listen_to(source);
-    source->partition_count = source->wanted_count = 0;
+    source->topic_partition_count = source->wanted_count = 0;
     source->assign_pending = source->revoke_pending = source->is_paused = source->was_lost = false;
     source->callback_error = RD_KAFKA_RESP_ERR_NO_ERROR;
     return subscribe(source, err);
@@ -166,14 +167,14 @@ void source_close(struct source *source, bool leave)
     if (!source)
         return;
     source->is_closing = true;
-    if (source->handle && (leave || source->partition_count > 0))
+    if (source->handle && (leave || source->topic_partition_count > 0))
         leave_tell(source->handle, source->topic, leave);
     if (source->handle)
         leave_handle(source->handle, source->queue, source->topic, leave);
     if (source->wakeup_fd >= 0)
         close(source->wakeup_fd);
     free(source->wanted);
-    free(source->partitions);
+    free(source->topic_partitions);
     free(source);
 }
 
@@ -229,7 +230,7 @@ static void note_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafk
             decline(handle);
         else
             rd_kafka_assign(handle, NULL);
-        source->partition_count = 0;
+        source->topic_partition_count = 0;
     }
 }
 
@@ -239,17 +240,17 @@ const struct claim *source_wanted(const struct source *source, int *count)
     return source->wanted;
 }
 
-struct source_partition *source_partitions(struct source *source, int *count)
+struct source_topic_partition *source_topic_partitions(struct source *source, int *count)
 {
-    *count = source->partition_count;
-    return source->partitions;
+    *count = source->topic_partition_count;
+    return source->topic_partitions;
 }
 
-struct source_partition *source_find(struct source *source, int32_t topic_partition)
+struct source_topic_partition *source_find(struct source *source, int32_t topic_partition)
 {
-    for (int i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].claim.topic_partition == topic_partition)
-            return &source->partitions[i];
+    for (int i = 0; i < source->topic_partition_count; i++)
+        if (source->topic_partitions[i].claim.topic_partition == topic_partition)
+            return &source->topic_partitions[i];
     return NULL;
 }
 
@@ -283,31 +284,32 @@ rd_kafka_t *source_handle(const struct source *source)
     return source->handle;
 }
 
-bool source_is_proving(const struct source_partition *partition)
+bool source_is_proving(const struct source_topic_partition *topic_partition)
 {
-    return partition->anchors_met < partition->anchor_count;
+    return topic_partition->anchors_met < topic_partition->anchor_count;
 }
 
-static int64_t reads_from(const struct source_partition *partition)
+static int64_t reads_from(const struct source_topic_partition *topic_partition)
 {
-    return source_is_proving(partition) ? partition->anchors[partition->anchors_met].offset : partition->expected_offset;
+    return source_is_proving(topic_partition) ? topic_partition->anchors[topic_partition->anchors_met].offset
+                                              : topic_partition->expected_offset;
 }
 
-bool source_is_read(const struct source_partition *partition)
+bool source_is_read(const struct source_topic_partition *topic_partition)
 {
-    return !partition->is_stopped && !partition->is_waiting;
+    return !topic_partition->is_stopped && !topic_partition->is_waiting;
 }
 
-bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err)
+bool source_assign(struct source *source, const struct source_topic_partition *topic_partitions, int count, struct error *err)
 {
-    struct source_partition *copy = malloc(((size_t)count + 1) * sizeof *copy);
+    struct source_topic_partition *copy = malloc(((size_t)count + 1) * sizeof *copy);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
     if (!copy) {
         rd_kafka_topic_partition_list_destroy(list);
         return error_set(err, ERROR_RETRY, "no memory for %d topic partitions", count);
     }
     if (count > 0)
-        memcpy(copy, partitions, (size_t)count * sizeof *copy);
+        memcpy(copy, topic_partitions, (size_t)count * sizeof *copy);
     for (int i = 0; i < count; i++) {
         copy[i].end_offset = -1;
         if (source_is_read(&copy[i]))
@@ -316,9 +318,9 @@ bool source_assign(struct source *source, const struct source_partition *partiti
     const rd_kafka_resp_err_t code = rd_kafka_assign(source->handle, list);
     rd_kafka_resume_partitions(source->handle, list); /* a pause by the application, of one or of all, outlives the assignment */
     rd_kafka_topic_partition_list_destroy(list);
-    free(source->partitions);
-    source->partitions = copy;
-    source->partition_count = count;
+    free(source->topic_partitions);
+    source->topic_partitions = copy;
+    source->topic_partition_count = count;
     source->is_paused = false;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error(err, code, "taking the assignment");
@@ -329,7 +331,7 @@ bool source_assign(struct source *source, const struct source_partition *partiti
 void source_unassign(struct source *source)
 {
     rd_kafka_assign(source->handle, NULL);
-    source->partition_count = source->wanted_count = 0; /* a reconnect must not claim again what the group has taken away */
+    source->topic_partition_count = source->wanted_count = 0; /* a reconnect must not claim again what the group has taken away */
     source->revoke_pending = false;
     source->is_paused = false;
 }
@@ -343,10 +345,10 @@ void source_rejoin(struct source *source)
 
 static rd_kafka_topic_partition_list_t *list_read(const struct source *source)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
-    for (int i = 0; i < source->partition_count; i++)
-        if (source_is_read(&source->partitions[i]))
-            rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->topic_partition_count);
+    for (int i = 0; i < source->topic_partition_count; i++)
+        if (source_is_read(&source->topic_partitions[i]))
+            rd_kafka_topic_partition_list_add(list, source->topic, source->topic_partitions[i].claim.topic_partition);
     return list;
 }
 
@@ -376,37 +378,38 @@ static void pause_one(struct source *source, int32_t topic_partition)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-void source_seek(struct source *source, const struct source_partition *partition)
+void source_seek(struct source *source, const struct source_topic_partition *topic_partition)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, source->topic, partition->claim.topic_partition)->offset = reads_from(partition);
+    rd_kafka_topic_partition_list_add(list, source->topic, topic_partition->claim.topic_partition)->offset =
+        reads_from(topic_partition);
     rd_kafka_error_destroy(
         rd_kafka_seek_partitions(source->handle, list, 0)); /* without waiting: what was fetched is stale at once */
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-void source_stop(struct source *source, struct source_partition *partition, const char *because)
+void source_stop(struct source *source, struct source_topic_partition *topic_partition, const char *because)
 {
-    partition->is_stopped = true;
-    partition->stopped_because = because;
-    pause_one(source, partition->claim.topic_partition);
+    topic_partition->is_stopped = true;
+    topic_partition->stopped_because = because;
+    pause_one(source, topic_partition->claim.topic_partition);
 }
 
 void source_forget(struct source *source, int32_t topic_partition)
 {
-    struct source_partition *partition = source_find(source, topic_partition);
-    if (!partition)
+    struct source_topic_partition *forgotten = source_find(source, topic_partition);
+    if (!forgotten)
         return;
     pause_one(source, topic_partition);
-    *partition = source->partitions[--source->partition_count];
+    *forgotten = source->topic_partitions[--source->topic_partition_count];
 }
 
 void source_report_positions(struct source *source)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->partition_count);
-    for (int i = 0; i < source->partition_count; i++)
-        rd_kafka_topic_partition_list_add(list, source->topic, source->partitions[i].claim.topic_partition)->offset =
-            source->partitions[i].claim.next_offset;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->topic_partition_count);
+    for (int i = 0; i < source->topic_partition_count; i++)
+        rd_kafka_topic_partition_list_add(list, source->topic, source->topic_partitions[i].claim.topic_partition)->offset =
+            source->topic_partitions[i].claim.next_offset;
     if (list->cnt > 0)
         rd_kafka_commit(source->handle, list, 1); /* asynchronous; only advice, so that its failure means nothing */
     rd_kafka_topic_partition_list_destroy(list);
@@ -426,13 +429,13 @@ static bool is_ended(struct source *source, bool is_dry, struct error *err)
     return true;
 }
 
-static enum source_event judge(struct source *source, const rd_kafka_message_t *message, struct source_partition **partition,
-                               int64_t *end_offset, struct error *err)
+static enum source_event judge(struct source *source, const rd_kafka_message_t *message,
+                               struct source_topic_partition **topic_partition, int64_t *end_offset, struct error *err)
 {
-    *partition = message->rkt ? source_find(source, message->partition) : NULL;
+    *topic_partition = message->rkt ? source_find(source, message->partition) : NULL;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return source_error_take(source, message, *partition, end_offset, err);
-    return *partition && source_is_read(*partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
+        return source_error_take(source, message, *topic_partition, end_offset, err);
+    return *topic_partition && source_is_read(*topic_partition) ? SOURCE_MESSAGE : SOURCE_NOTHING;
 }
 
 static void wake_up(struct source *source)
@@ -443,14 +446,14 @@ static void wake_up(struct source *source)
 }
 
 /* The group comes first: what was taken behind its call is dropped, and comes again from where the answer says. */
-enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
+enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_topic_partition **topic_partition,
                               int64_t *end_offset, struct error *err)
 {
     rd_kafka_message_t *taken = rd_kafka_consumer_poll(source->handle, 0);
     enum source_event event = SOURCE_NOTHING;
     const bool is_over = is_ended(source, !taken, err);
     if (taken && !is_over)
-        event = judge(source, taken, partition, end_offset, err);
+        event = judge(source, taken, topic_partition, end_offset, err);
     if (is_over)
         event = SOURCE_FATAL;
     else if (source->revoke_pending)

@@ -22,7 +22,7 @@ struct source_statistics;
 enum { SOURCE_ANCHORS = 5 };
 
 /* One topic partition that is ours to read. */
-struct source_partition {
+struct source_topic_partition {
     struct claim claim;
     int64_t expected_offset;               /* the next offset that may be delivered */
     struct anchor anchors[SOURCE_ANCHORS]; /* to be met before anything is stored, in order of offsets; the last is the claim's */
@@ -43,7 +43,7 @@ struct source_partition {
 enum source_event {
     SOURCE_NOTHING, /* queue is dry for now */
     SOURCE_MESSAGE, /* *message is the caller's */
-    SOURCE_END,     /* end of a topic partition: offsets below *end_offset are all read; *partition says which */
+    SOURCE_END,     /* end of a topic partition: offsets below *end_offset are all read; *topic_partition says which */
     SOURCE_ASSIGN,  /* source_wanted() has a new assignment: claim, then source_assign() */
     SOURCE_REVOKE,  /* source_unassign() as soon as no batch is under way */
     SOURCE_RESYNC,  /* offset out of range, an unknown topic: claim again and assign anew */
@@ -73,8 +73,8 @@ const char *source_topic(const struct source *source);
 int source_fd(const struct source *source); /* readable when source_poll has something */
 
 /* The next event, without waiting. Fills what belongs to it; err for SOURCE_FATAL. */
-MUST_CHECK enum source_event source_poll(struct source *source, rd_kafka_message_t **message, struct source_partition **partition,
-                                         int64_t *end_offset, struct error *err);
+MUST_CHECK enum source_event source_poll(struct source *source, rd_kafka_message_t **message,
+                                         struct source_topic_partition **topic_partition, int64_t *end_offset, struct error *err);
 
 /* Forgets pending wakeups; call before draining with source_poll. */
 void source_clear_wakeup(struct source *source);
@@ -83,8 +83,8 @@ void source_clear_wakeup(struct source *source);
 const struct claim *source_wanted(const struct source *source, int *count);
 
 /* The topic partitions read now. */
-struct source_partition *source_partitions(struct source *source, int *count);
-struct source_partition *source_find(struct source *source, int32_t topic_partition);
+struct source_topic_partition *source_topic_partitions(struct source *source, int *count);
+struct source_topic_partition *source_find(struct source *source, int32_t topic_partition);
 
 /* The high watermark that came with the last fetch, or -1: nothing is asked. */
 int64_t source_last_high(const struct source *source, int32_t topic_partition);
@@ -102,7 +102,8 @@ rd_kafka_t *source_handle(const struct source *source);
 
 /* Answers SOURCE_ASSIGN (or starts over): reads these from the next anchor to be met, else from their expected_offset. Those that
  * are stopped or wait are not read. */
-MUST_CHECK bool source_assign(struct source *source, const struct source_partition *partitions, int count, struct error *err);
+MUST_CHECK bool source_assign(struct source *source, const struct source_topic_partition *topic_partitions, int count,
+                              struct error *err);
 void source_unassign(struct source *source);
 
 /* Gives the membership up and joins again: after another worker turned out to hold a topic partition. */
@@ -113,21 +114,22 @@ void source_pause(struct source *source, bool pause);
 bool source_is_paused(const struct source *source);
 
 /* Whether an anchor is still to be met. */
-bool source_is_proving(const struct source_partition *partition);
+bool source_is_proving(const struct source_topic_partition *topic_partition);
 
 /* Whether its messages are wanted: it is neither stopped nor waiting. */
-bool source_is_read(const struct source_partition *partition);
+bool source_is_read(const struct source_topic_partition *topic_partition);
 
 /* Reads on at the next anchor, or at expected_offset: what was fetched before is dropped. */
-void source_seek(struct source *source, const struct source_partition *partition);
+void source_seek(struct source *source, const struct source_topic_partition *topic_partition);
 
 /* Reads this one no more: its is_stopped is set, the others go on. because: a constant, see stopped_because. */
-void source_stop(struct source *source, struct source_partition *partition, const char *because);
+void source_stop(struct source *source, struct source_topic_partition *topic_partition, const char *because);
 
-/* source_error.c: what a message that is an error means. message->err is set; the message stays the caller's. partition: the one of
- * ours that it is about, or NULL. SOURCE_END sets *end_offset, SOURCE_FATAL sets err. */
+/* source_error.c: what a message that is an error means. message->err is set; the message stays the caller's. topic_partition: the
+ * one of ours that it is about, or NULL. SOURCE_END sets *end_offset, SOURCE_FATAL sets err. */
 MUST_CHECK enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
-                                               struct source_partition *partition, int64_t *end_offset, struct error *err);
+                                               struct source_topic_partition *topic_partition, int64_t *end_offset,
+                                               struct error *err);
 
 /* Takes a topic partition out of what is read, because another worker owns it. */
 void source_forget(struct source *source, int32_t topic_partition);

@@ -15,41 +15,42 @@ enum { INCONSISTENT_TOPIC_ID = 103 };
 
 /* What nobody can read stops its topic partition: its offsets must never pass for skipped. Its first offset is known, where it ends
  * is not. */
-static void stop_at(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message,
+static void stop_at(struct source *source, struct source_topic_partition *topic_partition, const rd_kafka_message_t *message,
                     const char *because, const char *what)
 {
     char text[LOG_TEXT_BYTES];
-    if (partition)
-        source_stop(source, partition, because);
+    if (topic_partition)
+        source_stop(source, topic_partition, because);
     log_error(what, "topic=%s topic_partition=%d offset=%" PRId64 " error=\"%s\"", source_topic(source), (int)message->partition,
               message->offset, log_text(text, rd_kafka_message_errstr(message)));
 }
 
 /* librdkafka would go on behind it. */
-static void stop_at_corrupt(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+static void stop_at_corrupt(struct source *source, struct source_topic_partition *topic_partition,
+                            const rd_kafka_message_t *message)
 {
-    stop_at(source, partition, message, "its data in Kafka is corrupt; the log of the worker has the place, " GO_ON,
+    stop_at(source, topic_partition, message, "its data in Kafka is corrupt; the log of the worker has the place, " GO_ON,
             "corrupt data in Kafka: this topic partition stops here. Make another replica the leader where one is sound; " GO_ON);
 }
 
 /* librdkafka would fetch the same batch for ever. */
-static void stop_at_packed(struct source *source, struct source_partition *partition, const rd_kafka_message_t *message)
+static void stop_at_packed(struct source *source, struct source_topic_partition *topic_partition, const rd_kafka_message_t *message)
 {
-    stop_at(source, partition, message, "a batch in Kafka cannot be unpacked; the log of the worker has the place, " GO_ON,
+    stop_at(source, topic_partition, message, "a batch in Kafka cannot be unpacked; the log of the worker has the place, " GO_ON,
             "a batch in Kafka cannot be unpacked: this topic partition stops here. Read it with another client to see what it "
             "is; " GO_ON);
 }
 
-enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message, struct source_partition *partition,
-                                    int64_t *end_offset, struct error *err)
+enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
+                                    struct source_topic_partition *topic_partition, int64_t *end_offset, struct error *err)
 {
     char text[LOG_TEXT_BYTES];
     switch ((int)message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         *end_offset = message->offset;
-        if (partition)
-            partition->end_offset = message->offset;
-        return partition && source_is_read(partition) ? SOURCE_END : SOURCE_NOTHING;
+        if (topic_partition)
+            topic_partition->end_offset = message->offset;
+        return topic_partition && source_is_read(topic_partition) ? SOURCE_END : SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
     case INCONSISTENT_TOPIC_ID:
@@ -61,10 +62,10 @@ enum source_event source_error_take(struct source *source, const rd_kafka_messag
         return SOURCE_RESYNC;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return SOURCE_RESYNC;
-    case RD_KAFKA_RESP_ERR__BAD_MSG: stop_at_corrupt(source, partition, message); return SOURCE_NOTHING;
+    case RD_KAFKA_RESP_ERR__BAD_MSG: stop_at_corrupt(source, topic_partition, message); return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
     case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED: /* a codec that this librdkafka was built without */
-        stop_at_packed(source, partition, message);
+        stop_at_packed(source, topic_partition, message);
         return SOURCE_NOTHING;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:

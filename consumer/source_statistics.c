@@ -7,19 +7,19 @@
 #include <jansson.h>
 
 /* "-1" is where librdkafka keeps what has no topic partition yet. */
-static bool is_of_topic(const char *name, json_t *partition)
+static bool is_of_topic(const char *name, json_t *topic_partition)
 {
-    return name[0] != '-' && !json_is_true(json_object_get(partition, "unknown"));
+    return name[0] != '-' && !json_is_true(json_object_get(topic_partition, "unknown"));
 }
 
 static void add_queues(struct source_statistics *statistics, json_t *topic)
 {
     const char *name;
-    json_t *partition;
-    json_object_foreach(json_object_get(topic, "partitions"), name, partition) {
-        statistics->queue_messages += json_integer_value(json_object_get(partition, "fetchq_cnt"));
-        statistics->queue_bytes += json_integer_value(json_object_get(partition, "fetchq_size"));
-        statistics->topic_partitions += is_of_topic(name, partition);
+    json_t *topic_partition;
+    json_object_foreach(json_object_get(topic, "partitions"), name, topic_partition) {
+        statistics->queue_messages += json_integer_value(json_object_get(topic_partition, "fetchq_cnt"));
+        statistics->queue_bytes += json_integer_value(json_object_get(topic_partition, "fetchq_size"));
+        statistics->topic_partitions += is_of_topic(name, topic_partition);
     }
 }
 

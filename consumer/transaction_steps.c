@@ -99,12 +99,12 @@ static bool has_clamped(const struct transaction_steps *steps)
 
 static bool send_clamped(struct transaction_steps *steps)
 {
-    return clamped_send_look_up(steps->conn, steps->batch);
+    return clamped_send_look_up(steps->conn, steps->batch, &steps->failure.error);
 }
 
 static void take_clamped(struct transaction_steps *steps, const PGresult *result)
 {
-    clamped_take_look_up(steps->batch, result);
+    error_ignore(!transaction_steps_have_failed(steps) && clamped_take_look_up(steps->batch, result, &steps->failure.error));
 }
 
 /* Room for the numbers of all rows. */
@@ -129,7 +129,7 @@ static bool send_stored(struct transaction_steps *steps)
         return false;
     for (int row = 0; row < count; row++)
         steps->missing[row] = row;
-    return insert_send_look_up(steps->conn, steps->batch, steps->missing, count);
+    return insert_send_look_up(steps->conn, steps->batch, steps->missing, count, &steps->failure.error);
 }
 
 static void take_stored(struct transaction_steps *steps, const PGresult *result)
@@ -174,19 +174,17 @@ static bool inserts(const struct transaction_steps *steps)
 static bool send_insert(struct transaction_steps *steps)
 {
     batch_set_id(steps->batch, 0, steps->batch->used, steps->batch_id);
-    return insert_send(steps->conn, steps->batch, 0, steps->batch->row_count);
+    return insert_send(steps->conn, steps->batch, 0, steps->batch->row_count, &steps->failure.error);
 }
 
 /* What the INSERT did not take was there before, or a trigger keeps it out: the next step asks. */
 static void take_inserted(struct transaction_steps *steps, const PGresult *result)
 {
     struct batch *batch = steps->batch;
-    if (!reserve_missing(steps))
+    if (transaction_steps_have_failed(steps) || !reserve_missing(steps))
         return;
-    steps->missing_count = insert_missing(batch, 0, batch->row_count, result, steps->has_trigger, steps->missing);
-    if (steps->missing_count < 0)
-        fail_by_bug(steps, "Postgres returned rows that were not sent: a trigger changes id or created_at, or", PQntuples(result),
-                    batch->row_count);
+    steps->missing_count =
+        insert_missing(batch, 0, batch->row_count, result, steps->has_trigger, steps->missing, &steps->failure.error);
     for (int i = 0; i < steps->missing_count; i++)
         batch->ranges[batch->rows[steps->missing[i]].range].conflicts++;
 }
@@ -198,7 +196,7 @@ static bool has_missing(const struct transaction_steps *steps)
 
 static bool send_look_up(struct transaction_steps *steps)
 {
-    return insert_send_look_up(steps->conn, steps->batch, steps->missing, steps->missing_count);
+    return insert_send_look_up(steps->conn, steps->batch, steps->missing, steps->missing_count, &steps->failure.error);
 }
 
 static void take_looked_up(struct transaction_steps *steps, const PGresult *result)
@@ -228,7 +226,7 @@ static bool send_compare(struct transaction_steps *steps)
     if (!rows)
         return no_memory(steps, "the rows of a batch");
     steps->compared_count = insert_taken(0, count, steps->missing, steps->missing_count, rows);
-    const bool is_sent = insert_send_compare(steps->conn, steps->batch, rows, steps->compared_count);
+    const bool is_sent = insert_send_compare(steps->conn, steps->batch, rows, steps->compared_count, &steps->failure.error);
     free(rows);
     return is_sent;
 }

@@ -57,7 +57,7 @@ bool transaction_steps_have_failed(const struct transaction_steps *steps);
 /* The first one behind `step` that the batch needs, as far as the answers say by now. */
 enum transaction_step transaction_steps_next(const struct transaction_steps *steps, enum transaction_step step);
 
-/* False: libpq cannot send it (PQerrorMessage), or there is no memory (the failure says so). */
+/* False: libpq cannot send it, or there is no memory: the failure says so, else PQerrorMessage does. */
 bool transaction_steps_send(struct transaction_steps *steps, enum transaction_step step);
 
 /* One result of a step: what it answered, or the error that it ended with. */

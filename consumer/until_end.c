@@ -24,7 +24,7 @@ void until_end_init(struct until_end *end, int64_t deadline_us, struct source *s
                               .source = source,
                               .identity = identity,
                               .answers_fd = answers_fd,
-                              .farthest = -1};
+                              .missing = -1};
 }
 
 void until_end_let_go(struct until_end *end)
@@ -112,15 +112,15 @@ static bool find_beyond(struct until_end *end, const int64_t *positions, int64_t
 static bool compare(struct until_end *end, const int64_t *positions, int *stopped)
 {
     bool reached = true;
-    end->farthest = -1;
+    end->missing = -1;
     for (int i = 0; i < end->targets.count; i++) {
-        const struct source_partition *partition = source_find(end->source, i);
-        if (partition && partition->is_stopped) {
+        const struct source_topic_partition *topic_partition = source_find(end->source, i);
+        if (topic_partition && topic_partition->is_stopped) {
             *stopped = i;
         } else if (positions[i] < end->targets.ends[i].high) {
             reached = false;
-            end->farthest = i;
-            end->farthest_offset = positions[i];
+            end->missing = i;
+            end->missing_offset = positions[i];
         }
     }
     return reached;
@@ -156,8 +156,8 @@ bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error
 {
     if (!end->is_wanted || end->is_done || now_us < end->deadline_us)
         return false;
-    const int number = end->farthest;
-    const struct source_partition *partition = number >= 0 ? source_find(end->source, number) : NULL;
+    const int number = end->missing;
+    const struct source_topic_partition *topic_partition = number >= 0 ? source_find(end->source, number) : NULL;
     if (number < 0)
         error_set(
             err, ERROR_RETRY,
@@ -167,8 +167,8 @@ bool until_end_is_late(const struct until_end *end, int64_t now_us, struct error
         error_set(err, ERROR_RETRY,
                   "topic %s: the end was not reached within --deadline: topic partition %d is stored up to offset %" PRId64
                   ", its log ended at %" PRId64 "%s",
-                  source_topic(end->source), number, end->farthest_offset, end->targets.ends[number].high,
-                  partition && partition->blocked_since_us != 0
+                  source_topic(end->source), number, end->missing_offset, end->targets.ends[number].high,
+                  topic_partition && topic_partition->blocked_since_us != 0
                       ? "; a producer's transaction that is open keeps the rest from being read"
                       : "");
     return true;

@@ -27,8 +27,9 @@ struct until_end {
     bool targets_known;
     struct log_ends beyond; /* asked about when the ledger stands beyond a target */
     int64_t next_check_us, next_ask_us;
-    int farthest; /* a topic partition that is not stored to its target, at the last look, and up to where it is; -1: none */
-    int64_t farthest_offset;
+    int missing; /* the last topic partition that was not stored to its target, at the last look, and up to where it was; -1: none
+                  */
+    int64_t missing_offset;
 };
 
 /* deadline_us: by clock_now_us(); 0: not wanted, and nothing below does anything. answers_fd: made readable when Kafka has

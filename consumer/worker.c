@@ -1,9 +1,15 @@
 /* worker.c - the main loop: read, fill, send, wait.
  *
  * Each turn takes what Kafka has while the batch being filled has room, moves the transaction as far as its socket allows, and
- * starts the next batch when one is due. Nothing in a turn waits, but for three rare things that need an idle connection:
- * connecting, claiming, and finding refused rows; each has a deadline far below max.poll.interval.ms. Reading is paused only while
- * Postgres keeps a full batch waiting for more than 2 s, or is away.
+ * starts the next batch when one is due. What waits inside a turn is rare, and happens while no batch is under way, but for what a
+ * SIGHUP brings. Each has a deadline below max.poll.interval.ms (5 min):
+ *   finding refused rows: no part begins after two minutes, and each takes 25 s at most (bisect.c);
+ *   claiming, beginning (older anchors, gaps, the topic's id), the positions for --until-end: 15 s a statement (ledger.h);
+ *   making months: 10 s each (months.c);
+ *   a new Kafka client: 5 s for each of its two rights, 2.5 s to leave by the one before (source.c, leave.c);
+ *   connecting, and trying a new postgres.dsn: 3 s a question (connection.h); the clock of Postgres: 3 s (worker_clock.c);
+ *   telling the database of a trouble: 2 s (ledger.c).
+ * Reading is paused only while Postgres has kept a full batch waiting for 2 s, or is away, or the clock of this host is wrong.
  */
 #include "consumer/worker.h"
 

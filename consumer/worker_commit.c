@@ -11,20 +11,21 @@
 #define TOLD_STALL_US   INT64_C(3000000)
 #define REAPER_PAUSE_US INT64_C(5000000)
 
-/* Epochs and anchors of the claims; topic partitions that are no longer ours leave the batch. */
-static void stamp_ranges(struct worker *worker, struct batch *batch)
+/* Its ranges get the epochs and anchors of the claims; topic partitions that are no longer ours, and repeats of clamped events,
+ * leave it; then it is sealed. */
+static void make_ready(struct worker *worker, struct batch *batch)
 {
     for (int i = batch->range_count; i-- > 0;) {
         struct batch_range *range = &batch->ranges[i];
-        const struct source_partition *partition = source_find(worker->source, range->topic_partition);
-        if (!partition) {
+        const struct source_topic_partition *topic_partition = source_find(worker->source, range->topic_partition);
+        if (!topic_partition) {
             worker->assignment.resync |= !batch_drop(batch, range->topic_partition);
             continue;
         }
-        range->epoch = partition->claim.epoch;
-        if (range->anchor_offset < 0 && partition->claim.anchor_offset >= 0) {
-            range->anchor_offset = partition->claim.anchor_offset;
-            memcpy(range->anchor_hash, partition->claim.anchor_hash, ANCHOR_HASH_BYTES);
+        range->epoch = topic_partition->claim.epoch;
+        if (range->anchor_offset < 0 && topic_partition->claim.anchor_offset >= 0) {
+            range->anchor_offset = topic_partition->claim.anchor_offset;
+            memcpy(range->anchor_hash, topic_partition->claim.anchor_hash, ANCHOR_HASH_BYTES);
         }
     }
     clamped_drop_repeats(batch);
@@ -45,7 +46,7 @@ bool worker_begin(struct worker *worker, int64_t now_us)
         worker->failures = worker->months_made = 0;
         worker_note_record_time(worker, worker->batches.sending, now_us);
     }
-    stamp_ranges(worker, worker->batches.sending);
+    make_ready(worker, worker->batches.sending);
     if (!batch_is_empty(worker->batches.sending) && !worker->assignment.resync) {
         worker->holder[0] = '\0';
         transaction_begin(worker->transaction, worker->connection.conn, worker->batches.sending, way_of_rows(worker), now_us);

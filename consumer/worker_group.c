@@ -6,14 +6,14 @@
 #include "consumer/worker_metrics.h"
 #include "consumer/worker_state.h"
 
-/* What claiming and beginning has brought. */
-static void note_assignment(struct worker *worker)
+/* What claiming and beginning has brought: counted, logged; and how long the topic keeps events is asked. */
+static void follow_assignment(struct worker *worker)
 {
     int count;
     struct assignment *assignment = &worker->assignment;
     if (assignment->gap_offsets == 0 && assignment->claims_made == 0)
         return;
-    source_partitions(worker->source, &count);
+    source_topic_partitions(worker->source, &count);
     metrics_add(worker->metrics, WORKER_GAPS, 0, assignment->gap_offsets);
     metrics_add(worker->metrics, WORKER_ASSIGNMENTS, 0, assignment->claims_made);
     if (assignment->claims_made > 0 && count > 0) {
@@ -67,7 +67,7 @@ enum group_answer worker_answer_group(struct worker *worker, int64_t now_us, str
         batches_drop(&worker->batches, worker->is_open);
     const bool is_done = is_claiming ? assignment_claim(assignment, conn, now_us, &why)
                                      : assignment_begin(assignment, conn, now_us, &why) && worker_name_topic(worker, &why);
-    note_assignment(worker);
+    follow_assignment(worker);
     if (!is_done && try_claim_again(worker, &why, now_us))
         return GROUP_BUSY;
     if (!is_done) {

@@ -45,13 +45,13 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
                      .help = "offsets whose messages were gone before they were read",
                      .kind = METRIC_COUNTER},
     [WORKER_UNKNOWN_EVENTS] = {.name = "unknown_events_total",
-                               .help = "events stored that the catalogue does not know",
+                               .help = "events of stored batches that the catalogue does not know, as they were read",
                                .kind = METRIC_COUNTER},
     [WORKER_UNKNOWN_KEYS] = {.name = "unknown_keys_total",
-                             .help = "events stored with keys that the wire format does not know",
+                             .help = "likewise with keys that the wire format does not know",
                              .kind = METRIC_COUNTER},
     [WORKER_BROKEN_ATTRIBUTES] = {.name = "broken_attributes_total",
-                                  .help = "events stored with attributes against the catalogue",
+                                  .help = "likewise with attributes against the catalogue",
                                   .kind = METRIC_COUNTER},
     [WORKER_RETRIES] = {.name = "retries_total",
                         .help = "batches and claims that had to go again, by SQLSTATE class",
@@ -96,10 +96,10 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
                          .help = "topic partitions that this worker owns",
                          .kind = METRIC_GAUGE},
     [WORKER_STOPPED] = {.name = "topic_partitions_stopped",
-                        .help = "of these, not read: no leader, or a person must look",
+                        .help = "of these, not read: no leader, its end not known yet, or a person must look",
                         .kind = METRIC_GAUGE},
     [WORKER_PAUSED] = {.name = "reading_paused",
-                       .help = "1 while Postgres keeps a full batch waiting, or is away",
+                       .help = "1 while Postgres keeps a full batch waiting or is away, or the clock is wrong",
                        .kind = METRIC_GAUGE},
     [WORKER_CONNECTED] = {.name = "postgres_connected", .help = "1 while connected to Postgres", .kind = METRIC_GAUGE},
     [WORKER_BROKERS_UP] = {.name = "kafka_brokers_up", .help = "brokers that are connected", .kind = METRIC_GAUGE},
@@ -143,12 +143,12 @@ static void note_times(struct worker *worker, int64_t now_us)
         return;
     worker->last_times_us = now_us;
     for (int i = 0; i < batch->row_count; i++) {
-        struct source_partition *partition;
+        struct source_topic_partition *topic_partition;
         if (i + 1 < batch->row_count && batch->rows[i + 1].range == batch->rows[i].range)
             continue;
         const struct original original = batch_original(batch, i);
-        if ((partition = source_find(worker->source, original.topic_partition)))
-            partition->stored_time_us = original.message_ms * 1000;
+        if ((topic_partition = source_find(worker->source, original.topic_partition)))
+            topic_partition->stored_time_us = original.message_ms * 1000;
     }
 }
 
@@ -186,14 +186,14 @@ void worker_metrics_retry(struct worker *worker, const struct error *why)
 /* ---- once a second ---- */
 
 /* -1: not known yet. */
-static int64_t lag_us(struct source_partition *partition, int64_t lag, int64_t wall_us)
+static int64_t lag_us(struct source_topic_partition *topic_partition, int64_t lag, int64_t wall_us)
 {
     if (lag <= 0) {
-        partition->caught_up_us = wall_us;
+        topic_partition->caught_up_us = wall_us;
         return 0;
     }
-    const int64_t since_us =
-        partition->stored_time_us > partition->caught_up_us ? partition->stored_time_us : partition->caught_up_us;
+    const int64_t since_us = topic_partition->stored_time_us > topic_partition->caught_up_us ? topic_partition->stored_time_us
+                                                                                             : topic_partition->caught_up_us;
     if (since_us == 0)
         return -1;
     return wall_us > since_us ? wall_us - since_us : 0;
@@ -221,22 +221,22 @@ static bool sample_lag(struct worker *worker, int64_t now_us)
     int count, stopped = 0, near = 0;
     bool lags = false;
     worker->lag_offsets = worker->lag_us = 0;
-    struct source_partition *partitions = source_partitions(worker->source, &count);
+    struct source_topic_partition *topic_partitions = source_topic_partitions(worker->source, &count);
     metrics_drop(worker->metrics, WORKER_LAG_OFFSETS);
     metrics_drop(worker->metrics, WORKER_LAG_SECONDS);
     metrics_drop(worker->metrics, WORKER_POSITION);
     for (int i = 0; i < count; i++) {
-        struct source_partition *partition = &partitions[i];
-        stopped += partition->is_stopped || partition->is_waiting;
-        metrics_set(worker->metrics, WORKER_POSITION, partition->claim.topic_partition, partition->claim.next_offset);
-        const int64_t high = source_last_high(worker->source, partition->claim.topic_partition);
+        struct source_topic_partition *topic_partition = &topic_partitions[i];
+        stopped += topic_partition->is_stopped || topic_partition->is_waiting;
+        metrics_set(worker->metrics, WORKER_POSITION, topic_partition->claim.topic_partition, topic_partition->claim.next_offset);
+        const int64_t high = source_last_high(worker->source, topic_partition->claim.topic_partition);
         if (high < 0)
             continue;
-        const int64_t lag = high > partition->claim.next_offset ? high - partition->claim.next_offset : 0;
-        const int64_t late_us = lag_us(partition, lag, wall_us);
-        metrics_set(worker->metrics, WORKER_LAG_OFFSETS, partition->claim.topic_partition, lag);
+        const int64_t lag = high > topic_partition->claim.next_offset ? high - topic_partition->claim.next_offset : 0;
+        const int64_t late_us = lag_us(topic_partition, lag, wall_us);
+        metrics_set(worker->metrics, WORKER_LAG_OFFSETS, topic_partition->claim.topic_partition, lag);
         if (late_us >= 0)
-            metrics_set(worker->metrics, WORKER_LAG_SECONDS, partition->claim.topic_partition, late_us);
+            metrics_set(worker->metrics, WORKER_LAG_SECONDS, topic_partition->claim.topic_partition, late_us);
         lags |= lag > 0;
         worker->lag_offsets += lag;
         worker->lag_us = late_us > worker->lag_us ? late_us : worker->lag_us;
@@ -272,7 +272,7 @@ static void sample_memory(struct worker *worker)
 static const char *what_is_wrong(const struct worker *worker)
 {
     int count;
-    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    const struct source_topic_partition *topic_partitions = source_topic_partitions(worker->source, &count);
     const struct source_statistics *statistics = source_statistics(worker->source);
     if (!worker->connection.conn)
         return "Postgres is away";
@@ -283,7 +283,7 @@ static const char *what_is_wrong(const struct worker *worker)
     if (worker->is_refused)
         return "Kafka does not let this login look at the topic: see the log";
     for (int i = 0; i < count; i++)
-        if (partitions[i].is_stopped || (partitions[i].is_waiting && worker->assignment.warned_us != 0))
+        if (topic_partitions[i].is_stopped || (topic_partitions[i].is_waiting && worker->assignment.warned_us != 0))
             return "a topic partition is not read: see the log";
     return NULL;
 }
@@ -299,7 +299,7 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     sample_memory(worker);
     metrics_set(worker->metrics, WORKER_FLOOD, 0, worker->flood.is_on);
     int count;
-    source_partitions(worker->source, &count);
+    source_topic_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");
     const char *wrong = what_is_wrong(worker);
     if (wrong || worker->trouble == TROUBLE_OF_NOTHING)

@@ -27,52 +27,52 @@
 
 /* ---- messages that the ledger knows ---- */
 
-static void log_anchor_gone(const struct worker *worker, const struct source_partition *partition)
+static void log_anchor_gone(const struct worker *worker, const struct source_topic_partition *topic_partition)
 {
     log_warn("a stored message is gone from Kafka: its place cannot be verified",
              "topic=%s topic_partition=%" PRId32 " anchor_offset=%" PRId64, source_topic(worker->source),
-             partition->claim.topic_partition, partition->anchors[partition->anchors_met].offset);
+             topic_partition->claim.topic_partition, topic_partition->anchors[topic_partition->anchors_met].offset);
 }
 
-bool worker_meet_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message)
+bool worker_meet_anchor(struct worker *worker, struct source_topic_partition *topic_partition, const rd_kafka_message_t *message)
 {
     uint8_t hash[ANCHOR_HASH_BYTES];
     anchor_hash(hash, message->payload, message->len);
-    switch (anchor_judge(&partition->anchors[partition->anchors_met], message->offset, hash)) {
-    case ANCHOR_MATCHES: partition->has_matched = true; break;
-    case ANCHOR_UNVERIFIABLE: log_anchor_gone(worker, partition); break;
+    switch (anchor_judge(&topic_partition->anchors[topic_partition->anchors_met], message->offset, hash)) {
+    case ANCHOR_MATCHES: topic_partition->has_matched = true; break;
+    case ANCHOR_UNVERIFIABLE: log_anchor_gone(worker, topic_partition); break;
     case ANCHOR_DIFFERS:
         log_error("another message stands where a stored one was: the topic was truncated or recreated; not read until a "
                   "person has looked",
                   "topic=%s topic_partition=%" PRId32 " offset=%" PRId64, source_topic(worker->source), message->partition,
                   message->offset);
-        source_stop(worker->source, partition,
+        source_stop(worker->source, topic_partition,
                     "another message stands where a stored one was: its log was truncated and has grown again, or the topic was "
                     "made anew; tallymill audit names the place");
         return true;
     }
-    partition->anchors_met++;
-    if (!source_is_proving(partition))
-        return message->offset < partition->expected_offset; /* the anchor itself, mostly */
-    source_seek(worker->source, partition);
+    topic_partition->anchors_met++;
+    if (!source_is_proving(topic_partition))
+        return message->offset < topic_partition->expected_offset; /* the anchor itself, mostly */
+    source_seek(worker->source, topic_partition);
     return true;
 }
 
-void worker_miss_anchors(struct worker *worker, struct source_partition *partition)
+void worker_miss_anchors(struct worker *worker, struct source_topic_partition *topic_partition)
 {
-    log_anchor_gone(worker, partition);
-    partition->anchors_met = partition->anchor_count;
+    log_anchor_gone(worker, topic_partition);
+    topic_partition->anchors_met = topic_partition->anchor_count;
 }
 
 bool worker_name_topic(struct worker *worker, struct error *err)
 {
     int count;
     bool has_matched = false;
-    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    const struct source_topic_partition *topic_partitions = source_topic_partitions(worker->source, &count);
     for (int i = 0; worker->assignment.name_wanted && i < count; i++) {
-        if (partitions[i].is_waiting || partitions[i].is_stopped || source_is_proving(&partitions[i]))
+        if (topic_partitions[i].is_waiting || topic_partitions[i].is_stopped || source_is_proving(&topic_partitions[i]))
             return true;
-        has_matched |= partitions[i].has_matched;
+        has_matched |= topic_partitions[i].has_matched;
     }
     if (!worker->assignment.name_wanted || !has_matched)
         return true;
@@ -168,7 +168,7 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
 {
     struct identity *identity = &worker->identity;
     int count;
-    source_partitions(worker->source, &count);
+    source_topic_partitions(worker->source, &count);
     if (source_take_lost(worker->source))
         worker->lost_us = now_us;
     if (worker->lost_us != 0)

@@ -10,38 +10,40 @@ enum { MESSAGES_A_TURN = 1000 };
 #define PAUSE_AFTER_US INT64_C(2000000)
 
 /* Takes the message over. False without memory. */
-static bool take_message(struct worker *worker, struct source_partition *partition, rd_kafka_message_t *message, struct error *err)
+static bool take_message(struct worker *worker, struct source_topic_partition *topic_partition, rd_kafka_message_t *message,
+                         struct error *err)
 {
     const int64_t offset = message->offset;
-    if ((source_is_proving(partition) && worker_meet_anchor(worker, partition, message)) || partition->is_stopped ||
-        offset < partition->expected_offset) {
+    if ((source_is_proving(topic_partition) && worker_meet_anchor(worker, topic_partition, message)) ||
+        topic_partition->is_stopped || offset < topic_partition->expected_offset) {
         rd_kafka_message_destroy(message);
         return true;
     }
-    if (!batch_add(worker->batches.filling, worker->transcoder, message, partition->expected_offset, err))
+    if (!batch_add(worker->batches.filling, worker->transcoder, message, topic_partition->expected_offset, err))
         return false;
-    partition->expected_offset = offset + 1;
+    topic_partition->expected_offset = offset + 1;
     return true;
 }
 
-static bool take_end(struct worker *worker, struct source_partition *partition, int64_t end_offset, struct error *err)
+static bool take_end(struct worker *worker, struct source_topic_partition *topic_partition, int64_t end_offset, struct error *err)
 {
-    if (source_is_proving(partition)) /* read to the end and met no message */
-        worker_miss_anchors(worker, partition);
-    if (end_offset <= partition->expected_offset)
+    if (source_is_proving(topic_partition)) /* read to the end and met no message */
+        worker_miss_anchors(worker, topic_partition);
+    if (end_offset <= topic_partition->expected_offset)
         return true;
-    if (!batch_skip(worker->batches.filling, partition->claim.topic_partition, partition->expected_offset, end_offset, err))
+    if (!batch_skip(worker->batches.filling, topic_partition->claim.topic_partition, topic_partition->expected_offset, end_offset,
+                    err))
         return false;
-    partition->expected_offset = end_offset;
+    topic_partition->expected_offset = end_offset;
     return true;
 }
 
 static bool take_left_over(struct worker *worker, struct error *err)
 {
     rd_kafka_message_t *message = batches_take_left_over(&worker->batches);
-    struct source_partition *partition = message ? source_find(worker->source, message->partition) : NULL;
-    if (partition)
-        return take_message(worker, partition, message, err);
+    struct source_topic_partition *topic_partition = message ? source_find(worker->source, message->partition) : NULL;
+    if (topic_partition)
+        return take_message(worker, topic_partition, message, err);
     if (message)
         rd_kafka_message_destroy(message);
     return true;
@@ -50,9 +52,9 @@ static bool take_left_over(struct worker *worker, struct error *err)
 static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
 {
     rd_kafka_message_t *message;
-    struct source_partition *partition;
+    struct source_topic_partition *topic_partition;
     int64_t end_offset;
-    switch (source_poll(worker->source, &message, &partition, &end_offset, err)) {
+    switch (source_poll(worker->source, &message, &topic_partition, &end_offset, err)) {
     case SOURCE_NOTHING: worker->queue_is_dry = true; return true;
     case SOURCE_MESSAGE:
         FAILPOINT("after_poll");
@@ -62,13 +64,13 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         } else if (batch_is_full(worker->batches.filling)) {
             worker->batches.left_over = message;
         } else {
-            return take_message(worker, partition, message, err);
+            return take_message(worker, topic_partition, message, err);
         }
         return true;
     case SOURCE_END:
-        if (worker->batches.left_over && worker->batches.left_over->partition == partition->claim.topic_partition)
+        if (worker->batches.left_over && worker->batches.left_over->partition == topic_partition->claim.topic_partition)
             worker->assignment.resync = true; /* the end lies behind that message, which is not in a batch yet */
-        return worker->assignment.resync || take_end(worker, partition, end_offset, err);
+        return worker->assignment.resync || take_end(worker, topic_partition, end_offset, err);
     case SOURCE_ASSIGN: worker->queue_is_dry = worker->assignment.is_wanted = true; return true;
     case SOURCE_REVOKE:
         if (!worker->assignment.is_revoked)

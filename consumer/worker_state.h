@@ -106,8 +106,8 @@ struct worker {
 
 /* worker_prove.c: which log is read. A message at a place where an anchor should stand: another one there stops the topic
  * partition. True: it was read for that alone, and is dropped. */
-bool worker_meet_anchor(struct worker *worker, struct source_partition *partition, const rd_kafka_message_t *message);
-void worker_miss_anchors(struct worker *worker, struct source_partition *partition); /* the end of the log came first */
+bool worker_meet_anchor(struct worker *worker, struct source_topic_partition *topic_partition, const rd_kafka_message_t *message);
+void worker_miss_anchors(struct worker *worker, struct source_topic_partition *topic_partition); /* the end of the log came first */
 /* Has the batch under way wait for the proof that its log is the ledger's; lets it go once there is one. */
 void worker_hold(struct worker *worker, int64_t now_us);
 void worker_prove(struct worker *worker, int64_t now_us);
@@ -134,7 +134,8 @@ MUST_CHECK enum group_answer worker_answer_group(struct worker *worker, int64_t 
 /* What the group takes back: a batch under way goes on by itself, and is fenced off if somebody else has claimed meanwhile. */
 void worker_give_back(struct worker *worker);
 
-/* worker_commit.c: the batch under way. False: err ends the worker. */
+/* worker_commit.c: the batch under way. worker_begin() sends the one that is due; false: none is under way, for nothing of it is
+ * ours any more, or the ledger is read first. worker_pump() moves it on; false: err ends the worker. */
 bool worker_begin(struct worker *worker, int64_t now_us);
 MUST_CHECK bool worker_pump(struct worker *worker, int64_t now_us, struct error *err);
 

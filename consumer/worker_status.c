@@ -33,35 +33,34 @@ void worker_status(struct worker *worker, int64_t now_us)
     const bool is_first = worker->last_status_us == 0;
     worker->last_status_us = now_us;
     worker->status_rows = worker->rows;
-    source_partitions(worker->source, &count);
-    service_status("%s%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64
-                   " dead letters",
-                   worker->connection.conn ? "" : "Postgres is away; ",
-                   worker->kafka_outage.since_us != 0 ? "Kafka is away; " : "", count, is_first ? 0 : rate,
-                   lag_text(worker, lag, sizeof lag), worker->rows, worker->commits, worker->dead_letters);
+    source_topic_partitions(worker->source, &count);
+    service_status(
+        "%s%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters",
+        worker->connection.conn ? "" : "Postgres is away; ", worker->kafka_outage.since_us != 0 ? "Kafka is away; " : "", count,
+        is_first ? 0 : rate, lag_text(worker, lag, sizeof lag), worker->rows, worker->commits, worker->dead_letters);
 }
 
 /* "0-3,7", or with their positions "0:120 1:98"; what does not fit is cut, and said to be. */
 static const char *list(struct worker *worker, bool with_positions, char text[LOG_TEXT_BYTES])
 {
     int count;
-    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    const struct source_topic_partition *topic_partitions = source_topic_partitions(worker->source, &count);
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < count; i++) {
         const int first = i;
         int written;
         while (!with_positions && i + 1 < count &&
-               partitions[i + 1].claim.topic_partition == partitions[i].claim.topic_partition + 1)
+               topic_partitions[i + 1].claim.topic_partition == topic_partitions[i].claim.topic_partition + 1)
             i++;
-        const int32_t from = partitions[first].claim.topic_partition, to = partitions[i].claim.topic_partition;
+        const int32_t from = topic_partitions[first].claim.topic_partition, to = topic_partitions[i].claim.topic_partition;
         if (LOG_TEXT_BYTES - used < 48) {
             snprintf(text + used, LOG_TEXT_BYTES - used, " and more");
             break;
         }
         if (with_positions)
             written = snprintf(text + used, LOG_TEXT_BYTES - used, "%s%" PRId32 ":%" PRId64, used ? " " : "", from,
-                               partitions[i].claim.next_offset);
+                               topic_partitions[i].claim.next_offset);
         else if (from == to)
             written = snprintf(text + used, LOG_TEXT_BYTES - used, "%s%" PRId32, used ? "," : "", from);
         else
@@ -75,7 +74,7 @@ void worker_log_reading(struct worker *worker)
 {
     char text[LOG_TEXT_BYTES];
     int count;
-    source_partitions(worker->source, &count);
+    source_topic_partitions(worker->source, &count);
     log_info("reading", "topic=%s count=%d topic_partitions=\"%s\"", source_topic(worker->source), count,
              list(worker, false, text));
 }

@@ -84,13 +84,13 @@ static bool list_stopped(const struct worker *worker, char *text, size_t size)
     int count;
     size_t used = 0;
     const char *last = NULL;
-    const struct source_partition *partitions = source_partitions(worker->source, &count);
+    const struct source_topic_partition *topic_partitions = source_topic_partitions(worker->source, &count);
     for (int i = 0; i < count && used < size; i++) {
-        const char *because = partitions[i].is_stopped ? partitions[i].stopped_because : NULL;
+        const char *because = topic_partitions[i].is_stopped ? topic_partitions[i].stopped_because : NULL;
         if (!because)
             continue;
         used += (size_t)snprintf(text + used, size - used, "%stopic partition %d is not read: %s", last ? "; " : "",
-                                 (int)partitions[i].claim.topic_partition, last == because ? "the same" : because);
+                                 (int)topic_partitions[i].claim.topic_partition, last == because ? "the same" : because);
         last = because;
     }
     return last != NULL;

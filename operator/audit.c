@@ -3,8 +3,9 @@
  *
  * offsets consumed = stored + duplicates + dead letters + skipped + gaps, without hole or overlap, and the rows are really there.
  * All questions are answered by one snapshot, so a live system can be audited. Each check is one query of operator/sql that answers
- * with its damages and nothing else, so anybody can run it in psql. Trusting counters that the programs keep would be cheaper, and
- * would prove only that they agree with themselves: rows, dead letters and offsets are counted here.
+ * with its damages, and with rows of kind "counted" or "note", which are none, so anybody can run it in psql. Trusting counters
+ * that the programs keep would be cheaper, and would prove only that they agree with themselves: rows, dead letters and offsets are
+ * counted here.
  */
 #include "operator/audit.h"
 
@@ -26,7 +27,7 @@
 #include "operator/snapshot.h"
 #include "operator/terminal.h"
 
-extern const char audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
+extern const char audit_totals_sql[], audit_offsets_sql[], audit_equation_sql[], audit_rows_sql[], audit_dead_letters_sql[],
     audit_guards_sql[], audit_erasures_sql[], audit_deep_sql[];
 
 enum { SHOWN_MAX = 1000 }; /* damages of one check; the rest is counted */
@@ -39,7 +40,7 @@ struct check {
 };
 
 static const struct check checks[] = {
-    {"offsets", audit_tiles_sql, "every offset below the position has one outcome: no hole, no overlap", false},
+    {"offsets", audit_offsets_sql, "every offset below the position has one outcome: no hole, no overlap", false},
     {"equation", audit_equation_sql, "in every batch, offsets = stored + duplicates + dead letters + skipped", false},
     {"rows", audit_rows_sql, "every batch has as many rows as the ledger says, and no row is of an unknown batch", false},
     {"dead letters", audit_dead_letters_sql, "every batch has as many dead letters as the ledger says, each at one of its offsets",

@@ -1,6 +1,7 @@
 /* finding.h - one damage that audit or verify found, and where it is.
  *
- * The queries of operator/sql that look for damage all answer with the same columns, which are the members here. One thread.
+ * The queries of operator/sql that look for damage all answer with the same columns, which are the members here. Of audit's, rows
+ * of kind "counted" (damage: how many rows were counted) and "note" (damage: a sentence to tell) are no damage. One thread.
  */
 #ifndef TALLYMILL_OPERATOR_FINDING_H
 #define TALLYMILL_OPERATOR_FINDING_H

@@ -99,7 +99,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
 static const struct cli top_cli = {
     .program = "tallymill top",
     .usage = "[OPTION ...]",
-    .summary = "A live view: whether the books hold (asked each minute), events stored a second, lag, what each\n"
+    .summary = "A live view: whether the ledger adds up (asked each minute), events stored a second, lag, what each\n"
                "topic partition waits for, how old the statistics are, dead letters by reason. Looks once a second;\n"
                "p pauses, q ends. Where stdout is no terminal: one picture, over one second.\n"
                "Needs a login with tallymill_read, and in Kafka the right to read the topic.\n",

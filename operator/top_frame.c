@@ -98,12 +98,14 @@ static void print_books(const struct top *top, const struct top_frame *frame, FI
         fputs("nothing was stored yet\n", out);
         return;
     }
-    fprintf(out, "hold, checked %s ago: ", terminal_age(age, frame->now_us - books->checked_us));
+    fprintf(out, "add up, checked %s ago: ", terminal_age(age, frame->now_us - books->checked_us));
     if (gaps > 0) {
-        fprintf(out, "%s offsets were gone from Kafka before they were read, nothing else is lost; ", number_text(number, gaps));
+        fprintf(out, "%s offsets were gone from Kafka before they were read, each other one is accounted for, once",
+                number_text(number, gaps));
     } else {
-        fputs("nothing is lost, nothing is stored twice; ", out);
+        fputs("each offset is accounted for, once", out);
     }
+    fputs(" (tallymill audit counts the rows too); ", out);
     print_equation(books->totals, out);
     fputc('\n', out);
 }

@@ -18,7 +18,7 @@
 #include "operator/answer.h"
 #include "operator/topic.h"
 
-extern const char status_statistics_sql[], top_dead_letters_sql[], sessions_sql[], audit_totals_sql[], audit_tiles_sql[],
+extern const char status_statistics_sql[], top_dead_letters_sql[], sessions_sql[], audit_totals_sql[], audit_offsets_sql[],
     audit_equation_sql[];
 
 enum { KAFKA_MS = 2000 };
@@ -88,7 +88,7 @@ static void ask_books(struct top *top, int64_t now_us)
     top->books.damages = 0;
     top->books.trouble[0] = '\0';
     const bool is_asked = postgres_exec(top->conn, POSTGRES_BEGIN("REPEATABLE READ READ ONLY"), QUERY_US, &err) &&
-                          replace(top, &top->books.totals, audit_totals_sql, &err) && add_damages(top, audit_tiles_sql, &err) &&
+                          replace(top, &top->books.totals, audit_totals_sql, &err) && add_damages(top, audit_offsets_sql, &err) &&
                           add_damages(top, audit_equation_sql, &err);
     if (is_asked && postgres_exec(top->conn, "ROLLBACK", QUERY_US, &err)) {
         top->books.checked_us = now_us;

@@ -1,7 +1,8 @@
 /* panel.c - see panel.h.
  *
- * The values stand in the query as literals rather than as parameters of a prepared statement: the page shows the query as it was
- * asked, to be copied into psql, and none of them is a text from outside (days, and words of closed lists).
+ * Days and words of closed lists stand in the query as literals rather than as parameters: the page shows the query as it was
+ * asked, to be copied into psql, and none of them is a text from outside. The one that is, a chosen language, is a parameter; only
+ * the text that is shown has it quoted.
  */
 #include "operator/dashboard/panel.h"
 

@@ -21,7 +21,7 @@
 #include "operator/dashboard/workers.h"
 #include "operator/topic.h"
 
-extern const char sample_sql[], audit_totals_sql[], audit_tiles_sql[], audit_equation_sql[];
+extern const char sample_sql[], audit_totals_sql[], audit_offsets_sql[], audit_equation_sql[];
 
 enum {
     LOOK_MS = 1000,
@@ -296,7 +296,7 @@ static json_t *ask_books(struct sampler *sampler)
     struct reader *reader = readers_take(sampler->readers, &err);
     PGresult *totals = reader ? reader_ask_long(reader, audit_totals_sql, BOOKS_US, &err) : NULL;
     const bool is_asked =
-        totals && add_damages(reader, audit_tiles_sql, damages, &err) && add_damages(reader, audit_equation_sql, damages, &err);
+        totals && add_damages(reader, audit_offsets_sql, damages, &err) && add_damages(reader, audit_equation_sql, damages, &err);
     const char *verdict = json_array_size(damages) > 0 ? "damaged" : is_asked ? "ok" : "unknown";
     json_t *books = json_pack("{s:s, s:I, s:o, s:o, s:o}", "verdict", verdict, "at", (json_int_t)(clock_wall_us() / 1000),
                               "damages", damages, "totals", totals ? rows_objects(totals) : json_array(), "trouble",

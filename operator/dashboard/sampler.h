@@ -1,5 +1,5 @@
 /* sampler.h - looks at the pipeline all the time, whoever watches: positions and freshness each second, the ends of Kafka's logs,
- * the verdict on the books each minute.
+ * each minute whether the ledger adds up.
  *
  * Three threads, because each waits for something else: a Kafka that is away must not stop the look at Postgres, and a long ledger
  * not that at the positions. A fourth where dashboard.workers names workers.

@@ -1,7 +1,7 @@
 /* courier_call.c - what an application's thread does: put a message into the ring, count, wait. See courier.h and courier.c.
  *
- * Only those who wait (for room, for the disk, for a flush) take the mutex; nothing else here takes a lock or makes a system call,
- * but for the one that wakes a dozing courier.
+ * Only those who wait (for room, for the disk, for a flush) or are refused (and want to know why) take the mutex; nothing else here
+ * takes a lock or makes a system call, but for the one that wakes a dozing courier.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -22,68 +22,92 @@ static uint64_t next_random(uint64_t *state)
     return *state >> 33;
 }
 
-/* Writes an item of a random kind, at most 300 bytes. Rare kinds of framing as often as common ones. */
-static size_t make_item(uint8_t *out, uint64_t *state)
+static const char *const words[] = {"id",
+                                    "event_name",
+                                    "event_data",
+                                    "created_at",
+                                    "_extra",
+                                    "_created_at",
+                                    "v",
+                                    "login",
+                                    "doc_generation",
+                                    "performance",
+                                    "llm",
+                                    "latency",
+                                    "ttft",
+                                    "throughput",
+                                    "cache",
+                                    "a.b",
+                                    "\xc3\xa9",
+                                    "\xed\xa0\x80",
+                                    "\\u0000",
+                                    "\"",
+                                    "\x1f",
+                                    ""};
+
+/* These write an item of one kind each, at most 300 bytes, and give back its length. */
+
+static size_t make_small(uint8_t *out, uint64_t *state)
 {
-    static const char *const words[] = {"id",
-                                        "event_name",
-                                        "event_data",
-                                        "created_at",
-                                        "_extra",
-                                        "_created_at",
-                                        "v",
-                                        "login",
-                                        "doc_generation",
-                                        "performance",
-                                        "llm",
-                                        "latency",
-                                        "ttft",
-                                        "throughput",
-                                        "cache",
-                                        "a.b",
-                                        "\xc3\xa9",
-                                        "\xed\xa0\x80",
-                                        "\\u0000",
-                                        "\"",
-                                        "\x1f",
-                                        ""};
+    out[0] = (uint8_t)next_random(state);
+    if (out[0] > 0x7f && out[0] < 0xe0)
+        out[0] = 0xc0;
+    return 1;
+}
+
+static size_t make_number(uint8_t *out, uint64_t *state)
+{
     static const uint8_t heads[] = {0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3},
                          bytes[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
-    const uint64_t kind = next_random(state) % 12;
-    size_t length = 0;
-    switch (kind) {
-    case 0: out[0] = (uint8_t)next_random(state); return out[0] <= 0x7f || out[0] >= 0xe0 ? 1 : (out[0] = 0xc0, 1);
+    const size_t which = next_random(state) % sizeof heads;
+    out[0] = heads[which];
+    for (size_t i = 0; i < bytes[which]; i++)
+        out[1 + i] = (uint8_t)(next_random(state) % 4 == 0 ? 0 : next_random(state));
+    return 1 + bytes[which];
+}
+
+static size_t make_word(uint8_t *out, uint64_t *state)
+{
+    const char *word = words[next_random(state) % (sizeof words / sizeof *words)];
+    const size_t length = strlen(word);
+    out[0] = (uint8_t)(0xa0 | length);
+    memcpy(out + 1, word, length);
+    return 1 + length;
+}
+
+static size_t make_bytes(uint8_t *out, uint64_t *state)
+{
+    const size_t length = next_random(state) % 200;
+    out[0] = (uint8_t)(next_random(state) % 2 ? 0xc4 : 0xd9);
+    out[1] = (uint8_t)length;
+    memset(out + 2, (int)('A' + next_random(state) % 60), length);
+    return 2 + length;
+}
+
+/* A timestamp of 4 or 8 bytes, or another extension. */
+static size_t make_time(uint8_t *out, uint64_t *state)
+{
+    out[0] = (uint8_t)(0xd6 + next_random(state) % 2);
+    out[1] = next_random(state) % 8 ? 0xff : 5;
+    for (size_t i = 0; i < 8; i++)
+        out[2 + i] = (uint8_t)next_random(state);
+    return out[0] == 0xd6 ? 6 : 10;
+}
+
+/* Of a random kind. Rare kinds of framing as often as common ones. */
+static size_t make_item(uint8_t *out, uint64_t *state)
+{
+    switch (next_random(state) % 12) {
+    case 0: return make_small(out, state);
     case 1: out[0] = (uint8_t)(0xc0 + next_random(state) % 4); return 1;
     case 2:
     case 3:
-    case 4: {
-        const size_t which = next_random(state) % sizeof heads;
-        out[0] = heads[which];
-        for (size_t i = 0; i < bytes[which]; i++)
-            out[1 + i] = (uint8_t)(next_random(state) % 4 == 0 ? 0 : next_random(state));
-        return 1 + bytes[which];
-    }
+    case 4: return make_number(out, state);
     case 5:
     case 6:
-    case 7: {
-        const char *word = words[next_random(state) % (sizeof words / sizeof *words)];
-        length = strlen(word);
-        out[0] = (uint8_t)(0xa0 | length);
-        memcpy(out + 1, word, length);
-        return 1 + length;
-    }
-    case 8:
-        length = next_random(state) % 200;
-        out[0] = (uint8_t)(next_random(state) % 2 ? 0xc4 : 0xd9);
-        out[1] = (uint8_t)length;
-        memset(out + 2, (int)('A' + next_random(state) % 60), length);
-        return 2 + length;
-    case 9:
-        out[0] = (uint8_t)(0xd6 + next_random(state) % 2); /* a timestamp of 4 or 8 bytes */
-        out[1] = next_random(state) % 8 ? 0xff : 5;
-        for (size_t i = 0; i < 8; i++)
-            out[2 + i] = (uint8_t)next_random(state);
-        return out[0] == 0xd6 ? 6 : 10;
+    case 7: return make_word(out, state);
+    case 8: return make_bytes(out, state);
+    case 9: return make_time(out, state);
     case 10: out[0] = next_random(state) % 2 ? 0x80 : 0x90; return 1;
     default: out[0] = 0x91; return 1 + make_item(out + 1, state) % 200;
     }

@@ -39,12 +39,23 @@ def test_the_key_may_be_missing_or_anything_up_to_its_limit(site):
     site.assert_holds()
 
 
-def test_headers_are_ignored_whatever_they_hold(site):
+def test_headers_up_to_64_kib_are_ignored_whatever_they_hold(site):
     site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[(f"h{n}", b"\x00\xff" * 10) for n in range(1000)])
     site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[("a b\n=", None), ("ä", b""), ("ä", b"twice")])
     site.publisher.flush()
     site.drain()
     assert site.outcomes() == (2, 0, 0, 0)
+    site.fold()
+    site.assert_holds()
+
+
+def test_a_message_with_more_headers_is_a_dead_letter(site):
+    site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[("h", b"x" * (65536 - 17))])
+    site.publisher.send_bytes(msgpack.packb(event()), b"k", headers=[("h", b"x" * (65536 - 16))])
+    site.publisher.flush()
+    site.drain()
+    assert site.outcomes() == (1, 0, 1, 0)
+    assert site.reasons() == {"size": 1}
     site.fold()
     site.assert_holds()
 

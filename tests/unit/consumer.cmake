@@ -3,6 +3,7 @@ if(TARGET consumer_core)
             LIBS consumer_core PkgConfig::MSGPACK)
   unit_test(consumer-batch consumer_event.c consumer_batch.c LIBS consumer_core PkgConfig::MSGPACK
             -Wl,--wrap=rd_kafka_message_destroy -Wl,--wrap=rd_kafka_message_timestamp -Wl,--wrap=rd_kafka_message_headers)
+  unit_test(consumer-insert consumer_insert.c LIBS consumer_core -Wl,--wrap=calloc)
   add_executable(number-driver number_driver.c)
   target_link_libraries(number-driver PRIVATE consumer_core tally_options)
 endif()

@@ -226,17 +226,21 @@ Test(failure_plan, forgets_a_batch_whose_fate_is_not_known_whatever_was_said_las
             }
 }
 
-/* the schema or the server is another; what nobody knows */
+/* the server was demoted; the schema is another; a right is missing; what nobody knows */
 
 Test(failure_plan, connects_again_where_another_server_or_schema_may_be_and_stops_for_what_nobody_knows)
 {
+    static const char *const others[] = {"25006", "42P01", "42703", "42883", "42P10"}, *const unknown[] = {"XX000", "TM004",
+                                                                                                           "42501"};
     for (enum failure_step step = FAILURE_BEGIN; step <= FAILURE_COMMIT; step++) {
         if (step == FAILURE_DELTA)
             continue;
-        cr_expect_eq(plan("25006", step, OWNER_SERVER), PLAN_RECONNECT);
-        cr_expect_eq(plan("42P01", step, OWNER_SERVER), PLAN_RECONNECT);
-        cr_expect_eq(plan("XX000", step, OWNER_SERVER), PLAN_STOP);
-        cr_expect_eq(plan("42501", step, OWNER_SERVER), PLAN_STOP);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            cr_expect_eq(plan(others[i], step, OWNER_SERVER), PLAN_RECONNECT, "%s", others[i]);
+        for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+            cr_expect_eq(plan(unknown[i], step, OWNER_SERVER), PLAN_STOP, "%s", unknown[i]);
     }
+    cr_expect_eq(error_exit_code(&(struct error){.kind = postgres_kind("42501")}), 2);
+    cr_expect_eq(error_exit_code(&(struct error){.kind = postgres_kind("XX000")}), 3);
     cr_expect_eq(plan("XX000", FAILURE_COMMIT, OWNER_BOOKS), PLAN_STOP);
 }

@@ -199,11 +199,27 @@ def unnamed_sqlstates(tree):
 
 
 def unnamed_files():
-    """Sources that their folder's README does not name: its order of reading leaves nothing out."""
+    """Files that their folder's README does not name: of the programs each source, for its order of reading leaves nothing out."""
     for folder in ("common", "producer", "consumer", "aggregator", "operator"):
         told = {"main"} | {word for readme in (ROOT / folder).rglob("README.md") for word in re.findall(r"\w+", readme.read_text())}
         for name in sorted({path.stem for path in (ROOT / folder).rglob("*.[ch]")} - told):
             yield f"{folder}/README.md", 1, f"a word on {folder}/{name}"
+    for folder in ("schemas", "deploy", "deploy/servers"):  # whatever lies there, by its whole name
+        readme = f"{folder.split('/')[0]}/README.md"
+        told = (ROOT / readme).read_text()
+        for name in sorted(path.name for path in (ROOT / folder).iterdir()):
+            if not PASSED.fullmatch(name) and name not in ("README.md", "CMakeLists.txt") and not re.search(rf"[`/]{re.escape(name)}(?![\w-])", told):
+                yield readme, 1, f"a word on {folder}/{name}"
+
+
+def unnamed_failpoints():
+    """Labelled steps of a program that its README does not list."""
+    for folder in ("producer", "consumer", "aggregator", "operator"):
+        told = (ROOT / folder / "README.md").read_text()
+        code = "".join(path.read_text() for path in (ROOT / folder).rglob("*.c"))
+        for name in sorted(set(re.findall(r'FAILPOINT(?:_COUNT)?\("(\w+)"', code))):
+            if f"`{name}`" not in told:
+                yield f"{folder}/README.md", 1, f"failpoint {name}"
 
 
 ERRCODES = {code for name, code in vars(errorcodes).items() if name.isupper() and len(str(code)) == 5}
@@ -237,7 +253,7 @@ def main():
     if unfound:
         print("\n".join(unfound))
         return 1
-    faults = unnamed_sqlstates(tree) | set(unnamed_files())
+    faults = unnamed_sqlstates(tree) | set(unnamed_files()) | set(unnamed_failpoints())
     for at, text, offset, prose in tree.prose:
         for found, what in faults_of(tree, at, prose):
             if what.split(" ")[-1].removesuffix("()") not in tree.others:

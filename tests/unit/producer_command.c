@@ -25,6 +25,17 @@ static bool read_line(struct produce *produce, const char *line, int *exit_code)
     return produce_read(produce, argc, argv, exit_code);
 }
 
+static void expect_refused(const char *const *lines)
+{
+    for (; *lines; lines++) {
+        struct produce produce;
+        int exit_code = -1;
+        cr_assert(!read_line(&produce, *lines, &exit_code), "%s", *lines);
+        cr_assert_eq(exit_code, 2, "%s: %d", *lines, exit_code);
+        produce_reset(&produce);
+    }
+}
+
 Test(command, refuses_what_it_cannot_mean_with_exit_code_2, .init = redirect)
 {
     static const char *const lines[] = {"--map x=y",
@@ -33,7 +44,32 @@ Test(command, refuses_what_it_cannot_mean_with_exit_code_2, .init = redirect)
                                         "--rest elsewhere",
                                         "--map created_at=t",
                                         "--map event_name=a --map event_name=b",
-                                        "--generate 0",
+                                        "--format xml",
+                                        "--delimiter ;",
+                                        "--csv-types json",
+                                        "--format csv --delimiter ab",
+                                        "--format csv --csv-types guess",
+                                        "--default event_nam=y",
+                                        "--default event_name=a --const event_name=b",
+                                        "--resume /tmp/x",
+                                        "--resume /tmp/x -",
+                                        "--dry-run --resume /tmp/x /dev/null",
+                                        "--dry-run --follow /dev/null",
+                                        "--time-unit min",
+                                        "/nonexistent/file",
+                                        "/tmp",
+                                        "--generat 5",
+                                        "--generate",
+                                        "-x",
+                                        "--set topics.event=x",
+                                        "--config /nonexistent/file",
+                                        NULL};
+    expect_refused(lines);
+}
+
+Test(command, refuses_what_cannot_be_generated_with_exit_code_2, .init = redirect)
+{
+    static const char *const lines[] = {"--generate 0",
                                         "--generate -5",
                                         "--generate 5x",
                                         "--generate 99999999999999999999",
@@ -50,38 +86,14 @@ Test(command, refuses_what_it_cannot_mean_with_exit_code_2, .init = redirect)
                                         "--seed 5",
                                         "--days 5",
                                         "--until 2026-01-15T00:00:00Z",
-                                        "--format xml",
-                                        "--delimiter ;",
-                                        "--csv-types json",
-                                        "--format csv --delimiter ab",
-                                        "--format csv --csv-types guess",
-                                        "--default event_nam=y",
-                                        "--default event_name=a --const event_name=b",
-                                        "--resume /tmp/x",
-                                        "--resume /tmp/x -",
-                                        "--dry-run --resume /tmp/x /dev/null",
-                                        "--dry-run --follow /dev/null",
                                         "--generate 5 --dry-run",
                                         "--generate 5 --follow",
                                         "--generate 5 --resume /tmp/x",
                                         "--generate 5 --live",
                                         "--generate 5 --live --rate 5 --days 3",
                                         "--live",
-                                        "--time-unit min",
-                                        "/nonexistent/file",
-                                        "/tmp",
-                                        "--generat 5",
-                                        "--generate",
-                                        "-x",
-                                        "--set topics.event=x",
-                                        "--config /nonexistent/file"};
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        struct produce produce;
-        int exit_code = -1;
-        cr_assert(!read_line(&produce, lines[i], &exit_code), "%s", lines[i]);
-        cr_assert_eq(exit_code, 2, "%s: %d", lines[i], exit_code);
-        produce_reset(&produce);
-    }
+                                        NULL};
+    expect_refused(lines);
 }
 
 Test(command, reads_a_plan, .init = redirect)

@@ -1,4 +1,5 @@
-// alarms.js - what is wrong with the pipeline now, and what to do: the first lines of the operator's page. And whether the books hold, in a sentence.
+// alarms.js - what is wrong with the pipeline now, and what to do: the first lines of the operator's page. And whether the ledger adds up, in a sentence: its rows alone
+// are asked each minute; that the events are as many as it says is counted by `tallymill audit`.
 //
 // seen: {facts, rows, failure} of pipeline.js; banner: of dashboard.js.
 import {announce, bytes, el, exact, figure, foreign, many, reason, seconds} from './format.js';
@@ -96,6 +97,7 @@ export function verdict(facts, banner) {
   if (books.verdict !== 'ok' && facts.postgres) return banner('warn', 'Not proven while Postgres is away.', 'What was stored is stored; the books are checked again when it answers.');
   if (books.verdict !== 'ok') return banner('warn', 'Not proven at the moment.', books.trouble ? foreign(books.trouble) : 'The books are being checked for the first time.');
   if (sum.consumed === 0) return banner('good', 'Nothing was stored yet.', 'The books are empty and hold.', when);
-  if (sum.gaps > 0) return banner('warn', `${exact(sum.gaps)} offsets were gone from Kafka before they were read.`, `Nothing else is lost, nothing is stored twice. ${equation}${when}`);
-  return banner('good', 'Nothing is lost, nothing is stored twice.', equation + when);
+  const checked = [equation + when, ' · ', el('code', {}, 'tallymill audit'), ' counts the rows too'];
+  if (sum.gaps > 0) return banner('warn', `${exact(sum.gaps)} offsets were gone from Kafka before they were read.`, 'Each other one is accounted for, once. ', checked);
+  return banner('good', 'The ledger adds up: each offset is accounted for, once.', checked);
 }

@@ -14,11 +14,12 @@
  *     tally_close(producer, 10000, NULL);
  *     tally_event_free(event);
  *
- * tally_publish copies the event into a queue and returns: it takes no lock, makes no system call and does not wait. A thread of
- * the library sends the queue's events, idempotently, with acks=all, and for as long as kafka.message.timeout.ms (5 minutes) lets
- * it; with a spool (spool.dir) they go through files first, and what Kafka has not acknowledged when the process ends is sent by
- * the next one. What became of an event is counted (tally_count), told to a hook, and told by tally_close. What an event may hold:
- * wire.md.
+ * tally_publish copies the event into a queue and returns: it takes no lock and does not wait, and its one system call is a
+ * sem_post where the library's thread sleeps. Full, it takes a lock to say why; it waits where publish.timeout.ms lets it, and for
+ * the disk with spool.sync = each. A thread of the library sends the queue's events, idempotently, with acks=all, and for as long
+ * as kafka.message.timeout.ms (5 minutes) lets it; with a spool (spool.dir) they go through files first, and what Kafka has not
+ * acknowledged when the process ends is sent by the next one. What became of an event is counted (tally_count), told to a hook, and
+ * told by tally_close. What an event may hold: wire.md.
  *
  * Threads: one producer may be used by any number of threads at once; an event belongs to one thread. After fork() only the parent
  * goes on using a producer; in the child every call but tally_event_* answers TALLY_FAILED or false, and does nothing: it opens its
