@@ -18,7 +18,7 @@
 
 enum { NOTES_MAX = 32, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30, RETELL_S = 600 };
 
-/* What OpenSSL's X509_V_ERR_* mean to an operator, in the numbers of x509_vfy.h. One that is not here is told by its number,
+/* What OpenSSL's X509_V_ERR_* mean to an operator, in its own numbers. One that is not here is told by its number,
  * which openssl verify spells out. */
 static const struct verdict {
     int x509_error;

@@ -51,6 +51,8 @@ def test_exactly_the_rights_of_the_table_are_enough_and_without_them_all_is_told
         assert role in refused.err and login in refused.err, refused
     for right in rights:
         kind, operation = right.split(":")
+        if operation == "DescribeConfigs":
+            continue  # what a topic that is there is compared by: the command goes without, and says so
         assert f"--operation {operation} --{kind}" in refused.err and strange.name in refused.err, refused
     allowed = site.secured.login("allowed", rights)
     with site.secured.database_login("allowed", *([role] if role else [])) as (words, _):

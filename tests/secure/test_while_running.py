@@ -79,6 +79,7 @@ def test_a_passfile_that_is_of_no_use_for_a_while_is_waited_for(site):
         own = passfile.read_text()
         worker, aggregator = site.worker(*words), site.aggregator(*words)
         site.send(events(300))
+        site.wait_until_drained()
         site.wait_until_folded()
         for number, spoil in enumerate((passfile.unlink, lambda: passfile.chmod(0o644), lambda: passfile.write_text("no-such-host:*:*:*:x\n"))):
             before = [len(program.log()) for program in (worker, aggregator)]
@@ -91,6 +92,7 @@ def test_a_passfile_that_is_of_no_use_for_a_while_is_waited_for(site):
             passfile.unlink(missing_ok=True)
             passfile.touch(0o600)
             passfile.write_text(own)
+            site.wait_until_drained(deadline=120)
             site.wait_until_folded(deadline=120)
         assert worker.is_running() and worker.stop() == 0 and aggregator.is_running() and aggregator.stop() == 0
     site.assert_holds()
