@@ -1,8 +1,8 @@
 /* kafka_trouble.c - see kafka_trouble.h.
  *
  * The words of librdkafka's log are matched, because it gives no code: each pattern stands in 2.6 to 2.15, and the tests of the
- * matrix (tests/secure) meet them for real, but for those of certificates that are hard to come by. A line that is not known stays a
- * line of the log. Of a certificate the reason comes by librdkafka's callback, in the numbers of OpenSSL 3.
+ * matrix (tests/secure) meet them for real, but for those of certificates that are hard to come by. A line that is not known stays
+ * a line of the log. Of a certificate the reason comes by librdkafka's callback, in the numbers of OpenSSL 3.
  */
 #include "common/kafka_trouble.h"
 

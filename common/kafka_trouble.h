@@ -47,8 +47,9 @@ void kafka_trouble_over(void);
  * Returns buffer. */
 const char *kafka_trouble_cut_logins(char *buffer, size_t size, const char *line);
 
-/* Puts the explanation of the latest trouble of this client in place of err's text: ERROR_USAGE where our settings or rights must change, else the
- * kind stays. It may ask the server what it speaks, which takes up to 2 s. False: there is none, and err is as it was. */
+/* Puts the explanation of the latest trouble of this client in place of err's text: ERROR_USAGE where our settings or rights must
+ * change, else the kind stays. It may ask the server what it speaks, which takes up to 2 s. False: there is none, and err is as it
+ * was. */
 bool kafka_trouble_explain(rd_kafka_t *handle, struct error *err);
 bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct error *err); /* of this server only */
 
