@@ -43,12 +43,14 @@ static bool split(const char *address, char host[HOST_BYTES], char port[PORT_BYT
     const char *colon = strrchr(address, ':');
     const bool has_brackets = address[0] == '[' && colon && colon[-1] == ']';
     const char *begin = has_brackets ? address + 1 : address, *end = has_brackets ? colon - 1 : colon;
-    if (!colon || end <= begin || end - begin >= HOST_BYTES || (!has_brackets && memchr(begin, ':', (size_t)(end - begin))))
-        return error_set(err, ERROR_USAGE, "\"%.*s\" is no address such as 127.0.0.1:9464 or [::1]:9464", UTF8_CUT(address, 60));
+    const char *shown = strchr(address, '@') ? "..." : address; /* a login belongs into no log */
+    if (shown != address || !colon || end <= begin || end - begin >= HOST_BYTES ||
+        (!has_brackets && memchr(begin, ':', (size_t)(end - begin))))
+        return error_set(err, ERROR_USAGE, "\"%.*s\" is no address such as 127.0.0.1:9464 or [::1]:9464", UTF8_CUT(shown, 60));
     int number;
     if (!read_port(colon + 1, &number))
         return error_set(err, ERROR_USAGE, "\"%.*s\" does not end with a port of 0 to 65535 (PORT, or PORT+N: their sum)",
-                         UTF8_CUT(address, 60));
+                         UTF8_CUT(shown, 60));
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';
     snprintf(port, PORT_BYTES, "%hu", (unsigned short)number);

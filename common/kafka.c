@@ -16,8 +16,8 @@ enum { VALUE_BYTES = 4096, REASON_BYTES = 512 };
 
 static void log_line(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
-    char escaped[LOG_TEXT_BYTES], told[ERROR_TEXT_BYTES];
-    log_text(escaped, text);
+    char plain[LOG_TEXT_BYTES], escaped[LOG_TEXT_BYTES], told[ERROR_TEXT_BYTES];
+    log_text(escaped, kafka_trouble_cut_logins(plain, sizeof plain, text));
     if (kafka_trouble_note((rd_kafka_t *)(uintptr_t)handle, text, told, sizeof told)) { /* several times a second, while it lasts */
         log_debug("librdkafka", "facility=%s text=\"%s\"", facility, escaped);
         if (told[0] != '\0')

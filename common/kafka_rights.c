@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/error.h"
 #include "common/kafka.h"
@@ -30,31 +31,48 @@ static const char *spelled(rd_kafka_AclOperation_t operation)
     }
 }
 
-/* Who we are to the broker, as far as our settings tell. */
-static void name_login(rd_kafka_t *handle, char name[NAME_BYTES])
+static const char *property(rd_kafka_t *handle, const char *name, char *value, size_t bytes)
 {
-    char protocol[32] = "";
-    size_t bytes = sizeof protocol;
-    rd_kafka_conf_get(rd_kafka_conf(handle), "security.protocol", protocol, &bytes);
-    bytes = NAME_BYTES;
-    if (protocol[0] == 's' && protocol[1] == 'a' &&
-        rd_kafka_conf_get(rd_kafka_conf(handle), "sasl.username", name, &bytes) == RD_KAFKA_CONF_OK && name[0] != '\0')
-        return;
-    snprintf(name, NAME_BYTES, "%s", protocol[0] == 's' && protocol[1] == 's' ? "<the subject of our certificate>" : "ANONYMOUS");
+    if (rd_kafka_conf_get(rd_kafka_conf(handle), name, value, &bytes) != RD_KAFKA_CONF_OK)
+        value[0] = '\0';
+    return value;
+}
+
+/* Who we are to the broker, as far as our settings tell. Returns the setting that says so. */
+static const char *name_login(rd_kafka_t *handle, char name[NAME_BYTES])
+{
+    char protocol[32], mechanism[32];
+    property(handle, "security.protocol", protocol, sizeof protocol);
+    property(handle, "sasl.mechanism", mechanism, sizeof mechanism);
+    if (strcasecmp(protocol, "ssl") == 0) {
+        snprintf(name, NAME_BYTES, "<the subject of our certificate>");
+        return "kafka.ssl.certificate.location";
+    }
+    if (strncasecmp(protocol, "sasl", 4) != 0) {
+        snprintf(name, NAME_BYTES, "ANONYMOUS");
+        return "kafka.security.protocol";
+    }
+    if (strcasecmp(mechanism, "OAUTHBEARER") == 0) {
+        snprintf(name, NAME_BYTES, "<the principal of our token>");
+        return "kafka.sasl.mechanism = OAUTHBEARER";
+    }
+    const bool is_ticket = strcasecmp(mechanism, "GSSAPI") == 0;
+    if (property(handle, is_ticket ? "sasl.kerberos.principal" : "sasl.username", name, NAME_BYTES)[0] == '\0')
+        snprintf(name, NAME_BYTES, "<our login>");
+    return is_ticket ? "kafka.sasl.kerberos.principal" : "kafka.sasl.username";
 }
 
 bool kafka_rights_error(rd_kafka_t *handle, const char *resource, const char *name, rd_kafka_AclOperation_t operation,
                         struct error *err)
 {
-    char login[NAME_BYTES], servers[4096] = "";
-    size_t bytes = sizeof servers;
-    name_login(handle, login);
-    rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", servers, &bytes);
+    char login[NAME_BYTES], servers[4096];
+    const char *setting = name_login(handle, login);
+    property(handle, "bootstrap.servers", servers, sizeof servers);
     return error_set(err, ERROR_USAGE,
-                     "Kafka at %.100s does not let %s (kafka.sasl.username) %s the %s %s: kafka-acls --add --allow-principal "
+                     "Kafka at %.100s does not let %s (%s) %s the %s %s: kafka-acls --add --allow-principal "
                      "'User:%s' --operation %s "
                      "--%s %s",
-                     servers, login, spelled(operation), resource, name, login, spelled(operation), resource, name);
+                     servers, login, setting, spelled(operation), resource, name, login, spelled(operation), resource, name);
 }
 
 static bool has(const rd_kafka_AclOperation_t *operations, size_t count, rd_kafka_AclOperation_t wanted)

@@ -1,8 +1,8 @@
 /* kafka_trouble.c - see kafka_trouble.h.
  *
  * The words of librdkafka's log are matched, because it gives no code: each pattern stands in 2.6 to 2.15, and the tests of the
- * matrix (tests/secure) meet each of them for real. A line that is not known stays a line of the log. Of a certificate the reason
- * comes by librdkafka's callback, in the numbers of OpenSSL, which have been the same for twenty years.
+ * matrix (tests/secure) meet them for real, but for those of certificates that are hard to come by. A line that is not known stays
+ * a line of the log. Of a certificate the reason comes by librdkafka's callback, in the numbers of OpenSSL 3.
  */
 #include "common/kafka_trouble.h"
 
@@ -16,54 +16,109 @@
 #include "common/error.h"
 #include "common/kafka_probe.h"
 
-enum { SERVERS_MAX = 16, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30, RETELL_S = 600 };
+enum { NOTES_MAX = 32, SERVER_BYTES = 128, VALUE_BYTES = 160, FRESH_S = 30, RETELL_S = 600 };
 
-/* OpenSSL's X509_V_ERR_*. */
-enum { NOT_YET_VALID = 9, HAS_EXPIRED = 10, HOSTNAME_MISMATCH = 62, IP_ADDRESS_MISMATCH = 64 };
+/* What OpenSSL's X509_V_ERR_* mean to an operator, in its own numbers. One that is not here is told by its number,
+ * which openssl verify spells out. */
+static const struct verdict {
+    int x509_error;
+    enum kafka_trouble trouble;
+    const char *detail; /* of KAFKA_TROUBLE_UNFIT */
+} verdicts[] = {
+    {2, KAFKA_TROUBLE_AUTHORITY, NULL}, /* no issuer */
+    {7, KAFKA_TROUBLE_AUTHORITY, NULL}, /* signed with another key */
+    {9, KAFKA_TROUBLE_EXPIRED, NULL},
+    {10, KAFKA_TROUBLE_EXPIRED, NULL},
+    {18, KAFKA_TROUBLE_AUTHORITY, NULL}, /* self-signed */
+    {19, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {20, KAFKA_TROUBLE_AUTHORITY, NULL}, /* no issuer here */
+    {21, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {27, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {30, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {62, KAFKA_TROUBLE_NAME, NULL},
+    {64, KAFKA_TROUBLE_NAME, NULL},
+    {3, KAFKA_TROUBLE_UNFIT, "kafka.ssl.crl.location has no revocation list of its authority: put it there"},
+    {8, KAFKA_TROUBLE_UNFIT,
+     "the revocation list in kafka.ssl.crl.location is not signed by its authority: put the right one there"},
+    {11, KAFKA_TROUBLE_UNFIT, "the revocation list in kafka.ssl.crl.location is not valid yet: set this machine's clock right"},
+    {12, KAFKA_TROUBLE_UNFIT, "the revocation list in kafka.ssl.crl.location is out of date: fetch the present one"},
+    {23, KAFKA_TROUBLE_UNFIT, "it was revoked: have another one issued for the broker"},
+    {26, KAFKA_TROUBLE_UNFIT, "it was not issued for servers (extendedKeyUsage): have one issued that is"},
+    {66, KAFKA_TROUBLE_UNFIT, "its key is shorter than OpenSSL allows on this machine: have one issued with a longer key"},
+    {67, KAFKA_TROUBLE_UNFIT,
+     "the key of its authority is shorter than OpenSSL allows on this machine: have one issued by an authority with a longer key"},
+    {68, KAFKA_TROUBLE_UNFIT,
+     "it is signed in a way that OpenSSL does not allow on this machine (SHA-1, MD5): have one issued with SHA-256"},
+    {79, KAFKA_TROUBLE_UNFIT, "what signed it is no authority (basicConstraints CA:TRUE is missing): have one issued by one"},
+};
 
 struct note {
+    long client;
     char server[SERVER_BYTES];
     enum kafka_trouble trouble;
+    const char *detail; /* lives as long as the process; NULL: none */
+    int verdict;        /* of OpenSSL; 0: none */
     int64_t noted_us, told_us;
     unsigned told; /* a bit for each trouble that was told since told_us was 0: they may alternate from try to try */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct note notes[SERVERS_MAX];
+static struct note notes[NOTES_MAX];
+
+/* librdkafka numbers its handles, and puts the number behind their names ("tallymill#consumer-2"). An address would be given to
+ * another one. */
+static long client_of(rd_kafka_t *handle)
+{
+    const char *dash = strrchr(rd_kafka_name(handle), '-');
+    return dash != NULL ? strtol(dash + 1, NULL, 10) : 0;
+}
 
 static bool is_fresh(const struct note *note, int64_t now_us)
 {
     return note->trouble != KAFKA_TROUBLE_NONE && now_us - note->noted_us < FRESH_S * CLOCK_SECOND_US;
 }
 
-/* The note on a server: its own, else the oldest. Under the lock. */
-static struct note *find(const char *server)
+/* The note of a client on a server: its own, else the oldest. What was told about a server was told, whoever met it. Under the
+ * lock. */
+static struct note *find(long client, const char *server)
 {
-    struct note *oldest = &notes[0];
-    for (size_t i = 0; i < SERVERS_MAX; i++) {
-        if (strcmp(notes[i].server, server) == 0)
+    struct note *oldest = &notes[0], fresh = {.client = client};
+    for (size_t i = 0; i < NOTES_MAX; i++) {
+        const bool is_of_server = strcmp(notes[i].server, server) == 0;
+        if (is_of_server && notes[i].client == client)
             return &notes[i];
+        if (is_of_server)
+            fresh.told_us = notes[i].told_us, fresh.told = notes[i].told;
         if (notes[i].noted_us < oldest->noted_us)
             oldest = &notes[i];
     }
-    *oldest = (struct note){0};
-    snprintf(oldest->server, sizeof oldest->server, "%s", server);
+    snprintf(fresh.server, sizeof fresh.server, "%s", server);
+    *oldest = fresh;
     return oldest;
 }
 
-/* Whether it is to be told now. */
-static bool note_down(const char *server, enum kafka_trouble trouble)
+/* Whether it is to be told now; *noted is the note. */
+static bool note_down(long client, const char *server, enum kafka_trouble trouble, const char *detail, struct note *noted)
 {
     const int64_t now_us = clock_now_us();
     pthread_mutex_lock(&lock);
-    struct note *note = find(server);
+    struct note *note = find(client, server);
     /* The log only says that a certificate was refused; why is known from the callback a moment before. */
-    if (trouble == KAFKA_TROUBLE_AUTHORITY && is_fresh(note, now_us) && note->trouble <= KAFKA_TROUBLE_EXPIRED)
+    if (trouble == KAFKA_TROUBLE_AUTHORITY && is_fresh(note, now_us) && note->trouble <= KAFKA_TROUBLE_UNFIT) {
         trouble = note->trouble;
+        detail = note->detail;
+    }
     const bool is_time = note->told_us == 0 || now_us - note->told_us >= RETELL_S * CLOCK_SECOND_US;
     const bool is_due = is_time || (note->told & 1u << trouble) == 0;
     note->trouble = trouble;
+    note->detail = detail;
     note->noted_us = now_us;
+    *noted = *note;
+    for (size_t i = 0; is_due && i < NOTES_MAX; i++)
+        if (strcmp(notes[i].server, server) == 0) {
+            notes[i].told_us = now_us;
+            notes[i].told |= 1u << trouble;
+        }
     pthread_mutex_unlock(&lock);
     return is_due;
 }
@@ -83,16 +138,19 @@ static void clean_server(const char *name, size_t length, char *server, size_t s
 static int on_certificate(rd_kafka_t *handle, const char *broker_name, int32_t broker_id, int *x509_error, int depth,
                           const char *bytes, size_t count, char *reason, size_t size, void *opaque)
 {
-    (void)handle, (void)broker_id, (void)depth, (void)bytes, (void)count, (void)opaque;
+    (void)broker_id, (void)depth, (void)bytes, (void)count, (void)opaque;
     if (*x509_error == 0)
         return 1;
-    const bool is_name = *x509_error == HOSTNAME_MISMATCH || *x509_error == IP_ADDRESS_MISMATCH;
-    const bool is_time = *x509_error == HAS_EXPIRED || *x509_error == NOT_YET_VALID;
+    const struct verdict *verdict = verdicts, *end = verdicts + sizeof verdicts / sizeof verdicts[0];
+    while (verdict < end && verdict->x509_error != *x509_error)
+        verdict++;
     char server[SERVER_BYTES];
     clean_server(broker_name, strlen(broker_name), server, sizeof server);
     pthread_mutex_lock(&lock);
-    struct note *note = find(server);
-    note->trouble = is_name ? KAFKA_TROUBLE_NAME : is_time ? KAFKA_TROUBLE_EXPIRED : KAFKA_TROUBLE_AUTHORITY;
+    struct note *note = find(client_of(handle), server);
+    note->trouble = verdict < end ? verdict->trouble : KAFKA_TROUBLE_UNFIT;
+    note->detail = verdict < end ? verdict->detail : NULL;
+    note->verdict = *x509_error;
     note->noted_us = clock_now_us();
     pthread_mutex_unlock(&lock);
     snprintf(reason, size, "OpenSSL's verdict is %d", *x509_error);
@@ -126,32 +184,38 @@ void kafka_trouble_watch(rd_kafka_conf_t *conf)
 struct pattern {
     const char *words[2]; /* all of them */
     enum kafka_trouble trouble;
+    const char *detail; /* of KAFKA_TROUBLE_OURS */
 };
 
 static const struct pattern patterns[] = {
-    {{"certificate verify failed"}, KAFKA_TROUBLE_AUTHORITY},
-    {{"verification callback failed"}, KAFKA_TROUBLE_AUTHORITY},
-    {{"alert bad certificate"}, KAFKA_TROUBLE_CERTIFICATE},
-    {{"certificate required"}, KAFKA_TROUBLE_CERTIFICATE},
-    {{"alert unknown ca"}, KAFKA_TROUBLE_CERTIFICATE},
-    {{"alert certificate unknown"}, KAFKA_TROUBLE_CERTIFICATE},
-    {{"nsupported SASL mechanism"}, KAFKA_TROUBLE_MECHANISM},
-    {{"SASL", "uthentication failed"}, KAFKA_TROUBLE_LOGIN},
-    {{"SASL authentication error"}, KAFKA_TROUBLE_LOGIN},
-    {{"PLAINTEXT broker listener"}, KAFKA_TROUBLE_NO_TLS},
-    {{"wrong version number"}, KAFKA_TROUBLE_NO_TLS},
-    {{"state SSL_HANDSHAKE", "closed by peer"}, KAFKA_TROUBLE_NO_TLS},
-    {{"connecting to a SSL listener"}, KAFKA_TROUBLE_NO_PLAIN},
-    {{"state APIVERSION_QUERY", "isconnected"}, KAFKA_TROUBLE_NO_PLAIN},
-    {{"state APIVERSION_QUERY", "Receive failed"}, KAFKA_TROUBLE_NO_PLAIN},
-    {{"ms in state UP", "isconnected"}, KAFKA_TROUBLE_NO_LOGIN},
-    {{"ms in state UP", "Send failed"}, KAFKA_TROUBLE_NO_LOGIN},
-    {{"Failed to resolve"}, KAFKA_TROUBLE_NO_HOST},
-    {{"Connect to", "failed"}, KAFKA_TROUBLE_REFUSED},
+    {{"certificate verify failed"}, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {{"verification callback failed"}, KAFKA_TROUBLE_AUTHORITY, NULL},
+    {{"alert bad certificate"}, KAFKA_TROUBLE_CERTIFICATE, NULL},
+    {{"certificate required"}, KAFKA_TROUBLE_CERTIFICATE, NULL},
+    {{"alert unknown ca"}, KAFKA_TROUBLE_CERTIFICATE, NULL},
+    {{"alert certificate unknown"}, KAFKA_TROUBLE_CERTIFICATE, NULL},
+    {{"alert certificate expired"}, KAFKA_TROUBLE_OURS, "it has expired"},
+    {{"alert certificate revoked"}, KAFKA_TROUBLE_OURS, "it was revoked"},
+    {{"alert unsupported certificate"}, KAFKA_TROUBLE_OURS, "it was not issued for clients (extendedKeyUsage)"},
+    {{"mechanism handshake failed", "not valid in current SASL state"}, KAFKA_TROUBLE_NO_SASL, NULL},
+    {{"no token available"}, KAFKA_TROUBLE_NO_TOKEN, NULL},
+    {{"nsupported SASL mechanism"}, KAFKA_TROUBLE_MECHANISM, NULL},
+    {{"SASL", "uthentication failed"}, KAFKA_TROUBLE_LOGIN, NULL},
+    {{"SASL authentication error"}, KAFKA_TROUBLE_LOGIN, NULL},
+    {{"PLAINTEXT broker listener"}, KAFKA_TROUBLE_NO_TLS, NULL},
+    {{"wrong version number"}, KAFKA_TROUBLE_NO_TLS, NULL},
+    {{"state SSL_HANDSHAKE", "closed by peer"}, KAFKA_TROUBLE_NO_TLS, NULL},
+    {{"connecting to a SSL listener"}, KAFKA_TROUBLE_NO_PLAIN, NULL},
+    {{"state APIVERSION_QUERY", "isconnected"}, KAFKA_TROUBLE_NO_PLAIN, NULL},
+    {{"state APIVERSION_QUERY", "Receive failed"}, KAFKA_TROUBLE_NO_PLAIN, NULL},
+    {{"ms in state UP", "isconnected"}, KAFKA_TROUBLE_NO_LOGIN, NULL},
+    {{"ms in state UP", "Send failed"}, KAFKA_TROUBLE_NO_LOGIN, NULL},
+    {{"Failed to resolve"}, KAFKA_TROUBLE_NO_HOST, NULL},
+    {{"Connect to", "failed"}, KAFKA_TROUBLE_REFUSED, NULL},
 };
 
-/* What a line of librdkafka's log is about; server gets "HOST:PORT" ("" when it names none). */
-static enum kafka_trouble judge(const char *line, char *server, size_t size)
+/* What a line of librdkafka's log is about, NULL: nothing known; server gets "HOST:PORT" ("" when it names none). */
+static const struct pattern *judge(const char *line, char *server, size_t size)
 {
     const char *name = line;
     if (strncmp(line, "[thrd:", 6) == 0 && (name = strstr(line, "]: ")) != NULL)
@@ -163,9 +227,9 @@ static enum kafka_trouble judge(const char *line, char *server, size_t size)
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         const struct pattern *pattern = &patterns[i];
         if (strstr(line, pattern->words[0]) != NULL && (pattern->words[1] == NULL || strstr(line, pattern->words[1]) != NULL))
-            return pattern->trouble;
+            return pattern;
     }
-    return KAFKA_TROUBLE_NONE;
+    return NULL;
 }
 
 static const char *value_of(rd_kafka_t *handle, const char *name, char value[VALUE_BYTES])
@@ -193,12 +257,50 @@ static bool was_thrown_out(rd_kafka_t *handle, const char *line)
     return after != NULL && strtol(after + 7, NULL, 10) < 1000 && strncmp(protocol_of(handle, protocol), "SASL", 4) != 0;
 }
 
+/* Whom Kafka refuses, and the settings that say who we are: they differ from mechanism to mechanism. */
+static void describe_login(rd_kafka_t *handle, const char *server, char *text, size_t size)
+{
+    char mechanism[VALUE_BYTES], value[VALUE_BYTES];
+    value_of(handle, "sasl.mechanism", mechanism);
+    if (strcasecmp(mechanism, "OAUTHBEARER") == 0)
+        snprintf(
+            text, size,
+            "Kafka at %s refuses our token (kafka.sasl.mechanism = OAUTHBEARER): check kafka.sasl.oauthbearer.token.endpoint.url, "
+            "kafka.sasl.oauthbearer.client.id and kafka.sasl.oauthbearer.scope, or whoever gives the token, and what the listener "
+            "expects of one",
+            server);
+    else if (strcasecmp(mechanism, "GSSAPI") == 0)
+        snprintf(text, size,
+                 "Kafka at %s refuses the login %s: check kafka.sasl.kerberos.principal, kafka.sasl.kerberos.keytab, "
+                 "kafka.sasl.kerberos.service.name and kafka.sasl.mechanism = GSSAPI",
+                 server, value_of(handle, "sasl.kerberos.principal", value));
+    else
+        snprintf(text, size,
+                 "Kafka at %s refuses the login %s: check kafka.sasl.username, kafka.sasl.password and kafka.sasl.mechanism = %s",
+                 server, value_of(handle, "sasl.username", value), mechanism);
+}
+
+/* OpenSSL's verdict on the broker's certificate. */
+static void describe_unfit(const struct note *note, char *text, size_t size)
+{
+    if (note->detail != NULL)
+        snprintf(text, size, "Kafka at %s (kafka.bootstrap.servers) shows a certificate that is refused: %s", note->server,
+                 note->detail);
+    else
+        snprintf(
+            text, size,
+            "Kafka at %s (kafka.bootstrap.servers) shows a certificate that is refused, for OpenSSL's reason %d: openssl verify "
+            "-CAfile (kafka.ssl.ca.location) spells it out",
+            note->server, note->verdict);
+}
+
 /* A table: what is wrong, and what to set. */
 /* clang-format off */
-static void describe(rd_kafka_t *handle, const char *server, enum kafka_trouble trouble, char *text, size_t size)
+static void describe(rd_kafka_t *handle, const struct note *note, char *text, size_t size)
 {
-    char one[VALUE_BYTES], other[VALUE_BYTES];
-    switch (trouble) {
+    const char *const server = note->server;
+    char one[VALUE_BYTES];
+    switch (note->trouble) {
     case KAFKA_TROUBLE_NONE: text[0] = '\0'; break;
     case KAFKA_TROUBLE_AUTHORITY:
         snprintf(text, size, "Kafka at %s shows a certificate of an authority that kafka.ssl.ca.location = %s does not hold: put the authority's certificate (PEM) there",
@@ -209,20 +311,32 @@ static void describe(rd_kafka_t *handle, const char *server, enum kafka_trouble 
                  server);
         break;
     case KAFKA_TROUBLE_EXPIRED:
-        snprintf(text, size, "Kafka at %s shows a certificate that has expired or is not valid yet: renew it there (kafka.security.protocol = %s), or set this machine's clock right",
-                 server, protocol_of(handle, one));
+        snprintf(text, size, "Kafka at %s (kafka.bootstrap.servers) shows a certificate that has expired or is not valid yet: renew it there, put the new one into kafka.ssl.ca.location where it is the authority's, or set this machine's clock right",
+                 server);
         break;
+    case KAFKA_TROUBLE_UNFIT: describe_unfit(note, text, size); break;
     case KAFKA_TROUBLE_CERTIFICATE:
         snprintf(text, size, "Kafka at %s asks for a client's certificate, or refuses ours: set kafka.ssl.certificate.location and kafka.ssl.key.location, or kafka.security.protocol = SASL_SSL at its other listener",
                  server);
         break;
-    case KAFKA_TROUBLE_LOGIN:
-        snprintf(text, size, "Kafka at %s refuses the login %s: check kafka.sasl.username, kafka.sasl.password and kafka.sasl.mechanism = %s", server,
-                 value_of(handle, "sasl.username", one), value_of(handle, "sasl.mechanism", other));
+    case KAFKA_TROUBLE_OURS:
+        snprintf(text, size, "Kafka at %s refuses the certificate of kafka.ssl.certificate.location = %s: %s. Have another one issued", server,
+                 value_of(handle, "ssl.certificate.location", one), note->detail);
         break;
+    case KAFKA_TROUBLE_LOGIN: describe_login(handle, server, text, size); break;
     case KAFKA_TROUBLE_MECHANISM:
         snprintf(text, size, "Kafka at %s does not take kafka.sasl.mechanism = %s: set one of those that its listener has in sasl.enabled.mechanisms", server,
                  value_of(handle, "sasl.mechanism", one));
+        break;
+    case KAFKA_TROUBLE_NO_SASL: {
+        const char *protocol = protocol_of(handle, one);
+        snprintf(text, size, "Kafka at %s: this port asks for no login: set kafka.security.protocol = %s instead of %s, or give the port of the listener for logins in kafka.bootstrap.servers",
+                 server, strstr(protocol, "SSL") != NULL ? "SSL" : "PLAINTEXT", protocol);
+        break;
+    }
+    case KAFKA_TROUBLE_NO_TOKEN:
+        snprintf(text, size, "there is no token for Kafka at %s (kafka.sasl.mechanism = OAUTHBEARER): check kafka.sasl.oauthbearer.method, kafka.sasl.oauthbearer.token.endpoint.url, kafka.sasl.oauthbearer.client.id and kafka.sasl.oauthbearer.client.secret, and whether whoever gives tokens answers",
+                 server);
         break;
     case KAFKA_TROUBLE_NO_LOGIN:
         snprintf(text, size, "Kafka at %s closes the connection as soon as it stands, as one does that asks for a login: set kafka.security.protocol = SASL_%s with kafka.sasl.username and kafka.sasl.password",
@@ -256,39 +370,51 @@ static bool is_lasting(enum kafka_trouble trouble)
 bool kafka_trouble_note(rd_kafka_t *handle, const char *line, char *told, size_t size)
 {
     char server[SERVER_BYTES];
-    enum kafka_trouble trouble = judge(line, server, sizeof server);
+    struct note note;
+    const struct pattern *pattern = judge(line, server, sizeof server);
     told[0] = '\0';
     /* "GroupCoordinator" is no server yet; "Local: Broker handle destroyed" is our own going away. */
-    if (trouble == KAFKA_TROUBLE_NONE || strchr(server, ':') == NULL || strstr(line, "handle destroyed") != NULL ||
-        (trouble == KAFKA_TROUBLE_NO_LOGIN && !was_thrown_out(handle, line)))
+    if (pattern == NULL || strchr(server, ':') == NULL || strstr(line, "handle destroyed") != NULL ||
+        (pattern->trouble == KAFKA_TROUBLE_NO_LOGIN && !was_thrown_out(handle, line)))
         return false;
-    if (!note_down(server, trouble))
-        return true;
-    pthread_mutex_lock(&lock);
-    struct note *note = find(server);
-    note->told_us = clock_now_us();
-    note->told |= 1u << note->trouble;
-    trouble = note->trouble;
-    pthread_mutex_unlock(&lock);
-    describe(handle, server, trouble, told, size);
+    if (note_down(client_of(handle), server, pattern->trouble, pattern->detail, &note))
+        describe(handle, &note, told, size);
     return true;
+}
+
+const char *kafka_trouble_cut_logins(char *buffer, size_t size, const char *line)
+{
+    size_t used = 0;
+    while (*line != '\0' && used + 1 < size) {
+        const size_t word = strncmp(line, "://", 3) == 0 ? 3 + strcspn(line + 3, " \t\"'") : 0;
+        const char *at = word > 0 ? memrchr(line, '@', word) : NULL;
+        if (at != NULL) {
+            used += (size_t)snprintf(buffer + used, size - used, "://...");
+            used = used < size ? used : size - 1;
+            line = at;
+        }
+        if (used + 1 < size)
+            buffer[used++] = *line++;
+    }
+    buffer[used] = '\0';
+    return buffer;
 }
 
 void kafka_trouble_over(void)
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < SERVERS_MAX; i++)
+    for (size_t i = 0; i < NOTES_MAX; i++)
         notes[i].told_us = 0, notes[i].told = 0;
     pthread_mutex_unlock(&lock);
 }
 
-static bool take_latest(const char *server, struct note *latest)
+static bool take_latest(long client, const char *server, struct note *latest)
 {
     const int64_t now_us = clock_now_us();
     *latest = (struct note){0};
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < SERVERS_MAX; i++)
-        if (is_fresh(&notes[i], now_us) && (server == NULL || strcmp(server, notes[i].server) == 0)) {
+    for (size_t i = 0; i < NOTES_MAX; i++)
+        if (notes[i].client == client && is_fresh(&notes[i], now_us) && (server == NULL || strcmp(server, notes[i].server) == 0)) {
             /* One that lasts says more than one that may pass: of two brokers one is down, and the other refuses us. */
             const bool is_better = is_lasting(notes[i].trouble) > is_lasting(latest->trouble);
             const bool is_worse = is_lasting(notes[i].trouble) < is_lasting(latest->trouble);
@@ -308,7 +434,7 @@ bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct
 {
     struct note latest;
     char text[ERROR_TEXT_BYTES];
-    if (!take_latest(server, &latest))
+    if (!take_latest(client_of(handle), server, &latest))
         return false;
     bool lasts = is_lasting(latest.trouble);
     /* A proxy whose broker is down closes connections just so: ask before a setting is called wrong. */
@@ -318,7 +444,7 @@ bool kafka_trouble_explain_server(rd_kafka_t *handle, const char *server, struct
         if (!lasts)
             return false;
     }
-    describe(handle, latest.server, latest.trouble, text, sizeof text);
+    describe(handle, &latest, text, sizeof text);
     error_set(err, lasts ? ERROR_USAGE : err->kind, "%s", text);
     return true;
 }

@@ -207,10 +207,20 @@ static const char *tls_advice(const char *text)
     return NULL;
 }
 
+/* The server refused the last attempt, which was made without TLS, for being so. That is no advice where libpq had made one with
+ * TLS before (sslmode=prefer, its default): then that one's reason counts. */
+static bool is_about_encryption(const char *text)
+{
+    return strstr(text, "no encryption") != NULL && strstr(text, ", SSL encryption") == NULL &&
+           strstr(text, ":  28P01: ") == NULL && strstr(text, "password authentication failed") == NULL;
+}
+
 /* What to do about a login that the server refused. */
 static const char *login_advice(const char *sqlstate, const char *text)
 {
-    if (strstr(text, "no encryption") != NULL)
+    if (strstr(text, "no encryption") != NULL && tls_advice(text) != NULL)
+        return tls_advice(text);
+    if (is_about_encryption(text))
         return "the server takes this login over TLS only: set sslmode=verify-full in postgres.dsn";
     if (strstr(text, "certificate authentication failed") != NULL)
         return "the name (CN) in the certificate of sslcert must be the user of postgres.dsn, or be mapped to it in the server's "
@@ -222,15 +232,34 @@ static const char *login_advice(const char *sqlstate, const char *text)
                : NULL;
 }
 
+/* libpq stumbles over a value of the connection string, before it asks anybody or when it comes to use it. Its words: see
+ * tls_refusals. */
+static bool is_wrong_value(const char *text)
+{
+    static const char *const begins[] = {"invalid ", "could not match ", "could not parse network address", "weak sslmode "};
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(text, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return strstr(text, "for connection option \"") != NULL;
+}
+
+/* What to do where nobody gave an SQLSTATE; NULL: wait. */
+static const char *local_advice(const PGconn *conn, const char *text)
+{
+    /* A passfile that is away for a moment, or that others may read, libpq passes over without an error. */
+    if (conn != NULL && PQconnectionNeedsPassword(conn))
+        return "no password: postgres.dsn has none, or its passfile is missing, is not mode 600, or has no line for this host, "
+               "database and user";
+    return PQstatus(conn) == CONNECTION_BAD && is_wrong_value(text) ? "mend that value in postgres.dsn" : tls_advice(text);
+}
+
 static bool connection_error(struct error *err, const PGconn *conn)
 {
     const char *text = conn != NULL ? PQerrorMessage(conn) : "out of memory";
     char sqlstate[6] = "";
     connection_sqlstate(text, sqlstate);
     err->kind = postgres_kind(sqlstate);
-    if (sqlstate[0] == '\0' && conn != NULL && PQconnectionNeedsPassword(conn))
-        err->kind = ERROR_USAGE;
-    const char *advice = sqlstate[0] == '\0' ? tls_advice(text) : login_advice(sqlstate, text);
+    const char *advice = sqlstate[0] == '\0' ? local_advice(conn, text) : login_advice(sqlstate, text);
     if (advice != NULL && sqlstate[0] == '\0') {
         /* A login that is refused, whoever refuses it: a program that was connected before takes either for a change under way. */
         err->kind = ERROR_USAGE;

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/error.h"
@@ -61,7 +62,8 @@ static PGconn *start(const char *dsn, const char *application_name, struct error
     if (PQstatus(conn) != CONNECTION_BAD)
         return conn;
     const char *host = PQhost(conn);
-    if (host == NULL || host[0] == '\0') /* it did not come as far as a host; libpq's text may quote a password */
+    const bool is_count = strncmp(PQerrorMessage(conn), "could not match ", 16) == 0; /* so many hosts, so many ports */
+    if (!is_count && (host == NULL || host[0] == '\0')) /* it did not come as far as a host; libpq's text may quote a password */
         error_set(err, ERROR_USAGE, "postgres.dsn is not a connection string that libpq understands");
     else
         postgres_error(err, conn, NULL);

@@ -77,12 +77,17 @@ static void value_reset(struct settings_value *value)
     *value = (struct settings_value){0};
 }
 
+/* What a value can be beside itself: the name of a file that holds it, and then of one that holds a secret. */
+enum value_source { ITSELF, PERHAPS_A_FILE, PERHAPS_A_SECRETS_FILE };
+
 /* Fills a value; on failure it is left empty. */
-static bool value_fill(struct settings_value *value, const char *written, const char *origin, bool may_be_file,
+static bool value_fill(struct settings_value *value, const char *written, const char *origin, enum value_source source,
                        const char *settings_path, struct error *err)
 {
     value_reset(value);
-    if ((value->text = may_be_file ? settings_file_value(written, settings_path, err) : copy(written, err)) != NULL &&
+    if ((value->text = source == ITSELF
+                           ? copy(written, err)
+                           : settings_file_value(written, settings_path, source == PERHAPS_A_SECRETS_FILE, err)) != NULL &&
         (value->written = copy(written, err)) != NULL && (value->origin = copy(origin, err)) != NULL)
         return true;
     value_reset(value);
@@ -103,6 +108,13 @@ static bool names_file(const char *name)
     return end != NULL && (strcmp(end, ".location") == 0 || strcmp(end, ".keytab") == 0);
 }
 
+/* Whether librdkafka asks at an address of this name, for tokens. */
+static bool names_url(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end != NULL && strcmp(end, ".url") == 0;
+}
+
 static bool set_kafka(struct settings *settings, const char *name, const char *text, const char *origin, struct error *err)
 {
     if (*name == '\0')
@@ -120,13 +132,17 @@ static bool set_kafka(struct settings *settings, const char *name, const char *t
         settings->kafka_count++;
     }
     struct settings_value *value = &settings->kafka_values[i];
-    bool ok = value_fill(value, text, origin, true, settings->path, err);
+    bool ok = value_fill(value, text, origin, PERHAPS_A_SECRETS_FILE, settings->path, err);
     settings->kafka[i].value = value->text;
     if (ok && names_file(name))
         value->number = settings_file_mark(value->text);
     bool is_list = strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
     if (ok && is_list && strchr(value->text, '@') != NULL) /* librdkafka would put it into its errors as the name of a host */
         return error_set(err, ERROR_USAGE, "it wants HOST:PORT, with commas; a user is named by kafka.sasl.username");
+    if (ok && names_url(name) && strchr(value->text, '@') != NULL) /* and this one into its warnings */
+        return error_set(
+            err, ERROR_USAGE,
+            "no login may stand in it; that is kafka.sasl.oauthbearer.client.id and kafka.sasl.oauthbearer.client.secret");
     return ok;
 }
 
@@ -138,7 +154,10 @@ static bool set(struct settings *settings, const char *key, const char *text, co
     if (settings_table[i].key == NULL)
         return unknown_key(key, err);
     struct settings_value *value = &settings->values[i];
-    return value_fill(value, text, origin, settings_table[i].type == SETTING_TEXT, settings->path, err) &&
+    const enum value_source source = settings_table[i].type != SETTING_TEXT          ? ITSELF
+                                     : (settings_table[i].programs & IS_SECRET) != 0 ? PERHAPS_A_SECRETS_FILE
+                                                                                     : PERHAPS_A_FILE;
+    return value_fill(value, text, origin, source, settings->path, err) &&
            settings_value_parse(&settings_table[i], value->text, &value->number, err);
 }
 
@@ -166,7 +185,7 @@ static void warn_about_comment(void *context, const char *key, int line)
     const struct file_context *file = context;
     char path[LOG_TEXT_BYTES], name[LOG_TEXT_BYTES];
     log_warn("what follows # or ; belongs to the value: comments stand on lines of their own", "file=\"%s\" line=%d key=\"%s\"",
-             log_text(path, file->path), line, log_text(name, key));
+             log_text(path, file->path), line, log_text(name, settings_file_may_show_key(key) ? key : "..."));
 }
 
 static bool set_from_command_line(struct settings *settings, const char *pair, struct error *err)
@@ -208,7 +227,7 @@ bool settings_refresh_dsn(struct settings *settings, struct error *err)
     struct settings_value *value = &settings->values[table_find("postgres.dsn")];
     if (value->written[0] != '@' || value->written[1] == '@')
         return true;
-    char *text = settings_file_value(value->written, settings->path, err);
+    char *text = settings_file_value(value->written, settings->path, false, err);
     if (text == NULL || !settings_secret_check_dsn(text, err)) {
         free(text);
         return error_wrap(err, "%s: postgres.dsn", value->origin);

@@ -13,14 +13,17 @@
  */
 #include "common/settings_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/error.h"
 
-enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256, SECRET_FILE_BYTES = 64 * 1024 };
+enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256, SECRET_FILE_BYTES = 64 * 1024, PATH_BYTES = 4096 };
 
 struct reader {
     const char *path;
@@ -31,18 +34,50 @@ struct reader {
     void *context;
 };
 
-int64_t settings_file_mark(const char *path)
+#define MARK_BEGIN UINT64_C(14695981039346656037) /* FNV-1a */
+
+static uint64_t mark_more(uint64_t mark, const void *bytes, size_t count)
 {
-    FILE *file = fopen(path, "re");
-    uint64_t mark = UINT64_C(14695981039346656037); /* FNV-1a */
-    int byte;
-    if (file == NULL)
-        return 0;
-    for (long count = 0; count < FILE_BYTES && (byte = getc(file)) != EOF; count++)
-        mark = (mark ^ (unsigned)byte) * UINT64_C(1099511628211);
+    for (const unsigned char *byte = bytes; count > 0; byte++, count--)
+        mark = (mark ^ *byte) * UINT64_C(1099511628211);
+    return mark;
+}
+
+/* Of what is in it, in whatever order it is listed: names, sizes and times, of what a link leads to. */
+static int64_t mark_folder(DIR *folder)
+{
+    uint64_t mark = MARK_BEGIN;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) { /* ends: with the folder */
+        struct stat is = {0};
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(dirfd(folder), entry->d_name, &is, 0) != 0)
+            continue;
+        const int64_t facts[] = {is.st_size, is.st_mtim.tv_sec, is.st_mtim.tv_nsec};
+        mark += mark_more(mark_more(MARK_BEGIN, entry->d_name, strlen(entry->d_name)), facts, sizeof facts);
+    }
+    closedir(folder);
+    return (int64_t)mark;
+}
+
+static int64_t mark_file(FILE *file)
+{
+    uint64_t mark = MARK_BEGIN;
+    char bytes[4096];
+    size_t length;
+    for (size_t count = 0; count < FILE_BYTES && (length = fread(bytes, 1, sizeof bytes, file)) > 0; count += length)
+        mark = mark_more(mark, bytes, length);
     const bool is_read = ferror(file) == 0;
     fclose(file);
     return is_read ? (int64_t)mark : 0;
+}
+
+int64_t settings_file_mark(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (folder != NULL)
+        return mark_folder(folder);
+    FILE *file = fopen(path, "re");
+    return file != NULL ? mark_file(file) : 0;
 }
 
 char *settings_file_text(const char *path, long max_bytes, struct error *err)
@@ -83,46 +118,84 @@ static char *copy(const char *text, struct error *err)
     return copied;
 }
 
-char *settings_file_value(const char *written, const char *settings_path, struct error *err)
+/* The folder in which the file behind an @ is looked for, with its slash; false: there is none. */
+static bool folder_of(const char *name, const char *settings_path, char *folder, size_t size, bool *fits)
 {
-    if (written[0] != '@' || written[1] == '@')
-        return copy(written[0] == '@' ? written + 1 : written, err);
-    char path[4096];
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    int length;
-    if (written[1] == '/') {
-        length = snprintf(path, sizeof path, "%s", written + 1);
-    } else if (directory != NULL) {
-        length = snprintf(path, sizeof path, "%s/%s", directory, written + 1);
-    } else if (settings_path != NULL) {
-        const char *slash = strrchr(settings_path, '/');
-        length =
-            snprintf(path, sizeof path, "%.*s%s", slash != NULL ? (int)(slash + 1 - settings_path) : 0, settings_path, written + 1);
-    } else {
-        error_set(err, ERROR_USAGE,
-                  "@%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file",
-                  written + 1);
-        return NULL;
-    }
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY"), *slash = settings_path != NULL ? strrchr(settings_path, '/') : NULL;
+    int length = 0;
+    if (name[0] == '/' || (credentials == NULL && settings_path != NULL && slash == NULL))
+        folder[0] = '\0';
+    else if (credentials != NULL)
+        length = snprintf(folder, size, "%s/", credentials);
+    else if (slash != NULL)
+        length = snprintf(folder, size, "%.*s", (int)(slash + 1 - settings_path), settings_path);
+    else
+        return false;
+    *fits = length >= 0 && (size_t)length < size;
+    return true;
+}
+
+/* Whether what stands behind an @ may be shown: not where it may be a secret itself, of somebody who did not know that one which
+ * begins with @ is written @@. An absolute path is a path. */
+static bool may_show_name(const char *name, bool is_secret)
+{
+    return name[0] == '/' || (!is_secret && settings_file_may_show_key(name));
+}
+
+static char *read_named(const char *name, const char *folder, bool is_secret, bool is_beside, struct error *err)
+{
+    char path[PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s%s", folder, name);
     if (length < 0 || (size_t)length >= sizeof path) {
         error_set(err, ERROR_USAGE, "the name of the file behind @ is too long");
         return NULL;
     }
+    if (!may_show_name(name, is_secret) && access(path, R_OK) != 0) {
+        error_set(
+            err, ERROR_USAGE,
+            "the file that is named behind @ cannot be opened in %s%s: %s (a value that begins with @ itself is written with @@)",
+            folder[0] != '\0' ? folder : "the folder at hand",
+            is_beside ? ", beside the settings file because CREDENTIALS_DIRECTORY is not set" : "", strerror(errno));
+        return NULL;
+    }
     char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
-    if (text == NULL && written[1] != '/' && directory == NULL)
-        error_wrap(err, "@%s, beside the settings file because CREDENTIALS_DIRECTORY is not set", written + 1);
-    if (text != NULL) {
-        size_t end = strlen(text);
-        while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
-            end--;
-        text[end] = '\0';
-        if (end == 0) { /* as whoever writes it anew in place leaves it for a moment */
-            free(text);
-            error_set(err, ERROR_USAGE, "%s is empty: it must hold the value", path);
-            return NULL;
-        }
+    if (text == NULL) {
+        if (is_beside)
+            error_wrap(err, "@%s, beside the settings file because CREDENTIALS_DIRECTORY is not set", name);
+        return NULL;
+    }
+    size_t end = strlen(text);
+    while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r'))
+        end--;
+    text[end] = '\0';
+    if (end == 0) { /* as whoever writes it anew in place leaves it for a moment */
+        free(text);
+        error_set(err, ERROR_USAGE, "%s is empty: it must hold the value", path);
+        return NULL;
     }
     return text;
+}
+
+char *settings_file_value(const char *written, const char *settings_path, bool is_secret, struct error *err)
+{
+    if (written[0] != '@' || written[1] == '@')
+        return copy(written[0] == '@' ? written + 1 : written, err);
+    char folder[PATH_BYTES];
+    bool fits;
+    const char *name = written + 1;
+    const bool is_shown = may_show_name(name, is_secret);
+    if (!folder_of(name, settings_path, folder, sizeof folder, &fits)) {
+        error_set(err, ERROR_USAGE,
+                  "%s%s names a systemd credential, but CREDENTIALS_DIRECTORY is not set; give the absolute path of a file%s",
+                  is_shown ? "@" : "what begins with an @", is_shown ? name : "",
+                  is_shown ? "" : " (a value that begins with @ itself is written with @@)");
+        return NULL;
+    }
+    if (!fits) {
+        error_set(err, ERROR_USAGE, "the name of the folder of the file behind @ is too long");
+        return NULL;
+    }
+    return read_named(name, folder, is_secret, name[0] != '/' && getenv("CREDENTIALS_DIRECTORY") == NULL, err);
 }
 
 bool settings_file_may_show_key(const char *key)

@@ -20,8 +20,8 @@ MUST_CHECK bool settings_file_read(const char *path, settings_file_each *each, s
 
 /* The value behind a text, freed by the caller: itself, what its file holds when it begins with @ (settings.h), or itself without
  * the first @ of two. settings_path: of the file of settings, beside which a credential is looked for without systemd; or NULL.
- * NULL: ERROR_USAGE, ERROR_RETRY. */
-MUST_CHECK char *settings_file_value(const char *written, const char *settings_path, struct error *err);
+ * is_secret: what is no file is not quoted, for it may be the secret. NULL: ERROR_USAGE, ERROR_RETRY. */
+MUST_CHECK char *settings_file_value(const char *written, const char *settings_path, bool is_secret, struct error *err);
 
 /* Whether a key that does not exist may be quoted: a connection string on a line of its own is none. */
 bool settings_file_may_show_key(const char *key);
@@ -30,8 +30,8 @@ bool settings_file_may_show_key(const char *key);
  * than max_bytes, or holds a NUL byte. */
 MUST_CHECK char *settings_file_text(const char *path, long max_bytes, struct error *err);
 
-/* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. 0: it
- * cannot be read. */
+/* A number that another content of the file would (nearly surely) not have, whatever its name and times: of its first MiB. Of a
+ * folder: of the names, sizes and times in it. 0: it cannot be read. */
 int64_t settings_file_mark(const char *path);
 
 #endif

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
@@ -25,30 +26,29 @@ static const char uri_advice[] =
     "in a URI write each @ of user and password as %40, / as %2F, ? as %3F and % as %25, or put the password "
     "into the file of passfile=";
 
-/* libpq's text with what stands between quotes left out, unless it is the name of an option in a string that shows no password. */
+/* How much of libpq's text is its own: up to the first quote behind which the connection string begins. What stands between quotes
+ * cannot be told from what follows it, for a password may hold a quote itself. The name of an option is shown where the string
+ * holds no password. */
+static size_t own_words(const char *dsn, const char *message)
+{
+    static const char *const begins[] = {"missing \"=\" after ", "missing key/value separator \"=\" in ",
+                                         "extra key/value separator \"=\" in ",
+                                         "end of string reached when looking for matching \"]\" in "};
+    if (strncmp(message, "invalid connection option", 25) == 0 && strcasestr(dsn, "pass") == NULL && strpbrk(dsn, ":@/") == NULL)
+        return strcspn(message, "\n");
+    size_t own = 0;
+    for (size_t i = 0; own == 0 && i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(message, begins[i], strlen(begins[i])) == 0)
+            own = strlen(begins[i]);
+    return own + strcspn(message + own, "\"\n");
+}
+
 static void parse_failed(const char *dsn, const char *message, struct error *err)
 {
-    char shown[256];
-    size_t used = 0;
-    bool is_option =
-        strncmp(message, "invalid connection option", 25) == 0 && strcasestr(dsn, "pass") == NULL && strpbrk(dsn, ":@/") == NULL;
-    bool in_quotes = false;
-    for (const char *at = message; *at != '\0' && used + 5 < sizeof shown; at++) {
-        if (*at == '"') {
-            in_quotes = !in_quotes;
-            if (in_quotes && !is_option) {
-                memcpy(shown + used, "\"...", 4);
-                used += 4;
-                continue;
-            }
-        } else if (in_quotes && !is_option) {
-            continue;
-        }
-        shown[used++] = *at;
-    }
-    shown[used] = '\0';
+    const size_t own = own_words(dsn, message);
     error_set(err, ERROR_USAGE,
-              "not a connection string: %s (a value with spaces stands between single quotes; in a URI write %% as %%25)", shown);
+              "not a connection string: %.*s%s (a value with spaces stands between single quotes; in a URI write %% as %%25)",
+              own < 200 ? (int)own : 200, message, message[own] == '"' ? "\"...\"" : "");
 }
 
 /* The text behind the scheme, or NULL when libpq takes this for keyword=value pairs. */
@@ -90,7 +90,21 @@ static bool check_part(const char *keyword, const char *value, struct error *err
     return true;
 }
 
-static bool check_file(const PQconninfoOption *option, struct error *err)
+/* libpq passes over a password file that others may read, and says so to nobody who reads our log. One that it will not look into,
+ * because the password stands in the string, or that is no plain file (/dev/null), may be as it likes. */
+static bool check_passfile(const PQconninfoOption *option, const char *path, struct error *err)
+{
+    struct stat is;
+    while (option->keyword != NULL && strcmp(option->keyword, "password") != 0)
+        option++;
+    const bool is_read = option->keyword == NULL || option->val == NULL || option->val[0] == '\0';
+    if (!is_read || stat(path, &is) != 0 || !S_ISREG(is.st_mode) || (is.st_mode & (S_IRWXG | S_IRWXO)) == 0)
+        return true;
+    return error_set(err, ERROR_USAGE, "passfile: others may read %s (mode %03o), and libpq passes over such a file: chmod 600 it",
+                     path, (unsigned)is.st_mode & 0777);
+}
+
+static bool check_file(const PQconninfoOption *options, const PQconninfoOption *option, struct error *err)
 {
     static const char *const files[] = {"passfile", "sslkey", "sslcert", "sslrootcert", "sslcrl"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -99,7 +113,7 @@ static bool check_file(const PQconninfoOption *option, struct error *err)
         if (access(option->val, R_OK) != 0)
             return error_set(err, ERROR_USAGE, "%s: cannot read %s: %s", option->keyword, option->val, strerror(errno));
     }
-    return true;
+    return strcmp(option->keyword, "passfile") != 0 || check_passfile(options, option->val, err);
 }
 
 bool settings_secret_check_dsn(const char *dsn, struct error *err)
@@ -116,7 +130,7 @@ bool settings_secret_check_dsn(const char *dsn, struct error *err)
     bool ok = true;
     for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
         if (option->val != NULL && option->val[0] != '\0')
-            ok = check_part(option->keyword, option->val, err) && check_file(option, err);
+            ok = check_part(option->keyword, option->val, err) && check_file(options, option, err);
     PQconninfoFree(options);
     return ok;
 }
@@ -158,7 +172,7 @@ bool settings_secret_is_name(const char *name)
     static const char *const parts[] = {"password", "passphrase",   "secret",           ".key.pem",        "oauthbearer.config",
                                         "jaas",     "keystore.key", "scram_client_key", "scram_server_key"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (strstr(name, parts[i]) != NULL)
+        if (strcasestr(name, parts[i]) != NULL)
             return true;
     return false;
 }
@@ -169,6 +183,6 @@ bool settings_secret_is_value(const char *value)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strcasestr(value, parts[i]) != NULL)
             return true;
-    const char *scheme = strstr(value, "://");
-    return scheme != NULL && strchr(scheme, '@') != NULL;
+    const char *at = strrchr(value, '@'); /* USER:PASSWORD@HOST, with a scheme in front or without */
+    return at != NULL && memchr(value, ':', (size_t)(at - value)) != NULL;
 }

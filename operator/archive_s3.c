@@ -44,7 +44,7 @@ static bool read_target(struct s3 *s3, const char *target, struct error *err)
         return error_set(err, ERROR_USAGE,
                          "archive.target %.100s: write s3://BUCKET/PREFIX with lower case letters, digits, dots, dashes and "
                          "underscores, a prefix of %d bytes at most",
-                         target, PREFIX_BYTES - 2);
+                         strchr(target, '@') ? "..." : target, PREFIX_BYTES - 2); /* a login belongs into no log */
     memcpy(s3->bucket, rest, bucket);
     snprintf(s3->prefix, sizeof s3->prefix, "%s%s", prefix, length > 0 && prefix[length - 1] != '/' ? "/" : "");
     return true;

@@ -19,7 +19,8 @@ static const struct archive_store_kind *kind_of(const char *target, struct error
         return &archive_store_directory;
     if (strncmp(target, "s3://", 5) == 0)
         return &archive_store_s3;
-    error_set(err, ERROR_USAGE, "archive.target %.100s: it is the absolute path of a directory, or s3://BUCKET/PREFIX", target);
+    error_set(err, ERROR_USAGE, "archive.target %.100s: it is the absolute path of a directory, or s3://BUCKET/PREFIX",
+              strchr(target, '@') ? "..." : target); /* a login belongs into no log */
     return NULL;
 }
 

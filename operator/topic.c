@@ -12,9 +12,13 @@
 
 #include "common/clock.h"
 #include "common/kafka_rights.h"
+#include "common/kafka_trouble.h"
 #include "common/settings.h"
 
 #define UNKNOWN_US INT64_C(1500000) /* until a topic that no broker knows is none */
+
+/* A request that nobody answers is looked at again and again: whether it is known why, and that no wait helps. */
+enum { SLICE_MS = 500, REFUSED_MS = 2000 };
 
 static const struct kafka_forced client_defaults[] = {
     {"isolation.level", "read_uncommitted"},
@@ -46,14 +50,38 @@ void topic_cluster(rd_kafka_t *client, int timeout_ms, char cluster_id[TOPIC_CLU
     }
 }
 
-/* The next answer of the queue. NULL: it did not come in time, or is an error. */
-static rd_kafka_event_t *take_answer(rd_kafka_queue_t *queue, int timeout_ms, const char *doing, struct error *err)
+/* Whether Kafka refuses us until a setting is another: err says so then, and what to set. */
+static bool is_refused(rd_kafka_t *client, struct error *err)
 {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000); /* the request's own time-out comes first */
+    return kafka_trouble_explain(client, err) && err->kind == ERROR_USAGE;
+}
+
+/* The next answer of the queue. NULL: it did not come in time, will not come before a setting is another, or is an error. */
+static rd_kafka_event_t *take_answer(rd_kafka_t *client, rd_kafka_queue_t *queue, int timeout_ms, const char *doing,
+                                     struct error *err)
+{
+    const int64_t begin_us = clock_now_us(),
+                  deadline_us = begin_us + (timeout_ms + 1000) * INT64_C(1000); /* the request's comes first */
+    rd_kafka_event_t *event;
+    bool was_asked = false;
+    while (!(event = rd_kafka_queue_poll(queue, left_ms(deadline_us) < SLICE_MS ? left_ms(deadline_us) : SLICE_MS)) &&
+           clock_now_us() < deadline_us) {
+        if (!was_asked && clock_now_us() - begin_us > REFUSED_MS * INT64_C(1000)) {
+            was_asked = true;
+            error_set(err, ERROR_RETRY, "%s", doing);
+            if (is_refused(client, err)) {
+                return NULL;
+            }
+        }
+    }
     if (!event) {
         error_set(err, ERROR_RETRY, "%s: Kafka did not answer within %d ms", doing, timeout_ms);
+        kafka_trouble_explain(client, err);
     } else if (rd_kafka_event_error(event)) {
         kafka_error(err, rd_kafka_event_error(event), doing);
+        if (err->kind == ERROR_RETRY) {
+            kafka_trouble_explain(client, err);
+        }
         rd_kafka_event_destroy(event);
         event = NULL;
     }
@@ -94,7 +122,7 @@ static bool describe(rd_kafka_t *client, const char *name, int timeout_ms, struc
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason, sizeof reason);
     rd_kafka_DescribeTopics(client, topics, options, queue);
-    rd_kafka_event_t *event = take_answer(queue, timeout_ms, "no Kafka broker answers", err);
+    rd_kafka_event_t *event = take_answer(client, queue, timeout_ms, "no Kafka broker answers", err);
     bool is_read = event && take_description(client, event, name, topic, err);
     if (event) {
         rd_kafka_event_destroy(event);
@@ -158,7 +186,7 @@ static bool read_once(rd_kafka_t *client, const char *name, int64_t deadline_us,
     ask_ends(client, name, left_ms(deadline_us), topic, RD_KAFKA_OFFSET_SPEC_LATEST, queue);
     bool is_read = true;
     for (int answer = 0; is_read && answer < 2; answer++) {
-        rd_kafka_event_t *event = take_answer(queue, left_ms(deadline_us), "asking for the first and last offsets", err);
+        rd_kafka_event_t *event = take_answer(client, queue, left_ms(deadline_us), "asking for the first and last offsets", err);
         is_read = event && take_ends(event, topic, err);
         if (event) {
             rd_kafka_event_destroy(event);

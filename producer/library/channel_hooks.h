@@ -6,7 +6,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { CHANNEL_BATCH = 1024 /* messages in one call */, CHANNEL_REASON_BYTES = 384 };
+enum { CHANNEL_BATCH = 1024 /* messages in one call */, CHANNEL_REASON_BYTES = 640 };
 
 /* Each message that was sent comes back once, with the tag that it was sent with: acknowledged (error NULL), or given up, for the
  * reason in `error` (valid during the call). Called inside channel_send (a message that librdkafka refuses), channel_serve and

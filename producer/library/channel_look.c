@@ -51,10 +51,11 @@ static void say(struct channel *channel, int level, const char *text)
 }
 
 /* What librdkafka says; below the surface while the reason is known and was told: it says the same again and again. */
-void channel_look_log(struct channel *channel, const rd_kafka_t *handle, int level, const char *text)
+void channel_look_log(struct channel *channel, const rd_kafka_t *handle, int level, const char *line)
 {
-    char told[ERROR_TEXT_BYTES];
-    const bool is_known = kafka_trouble_note((rd_kafka_t *)(uintptr_t)handle, text, told, sizeof told);
+    char told[ERROR_TEXT_BYTES], text[ERROR_TEXT_BYTES];
+    const bool is_known = kafka_trouble_note((rd_kafka_t *)(uintptr_t)handle, line, told, sizeof told);
+    kafka_trouble_cut_logins(text, sizeof text, line);
     if (level <= 3) {
         pthread_mutex_lock(&channel->trouble_lock);
         utf8_copy(channel->trouble, sizeof channel->trouble, text);
@@ -104,9 +105,14 @@ bool channel_is_right_missing(rd_kafka_resp_err_t code)
 static void note_no_right(struct channel *channel, enum channel_finding finding, const char *right)
 {
     char reason[CHANNEL_REASON_BYTES];
+    struct error why = {0};
     if (atomic_load(&channel->finding) >= CHANNEL_NO_DESCRIBE)
         return;
-    snprintf(reason, sizeof reason, "this login has not the right %s on topic %s: events wait until it has", right, channel->topic);
+    kafka_rights_error(channel->handle, "topic", channel->topic, RD_KAFKA_ACL_OPERATION_WRITE, &why);
+    int length = snprintf(reason, sizeof reason, "this login has not the right %s on topic %s: events wait until it has. ", right,
+                          channel->topic);
+    if (length > 0 && (size_t)length < sizeof reason)
+        utf8_copy(reason + length, sizeof reason - (size_t)length, why.text);
     note(channel, finding, reason);
 }
 

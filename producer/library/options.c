@@ -66,7 +66,13 @@ static bool set_kafka(struct options *options, const char *name, const char *val
             tally_error_set(err, TALLY_INVALID, "kafka.%s cannot be set: delivering every event exactly once depends on it", name);
             return false;
         }
-    if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
+    const bool is_list = strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    if ((is_list || strcmp(name, "sasl.oauthbearer.token.endpoint.url") == 0) && strchr(value, '@') != NULL) {
+        tally_error_set(err, TALLY_INVALID, "kafka.%s: no login may stand in it, for librdkafka shows it; see %s", name,
+                        is_list ? "kafka.sasl.username" : "kafka.sasl.oauthbearer.client.id");
+        return false;
+    }
+    if (is_list)
         *has_servers = value[strspn(value, " \t,")] != '\0';
     if (strcmp(name, "message.timeout.ms") == 0 || strcmp(name, "delivery.timeout.ms") == 0)
         *has_timeout = true;

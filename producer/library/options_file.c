@@ -44,7 +44,8 @@ static bool add(struct options_file *file, const char *key, const char *written,
             return error_set(err, ERROR_USAGE, "set twice, here and at line %d", file->lines[i]);
     if (file->count == SETTINGS_MAX)
         return error_set(err, ERROR_USAGE, "more than %d settings", SETTINGS_MAX);
-    char *value = settings_file_value(written, file->path, err), *name = value == NULL ? NULL : strdup(key);
+    const bool is_secret = strncmp(key, "kafka.", 6) == 0;
+    char *value = settings_file_value(written, file->path, is_secret, err), *name = value == NULL ? NULL : strdup(key);
     if (name == NULL) {
         free(value);
         return value == NULL ? false : error_set(err, ERROR_RETRY, "out of memory");

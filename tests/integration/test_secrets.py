@@ -13,8 +13,8 @@ from .harness.monitor import Monitor
 from .harness.program import Program, run
 from .harness.waiting import wait_until
 
-SECRET = "s3cr3t/w%rd@x:y?z"  # what a URI must escape
-PIECES = (SECRET, "s3cr3t", quote(SECRET, safe=""))
+SECRET = 's3cr3t/w%rd@x:y?z"q7QzK'  # what a URI must escape, and what libpq puts around the pieces that it quotes
+PIECES = (SECRET, "s3cr3t", "w%rd", "q7QzK", quote(SECRET, safe=""))
 PROGRAMS = {
     "tallymill-consumer": (["--print-settings"], ["--check"], ["--until-end", "--deadline", "1 s"]),
     "tallymill-aggregator": (["--print-settings"], ["--check"], ["--once"]),

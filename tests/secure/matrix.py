@@ -13,6 +13,8 @@ PROGRAMS = {
     "check": ("tallymill-consumer", "--check"),
     "produce": ("tallymill-produce", "--generate", "5"),
     "migrate": ("tallymill", "migrate"),
+    "lag": ("tallymill", "lag"),
+    "reset": ("tallymill", "reset", "--at", "0:end", "--yes"),
 }
 
 
@@ -38,6 +40,8 @@ def kafka_faults(site):
         "SASL to a plain port": ({"kafka.bootstrap.servers": f"{host}:{plain}"}, ["kafka.security.protocol = SASL_SSL", f"{host}:{plain}", "PLAINTEXT"]),
         "plain to a SASL port": ({"kafka.security.protocol": "PLAINTEXT"}, ["kafka.security.protocol = PLAINTEXT", f"{host}:{port}", "SASL_SSL"]),
         "TLS without a login": ({"kafka.security.protocol": "SSL"}, ["kafka.security.protocol = SASL_SSL", f"{host}:{port}", "kafka.sasl.username"]),
+        "SASL where no login is asked for": ({"kafka.security.protocol": "SASL_PLAINTEXT", "kafka.bootstrap.servers": f"{host}:{plain}"},
+                                            ["kafka.security.protocol = PLAINTEXT", f"{host}:{plain}", "no login"]),
         "SASL without TLS": ({"kafka.security.protocol": "SASL_PLAINTEXT"}, ["kafka.security.protocol = SASL_PLAINTEXT", f"{host}:{port}", "SASL_SSL"]),
         "no certificate of ours": ({"kafka.security.protocol": "SSL", "kafka.bootstrap.servers": f"{host}:{mtls}"},
                                    ["kafka.ssl.certificate.location", f"{host}:{mtls}", "kafka.ssl.key.location"]),
@@ -51,10 +55,18 @@ def postgres_faults(site):
     bad = site.folder / "bad-pgpass"
     bad.write_text("*:*:*:*:hunter2\n")
     bad.chmod(0o600)
+    empty, open_to_all = site.folder / "empty-pgpass", site.folder / "open-pgpass"
+    for path, mode in ((empty, 0o600), (open_to_all, 0o644)):
+        path.write_text("no-such-host:*:*:*:hunter2\n")
+        path.chmod(mode)
     return {
         "wrong authority": ({"postgres.dsn": dsn_with(dsn, sslrootcert=other_authority(site.folder))}, ["postgres.dsn", "127.0.0.1", "sslrootcert"]),
         "wrong host name": ({"postgres.dsn": dsn_with(dsn, host="localhost")}, ["postgres.dsn", "localhost", "host"]),
         "wrong password": ({"postgres.dsn": dsn_with(dsn, passfile=bad)}, ["postgres.dsn", "127.0.0.1", "passfile"]),
+        "wrong password, TLS as libpq likes": ({"postgres.dsn": dsn_with(dsn, passfile=bad, sslmode="prefer")}, ["postgres.dsn", "127.0.0.1", "check user and password"]),
+        "no password": ({"postgres.dsn": dsn_with(dsn, passfile=empty)}, ["postgres.dsn", "127.0.0.1", "no password", "passfile", "mode 600"]),
+        "open passfile": ({"postgres.dsn": dsn_with(dsn, passfile=open_to_all)}, ["postgres.dsn", "passfile", "chmod 600"]),
+        "no value": ({"postgres.dsn": dsn_with(dsn, channel_binding="x")}, ["postgres.dsn", "channel_binding"]),
         "without TLS": ({"postgres.dsn": dsn_with(dsn, sslmode="disable")}, ["postgres.dsn", "127.0.0.1", "sslmode=verify-full"]),
     }
 

@@ -72,6 +72,32 @@ def test_a_password_of_kafka_is_changed_with_a_restart(site):
     site.assert_holds()
 
 
+def test_a_passfile_that_is_of_no_use_for_a_while_is_waited_for(site):
+    """libpq passes over one that is missing, has no line for the server, or may be read by others, and comes without a password."""
+    with site.secured.database_login("waiting", "tallymill_ingest", "tallymill_aggregate") as (words, login):
+        passfile = site.folder / f"{login}.pgpass"
+        own = passfile.read_text()
+        worker, aggregator = site.worker(*words), site.aggregator(*words)
+        site.send(events(300))
+        site.wait_until_drained()
+        site.wait_until_folded()
+        for number, spoil in enumerate((passfile.unlink, lambda: passfile.chmod(0o644), lambda: passfile.write_text("no-such-host:*:*:*:x\n"))):
+            before = [len(program.log()) for program in (worker, aggregator)]
+            spoil()
+            site.database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'")
+            site.send(events(300, seed=number + 2))
+            for program, start in zip((worker, aggregator), before):
+                said = wait_until(lambda one=program, at=start: "no password: postgres.dsn" in one.log()[at:] and one.log()[at:], 60, program.log)
+                assert "mode 600" in said and program.is_running(), said
+            passfile.unlink(missing_ok=True)
+            passfile.touch(0o600)
+            passfile.write_text(own)
+            site.wait_until_drained(deadline=120)
+            site.wait_until_folded(deadline=120)
+        assert worker.is_running() and worker.stop() == 0 and aggregator.is_running() and aggregator.stop() == 0
+    site.assert_holds()
+
+
 def test_a_password_of_postgres_is_changed_in_its_file_without_a_restart(site):
     login, passfile = f"w_{site.topic.replace('-', '_')}", site.folder / "pgpass"
 

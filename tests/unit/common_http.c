@@ -16,6 +16,7 @@
 #include "common/http.h"
 #include "common/http_answer.h"
 #include "common/http_request.h"
+#include "common/http_socket.h"
 
 enum { ANSWER_BYTES = 256 * 1024, BODY_BYTES = 1000, PATIENCE_SECONDS = 20 };
 
@@ -280,4 +281,16 @@ Test(http_late, counts_from_the_request_and_not_from_the_answer_before)
     cr_assert(send(fd, wait, strlen(wait), 0) == (ssize_t)strlen(wait));
     cr_assert(strstr(read_all(fd), "HTTP/1.1 503 "));
     cr_assert(clock_now_us() - began_us >= REQUEST_MS * INT64_C(1000), "%d ms", (int)((clock_now_us() - began_us) / 1000));
+}
+
+Test(http_socket, shows_no_login_that_stands_in_an_address)
+{
+    static const char *const addresses[] = {"me:hunter2@127.0.0.1:9464", "http://me:hunter2@127.0.0.1:9464",
+                                            "hunter2@127.0.0.1:9464", "me:hunter2@127.0.0.1:x"};
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        struct error err = {0};
+        cr_expect_not(http_socket_check(addresses[i], &err), "%s", addresses[i]);
+        cr_expect_eq(err.kind, ERROR_USAGE);
+        cr_expect_null(strstr(err.text, "hunter2"), "%s", err.text);
+    }
 }

@@ -370,3 +370,30 @@ Test(settings_reload, sees_what_a_file_holds_now_behind_the_same_name)
     settings_free(other);
     settings_free(fresh);
 }
+
+/* librdkafka takes a folder of authorities too. */
+Test(settings_reload, sees_what_a_folder_holds_now)
+{
+    char folder[] = "/tmp/tallymill-folder-XXXXXX", path[64], location[128];
+    struct error err;
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/one.pem", folder);
+    snprintf(location, sizeof location, "kafka.ssl.ca.location=%s", folder);
+    write_file(path, "one\n");
+    const char *const set[] = {location};
+    struct settings *before = settings_load(NULL, set, 1, &err);
+    cr_assert_not_null(before);
+    struct settings *same = settings_load_again(before, &err);
+    cr_expect(settings_is_same_kafka(before, same));
+    write_file(path, "another one\n");
+    struct settings *changed = settings_load_again(before, &err);
+    cr_expect_not(settings_is_same_kafka(before, changed));
+    remove(path);
+    struct settings *emptied = settings_load_again(before, &err);
+    cr_expect_not(settings_is_same_kafka(changed, emptied));
+    rmdir(folder);
+    settings_free(before);
+    settings_free(same);
+    settings_free(changed);
+    settings_free(emptied);
+}

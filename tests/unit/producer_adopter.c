@@ -222,7 +222,9 @@ Test(said, topics_and_servers_that_cannot_be_are_refused_at_open)
                  {"topics.events", "a/b", "no topic can have this name"},
                  {"topics.events", "\xc3\xa4", "no topic can have this name"},
                  {"kafka.bootstrap.servers", "", "kafka.bootstrap.servers"},
-                 {"kafka.bootstrap.servers", " , ", "kafka.bootstrap.servers"}};
+                 {"kafka.bootstrap.servers", " , ", "kafka.bootstrap.servers"},
+                 {"kafka.bootstrap.servers", "me:hunter2@127.0.0.1:1", "kafka.sasl.username"},
+                 {"kafka.sasl.oauthbearer.token.endpoint.url", "https://me:hunter2@idp/token", "kafka.sasl.oauthbearer.client.id"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tally_setting settings[] = {
             {"kafka.bootstrap.servers", "127.0.0.1:1"}, {cases[i].key, cases[i].value}, {NULL, NULL}};
@@ -230,6 +232,7 @@ Test(said, topics_and_servers_that_cannot_be_are_refused_at_open)
         cr_assert_null(tally_open(settings, NULL, &err), "%s = %s", cases[i].key, cases[i].value);
         cr_assert_eq(err.code, TALLY_INVALID);
         cr_assert_not_null(strstr(err.text, cases[i].text), "%s", err.text);
+        cr_assert_null(strstr(err.text, "hunter2"), "%s", err.text);
     }
 }
 
@@ -266,6 +269,8 @@ Test(rights, events_wait_for_a_right_that_is_missing_and_it_is_named_once)
         cr_assert(tally_close(producer, 60000, &counts), "failed: %s\n%s", said.error, said.lines);
         cr_assert_eq(counts.acknowledged, 100);
         cr_assert_eq(count_in(&said, "has not the right Write on topic analytics-events"), 1, "%s", said.lines);
+        cr_assert_eq(count_in(&said, "does not let ANONYMOUS"), 1, "%s", said.lines);
+        cr_assert_eq(count_in(&said, "kafka-acls --add --allow-principal"), 1, "%s", said.lines);
         stop_broker(&broker);
         remove_directory(path);
     }
