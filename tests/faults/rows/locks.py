@@ -100,7 +100,7 @@ class ByHand:
 
 def cross_with_the_aggregator(round, age):
     """An erasure of an older day, then of a newer one; the aggregator rebuilds them in the opposite order. Returns the ids that went.
-    Days that nobody has met before: the aggregator leaves one that it knows and that is held for later, and waits for nobody."""
+    Days that nobody has met before: to one that the aggregator has in its cache it only adds the events, and waits for nobody."""
     older, newer = (datetime.date.today() - datetime.timedelta(days=age + more) for more in (1, 0))
     with ByHand(round) as hand:
         gone = hand.erase(older)
