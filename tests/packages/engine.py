@@ -43,6 +43,14 @@ class Engine:
         assert done.code == 0, done
         return done.out
 
+    def answer(self, container, *words):
+        """What a command in a container says: asked again where that is nothing, for buildah loses now and then what a short one writes on a busy machine."""
+        for _ in range(5):
+            told = self.must("buildah", "run", container, "--", *words)
+            if told:
+                return told
+        raise AssertionError(f"{words} says nothing")
+
     def import_base(self):
         """debootstrap's Debian under the name of the Dockerfile's base image, which no registry is asked for."""
         self.must("sh", "-ec", f"c=$(buildah from scratch); buildah add -q $c /base /; buildah commit -q $c {BASE[1]}; buildah rm $c", deadline=MAKE_SECONDS)
