@@ -56,7 +56,7 @@ static const struct rule rules[] = {
     {"42P10", ERROR_USAGE}, /* ON CONFLICT finds no unique index: somebody dropped the key */
     {"2BP01", ERROR_USAGE}, /* something else stands on what is to be dropped */
 
-    /* Our own (schemas/sql/0003_books.sql lists them). */
+    /* Our own (docs/design.md, section 7, lists them). */
     {"TM001", ERROR_RETRY}, /* fenced: drop what is fenced, read the ledger again */
     {"TM002", ERROR_USAGE}, /* another consumer group stores this topic: consumer.group */
     {"TM003", ERROR_USAGE}, /* the topic was stored from another Kafka cluster: kafka.bootstrap.servers, topics.events */
