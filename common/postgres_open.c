@@ -63,7 +63,10 @@ static PGconn *start(const char *dsn, const char *application_name, struct error
         return conn;
     const char *host = PQhost(conn);
     const bool is_count = strncmp(PQerrorMessage(conn), "could not match ", 16) == 0; /* so many hosts, so many ports */
-    if (!is_count && (host == NULL || host[0] == '\0')) /* it did not come as far as a host; libpq's text may quote a password */
+    if (strstr(PQerrorMessage(conn), "out of memory") != NULL) /* it may not have come as far as a host, and next time it does */
+        error_set(err, ERROR_RETRY, "out of memory for a connection to Postgres");
+    else if (!is_count &&
+             (host == NULL || host[0] == '\0')) /* it did not come as far as a host; libpq's text may quote a password */
         error_set(err, ERROR_USAGE, "postgres.dsn is not a connection string that libpq understands");
     else
         postgres_error(err, conn, NULL);
