@@ -123,7 +123,10 @@ bool settings_secret_check_dsn(const char *dsn, struct error *err)
         return false;
     PQconninfoOption *options = PQconninfoParse(dsn, &message);
     if (options == NULL) {
-        parse_failed(dsn, message != NULL ? message : "out of memory", err);
+        if (message == NULL || strncmp(message, "out of memory", 13) == 0)
+            error_set(err, ERROR_RETRY, "out of memory for reading postgres.dsn");
+        else
+            parse_failed(dsn, message, err);
         PQfreemem(message);
         return false;
     }

@@ -9,7 +9,8 @@
 
 /* Whether libpq can read the connection string, and whether the files that it names (passfile, sslkey, ...) can be read: libpq
  * itself passes over a password file that it cannot open, or that others may read, and then says "no password supplied". Also
- * refused is what libpq would take, but may have cut in another place than was meant. ERROR_USAGE, never quoting a value. */
+ * refused is what libpq would take, but may have cut in another place than was meant. ERROR_USAGE, never quoting a value; or
+ * ERROR_RETRY, no memory. */
 MUST_CHECK bool settings_secret_check_dsn(const char *dsn, struct error *err);
 
 /* Writes the connection string as keyword=value pairs with the passwords masked. */

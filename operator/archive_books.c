@@ -169,17 +169,22 @@ bool archive_books_begin_leaving(struct archive_books *books, const struct month
 
 /* It is asked for in turns, between which others come in: those who wait behind us for the table (an audit counts its rows), and
  * those who make months, for the lock of that is held meanwhile. */
-bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, int64_t wait_us,
-                        struct error *err)
+bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation,
+                        const struct archive_moment *moment, int64_t wait_us, struct error *err)
 {
-    char turn[24];
+    char turn[24], number[16];
+    const char *const values[] = {month->first, number, moment->since, moment->server_start, turn};
     const int64_t deadline_us = clock_now_us() + wait_us;
     bool is_dropped = false;
+    snprintf(number, sizeof number, "%d", generation);
     snprintf(turn, sizeof turn, "%" PRId64 "us", wait_us < TURN_US ? wait_us : TURN_US);
     do { /* ends: at the deadline */
         error_clear(err);
-        is_dropped = change(books, month->first, generation, turn, SCAN_US,
-                            "SELECT tallymill.drop_month($1::date, $2::integer) FROM set_config('lock_timeout', $3, true)", err);
+        is_dropped = admin_do(books->conn,
+                              "SELECT tallymill.drop_month($1::date, $2::integer, nullif($3, '')::xid8, nullif($4, "
+                              "'')::timestamptz) FROM set_config('lock_timeout', $5, true)",
+                              5, values, SCAN_US, err) ||
+                     error_wrap(err, "%.7s", month->first);
     } while (!is_dropped && postgres_is(err, POSTGRES_LOCKED) && clock_now_us() < deadline_us);
     return is_dropped;
 }

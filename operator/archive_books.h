@@ -62,13 +62,20 @@ MUST_CHECK bool archive_books_emptying(struct archive_books *books, const struct
 MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation,
                                      struct error *err);
 
+/* The snapshot that a month was written out of: as many of its rows as then, none of a newer transaction, are the same rows. Both
+ * are "" where another run wrote it. */
+struct archive_moment {
+    char since[24];        /* the oldest transaction that it may not have seen (xid8) */
+    char server_start[48]; /* of the server that counts them: another's count says nothing (ISO 8601) */
+};
+
 /* tallymill.begin_leaving, drop_month, attach_month. Of drop_month, ERROR_USAGE with TM006 (POSTGRES_NOT_SO): the month is not what
- * was written out. It waits so long, and some seconds, for who holds the month's table; ERROR_RETRY then (POSTGRES_LOCKED) names
- * them. */
+ * was written out, at `moment` where that is known. It waits so long, and some seconds, for who holds the month's table;
+ * ERROR_RETRY then (POSTGRES_LOCKED) names them. */
 MUST_CHECK bool archive_books_begin_leaving(struct archive_books *books, const struct month_name *month, int generation,
                                             struct error *err);
-MUST_CHECK bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation, int64_t wait_us,
-                                   struct error *err);
+MUST_CHECK bool archive_books_drop(struct archive_books *books, const struct month_name *month, int generation,
+                                   const struct archive_moment *moment, int64_t wait_us, struct error *err);
 MUST_CHECK bool archive_books_attach(struct archive_books *books, const struct month_name *month, struct error *err);
 
 /* The month's days wait for a rebuild. */

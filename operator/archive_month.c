@@ -1,10 +1,11 @@
 /* archive_month.c - see archive_month.h.
  *
  * settle, write, prove, mark, detach, drop, tidy. Written and proven while the month can still be read; only then taken out, so
- * that the time in which its rows are in no query is the detach and one pass over them. What is durable behind each step is in the
+ * that the time in which its rows are in no query is the detach and one count of them. What is durable behind each step is in the
  * books (tallymill.months, tallymill.archives) or in the store, and the next run looks at both rather than remembers: so no step
- * cares who began it. What came into the month between the snapshot and the detach is found by its hash before it is dropped; the
- * month is then attached again, and so it is where the server refuses a step for anything that no waiting mends.
+ * cares who began it. What came into the month between the snapshot and the detach is found before it is dropped: by the
+ * transactions of its rows, or, where another run wrote it out or they do not say, by its hash. The month is then attached again,
+ * and so it is where the server refuses a step for anything that no waiting mends.
  *
  * Rejected: to detach first and write in peace afterwards: the rows would be in no query for as long as the store takes, and a
  * store that fails would leave them there.
@@ -51,21 +52,24 @@ struct writing {
     struct snapshot *snapshot;
     int64_t rows, foreign_rows;
     char server_hash[ARCHIVE_NUMBER_BYTES];
+    struct archive_moment moment;
 };
 
 static bool sum_up(struct writing *writing, const struct archive_view *view, struct error *err)
 {
+    static const char sums_sql[] =
+        "SELECT rows, foreign_rows, hash::text AS hash, pg_snapshot_xmin(pg_current_snapshot())::text AS since, "
+        "to_json(pg_postmaster_start_time()) #>> '{}' AS server_start FROM tallymill.month_sums($1::regclass)";
     const char *const values[] = {view->table};
-    PGresult *sums =
-        postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
-            ? postgres_query_params(snapshot_conn(writing->snapshot),
-                                    "SELECT rows, foreign_rows, hash::text AS hash FROM tallymill.month_sums($1::regclass)", 1,
-                                    values, 3600 * CLOCK_SECOND_US, err)
-            : NULL;
+    PGresult *sums = postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
+                         ? postgres_query_params(snapshot_conn(writing->snapshot), sums_sql, 1, values, 3600 * CLOCK_SECOND_US, err)
+                         : NULL;
     if (sums) {
         writing->rows = answer_int(sums, 0, "rows");
         writing->foreign_rows = answer_int(sums, 0, "foreign_rows");
         snprintf(writing->server_hash, sizeof writing->server_hash, "%s", answer_text(sums, 0, "hash"));
+        snprintf(writing->moment.since, sizeof writing->moment.since, "%s", answer_text(sums, 0, "since"));
+        snprintf(writing->moment.server_start, sizeof writing->moment.server_start, "%s", answer_text(sums, 0, "server_start"));
     }
     PQclear(sums);
     return sums != NULL;
@@ -248,9 +252,9 @@ static bool prove(struct archive_run *run, const struct month_name *month, struc
     return is_proven && archive_books_proven(&run->books, month, view->generation, err);
 }
 
-/* Steps 1 to 3: the month is in the store, and proven. */
+/* Steps 1 to 3: the month is in the store as it was at that moment, and proven. */
 static bool prepare(struct archive_run *run, const struct month_name *month, struct archive_view *view,
-                    struct archive_report *report, struct error *err)
+                    struct archive_moment *moment, struct archive_report *report, struct error *err)
 {
     struct writing writing = {0};
     struct archive_manifest manifest = {0};
@@ -266,6 +270,7 @@ static bool prepare(struct archive_run *run, const struct month_name *month, str
     if (is_written)
         FAILPOINT("archive_manifest");
     report->is_reused = is_found;
+    *moment = writing.moment;
     return is_written && archive_books_find(&run->books, month, view, err) &&
            (!run->store || prove(run, month, view, writing.server_hash, err));
 }
@@ -370,9 +375,11 @@ static bool is_kept(struct archive_run *run, const struct month_name *month, con
 
 /* Step 6. Whatever the server refuses it for, the month is attached again: the next run settles it, and names what is in the way.
  * Who holds the table is in the way of that too. */
-static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view, struct error *err)
+static bool drop(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                 const struct archive_moment *moment, struct error *err)
 {
-    if (archive_books_drop(&run->books, month, view->generation, settings_int(run->settings, "archive.detach_deadline"), err))
+    const int64_t wait_us = settings_int(run->settings, "archive.detach_deadline");
+    if (archive_books_drop(&run->books, month, view->generation, moment, wait_us, err))
         return true;
     if (PQstatus(run->books.conn) == CONNECTION_OK && postgres_is(err, POSTGRES_REFUSED) && !postgres_is(err, POSTGRES_LOCKED))
         return put_back(run, month, err);
@@ -414,8 +421,8 @@ static bool fill(struct archive_run *run, const struct month_name *month, const 
 }
 
 /* A step of a month that is detaching. *is_proven: by this run. */
-static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view, bool *is_proven,
-                  int64_t *away_from_us, struct error *err)
+static bool go_on(struct archive_run *run, const struct month_name *month, const struct archive_view *view,
+                  const struct archive_moment *moment, bool *is_proven, int64_t *away_from_us, struct error *err)
 {
     if (view->generation == 0 || (strcmp(view->archive_state, "proven") != 0 && strcmp(view->target, "none") != 0))
         return error_set(err, ERROR_USAGE, "%s is detaching, and has no proven archive: tallymill archive --cancel %s", month->text,
@@ -435,18 +442,18 @@ static bool go_on(struct archive_run *run, const struct month_name *month, const
         FAILPOINT("archive_detached");
         return is_detached;
     }
-    return drop(run, month, view, err);
+    return drop(run, month, view, moment, err);
 }
 
 /* The month is where everybody reads it: steps 1 to 4. */
-static bool leave(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_report *report,
-                  struct error *err)
+static bool leave(struct archive_run *run, const struct month_name *month, struct archive_view *view, struct archive_moment *moment,
+                  struct archive_report *report, struct error *err)
 {
     if (!view->is_attached)
         return error_set(err, ERROR_USAGE,
                          "%s is %s, but its table is no part of analytics_events, or its detach is pending: attach it again",
                          month->text, view->state);
-    if (!prepare(run, month, view, report, err))
+    if (!prepare(run, month, view, moment, report, err))
         return false;
     FAILPOINT("archive_proven");
     const bool has_begun = archive_books_begin_leaving(&run->books, month, view->generation, err);
@@ -457,6 +464,7 @@ static bool leave(struct archive_run *run, const struct month_name *month, struc
 bool archive_month(struct archive_run *run, const struct month_name *month, struct archive_report *report, struct error *err)
 {
     struct archive_view view;
+    struct archive_moment moment = {.since = ""};
     int64_t away_from_us = 0;
     bool is_proven = false;
     *report = (struct archive_report){.was_away = true};
@@ -469,7 +477,8 @@ bool archive_month(struct archive_run *run, const struct month_name *month, stru
         }
         report->was_away = false;
         const bool is_leaving = strcmp(view.state, "detaching") == 0;
-        if (!(is_leaving ? go_on(run, month, &view, &is_proven, &away_from_us, err) : leave(run, month, &view, report, err)))
+        if (!(is_leaving ? go_on(run, month, &view, &moment, &is_proven, &away_from_us, err)
+                         : leave(run, month, &view, &moment, report, err)))
             return false;
         is_proven = true;
         if (away_from_us > 0)

@@ -95,7 +95,8 @@ void doctor_postgres(struct doctor *doctor)
     }
     doctor_place(doctor, "postgres.dsn", place);
     if (postgres_is(&err, POSTGRES_LOGIN_REFUSED)) {
-        snprintf(remedy, sizeof remedy, "correct user and password of %s; or, as a superuser: ALTER ROLE name LOGIN PASSWORD '...'",
+        snprintf(remedy, sizeof remedy,
+                 "correct %s as the finding says; or, for another password, as a superuser: ALTER ROLE name LOGIN PASSWORD '...'",
                  place);
     } else if (err.kind == ERROR_USAGE) {
         snprintf(remedy, sizeof remedy, "correct %s", place);

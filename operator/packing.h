@@ -15,7 +15,7 @@ enum packing_kind { PACKING_ZSTD, PACKING_GZIP };
 /* "zst", "gz". */
 const char *packing_suffix(enum packing_kind kind);
 
-/* Level 9 of both. NULL: ERROR_RETRY, no memory. */
+/* Level 6 of both. NULL: ERROR_RETRY, no memory. */
 MUST_CHECK struct packing *packing_new(enum packing_kind kind, struct error *err);
 void packing_free(struct packing *packing);
 

@@ -1,10 +1,12 @@
 -- Enters what a month's table holds into tallymill.removals, a row for each interval of the ledger, so that rows can still be counted against it batch by batch: 'archived' before it is
--- dropped, 'restored' when it is back. In the same pass over the table the sums are taken (as month_sums does), for the caller to compare.
+-- dropped, 'restored' when it is back. In the same pass they are counted, for the caller to compare, and so are those of transactions from p_since on (NULL: none are).
+-- A row's xmin stands in it, frozen or not, until another version takes its place. It has 32 bits: a row of ages ago that looks as if it were new is counted as one; none of the new is missed, as
+-- long as there were fewer than 2^31 transactions.
 -- topic: '' where the interval holds batches of several. TM006: rows belong to no batch of the ledger.
 
 SET ROLE tallymill_admin;
 
-CREATE OR REPLACE FUNCTION tallymill.enter_removals(p_month date, p_table regclass, p_reason text) RETURNS TABLE (rows bigint, foreign_rows bigint, hash numeric)
+CREATE OR REPLACE FUNCTION tallymill.enter_removals(p_month date, p_table regclass, p_reason text, p_since xid8) RETURNS TABLE (rows bigint, foreign_rows bigint, newer_rows bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
 DECLARE
@@ -14,7 +16,7 @@ BEGIN
   SELECT coalesce(sum(r.rows), 0) INTO standing FROM tallymill.removals r WHERE r.month = p_month AND r.reason = p_reason;
   EXECUTE format($q$
     WITH counted AS MATERIALIZED (
-      SELECT e.batch_id, count(*) AS rows, sum(%1$s) AS hash FROM %2$s e GROUP BY e.batch_id
+      SELECT e.batch_id, count(*) AS rows, count(*) FILTER (WHERE age(e.xmin) BETWEEN age(%5$L::xid) AND age(%1$L::xid)) AS newer FROM %2$s e GROUP BY e.batch_id
     ), placed AS (
       SELECT i.batch_id, i.last_batch_id, sum(c.rows) AS rows
       FROM counted c
@@ -30,9 +32,9 @@ BEGIN
                     WHERE b.batch_id = p.batch_id AND b.last_batch_id = p.last_batch_id), p.batch_id, p.last_batch_id, p.rows, %4$L
       FROM placed p RETURNING rows
     )
-    SELECT coalesce(sum(c.rows), 0)::bigint, coalesce(sum(c.rows) FILTER (WHERE c.batch_id IS NULL), 0)::bigint, coalesce(sum(c.hash), 0), (SELECT coalesce(sum(w.rows), 0) FROM written w)
-    FROM counted c$q$, tallymill.row_hash_expression(), p_table, p_month, p_reason)
-    INTO rows, foreign_rows, hash, entered;
+    SELECT coalesce(sum(c.rows), 0)::bigint, coalesce(sum(c.rows) FILTER (WHERE c.batch_id IS NULL), 0)::bigint, coalesce(sum(c.newer), 0)::bigint, (SELECT coalesce(sum(w.rows), 0) FROM written w)
+    FROM counted c$q$, p_since::xid, p_table, p_month, p_reason, pg_snapshot_xmax(pg_current_snapshot())::xid)
+    INTO rows, foreign_rows, newer_rows, entered;
   IF entered <> rows - foreign_rows THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('%s rows of month %s belong to no batch of the ledger: tallymill audit names them', rows - foreign_rows - entered,
                                                               to_char(p_month::timestamp, 'YYYY-MM'));
@@ -45,6 +47,6 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION tallymill.enter_removals(date, regclass, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tallymill.enter_removals(date, regclass, text, xid8) FROM PUBLIC;
 
 RESET ROLE;

@@ -255,13 +255,73 @@ def test_damage_is_noticed_before_the_month_is_dropped_and_later_by_name(archive
     here.is_back()
 
 
-def test_a_month_that_is_not_what_was_written_stays(archive):
-    """Though the archive is whole: what stands in the books is of another table."""
+ONE = f"(SELECT id FROM {LEAF} WHERE batch_id IS NOT NULL ORDER BY id LIMIT 1)"
+COPIED = "event_name, event_category, session_id, user_id, event_data, is_internal, created_at, batch_id"
+CHANGED = f"UPDATE {LEAF} SET event_data = '{{}}' WHERE id = {ONE}"
+# What happens to a month between its proof and its end, and whether it is another month then. The number of its rows is the same each time.
+MEANWHILE = {
+    "nothing": ([], False),
+    "its rows are frozen": ([f"VACUUM (FREEZE) {LEAF}"], False),
+    "it is written anew": ([f"VACUUM (FULL) {LEAF}"], False),
+    "a row is changed": ([CHANGED], True),
+    "a row is changed in a subtransaction": ([f"DO $$ BEGIN {CHANGED}; EXCEPTION WHEN division_by_zero THEN NULL; END $$"], True),
+    "a row is changed and frozen": ([CHANGED, f"VACUUM (FREEZE) {LEAF}"], True),
+    "a row is there for another": ([f"INSERT INTO {LEAF} ({COPIED}) SELECT {COPIED} FROM {LEAF} WHERE id = {ONE}", f"DELETE FROM {LEAF} WHERE id = {ONE}"], True),
+    "there is another column": (["ALTER TABLE analytics_events ADD COLUMN note text DEFAULT 'new'"], True),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_a_month_that_is_not_what_was_written_stays(archive, what):
     here = archive(build="check", count=40)
-    run = here.stop_at("archive_manifest")
-    here.site.database.run("UPDATE tallymill.archives SET server_hash = server_hash + 1")
+    statements, is_other = MEANWHILE[what]
+    run = here.stop_at("archive_proven")
+    for statement in statements:
+        here.site.database.run(statement)
+    content = here.rows()
+    run.thaw()
+    code = run.wait(60)
+    if not is_other:
+        assert code == 0, run.log()
+        here.is_away()
+        return
+    assert code == 1 and "waits for the next run" in run.log(), run.log()
+    assert here.rows() == content and here.state() in ("open", "restored")
+    here.site.fold()
+    assert here.rows() == content and here.must().code == 0    # the archive is of what it is now
+    here.restore()
+    assert here.rows() == content
+
+
+def test_a_change_that_was_under_way_before_the_snapshot_is_seen(archive):
+    """Its transaction is older than some that the snapshot shows."""
+    here = archive(build="check", count=40)
+    with here.site.database.session() as writer:
+        writer.autocommit = False
+        writer.cursor().execute(f"UPDATE {LEAF} SET event_data = '{{}}' WHERE id = {ONE}")
+        here.site.database.run("INSERT INTO tallymill.archives (month, generation, target, state) VALUES ('2000-01-01', 1, 'none', 'superseded')")
+        run = here.stop_at("archive_proven")
+        writer.commit()
+    content = here.rows()
     run.thaw()
     assert run.wait(60) == 1 and "waits for the next run" in run.log(), run.log()
+    assert here.rows() == content != here.content
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_the_values_of_a_month_are_looked_at_where_its_transactions_do_not_say_it(archive, is_resumed):
+    """What stands in the books is the hash of another table: only who takes the hash notices, and that is a run that another one began."""
+    here = archive(build="check", count=40)
+    run = here.stop_at("archive_detached")
+    here.site.database.run("UPDATE tallymill.archives SET server_hash = server_hash + 1")
+    if not is_resumed:
+        run.thaw()
+        assert run.wait(60) == 0, run.log()
+        here.is_away()
+        return
+    run.kill()
+    done = here.run()
+    assert done.code == 1 and "waits for the next run" in done.err, done
     here.is_back()
 
 
