@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "common/error.h"
 
 enum { FILE_BYTES = 1024 * 1024, KEY_BYTES = 256, SECRET_FILE_BYTES = 64 * 1024, PATH_BYTES = 4096 };
@@ -34,26 +36,17 @@ struct reader {
     void *context;
 };
 
-#define MARK_BEGIN UINT64_C(14695981039346656037) /* FNV-1a */
-
-static uint64_t mark_more(uint64_t mark, const void *bytes, size_t count)
-{
-    for (const unsigned char *byte = bytes; count > 0; byte++, count--)
-        mark = (mark ^ *byte) * UINT64_C(1099511628211);
-    return mark;
-}
-
 /* Of what is in it, in whatever order it is listed: names, sizes and times, of what a link leads to. */
 static int64_t mark_folder(DIR *folder)
 {
-    uint64_t mark = MARK_BEGIN;
+    uint64_t mark = 1;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) { /* ends: with the folder */
         struct stat is = {0};
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             fstatat(dirfd(folder), entry->d_name, &is, 0) != 0)
             continue;
         const int64_t facts[] = {is.st_size, is.st_mtim.tv_sec, is.st_mtim.tv_nsec};
-        mark += mark_more(mark_more(MARK_BEGIN, entry->d_name, strlen(entry->d_name)), facts, sizeof facts);
+        mark += XXH3_64bits_withSeed(facts, sizeof facts, XXH3_64bits(entry->d_name, strlen(entry->d_name)));
     }
     closedir(folder);
     return (int64_t)mark;
@@ -61,11 +54,11 @@ static int64_t mark_folder(DIR *folder)
 
 static int64_t mark_file(FILE *file)
 {
-    uint64_t mark = MARK_BEGIN;
+    uint64_t mark = 1;
     char bytes[4096];
     size_t length;
     for (size_t count = 0; count < FILE_BYTES && (length = fread(bytes, 1, sizeof bytes, file)) > 0; count += length)
-        mark = mark_more(mark, bytes, length);
+        mark = XXH3_64bits_withSeed(bytes, length, mark);
     const bool is_read = ferror(file) == 0;
     fclose(file);
     return is_read ? (int64_t)mark : 0;
