@@ -210,7 +210,7 @@ static bool run(struct parse *parse, int argc, char **argv, int *exit_code)
         *exit_code = cli_fail(parse->cli, &err);
         return false;
     }
-    parse->result->settings = settings_load(parse->config, parse->sets, parse->set_count, &err);
+    parse->result->settings = settings_load_for(parse->cli->programs, parse->config, parse->sets, parse->set_count, &err);
     if (parse->result->settings == NULL) {
         *exit_code = cli_fail(parse->cli, &err);
         return false;

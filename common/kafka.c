@@ -98,8 +98,10 @@ static bool set_from_settings(rd_kafka_conf_t *conf, const struct settings *sett
     for (size_t i = 0; ok && i < count; i++) {
         char key[256], reason[REASON_BYTES];
         snprintf(key, sizeof key, "kafka.%s", list[i].name);
-        const char *clash = find_forced(held, &list[i], forced);
-        if (find_ours(list[i].name) != NULL)
+        const char *clash = find_forced(held, &list[i], forced), *unread = settings_kafka_unread(settings, key);
+        if (unread != NULL)
+            ok = error_set(err, ERROR_USAGE, "%s: %s: %s", settings_origin(settings, key), key, unread);
+        else if (find_ours(list[i].name) != NULL)
             ok = error_set(err, ERROR_USAGE, "%s: %s: it is ignored here; set %s instead", settings_origin(settings, key), key,
                            find_ours(list[i].name));
         else if (clash != NULL && strcmp(clash, list[i].name) == 0)

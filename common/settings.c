@@ -74,6 +74,7 @@ static void value_reset(struct settings_value *value)
     free(value->text);
     free(value->written);
     free(value->origin);
+    free(value->unread);
     *value = (struct settings_value){0};
 }
 
@@ -92,6 +93,20 @@ static bool value_fill(struct settings_value *value, const char *written, const 
         return true;
     value_reset(value);
     return false;
+}
+
+static bool names_a_file(const char *written)
+{
+    return written[0] == '@' && written[1] != '@';
+}
+
+/* A value whose file could not be read, as `err` says, where it may be that nobody asks for it. */
+static bool value_leave(struct settings_value *value, const char *written, const char *origin, struct error *err)
+{
+    const struct error said = *err;
+    error_clear(err);
+    return value_fill(value, "", origin, ITSELF, NULL, err) &&
+           (free(value->written), value->written = copy(written, err)) != NULL && (value->unread = copy(said.text, err)) != NULL;
 }
 
 /* A name that librdkafka cannot have, which would be printed and not read back as the same. */
@@ -133,6 +148,8 @@ static bool set_kafka(struct settings *settings, const char *name, const char *t
     }
     struct settings_value *value = &settings->kafka_values[i];
     bool ok = value_fill(value, text, origin, PERHAPS_A_SECRETS_FILE, settings->path, err);
+    if (!ok && err->kind == ERROR_USAGE && names_a_file(text) && (settings->programs & (FOR_CONSUMER | FOR_PRODUCE)) == 0)
+        ok = value_leave(value, text, origin, err);
     settings->kafka[i].value = value->text;
     if (ok && names_file(name))
         value->number = settings_file_mark(value->text);
@@ -154,9 +171,10 @@ static bool set(struct settings *settings, const char *key, const char *text, co
     if (settings_table[i].key == NULL)
         return unknown_key(key, err);
     struct settings_value *value = &settings->values[i];
-    const enum value_source source = settings_table[i].type != SETTING_TEXT          ? ITSELF
-                                     : (settings_table[i].programs & IS_SECRET) != 0 ? PERHAPS_A_SECRETS_FILE
-                                                                                     : PERHAPS_A_FILE;
+    const bool is_used = (settings_table[i].programs & settings->programs) != 0;
+    const enum value_source source = settings_table[i].type != SETTING_TEXT || !is_used ? ITSELF
+                                     : (settings_table[i].programs & IS_SECRET) != 0    ? PERHAPS_A_SECRETS_FILE
+                                                                                        : PERHAPS_A_FILE;
     return value_fill(value, text, origin, source, settings->path, err) &&
            settings_value_parse(&settings_table[i], value->text, &value->number, err);
 }
@@ -217,7 +235,9 @@ static bool load(struct settings *settings, const char *path, const char *const 
     for (size_t i = 0; i < set_count; i++)
         if (!set_from_command_line(settings, sets[i], err))
             return false;
-    if (!settings_secret_check_dsn(settings_text(settings, "postgres.dsn"), err))
+    const char *dsn = settings_text(settings, "postgres.dsn");
+    const bool is_unread = names_a_file(dsn) && strcmp(dsn, settings->values[table_find("postgres.dsn")].written) == 0;
+    if (!is_unread && !settings_secret_check_dsn(dsn, err))
         return error_wrap(err, "%s: postgres.dsn", settings_origin(settings, "postgres.dsn"));
     return true;
 }
@@ -225,7 +245,7 @@ static bool load(struct settings *settings, const char *path, const char *const 
 bool settings_refresh_dsn(struct settings *settings, struct error *err)
 {
     struct settings_value *value = &settings->values[table_find("postgres.dsn")];
-    if (value->written[0] != '@' || value->written[1] == '@')
+    if (!names_a_file(value->written))
         return true;
     char *text = settings_file_value(value->written, settings->path, false, err);
     if (text == NULL || !settings_secret_check_dsn(text, err)) {
@@ -253,11 +273,18 @@ static bool remember_call(struct settings *settings, const char *path, const cha
 
 struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err)
 {
+    return settings_load_for(FOR_CONSUMER | FOR_AGGREGATOR | FOR_PRODUCE | FOR_OPERATOR, path, sets, set_count, err);
+}
+
+struct settings *settings_load_for(unsigned programs, const char *path, const char *const *sets, size_t set_count,
+                                   struct error *err)
+{
     struct settings *settings = calloc(1, sizeof *settings);
     if (settings == NULL || (settings->values = calloc(table_count(), sizeof *settings->values)) == NULL) {
         error_set(err, ERROR_RETRY, "out of memory");
         goto out;
     }
+    settings->programs = programs;
     if (remember_call(settings, path, sets, set_count, err) && load(settings, path, sets, set_count, err))
         return settings;
 out:
@@ -339,6 +366,14 @@ const char *settings_origin(const struct settings *settings, const char *key)
         value = settings_table[i].key != NULL ? &settings->values[i] : NULL;
     }
     return value != NULL && value->origin != NULL ? value->origin : "default";
+}
+
+const char *settings_kafka_unread(const struct settings *settings, const char *key)
+{
+    for (size_t i = 0; i < settings->kafka_count; i++)
+        if (strcmp(settings->kafka[i].name, key + strlen(kafka_prefix)) == 0)
+            return settings->kafka_values[i].unread;
+    return NULL;
 }
 
 const struct kafka_setting *settings_kafka(const struct settings *settings, size_t *count)

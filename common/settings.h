@@ -6,7 +6,8 @@
  *
  * A text that begins with @ is the name of a file that holds the value (the newline at its end cut): an absolute path, or a name
  * in $CREDENTIALS_DIRECTORY, where systemd's LoadCredential= puts it; where that is not set (a shell), beside the file. A value
- * that really begins with @ is written with two.
+ * that really begins with @ is written with two. The file of a value that a program does not use is let alone: each has secrets
+ * of its own. Of kafka.*, which an aggregator and many commands do not use, one that cannot be read is told when it is to be used.
  * Values with a secret are never printed: settings_print masks those that are IS_SECRET in the table, the passwords of a DSN, and
  * what of kafka.* is one by its name or looks like one (settings_secret.h).
  * Read at the start by one thread; then constant, but for what settings_adopt() takes over.
@@ -29,7 +30,11 @@ struct settings;
 MUST_CHECK struct settings *settings_load(const char *path, const char *const *sets, size_t set_count, struct error *err);
 void settings_free(struct settings *settings);
 
-/* Reads the same file and the same `sets` again. As settings_load. */
+/* The same for these programs (setting_program bits) only. */
+MUST_CHECK struct settings *settings_load_for(unsigned programs, const char *path, const char *const *sets, size_t set_count,
+                                              struct error *err);
+
+/* Reads the same file and the same `sets` again, for the same programs. As settings_load. */
 MUST_CHECK struct settings *settings_load_again(const struct settings *settings, struct error *err);
 
 /* Takes over from `fresh` what this program can change while it runs (IS_LIVE in the table), and logs each such change,
@@ -62,6 +67,9 @@ const char *settings_written(const struct settings *settings, const char *key); 
 
 /* Where a value comes from, for error texts: "FILE:LINE", "--set" or "default". Keys of kafka.* too, with the prefix. */
 const char *settings_origin(const struct settings *settings, const char *key);
+
+/* Why the file that a value of kafka.* (with the prefix) names could not be read, or NULL. Valid until settings_free. */
+const char *settings_kafka_unread(const struct settings *settings, const char *key);
 
 /* The file that they were read from, or "". Valid until settings_free. */
 const char *settings_path(const struct settings *settings);

@@ -138,6 +138,9 @@ static bool may_show_name(const char *name, bool is_secret)
 static char *read_named(const char *name, const char *folder, bool is_secret, bool is_beside, struct error *err)
 {
     char path[PATH_BYTES];
+    const char *why_there = is_beside        ? ", beside the settings file because CREDENTIALS_DIRECTORY is not set"
+                            : name[0] != '/' ? ", where LoadCredential= in the unit puts it"
+                                             : "";
     int length = snprintf(path, sizeof path, "%s%s", folder, name);
     if (length < 0 || (size_t)length >= sizeof path) {
         error_set(err, ERROR_USAGE, "the name of the file behind @ is too long");
@@ -147,14 +150,13 @@ static char *read_named(const char *name, const char *folder, bool is_secret, bo
         error_set(
             err, ERROR_USAGE,
             "the file that is named behind @ cannot be opened in %s%s: %s (a value that begins with @ itself is written with @@)",
-            folder[0] != '\0' ? folder : "the folder at hand",
-            is_beside ? ", beside the settings file because CREDENTIALS_DIRECTORY is not set" : "", strerror(errno));
+            folder[0] != '\0' ? folder : "the folder at hand", why_there, strerror(errno));
         return NULL;
     }
     char *text = settings_file_text(path, SECRET_FILE_BYTES, err);
     if (text == NULL) {
-        if (is_beside)
-            error_wrap(err, "@%s, beside the settings file because CREDENTIALS_DIRECTORY is not set", name);
+        if (why_there[0] != '\0')
+            error_wrap(err, "@%s%s", name, why_there);
         return NULL;
     }
     size_t end = strlen(text);

@@ -25,7 +25,7 @@ bool settings_is_live(const struct setting *setting, unsigned program)
 
 struct settings *settings_load_again(const struct settings *settings, struct error *err)
 {
-    return settings_load(settings->path, (const char *const *)settings->sets, settings->set_count, err);
+    return settings_load_for(settings->programs, settings->path, (const char *const *)settings->sets, settings->set_count, err);
 }
 
 bool settings_is_same_dsn(const struct settings *one, const struct settings *other)

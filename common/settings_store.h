@@ -13,6 +13,7 @@ struct settings_value {
     char *text;     /* what the program uses */
     char *written;  /* what the operator wrote: differs from text when that names a file */
     char *origin;   /* "FILE:LINE", "--set", "default" */
+    char *unread;   /* why the file that it names could not be read, where that is no matter yet; else NULL */
     int64_t number; /* COUNT, BYTES, DURATION; of a kafka.* that names a file: settings_file_mark() */
 };
 
@@ -24,6 +25,7 @@ struct settings {
     char *path;  /* of the file, or NULL */
     char **sets; /* "KEY=VALUE" of the command line */
     size_t set_count;
+    unsigned programs; /* that read them: the files of other programs' secrets are let alone */
 };
 
 #endif

@@ -54,6 +54,37 @@ Test(kafka_conf, takes_defaults_then_settings_then_what_is_forced)
     rd_kafka_conf_destroy(conf);
 }
 
+/* One settings file for all programs, whose units have the secrets that they use each. */
+Test(kafka_conf, a_secret_that_cannot_be_read_is_told_when_it_is_used)
+{
+    struct error err = {0};
+    char wanted[ERROR_TEXT_BYTES];
+    const char *path = temporary_text("[kafka]\nbootstrap.servers = a:1\nsasl.password = @/nowhere/password\n"
+                                      "[postgres]\ndsn = @/nowhere/dsn\n");
+    cr_assert_null(settings_load_for(FOR_CONSUMER, path, NULL, 0, &err));
+    snprintf(wanted, sizeof wanted, "%s:3: kafka.sasl.password: /nowhere/password: cannot open: No such file or directory", path);
+    cr_expect_str_eq(err.text, wanted);
+    cr_assert_null(settings_load_for(FOR_PRODUCE, path, NULL, 0, &err));
+    cr_expect_str_eq(err.text, wanted);
+    cr_assert_null(settings_load_for(FOR_AGGREGATOR, path, NULL, 0, &err));
+    cr_expect_not_null(strstr(err.text, ":5: postgres.dsn: /nowhere/dsn"), "%s", err.text);
+    path = temporary_text("[kafka]\nbootstrap.servers = a:1\n[postgres]\ndsn = @/nowhere/dsn\n");
+    struct settings *settings = settings_load_for(FOR_PRODUCE, path, NULL, 0, &err);
+    cr_assert_not_null(settings, "%s", err.text);
+    settings_free(settings);
+    path = temporary_text("[kafka]\nsasl.password = @/nowhere/password\nssl.ca.location = @/nowhere/ca\n");
+    settings = settings_load_for(FOR_OPERATOR, path, NULL, 0, &err);
+    cr_assert_not_null(settings, "%s", err.text);
+    struct settings *again = settings_load_again(settings, &err);
+    cr_assert_not_null(again, "%s", err.text);
+    settings_free(again);
+    cr_assert_null(kafka_conf(settings, NULL, forced, &err));
+    cr_expect_eq(err.kind, ERROR_USAGE);
+    snprintf(wanted, sizeof wanted, "%s:2: kafka.sasl.password: /nowhere/password: cannot open: No such file or directory", path);
+    cr_expect_str_eq(err.text, wanted);
+    settings_free(settings);
+}
+
 Test(kafka_conf, refuses_a_forced_property_with_file_line_and_key)
 {
     expect_refused("[kafka]\nbootstrap.servers = a:1\nenable.auto.commit = true\n",
