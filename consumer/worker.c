@@ -113,7 +113,7 @@ static void look_each_second(struct worker *worker, int64_t now_us)
     worker->last_second_us = now_us;
     const struct flood_rules rules = flood_rules(worker->settings);
     flood_look(&worker->flood, &rules, source_topic(worker->source), now_us);
-    retention_look(&worker->retention);
+    retention_look(&worker->retention, source_handle(worker->source), source_topic(worker->source));
     open_transaction_look(worker->source, is_read);
     worker_trouble_stopped(worker, now_us);
 }

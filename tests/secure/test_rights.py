@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from integration.harness.monitor import Monitor
 from integration.harness.publisher import event, events
 from integration.harness.waiting import wait_until
 from integration.harness.secured import ADMINISTRATOR, PRODUCER, WORKER
@@ -128,3 +129,17 @@ def test_check_beside_loaded_workers_moves_no_epoch_and_rebalances_nobody(site):
     for worker in workers:
         assert worker.stop() == 0
     site.assert_holds()
+
+
+def test_a_worker_that_cannot_know_how_long_kafka_keeps_the_topic_says_so(site):
+    """Nothing else of it would be missed: the alert for a lag near that would be silent for ever."""
+    limited = site.secured.login("limited", WORKER)
+    worker = site.worker(*limited.words)
+    wait_until(lambda: "comes near it" in worker.log(), 30, lambda: f"the warning; it said: {worker.log()}")
+    (line,) = [line for line in worker.log().splitlines() if "comes near it" in line]
+    assert "level=warn" in line and f"'User:{limited.name}' --operation DescribeConfigs --topic {site.topic}" in line, line
+    assert worker.stop() == 0
+    allowed = site.secured.login("allowed", (*WORKER, "topic:DescribeConfigs"))
+    worker = site.worker(*allowed.words, "--set", "metrics.listen=127.0.0.1:0")
+    Monitor(worker).wait_for("the retention", lambda samples: samples.get("tallymill_consumer_retention_seconds") == 604800)
+    assert "comes near it" not in worker.log() and worker.stop() == 0
