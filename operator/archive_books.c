@@ -173,7 +173,7 @@ bool archive_books_drop(struct archive_books *books, const struct month_name *mo
                         const struct archive_moment *moment, int64_t wait_us, struct error *err)
 {
     char turn[24], number[16];
-    const char *const values[] = {month->first, number, moment->since, moment->server_start, turn};
+    const char *const values[] = {month->first, number, moment->since, moment->identity, turn};
     const int64_t deadline_us = clock_now_us() + wait_us;
     bool is_dropped = false;
     snprintf(number, sizeof number, "%d", generation);
@@ -181,8 +181,8 @@ bool archive_books_drop(struct archive_books *books, const struct month_name *mo
     do { /* ends: at the deadline */
         error_clear(err);
         is_dropped = admin_do(books->conn,
-                              "SELECT tallymill.drop_month($1::date, $2::integer, nullif($3, '')::xid8, nullif($4, "
-                              "'')::timestamptz) FROM set_config('lock_timeout', $5, true)",
+                              "SELECT tallymill.drop_month($1::date, $2::integer, nullif($3, '')::xid8, $4) FROM "
+                              "set_config('lock_timeout', $5, true)",
                               5, values, SCAN_US, err) ||
                      error_wrap(err, "%.7s", month->first);
     } while (!is_dropped && postgres_is(err, POSTGRES_LOCKED) && clock_now_us() < deadline_us);

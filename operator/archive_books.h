@@ -62,11 +62,11 @@ MUST_CHECK bool archive_books_emptying(struct archive_books *books, const struct
 MUST_CHECK bool archive_books_tidied(struct archive_books *books, const struct month_name *month, int generation,
                                      struct error *err);
 
-/* The snapshot that a month was written out of: as many of its rows as then, none of a newer transaction, are the same rows. Both
- * are "" where another run wrote it. */
+/* The snapshot that a month was written out of: as many of its rows as then, none of a newer transaction, are the same rows of the
+ * same table. Both are "" where another run wrote it. */
 struct archive_moment {
-    char since[24];        /* the oldest transaction that it may not have seen (xid8) */
-    char server_start[48]; /* of the server that counts them: another's count says nothing (ISO 8601) */
+    char since[24];     /* the oldest transaction that it may not have seen (xid8) */
+    char identity[120]; /* of the table then, tallymill.month_identity(); "": its rows do not tell */
 };
 
 /* tallymill.begin_leaving, drop_month, attach_month. Of drop_month, ERROR_USAGE with TM006 (POSTGRES_NOT_SO): the month is not what

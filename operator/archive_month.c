@@ -59,7 +59,7 @@ static bool sum_up(struct writing *writing, const struct archive_view *view, str
 {
     static const char sums_sql[] =
         "SELECT rows, foreign_rows, hash::text AS hash, pg_snapshot_xmin(pg_current_snapshot())::text AS since, "
-        "to_json(pg_postmaster_start_time()) #>> '{}' AS server_start FROM tallymill.month_sums($1::regclass)";
+        "coalesce(tallymill.month_identity($1::regclass), '') AS identity FROM tallymill.month_sums($1::regclass)";
     const char *const values[] = {view->table};
     PGresult *sums = postgres_exec(snapshot_conn(writing->snapshot), "SET LOCAL ROLE tallymill_admin", SHORT_US, err)
                          ? postgres_query_params(snapshot_conn(writing->snapshot), sums_sql, 1, values, 3600 * CLOCK_SECOND_US, err)
@@ -69,7 +69,7 @@ static bool sum_up(struct writing *writing, const struct archive_view *view, str
         writing->foreign_rows = answer_int(sums, 0, "foreign_rows");
         snprintf(writing->server_hash, sizeof writing->server_hash, "%s", answer_text(sums, 0, "hash"));
         snprintf(writing->moment.since, sizeof writing->moment.since, "%s", answer_text(sums, 0, "since"));
-        snprintf(writing->moment.server_start, sizeof writing->moment.server_start, "%s", answer_text(sums, 0, "server_start"));
+        snprintf(writing->moment.identity, sizeof writing->moment.identity, "%s", answer_text(sums, 0, "identity"));
     }
     PQclear(sums);
     return sums != NULL;

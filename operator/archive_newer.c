@@ -30,7 +30,7 @@ static const char take_sql[] =
     "excluded.target, state = "
     "excluded.state, rows = excluded.rows, foreign_rows = excluded.foreign_rows, row_hash = excluded.row_hash, bytes = "
     "excluded.bytes, parts = excluded.parts, manifest_sha256 = excluded.manifest_sha256, proven_at = excluded.proven_at, "
-    "dropped_at = excluded.dropped_at";
+    "dropped_at = excluded.dropped_at, server_hash = NULL";
 
 bool archive_newer_find(struct archive_manifest *manifest, struct archive_store *store, const struct month_name *month,
                         int generation, bool *is_there, struct error *err)

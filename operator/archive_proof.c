@@ -2,8 +2,12 @@
  *
  * A checksum says that the bytes are those that were written; not that they can become the month again. So the archive is loaded
  * into a table like the events' own, by the COPY that a restore uses, and the server's own hash of its values must be that of the
- * month; then it is copied out once more and must be the rows that the manifest says. The table lives in a transaction that is
- * rolled back: whatever ends this process, nothing is left behind, and nothing of it is in the WAL.
+ * month; then it is copied out once more and must be the rows that the manifest says. The table is a temporary one in a transaction
+ * that is rolled back: whatever ends this process, nothing is left behind, and nothing of it is in the WAL. Where the role may make
+ * none, it is a plain one.
+ *
+ * Rejected: an unlogged one. Where the server crashes within a moment of the rollback, before the WAL says so on disk, Postgres 15
+ * does not start again: it makes the init fork anew, and finds a file there ("could not create file ...: File exists", seen).
  */
 #include "operator/archive_proof.h"
 
@@ -30,7 +34,7 @@
 #define SHORT_US   (60 * CLOCK_SECOND_US)
 #define SCAN_US    (3600 * CLOCK_SECOND_US)
 
-#define TABLE "tallymill.archive_proof"
+enum { TABLE_BYTES = 40 };
 
 static bool load_row(void *context, const char *row, size_t length, struct error *err)
 {
@@ -57,9 +61,10 @@ static char *copy_sql(const char *table, const struct archive_manifest *manifest
     return sql;
 }
 
-static bool load(PGconn *conn, struct archive_store *store, const struct archive_manifest *manifest, struct error *err)
+static bool load(PGconn *conn, const char *table, struct archive_store *store, const struct archive_manifest *manifest,
+                 struct error *err)
 {
-    char what[40], *sql = copy_sql(TABLE, manifest, "FROM STDIN", err);
+    char what[40], *sql = copy_sql(table, manifest, "FROM STDIN", err);
     struct progress progress;
     snprintf(what, sizeof what, "rows of %s read back", manifest->month);
     progress_init(&progress, what, manifest->rows, clock_now_us());
@@ -70,9 +75,11 @@ static bool load(PGconn *conn, struct archive_store *store, const struct archive
     return is_loaded;
 }
 
-static bool compare_sums(PGconn *conn, const struct archive_manifest *manifest, const char *server_hash, struct error *err)
+static bool compare_sums(PGconn *conn, const char *table, const struct archive_manifest *manifest, const char *server_hash,
+                         struct error *err)
 {
-    PGresult *sums = postgres_query(conn, "SELECT rows, hash::text AS hash FROM tallymill.month_sums('" TABLE "')", SCAN_US, err);
+    PGresult *sums = postgres_query_params(conn, "SELECT rows, hash::text AS hash FROM tallymill.month_sums($1::regclass)", 1,
+                                           &table, SCAN_US, err);
     if (!sums)
         return false;
     const bool is_equal = answer_int(sums, 0, "rows") == manifest->rows && strcmp(answer_text(sums, 0, "hash"), server_hash) == 0;
@@ -92,19 +99,31 @@ bool archive_proof_rows(PGconn *conn, const char *table, const struct archive_ma
                                  manifest->month));
 }
 
+/* In the transaction at hand; *table is its name. */
+static bool make_table(PGconn *conn, char table[TABLE_BYTES], struct error *err)
+{
+    char sql[200];
+    PGresult *asked =
+        postgres_query(conn, "SELECT has_database_privilege(current_database(), 'TEMP') AS is_temporary", SHORT_US, err);
+    const bool is_asked = asked != NULL, is_temporary = asked && answer_bool(asked, 0, "is_temporary");
+    PQclear(asked);
+    snprintf(table, TABLE_BYTES, "%s.archive_proof", is_temporary ? "pg_temp" : "tallymill");
+    snprintf(sql, sizeof sql,
+             "CREATE TABLE %s (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)", table);
+    return is_asked && postgres_exec(conn, sql, SHORT_US, err);
+}
+
 bool archive_proof(const struct settings *settings, struct archive_store *store, const struct archive_manifest *manifest,
                    const char *server_hash, struct error *err)
 {
     PGconn *conn = postgres_open(settings_text(settings, "postgres.dsn"), "tallymill archive", CONNECT_US, err);
+    char table[TABLE_BYTES];
     bool is_proven = conn &&
                      postgres_exec(conn, POSTGRES_BEGIN("READ COMMITTED") "; SET LOCAL ROLE tallymill_admin", SHORT_US, err) &&
-                     postgres_exec(conn,
-                                   "CREATE UNLOGGED TABLE " TABLE
-                                   " (LIKE public.analytics_events INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION)",
-                                   SHORT_US, err) &&
-                     load(conn, store, manifest, err);
+                     make_table(conn, table, err) && load(conn, table, store, manifest, err);
     FAILPOINT("archive_loaded");
-    is_proven = is_proven && compare_sums(conn, manifest, server_hash, err) && archive_proof_rows(conn, TABLE, manifest, err);
+    is_proven =
+        is_proven && compare_sums(conn, table, manifest, server_hash, err) && archive_proof_rows(conn, table, manifest, err);
     PQfinish(conn); /* what it began never was */
     return is_proven;
 }

@@ -1,12 +1,12 @@
 -- A month that was detached is dropped, with its books, in one transaction: the rows that it holds are entered as removed, its archive is the one that counts, its state is archived.
--- That its rows are those which were written out needs no look at their values where the caller knows the snapshot that they were written of (its xmin, and the start of the server that gave it):
--- every row of an older transaction was in that snapshot, and as many of them as then are all. Another server's count of transactions says nothing. Else, or where a column is not as it
--- was, their hash is taken: the rows are in no query for as long as that takes.
+-- That its rows are those which were written out needs no look at their values where the caller knows the snapshot that they were written of, and the table is what it was then: every row of an older
+-- transaction was in that snapshot, and as many of them as then are all. p_since: the snapshot's xmin; p_identity: what month_identity said then. Else, or where a column is not as it was,
+-- their hash is taken: the rows are in no query for as long as that takes.
 -- TM006: it is not what was written out: something came in between, which is in no archive. Then nothing was done, and the month has to be attached again.
 
 SET ROLE tallymill_admin;
 
-CREATE OR REPLACE FUNCTION tallymill.drop_month(p_month date, p_generation integer, p_since xid8, p_server_start timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION tallymill.drop_month(p_month date, p_generation integer, p_since xid8, p_identity text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -28,13 +28,13 @@ BEGIN
   IF EXISTS (SELECT FROM tallymill.days d WHERE d.dirty_since IS NOT NULL AND d.day >= p_month AND d.day < p_month + interval '1 month') THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('the statistics of month %s wait for something that came in between', label);
   END IF;
-  IF p_server_start = pg_postmaster_start_time() AND pg_snapshot_xmax(pg_current_snapshot())::text::numeric - p_since::text::numeric < 2147483648 THEN
+  IF p_identity = tallymill.month_identity(leaf) AND pg_snapshot_xmax(pg_current_snapshot())::text::numeric - p_since::text::numeric BETWEEN 0 AND 2147483647 THEN
     since := p_since;
   END IF;
   SELECT * INTO left_rows FROM tallymill.enter_removals(p_month, leaf, 'archived', since);
   is_same := (left_rows.rows, left_rows.foreign_rows) IS NOT DISTINCT FROM (held.rows, held.foreign_rows);
   IF is_same AND (since IS NULL OR left_rows.newer_rows > 0 OR EXISTS (
-       SELECT FROM pg_attribute a WHERE a.attrelid = 'public.analytics_events'::regclass AND age(a.xmin) BETWEEN age(pg_snapshot_xmax(pg_current_snapshot())::xid) AND age(since::xid))) THEN
+       SELECT FROM pg_attribute a WHERE a.attrelid = 'public.analytics_events'::regclass AND age(a.xmin) BETWEEN least(age(pg_snapshot_xmax(pg_current_snapshot())::xid), 0) AND age(since::xid))) THEN
     SELECT h.hash IS NOT DISTINCT FROM held.server_hash INTO is_same FROM tallymill.month_sums(leaf) h;
   END IF;
   IF NOT is_same THEN
@@ -54,6 +54,6 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION tallymill.drop_month(date, integer, xid8, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tallymill.drop_month(date, integer, xid8, text) FROM PUBLIC;
 
 RESET ROLE;

@@ -6,17 +6,23 @@
 
 SET ROLE tallymill_admin;
 
+DROP FUNCTION IF EXISTS tallymill.enter_removals(date, regclass, text);    -- of before, which functions alone called
+
 CREATE OR REPLACE FUNCTION tallymill.enter_removals(p_month date, p_table regclass, p_reason text, p_since xid8) RETURNS TABLE (rows bigint, foreign_rows bigint, newer_rows bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
 DECLARE
   entered numeric;
   standing numeric;
+  is_newer text := 'false';
 BEGIN
+  IF p_since IS NOT NULL THEN    -- from there to now, where age() is 0 or, of what came behind this transaction's own beginning, less
+    is_newer := format('age(e.xmin) BETWEEN least(age(%L::xid), 0) AND age(%L::xid)', pg_snapshot_xmax(pg_current_snapshot())::xid, p_since::xid);
+  END IF;
   SELECT coalesce(sum(r.rows), 0) INTO standing FROM tallymill.removals r WHERE r.month = p_month AND r.reason = p_reason;
   EXECUTE format($q$
     WITH counted AS MATERIALIZED (
-      SELECT e.batch_id, count(*) AS rows, count(*) FILTER (WHERE age(e.xmin) BETWEEN age(%5$L::xid) AND age(%1$L::xid)) AS newer FROM %2$s e GROUP BY e.batch_id
+      SELECT e.batch_id, count(*) AS rows, count(*) FILTER (WHERE %1$s) AS newer FROM %2$s e GROUP BY e.batch_id
     ), placed AS (
       SELECT i.batch_id, i.last_batch_id, sum(c.rows) AS rows
       FROM counted c
@@ -33,7 +39,7 @@ BEGIN
       FROM placed p RETURNING rows
     )
     SELECT coalesce(sum(c.rows), 0)::bigint, coalesce(sum(c.rows) FILTER (WHERE c.batch_id IS NULL), 0)::bigint, coalesce(sum(c.newer), 0)::bigint, (SELECT coalesce(sum(w.rows), 0) FROM written w)
-    FROM counted c$q$, p_since::xid, p_table, p_month, p_reason, pg_snapshot_xmax(pg_current_snapshot())::xid)
+    FROM counted c$q$, is_newer, p_table, p_month, p_reason)
     INTO rows, foreign_rows, newer_rows, entered;
   IF entered <> rows - foreign_rows THEN
     RAISE EXCEPTION USING ERRCODE = 'TM006', MESSAGE = format('%s rows of month %s belong to no batch of the ledger: tallymill audit names them', rows - foreign_rows - entered,

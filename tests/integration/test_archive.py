@@ -308,6 +308,39 @@ def test_a_change_that_was_under_way_before_the_snapshot_is_seen(archive):
     assert here.rows() == content != here.content
 
 
+def test_a_table_that_takes_the_place_of_a_month_is_not_taken_for_it(archive):
+    """Its rows are as many, and older than the snapshot."""
+    here = archive(build="check", count=40)
+    run = here.site.database.run
+    run(f"CREATE TABLE corrected (LIKE {LEAF} INCLUDING ALL); INSERT INTO corrected SELECT * FROM {LEAF}; UPDATE corrected SET event_data = '{{}}';"
+        " ALTER TABLE corrected OWNER TO tallymill_admin")
+    run("INSERT INTO tallymill.archives (month, generation, target, state) VALUES ('2000-01-01', 1, 'none', 'superseded')")    # something newer
+    archiving = here.stop_at("archive_marked")
+    run(f"ALTER TABLE analytics_events DETACH PARTITION {LEAF}; ALTER TABLE {LEAF} RENAME TO replaced; ALTER TABLE corrected RENAME TO {LEAF};"
+        f" ALTER TABLE analytics_events ATTACH PARTITION {LEAF} FOR VALUES FROM ('{FIRST}') TO ('{DAY.replace(day=28) + datetime.timedelta(days=4):%Y-%m}-01')")
+    content = here.rows()
+    archiving.thaw()
+    assert archiving.wait(60) == 1 and "waits for the next run" in archiving.log(), archiving.log()
+    assert here.rows() == content != here.content
+
+
+def test_a_column_that_was_made_anew_on_a_detached_month_is_seen(archive):
+    here = archive(build="check", count=40)
+    run = here.stop_at("archive_detached")
+    here.site.database.run(f"ALTER TABLE {LEAF} DROP COLUMN event_data; ALTER TABLE {LEAF} ADD COLUMN event_data jsonb NOT NULL DEFAULT '{{}}'")
+    run.thaw()
+    assert run.wait(60) == 1, run.log()
+    assert here.site.database.value(f"SELECT count(*) FROM {LEAF}") == here.content[0]
+
+
+def test_a_login_that_may_make_no_temporary_table_archives_too(archive):
+    here = archive(count=40)
+    name = here.site.database.value("SELECT current_database()")
+    here.site.database.run(f'REVOKE TEMP ON DATABASE "{name}" FROM PUBLIC')
+    here.must()
+    here.is_away()
+
+
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_the_values_of_a_month_are_looked_at_where_its_transactions_do_not_say_it(archive, is_resumed):
     """What stands in the books is the hash of another table: only who takes the hash notices, and that is a run that another one began."""
