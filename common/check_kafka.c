@@ -14,7 +14,7 @@
 #include "common/kafka_reach.h"
 #include "common/kafka_rights.h"
 
-enum { TOPIC_MS = 10000, RIGHT_MS = 5000, REACH_MS = 10000 };
+enum { TOPIC_MS = 10000, RIGHT_MS = 5000, GROUP_MS = 10000 /* while its coordinator loads */, REACH_MS = 10000 };
 
 static void found_by_reach(void *context, const struct error *err)
 {
@@ -31,7 +31,7 @@ static bool has_answered(rd_kafka_t *handle)
 
 static bool may(rd_kafka_t *handle, const struct check_right *right, struct error *err)
 {
-    return strcmp(right->resource, "group") == 0 ? kafka_rights_group(handle, right->name, right->operation, RIGHT_MS, err)
+    return strcmp(right->resource, "group") == 0 ? kafka_rights_group(handle, right->name, right->operation, GROUP_MS, err)
                                                  : kafka_rights_topic(handle, right->name, right->operation, RIGHT_MS, err);
 }
 

@@ -6,9 +6,11 @@
 #include "common/kafka_rights.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/kafka.h"
 
@@ -16,7 +18,7 @@
  * there, and one comes behind, librdkafka 2.15.1 gives its request back twice and ends the process (rd_kafka_admin_coord_request,
  * then rd_kafka_coord_req_fail; seen with the coordinator's broker dead). So it gets all the time that an admin request may have,
  * and our own wait has the deadline. */
-enum { NAME_BYTES = 160, COORDINATOR_MS = 3600 * 1000 };
+enum { NAME_BYTES = 160, COORDINATOR_MS = 3600 * 1000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 1000 };
 
 /* As kafka-acls spells them. */
 static const char *spelled(rd_kafka_AclOperation_t operation)
@@ -147,7 +149,9 @@ bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOpera
     return good;
 }
 
-bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err)
+/* *code: what the coordinator, or librdkafka in its place, said instead of an answer. */
+static bool ask_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms,
+                      rd_kafka_resp_err_t *code, struct error *err)
 {
     const char *names[] = {group};
     bool good;
@@ -161,11 +165,13 @@ bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOpera
     const rd_kafka_ConsumerGroupDescription_t **found =
         result != NULL ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
     if (count != 1 || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *code = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
         good = unanswered(event, "group", group, err);
     } else {
         size_t operations_count = 0;
         const rd_kafka_AclOperation_t *operations =
             rd_kafka_ConsumerGroupDescription_authorized_operations(found[0], &operations_count);
+        *code = rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(found[0]));
         good = judge(handle, "group", group, operation, rd_kafka_ConsumerGroupDescription_error(found[0]), operations,
                      operations_count, err);
     }
@@ -174,4 +180,36 @@ bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOpera
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
     return good;
+}
+
+/* The group's coordinator is there in a moment: its broker has just started, or the group moves to another one. */
+static bool is_coming(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR__WAIT_COORD ||
+           code == RD_KAFKA_RESP_ERR__TIMED_OUT; /* librdkafka has looked for it all the while */
+}
+
+bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms, struct error *err)
+{
+    const int64_t deadline_us = clock_now_us() + timeout_ms * INT64_C(1000);
+    int pause_ms = FIRST_PAUSE_MS;
+    for (int left_ms = timeout_ms;;) { /* ends: with an answer, or when the time is up */
+        rd_kafka_resp_err_t code;
+        if (ask_group(handle, group, operation, left_ms, &code, err))
+            return true;
+        if (!is_coming(code))
+            return false;
+        left_ms = (int)((deadline_us - clock_now_us()) / 1000) - pause_ms;
+        if (left_ms <= 0)
+            break;
+        error_clear(err);
+        poll(NULL, 0, pause_ms);
+        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+    const struct error why = *err;
+    return error_set(err, ERROR_RETRY,
+                     "%s (asked for %d s; a group's coordinator is away for a while after brokers have started or changed: that "
+                     "passes by itself, ask again in a minute)",
+                     why.text, timeout_ms / 1000);
 }

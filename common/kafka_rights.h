@@ -13,7 +13,8 @@
 #include "common/error.h"
 
 /* Whether our login may do `operation` with the topic, or with the consumer group. ERROR_USAGE names login, operation and the
- * command that grants it; ERROR_RETRY when nobody answers in time. A topic that does not exist may be used. */
+ * command that grants it; ERROR_RETRY when nobody answers in time. A topic that does not exist may be used. A group's
+ * coordinator that loads, or is not there yet, is asked again until the time is up; what it said then is told to pass by itself. */
 MUST_CHECK bool kafka_rights_topic(rd_kafka_t *handle, const char *topic, rd_kafka_AclOperation_t operation, int timeout_ms,
                                    struct error *err);
 MUST_CHECK bool kafka_rights_group(rd_kafka_t *handle, const char *group, rd_kafka_AclOperation_t operation, int timeout_ms,

@@ -13,19 +13,20 @@ import threading
 
 from .proxy_ends import ends_of
 
-PRODUCE, JOIN_GROUP = 0, 11
+PRODUCE, JOIN_GROUP, DESCRIBE_GROUPS = 0, 11, 15
+COORDINATOR_LOAD_IN_PROGRESS = 14
 
 
 class KafkaProxy:
     """In front of the listener by which our programs come to `stack`. `bootstrap` is where they connect instead. `lose_replies(n)`: the next n
     replies to Produce are swallowed and the connection cut, after the broker has answered. `go_away()` and `come_back()`: no connection stands or is accepted in between. `hide(words)`: these bytes are zeros in
-    all that the broker answers, as an id is that it does not have. `requests`: how many the broker was sent, by their kind."""
+    all that the broker answers, as an id is that it does not have. `load_coordinator(n)`: the next n questions about one group are answered with COORDINATOR_LOAD_IN_PROGRESS. `requests`: how many the broker was sent, by their kind."""
 
     def __init__(self, stack):
         host, port = stack.kafka["bootstrap.servers"].split(":")
         self.ends = ends_of(stack)
         self.broker = (host, int(port))
-        self.lost = self.to_lose = 0
+        self.lost = self.to_lose = self.to_load = 0
         self.is_away = False
         self.requests = collections.Counter()
         self.hidden = ()
@@ -41,6 +42,10 @@ class KafkaProxy:
     def lose_replies(self, count):
         with self.lock:
             self.to_lose = count
+
+    def load_coordinator(self, count):
+        with self.lock:
+            self.to_load = count
 
     def hide(self, words):
         self.hidden += (words,)
@@ -80,10 +85,10 @@ class KafkaProxy:
                     if self.is_away:
                         return
                     self.sockets |= {client, broker}
-                produced = set()  # correlation ids of Produce requests that are not answered yet
-                requests = threading.Thread(target=self._pump_requests, args=(client, broker, produced), daemon=True)
+                asked = {}  # correlation ids of requests that are not answered yet, their kind and version
+                requests = threading.Thread(target=self._pump_requests, args=(client, broker, asked), daemon=True)
                 requests.start()
-                self._pump_replies(client, broker, produced)
+                self._pump_replies(client, broker, asked)
                 for one in (client, broker):
                     with contextlib.suppress(OSError):
                         one.shutdown(socket.SHUT_RDWR)
@@ -107,11 +112,10 @@ class KafkaProxy:
                 return
             buffer += more
 
-    def _pump_requests(self, client, broker, produced):
+    def _pump_requests(self, client, broker, asked):
         for frame in self._frames(client):
-            key, _version, correlation = struct.unpack_from(">hhi", frame, 4)
-            if key == PRODUCE:
-                produced.add(correlation)
+            key, version, correlation = struct.unpack_from(">hhi", frame, 4)
+            asked[correlation] = key, version
             try:
                 broker.sendall(frame)
             except OSError:
@@ -120,11 +124,17 @@ class KafkaProxy:
         with contextlib.suppress(OSError):
             broker.shutdown(socket.SHUT_WR)
 
-    def _pump_replies(self, client, broker, produced):
+    def _pump_replies(self, client, broker, asked):
         for frame in self._frames(broker):
             correlation = struct.unpack_from(">i", frame, 4)[0]
-            if correlation in produced:
-                produced.discard(correlation)
+            key, version = asked.pop(correlation, (None, 0))
+            if key == DESCRIBE_GROUPS:
+                with self.lock:
+                    if self.to_load > 0:
+                        self.to_load -= 1
+                        at = 16 if version < 5 else 14  # behind length, id, throttling and count, which is a short one since
+                        frame = frame[:at] + struct.pack(">h", COORDINATOR_LOAD_IN_PROGRESS) + frame[at + 2:]
+            if key == PRODUCE:
                 with self.lock:
                     if self.to_lose > 0:
                         self.to_lose -= 1
