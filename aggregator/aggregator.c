@@ -92,13 +92,15 @@ static void reload(struct aggregator *aggregator)
         log_error_because(&err, "the settings were not read again: those before stay in force", NULL);
         return;
     }
+    const bool is_same =
+        settings_is_same(aggregator->settings, fresh, FOR_AGGREGATOR) && settings_is_same_dsn(aggregator->settings, fresh);
     settings_adopt(aggregator->settings, fresh, FOR_AGGREGATOR);
     try_dsn(aggregator->settings, fresh);
     settings_free(fresh);
     aggregator->cycle.close_after_us = settings_int(aggregator->settings, "aggregator.close_after");
     rollups_set(&aggregator->rollups, aggregator->settings);
     health_set_patience(&aggregator->shown.health, settings_int(aggregator->settings, "metrics.stalled_after"));
-    log_info("settings read again", NULL);
+    settings_tell_read(is_same);
 }
 
 /* Sleeps, but not through a signal. */

@@ -283,6 +283,11 @@ void catalogue_free(struct catalogue *catalogue)
     free(catalogue);
 }
 
+bool catalogue_is_same(const struct catalogue *one, const struct catalogue *other)
+{
+    return json_equal(one->root, other->root);
+}
+
 const struct event_kind *catalogue_find(const struct catalogue *catalogue, const char *name, size_t length)
 {
     return *find_slot(catalogue, name, length);

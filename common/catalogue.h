@@ -44,6 +44,7 @@ struct event_kind {
 /* From a file, or the built-in copy when path is NULL or "". NULL and ERROR_USAGE with file, line and what is wrong. */
 MUST_CHECK struct catalogue *catalogue_load(const char *path, struct error *err);
 void catalogue_free(struct catalogue *catalogue);
+bool catalogue_is_same(const struct catalogue *one, const struct catalogue *other);
 
 /* The kind with that name, or NULL. O(1), no allocation. Borrowed: valid until catalogue_free. */
 const struct event_kind *catalogue_find(const struct catalogue *catalogue, const char *name, size_t length);

@@ -46,6 +46,13 @@ void settings_adopt(struct settings *settings, struct settings *fresh, unsigned 
 bool settings_is_same_dsn(const struct settings *one, const struct settings *other);
 bool settings_is_same_kafka(const struct settings *one, const struct settings *other);
 
+/* Whether all other settings of this program are the same, those included that settings_adopt() does not take. */
+bool settings_is_same(const struct settings *one, const struct settings *other, unsigned program);
+
+/* The log's last line about a SIGHUP: that the settings were read again, and where they are what they were, that nothing was done.
+ */
+void settings_tell_read(bool is_same);
+
 /* Whether kafka.* is the same as an operator wrote it, whatever the files hold. */
 bool settings_is_written_same_kafka(const struct settings *one, const struct settings *other);
 

@@ -44,6 +44,28 @@ bool settings_is_same_kafka(const struct settings *one, const struct settings *o
     return true;
 }
 
+bool settings_is_same(const struct settings *one, const struct settings *other, unsigned program)
+{
+    for (size_t i = 0; settings_table[i].key != NULL; i++)
+        if ((settings_table[i].programs & program) != 0 && !is_proven_first(settings_table[i].key) &&
+            strcmp(one->values[i].text, other->values[i].text) != 0)
+            return false;
+    return true;
+}
+
+void settings_tell_read(bool is_same)
+{
+    if (!is_same)
+        log_info("settings read again", NULL);
+    else if (getenv("CREDENTIALS_DIRECTORY") != NULL)
+        log_info(
+            "settings read again: nothing has changed, so nothing was tried. What systemd's LoadCredential= hands on was copied "
+            "at the start: a new secret there is taken by systemctl restart, not by reload",
+            NULL);
+    else
+        log_info("settings read again: nothing has changed, in them or in the files that they name, so nothing was tried", NULL);
+}
+
 bool settings_is_written_same_kafka(const struct settings *one, const struct settings *other)
 {
     if (one->kafka_count != other->kafka_count)

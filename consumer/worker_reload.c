@@ -28,6 +28,12 @@ static void take_kafka(struct worker *worker, struct settings *fresh)
     settings_free(fresh);
 }
 
+static bool is_nothing_new(const struct worker *worker, const struct settings *fresh, const struct catalogue *catalogue)
+{
+    return settings_is_same(worker->settings, fresh, FOR_CONSUMER) && settings_is_same_dsn(worker->settings, fresh) &&
+           settings_is_same_kafka(worker->settings, fresh) && catalogue_is_same(worker->catalogue, catalogue);
+}
+
 void worker_reload(struct worker *worker, int64_t now_us)
 {
     struct error err = {0};
@@ -44,6 +50,7 @@ void worker_reload(struct worker *worker, int64_t now_us)
         settings_free(fresh);
         return;
     }
+    const bool is_same = is_nothing_new(worker, fresh, catalogue);
     settings_adopt(worker->settings, fresh, FOR_CONSUMER);
     connection_try_dsn(&worker->connection, fresh);
     if (worker->source)
@@ -59,5 +66,5 @@ void worker_reload(struct worker *worker, int64_t now_us)
     worker->min_age_us = settings_int(worker->settings, "batch.min_age");
     batches_resize(&worker->batches, (int)settings_int(worker->settings, "batch.max_rows"));
     health_set_patience(&worker->health, settings_int(worker->settings, "metrics.stalled_after"));
-    log_info("settings read again", NULL);
+    settings_tell_read(is_same);
 }

@@ -2,6 +2,7 @@
 
 import signal
 
+from .harness.program import ROOT
 from .harness.publisher import event, instant
 from .harness.waiting import wait_until
 
@@ -51,3 +52,34 @@ def test_an_aggregator_makes_the_months_ahead_that_are_asked_for_meanwhile(site)
     assert "key=aggregator.months_ahead" in log
     wait_until(lambda: site.database.value(months) == 9, 30, "the months to be made")
     assert aggregator.stop() == 0
+
+
+def hang_up(program, says):
+    before = len(program.log())
+    program.signal(signal.SIGHUP)
+    return wait_until(lambda: program.log()[before:] if says in program.log()[before:] else None, 30,
+                      lambda: f"{says}; the log:\n{program.log()[before:]}")
+
+
+def test_a_reload_that_finds_nothing_new_says_so_and_that_copies_of_secrets_need_a_restart(site, tmp_path):
+    credential, catalogue = tmp_path / "dsn", tmp_path / "catalogue.json"
+    credential.write_text(f"{site.database.dsn}\n")
+    credential.chmod(0o600)
+    catalogue.write_text((ROOT / "schemas" / "catalogue.json").read_text())
+    words = ("--set", f"postgres.dsn=@{credential}")
+    for number, credentials in enumerate((None, str(tmp_path))):
+        site.environment = {"CREDENTIALS_DIRECTORY": credentials} if credentials else {}
+        worker, aggregator = site.worker(*words, "--set", f"catalogue.file={catalogue}"), site.aggregator(*words)
+        for program in (worker, aggregator):
+            wait_until(lambda one=program: "connected to Postgres" in one.log(), 30, program.log)
+            log = hang_up(program, "settings read again")
+            assert "nothing has changed" in log and ("LoadCredential=" in log and "systemctl restart" in log) == bool(credentials), log
+        credential.write_text(f"{site.database.dsn} connect_timeout={7 + number}\n")
+        for program in (worker, aggregator):
+            log = hang_up(program, "settings read again")
+            assert "nothing has changed" not in log and "has logged in" in log, log
+        catalogue.write_text(catalogue.read_text().replace('"purpose": "', '"purpose": "Anew: ', 1))
+        assert "nothing has changed" not in hang_up(worker, "settings read again")
+        assert "nothing has changed" in hang_up(worker, "settings read again")
+        assert worker.stop() == 0 and aggregator.stop() == 0
+    site.environment = {}
