@@ -237,6 +237,7 @@ static void tell_troubles(struct doctor *doctor)
     for (int row = 0; troubles && row < PQntuples(troubles); row++) {
         char what[2 * DOCTOR_TEXT_BYTES], age[TERMINAL_AGE_BYTES];
         const char *reason = answer_text(troubles, row, "reason"), *remedy = strstr(reason, "SELECT pg_terminate_backend");
+        remedy = remedy ? remedy : strstr(reason, "kafka-acls --add");
         snprintf(what, sizeof what, "worker %s has not stored a batch for %s: %s", answer_text(troubles, row, "owner"),
                  terminal_age(age, answer_int(troubles, row, "since_us")), reason);
         doctor_tell(doctor, DOCTOR_FINDING, answer_text(troubles, row, "owner"), what, "its topic partitions wait",
@@ -274,9 +275,11 @@ static bool tell_log(struct doctor *doctor, int topic_partition)
              log->commit_age_us >= 0 ? terminal_age(commit, log->commit_age_us) : "never", log->commit_age_us >= 0 ? " ago" : "");
     if (is_standing) {
         snprintf(object, sizeof object, "topic partition %d at %" PRId64, topic_partition, log->next_offset);
-        doctor_tell(doctor, DOCTOR_FINDING, object, what, "its worker hangs, was stopped, or stopped reading it: its log says why",
-                    "systemctl restart 'tallymill-consumer@*' -- on the owner's host, behind a look at journalctl -u "
-                    "'tallymill-consumer@*' -n 50");
+        doctor_tell(
+            doctor, DOCTOR_FINDING, object, what,
+            "its worker is refused something, was stopped, stopped reading it, or hangs: its log says why",
+            "journalctl -u 'tallymill-consumer@*' -n 50 -- on the owner's host, and tallymill-consumer --check as the worker; "
+            "one that neither names anything of: systemctl restart");
     } else {
         snprintf(object, sizeof object, "topic partition %d", topic_partition);
         doctor_tell(doctor, age_us > BEHIND_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,

@@ -341,7 +341,8 @@ def test_doctor_names_a_worker_that_hangs(make_site):
     worker.signal(signal.SIGSTOP)
     site.send(events(100, seed=2))
     site.database.run("UPDATE tallymill.batches SET committed_at = now() - interval '1 minute'")
-    must_find(site, "workers", "topic partition 0: 100 events wait", "systemctl restart")
+    hit = must_find(site, "workers", "topic partition 0: 100 events wait", "journalctl -u 'tallymill-consumer@*' -n 50")
+    assert "tallymill-consumer --check" in hit["remedy"] and "is refused" in hit["why"], hit
     worker.signal(signal.SIGCONT)
 
 
