@@ -27,6 +27,9 @@ static void log_line(const rd_kafka_t *handle, int level, const char *facility, 
     /* Twenty times a second while somebody waits for a broker; and each connection that ends, of which an outage has hundreds. */
     if (strstr(text, "brokers are down") != NULL || (strcmp(facility, "FAIL") == 0 && strstr(text, ": Disconnected") != NULL))
         level = 7;
+    /* Positions are told to Kafka for lag tools only; that a group is refused is told by who is refused. */
+    if (strcmp(facility, "COMMITFAIL") == 0 && strstr(text, "Group authorization failed") != NULL)
+        level = 7;
     /* A broker that is away is level 3 there; what it means for us is said by the code that needs the broker. */
     if (level <= 2)
         log_error("librdkafka", "facility=%s text=\"%s\"", facility, escaped);

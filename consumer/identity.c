@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/kafka.h"
+#include "common/kafka_rights.h"
 
 enum { ANSWER_LIMIT_MS = 5000, CLUSTER_LIMIT_MS = 1000 };
 
@@ -69,6 +70,9 @@ static bool take_topic(struct identity *identity, rd_kafka_t *handle, const rd_k
     const rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_TopicDescription_error(description));
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
         identity->state = IDENTITY_GONE;
+    } else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        identity->is_forbidden = true;
+        return kafka_rights_error(handle, "topic", rd_kafka_TopicDescription_name(description), RD_KAFKA_ACL_OPERATION_READ, err);
     } else if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return kafka_error(err, code, "asking which topic this is");
     } else {
@@ -102,6 +106,7 @@ bool identity_look(struct identity *identity, rd_kafka_t *handle)
     if (!event)
         return false;
     error_clear(&identity->error);
+    identity->is_forbidden = false;
     if (take_answer(identity, handle, event, &identity->error)) {
         identity->told_us = identity->asked_us;
         identity->failed_us = 0;

@@ -32,6 +32,7 @@ struct identity {
     int count;                               /* topic partitions */
     int64_t asked_us;                        /* when the question under way was sent; 0: none is */
     int64_t told_us;                         /* when the question was sent to which this is the answer; 0: none yet */
+    bool is_forbidden;                       /* the last question was not answered because our login may not look at the topic */
     int64_t failed_us;                       /* when the last question was sent that was not answered; 0: none was, or one since */
     struct error error;
     rd_kafka_queue_t *answers;

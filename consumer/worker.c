@@ -6,6 +6,7 @@
  *   finding refused rows: no part begins after two minutes, and each takes 25 s at most (bisect.c);
  *   claiming, beginning (older anchors, gaps, the topic's id), the positions for --until-end: 15 s a statement (ledger.h);
  *   making months: 10 s each (months.c);
+ *   what Kafka refuses: 1.5 s for each of two rights, every 5 s (worker_refusal.c);
  *   a new Kafka client: 5 s for each of its two rights, 2.5 s to leave by the one before (source.c, leave.c);
  *   connecting, and trying a new postgres.dsn: 3 s a question (connection.h); the clock of Postgres: 3 s (worker_clock.c);
  *   telling the database of a trouble: 2 s (ledger.c).
@@ -116,6 +117,7 @@ static void look_each_second(struct worker *worker, int64_t now_us)
     retention_look(&worker->retention, source_handle(worker->source), source_topic(worker->source));
     open_transaction_look(worker->source, is_read);
     worker_trouble_stopped(worker, now_us);
+    worker_refusal_look(worker, now_us);
 }
 
 /* Whether Postgres may be asked something now: connects, and compares the clock, where that is due. A revocation is answered in any

@@ -30,9 +30,11 @@ static bool try_claim_again(struct worker *worker, const struct error *why, int6
     if (why->kind != ERROR_RETRY && !is_migrating)
         return false;
     worker_metrics_retry(worker, why);
-    log_warn_because(why, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
-    worker->claim_setbacks++;
-    worker_trouble(worker, TROUBLE_OF_CLAIM, why, now_us);
+    if (!worker_refusal_of_topic(worker, why, now_us)) {
+        log_warn_because(why, "cannot begin reading, trying again", "topic=%s", source_topic(worker->source));
+        worker->claim_setbacks++;
+        worker_trouble(worker, TROUBLE_OF_CLAIM, why, now_us);
+    }
     worker->assignment.resync = true;
     connection_back_off(&worker->connection, now_us);
     /* Connecting looks at the schema again, and finds the server that takes rows when this one was demoted. */

@@ -103,6 +103,9 @@ static const struct metric table[WORKER_METRICS_COUNT] = {
                        .kind = METRIC_GAUGE},
     [WORKER_CONNECTED] = {.name = "postgres_connected", .help = "1 while connected to Postgres", .kind = METRIC_GAUGE},
     [WORKER_BROKERS_UP] = {.name = "kafka_brokers_up", .help = "brokers that are connected", .kind = METRIC_GAUGE},
+    [WORKER_REFUSED] = {.name = "kafka_refused",
+                        .help = "1 while Kafka does not let this worker read the topic or into the consumer group",
+                        .kind = METRIC_GAUGE},
     [WORKER_QUEUE_MESSAGES] = {.name = "queue_messages", .help = "messages fetched and not yet taken", .kind = METRIC_GAUGE},
     [WORKER_QUEUE_BYTES] = {.name = "queue_bytes", .help = "their bytes", .kind = METRIC_GAUGE},
     [WORKER_SPILLED] = {.name = "spilled_bytes_total",
@@ -280,8 +283,8 @@ static const char *what_is_wrong(const struct worker *worker)
         return "the clock of this host is wrong: see the log";
     if (statistics->is_known && statistics->brokers_up == 0)
         return "Kafka is away";
-    if (worker->is_refused)
-        return "Kafka does not let this login look at the topic: see the log";
+    if (worker_is_refused(worker)) /* in words of its own */
+        return NULL;
     for (int i = 0; i < count; i++)
         if (topic_partitions[i].is_stopped || (topic_partitions[i].is_waiting && worker->assignment.warned_us != 0))
             return "a topic partition is not read: see the log";
@@ -298,11 +301,15 @@ void worker_metrics_sample(struct worker *worker, int64_t now_us)
     const bool lags = sample_lag(worker, now_us);
     sample_memory(worker);
     metrics_set(worker->metrics, WORKER_FLOOD, 0, worker->flood.is_on);
+    char refused[HEALTH_TEXT_BYTES];
     int count;
     source_topic_partitions(worker->source, &count);
     health_set_state(&worker->health, count > 0 ? "reading" : "no topic partition is assigned");
     const char *wrong = what_is_wrong(worker);
-    if (wrong || worker->trouble == TROUBLE_OF_NOTHING)
+    metrics_set(worker->metrics, WORKER_REFUSED, 0, worker_is_refused(worker));
+    if (!wrong && worker_is_refused(worker))
+        health_set_reason_text(&worker->health, worker_refusal_text(worker, refused, sizeof refused), now_us);
+    else if (wrong || worker->trouble == TROUBLE_OF_NOTHING)
         health_set_reason(&worker->health, wrong, now_us);
     health_set_work(&worker->health,
                     lags || worker->is_open || worker->batches.retry_sending || !batch_is_empty(worker->batches.filling), false,

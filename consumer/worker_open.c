@@ -116,6 +116,7 @@ struct worker *worker_open(struct settings *settings, int64_t until_end_us, stru
     worker->settings = settings;
     worker->kafka_outage =
         (struct outage){.away = "Kafka is away, trying again", .back = "Kafka is back", .patience_us = 2 * CLOCK_SECOND_US};
+    worker_refusal_init(worker);
     connection_init(&worker->connection, settings);
     worker->min_age_us = settings_int(settings, "batch.min_age");
     const int64_t deadline_us = until_end_us > 0 ? clock_now_us() + until_end_us : 0;

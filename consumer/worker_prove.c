@@ -153,17 +153,6 @@ void worker_prove(struct worker *worker, int64_t now_us)
     transaction_give_up(worker->transaction, &why);
 }
 
-/* A right that is taken away makes no noise: librdkafka says so once, and the group takes the topic partitions away. */
-static void note_refusal(struct worker *worker)
-{
-    const struct identity *identity = &worker->identity;
-    worker->is_refused = identity->failed_us != 0 && identity->error.kind == ERROR_USAGE;
-    if (worker->is_refused)
-        log_warn_because(&identity->error,
-                         "Kafka does not let this login look at the topic any more: nothing of it is read, asking each minute",
-                         "topic=%s", source_topic(worker->source));
-}
-
 void worker_watch_topic(struct worker *worker, int64_t now_us)
 {
     struct identity *identity = &worker->identity;
@@ -175,8 +164,8 @@ void worker_watch_topic(struct worker *worker, int64_t now_us)
         outage_note(&worker->kafka_outage, NULL, now_us);
     if (assignment_is_due(&worker->assignment) || worker->assignment.is_revoked || worker->proof_since_us != 0)
         return;
-    if (identity_look(identity, source_handle(worker->source)))
-        note_refusal(worker);
+    if (identity_look(identity, source_handle(worker->source))) /* librdkafka says so once, or not at all */
+        worker_refusal_of_topic(worker, &identity->error, now_us);
     if (identity->told_us > worker->watched_us) {
         worker->watched_us = identity->told_us;
         worker->lost_us = identity->told_us > worker->lost_us ? 0 : worker->lost_us;

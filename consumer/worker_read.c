@@ -71,7 +71,10 @@ static bool take_event(struct worker *worker, int64_t now_us, struct error *err)
         if (worker->batches.left_over && worker->batches.left_over->partition == topic_partition->claim.topic_partition)
             worker->assignment.resync = true; /* the end lies behind that message, which is not in a batch yet */
         return worker->assignment.resync || take_end(worker, topic_partition, end_offset, err);
-    case SOURCE_ASSIGN: worker->queue_is_dry = worker->assignment.is_wanted = true; return true;
+    case SOURCE_ASSIGN:
+        worker_refusal_joined(worker, now_us);
+        worker->queue_is_dry = worker->assignment.is_wanted = true;
+        return true;
     case SOURCE_REVOKE:
         if (!worker->assignment.is_revoked)
             worker->assignment.revoked_since_us = now_us;

@@ -145,7 +145,7 @@ static void let_go(struct worker *worker)
     assignment_let_go(&worker->assignment);
     until_end_let_go(&worker->until_end);
     worker->lost_us = 0;
-    worker->is_refused = false;
+    worker_refusal_forget(worker, clock_now_us());
     outage_over(&worker->kafka_outage, clock_now_us());
 }
 

@@ -32,6 +32,13 @@ struct renewal {
     int64_t looked_us; /* when the files were last read without a SIGHUP */
 };
 
+/* What Kafka refuses while the worker runs. */
+struct refusal {
+    struct outage outage; /* since_us != 0: it is refused */
+    struct error why;
+    int64_t met_us; /* when Kafka last refused it */
+};
+
 struct worker {
     struct settings *settings;
     char owner[160]; /* host, process and instance: shown in tallymill.owners */
@@ -48,7 +55,9 @@ struct worker {
     struct identity identity; /* which topic this is */
     struct renewal renewal;
     int64_t watched_us; /* told_us of the last answer that was compared */
-    bool is_refused;    /* the last answer was that our login may not look at the topic */
+    struct refusal refusals[SOURCE_REFUSED_KINDS];
+    int64_t refusals_asked_us; /* when Kafka was last asked whether it still refuses */
+    int64_t refusals_told_us;  /* to the database; 0: not */
     struct outage kafka_outage;
     int64_t lost_us;        /* when every broker was lost, and none has answered since; 0: not so */
     int64_t proof_since_us; /* the batch under way commits when an answer to a question sent later names assignment.topic_id */
@@ -152,6 +161,22 @@ void worker_trouble_over(struct worker *worker);
 void worker_trouble_wait(struct worker *worker, const char *holder, int64_t waited_us, int64_t now_us);
 /* Each second: topic partitions that are not read are told again and again while they are. */
 void worker_trouble_stopped(struct worker *worker, int64_t now_us);
+
+/* Each second: what Kafka refuses, likewise. NULL: nothing. */
+void worker_trouble_refused(struct worker *worker, const char *reason, int64_t now_us);
+
+/* worker_refusal.c: what Kafka refuses while the worker runs (a right that was taken away, a group that is full), told once and
+ * again after ten minutes, until Kafka grants it again. look(): each second; it may wait for Kafka (1.5 s) while no batch is under
+ * way. */
+void worker_refusal_init(struct worker *worker);
+void worker_refusal_look(struct worker *worker, int64_t now_us);
+void worker_refusal_joined(struct worker *worker, int64_t now_us); /* the group has let us in */
+void worker_refusal_forget(struct worker *worker, int64_t now_us); /* another client, which was let in, takes over */
+bool worker_is_refused(const struct worker *worker);
+/* Whether the claim failed for it, which is then told; else it is the caller's to tell. */
+bool worker_refusal_of_topic(struct worker *worker, const struct error *why, int64_t now_us);
+/* "Kafka does not let this login read the topic: ...", for /health and the status line. "" where nothing is refused. */
+const char *worker_refusal_text(const struct worker *worker, char *text, size_t size);
 
 /* worker_reload.c: what a SIGHUP changes. */
 void worker_reload(struct worker *worker, int64_t now_us);

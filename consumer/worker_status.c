@@ -24,7 +24,7 @@ static const char *lag_text(const struct worker *worker, char *text, size_t size
 
 void worker_status(struct worker *worker, int64_t now_us)
 {
-    char lag[64];
+    char lag[64], refused[ERROR_TEXT_BYTES + 64];
     int count;
     const int64_t passed_us = now_us - worker->last_status_us;
     if (passed_us < EVERY_US)
@@ -34,10 +34,17 @@ void worker_status(struct worker *worker, int64_t now_us)
     worker->last_status_us = now_us;
     worker->status_rows = worker->rows;
     source_topic_partitions(worker->source, &count);
-    service_status(
-        "%s%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters",
-        worker->connection.conn ? "" : "Postgres is away; ", worker->kafka_outage.since_us != 0 ? "Kafka is away; " : "", count,
-        is_first ? 0 : rate, lag_text(worker, lag, sizeof lag), worker->rows, worker->commits, worker->dead_letters);
+    const char *postgres = worker->connection.conn ? "" : "Postgres is away; ";
+    const char *kafka = worker->kafka_outage.since_us != 0 ? "Kafka is away; " : "";
+    if (worker_is_refused(worker)) { /* without its topic partitions there is no lag that it could know */
+        service_status("%s%s%s (%" PRId64 " rows in %" PRId64 " batches, %" PRId64 " dead letters)", postgres, kafka,
+                       worker_refusal_text(worker, refused, sizeof refused), worker->rows, worker->commits, worker->dead_letters);
+        return;
+    }
+    service_status("%s%s%d topic partitions, %" PRId64 " rows/s, %s, %" PRId64 " rows in %" PRId64 " batches, %" PRId64
+                   " dead letters",
+                   postgres, kafka, count, is_first ? 0 : rate, lag_text(worker, lag, sizeof lag), worker->rows, worker->commits,
+                   worker->dead_letters);
 }
 
 /* "0-3,7", or with their positions "0:120 1:98"; what does not fit is cut, and said to be. */

@@ -17,7 +17,7 @@ enum { TOLD_FROM = 3 };
 #define TELL_EVERY_US      INT64_C(2000000)
 #define WAIT_TOLD_US       INT64_C(12000000)
 #define WAIT_TOLD_EVERY_US INT64_C(60000000)
-#define STOPPED_EVERY_US   INT64_C(20000000) /* a row is shown for a minute */
+#define LASTING_EVERY_US   INT64_C(20000000) /* a row is shown for a minute */
 
 /* False: the connection is not there, or busy. */
 static bool tell_as(struct worker *worker, const char *owner, const char *sqlstate, const char *reason)
@@ -96,16 +96,27 @@ static bool list_stopped(const struct worker *worker, char *text, size_t size)
     return last != NULL;
 }
 
-/* Under a name beside the worker's own, for both may be so at once. */
+/* What lasts, under a name beside the worker's own, for both may be so at once. *told_us: when it was last told, 0: not; now_us, or
+ * 0 when `reason` is NULL and that was told. */
+static void tell_lasting(struct worker *worker, const char *kind, const char *reason, int64_t *told_us, int64_t now_us)
+{
+    char owner[sizeof worker->owner + 16];
+    if (!reason && *told_us == 0)
+        return;
+    snprintf(owner, sizeof owner, "%s (%s)", worker->owner, kind);
+    if (tell_as(worker, owner, "", reason))
+        *told_us = reason ? now_us : 0;
+}
+
 void worker_trouble_stopped(struct worker *worker, int64_t now_us)
 {
-    char text[ERROR_TEXT_BYTES], owner[sizeof worker->owner + 16];
-    if (worker->stopped_told_us != 0 && now_us - worker->stopped_told_us < STOPPED_EVERY_US)
-        return;
-    const bool is_any = list_stopped(worker, text, sizeof text);
-    if (!is_any && worker->stopped_told_us == 0)
-        return;
-    snprintf(owner, sizeof owner, "%s (stopped)", worker->owner);
-    if (tell_as(worker, owner, "", is_any ? text : NULL))
-        worker->stopped_told_us = is_any ? now_us : 0;
+    char text[ERROR_TEXT_BYTES];
+    if (worker->stopped_told_us == 0 || now_us - worker->stopped_told_us >= LASTING_EVERY_US)
+        tell_lasting(worker, "stopped", list_stopped(worker, text, sizeof text) ? text : NULL, &worker->stopped_told_us, now_us);
+}
+
+void worker_trouble_refused(struct worker *worker, const char *reason, int64_t now_us)
+{
+    if (!reason || worker->refusals_told_us == 0 || now_us - worker->refusals_told_us >= LASTING_EVERY_US)
+        tell_lasting(worker, "refused", reason, &worker->refusals_told_us, now_us);
 }

@@ -278,8 +278,8 @@ static bool tell_log(struct doctor *doctor, int topic_partition)
         doctor_tell(
             doctor, DOCTOR_FINDING, object, what,
             "its worker is refused something, was stopped, stopped reading it, or hangs: its log says why",
-            "journalctl -u 'tallymill-consumer@*' -n 50 -- on the owner's host, and tallymill-consumer --check as the worker; "
-            "one that neither names anything of: systemctl restart");
+            "journalctl -u 'tallymill-consumer@*' -n 50 -- on the owner's host, then tallymill-consumer --check as the worker; "
+            "systemctl restart only where neither names a cause");
     } else {
         snprintf(object, sizeof object, "topic partition %d", topic_partition);
         doctor_tell(doctor, age_us > BEHIND_SECONDS * CLOCK_SECOND_US ? DOCTOR_FINDING : DOCTOR_WARNING, object, what,

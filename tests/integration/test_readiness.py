@@ -11,6 +11,7 @@ from psycopg2 import extensions
 
 from .harness.gate import Gate
 from .harness.kafka_proxy import KafkaProxy
+from .harness.monitor import Monitor
 from .harness.publisher import events
 from .harness.waiting import wait_until
 
@@ -118,3 +119,32 @@ def test_a_service_that_a_person_has_to_mend_is_never_ready(site, notices):
     for program in (site.worker("--set", "topics.events=no-such-topic"), site.aggregator("--set", f"postgres.dsn={without_schema}")):
         assert program.wait(60) == 2
     assert not notices.is_ready(), notices.entries
+
+
+def test_a_coordinator_that_loads_is_asked_again_and_one_that_goes_on_loading_is_said_to_pass(site):
+    proxy = KafkaProxy(site.stack)
+    words = ("--set", f"kafka.bootstrap.servers={proxy.bootstrap}")
+    try:
+        proxy.load_coordinator(3)
+        checked = site.run("tallymill-consumer", "--check", *words)
+        assert checked.code == 0 and proxy.to_load == 0, checked
+        proxy.load_coordinator(1_000_000)
+        checked = site.run("tallymill-consumer", "--check", *words)
+        asked = 1_000_000 - proxy.to_load
+        assert checked.code == 1 and "COORDINATOR_LOAD_IN_PROGRESS" in checked.err and "passes by itself" in checked.err, checked
+        assert 3 < asked < 30, asked
+    finally:
+        proxy.close()
+
+
+def test_a_group_that_refuses_a_setting_is_told_once_with_what_to_do(site, notices):
+    worker = site.worker("--set", "kafka.session.timeout.ms=3600000", "--set", "kafka.max.poll.interval.ms=3600000", "--set", "metrics.listen=127.0.0.1:0", "--set", "log.level=debug")
+    remedy = "group.max.session.timeout.ms"
+    monitor = Monitor(worker)
+    reason = wait_until(lambda: "into the consumer group" in (said := monitor.health()[1].get("reason", "")) and said, 60, monitor.health)
+    assert remedy in reason and site.topic.replace("events-", "group-") in reason, reason
+    wait_until(lambda: worker.log().count("code=INVALID_SESSION_TIMEOUT") >= 3, 60, worker.log)
+    told = [line for line in worker.log().splitlines() if "INVALID_SESSION_TIMEOUT" in line and "level=debug" not in line]
+    assert len(told) == 1 and remedy in told[0] and "level=warn" in told[0], told
+    wait_until(lambda: remedy in notices.status(), 30, notices.status)
+    assert worker.is_running() and worker.stop() == 0

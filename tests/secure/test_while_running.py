@@ -6,6 +6,11 @@ from integration.harness.monitor import Monitor
 from integration.harness.publisher import events
 from integration.harness.secured import WORKER, dsn_with
 from integration.harness.waiting import wait_until
+from integration.test_readiness import Notices
+
+REFUSED = "Kafka refuses this worker"
+BACK = "Kafka lets this worker"
+REFUSALS = "tallymill_consumer_kafka_refused"
 
 
 @pytest.mark.parametrize("taken", [("topic:Read",), ("group:Read",), ("topic:Read", "group:Read")])
@@ -16,7 +21,7 @@ def test_rights_that_are_taken_away_and_given_back(site, taken):
     site.wait_until_drained()
     before = len(worker.log())
     login.forbid(*taken)
-    wait_until(lambda: "uthorization failed" in worker.log()[before:], 60, lambda: f"the worker to say so:\n{worker.log()[before:]}")
+    wait_until(lambda: REFUSED in worker.log()[before:], 90, lambda: f"the worker to say so:\n{worker.log()[before:]}")
     site.send(events(300, seed=2))
     assert worker.is_running()
     login.allow(*taken)
@@ -25,18 +30,60 @@ def test_rights_that_are_taken_away_and_given_back(site, taken):
     site.assert_holds()
 
 
-def test_a_right_to_read_that_is_taken_away_shows_until_it_is_given_back(site):
+@pytest.mark.parametrize("kept", [(), ("topic:Describe",)])
+def test_a_right_to_read_that_is_taken_away_shows_until_it_is_given_back(site, kept):
     """librdkafka says so once and no more."""
-    login = site.secured.login("worker", WORKER)
+    login = site.secured.login("worker", (*WORKER, *kept))
     worker = site.worker(*login.words, "--set", "metrics.listen=127.0.0.1:0")
     site.send(events(300))
     site.wait_until_drained()
     monitor = Monitor(worker)
     login.forbid("topic:Read")
-    assert "does not let this login" in monitor.wait_for_health(503, deadline=150)["reason"]
+    if kept:
+        site.send(events(300, seed=2))  # what a look at the topic does not show
+    reason = monitor.wait_for_health(503, deadline=150)["reason"]
+    assert "does not let this login" in reason and f"--operation Read --topic {site.topic}" in reason, reason
+    (told,) = [line for line in worker.log().splitlines() if REFUSED in line]
+    assert f"--operation Read --topic {site.topic}" in told and login.name in told, told
+    assert monitor.samples()[REFUSALS] == 1
     login.allow("topic:Read")
     monitor.wait_for_health(200, deadline=150)
+    assert monitor.samples()[REFUSALS] == 0 and BACK in worker.log()
     assert worker.stop() == 0
+
+
+def test_a_group_that_is_refused_is_told_once_with_what_grants_it(site, tmp_path):
+    login, notices = site.secured.login("worker", WORKER), Notices(tmp_path)
+    group = site.topic.replace("events-", "group-")
+    grants = f"--operation Read --group {group}"
+    site.environment = {"NOTIFY_SOCKET": notices.path}
+    worker = site.worker(*login.words, "--set", "metrics.listen=127.0.0.1:0", "--set", "log.level=debug")
+    site.send(events(300))
+    site.wait_until_drained()
+    monitor = Monitor(worker)
+    login.forbid("group:Read")
+    reason = monitor.wait_for_health(503, deadline=90)["reason"]
+    assert "does not let this login into the consumer group" in reason and grants in reason, reason
+    assert monitor.samples()[REFUSALS] == 1
+    wait_until(lambda: worker.log().count("GROUP_AUTHORIZATION_FAILED") >= 3, 60, worker.log)  # the tries in between, which level debug has
+    told = [line for line in worker.log().splitlines() if "level=debug" not in line and "facility=SESSTMOUT" not in line  # librdkafka's, once
+            and ("uthorization" in line or REFUSED in line)]
+    assert len(told) == 1 and all(word in told[0] for word in ("level=warn", grants, login.name, "kafka-acls --add")), told
+    wait_until(lambda: grants in notices.status(), 30, lambda: f"the unit's status line to say so: {notices.look()[-3:]}")
+    assert "no lag" not in notices.status(), notices.status()
+    site.send(events(300, seed=2))
+    site.database.run("UPDATE tallymill.batches SET committed_at = now() - interval '1 minute'")
+    found = wait_until(lambda: (done := site.tallymill("doctor")) and grants in done.out and done.out, 60, "doctor to have it of the worker")
+    assert "its worker hangs" not in found and "tallymill-consumer --check" in found and "remedy: kafka-acls --add" in found, found
+    login.allow("group:Read")
+    monitor.wait_for_health(200, deadline=120)
+    assert BACK in worker.log() and monitor.samples()[REFUSALS] == 0
+    site.wait_until_drained(deadline=120)
+    wait_until(lambda: "no lag" in notices.status(), 30, lambda: f"the status line of before: {notices.look()[-3:]}")
+    assert worker.is_running() and worker.stop() == 0
+    site.environment = {}
+    notices.socket.close()
+    site.assert_holds()
 
 
 def test_a_claim_without_a_right_that_was_there_waits_for_it(site):
@@ -46,12 +93,14 @@ def test_a_claim_without_a_right_that_was_there_waits_for_it(site):
     site.wait_until_drained()
     login.forbid("topic:Read")
     site.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tallymill-consumer' AND datname = current_database()")
-    wait_until(lambda: "cannot begin reading, trying again" in worker.log(), 60, lambda: f"the claim to wait:\n{worker.log()[-2000:]}")
+    wait_until(lambda: REFUSED in worker.log(), 60, lambda: f"the claim to wait:\n{worker.log()[-2000:]}")
     site.send(events(300, seed=2))
     assert worker.is_running()
     login.allow("topic:Read")
     site.wait_until_drained(deadline=120)
     assert worker.stop() == 0
+    told = [line for line in worker.log().splitlines() if "level=warn" in line and ("uthorization" in line or REFUSED in line)]
+    assert len(told) == 1 and f"--operation Read --topic {site.topic}" in told[0], told
     site.assert_holds()
 
 
