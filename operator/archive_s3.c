@@ -169,8 +169,7 @@ static bool delete_pages(struct s3 *s3, struct deletion *deletion, struct error 
 {
     for (int page = 0; page < PAGES_MAX; page++) { /* ends: what is listed is deleted, until nothing of ours is but the last */
         struct s3_request request;
-        const bool is_done =
-            list(s3, deletion->prefix, "", &request, err) && delete_page(s3, request.answer.bytes, deletion, err);
+        const bool is_done = list(s3, deletion->prefix, "", &request, err) && delete_page(s3, request.answer.bytes, deletion, err);
         const bool has_more = is_done && strstr(request.answer.bytes, "<IsTruncated>true<") != NULL;
         buffer_reset(&request.answer);
         if (!is_done || (deletion->of_page == 0 && !has_more))
@@ -187,8 +186,7 @@ static bool s3_delete_all(void *store, const char *prefix, const char *last, int
     struct deletion deletion = {.prefix = prefix, .last = last};
     char key[S3_URL_BYTES];
     snprintf(key, sizeof key, "%s%s", prefix, last);
-    const bool is_deleted =
-        delete_pages(store, &deletion, err) && (!deletion.has_last || delete_key(store, key, &deletion, err));
+    const bool is_deleted = delete_pages(store, &deletion, err) && (!deletion.has_last || delete_key(store, key, &deletion, err));
     *count = deletion.count;
     return is_deleted;
 }
@@ -212,5 +210,14 @@ static bool s3_is_bare(const void *store)
     return false;
 }
 
-const struct archive_store_kind archive_store_s3 = {s3_open, s3_close,      s3_check,          s3_put,
-                                                    s3_get,  s3_delete_all, s3_keeps_versions, s3_is_bare};
+/* Whoever has the secret may use it: nobody else is kept out. */
+static bool s3_rights(const void *store, struct archive_rights *rights, struct error *err)
+{
+    (void)store;
+    (void)err;
+    *rights = (struct archive_rights){.is_owner = false};
+    return true;
+}
+
+const struct archive_store_kind archive_store_s3 = {s3_open,       s3_close,          s3_check,   s3_put,   s3_get,
+                                                    s3_delete_all, s3_keeps_versions, s3_is_bare, s3_rights};

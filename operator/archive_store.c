@@ -71,6 +71,11 @@ bool archive_store_check_target(const struct settings *settings, struct error *e
     return is_good;
 }
 
+bool archive_store_rights(const struct archive_store *store, struct archive_rights *rights, struct error *err)
+{
+    return store->kind->rights(store->store, rights, err);
+}
+
 bool archive_store_is_bare(const struct archive_store *store)
 {
     return store->kind->is_bare(store->store);

@@ -23,6 +23,12 @@ struct archive_block {
     size_t length;
 };
 
+/* Who may use what is in a store, as far as this user can tell. */
+struct archive_rights {
+    bool is_owner;               /* we are root, or whom the target belongs to */
+    char what[448], remedy[256]; /* what keeps somebody out, and the command that mends it; "": nothing does */
+};
+
 /* Asks nothing of the store yet but whether the target can be one. The settings must outlive it. NULL: ERROR_USAGE. */
 MUST_CHECK struct archive_store *archive_store_open(const struct settings *settings, const char *target, struct error *err);
 void archive_store_close(struct archive_store *store); /* NULL is allowed */
@@ -35,6 +41,9 @@ MUST_CHECK bool archive_store_check(struct archive_store *store, struct error *e
 
 /* What --check asks of archive.target, where it names a store. As archive_store_open() and archive_store_check(). */
 MUST_CHECK bool archive_store_check_target(const struct settings *settings, struct error *err);
+
+/* Looks at all that lies there. ERROR_USAGE: the target itself may not be used by us. */
+MUST_CHECK bool archive_store_rights(const struct archive_store *store, struct archive_rights *rights, struct error *err);
 
 /* Whether nothing of ours lies there, as far as a look at one name tells: a directory without that of the events. */
 bool archive_store_is_bare(const struct archive_store *store);
@@ -49,8 +58,8 @@ MUST_CHECK bool archive_store_put(struct archive_store *store, const char *key, 
 /* False with err: the store cannot be asked. True with block->bytes NULL: it has no block of that name. */
 MUST_CHECK bool archive_store_get(struct archive_store *store, const char *key, struct archive_block *block, struct error *err);
 
-/* Deletes every block whose key begins with `prefix`, which ends with a slash: that of the name `last` when all others have gone, so
- * that it tells whose the others are as long as there are any. None is no error. *count: how many went. */
+/* Deletes every block whose key begins with `prefix`, which ends with a slash: that of the name `last` when all others have gone,
+ * so that it tells whose the others are as long as there are any. None is no error. *count: how many went. */
 MUST_CHECK bool archive_store_delete_all(struct archive_store *store, const char *prefix, const char *last, int *count,
                                          struct error *err);
 
@@ -64,6 +73,7 @@ struct archive_store_kind {
     bool (*delete_all)(void *store, const char *prefix, const char *last, int *count, struct error *err); /* count begins with 0 */
     bool (*keeps_versions)(const void *store);
     bool (*is_bare)(const void *store);
+    bool (*rights)(const void *store, struct archive_rights *rights, struct error *err);
 };
 
 extern const struct archive_store_kind archive_store_directory, archive_store_s3;

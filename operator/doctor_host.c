@@ -17,6 +17,7 @@
 #include "common/disk.h"
 #include "common/settings.h"
 #include "operator/answer.h"
+#include "operator/archive_store.h"
 #include "operator/terminal.h"
 #include "operator/topic.h"
 
@@ -29,6 +30,23 @@ enum {
 
 #define ADDRESS_MAX 4096
 #define GIB         (INT64_C(1) << 30)
+
+/* Of whoever archives: root, or whom the target belongs to. Others have nothing to do there, and it may be on another host. */
+static void judge_archives(struct doctor *doctor)
+{
+    struct error err = {0};
+    struct archive_rights rights = {0};
+    const char *target = settings_text(doctor->settings, "archive.target");
+    struct archive_store *store = target[0] == '/' ? archive_store_open(doctor->settings, target, &err) : NULL;
+    if (store && !archive_store_rights(store, &rights, &err) && rights.is_owner) {
+        doctor_tell(doctor, DOCTOR_FINDING, "archive.target", err.text, "no month leaves, and none comes back",
+                    "tallymill archive --check");
+    } else if (store && rights.is_owner && rights.what[0] != '\0') {
+        doctor_tell(doctor, DOCTOR_FINDING, "archive.target", rights.what,
+                    "the next tallymill archive, restore or erase ends there", rights.remedy);
+    }
+    archive_store_close(store);
+}
 
 void doctor_settings(struct doctor *doctor)
 {
@@ -54,6 +72,7 @@ void doctor_settings(struct doctor *doctor)
         snprintf(remedy, sizeof remedy, "chmod o= %.300s", dsn + 1);
         doctor_tell(doctor, DOCTOR_WARNING, "postgres.dsn", what, "it holds the login of the database", remedy);
     }
+    judge_archives(doctor);
 }
 
 /* How far this host's clock is ahead, as a finding. */
