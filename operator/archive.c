@@ -186,17 +186,22 @@ static bool open_target(struct archive *archive, const struct cli_result *comman
     return is_none || command->check || (archive->run.store = archive_store_open(command->settings, target, err)) != NULL;
 }
 
-static int check(const struct archive *archive, const struct settings *settings)
+static int check(struct archive *archive, const struct cli_result *command)
 {
+    const struct settings *settings = command->settings;
+    struct cli_result named = *command;
+    if (archive->cancel) {
+        named.arguments = (char **)&archive->cancel;
+        named.argument_count = 1;
+    }
     const int64_t wall_us = clock_wall_us();
-    (void)archive;
     if (settings_oldest_us(settings, "window.oldest", wall_us) < settings_oldest_us(settings, "archive.after", wall_us))
         fprintf(stderr,
                 "tallymill archive: window.oldest (%s) reaches further back than archive.after (%s): a month is due only once it "
                 "lies before the window\n",
                 settings_written(settings, "window.oldest"), settings_written(settings, "archive.after"));
-    return ground_check_also(settings, &(struct ground){.program = "tallymill archive", .role = "tallymill_admin"},
-                             archive_store_check_target);
+    return ground_check_also(&named, &(struct ground){.program = "tallymill archive", .role = "tallymill_admin"},
+                             archive_books_check);
 }
 
 static int work(void *context, const struct cli_result *command, struct error *err)
@@ -206,7 +211,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
     archive->months = json_array();
     bool is_done = open_target(archive, command, err);
     if (is_done && command->check)
-        archive->exit_code = check(archive, command->settings);
+        archive->exit_code = check(archive, command);
     else if (is_done)
         is_done =
             archive_books_open(&archive->run.books, command->settings, "tallymill archive", err) && run(archive, command, err);
@@ -234,8 +239,9 @@ static const struct cli archive_cli = {
         "Needs a login with tallymill_admin; behind a pooler one that inherits its rights (the detach sets no role there).\n",
     .examples = "  tallymill archive --config settings.ini --due\n  tallymill archive --config settings.ini 2025-01\n"
                 "  tallymill archive --config settings.ini --verify\n",
-    .exit_codes = "0 done; 1 a month waits, its archive is damaged, or an older one could not be deleted, each named, or a server is "
-                  "away;\n2 usage, settings or schema; 3 needs a person.",
+    .exit_codes =
+        "0 done; 1 a month waits, its archive is damaged, or an older one could not be deleted, each named, or a server is "
+        "away;\n2 usage, settings or schema; 3 needs a person.",
     .programs = FOR_OPERATOR,
 };
 

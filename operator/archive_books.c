@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/check.h"
+#include "common/cli.h"
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/postgres.h"
@@ -20,6 +22,7 @@
 #include "common/settings.h"
 #include "operator/admin.h"
 #include "operator/answer.h"
+#include "operator/archive_store.h"
 
 #define CONNECT_US (10 * CLOCK_SECOND_US)
 #define SHORT_US   (60 * CLOCK_SECOND_US)
@@ -98,10 +101,37 @@ bool archive_books_look(struct archive_books *books, const struct month_name *mo
     return result != NULL;
 }
 
+static bool must_be_known(const struct archive_view *view, const struct month_name *month, struct error *err)
+{
+    return view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text);
+}
+
 bool archive_books_find(struct archive_books *books, const struct month_name *month, struct archive_view *view, struct error *err)
 {
-    return archive_books_look(books, month, view, err) &&
-           (view->is_known || error_set(err, ERROR_USAGE, "%s: there is no such month", month->text));
+    return archive_books_look(books, month, view, err) && must_be_known(view, month, err);
+}
+
+/* What is wrong with server, schema and rights is told by those who ask for that. */
+static bool check_month(struct check *check, const char *dsn, const char *name)
+{
+    struct error err = {0}, unasked = {0};
+    struct month_name month;
+    struct archive_view view;
+    if (!month_name_parse(name, &month, &err))
+        return check_found(check, &err);
+    struct archive_books books = {.conn = postgres_open(dsn, check->program, CONNECT_US, &unasked)};
+    const bool is_known = !books.conn || !archive_books_look(&books, &month, &view, &unasked) || must_be_known(&view, &month, &err);
+    archive_books_close(&books);
+    return is_known || check_found(check, &err);
+}
+
+bool archive_books_check(struct check *check, const struct cli_result *command)
+{
+    struct error err = {0};
+    bool is_good = archive_store_check_target(command->settings, &err) || check_found(check, &err);
+    for (int i = 0; i < command->argument_count; i++)
+        is_good &= check_month(check, settings_text(command->settings, "postgres.dsn"), command->arguments[i]);
+    return is_good;
 }
 
 /* A statement about one generation: $1 month, $2 generation, and a third value where there is one. */

@@ -12,6 +12,8 @@
 #include "operator/archive_manifest.h"
 #include "operator/month_name.h"
 
+struct check;
+struct cli_result;
 struct settings;
 
 enum { ARCHIVE_NUMBER_BYTES = 48 };
@@ -45,6 +47,9 @@ MUST_CHECK bool archive_books_look(struct archive_books *books, const struct mon
 /* The same of a month that there must be; else ERROR_USAGE. */
 MUST_CHECK bool archive_books_find(struct archive_books *books, const struct month_name *month, struct archive_view *view,
                                    struct error *err);
+
+/* What --check asks of archive.target and of the months that the command line names, for ground_check_also(): no lock is taken. */
+MUST_CHECK bool archive_books_check(struct check *check, const struct cli_result *command);
 
 /* A generation begins to be written; has been written as this manifest says (which comes to the store behind it), of a table with
  * this server hash; is proven; came to nothing; has its blocks deleted (its bytes are 0 from then on); has no blocks in the store

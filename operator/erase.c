@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/check.h"
 #include "common/cli.h"
 #include "common/clock.h"
 #include "common/number_text.h"
@@ -177,6 +178,12 @@ static bool run_all(struct erase_run *run, const struct cli_result *command, str
     return is_done;
 }
 
+static bool check_target(struct check *check, const struct cli_result *command)
+{
+    struct error err = {0};
+    return archive_store_check_target(command->settings, &err) || check_found(check, &err);
+}
+
 static int work(void *context, const struct cli_result *command, struct error *err)
 {
     struct erase_run *run = context;
@@ -187,11 +194,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
     if (!run->months || !run->remarks) {
         error_set(err, ERROR_RETRY, "out of memory");
     } else if (command->check) {
-        return ground_check_also(command->settings,
+        return ground_check_also(command,
                                  &(struct ground){"tallymill erase", "tallymill_admin",
                                                   settings_text(command->settings, "topics.events"),
                                                   RD_KAFKA_ACL_OPERATION_DESCRIBE},
-                                 archive_store_check_target);
+                                 check_target);
     } else {
         is_done = choose_subject(run, command, err) && run_all(run, command, err);
     }

@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "common/check_kafka.h"
 #include "common/check_postgres.h"
+#include "common/cli.h"
 #include "common/settings.h"
 #include "operator/topic.h"
 
@@ -27,23 +28,26 @@ static bool ask_kafka(struct check *check, const struct settings *settings, cons
     return is_good;
 }
 
-int ground_check_also(const struct settings *settings, const struct ground *ground,
-                      bool (*also)(const struct settings *settings, struct error *err))
+static int check_all(const struct settings *settings, const struct ground *ground, const struct cli_result *command,
+                     bool (*also)(struct check *check, const struct cli_result *command))
 {
-    struct error err = {0};
     struct check check = {.program = ground->program};
     bool is_good = check_postgres(&check, settings_text(settings, "postgres.dsn"), ground->role, NULL);
     is_good &= !ground->topic || ask_kafka(&check, settings, ground);
-    if (also && !also(settings, &err)) {
-        is_good = check_found(&check, &err);
-    }
+    is_good &= !also || also(&check, command);
     if (is_good) {
         printf("settings, %s, schema and rights are in order\n", ground->topic ? "servers" : "server");
     }
     return check_exit_code(&check);
 }
 
+int ground_check_also(const struct cli_result *command, const struct ground *ground,
+                      bool (*also)(struct check *check, const struct cli_result *command))
+{
+    return check_all(command->settings, ground, command, also);
+}
+
 int ground_check(const struct settings *settings, const struct ground *ground)
 {
-    return ground_check_also(settings, ground, NULL);
+    return check_all(settings, ground, NULL, NULL);
 }

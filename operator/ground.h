@@ -7,7 +7,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-struct error;
+struct check;
+struct cli_result;
 struct settings;
 
 struct ground {
@@ -20,8 +21,8 @@ struct ground {
 /* Tells all that is wrong, of both servers, and returns the exit code; with 0 it has said that all is in order. */
 int ground_check(const struct settings *settings, const struct ground *ground);
 
-/* The same, and what else a command needs: `also` sets err to what is wrong. */
-int ground_check_also(const struct settings *settings, const struct ground *ground,
-                      bool (*also)(const struct settings *settings, struct error *err));
+/* The same, and what else a command needs, of which `also` tells what is wrong (check_found()). */
+int ground_check_also(const struct cli_result *command, const struct ground *ground,
+                      bool (*also)(struct check *check, const struct cli_result *command));
 
 #endif

@@ -118,11 +118,11 @@ static int work(void *context, const struct cli_result *command, struct error *e
     struct month_name month;
     restore->settings = command->settings;
     if (command->check)
-        return ground_check_also(command->settings,
+        return ground_check_also(command,
                                  &(struct ground){"tallymill restore", "tallymill_admin",
                                                   restore->should_replay ? settings_text(command->settings, "topics.events") : NULL,
                                                   RD_KAFKA_ACL_OPERATION_WRITE},
-                                 archive_store_check_target);
+                                 archive_books_check);
     if (command->argument_count != 1)
         error_set(err, ERROR_USAGE, "which month? tallymill restore 2025-01");
     else if (month_name_parse(command->arguments[0], &month, err) && run(restore, &month, err) && restore->as_json)
