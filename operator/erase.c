@@ -21,6 +21,7 @@
 #include "operator/archive_store.h"
 #include "operator/command.h"
 #include "operator/ground.h"
+#include "operator/step_teller.h"
 #include "operator/terminal.h"
 
 #define CONNECT_US INT64_C(10000000)
@@ -167,6 +168,7 @@ static bool run_all(struct erase_run *run, const struct cli_result *command, str
         return error_set(err, ERROR_USAGE, "--again: there is no receipt; name the files of those that were given out");
     }
     const bool is_done = run->is_dry ? look_only(run, err) : erase(run, &receipt, err);
+    step_teller_end();
     if (is_done && run->as_json) {
         json_t *answer = run->is_dry ? dry_answer(run) : json_incref(receipt);
         answer_print(answer);

@@ -24,6 +24,7 @@
 #include "operator/archive_return.h"
 #include "operator/archive_store.h"
 #include "operator/csv_field.h"
+#include "operator/step_teller.h"
 
 extern const char erase_archives_sql[], erase_unreached_sql[];
 
@@ -133,6 +134,8 @@ static bool read_through(struct erase_run *run, struct erase_archive *archive,
     struct reading reading = {.run = run, .archive = archive};
     char what[40];
     snprintf(what, sizeof what, "rows of %s read", archive->month.text);
+    step_teller_begin("tallymill erase", "reads the archive of %s through, %" PRId64 " rows", archive->month.text,
+                      archive->view.rows);
     progress_init(&progress, what, archive->view.rows, clock_now_us());
     bool is_read = archive_return_find(&back, run->settings, &archive->month, &archive->view, err);
     if (is_read) {

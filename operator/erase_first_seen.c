@@ -21,6 +21,7 @@
 #include "common/failpoint.h"
 #include "common/postgres.h"
 #include "operator/answer.h"
+#include "operator/step_teller.h"
 
 extern const char erase_first_seen_sql[], erase_first_seen_look_sql[];
 
@@ -168,6 +169,7 @@ static bool tell(struct erase_run *run, struct error *err)
 
 bool erase_first_seen(struct erase_run *run, struct error *err)
 {
+    step_teller_begin("tallymill erase", "looks since when users are known");
     if (!choose(run, err))
         return false;
     if (run->seen.count > 0)

@@ -16,6 +16,7 @@
 #include "common/postgres.h"
 #include "common/settings.h"
 #include "operator/answer.h"
+#include "operator/step_teller.h"
 #include "operator/topic.h"
 #include "operator/topic_compare.h"
 
@@ -69,6 +70,7 @@ static bool wait_for_ledger(struct erase_run *run, const char *name, const struc
                          unread, name);
             return true;
         }
+        step_teller_end();
         tell_waiting(unread, &is_told);
         poll(NULL, 0, LOOK_MS);
     }
@@ -104,6 +106,7 @@ static bool look_at(struct erase_run *run, rd_kafka_t *client, const char *name,
     struct topic topic = {0};
     struct topic_compare compared;
     bool is_good = true;
+    step_teller_begin("tallymill erase", "asks Kafka what it still holds of topic %s", name);
     const bool is_asked = topic_compare(run->conn, client, name, KAFKA_MS, &compared, &away);
     if (is_asked && is_other && compared.match == TOPIC_IS_GONE && !compared.is_other_cluster) {
         return true; /* and Kafka has nothing of it any more */

@@ -12,6 +12,7 @@
 #include "common/progress.h"
 #include "operator/answer.h"
 #include "operator/day_queue.h"
+#include "operator/step_teller.h"
 
 extern const char erase_keys_look_sql[];
 
@@ -35,6 +36,8 @@ static bool wait_for_aggregator(struct erase_run *run, int64_t days, struct erro
     const int64_t leaderless_us = run->wait_us < DAY_QUEUE_LEADERLESS_US ? run->wait_us : DAY_QUEUE_LEADERLESS_US;
     int64_t left = days, progress_us = clock_now_us();
     bool is_led = false;
+    step_teller_begin("tallymill erase", "waits for the aggregator, which takes their keys from the uniques of %lld archived days",
+                      (long long)days);
     progress_init(&bar, "archived days without their keys", days, progress_us);
     while (left > 0) { /* ends: when none waits, or without progress */
         const int64_t now_left = look(run, &is_led, err), now_us = clock_now_us();
@@ -57,6 +60,7 @@ static bool wait_for_aggregator(struct erase_run *run, int64_t days, struct erro
 bool erase_keys(struct erase_run *run, struct error *err)
 {
     const char *const values[] = {run->subject.user_array, run->subject.session_array};
+    step_teller_begin("tallymill erase", "takes their keys from the uniques of archived days");
     PGresult *asked = postgres_query_params(run->conn, "SELECT tallymill.remove_keys($1::bigint[], $2::text[]) AS days", 2, values,
                                             ERASE_QUERY_US, err);
     const int64_t days = asked ? answer_int(asked, 0, "days") : 0;

@@ -8,6 +8,7 @@
 
 #include "common/postgres.h"
 #include "operator/answer.h"
+#include "operator/step_teller.h"
 
 extern const char erase_letters_sql[], erase_empty_sql[];
 
@@ -77,6 +78,7 @@ static PGresult *next_page(struct erase_run *run, const struct place_behind *beh
 bool erase_letters(struct erase_run *run, struct error *err)
 {
     struct place_behind behind = {"", "-1", "-1"};
+    step_teller_begin("tallymill erase", "looks for them in dead letters");
     PGresult *start = postgres_query(run->conn, "SELECT clock_timestamp()", ERASE_QUERY_US, err);
     bool is_good = start != NULL;
     for (bool has_more = true; is_good && has_more;) { /* ends: the place moves on among what was dead at the start */

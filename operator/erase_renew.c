@@ -22,6 +22,7 @@
 #include "operator/archive_month.h"
 #include "operator/archive_return.h"
 #include "operator/archive_store.h"
+#include "operator/step_teller.h"
 
 #define CONNECT_US (10 * CLOCK_SECOND_US)
 
@@ -78,6 +79,7 @@ bool erase_renew_leave(struct erase_run *run, const struct month_name *month, st
     struct archive_report report;
     struct error waits;
     const int64_t deadline_us = clock_now_us() + run->wait_us;
+    step_teller_begin("tallymill erase", "archives %s again, without them, once its statistics are settled", month->text);
     for (int pause_ms = PAUSE_MS;;) { /* ends: at the deadline */
         error_clear(&waits);
         *is_away = archive_month(&archive, month, &report, &waits);
@@ -124,6 +126,7 @@ bool erase_renew_return(struct erase_run *run, const struct month_name *month, s
         erase_remark(run, true, "%s stays archived: %s", month->text, unread.text);
         return true;
     }
+    step_teller_begin("tallymill erase", "%s comes back from its archive, which is written anew without them", month->text);
     *is_back = archive_return_month(back, &run->books, month, note_return, &coming, &failed);
     if (!*is_back) {
         erase_remark(run, true, "%s", failed.text);

@@ -20,6 +20,7 @@
 #include "common/progress.h"
 #include "operator/answer.h"
 #include "operator/day_queue.h"
+#include "operator/step_teller.h"
 
 extern const char erase_days_sql[], erase_step_sql[];
 
@@ -28,6 +29,7 @@ enum { STEP_ROWS = 5000, ATTEMPTS = 5, ROWS_MAX = 100000 };
 PGresult *erase_find(struct erase_run *run, struct error *err)
 {
     const char *const values[] = {run->subject.user_array, run->subject.session_array};
+    step_teller_begin("tallymill erase", "looks for their events in all months");
     return postgres_query_params(run->conn, erase_days_sql, 2, values, ERASE_QUERY_US, err);
 }
 
@@ -138,6 +140,7 @@ static bool wait_for_days(struct erase_run *run, const PGresult *days, struct er
         array_text_free(&texts);
         return error_set(err, ERROR_RETRY, "out of memory");
     }
+    step_teller_begin("tallymill erase", "waits for the aggregator, which makes the statistics of %d days anew", PQntuples(days));
     progress_init(&bar, "days rebuilt", PQntuples(days), clock_now_us());
     const int64_t leaderless_us = run->wait_us < DAY_QUEUE_LEADERLESS_US ? run->wait_us : DAY_QUEUE_LEADERLESS_US;
     const bool is_done = day_queue_wait(run->conn, list, PQntuples(days), leaderless_us, look, &bar, &waited);
@@ -163,6 +166,7 @@ static bool refresh_views(struct erase_run *run, struct error *err)
     for (int row = 0; views && row < PQntuples(views); row++) {
         const char *const values[] = {PQgetvalue(views, row, 0)};
         struct error failed = {0};
+        step_teller_begin("tallymill erase", "refreshes the view %s", values[0]);
         PGresult *done =
             postgres_query_params(run->conn, "SELECT tallymill.refresh_view($1)", 1, values, 12 * 3600 * CLOCK_SECOND_US, &failed);
         if (!done) {
@@ -184,6 +188,7 @@ static void vacuum(struct erase_run *run)
         struct error failed = {0};
         snprintf(first, sizeof first, "%.7s-01", month);
         const char *const values[] = {first};
+        step_teller_begin("tallymill erase", "vacuums %s, that what went is gone from its pages", month);
         PGresult *name =
             postgres_query_params(run->conn, "SELECT tallymill.month_table($1::date)::text", 1, values, ERASE_QUERY_US, &failed);
         if (name && snprintf(sql, sizeof sql, "VACUUM %s", PQgetvalue(name, 0, 0)) < (int)sizeof sql &&
@@ -201,6 +206,7 @@ bool erase_rows(struct erase_run *run, const PGresult *days, struct error *err)
     for (int row = 0; row < PQntuples(days); row++) {
         wanted += answer_int(days, row, "rows");
     }
+    step_teller_begin("tallymill erase", "takes %" PRId64 " events away", wanted);
     progress_init(&bar, "events erased", wanted, clock_now_us());
     bool is_good = true;
     for (int row = 0; is_good && row < PQntuples(days); row++) {

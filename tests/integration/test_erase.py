@@ -265,3 +265,13 @@ def test_copies_of_kafkas_that_have_no_end_are_told(make_site):
         receipt = json.loads(site.must("tallymill", *NOBODY, "--json").out)
         told = [one for one in receipt["remarks"] if "for ever" in one]
         assert (receipt["kafka_until"] is None) == (remark is not None) == bool(told) and (not told or remark in told[0]), (settings, receipt)
+
+
+def test_a_step_that_takes_long_says_what_it_is(site):
+    """Nobody rebuilds the days here, so it waits as long as it is told to."""
+    site.send([event(user_id=7), event(user_id=8)])
+    site.drain()
+    site.fold()
+    done = site.tallymill("erase", "--user", "7", "--yes", "--wait", "4")
+    assert done.code == 1 and "tallymill erase: waits for the aggregator, which makes the statistics of 1 days anew ...\n" in done.err, done
+    assert done.err.count(" ...\n") == 1, "what takes no time says nothing"
