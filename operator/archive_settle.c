@@ -22,9 +22,37 @@ extern const char archive_settle_sql[], archive_stops_sql[], verify_rollup_forei
 static const char old_looks_sql[] =
     "SELECT rollup FROM tallymill.rollups WHERE looks_back AND strpos(query, 'tallymill.first_seen') = 0";
 
+static const char leader_sql[] = "SELECT EXISTS (SELECT FROM tallymill.leader WHERE leader <> '' AND seen_at > clock_timestamp() - "
+                                 "interval '1 minute') AS is_led";
+
 static bool waits(const struct month_name *month, struct error *err, const char *reason)
 {
     return error_set(err, ERROR_RETRY, "%s waits: %.300s", month->text, reason);
+}
+
+/* What the aggregator does sooner or later: whether one is there, and when to ask again. */
+static void say_when(struct snapshot *snapshot, struct error *err)
+{
+    struct error unasked = {0}, waiting = *err;
+    PGresult *leader = snapshot_ask(snapshot, leader_sql, &unasked);
+    if (leader && answer_bool(leader, 0, "is_led"))
+        error_set(err, waiting.kind, "%.400s; the aggregator settles that by itself, mostly within a minute: run it again then",
+                  waiting.text);
+    else if (leader)
+        error_set(err, waiting.kind,
+                  "%.400s; the aggregator settles that, and none leads: start tallymill-aggregator, then run it again",
+                  waiting.text);
+    PQclear(leader);
+}
+
+/* Whether what verify sets aside is a matter of time: what failed, and a month that is away, are not. */
+static bool passes(const char *reason)
+{
+    static const char *const stays[] = {"its query failed", "its month is", "the table of its month"};
+    for (size_t i = 0; i < sizeof stays / sizeof *stays; i++)
+        if (strncmp(reason, stays[i], strlen(stays[i])) == 0)
+            return false;
+    return true;
 }
 
 bool archive_settle_stops(struct snapshot *snapshot, const struct month_name *month, struct error *err)
@@ -100,27 +128,33 @@ static void write_difference(char *text, size_t size, const json_t *one)
                  text_of(one, "column_name"), have, should);
 }
 
+/* *will_pass: the aggregator settles what it waits for. */
 static bool judge(const struct month_name *month, const json_t *found, const PGresult *old_looks, bool *should_rebuild,
-                  struct error *err)
+                  bool *will_pass, struct error *err)
 {
     char reason[400];
     const json_t *one, *aside = json_object_get(found, "set_aside"), *rollups = json_object_get(found, "rollups_set_aside"),
                        *uniques = json_object_get(found, "uniques_set_aside");
     size_t i;
+    *will_pass = false;
     if (json_array_size(json_object_get(found, "damages")) > 0)
         return waits(month, err, "how far the statistics have come cannot be true: tallymill verify names it");
+    *will_pass = true;
     if (json_integer_value(json_object_get(found, "pending_rows")) > 0)
         return waits(month, err, "rows of it are not in the statistics yet");
     if ((one = json_array_get(aside, 0)) != NULL) {
+        *will_pass = passes(text_of(one, "reason"));
         snprintf(reason, sizeof reason, "%s %s", text_of(one, "day"), text_of(one, "reason"));
         return waits(month, err, reason);
     }
     if ((one = json_array_get(uniques, 0)) != NULL) {
+        *will_pass = passes(text_of(one, "reason"));
         snprintf(reason, sizeof reason, "uniques of %s: %s", text_of(one, "day"), text_of(one, "reason"));
         return waits(month, err, reason);
     }
     json_array_foreach(rollups, i, one) {
         if (!is_left_out(old_looks, text_of(one, "rollup"))) {
+            *will_pass = passes(text_of(one, "reason"));
             snprintf(reason, sizeof reason, "rollup %s of %s: %s", text_of(one, "rollup"), text_of(one, "first_day"),
                      text_of(one, "reason"));
             return waits(month, err, reason);
@@ -139,13 +173,16 @@ bool archive_settle(struct snapshot *snapshot, const struct month_name *month, b
 {
     json_t *found = NULL;
     PGresult *old_looks = NULL;
+    bool will_pass = false;
     *should_rebuild = false;
     bool is_settled = look_at_days(snapshot, month, err) && look_at_foreign(snapshot, month, should_rebuild, err);
     if (is_settled) {
         found = verify_range(snapshot, &month->days, err);
         is_settled = found && err->kind == ERROR_NONE && (old_looks = snapshot_ask(snapshot, old_looks_sql, err)) != NULL &&
-                     judge(month, found, old_looks, should_rebuild, err);
+                     judge(month, found, old_looks, should_rebuild, &will_pass, err);
     }
+    if (!is_settled && err->kind == ERROR_RETRY && (will_pass || *should_rebuild))
+        say_when(snapshot, err);
     PQclear(old_looks);
     json_decref(found);
     return is_settled;

@@ -56,9 +56,19 @@ static const char *number(char text[NUMBER_TEXT_BYTES], const PGresult *months, 
     return answer_is_null(months, row, column) ? text : number_text(text, answer_int(months, row, column));
 }
 
+/* "~8,003" where it is not counted; "?" where there are some, and nobody knows how many. */
+static const char *rows_text(char text[NUMBER_TEXT_BYTES + 1], const PGresult *months, int row)
+{
+    const bool is_estimate = answer_bool(months, row, "is_estimate");
+    text[0] = '~';
+    if (is_estimate && answer_is_null(months, row, "rows"))
+        return "?";
+    return number(text + is_estimate, months, row, "rows") - is_estimate;
+}
+
 static void add(struct table *table, const PGresult *months, int row)
 {
-    char rows[NUMBER_TEXT_BYTES], table_mb[NUMBER_TEXT_BYTES + 4], index_mb[NUMBER_TEXT_BYTES + 4],
+    char rows[NUMBER_TEXT_BYTES + 1], table_mb[NUMBER_TEXT_BYTES + 4], index_mb[NUMBER_TEXT_BYTES + 4],
         archive_mb[NUMBER_TEXT_BYTES + 4], waiting[NUMBER_TEXT_BYTES], archive[600] = "", unfinished[600] = "not finished";
     if (!answer_is_null(months, row, "generation"))
         snprintf(archive, sizeof archive, "%s %s", answer_text(months, row, "target"), answer_text(months, row, "generation"));
@@ -69,7 +79,7 @@ static void add(struct table *table, const PGresult *months, int row)
         answer_text(months, row, "month"),
         answer_text(months, row, "state"),
         answer_text(months, row, "class"),
-        number(rows, months, row, "rows"),
+        rows_text(rows, months, row),
         megabytes(table_mb, months, row, "table_bytes"),
         megabytes(index_mb, months, row, "index_bytes"),
         archive,
@@ -126,11 +136,12 @@ int months_run(int argc, char **argv)
     const struct cli cli = {
         .program = "tallymill months",
         .usage = "[OPTION ...]",
-        .summary =
-            "Lists the months, where each of them is, how large, and what is due.\n"
-            "State, class (hot: this one and the last; warm; cold: older than archive.after), about how many rows, sizes, the\n"
-            "archive, and the dead letters that wait for a month to come back. What is due leaves by: tallymill archive --due.\n"
-            "Needs a login with tallymill_read.\n",
+        .summary = "Lists the months, where each of them is, how large, and what is due.\n"
+                   "State, class (hot: this one and the last; warm; cold: older than archive.after), rows (~8,003: an estimate of "
+                   "Postgres,\n"
+                   "not counted; ?: there are some, and it has none), sizes, the archive, and the dead letters that wait for a "
+                   "month to come back. What is due leaves by: tallymill archive --due.\n"
+                   "Needs a login with tallymill_read.\n",
         .examples = "  tallymill months --config settings.ini\n  tallymill months --config settings.ini --json\n",
         .options = options,
         .programs = FOR_OPERATOR,

@@ -292,7 +292,7 @@ static bool read_command_line(struct produce *produce, struct words *words, int 
         {"sparse", "N", "make N events up, on random days of the last D: others have none", .value = &words->sparse},
         {"seed", "S", "the same seed (and --days and --until) makes the same events", .value = &words->seed},
         {"days", "D", "over the last D days (14)", .value = &words->days},
-        {"until", "TIME", "where those days end (now)", .value = &words->until},
+        {"until", "TIME", "where those days end, as 2026-01-15T00:00:00Z (now)", .value = &words->until},
         {"rate", "R", "send R events a second (as fast as it goes); made up ones by a fixed timetable", .value = &words->rate},
         {"live", NULL, "made up events happen when they are due (--rate); the report says how long they took", .flag = &words->is_live},
         {"ack-log", "FILE", "write the id, topic partition and offset of each acknowledged event", .value = &produce->ack_log},

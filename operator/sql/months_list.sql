@@ -1,5 +1,6 @@
 -- The months that there are or were, newest first. In psql:
 --   SET tallymill.cold_before = '2025-11-01'; SET tallymill.window_from = '2025-10-01'; SET tallymill.restored_keep = '30 days';
+-- rows: of an archive as they were counted; else about as many, by what was counted last (ANALYZE, vacuum) or has come since, NULL where there are some and nobody knows how many.
 -- cold_before: a month that ended by then is cold; window_from: no event from before it is accepted any more, so that a month before it may leave.
 WITH asked AS (
   SELECT nullif(current_setting('tallymill.cold_before', true), '')::date AS cold_before, nullif(current_setting('tallymill.window_from', true), '')::timestamptz AS window_from,
@@ -14,7 +15,7 @@ WITH asked AS (
 )
 SELECT to_char(l.month, 'YYYY-MM') AS month, l.state, l.is_attached,
        CASE WHEN l.month >= q.this_month - interval '1 month' THEN 'hot' WHEN l.month_end > q.cold_before THEN 'warm' ELSE 'cold' END AS class,
-       CASE WHEN l.state = 'archived' THEN a.rows ELSE (SELECT nullif(c.reltuples, -1)::bigint FROM pg_class c WHERE c.oid = l.leaf) END AS rows,
+       CASE WHEN l.state = 'archived' THEN a.rows WHEN n.bytes = 0 THEN 0 ELSE nullif(n.about, 0) END AS rows, coalesce(l.state <> 'archived' AND n.bytes > 0, false) AS is_estimate,
        pg_table_size(l.leaf) AS table_bytes, pg_indexes_size(l.leaf) AS index_bytes,
        a.target, a.generation, a.state AS archive_state, a.rows AS archive_rows, a.bytes AS archive_bytes, a.proven_at, a.dropped_at, r.restored_at,
        coalesce(w.waiting, 0) AS dead_letters_waiting, coalesce(w.emptied, 0) AS dead_letters_emptied,
@@ -23,6 +24,8 @@ SELECT to_char(l.month, 'YYYY-MM') AS month, l.state, l.is_attached,
        l.state = 'detaching' OR o.leftovers IS NOT NULL AS is_unfinished, o.leftovers
 FROM asked q CROSS JOIN listed l
 LEFT JOIN LATERAL (SELECT * FROM tallymill.archives o WHERE o.month = l.month AND o.state <> 'superseded' ORDER BY o.generation DESC LIMIT 1) a ON true
+CROSS JOIN LATERAL (SELECT pg_relation_size(l.leaf) AS bytes,
+                           greatest((SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = l.leaf), pg_stat_get_live_tuples(l.leaf), 0) AS about) n
 CROSS JOIN LATERAL (SELECT max(o.restored_at) AS restored_at FROM tallymill.archives o WHERE o.month = l.month) r
 CROSS JOIN LATERAL (SELECT string_agg(format('generation %s in %s', o.generation, o.target), ', ' ORDER BY o.generation) AS leftovers FROM tallymill.archives o
                     WHERE l.state = 'archived' AND o.month = l.month AND o.state = 'superseded' AND o.target <> 'none' AND o.parts IS DISTINCT FROM 0) o

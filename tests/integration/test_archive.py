@@ -540,3 +540,44 @@ def killed_at_random(here):
 
 def test_killed_at_random_beside_live_events(archive):
     killed_at_random(archive(count=2000, **{"aggregator.interval": "100 ms"}))
+
+
+def test_check_says_of_the_months_what_the_run_would(archive):
+    here = archive(count=40)
+    for words in (("archive", "2019-07"), ("archive", "--verify", "2019-07"), ("archive", "--cancel", "2019-07"), ("restore", "2019-07")):
+        asked, done = here.site.tallymill(*words, "--check"), here.site.tallymill(*words)
+        assert asked.code == done.code == 2 and "2019-07: there is no such month" in asked.err and asked.out == "", (words, asked, done)
+    both = here.run("--check", "2019-07", "no month", MONTH)
+    assert both.code == 2 and "2019-07" in both.err and "no month" in both.err, both
+    assert "in order" in here.must("--check", MONTH).out and here.rows() == here.content
+
+
+def test_what_the_aggregator_settles_is_said_to_pass(archive):
+    here = archive(count=40)
+    here.site.database.run(f"UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = '{DAY:%Y-%m-%d}'")
+    waits = here.run()
+    assert waits.code == 1 and "waits for a rebuild" in waits.err and "none leads: start tallymill-aggregator" in waits.err, waits
+    here.site.database.run("UPDATE tallymill.leader SET leader = 'somebody', seen_at = now()")
+    waits = here.run()
+    assert waits.code == 1 and "settles that by itself, mostly within a minute" in waits.err, waits
+    here.site.database.run("UPDATE tallymill.leader SET leader = ''")
+    here.site.fold()
+    here.must()
+
+
+def test_months_marks_an_estimate_as_one(archive):
+    here = archive(count=40)
+
+    def rows():
+        line = next(line for line in here.site.must("tallymill", "months").out.splitlines() if line.startswith(MONTH))
+        return line.split()[3], next(month for month in json.loads(here.site.must("tallymill", "months", "--json").out)["months"] if month["month"] == MONTH)
+
+    here.site.database.run(f"ANALYZE {LEAF}")
+    shown, month = rows()
+    assert (shown, month["rows"], month["is_estimate"]) == ("~70", 70, True)
+    here.site.database.run(f"SELECT pg_stat_reset_single_table_counters('{LEAF}'::regclass); UPDATE pg_class SET reltuples = -1 WHERE oid = '{LEAF}'::regclass")
+    shown, month = rows()
+    assert (shown, month["rows"], month["is_estimate"]) == ("?", None, True)
+    here.must()
+    shown, month = rows()
+    assert (shown, month["rows"], month["is_estimate"]) == ("70", 70, False)
