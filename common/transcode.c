@@ -421,12 +421,45 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
     return check_catalogue(transcoder, result);
 }
 
+/* What the value is that should be a map. */
+static const char *root_name(const struct transcoder *transcoder)
+{
+    struct msgpack_cursor cursor = {transcoder->value, transcoder->cursor.end};
+    struct msgpack_item root;
+    if (*transcoder->value == '{' || *transcoder->value == '[')
+        return "what looks like JSON text";
+    if (msgpack_next(&cursor, &root) != REASON_NONE)
+        return "something else";
+    switch (root.type) {
+    case ITEM_NIL: return "nil";
+    case ITEM_BOOL: return "true or false";
+    case ITEM_UINT:
+    case ITEM_INT:
+    case ITEM_FLOAT32:
+    case ITEM_FLOAT64: return "a number";
+    case ITEM_STR: return "text";
+    case ITEM_BIN: return "binary data";
+    case ITEM_EXT: return "an extension type";
+    case ITEM_ARRAY: return "an array";
+    case ITEM_MAP: break;
+    }
+    return "something else";
+}
+
+/* In words what concerns the value as a whole; else the byte at which it was noticed, and the key of the field. */
 static void describe(struct transcoder *transcoder, enum reason reason)
 {
-    const char *key = transcoder->field < 0            ? "none"
+    const char *key = transcoder->field < 0            ? ""
                       : transcoder->field == KEY_COUNT ? "(unknown)"
                                                        : event_keys[transcoder->field].packed + 1;
-    if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
+    if (reason == REASON_TOMBSTONE)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "the value is null, as of a tombstone: there is no event in it");
+    else if (reason == REASON_EMPTY)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "the value has no bytes: there is no event in it");
+    else if (reason == REASON_ROOT)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "the value is %s, not a msgpack map with the event's fields",
+                 root_name(transcoder));
+    else if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
         snprintf(transcoder->detail, sizeof transcoder->detail, "the message's value is %zu bytes long, the most is %d",
                  (size_t)(transcoder->cursor.end - transcoder->value), WIRE_VALUE_BYTES);
     else if (reason == REASON_MISSING)
@@ -436,6 +469,9 @@ static void describe(struct transcoder *transcoder, enum reason reason)
                  (size_t)(transcoder->cursor.at - transcoder->value), key);
     else if (reason == REASON_TS_RANGE)
         snprintf(transcoder->detail, sizeof transcoder->detail, "key %s, outside window.oldest to window.ahead", key);
+    else if (transcoder->field < 0)
+        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu of the value, in none of its fields",
+                 (size_t)(transcoder->cursor.at - transcoder->value));
     else
         snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s",
                  (size_t)(transcoder->cursor.at - transcoder->value), key);

@@ -189,13 +189,36 @@ static void print_bytes(const char *name, const PGresult *result, int column, bo
     PQfreemem(bytes);
 }
 
+/* Of those that the options name: one has to be meant, and it is said which. */
+static bool choose_newest(struct dlq *dlq, struct error *err)
+{
+    bool is_there;
+    const struct dlq_choice *choice = &dlq->choice;
+    if (!choice->topic_partition && !choice->reason && !choice->since && !choice->key) {
+        return error_set(err, ERROR_USAGE,
+                         "which one? tallymill dlq show --at TOPIC_PARTITION:OFFSET, or the newest of --reason, --since or --key; "
+                         "tallymill dlq names their places");
+    }
+    if (!dlq_newest(dlq->conn, choice, &dlq->place, &is_there, err)) {
+        return false;
+    }
+    if (!is_there) {
+        return error_set(err, ERROR_USAGE, "topic %s has no such dead letter%s", choice->topic,
+                         choice->with_replayed ? "" : " that waits (--replayed: also those sent again, or without their bytes)");
+    }
+    dlq->choice.topic_partition = dlq->place.topic_partition;
+    dlq->choice.offset = dlq->place.offset;
+    printf("place: %s:%s (the newest; tallymill dlq names the others)\n", dlq->place.topic_partition, dlq->place.offset);
+    return true;
+}
+
 static bool show(struct dlq *dlq, struct error *err)
 {
     enum { BYTES_FROM = 7 };
-    const char *values[] = {dlq->choice.topic, dlq->choice.topic_partition, dlq->choice.offset};
-    if (!dlq->choice.offset) {
-        return error_set(err, ERROR_USAGE, "which one? tallymill dlq show --at TOPIC_PARTITION:OFFSET");
+    if (!dlq->choice.offset && !choose_newest(dlq, err)) {
+        return false;
     }
+    const char *values[] = {dlq->choice.topic, dlq->choice.topic_partition, dlq->choice.offset};
     PGresult *result = postgres_query_params(
         dlq->conn,
         "SELECT reason, detail, message_time, dead_at, replayed_at, emptied_at, batch_id, message_key, message_value "
@@ -271,11 +294,14 @@ static bool replay(struct dlq *dlq, struct error *err)
 
 static bool discard(struct dlq *dlq, struct error *err)
 {
-    if (dlq->at || dlq->choice.reason || dlq->since || dlq->key) {
-        return error_set(err, ERROR_USAGE,
-                         "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes");
+    if (dlq->choice.reason || dlq->since || dlq->key || (dlq->at && dlq->place_count > 0)) {
+        return error_set(
+            err, ERROR_USAGE,
+            "dlq discard names each dead letter: tallymill dlq discard TOPIC_PARTITION:OFFSET ... --yes, or one by --at");
     }
-    return dlq_discard(dlq->conn, dlq->choice.topic, dlq->places, dlq->place_count, dlq->is_confirmed, dlq->as_json, err);
+    char *at = (char *)dlq->at;
+    return dlq_discard(dlq->conn, dlq->choice.topic, at ? &at : dlq->places, at ? 1 : dlq->place_count, dlq->is_confirmed,
+                       dlq->as_json, err);
 }
 
 static bool run(struct dlq *dlq, const struct cli_result *command, struct error *err)
@@ -336,43 +362,52 @@ int dlq_run(int argc, char **argv)
     const struct cli_option options[] = {
         {.name = "topic",
          .argument = "TOPIC",
-         .help = "those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events",
+         .help = "all four: those in the books of this topic, closed ones (NAME@GENERATION) too; instead of topics.events",
          .value = &dlq.choice.topic},
-        {.name = "reason", .argument = "REASON", .help = "only dead letters of this reason", .value = &dlq.choice.reason},
-        {.name = "at", .argument = "PLACE", .help = "only TOPIC_PARTITION, or TOPIC_PARTITION:OFFSET", .value = &dlq.at},
+        {.name = "reason",
+         .argument = "REASON",
+         .help = "list, replay: only dead letters of this reason; show: the newest of it",
+         .value = &dlq.choice.reason},
+        {.name = "at",
+         .argument = "PLACE",
+         .help = "the one at TOPIC_PARTITION:OFFSET; list, replay also those of a TOPIC_PARTITION, show the newest of it",
+         .value = &dlq.at},
         {.name = "since",
          .argument = "AGE|DAY|TIME",
-         .help = "only those that died since then: 2 h, 2026-11-24, 2026-11-24T11:00:00Z",
+         .help = "list, show, replay: only those that died since then: 2 h, 2026-11-24, 2026-11-24T11:00:00Z",
          .value = &dlq.since},
         {.name = "key",
          .argument = "KEY",
-         .help = "only those of this Kafka key, mostly a session (tallymill_admin)",
+         .help = "list, show, replay: only those of this Kafka key, mostly a session (tallymill_admin)",
          .value = &dlq.key},
         {.name = "limit", .argument = "N", .help = "list: the newest N instead of 20", .value = &dlq.limit},
         {.name = "dry-run", .help = "replay: say what would be sent, and send nothing", .flag = &dlq.is_dry},
         {.name = "replayed",
-         .help = "also those sent again before; in lists also those whose bytes were dropped",
+         .help = "list, show, replay: also those sent again before; list, show: also those whose bytes were dropped",
          .flag = &dlq.choice.with_replayed},
         {.name = "yes", .help = "discard: drop the bytes for good", .flag = &dlq.is_confirmed},
-        {.name = "json", .help = "answer with one JSON object", .flag = &dlq.as_json},
+        {.name = "json", .help = "list, replay, discard: answer with one JSON object", .flag = &dlq.as_json},
         {.name = NULL},
     };
     const struct cli cli = {
         .program = "tallymill dlq",
-        .usage = "[list | show | replay | discard PLACE ...] [OPTION ...]",
+        .usage = "[list | show --at PLACE | replay | discard PLACE ...] [OPTION ...]",
         .summary =
             "Dead letters: events that broke a rule, kept with their bytes, place and reason.\n"
             "list counts and names them (tallymill_read), with one of each reason and what it holds (tallymill_admin); show prints "
             "one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
             "What is in closed books is sent to the topic of topics.events.\n"
+            "Each option says for which of the four it is. For which reasons a replay can help: "
+            "docs/runbooks/dead-letter-flood.md.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"
                     "  tallymill dlq show --at 3:4711 --config settings.ini\n"
                     "  tallymill dlq replay --reason archived_month --config settings.ini\n"
                     "  tallymill dlq replay --since '2 h' --dry-run --config settings.ini\n"
                     "  tallymill dlq replay --topic analytics-events@1 --config settings.ini\n"
-                    "  tallymill dlq discard 3:4711 3:4712 --yes --config settings.ini\n",
+                    "  tallymill dlq discard 3:4711 3:4712 --yes --config settings.ini\n"
+                    "  tallymill dlq discard --at 3:4711 --yes --config settings.ini\n",
         .exit_codes = "0 done; 1 failed, a restart may help, or replay sent none, or left one; 2 usage, settings or schema;\n"
                       "3 needs a person.",
         .options = options,

@@ -31,6 +31,11 @@ struct dlq_choice {
  * that key, each with what it holds. What they hold is shown to tallymill_admin only. */
 MUST_CHECK bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_json, struct error *err);
 
+struct place;
+
+/* The place of the newest of those that are chosen. With a key it needs tallymill_admin. */
+MUST_CHECK bool dlq_newest(PGconn *conn, const struct dlq_choice *choice, struct place *place, bool *is_there, struct error *err);
+
 /* Says what dlq_replay() would send and leave, without sending any. *count: how many it would send. */
 MUST_CHECK bool dlq_dry_run(PGconn *conn, const struct settings *settings, const struct dlq_choice *choice, bool as_json,
                             int64_t *count, struct error *err);

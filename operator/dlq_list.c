@@ -15,6 +15,7 @@
 #include "common/utf8.h"
 #include "operator/answer.h"
 #include "operator/packed.h"
+#include "operator/place.h"
 #include "operator/table.h"
 
 enum { SHOWN_BYTES = 120 };
@@ -70,7 +71,14 @@ static const char *key_text(const PGresult *letters, int row, char text[SHOWN_BY
         is_text = character > 0;
         at += character;
     }
-    utf8_copy(text, SHOWN_BYTES, is_text ? (const char *)bytes : written); /* libpq ends what it unescapes with a NUL */
+    if (is_text) { /* libpq ends what it unescapes with no NUL */
+        const size_t shown = length < SHOWN_BYTES ? length : SHOWN_BYTES - 1;
+        memcpy(text, bytes, shown);
+        text[shown] = '\0';
+        utf8_trim(text);
+    } else {
+        utf8_copy(text, SHOWN_BYTES, written);
+    }
     PQfreemem(bytes);
     return text;
 }
@@ -187,6 +195,19 @@ static bool list_keyed(PGconn *conn, const struct dlq_choice *choice, int limit,
     }
     PQclear(letters);
     return true;
+}
+
+bool dlq_newest(PGconn *conn, const struct dlq_choice *choice, struct place *place, bool *is_there, struct error *err)
+{
+    PGresult *newest =
+        ask(conn, choice, choice->key ? dlq_keyed_sql : dlq_list_sql, 1, choice->key ? KEYED_PARAMETERS : LIST_PARAMETERS, err);
+    *is_there = newest && PQntuples(newest) == 1;
+    if (*is_there) {
+        snprintf(place->topic_partition, sizeof place->topic_partition, "%s", answer_text(newest, 0, "topic_partition"));
+        snprintf(place->offset, sizeof place->offset, "%s", answer_text(newest, 0, "kafka_offset"));
+    }
+    PQclear(newest);
+    return newest != NULL;
 }
 
 bool dlq_list(PGconn *conn, const struct dlq_choice *choice, int limit, bool as_json, struct error *err)

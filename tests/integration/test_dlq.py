@@ -6,6 +6,7 @@ import msgpack
 from confluent_kafka.admin import ConfigResource
 from psycopg2 import extensions
 
+from .harness.program import environment, run
 from .harness.publisher import event, events, instant
 
 
@@ -26,6 +27,77 @@ def test_dlq_says_what_died_and_shows_one_with_its_bytes(site):
     assert site.tallymill("dlq", "show", "--at", "2:2").code == 2
     assert site.tallymill("dlq", "show", "--at", "two").code == 2
     assert site.tallymill("dlq", "burn").code == 2
+
+
+def test_what_concerns_the_whole_value_is_said_in_words(site):
+    for value in (msgpack.packb(["login"]), b'{"event_name": "login"}', msgpack.packb("login"), b"", None):
+        site.publisher.send_bytes(value, b"the key", partition=0)
+    site.publisher.send_bytes(b"\x81\xaaevent", b"the key", partition=0)
+    site.publisher.flush()
+    site.drain()
+    details = [detail for _, detail in site.database.rows("SELECT kafka_offset, detail FROM tallymill.dead_letters ORDER BY 1")]
+    for offset, words in enumerate(("an array, not a msgpack map", "JSON text", "is text,", "has no bytes", "null, as of a tombstone", "byte 1 of the value, in none of its fields")):
+        assert words in details[offset], details
+    assert "none" not in "".join(details).replace("in none of", ""), details
+
+
+def test_show_takes_what_list_takes_and_says_which_one_it_shows(site):
+    for value in (b"\xc1 one", b"\xc1 two", b""):
+        site.publisher.send_bytes(value, b"the key", partition=1)
+    site.publisher.flush()
+    site.drain()
+    site.database.run("UPDATE tallymill.dead_letters SET dead_at = now() - interval '1 hour' WHERE kafka_offset = 0")
+    shown = site.must("tallymill", "dlq", "show", "--reason", "format").out
+    assert "place: 1:1" in shown and "c1 20 74 77 6f" in shown, shown
+    assert "place: 1:2" in site.must("tallymill", "dlq", "show", "--key", "the key", "--reason", "empty").out
+    none = site.tallymill("dlq", "show", "--reason", "root")
+    assert none.code == 2 and "--replayed" in none.err, none
+    which = site.tallymill("dlq", "show")
+    assert which.code == 2 and "--reason" in which.err and "--at TOPIC_PARTITION:OFFSET" in which.err, which
+
+
+def test_discard_takes_a_place_as_show_and_replay_do(site):
+    for key in (b"a key", b"\xff\x00", None):
+        site.publisher.send_bytes(b"\xc1", key, partition=2)
+    site.publisher.flush()
+    site.drain()
+    refused = site.tallymill("dlq", "discard", "--at", "2:0")
+    assert refused.code == 2 and "--yes" in refused.err, refused
+    for words in (("--at", "2", "--yes"), ("--at", "2:0", "2:1", "--yes"), ("--reason", "format", "--yes"), ("--yes",)):
+        assert site.tallymill("dlq", "discard", *words).code == 2, words
+    assert site.database.value("SELECT count(emptied_at) FROM tallymill.dead_letters") == 0
+    assert "2:0 (format)" in site.must("tallymill", "dlq", "discard", "--at", "2:0", "--yes").out
+    assert "2:1 (format)" in site.must("tallymill", "dlq", "discard", "2:1", "--yes").out
+    assert site.database.rows("SELECT kafka_offset FROM tallymill.dead_letters WHERE emptied_at IS NOT NULL ORDER BY 1") == [(0,), (1,)]
+
+
+def test_a_key_is_shown_as_it_is_and_none_where_there_is_none(site):
+    """malloc gives what was there before unless it is told to (MALLOC_PERTURB_): nothing of that is shown."""
+    for offset, key in enumerate((b"a key", "t\u00e4glich".encode(), b"\xff\x00", None, b"k" * 500)):
+        site.publisher.send_bytes(b"\xc1" + bytes([offset]), key, partition=2)
+    site.publisher.flush()
+    site.drain()
+
+    def keys(*words):
+        listed = run(site.command("tallymill", "dlq", "--json", "--replayed", *words), env=environment(MALLOC_PERTURB_="83"))
+        assert listed.code == 0, listed
+        return [line["key"] for line in json.loads(listed.out)["examples" if not words else "newest"]]
+
+    newest = keys("--key", "t\u00e4glich")
+    assert newest == ["t\u00e4glich"]
+    expected = ["a key", "t\u00e4glich", "\\xff00", None, "k" * 119]
+    for offset, key in enumerate(expected):
+        site.database.run(f"UPDATE tallymill.dead_letters SET dead_at = now() + interval '{offset + 1} minutes' WHERE kafka_offset = {offset}")
+        assert keys() == [key], (offset, key)
+    site.must("tallymill", "dlq", "discard", "2:4", "--yes")
+    assert keys() == [None], "its key is gone"
+
+
+def test_help_says_of_each_option_for_which_of_the_four_it_is(site):
+    options = site.must("tallymill", "dlq", "--help").out.split("Options:")[1].split("Options of every")[0]
+    for name in ("--topic", "--reason", "--at", "--since", "--key", "--limit", "--dry-run", "--replayed", "--yes", "--json"):
+        line = next(line for line in options.splitlines() if line.strip().startswith(name))
+        assert any(word in line for word in ("list", "show", "replay:", "discard", "all four")), line
 
 
 def test_dlq_list_shows_one_of_each_reason_with_what_it_holds_to_whoever_may_see_it(site):
