@@ -262,7 +262,7 @@ def test_a_dead_letter_that_kafka_does_not_take_is_named_and_left_and_can_be_dis
     assert asked.code == 2 and "--yes" in asked.err and "5,000,000 bytes" in asked.err, asked
     wrong = site.tallymill("dlq", "discard", "0:13", "0:99", "--yes")
     assert wrong.code == 2 and "0:99" in wrong.err and waiting(site) == [(0, 13), (0, 14)], wrong
-    for words in ((), ("0",), ("0:end",), ("0:-1",), ("all",), ("--at", "0:13"), ("--reason", "schema")):
+    for words in ((), ("0",), ("0:end",), ("0:-1",), ("all",), ("--reason", "schema")):
         assert site.tallymill("dlq", "discard", "--yes", *words).code == 2, words
     done = site.must("tallymill", "dlq", "discard", "0:13", "0:14", "--yes")
     assert "0:13 (schema): 5,000,000 bytes are gone" in done.out, done

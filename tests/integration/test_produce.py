@@ -73,3 +73,11 @@ def test_files_plain_and_compressed_are_read_in_their_order(site, tmp_path):
 def test_the_report_is_json_when_asked(site):
     sent = site.produce("--generate", "100", "--json")
     assert sent.code == 0 and json.loads(sent.out)["acknowledged"] == 100, sent
+
+
+def test_help_shows_the_form_of_a_time_that_until_takes(site):
+    shown = next(line for line in site.produce("--help").out.splitlines() if line.strip().startswith("--until"))
+    form = re.search(r"as (\S+) ", shown)[1]
+    site.must("tallymill-produce", "--generate", "5", "--until", form)
+    refused = site.produce("--generate", "5", "--until", form[:10])
+    assert refused.code == 2 and form in refused.err, refused
