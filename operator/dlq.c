@@ -238,7 +238,8 @@ static bool show(struct dlq *dlq, struct error *err)
         print_bytes("message_value", result, BYTES_FROM + 1, true);
     }
     PQclear(result);
-    return is_there || error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s", dlq->choice.topic, dlq->at);
+    return is_there || error_set(err, ERROR_USAGE, "topic %s has no dead letter at %s:%s", dlq->choice.topic,
+                                 dlq->choice.topic_partition, dlq->choice.offset);
 }
 
 /* Whether there is a dead letter at the place that was named, sent again or not. */
@@ -398,8 +399,8 @@ int dlq_run(int argc, char **argv)
             "one with its bytes and what they say, and replay publishes the same bytes\n"
             "again after a fix, which stores each event at most once; one that is larger than Kafka takes is named and left.\n"
             "What is in closed books is sent to the topic of topics.events.\n"
-            "Each option says for which of the four it is. For which reasons a replay can help: "
-            "docs/runbooks/dead-letter-flood.md.\n"
+            "Each option says for which of the four it is. For which reasons a replay can help: the runbook "
+            "dead-letter-flood.md.\n"
             "discard settles dead letters for good: their bytes go, place and reason stay (both tallymill_admin).\n",
         .examples = "  tallymill dlq --config settings.ini\n"
                     "  tallymill dlq show --at 3:4711 --config settings.ini\n"
