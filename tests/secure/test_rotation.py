@@ -21,12 +21,17 @@ def _patient(make_site):
     return made
 
 
+def must_store(site):
+    """Returns once the worker has stored something, and so is past its start: a topic is drained before the first event, too."""
+    wait_until(lambda: sum(site.outcomes()) > 0, 60, "the worker to store")
+
+
 @pytest.mark.parametrize("instance", [None, "one"])
 def test_a_password_of_kafka_is_changed_by_a_signal(patient, instance):
     site, login = patient, patient.secured.login("worker", WORKER)
     worker = site.worker(*login.words, instance=instance)
     with under_load(site):
-        site.wait_until_drained()
+        must_store(site)
         login.change_password("another one")
         login.tell("another one")
         hang_up(worker, TOOK_OVER)
@@ -41,7 +46,7 @@ def test_a_wrong_password_is_not_taken_and_the_client_before_goes_on(site):
     login = site.secured.login("worker", WORKER)
     worker = site.worker(*login.words)
     with under_load(site):
-        site.wait_until_drained()
+        must_store(site)
         login.tell("hunter2")
         said = hang_up(worker, "were not taken")
         assert all(word in said for word in ("kafka.sasl.password", site.stack.kafka["bootstrap.servers"], login.name, "SIGHUP")), said
@@ -56,7 +61,7 @@ def test_a_password_that_is_refused_is_read_again_without_a_signal(site):
     login = site.secured.login("worker", WORKER)
     worker = site.worker(*login.words)
     with under_load(site):
-        wait_until(lambda: sum(site.outcomes()) > 0, 60, "the worker to store, and so to be past its start")
+        must_store(site)
         login.change_password("another one")
         restart_broker(site)
         wait_until(lambda: "refuses the login" in worker.log(), 60, "the worker to be refused")
@@ -69,7 +74,8 @@ def test_a_password_is_changed_by_restarts_one_worker_after_the_other(site):
     login = site.secured.login("worker", WORKER)
     workers = [site.worker(*login.words) for _ in range(2)]
     with under_load(site):
-        site.wait_until_drained()
+        for worker in workers:
+            wait_until(lambda one=worker: 'msg="reading"' in one.log(), 60, worker.log)  # past its start
         login.change_password("another one")
         login.tell("another one")
         for number, worker in enumerate(workers):
