@@ -214,5 +214,7 @@ def test_the_reasons_of_health_are_those_that_are_documented():
     known |= set(re.findall(r'health_set_reason\([^"]+"([^"]+)"', (ROOT / "aggregator" / "aggregator_metrics.c").read_text()))
     trouble = (ROOT / "consumer" / "worker_trouble.c").read_text()
     known |= {text + ":" for text in re.findall(r'"(a batch is not stored|reading cannot begin|a batch waits for a lock)', trouble)}
-    assert len(known) == 12 and known <= written, known - written
+    refusal = (ROOT / "consumer" / "worker_refusal.c").read_text()
+    known |= {text + ":" for text in re.findall(r'"(Kafka does not let this (?:login|worker) [^"]+)"', refusal)}
+    assert len(known) == 14 and known <= written, known - written
     assert written <= known, written - known
