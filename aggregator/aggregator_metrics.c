@@ -10,8 +10,8 @@
 #include "common/session.h"
 #include "common/clock.h"
 #include "common/error.h"
-#include "common/lock_watch.h"
 #include "common/monitor.h"
+#include "common/postgres_error.h"
 #include "common/settings.h"
 
 enum {
@@ -193,10 +193,10 @@ void aggregator_metrics_failed(struct aggregator_metrics *shown, const struct er
     drop_leaders(shown); /* not its freshness: that goes on ageing until somebody leads */
     metrics_add(shown->metrics, FAILURES, 0, 1);
     metrics_set(shown->metrics, CONNECTED, 0, 0);
-    if (lock_watch_is_timeout(err))
+    if (err->kind == ERROR_RETRY && !postgres_is(err, POSTGRES_REFUSED))
+        health_set_reason(&shown->health, "Postgres is away: see the log", now_us);
+    else /* the server has said why, or it is a matter of ours */
         health_set_reason_text(&shown->health, err->text, now_us);
-    else
-        health_set_reason(&shown->health, "Postgres is away, or refuses: see the log", now_us);
 }
 
 void aggregator_metrics_standby(struct aggregator_metrics *shown, const struct error *locked_out, int64_t now_us)

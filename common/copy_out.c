@@ -32,8 +32,7 @@ static bool begin(PGconn *conn, const char *sql, struct statement_wait *wait, st
     const bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
     if (!has_begun) {
         postgres_error(err, conn, result);
-        if (wait->watch)
-            wait->watch->explain(wait->context, conn, err);
+        statement_explain(conn, wait, err);
     }
     PQclear(result);
     return has_begun;

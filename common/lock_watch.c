@@ -34,63 +34,10 @@ void lock_watch_start(struct lock_watch *watch, int64_t now_us)
     watch->is_told = false;
 }
 
-/* What must not be taken over: the name by which the waiting session is known, and what is empty anyhow. */
-static bool is_wanted(const PQconninfoOption *option)
-{
-    static const char *const left[] = {"application_name", "fallback_application_name", "replication", "service",
-                                       "target_session_attrs"};
-    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
-        if (strcmp(option->keyword, left[i]) == 0)
-            return false;
-    return option->val && option->val[0];
-}
-
-/* Of several hosts the one that was taken. */
-static const char *value_of(const PQconninfoOption *option, PGconn *conn)
-{
-    if (strcmp(option->keyword, "host") == 0)
-        return PQhost(conn);
-    if (strcmp(option->keyword, "hostaddr") == 0)
-        return PQhostaddr(conn);
-    return strcmp(option->keyword, "port") == 0 ? PQport(conn) : option->val;
-}
-
-static void write_pair(FILE *out, const char *keyword, const char *value)
-{
-    fprintf(out, "%s='", keyword);
-    for (; *value; value++) {
-        if (*value == '\'' || *value == '\\')
-            fputc('\\', out);
-        fputc(*value, out);
-    }
-    fputs("' ", out);
-}
-
-/* A connection string for the same server and login; the caller frees it. NULL: no memory. */
-static char *same_dsn(PGconn *conn)
-{
-    char *dsn = NULL;
-    size_t length = 0;
-    PQconninfoOption *options = PQconninfo(conn);
-    FILE *out = options ? open_memstream(&dsn, &length) : NULL;
-    for (const PQconninfoOption *option = options; out && option->keyword; option++)
-        if (is_wanted(option) && value_of(option, conn) && value_of(option, conn)[0])
-            write_pair(out, option->keyword, value_of(option, conn));
-    PQconninfoFree(options);
-    if (out && fclose(out) != 0) {
-        free(dsn);
-        return NULL;
-    }
-    return out ? dsn : NULL;
-}
-
 static PGconn *open_side(PGconn *conn)
 {
     struct error ignored = {0};
-    char *dsn = PQstatus(conn) == CONNECTION_OK ? same_dsn(conn) : NULL;
-    PGconn *side = dsn ? postgres_open(dsn, "tallymill lock watch", SIDE_TIMEOUT_US, &ignored) : NULL;
-    free(dsn);
-    return side;
+    return postgres_open_beside(conn, "tallymill lock watch", SIDE_TIMEOUT_US, &ignored);
 }
 
 /* What the other connection is asked is not watched in turn. */

@@ -117,9 +117,7 @@ static bool refuse_unread(PGconn *conn, struct error *err)
     if (postgres_is(err, POSTGRES_NO_SCHEMA))
         return error_set(err, ERROR_USAGE, "database %s has no Tallymill schema; run: tallymill migrate", PQdb(conn));
     if (postgres_is(err, POSTGRES_NO_RIGHT))
-        return error_wrap(
-            err, "role %s may not read the schema of database %s; grant it tallymill_ingest, tallymill_aggregate or tallymill_read",
-            PQuser(conn), PQdb(conn));
+        return error_wrap(err, "the login %s may not read the schema of database %s", PQuser(conn), PQdb(conn));
     return error_wrap(err, "cannot read the schema's version");
 }
 

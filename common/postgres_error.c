@@ -355,39 +355,6 @@ static bool row_security_error(struct error *err, const PGconn *conn, const PGre
     return true;
 }
 
-/* The role that the program at hand runs with, by the name that it gave its connection; NULL: it depends on what it is asked to do.
- */
-static const char *role_of(const PGconn *conn)
-{
-    static const struct {
-        const char *program, *role;
-    } roles[] = {
-        {"tallymill-consumer", "tallymill_ingest"},   {"tallymill-aggregator", "tallymill_aggregate"},
-        {"tallymill rebuild", "tallymill_aggregate"}, {"tallymill refresh", "tallymill_aggregate"},
-        {"tallymill status", "tallymill_read"},       {"tallymill audit", "tallymill_read"},
-        {"tallymill verify", "tallymill_read"},       {"tallymill migrate", "tallymill_admin"},
-        {"tallymill reset", "tallymill_admin"},       {"tallymill topic", "tallymill_admin"},
-    };
-    const char *program = conn ? PQparameterStatus(conn, "application_name") : NULL;
-    for (size_t i = 0; program && i < sizeof roles / sizeof roles[0]; i++)
-        if (strcmp(program, roles[i].program) == 0)
-            return roles[i].role;
-    return NULL;
-}
-
-/* What grants a right that is missing. */
-static const char *grant_text(const PGconn *conn, char *text, size_t size)
-{
-    const char *role = role_of(conn);
-    if (!role)
-        return "Grant the login tallymill_ingest (workers), tallymill_aggregate (aggregator), tallymill_read (status, audit, "
-               "verify) or "
-               "tallymill_admin (what changes or shows contents)";
-    char login[POSTGRES_IDENTIFIER_BYTES];
-    snprintf(text, size, "An owner of the database runs: GRANT %s TO %s;", role, postgres_identifier(login, PQuser(conn)));
-    return text;
-}
-
 bool postgres_said_in(const PGresult *result, const char *const *files)
 {
     const char *file = PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
@@ -419,7 +386,6 @@ static bool is_about_files(const PGresult *result, const char *sqlstate)
 
 bool postgres_error(struct error *err, const PGconn *conn, const PGresult *result)
 {
-    char grant[256];
     const char *sqlstate = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     if (sqlstate == NULL)
         return connection_error(err, conn);
@@ -442,8 +408,6 @@ bool postgres_error(struct error *err, const PGconn *conn, const PGresult *resul
     if (has_no_file)
         hint = "The disk of that file is not mounted, is read-only, or is closed to the server's account: mend it there, nothing "
                "is stored meanwhile";
-    else if (postgres_state_is(sqlstate, POSTGRES_NO_RIGHT))
-        hint = grant_text(conn, grant, sizeof grant);
     else if (has_no_ids)
         hint = "Nothing is written before a superuser ends what keeps old transactions (pg_prepared_xacts, pg_replication_slots, "
                "the oldest in pg_stat_activity) and runs VACUUM in that database";

@@ -5,6 +5,7 @@
 #include "common/postgres_open.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,4 +111,64 @@ PGconn *postgres_open(const char *dsn, const char *application_name, int64_t tim
     }
     PQclear(set);
     return conn;
+}
+
+/* What must not be taken over: the name by which the other session is known, and what is empty anyhow. */
+static bool is_wanted(const PQconninfoOption *option)
+{
+    static const char *const left[] = {"application_name", "fallback_application_name", "replication", "service",
+                                       "target_session_attrs"};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (strcmp(option->keyword, left[i]) == 0)
+            return false;
+    return option->val && option->val[0];
+}
+
+/* Of several hosts the one that was taken. */
+static const char *value_of(const PQconninfoOption *option, PGconn *conn)
+{
+    if (strcmp(option->keyword, "host") == 0)
+        return PQhost(conn);
+    if (strcmp(option->keyword, "hostaddr") == 0)
+        return PQhostaddr(conn);
+    return strcmp(option->keyword, "port") == 0 ? PQport(conn) : option->val;
+}
+
+static void write_pair(FILE *out, const char *keyword, const char *value)
+{
+    fprintf(out, "%s='", keyword);
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            fputc('\\', out);
+        fputc(*value, out);
+    }
+    fputs("' ", out);
+}
+
+/* A connection string for the same server and login; the caller frees it. NULL: no memory. */
+static char *same_dsn(PGconn *conn)
+{
+    char *dsn = NULL;
+    size_t length = 0;
+    PQconninfoOption *options = PQconninfo(conn);
+    FILE *out = options ? open_memstream(&dsn, &length) : NULL;
+    for (const PQconninfoOption *option = options; out && option->keyword; option++)
+        if (is_wanted(option) && value_of(option, conn) && value_of(option, conn)[0])
+            write_pair(out, option->keyword, value_of(option, conn));
+    PQconninfoFree(options);
+    if (out && fclose(out) != 0) {
+        free(dsn);
+        return NULL;
+    }
+    return out ? dsn : NULL;
+}
+
+PGconn *postgres_open_beside(PGconn *conn, const char *application_name, int64_t timeout_us, struct error *err)
+{
+    char *dsn = PQstatus(conn) == CONNECTION_OK ? same_dsn(conn) : NULL;
+    if (!dsn)
+        error_set(err, ERROR_RETRY, "the connection to Postgres was lost, or memory is out");
+    PGconn *side = dsn ? postgres_open(dsn, application_name, timeout_us, err) : NULL;
+    free(dsn);
+    return side;
 }

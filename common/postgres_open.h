@@ -15,4 +15,8 @@
  * the whole of it, but for looking up a host's name, for which libpq knows no deadline. */
 MUST_CHECK PGconn *postgres_open(const char *dsn, const char *application_name, int64_t timeout_us, struct error *err);
 
+/* Another one to the same server by the same login, for a question beside what conn is at, which works and is left alone: its
+ * settings are read back (PQconninfo), the password of a file among them, and of several hosts the one that was taken. */
+MUST_CHECK PGconn *postgres_open_beside(PGconn *conn, const char *application_name, int64_t timeout_us, struct error *err);
+
 #endif

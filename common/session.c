@@ -19,6 +19,7 @@
 #include "common/lock_watch.h"
 #include "common/postgres.h"
 #include "common/service.h"
+#include "common/rights.h"
 #include "common/statement.h"
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
@@ -167,6 +168,7 @@ bool session_look(struct session *session, PGresult **result, bool *is_done, str
         if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
             postgres_error(err, session->conn, next);
             lock_watch_explain(&session->watch, session->conn, err);
+            rights_explain(session->conn, err);
             PQclear(next);
             return false;
         }

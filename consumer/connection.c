@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/postgres.h"
+#include "common/rights.h"
 #include "common/service.h"
 #include "common/settings.h"
 
@@ -29,14 +30,15 @@ static const char rights_sql[] =
 
 bool connection_check(const char *dsn, struct error *err)
 {
-    char login[POSTGRES_IDENTIFIER_BYTES];
     PGconn *conn = postgres_open(dsn, "tallymill-consumer", CONNECTION_LIMIT_US, err);
     bool good = conn && postgres_check_schema(conn, err);
     PGresult *rights = good ? postgres_query(conn, rights_sql, CONNECTION_LIMIT_US, err) : NULL;
     good = rights != NULL;
-    if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0)
-        good = error_set(err, ERROR_USAGE, "the login %s may not store events: GRANT tallymill_ingest TO %s", PQuser(conn),
-                         postgres_identifier(login, PQuser(conn)));
+    if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0) {
+        error_set(err, ERROR_USAGE, "the login %s may not store events", PQuser(conn));
+        postgres_mark(err, POSTGRES_NO_RIGHT);
+        good = rights_explain(conn, err);
+    }
     PQclear(rights);
     PQfinish(conn);
     return good;

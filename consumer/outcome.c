@@ -13,6 +13,7 @@
 #include "common/lock_watch.h"
 #include "common/log.h"
 #include "common/postgres.h"
+#include "common/rights.h"
 #include "consumer/failure.h"
 #include "consumer/months.h"
 #include "consumer/bisect.h"
@@ -225,11 +226,12 @@ static void show(const struct worker *worker, const struct failure *why, struct 
         lock_watch_append(shown, worker->holder);
 }
 
-static bool stop(const struct failure *why, enum failure_plan plan, const struct error *shown, struct error *err)
+static bool stop(const struct worker *worker, const struct failure *why, enum failure_plan plan, const struct error *shown,
+                 struct error *err)
 {
     *err = plan == PLAN_DISAGREE ? why->error : *shown;
     if (plan != PLAN_DISAGREE)
-        return false;
+        return worker->connection.conn && rights_explain(worker->connection.conn, err);
     err->kind = ERROR_FATAL;
     return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
 }
@@ -267,7 +269,7 @@ bool outcome_failed(struct worker *worker, bool is_lost, int64_t now_us, struct 
     case PLAN_BY_INSERT: go_by_insert(worker); return true;
     case PLAN_BY_LOOK_UP: go_by_look_up(worker, &shown); return true;
     case PLAN_DISAGREE:
-    case PLAN_STOP: return stop(why, plan, &shown, err);
+    case PLAN_STOP: return stop(worker, why, plan, &shown, err);
     default: try_again_later(worker, why, &shown, plan == PLAN_RECONNECT, now_us); return true;
     }
 }

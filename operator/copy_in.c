@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/postgres_error.h"
+#include "common/rights.h"
 #include "common/statement.h"
 
 /* Without a byte from or to the server; a slow disk or a lock is waited for as long. */
@@ -23,8 +24,10 @@ bool copy_in_begin(PGconn *conn, const char *sql, struct error *err)
     if (!statement_send(conn, sql, 0, NULL, &wait, err) || !statement_next(conn, &wait, &result, err))
         return false;
     const bool has_begun = PQresultStatus(result) == PGRES_COPY_IN;
-    if (!has_begun)
+    if (!has_begun) {
         postgres_error(err, conn, result);
+        rights_explain(conn, err);
+    }
     PQclear(result);
     return has_begun;
 }

@@ -204,11 +204,23 @@ static void print_finding(const char *check, const json_t *finding)
     print_line("        remedy: ", text_of(finding, "remedy"));
 }
 
+/* What was seen of the programs: how many there should be nobody has said, so what was looked at is told. */
 static void print_sessions(const struct doctor *doctor)
 {
+    char age[TERMINAL_AGE_BYTES];
     if (doctor->has_schema) {
-        printf("; %d workers are connected, %s aggregator leads", doctor->consumers, doctor->is_led ? "an" : "no");
+        printf("; %d workers are connected, ", doctor->consumers);
+        if (doctor->is_led || doctor->has_aggregator || !doctor->last_leader[0] || doctor->last_seen_us < 0) {
+            printf("%s aggregator leads", doctor->is_led ? "an" : "no");
+        } else {
+            fputs("no aggregator is: ", stdout);
+            terminal_text(stdout, doctor->last_leader);
+            printf(" was last seen to lead %s ago", terminal_age(age, doctor->last_seen_us));
+        }
     }
+    printf("; %s", doctor->failed_units < 0    ? "systemd was not asked which units have failed"
+                   : doctor->failed_units == 0 ? "no unit of this host has failed"
+                                               : "units of this host have failed, see above");
 }
 
 static void print_text(const struct visit *visit)
@@ -290,6 +302,8 @@ static int work(void *context, const struct cli_result *command, struct error *e
 {
     struct visit *visit = context;
     visit->doctor.settings = command->settings;
+    visit->doctor.failed_units = -1;
+    visit->doctor.last_seen_us = -1;
     if (command->argument_count > 0) {
         error_set(err, ERROR_USAGE, "%s: doctor takes no arguments", command->arguments[0]);
         return 0;
@@ -306,7 +320,9 @@ static const struct cli doctor_cli = {
                "others did. Each finding says what,\n"
                "why it matters, and one command or line of SQL that mends it; nothing is changed. Give it the settings file of the "
                "programs.\n"
-               "Needs a login with tallymill_read; one that also has pg_monitor sees disk and old transactions of other logins.\n",
+               "Needs a login with tallymill_read; one that also has pg_monitor sees disk and old transactions of other logins. "
+               "With a worker's "
+               "settings it\nasks what those may do, and says of the rest that it was not asked.\n",
     .examples = "  tallymill doctor --config settings.ini\n"
                 "  tallymill doctor --config settings.ini --json | jq -r '.checks[].findings[].remedy'\n",
     .exit_codes = "0 nothing, or warnings only; 1 findings, with --strict warnings too; 2 usage or settings;\n3 needs a person.",

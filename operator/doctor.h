@@ -26,16 +26,28 @@ enum doctor_grade {
     DOCTOR_FINDING, /* something is broken, or will be soon */
 };
 
+/* The login that doctor has, and those of the workers, as doctor_logins.sql tells them. */
+struct doctor_login {
+    bool is_known;
+    bool is_worker, is_aggregator, is_reader, is_admin; /* the roles that it has; a superuser has all */
+    char may_store[256];                                /* logins that may store, superusers left out; "": none */
+};
+
 struct doctor {
     const struct settings *settings;
-    PGconn *conn;                 /* NULL: Postgres does not let us in */
-    bool has_schema;              /* conn, with a schema that this program can read */
-    rd_kafka_t *client;           /* NULL: Kafka was not asked, or does not answer */
-    bool has_topic;               /* client, and the topic is there */
-    PGresult *positions;          /* backlog_positions_sql, which backlog borrows from */
-    struct backlog backlog;       /* of topics.events; its logs are NULL where it is not known */
+    PGconn *conn;           /* NULL: Postgres does not let us in */
+    bool has_schema;        /* conn, with a schema that this program can read */
+    rd_kafka_t *client;     /* NULL: Kafka was not asked, or does not answer */
+    bool has_topic;         /* client, and the topic is there */
+    PGresult *positions;    /* backlog_positions_sql, which backlog borrows from */
+    struct backlog backlog; /* of topics.events; its logs are NULL where it is not known */
+    struct doctor_login login;
     int consumers;                /* workers that are connected to the database */
-    bool is_led;                  /* an aggregator leads */
+    bool is_led;                  /* an aggregator leads, and is connected */
+    bool has_aggregator;          /* one is connected, whether it leads or not */
+    char last_leader[128];        /* who led when somebody last did; "" */
+    int64_t last_seen_us;         /* how long ago that was told; -1: never */
+    int failed_units;             /* of this host; -1: systemd was not asked */
     char said[DOCTOR_TEXT_BYTES]; /* of the check at hand: why it could not look; "" */
     json_t *findings;             /* of the check at hand */
     json_t *versions;             /* of program, client, server, schema: an object */
@@ -47,6 +59,10 @@ void doctor_tell(struct doctor *doctor, enum doctor_grade grade, const char *obj
 
 /* The check at hand could not look. */
 void doctor_pass(struct doctor *doctor, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for an error. Of a login that is not there to read (a worker's) a right that is missing is no fault: it says as whom to
+ * ask. */
+void doctor_pass_error(struct doctor *doctor, const struct error *err);
 
 /* A statement in a transaction of its own that reads only and begins as all of ours do; the caller frees the result (PQclear).
  * NULL: the check at hand has passed. */
@@ -77,9 +93,5 @@ void doctor_processes(struct doctor *doctor);
 
 /* A setting and where it stands, for remedies: "postgres.dsn (/etc/tallymill/tallymill.ini:12)". */
 const char *doctor_place(const struct doctor *doctor, const char *key, char text[DOCTOR_TEXT_BYTES]);
-
-/* Tells which of a role's rights the login of the settings lacks, if any; returns whether it does. Needs has_schema, or a schema
- * that the login may not read. */
-bool doctor_lacks(struct doctor *doctor, const char *role, const char *why);
 
 #endif

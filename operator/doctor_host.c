@@ -4,12 +4,17 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/catalogue.h"
@@ -28,8 +33,9 @@ enum {
     KAFKA_MS = 5000
 };
 
-#define ADDRESS_MAX 4096
-#define GIB         (INT64_C(1) << 30)
+#define ADDRESS_MAX  4096
+#define SYSTEMCTL_US (5 * CLOCK_SECOND_US)
+#define GIB          (INT64_C(1) << 30)
 
 /* Of whoever archives: root, or whom the target belongs to. Others have nothing to do there, and it may be on another host. */
 static void judge_archives(struct doctor *doctor)
@@ -203,7 +209,7 @@ void doctor_disk(struct doctor *doctor)
     struct disk disk;
     char what[DOCTOR_TEXT_BYTES], lasts[64] = "";
     if (!disk_look(doctor->conn, settings_int(doctor->settings, "postgres.disk_size"), &disk, &err)) {
-        doctor_pass(doctor, "%s", err.text);
+        doctor_pass_error(doctor, &err);
         return;
     }
     if (disk.source == DISK_UNKNOWN) {
@@ -325,6 +331,68 @@ static void judge_process(struct doctor *doctor, const char *pid, const char *pr
     judge_limits(doctor, pid, program);
 }
 
+/* What systemctl prints, as long as it takes 5 s at most. False: it is not there, or systemd does not run this host. */
+static bool ask_systemctl(char *text, size_t size)
+{
+    static const char *const words[] = {"systemctl",  "list-units",     "--state=failed",      "--plain", "--full", "--no-legend",
+                                        "--no-pager", "--type=service", "tallymill-*.service", NULL};
+    int ends[2], status = -1;
+    pid_t pid;
+    size_t length = 0;
+    posix_spawn_file_actions_t actions;
+    if (pipe2(ends, O_CLOEXEC) != 0 || posix_spawn_file_actions_init(&actions) != 0) {
+        return false;
+    }
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    const bool is_started = posix_spawnp(&pid, words[0], &actions, NULL, (char *const *)words, environ) == 0;
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    const int64_t deadline_us = clock_now_us() + SYSTEMCTL_US;
+    while (is_started) { /* ends: at the deadline, or with what it says */
+        struct pollfd out = {.fd = ends[0], .events = POLLIN};
+        const int64_t left_ms = (deadline_us - clock_now_us()) / 1000;
+        const ssize_t got = left_ms > 0 && length + 1 < size && poll(&out, 1, (int)left_ms) > 0
+                                ? read(ends[0], text + length, size - 1 - length)
+                                : 0;
+        if (got <= 0) {
+            break;
+        }
+        length += (size_t)got;
+    }
+    text[length] = '\0';
+    close(ends[0]);
+    if (is_started) {
+        if (clock_now_us() >= deadline_us) {
+            kill(pid, SIGKILL);
+        }
+        waitpid(pid, &status, 0);
+    }
+    return is_started && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Units of ours that systemd has given up: a worker that was refused (exit code 2) is not started again, and nobody else misses it.
+ */
+static void judge_units(struct doctor *doctor)
+{
+    char text[ADDRESS_MAX], what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES], *rest = NULL;
+    if (!ask_systemctl(text, sizeof text)) {
+        return;
+    }
+    doctor->failed_units = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        line += strspn(line, " ");
+        line[strcspn(line, " ")] = '\0';
+        if (strncmp(line, "tallymill-", 10) != 0) {
+            continue;
+        }
+        doctor->failed_units++;
+        snprintf(what, sizeof what, "unit %.200s of this host has failed", line);
+        snprintf(remedy, sizeof remedy, "journalctl -u %.200s -n 50 -- once that is mended: systemctl restart %.200s", line, line);
+        doctor_tell(doctor, DOCTOR_FINDING, line, what, "what it does is not done until somebody starts it again", remedy);
+    }
+}
+
 /* Programs of this host that run with the same settings file: whatever else runs here is another pipeline's. */
 void doctor_processes(struct doctor *doctor)
 {
@@ -333,6 +401,7 @@ void doctor_processes(struct doctor *doctor)
     } programs[] = {{"tallymill-consu", "tallymill-consumer@*"}, {"tallymill-aggre", "tallymill-aggregator"}};
     char ours[PATH_MAX], theirs[PATH_MAX], path[300], comm[32];
     size_t length;
+    judge_units(doctor);
     DIR *all = settings_file_of("self", ours) ? opendir("/proc") : NULL;
     if (!all) {
         doctor_pass(doctor, "without --config FILE nobody knows which programs are meant, or /proc is not there");

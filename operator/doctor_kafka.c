@@ -102,9 +102,19 @@ void doctor_acls(struct doctor *doctor)
         err.kind == ERROR_USAGE ? tell_error(doctor, "topic", &err, "kafka-acls --add") : doctor_pass(doctor, "%s", err.text);
     }
     error_clear(&err);
-    if (!kafka_rights_group(doctor->client, settings_text(doctor->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ,
-                            RIGHT_MS, &err)) {
-        err.kind == ERROR_USAGE ? tell_error(doctor, "group", &err, "kafka-acls --add") : doctor_pass(doctor, "%s", err.text);
+    if (kafka_rights_group(doctor->client, settings_text(doctor->settings, "consumer.group"), RD_KAFKA_ACL_OPERATION_READ, RIGHT_MS,
+                           &err)) {
+        return;
+    }
+    if (err.kind == ERROR_USAGE && doctor->login.is_known && !doctor->login.is_worker) { /* nor need it */
+        doctor_pass(doctor,
+                    "whether the workers may join group %.100s: this login is not theirs, and may not; tallymill-consumer --check, "
+                    "with their settings, asks",
+                    settings_text(doctor->settings, "consumer.group"));
+    } else if (err.kind == ERROR_USAGE) {
+        tell_error(doctor, "group", &err, "kafka-acls --add");
+    } else {
+        doctor_pass(doctor, "%s", err.text);
     }
 }
 
@@ -211,7 +221,7 @@ static void judge_books(struct doctor *doctor)
         return;
     }
     if (!topic_compare(doctor->conn, doctor->client, topic_of(doctor), TIMEOUT_MS, &compared, &err)) {
-        doctor_pass(doctor, "%s", err.text);
+        doctor_pass_error(doctor, &err);
         return;
     }
     snprintf(remedy, sizeof remedy, "tallymill topic renew %s --yes", topic_of(doctor));
@@ -247,14 +257,24 @@ static void tell_troubles(struct doctor *doctor)
     PQclear(troubles);
 }
 
-/* Nobody is there to store what waits. */
+/* Nobody is there to store what waits: as far as the logins tell, because none may. Which login is the workers' nobody knows here
+ * but those who are connected; a superuser may store, and is no worker's login where another one is used to look. */
 static void tell_nobody(struct doctor *doctor)
 {
     char what[DOCTOR_TEXT_BYTES], number[NUMBER_TEXT_BYTES];
-    snprintf(what, sizeof what, "%s events wait in topic %s, and no worker is connected to Postgres",
-             number_text(number, doctor->backlog.waiting), topic_of(doctor));
-    doctor_tell(doctor, DOCTOR_FINDING, "workers", what, unstored, "systemctl start tallymill-consumer@1");
-    doctor_lacks(doctor, "tallymill_ingest", "a worker with these settings cannot store");
+    const struct doctor_login *login = &doctor->login;
+    const bool is_known = login->is_known && !(login->is_worker && login->is_reader); /* else this one may store itself */
+    snprintf(what, sizeof what, "%s events wait in topic %s, and no worker is connected to Postgres%s%s",
+             number_text(number, doctor->backlog.waiting), topic_of(doctor),
+             is_known && login->may_store[0] ? "; these logins may store: " : "", is_known ? login->may_store : "");
+    doctor_tell(doctor, DOCTOR_FINDING, "workers", what, unstored,
+                "systemctl start tallymill-consumer@1 -- one that ends again says why: journalctl -u tallymill-consumer@1 -n 5");
+    if (is_known && !login->may_store[0]) {
+        doctor_tell(
+            doctor, DOCTOR_FINDING, "tallymill_ingest", "no login has the role tallymill_ingest", "no worker may store",
+            "GRANT tallymill_ingest TO the login of postgres.dsn in the workers' settings -- journalctl -u tallymill-consumer@1 "
+            "-n 5 names it");
+    }
 }
 
 /* A topic partition that waits: since long, or while its position does not move. The object names the position, so that one that

@@ -12,7 +12,9 @@
 #include "common/migrations.h"
 #include "common/postgres.h"
 #include "common/postgres_begin.h"
+#include "common/rights.h"
 #include "common/settings.h"
+#include "common/utf8.h"
 #include "operator/answer.h"
 #include "operator/snapshot.h"
 #include "operator/verify.h"
@@ -23,7 +25,23 @@
 enum { VERIFIED_EVENTS = 200000 }; /* a second or two, on a server that does something else as well */
 
 extern const char doctor_foreign_sql[], doctor_hidden_sql[], doctor_transactions_sql[], doctor_months_sql[], doctor_rights_sql[],
-    sessions_sql[], doctor_verified_sql[], doctor_trials_sql[], doctor_tried_sql[], missing_rights_sql[], rights_tsv[];
+    sessions_sql[], doctor_verified_sql[], doctor_trials_sql[], doctor_tried_sql[], doctor_logins_sql[], rights_tsv[];
+
+/* A worker's login: it stores, and reads nothing but what it needs for that. */
+static bool is_only_worker(const struct doctor *doctor)
+{
+    const struct doctor_login *login = &doctor->login;
+    return login->is_known && login->is_worker && !login->is_reader && !login->is_admin;
+}
+
+void doctor_pass_error(struct doctor *doctor, const struct error *err)
+{
+    if (postgres_is(err, POSTGRES_NO_RIGHT) && is_only_worker(doctor)) {
+        doctor_pass(doctor, "this login is a worker's, which may not read that: ask as one that has tallymill_read");
+    } else {
+        doctor_pass(doctor, "%s", err->text);
+    }
+}
 
 /* Opens the transaction of a check. */
 static bool begin(struct doctor *doctor, struct error *err)
@@ -38,7 +56,7 @@ static void end(struct doctor *doctor, struct error *err)
 {
     struct error ignored = {0};
     if (err->kind != ERROR_NONE) {
-        doctor_pass(doctor, "%s", err->text);
+        doctor_pass_error(doctor, err);
     }
     if (!postgres_exec(doctor->conn, "ROLLBACK", QUERY_US, &ignored) || PQstatus(doctor->conn) != CONNECTION_OK) {
         PQfinish(doctor->conn);
@@ -145,38 +163,89 @@ static void count_sessions(struct doctor *doctor)
     if (sessions) {
         doctor->consumers = (int)answer_int(sessions, 0, "consumers");
         doctor->is_led = answer_text(sessions, 0, "leader")[0] != '\0';
+        doctor->has_aggregator = answer_bool(sessions, 0, "is_connected");
+        doctor->last_seen_us = answer_int(sessions, 0, "last_seen_us");
+        utf8_copy(doctor->last_leader, sizeof doctor->last_leader, answer_text(sessions, 0, "last_leader"));
     }
     PQclear(sessions);
 }
 
-bool doctor_lacks(struct doctor *doctor, const char *role, const char *why)
+/* Whose login this is; a worker that is connected and may not store is told at once. */
+static void look_at_logins(struct doctor *doctor)
 {
     char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
-    const char *const values[] = {role, rights_tsv};
-    PGresult *missing = ask_with(doctor, NULL, NULL, missing_rights_sql, 2, values);
-    const int rows = missing ? PQntuples(missing) : 0;
-    if (rows > 0 &&
-        PQgetvalue(missing, 0, 1)[0] != 't') { /* else the role itself has lost them, which is told by the roles' rights */
-        snprintf(what, sizeof what, "the login %.63s lacks %d rights of %s, the first: %s", PQuser(doctor->conn), rows, role,
-                 PQgetvalue(missing, 0, 0));
-        snprintf(remedy, sizeof remedy, "GRANT %s TO \"%.63s\"", role, PQuser(doctor->conn));
-        doctor_tell(doctor, DOCTOR_FINDING, role, what, why, remedy);
+    struct doctor_login *login = &doctor->login;
+    PGresult *logins = doctor_ask(doctor, doctor_logins_sql);
+    if (!logins) {
+        return;
     }
-    PQclear(missing);
-    return rows > 0;
+    *login = (struct doctor_login){.is_known = true,
+                                   .is_worker = answer_bool(logins, 0, "is_worker"),
+                                   .is_aggregator = answer_bool(logins, 0, "is_aggregator"),
+                                   .is_reader = answer_bool(logins, 0, "is_reader"),
+                                   .is_admin = answer_bool(logins, 0, "is_admin")};
+    utf8_copy(login->may_store, sizeof login->may_store, answer_text(logins, 0, "may_store"));
+    if (answer_text(logins, 0, "refused_worker")[0] != '\0') {
+        snprintf(what, sizeof what, "workers are connected as %.200s, which may not store",
+                 answer_text(logins, 0, "refused_workers"));
+        snprintf(remedy, sizeof remedy, "GRANT tallymill_ingest TO %.130s", answer_text(logins, 0, "refused_worker"));
+        doctor_tell(doctor, DOCTOR_FINDING, "workers' login", what, "their next batch ends them, with exit code 2", remedy);
+    }
+    PQclear(logins);
+}
+
+/* What the login lacks of tallymill_read's rights; false: nothing, or it cannot be asked. Each case has a remedy of its own: a
+ * worker's login is to have no more than it has, and where the role has lost rights its membership mends nothing, which the rights
+ * of all roles may have told already. */
+static bool tell_lacking(struct doctor *doctor, bool is_role_told, const char *why)
+{
+    struct error err = {0};
+    struct rights rights = {0};
+    char what[DOCTOR_TEXT_BYTES], remedy[DOCTOR_TEXT_BYTES];
+    const struct doctor_login *login = &doctor->login;
+    const bool is_asked = begin(doctor, &err) && rights_ask(doctor->conn, "tallymill_read", &rights, &err);
+    end(doctor, &err);
+    if (!is_asked || rights.missing == 0) {
+        return false;
+    }
+    if (is_only_worker(doctor)) {
+        doctor_pass(
+            doctor,
+            "whether whoever looks may read all of it: this login (%.63s) is a worker's; ask as one that has tallymill_read",
+            PQuser(doctor->conn));
+        return true;
+    }
+    if (!rights.is_of_login && is_role_told) {
+        return true;
+    }
+    snprintf(what, sizeof what,
+             rights.is_of_login ? "the login %.63s lacks %d rights of tallymill_read: %s"
+                                : "the login %.63s has the role tallymill_read, which has lost %d rights: %s",
+             PQuser(doctor->conn), rights.missing, rights.what);
+    const bool has_none = login->is_known && !login->is_reader && !login->is_admin && !login->is_aggregator;
+    snprintf(
+        remedy, sizeof remedy, "%s%s", rights.grants,
+        has_none
+            ? " -- if it is the login of whoever looks; a worker's is given tallymill_ingest, the aggregator's tallymill_aggregate"
+            : "");
+    doctor_tell(doctor, DOCTOR_FINDING, "tallymill_read", what, why, remedy);
+    return true;
 }
 
 void doctor_schema(struct doctor *doctor)
 {
     struct error err = {0};
-    if (postgres_check_schema(doctor->conn, &err)) {
+    look_at_logins(doctor);
+    if (doctor->conn && postgres_check_schema(doctor->conn, &err)) {
         doctor->has_schema = true;
         count_sessions(doctor);
         tell_newer(doctor);
+    } else if (!doctor->conn) {
+        return; /* it went away meanwhile */
     } else if (postgres_is(&err, POSTGRES_NO_RIGHT)) {
-        if (!doctor_lacks(doctor, "tallymill_read", "nothing else can be looked at")) {
+        if (!tell_lacking(doctor, false, "nothing else can be looked at")) {
             doctor_tell(doctor, DOCTOR_FINDING, "schema", err.text, "nothing else can be looked at",
-                        "GRANT tallymill_read TO the login of postgres.dsn");
+                        "tallymill status --check -- names what is missing");
         }
     } else if (err.kind == ERROR_USAGE) {
         const bool is_newer = strstr(err.text, "newer program") != NULL;
@@ -189,8 +258,9 @@ void doctor_schema(struct doctor *doctor)
 
 void doctor_rights(struct doctor *doctor)
 {
-    doctor_lacks(doctor, "tallymill_read", "audit, verify and status are not allowed to read all that they ask for");
-    tell_rows(doctor, ask_with(doctor, "doctor_rights", rights_tsv, doctor_rights_sql, 0, NULL));
+    PGresult *roles = ask_with(doctor, "doctor_rights", rights_tsv, doctor_rights_sql, 0, NULL);
+    tell_lacking(doctor, roles != NULL, "audit, verify and status are not allowed to read all that they ask for");
+    tell_rows(doctor, roles);
 }
 
 /* Writes, and rolls it back: what is refused is known only by trying. A lock that somebody holds is not waited for. */
@@ -333,7 +403,7 @@ void doctor_verify(struct doctor *doctor)
                     "the statistics count batches that are not stored, or miss some", "tallymill verify -- names each place");
     }
     if (err.kind != ERROR_NONE && json_array_size(differences) + json_array_size(damages) == 0) {
-        doctor_pass(doctor, "%s", err.text);
+        doctor_pass_error(doctor, &err);
     }
     json_decref(answer);
     snapshot_close(snapshot);

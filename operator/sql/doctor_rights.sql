@@ -12,7 +12,8 @@ WITH listed AS MATERIALIZED (
   SELECT r.oid, r.rolname, r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname IN ('tallymill_ingest', 'tallymill_aggregate', 'tallymill_read') AND EXISTS (SELECT FROM listed)
 ), lost AS (
   SELECT l.*
-    FROM listed l JOIN roles r ON r.rolname = l.role
+    FROM (SELECT * FROM listed  -- USAGE of schema public PUBLIC has, unless somebody took it
+          UNION SELECT role, 'USAGE', 'schema', 'public', '', NULL FROM listed WHERE object LIKE 'public.%') l JOIN roles r ON r.rolname = l.role
    WHERE NOT coalesce(CASE l.kind
            WHEN 'schema' THEN has_schema_privilege(r.oid, l.object, l.privilege)
            WHEN 'table' THEN has_table_privilege(r.oid, to_regclass(l.object), l.privilege)
@@ -63,3 +64,8 @@ SELECT true, g.rolname || ' ' || g.object, format('role %s may %s on %s, which i
                             WHERE m.member = g.role AND m.roleid::regrole::text <> 'tallymill_read' ORDER BY m.roleid LIMIT 1),
                           format('REVOKE ALL ON %s FROM %I', g.granted, g.rolname)) END
 FROM gained g JOIN objects o ON o.kind = g.kind AND o.oid = g.oid
+UNION ALL
+SELECT true, 'tallymill_aggregate tallymill_read', 'role tallymill_aggregate is no member of tallymill_read any more, or does not inherit from it', 'the aggregator cannot keep the statistics',
+       CASE WHEN NOT pg_has_role(a.oid, r.oid, 'MEMBER') THEN 'GRANT tallymill_read TO tallymill_aggregate'
+            WHEN current_setting('server_version_num')::integer >= 160000 THEN 'GRANT tallymill_read TO tallymill_aggregate WITH INHERIT TRUE' ELSE 'ALTER ROLE tallymill_aggregate INHERIT' END
+FROM roles a JOIN roles r ON r.rolname = 'tallymill_read' WHERE a.rolname = 'tallymill_aggregate' AND NOT pg_has_role(a.oid, r.oid, 'USAGE')

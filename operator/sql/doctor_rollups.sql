@@ -1,7 +1,8 @@
 -- Rollups whose query failed, and those that are out of date for longer than their cadence: by a quarter of an hour, or at all where no aggregator leads. Columns as in
 -- doctor_server.sql.
 WITH led AS (
-  SELECT l.leader <> '' AND l.seen_at > clock_timestamp() - interval '1 minute' AS is_led FROM tallymill.leader l
+  SELECT l.leader <> '' AND l.seen_at > clock_timestamp() - interval '1 minute'
+         AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = 'tallymill-aggregator') AS is_led FROM tallymill.leader l
 ), stale AS (
   SELECT p.rollup, p.first_day, p.error, p.failed_at,
          coalesce(p.ran_at + p.cadence, r.defined_at) < clock_timestamp() - CASE WHEN l.is_led THEN interval '15 minutes' ELSE interval '0' END AND NOT p.is_dirty AS is_late,

@@ -3,7 +3,8 @@ WITH pending AS (
   SELECT coalesce(sum(u.stored), 0)::bigint AS rows, date_trunc('milliseconds', clock_timestamp() - min(b.committed_at)) AS behind
   FROM tallymill.unfolded u JOIN tallymill.batches b USING (topic, topic_partition, first_offset)
 ), led AS (
-  SELECT l.leader, l.leader <> '' AND l.seen_at > clock_timestamp() - interval '1 minute' AS is_led, date_trunc('second', clock_timestamp() - l.seen_at) AS seen
+  SELECT l.leader, l.leader <> '' AND l.seen_at > clock_timestamp() - interval '1 minute'
+         AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = 'tallymill-aggregator') AS is_led, date_trunc('second', clock_timestamp() - l.seen_at) AS seen
   FROM tallymill.leader l
 )
 SELECT true AS is_finding, 'statistics' AS object,
