@@ -9,7 +9,7 @@ from .harness.secured import PRODUCER, WORKER, Secured
 from .harness.site import Site
 from .harness.stack import own_stack
 from .harness.waiting import wait_until
-from .test_doctor import must_find
+from .test_doctor import check_of, examine, must_find
 
 
 @pytest.fixture(name="secured_stack", scope="module")
@@ -60,6 +60,16 @@ def test_doctor_names_a_login_that_is_refused_or_lacks_a_right(site):
     with site.secured.database_login("reader", "tallymill_read") as (words, name):
         site.database.run(f"ALTER ROLE {name} PASSWORD 'another one'")
         must_find(site, "postgres", name, "ALTER ROLE", *words)
+
+
+def test_doctor_does_not_advise_whoever_looks_to_join_the_workers_group(site):
+    looks = site.secured.login("looks", ("topic:Read",))
+    with site.secured.database_login("reader", "tallymill_read") as (words, _):
+        code, answer = examine(site, *looks.words, *words)
+        said = check_of(answer, "acls")
+        assert code == 0 and said["state"] == "not asked" and "tallymill-consumer --check" in said["said"] and "kafka-acls" not in str(answer), answer
+    with site.secured.database_login("worker", "tallymill_ingest") as (words, _):
+        must_find(site, "acls", "group", "--operation Read --group", *looks.words, *words)
 
 
 def test_a_password_of_kafka_is_changed_by_a_signal_and_a_wrong_one_is_not_taken(site):
