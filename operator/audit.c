@@ -251,6 +251,7 @@ static int finish(struct audit *audit, const struct error *err)
     const enum proof proof = verdict(audit, err);
     const int exit_code = proof_exit_code(proof, err);
     if (!audit->as_json) {
+        proof_print_next(proof, audit->settings);
         print_verdict(audit, proof, err);
         return exit_code;
     }

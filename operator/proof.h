@@ -13,6 +13,8 @@
 
 #include "common/error.h"
 
+struct settings;
+
 enum proof {
     PROOF_HOLDS,      /* exit code 0, "ok" */
     PROOF_DAMAGED,    /* 1, "damaged": found, whatever failed afterwards */
@@ -25,6 +27,10 @@ MUST_CHECK int proof_exit_code(enum proof proof, const struct error *err);
 
 /* Whether there is a verdict to say: not where the command could not begin for a mistake of its caller (ERROR_USAGE). */
 bool proof_is_said(const struct error *err, int64_t damages);
+
+/* A line for the terminal that says where to go on with damage: the page, and its first command. Before the verdict, which is the
+ * last line. Nothing of any other proof. */
+void proof_print_next(enum proof proof, const struct settings *settings);
 
 /* Adds the members verdict and, where looking failed, error, and prints the answer. False when it could not be written. */
 MUST_CHECK bool proof_print_json(json_t *answer, enum proof proof, const struct error *err);

@@ -218,11 +218,12 @@ static bool compare(struct verification *verification, const struct day_range *r
     return is_read;
 }
 
-static int finish(const struct verification *verification, const struct error *err)
+static int finish(const struct verification *verification, const struct settings *settings, const struct error *err)
 {
     const enum proof proof = verify_verdict(&verification->found, verification->is_strict, err);
     const int exit_code = proof_exit_code(proof, err);
     if (!verification->as_json) {
+        proof_print_next(proof, settings);
         verify_verdict_print(&verification->found, proof, err);
         return exit_code;
     }
@@ -290,7 +291,7 @@ static int work(void *context, const struct cli_result *command, struct error *e
         compare(verification, &range, err);
     }
     if (!command->check && verification->json && proof_is_said(err, verification->found.differences)) {
-        exit_code = finish(verification, err);
+        exit_code = finish(verification, command->settings, err);
     }
     if (!command->check) {
         leave_metrics(verification, began_us, exit_code, err);

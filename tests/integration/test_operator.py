@@ -72,19 +72,21 @@ def damage(site, statement):
 
 
 def finds(site, command, *pieces):
-    """The command exits 1, and one line of damage holds all the pieces."""
+    """The command exits 1, one line of damage holds all the pieces, and the last two say where to go on, and the verdict."""
     done = site.tallymill(*command)
     assert done.code == 1, done
     lines = [line for line in done.out.splitlines() if line.startswith("  DAMAGE")]
     assert any(all(piece in line for piece in pieces) for line in lines), (pieces, done)
-    assert done.out.splitlines()[-1].startswith("DAMAGED"), done
+    *_, go_on, verdict = done.out.splitlines()
+    assert verdict.startswith("DAMAGED"), done
+    assert "docs/runbooks/audit.md" in go_on and f"tallymill audit --deep --config {site.settings}" in go_on, done
     return done
 
 
 def holds(site, *command):
     done = site.tallymill(*command)
     assert done.code == 0, done
-    assert done.out.splitlines()[-1].startswith("OK"), done
+    assert done.out.splitlines()[-1].startswith("OK") and "runbooks" not in done.out, done
     return done
 
 
