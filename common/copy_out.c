@@ -32,7 +32,8 @@ static bool begin(PGconn *conn, const char *sql, struct statement_wait *wait, st
     const bool has_begun = result && PQresultStatus(result) == PGRES_COPY_OUT;
     if (!has_begun) {
         postgres_error(err, conn, result);
-        statement_explain(conn, wait, err);
+        if (wait->watch)
+            wait->watch->explain(wait->context, conn, err);
     }
     PQclear(result);
     return has_begun;

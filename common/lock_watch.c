@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/postgres_error.h"
 #include "common/postgres_open.h"
+#include "common/rights.h"
 #include "common/statement.h"
 #include "common/utf8.h"
 
@@ -143,6 +144,7 @@ static bool look(void *context, PGconn *conn, int64_t now_us, bool is_silent, st
 static void explain(void *context, PGconn *conn, struct error *err)
 {
     lock_watch_explain(context, conn, err);
+    rights_explain(conn, err);
 }
 
 const struct statement_watch lock_watch_statements = {.start = start, .look = look, .explain = explain};

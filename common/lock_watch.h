@@ -45,7 +45,8 @@ bool lock_watch_ask(PGconn *side, int pid, const char *application, char text[LO
 /* The query behind it, without parameters; its columns are told in its file. */
 extern const char lock_waits_sql[];
 
-/* The same three for a struct lock_watch as the context of a wait (statement.h). */
+/* The same three for a struct lock_watch as the context of a wait (statement.h); the last also says what grants a right that is
+ * missing (rights.h). */
 extern const struct statement_watch lock_watch_statements;
 
 /* Appends the text to an error, whose kind and SQLSTATE stay. */

@@ -103,13 +103,13 @@ static void append(struct error *err, const char *sentence)
     memcpy(err->sqlstate, said.sqlstate, sizeof err->sqlstate);
 }
 
-bool rights_explain(PGconn *conn, struct error *err)
+void rights_explain(PGconn *conn, struct error *err)
 {
     char sentence[2 * RIGHTS_TEXT_BYTES];
     struct error ignored = {0};
     struct rights rights;
     if (!postgres_is(err, POSTGRES_NO_RIGHT) || err->kind != ERROR_USAGE || strstr(err->text, "ROW LEVEL SECURITY"))
-        return false;
+        return;
     const char *program = PQparameterStatus(conn, "application_name"), *role = rights_role(program);
     PGconn *side = role ? postgres_open_beside(conn, "tallymill rights", EXPLAIN_US, &ignored) : NULL;
     if (!side || !ask(side, role, EXPLAIN_US, &rights, &ignored))
@@ -125,5 +125,4 @@ bool rights_explain(PGconn *conn, struct error *err)
                  rights.is_of_login ? "An owner of the database" : "A superuser or a member of tallymill_admin", rights.grants);
     PQfinish(side);
     append(err, sentence);
-    return false;
 }

@@ -30,7 +30,7 @@ MUST_CHECK bool rights_ask(PGconn *conn, const char *role, struct rights *rights
 const char *rights_role(const char *program);
 
 /* Puts what is missing and the statement behind an error for want of a right (42501; any other stays as it is). It is asked for
- * over a connection of its own, made as `conn` was, whose transaction has failed: some milliseconds, 4 s at most. Returns false. */
-bool rights_explain(PGconn *conn, struct error *err);
+ * over a connection of its own, made as `conn` was, whose transaction has failed: some milliseconds, 4 s at most. */
+void rights_explain(PGconn *conn, struct error *err);
 
 #endif

@@ -18,8 +18,8 @@
 #include "common/error.h"
 #include "common/lock_watch.h"
 #include "common/postgres.h"
-#include "common/service.h"
 #include "common/rights.h"
+#include "common/service.h"
 #include "common/statement.h"
 
 /* Below the 5 s in which a stop must be obeyed: connecting does not look at signals. */
@@ -115,6 +115,7 @@ static void explain(void *context, PGconn *conn, struct error *err)
 {
     struct session *session = context;
     lock_watch_explain(&session->watch, conn, err);
+    rights_explain(conn, err);
 }
 
 static struct statement_wait wait_for(struct session *session, int64_t timeout_us)

@@ -15,7 +15,6 @@
 #include "common/error.h"
 #include "common/postgres_begin.h"
 #include "common/postgres_error.h"
-#include "common/rights.h"
 #include "common/utf8.h"
 
 enum { SLICE_MS = 200, SHOWN_SQL_BYTES = 60, CANCEL_TEXT_BYTES = 256 };
@@ -25,12 +24,10 @@ struct statement_wait statement_wait_for(int64_t timeout_us)
     return (struct statement_wait){.timeout_us = timeout_us, .deadline_us = clock_now_us() + timeout_us};
 }
 
-bool statement_explain(PGconn *conn, struct statement_wait *wait, struct error *err)
+static bool explain(PGconn *conn, struct statement_wait *wait, struct error *err)
 {
-    if (wait->watch) {
+    if (wait->watch)
         wait->watch->explain(wait->context, conn, err);
-        rights_explain(conn, err);
-    }
     return false;
 }
 
@@ -38,7 +35,7 @@ bool statement_explain(PGconn *conn, struct statement_wait *wait, struct error *
 static bool broken(PGconn *conn, struct statement_wait *wait, struct error *err)
 {
     postgres_error(err, conn, NULL);
-    return statement_explain(conn, wait, err);
+    return explain(conn, wait, err);
 }
 
 /* Tells the server to stop: a backend whose client merely closed the socket goes on until it next writes. Bounded by the
@@ -58,7 +55,7 @@ static bool is_late(PGconn *conn, struct statement_wait *wait, struct error *err
         cancel(conn);
     error_set(err, ERROR_RETRY, "Postgres did not answer in %.1f s%s%.*s", (double)wait->timeout_us / (double)CLOCK_SECOND_US,
               wait->sql ? ": " : "", UTF8_CUT(wait->sql ? wait->sql : "", SHOWN_SQL_BYTES));
-    return statement_explain(conn, wait, err);
+    return explain(conn, wait, err);
 }
 
 bool statement_await(PGconn *conn, short events, struct statement_wait *wait, struct error *err)
@@ -146,7 +143,7 @@ PGresult *statement_last(PGconn *conn, struct statement_wait *wait, struct error
             continue;
         has_failed = true;
         postgres_error(err, conn, result);
-        statement_explain(conn, wait, err);
+        explain(conn, wait, err);
         if (PQstatus(conn) == CONNECTION_BAD)
             break;
     }

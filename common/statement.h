@@ -50,10 +50,6 @@ MUST_CHECK bool statement_flush(PGconn *conn, struct statement_wait *wait, struc
 /* The next result of what was sent; *result NULL: that was all. It may be one that failed. */
 MUST_CHECK bool statement_next(PGconn *conn, struct statement_wait *wait, PGresult **result, struct error *err);
 
-/* A message failed, and err says so: the watch adds to it, and where a right is missing, what grants it (rights.h); nothing without
- * a watch. Returns false. */
-bool statement_explain(PGconn *conn, struct statement_wait *wait, struct error *err);
-
 /* All that are left, of which the last is kept, to be freed with PQclear. NULL: one of them failed. When the server reported it
  * (err->sqlstate is set) the connection is idle again, but for its transaction; else it is out of step: close it. */
 MUST_CHECK PGresult *statement_last(PGconn *conn, struct statement_wait *wait, struct error *err);

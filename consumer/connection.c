@@ -37,7 +37,8 @@ bool connection_check(const char *dsn, struct error *err)
     if (good && strcmp(PQgetvalue(rights, 0, 0), "t") != 0) {
         error_set(err, ERROR_USAGE, "the login %s may not store events", PQuser(conn));
         postgres_mark(err, POSTGRES_NO_RIGHT);
-        good = rights_explain(conn, err);
+        rights_explain(conn, err);
+        good = false;
     }
     PQclear(rights);
     PQfinish(conn);

@@ -230,8 +230,11 @@ static bool stop(const struct worker *worker, const struct failure *why, enum fa
                  struct error *err)
 {
     *err = plan == PLAN_DISAGREE ? why->error : *shown;
-    if (plan != PLAN_DISAGREE)
-        return worker->connection.conn && rights_explain(worker->connection.conn, err);
+    if (plan != PLAN_DISAGREE) {
+        if (worker->connection.conn)
+            rights_explain(worker->connection.conn, err);
+        return false;
+    }
     err->kind = ERROR_FATAL;
     return error_wrap(err, "table %s holds an offset beyond the ledger's position (see tallymill audit)", why->table);
 }

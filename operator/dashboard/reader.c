@@ -283,7 +283,7 @@ static bool look(void *context, PGconn *conn, int64_t now_us, bool is_silent, st
 static void explain(void *context, PGconn *conn, struct error *err)
 {
     struct patience *patience = context;
-    lock_watch_explain(&patience->locks, conn, err);
+    lock_watch_statements.explain(&patience->locks, conn, err);
 }
 
 PGresult *reader_ask_while(struct reader *reader, const char *sql, int64_t timeout_us, bool (*is_wanted)(void *context),
