@@ -113,7 +113,9 @@ void rights_explain(PGconn *conn, struct error *err)
     const char *program = PQparameterStatus(conn, "application_name"), *role = rights_role(program);
     PGconn *side = role ? postgres_open_beside(conn, "tallymill rights", EXPLAIN_US, &ignored) : NULL;
     if (!side || !ask(side, role, EXPLAIN_US, &rights, &ignored))
-        snprintf(sentence, sizeof sentence, "%.60s --check names the right, and the statement that grants it",
+        snprintf(sentence, sizeof sentence,
+                 "%.60s --check names the right, and the statement that grants it (tallymill_read is for what looks on, "
+                 "tallymill_admin for what changes something or shows contents)",
                  program && program[0] ? program : "The program");
     else if (rights.missing == 0)
         snprintf(sentence, sizeof sentence,
