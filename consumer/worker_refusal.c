@@ -40,6 +40,12 @@ static bool is_on(const struct refusal *refusal)
     return refusal->outage.since_us != 0;
 }
 
+static bool is_of_rights(const struct refusal *refusal)
+{
+    return refusal->code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+           refusal->code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+}
+
 bool worker_is_refused(const struct worker *worker)
 {
     return is_on(&worker->refusals[SOURCE_REFUSED_TOPIC]) || is_on(&worker->refusals[SOURCE_REFUSED_GROUP]);
@@ -111,6 +117,7 @@ bool worker_refusal_of_topic(struct worker *worker, const struct error *why, int
     const struct identity *identity = &worker->identity;
     if (!identity->is_forbidden || strcmp(identity->error.text, why->text) != 0)
         return false;
+    worker->refusals[SOURCE_REFUSED_TOPIC].code = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     note(worker, SOURCE_REFUSED_TOPIC, &identity->error, now_us);
     return true;
 }
@@ -136,8 +143,7 @@ static void ask(struct worker *worker, enum source_refused kind, int64_t now_us)
 {
     struct error err = {0};
     struct refusal *refusal = &worker->refusals[kind];
-    const bool is_right = strstr(refusal->why.text, "kafka-acls") != NULL;
-    const bool is_good = is_right ? is_granted(worker, kind, &err) : is_in_group(worker);
+    const bool is_good = is_of_rights(refusal) ? is_granted(worker, kind, &err) : is_in_group(worker);
     if (is_good && now_us - refusal->met_us >= ASK_EVERY_US) { /* brokers before 2.3 say yes to all, and go on refusing */
         end(worker, kind, now_us);
     } else if (!is_good) {
@@ -155,6 +161,7 @@ void worker_refusal_look(struct worker *worker, int64_t now_us)
         if (!source_take_refusal(worker->source, i, &met))
             continue;
         explain(worker, &met, &why);
+        worker->refusals[i].code = met.code;
         note(worker, i, &why, now_us);
     }
     if (worker_is_refused(worker) && !worker->is_open && worker->lost_us == 0 &&
@@ -174,9 +181,9 @@ const char *worker_refusal_text(const struct worker *worker, char *text, size_t 
     text[0] = '\0';
     if (is_on(told))
         snprintf(text, size, "%s: %s",
-                 told == topic                          ? "Kafka does not let this login read the topic"
-                 : strstr(told->why.text, "kafka-acls") ? "Kafka does not let this login into the consumer group"
-                                                        : "Kafka does not let this worker into the consumer group",
+                 told == topic        ? "Kafka does not let this login read the topic"
+                 : is_of_rights(told) ? "Kafka does not let this login into the consumer group"
+                                      : "Kafka does not let this worker into the consumer group",
                  told->why.text);
     return text;
 }

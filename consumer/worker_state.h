@@ -36,7 +36,8 @@ struct renewal {
 struct refusal {
     struct outage outage; /* since_us != 0: it is refused */
     struct error why;
-    int64_t met_us; /* when Kafka last refused it */
+    int64_t met_us;           /* when Kafka last refused it */
+    rd_kafka_resp_err_t code; /* of the last refusal: of a right, or of a place in the group */
 };
 
 struct worker {

@@ -337,6 +337,7 @@ def test_a_login_that_may_make_no_temporary_table_archives_too(archive):
     here = archive(count=40)
     name = here.site.database.value("SELECT current_database()")
     here.site.database.run(f'REVOKE TEMP ON DATABASE "{name}" FROM PUBLIC')
+    assert not here.site.database.value("SELECT has_database_privilege('tallymill_admin', current_database(), 'TEMP')")
     here.must()
     here.is_away()
 
