@@ -24,9 +24,10 @@ from .waiting import wait_until
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 SESSION_TIMEOUT_SECONDS = 6  # the shortest that a broker allows by default
 
+STORED = "SELECT coalesce(json_agg(p), '[]')::text FROM tallymill.positions p"
 FOLDED = """
-    SELECT NOT EXISTS (SELECT FROM tallymill.positions p LEFT JOIN tallymill.folded f USING (topic, topic_partition)
-                       WHERE p.next_offset > coalesce(f.next_offset, 0))
+    SELECT NOT EXISTS (SELECT FROM json_populate_recordset(NULL::tallymill.positions, %s::json) p
+                       LEFT JOIN tallymill.folded f USING (topic, topic_partition) WHERE p.next_offset > coalesce(f.next_offset, 0))
        AND NOT EXISTS (SELECT FROM tallymill.days WHERE dirty_since IS NOT NULL)"""
 
 
@@ -179,13 +180,16 @@ class Site:
         wait_until(reached, deadline, lambda: f"the ledger to reach {ends}; it is at {self.positions()}", despite)
 
     def wait_until_folded(self, deadline=60, despite=(), meanwhile=None):
-        """Returns once the daily statistics have taken in the whole ledger and no day waits for a rebuild."""
+        """Returns once the daily statistics have taken in what the ledger holds now and no day waits for a rebuild. Beside live load there need be no
+        moment in which they have taken in all."""
+        stored = wait_until(lambda: self.database.value(STORED), deadline, "the ledger to be read", despite)
+
         def folded():
             if meanwhile:
                 meanwhile()
-            return self.database.value(FOLDED)
+            return self.database.value(FOLDED, stored)
 
-        wait_until(folded, deadline, "the statistics to take in the ledger", despite)
+        wait_until(folded, deadline, lambda: f"the statistics to take in {stored}", despite)
 
     def add_partitions(self, total):
         self.stack.admin.create_partitions([NewPartitions(self.topic, total)])[self.topic].result(30)
