@@ -181,8 +181,7 @@ static const struct {
     {"certificate is not yet valid", "this machine's clock is wrong, or the server's certificate"},
     {"certificate verify failed", /* libpq does not say why */
      "either sslrootcert in postgres.dsn names another authority than the server's certificate is of, or the server's certificate "
-     "has expired: renew it "
-     "(openssl s_client -starttls postgres -connect HOST:PORT shows it)"},
+     "has expired: renew it (openssl s_client -starttls postgres -connect HOST:PORT shows it), or this machine's clock is wrong"},
     {"does not match host name", "set host in postgres.dsn to the name in the server's certificate"},
     {"does not match any of the names", "set host in postgres.dsn to the name in the server's certificate"},
     {"server does not support SSL",

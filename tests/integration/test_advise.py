@@ -152,10 +152,11 @@ def test_the_plans_bare_table_with_select_alone(bare, tmp_path):
     bare.database.run(f"GRANT SELECT ON analytics_events TO {login}")
     checked = bare.tallymill("advise", "--check")
     assert checked.code == 0 and "in order" in checked.out, checked
+    before = bare.database.value("SELECT pg_total_relation_size('analytics_events')")  # autovacuum may add a map meanwhile
     said = asked(bare, "--probe", "--save-facts", tmp_path / "saved.json", "--metrics", tmp_path / "advise.prom")
     facts = said["facts"]
     assert (facts["events"], facts["events_are_counted"], facts["daily_events"], facts["phase_in_place"]) == (5_000, True, 24, 1)
-    assert facts["bytes"] == bare.database.value("SELECT pg_total_relation_size('analytics_events')")
+    assert before <= facts["bytes"] <= bare.database.value("SELECT pg_total_relation_size('analytics_events')")
     assert facts["query_source"] == "probe" and facts["query_is_consistent"] is False and len(facts["slow_queries"]) == 3
     assert all("Execution Time" in one["plan"][-1] for one in facts["slow_queries"])
     assert facts["has_schema"] is False and facts["notes"] == []

@@ -9,8 +9,10 @@ import pathlib
 import tempfile
 
 import pytest
+from psycopg2 import extensions
 
 from .harness.program import SETPRIV, run
+from .harness.secured import dsn_with
 from .test_archive import MONTH, make_archive  # noqa: F401  (the fixture `archive`)
 
 UNIT, STRANGER = 48_211, 48_212
@@ -48,9 +50,21 @@ def make_shared(archive):
     return make
 
 
+def readable_by(here, uid):
+    """Words by which that user comes to a secured Postgres: the files of its connection string are root's."""
+    given = extensions.parse_dsn(here.site.database.dsn)
+    copies = {}
+    for name in {"passfile", "sslrootcert"} & given.keys():
+        copies[name] = here.folder.parent.parent / f"{name}.{uid}"  # whoever shuts that of the site shuts none of these away
+        copies[name].write_text(pathlib.Path(given[name]).read_text())
+        copies[name].chmod(0o600)
+        os.chown(copies[name], uid, uid)
+    return ("--set", f"postgres.dsn={dsn_with(here.site.database.dsn, **copies)}") if copies else ()
+
+
 def as_user(here, *words, uid=UNIT, build="release"):
-    user = [SETPRIV, "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
-    command = here.site.command("tallymill", *words, build=build)
+    user = ["env", f"HOME={here.folder.parent}", SETPRIV, "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+    command = here.site.command("tallymill", *words, *readable_by(here, uid), build=build)
     if "--config" in words:
         command[2:4] = []
     return run([*user, *command], deadline=120)

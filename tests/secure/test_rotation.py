@@ -264,6 +264,8 @@ def test_a_connection_string_in_a_file_is_read_again(site):
     words = ("--set", f"postgres.dsn=@{secret}")
     worker, aggregator = site.worker(*words), site.aggregator(*words)
     with under_load(site):
+        must_connect(worker, aggregator)  # before that a SIGHUP may come too early to be handled
+        must_store(site)
         site.wait_until_folded()
         tell("hunter2")
         for program in (worker, aggregator):
