@@ -39,7 +39,8 @@ def watch(dsn, stop, answers):
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
     cursor = connection.cursor()
-    cursor.execute("PREPARE look AS SELECT DISTINCT batch_id FROM tallymill.batches WHERE batch_id > $1")
+    # By the index of rows that no merge has taken, which new ones are: a look at the whole ledger would take a quarter of a core from what is measured.
+    cursor.execute("PREPARE look AS SELECT batch_id FROM tallymill.batches WHERE batch_id > $1 AND batch_id = last_batch_id")
     cursor.execute("SELECT coalesce(max(batch_id), 0) FROM tallymill.batches")
     last, seen, looks = cursor.fetchone()[0], {}, []
     while not stop.is_set():
