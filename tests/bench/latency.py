@@ -6,9 +6,11 @@ what the asking takes (its median is printed) are included.
 
 The bare halves: the same bytes from rd_kafka_produce to a consumer with librdkafka's defaults (latency_driver.c), and then one COPY with its
 COMMIT after the other of the very rows of each of our batches into the same table, emptied; a row counts with what its batch took. The broker's CPU is
-compared with what it takes in the first half. Before the first round the topic gets what its first minute brings at this rate (--before): of a log
-younger than that the worker asks Kafka for every batch which topic it is (consumer/worker_prove.c); --before 0 measures those. What worker and broker take while nothing is sent is measured too, since a shorter wait for a fetch is paid
-for then.
+compared with what it takes in the first half.
+
+Before the first round the topic gets what its first minute brings, at this rate (--before): a steady state is measured, in which the broker no longer
+compiles. Of a log younger than that the worker asks Kafka for every batch which topic it is (consumer/worker_prove.c); --before 0 measures those. What
+worker and broker take while nothing is sent is measured too, since a shorter wait for a fetch is paid for then.
 """
 
 import argparse
@@ -39,7 +41,7 @@ def watch(dsn, stop, answers):
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
     cursor = connection.cursor()
-    # By the index of rows that no merge has taken, which new ones are: a look at the whole ledger would take a quarter of a core from what is measured.
+    # By the index of rows that no merge has taken: so a look does not grow with the ledger.
     cursor.execute("PREPARE look AS SELECT batch_id FROM tallymill.batches WHERE batch_id > $1 AND batch_id = last_batch_id")
     cursor.execute("SELECT coalesce(max(batch_id), 0) FROM tallymill.batches")
     last, seen, looks = cursor.fetchone()[0], {}, []
@@ -153,11 +155,11 @@ def bare_copy(servers):
 
 
 def grow_old(servers, options):
-    """What was there before the measured events: sent and stored."""
+    """What was there before the measured events: sent at the rate, and stored. Behind it the broker is in its steady state, and compiles no more."""
     if options.before == 0:
         return
-    topic.generate(servers, options.before)
     with worker_of(servers, options):
+        drive("ours", servers, topic.EVENTS, argparse.Namespace(**{**vars(options), "seconds": options.before // options.rate}))
         topic.wait_for(lambda: servers.sql("SELECT count(*) FROM analytics_events", fetch=True)[0][0] >= options.before, "the events of before to be stored")
 
 
@@ -182,14 +184,14 @@ def run(words):
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=3, help="rounds of ours and its bare halves; medians are given")
     parser.add_argument("--linger", default="5", metavar="MS", help="kafka.linger.ms of both producers; the library's default is 5")
-    parser.add_argument("--before", type=int, metavar="EVENTS", help="stored before the first round; what comes in a minute at this rate by default")
+    parser.add_argument("--before", type=int, metavar="EVENTS", help="sent at this rate and stored before the first round; what comes in a minute by default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the worker, for a try")
     options = parser.parse_args(words)
     if options.before is None:
         options.before = 60 * options.rate
+    options.before -= options.before % options.rate
     with stack() as servers:
         topic.make(servers)
-        servers.sql("CREATE INDEX ON tallymill.batches (batch_id)")  # so that a look does not grow with the ledger
         grow_old(servers, options)
         rounds = [measure(servers, options) for _ in range(options.pairs)]
     ratios = {name: round(statistics.median(one[name] for one in rounds), 3) for name in ("p50", "p99", "broker")}
