@@ -12,13 +12,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/error.h"
 #include "common/kafka.h"
 #include "common/kafka_rights.h"
@@ -26,10 +24,9 @@
 #include "common/settings.h"
 #include "consumer/leave.h"
 #include "consumer/source_conf.h"
+#include "consumer/source_refusal.h"
 #include "consumer/source_statistics.h"
 #include "consumer/start.h"
-
-#define TOLD_AGAIN_US (600 * CLOCK_SECOND_US)
 
 enum { ASK_TIMEOUT_MS = 5000, WHY_BYTES = 256 /* of a text of librdkafka */ };
 
@@ -45,9 +42,7 @@ struct source {
     bool assign_pending, revoke_pending, is_closing, is_paused;
     bool was_lost; /* every broker: whoever comes back may be another cluster */
     rd_kafka_resp_err_t callback_error;
-    struct source_refusal refusals[SOURCE_REFUSED_KINDS];
-    rd_kafka_resp_err_t told_code; /* of the last error that was logged as it came */
-    int64_t told_us;
+    struct source_refusals refusals;
     struct source_statistics statistics;
 };
 
@@ -64,12 +59,8 @@ static void note_error(rd_kafka_t *handle, int code, const char *reason, void *o
     } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) { /* again and again, while it lasts: the worker tells of it */
         source->was_lost = true;
         log_debug("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
-    } else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
-        source_refuse(source, code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ? SOURCE_REFUSED_TOPIC : SOURCE_REFUSED_GROUP,
-                      (rd_kafka_resp_err_t)code, reason);
-        log_debug("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
     } else {
-        log_warn("Kafka client", "code=%s error=\"%s\"", rd_kafka_err2name((rd_kafka_resp_err_t)code), log_text(text, reason));
+        source_refusal_called(&source->refusals, (rd_kafka_resp_err_t)code, reason);
     }
 }
 
@@ -170,7 +161,7 @@ bool source_renew(struct source *source, rd_kafka_t *handle, struct error *err)
     source->topic_partition_count = source->wanted_count = 0;
     source->assign_pending = source->revoke_pending = source->is_paused = source->was_lost = false;
     source->callback_error = RD_KAFKA_RESP_ERR_NO_ERROR;
-    memset(source->refusals, 0, sizeof source->refusals);
+    source_refusal_forget(&source->refusals);
     return subscribe(source, err);
 }
 
@@ -285,28 +276,9 @@ bool source_take_lost(struct source *source)
     return was_lost;
 }
 
-void source_refuse(struct source *source, enum source_refused kind, rd_kafka_resp_err_t code, const char *said)
+struct source_refusals *source_refusals(struct source *source)
 {
-    struct source_refusal *refusal = &source->refusals[kind];
-    refusal->code = code;
-    snprintf(refusal->said, sizeof refusal->said, "%s", said);
-}
-
-bool source_take_refusal(struct source *source, enum source_refused kind, struct source_refusal *refusal)
-{
-    *refusal = source->refusals[kind];
-    source->refusals[kind].code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    return refusal->code != RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-bool source_is_news(struct source *source, rd_kafka_resp_err_t code)
-{
-    const int64_t now_us = clock_now_us();
-    if (code == source->told_code && now_us - source->told_us < TOLD_AGAIN_US)
-        return false;
-    source->told_code = code;
-    source->told_us = now_us;
-    return true;
+    return &source->refusals;
 }
 
 bool source_was_fenced(const struct source *source)

@@ -15,18 +15,9 @@
 #include "common/error.h"
 #include "consumer/ledger.h"
 
-enum { SOURCE_SAID_BYTES = 160 };
-
-/* What Kafka may refuse a member while it runs, and no waiting mends. */
-enum source_refused { SOURCE_REFUSED_TOPIC, SOURCE_REFUSED_GROUP, SOURCE_REFUSED_KINDS };
-
-struct source_refusal {
-    rd_kafka_resp_err_t code; /* RD_KAFKA_RESP_ERR_NO_ERROR: none */
-    char said[SOURCE_SAID_BYTES];
-};
-
 struct settings;
 struct source;
+struct source_refusals;
 struct source_statistics;
 
 enum { SOURCE_ANCHORS = 5 };
@@ -102,6 +93,9 @@ int64_t source_last_high(const struct source *source, int32_t topic_partition);
 /* What librdkafka last told of itself; is_known is false where metrics are not shown. */
 const struct source_statistics *source_statistics(const struct source *source);
 
+/* What Kafka has refused this member, as part of the source (source_refusal.h). */
+struct source_refusals *source_refusals(struct source *source);
+
 /* Whether every broker was lost since the last call. */
 bool source_take_lost(struct source *source);
 
@@ -140,15 +134,6 @@ void source_stop(struct source *source, struct source_topic_partition *topic_par
 MUST_CHECK enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
                                                struct source_topic_partition *topic_partition, int64_t *end_offset,
                                                struct error *err);
-
-/* Notes that Kafka has refused; the latest of this kind counts. */
-void source_refuse(struct source *source, enum source_refused kind, rd_kafka_resp_err_t code, const char *said);
-
-/* Whether Kafka has refused since the last call. */
-bool source_take_refusal(struct source *source, enum source_refused kind, struct source_refusal *refusal);
-
-/* Whether this is news for the log: another code than the last, or ten minutes are over. */
-bool source_is_news(struct source *source, rd_kafka_resp_err_t code);
 
 /* Takes a topic partition out of what is read, because another worker owns it. */
 void source_forget(struct source *source, int32_t topic_partition);

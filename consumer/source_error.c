@@ -1,13 +1,14 @@
 /* source_error.c - what a message of librdkafka that is an error means for the source: the end of a topic partition, another topic
  * by its name, data that cannot be read (its topic partition stops, so that nothing is passed over), or the end of this member.
+ * What is none of these is source_refusal.c's.
  */
 #include "consumer/source.h"
 
 #include <inttypes.h>
 
 #include "common/error.h"
-#include "common/kafka.h"
 #include "common/log.h"
+#include "consumer/source_refusal.h"
 
 /* KIP-516: the topic was made anew. librdkafka 2.6.1 to 2.8 (Debian 13) have no name for this code, and hand it on as it is. */
 enum { INCONSISTENT_TOPIC_ID = 103 };
@@ -42,26 +43,6 @@ static void stop_at_packed(struct source *source, struct source_topic_partition 
             "is; " GO_ON);
 }
 
-/* What Kafka refuses for good is the worker's to tell, once for all the tries (worker_refusal.c); here they are lines of level
- * debug. What is about no topic is about the group. */
-static void take_other(struct source *source, const rd_kafka_message_t *message)
-{
-    char text[LOG_TEXT_BYTES];
-    const enum error_kind kind = kafka_kind(message->err);
-    const bool is_of_topic = message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    const bool is_of_group = message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
-                             (!is_of_topic && !message->rkt && (kind == ERROR_USAGE || kind == ERROR_FATAL));
-    if (is_of_topic || is_of_group)
-        source_refuse(source, is_of_topic ? SOURCE_REFUSED_TOPIC : SOURCE_REFUSED_GROUP, message->err,
-                      rd_kafka_message_errstr(message));
-    if (is_of_topic || is_of_group || !source_is_news(source, message->err))
-        log_debug("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(message->err),
-                  log_text(text, rd_kafka_message_errstr(message)));
-    else
-        log_warn("Kafka consumer", "code=%s error=\"%s\"", rd_kafka_err2name(message->err),
-                 log_text(text, rd_kafka_message_errstr(message)));
-}
-
 enum source_event source_error_take(struct source *source, const rd_kafka_message_t *message,
                                     struct source_topic_partition *topic_partition, int64_t *end_offset, struct error *err)
 {
@@ -93,6 +74,6 @@ enum source_event source_error_take(struct source *source, const rd_kafka_messag
                   rd_kafka_message_errstr(message));
         return SOURCE_FATAL;
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: return SOURCE_NOTHING; /* a rebalance follows */
-    default: take_other(source, message); return SOURCE_NOTHING;
+    default: source_refusal_polled(source_refusals(source), message); return SOURCE_NOTHING;
     }
 }

@@ -95,7 +95,7 @@ static void note(struct worker *worker, enum source_refused kind, const struct e
 static void end(struct worker *worker, enum source_refused kind, int64_t now_us)
 {
     struct source_refusal stale;
-    source_take_refusal(worker->source, kind, &stale);
+    source_refusal_take(source_refusals(worker->source), kind, &stale);
     if (is_on(&worker->refusals[kind]))
         outage_over(&worker->refusals[kind].outage, now_us);
     worker->refusals[kind].why.text[0] = '\0';
@@ -158,7 +158,7 @@ void worker_refusal_look(struct worker *worker, int64_t now_us)
     for (int i = 0; i < SOURCE_REFUSED_KINDS; i++) {
         struct source_refusal met;
         struct error why;
-        if (!source_take_refusal(worker->source, i, &met))
+        if (!source_refusal_take(source_refusals(worker->source), i, &met))
             continue;
         explain(worker, &met, &why);
         worker->refusals[i].code = met.code;

@@ -17,6 +17,7 @@
 #include "consumer/reaper.h"
 #include "consumer/retention.h"
 #include "consumer/source.h"
+#include "consumer/source_refusal.h"
 #include "consumer/transaction.h"
 #include "consumer/until_end.h"
 

@@ -1,0 +1,103 @@
+/* A refusal waits for the worker, and is no line of its own; what is none is told, of a message once while it lasts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "consumer/source_refusal.h"
+
+static FILE *captured;
+static struct source_refusals refusals;
+static struct source_refusal met;
+static int a_topic;
+static char said[] = "said so";
+
+static void begin(void)
+{
+    captured = tmpfile();
+    cr_assert_not_null(captured);
+    cr_assert_eq(dup2(fileno(captured), STDERR_FILENO), STDERR_FILENO);
+    unsetenv("JOURNAL_STREAM");
+    refusals = (struct source_refusals){0};
+}
+
+static int lines(const char *with)
+{
+    static char text[32 * 1024];
+    int count = 0;
+    rewind(captured);
+    text[fread(text, 1, sizeof text - 1, captured)] = '\0';
+    for (const char *at = text; (at = strstr(at, with)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void polled(rd_kafka_resp_err_t code, bool is_of_topic)
+{
+    rd_kafka_message_t message = {.err = code, .payload = said, .len = sizeof said - 1};
+    message.rkt = is_of_topic ? (rd_kafka_topic_t *)&a_topic : NULL; /* looked at, not used */
+    source_refusal_polled(&refusals, &message);
+}
+
+static bool is_met(enum source_refused kind, rd_kafka_resp_err_t code)
+{
+    return source_refusal_take(&refusals, kind, &met) && met.code == code && strcmp(met.said, said) == 0;
+}
+
+Test(source_refusal, is_of_the_topic_or_the_group_by_its_code, .init = begin)
+{
+    source_refusal_called(&refusals, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, said);
+    source_refusal_called(&refusals, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, said);
+    cr_expect(is_met(SOURCE_REFUSED_TOPIC, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED));
+    cr_expect(is_met(SOURCE_REFUSED_GROUP, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED));
+    polled(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, false);
+    polled(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, true);
+    cr_expect(is_met(SOURCE_REFUSED_TOPIC, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED));
+    cr_expect(is_met(SOURCE_REFUSED_GROUP, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED));
+    cr_expect_eq(lines("msg="), 0, "the worker tells it");
+}
+
+Test(source_refusal, of_a_message_about_no_topic_that_no_waiting_mends_is_of_the_group, .init = begin)
+{
+    polled(RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED, false);
+    cr_expect(is_met(SOURCE_REFUSED_GROUP, RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED));
+    cr_expect_eq(lines("msg="), 0);
+    polled(RD_KAFKA_RESP_ERR__TRANSPORT, false);
+    polled(RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED, true);
+    source_refusal_called(&refusals, RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED, said);
+    for (int kind = 0; kind < SOURCE_REFUSED_KINDS; kind++)
+        cr_expect_not(source_refusal_take(&refusals, kind, &met));
+    cr_expect_eq(lines("level=warn"), 3);
+}
+
+Test(source_refusal, counts_once_and_the_latest, .init = begin)
+{
+    source_refusal_called(&refusals, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "said before");
+    polled(RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED, false);
+    cr_expect(is_met(SOURCE_REFUSED_GROUP, RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED));
+    cr_expect_not(source_refusal_take(&refusals, SOURCE_REFUSED_GROUP, &met));
+}
+
+Test(source_refusal, leaves_a_message_that_is_none_one_line_while_it_lasts, .init = begin)
+{
+    for (int i = 0; i < 3; i++)
+        polled(RD_KAFKA_RESP_ERR__TRANSPORT, false);
+    cr_expect_eq(lines("level=warn msg=\"Kafka consumer\" code=_TRANSPORT error=\"said so\""), 1);
+    polled(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, true);
+    source_refusal_forget(&refusals);
+    cr_expect_not(source_refusal_take(&refusals, SOURCE_REFUSED_TOPIC, &met));
+    polled(RD_KAFKA_RESP_ERR__TRANSPORT, false);
+    cr_expect_eq(lines("msg="), 1, "what was told stays so");
+    polled(RD_KAFKA_RESP_ERR__RESOLVE, false);
+    polled(RD_KAFKA_RESP_ERR__TRANSPORT, false);
+    cr_expect_eq(lines("msg="), 3, "another code is news, and so is the first again");
+}
+
+Test(source_refusal, leaves_what_was_called_back_a_line_each_time, .init = begin)
+{
+    for (int i = 0; i < 3; i++)
+        source_refusal_called(&refusals, RD_KAFKA_RESP_ERR__RESOLVE, said);
+    cr_expect_eq(lines("level=warn msg=\"Kafka client\" code=_RESOLVE error=\"said so\""), 3);
+}
