@@ -343,7 +343,7 @@ static void describe(rd_kafka_t *handle, const struct note *note, char *text, si
                  server, protocol_of(handle, one));
         break;
     case KAFKA_TROUBLE_NO_TLS:
-        snprintf(text, size, "Kafka at %s does not begin TLS, which kafka.security.protocol = %s asks for: give the port of its TLS listener in kafka.bootstrap.servers, or set PLAINTEXT or SASL_PLAINTEXT",
+        snprintf(text, size, "Kafka at %s does not begin TLS, which kafka.security.protocol = %s asks for: give the port of its TLS listener in kafka.bootstrap.servers, or set PLAINTEXT or SASL_PLAINTEXT (where TLS worked before, a proxy or load balancer in front of it has no broker behind it now)",
                  server, protocol_of(handle, one));
         break;
     case KAFKA_TROUBLE_NO_PLAIN:

@@ -53,14 +53,23 @@ static void note(struct source_refusals *refusals, enum source_refused kind, con
     tell_quietly(who, code, said);
 }
 
+/* A code that we have no place for shares the last one. */
 static bool is_news(struct source_refusals *refusals, rd_kafka_resp_err_t code)
 {
     const int64_t now_us = clock_now_us();
-    if (code == refusals->told_code && now_us - refusals->told_us < TOLD_AGAIN_US)
+    const int place = code - RD_KAFKA_RESP_ERR__BEGIN;
+    int64_t *told_us = &refusals->told_us[place >= 0 && place < SOURCE_TOLD_CODES ? place : SOURCE_TOLD_CODES - 1];
+    if (*told_us != 0 && now_us - *told_us < TOLD_AGAIN_US)
         return false;
-    refusals->told_code = code;
-    refusals->told_us = now_us;
+    *told_us = now_us;
     return true;
+}
+
+/* Why a broker is not reached is in librdkafka's log, too, at each try, and explained from there (common/kafka_trouble). */
+static bool is_of_connection(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__SSL || code == RD_KAFKA_RESP_ERR__RESOLVE ||
+           code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
 }
 
 void source_refusal_called(struct source_refusals *refusals, rd_kafka_resp_err_t code, const char *said)
@@ -69,8 +78,10 @@ void source_refusal_called(struct source_refusals *refusals, rd_kafka_resp_err_t
     const enum source_refused kind = kind_of(code);
     if (kind != SOURCE_REFUSED_KINDS)
         note(refusals, kind, who, code, said);
-    else
+    else if (!is_of_connection(code) && is_news(refusals, code))
         tell(who, code, said);
+    else
+        tell_quietly(who, code, said);
 }
 
 void source_refusal_polled(struct source_refusals *refusals, const rd_kafka_message_t *message)

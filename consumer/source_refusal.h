@@ -11,7 +11,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { SOURCE_SAID_BYTES = 160 };
+enum { SOURCE_SAID_BYTES = 160, SOURCE_TOLD_CODES = 512 };
 
 /* What Kafka may refuse a member while it runs, and no waiting mends. */
 enum source_refused { SOURCE_REFUSED_TOPIC, SOURCE_REFUSED_GROUP, SOURCE_REFUSED_KINDS };
@@ -24,15 +24,15 @@ struct source_refusal {
 /* All zero: nothing was refused, and nothing told. */
 struct source_refusals {
     struct source_refusal latest[SOURCE_REFUSED_KINDS];
-    rd_kafka_resp_err_t told_code; /* of the last message that was told as it came */
-    int64_t told_us;
+    int64_t told_us[SOURCE_TOLD_CODES]; /* when an error of that code was last told; by code - RD_KAFKA_RESP_ERR__BEGIN */
 };
 
-/* Takes an error that librdkafka called back with: notes a refusal, and tells everything else. */
+/* Takes an error that librdkafka called back with: notes a refusal, and tells everything else once in ten minutes for each code;
+ * but not why a broker cannot be reached, which common/kafka_trouble explains. */
 void source_refusal_called(struct source_refusals *refusals, rd_kafka_resp_err_t code, const char *said);
 
 /* Takes a message that is an error. One about no topic that no waiting mends is a refusal of the group, whatever its code; what is
- * no refusal is told if it has another code than the last, or ten minutes are over. */
+ * no refusal is told once in ten minutes for each code. */
 void source_refusal_polled(struct source_refusals *refusals, const rd_kafka_message_t *message);
 
 /* Whether Kafka has refused this since the last call; the latest refusal counts. */
