@@ -16,7 +16,7 @@
 
 void archive_key(char key[ARCHIVE_KEY_BYTES], const char *month, int generation, const char *name)
 {
-    snprintf(key, ARCHIVE_KEY_BYTES, "analytics_events/%.7s/%04d/%.40s", month, generation, name);
+    snprintf(key, ARCHIVE_KEY_BYTES, ARCHIVE_STORE_EVENTS "/%.7s/%04d/%.40s", month, generation, name);
 }
 
 void archive_sha256(char text[ARCHIVE_SHA256_BYTES], const char *bytes, size_t length)

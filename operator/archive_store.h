@@ -14,6 +14,9 @@
 struct archive_store;
 struct settings;
 
+/* What the key of every archive begins with: in a directory, the folder in which all of them lie. */
+#define ARCHIVE_STORE_EVENTS "analytics_events"
+
 /* What a block may have at most: a part, and some. */
 enum { ARCHIVE_BLOCK_MAX = 1 << 30 };
 

@@ -11,7 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("common", "producer", "consumer", "aggregator", "operator")
 FILLS = {"error_set", "error_wrap", "postgres_error", "kafka_error", "kafka_rights_error", "kafka_trouble_explain", "kafka_trouble_explain_server",
-         "lock_watch_explain", "check_found"}
+         "lock_watch_explain", "check_found", "archive_folder_failed"}
 DECLARED = re.compile(r"^((?:MUST_CHECK )?[a-z][\w \*]*?[ \*])(\w+)\((?:[^;{}()]|\([^;{}()]*\))*?(?<!const )struct (?:tally_)?error \*\w+\)(?: __attribute__[^;]*)?;", re.M)
 PLANTED = [("bool batch_failed(const struct batch *batch, const struct error *why);\n", 0), ("bool batch_send(struct batch *batch, struct error *err);\n", 1), ("MUST_CHECK bool batch_send(struct batch *batch, struct error *err);\n", 0),
            ("struct batch *batch_new(bool (*take)(void *context),\n                        struct error *err);\n", 1),
