@@ -555,7 +555,8 @@ def test_check_says_of_the_months_what_the_run_would(archive):
 
 def test_what_the_aggregator_settles_is_said_to_pass(archive):
     here = archive(count=40)
-    here.site.database.run(f"UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked' WHERE day = '{DAY:%Y-%m-%d}'")
+    here.site.database.run(f"""UPDATE tallymill.days SET dirty_since = now(), dirty_reason = 'asked'
+                               WHERE day = (SELECT min(day) FROM tallymill.days WHERE day >= '{FIRST}' AND day < '{FIRST}'::date + interval '1 month')""")
     waits = here.run()
     assert waits.code == 1 and "waits for a rebuild" in waits.err and "none leads: start tallymill-aggregator" in waits.err, waits
     here.site.database.run("UPDATE tallymill.leader SET leader = 'somebody', seen_at = now()")
