@@ -9,25 +9,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
-
-static FILE *captured;
-
-/* stderr goes into a file of the test's own (Criterion runs each test in a process of its own). */
-static void capture(void)
-{
-    captured = tmpfile();
-    cr_assert_not_null(captured);
-    cr_assert_eq(dup2(fileno(captured), STDERR_FILENO), STDERR_FILENO);
-    unsetenv("JOURNAL_STREAM");
-}
-
-static const char *written(void)
-{
-    static char text[32 * 1024];
-    rewind(captured);
-    text[fread(text, 1, sizeof text - 1, captured)] = '\0';
-    return text;
-}
+#include "common_log_captured.h"
 
 static bool matches(const char *text, const char *pattern)
 {
@@ -38,72 +20,72 @@ static bool matches(const char *text, const char *pattern)
     return found;
 }
 
-Test(log, writes_logfmt_with_time_and_level, .init = capture)
+Test(log, writes_logfmt_with_time_and_level, .init = log_captured_begin)
 {
     log_info("batch committed", "topic=%s topic_partition=%d rows=%d", "analytics-events", 3, 5000);
-    cr_expect(matches(written(), "^ts=20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z level=info "
-                                 "msg=\"batch committed\" topic=analytics-events topic_partition=3 rows=5000\n$"),
-              "%s", written());
+    cr_expect(matches(log_captured(), "^ts=20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z level=info "
+                                      "msg=\"batch committed\" topic=analytics-events topic_partition=3 rows=5000\n$"),
+              "%s", log_captured());
 }
 
-Test(log, needs_no_fields, .init = capture)
+Test(log, needs_no_fields, .init = log_captured_begin)
 {
     log_warn("stopping", NULL);
-    cr_expect(matches(written(), " level=warn msg=\"stopping\"\n$"));
+    cr_expect(matches(log_captured(), " level=warn msg=\"stopping\"\n$"));
 }
 
-Test(log, drops_what_is_below_the_level, .init = capture)
+Test(log, drops_what_is_below_the_level, .init = log_captured_begin)
 {
     log_debug("a", NULL);
     log_set_level(LOG_LEVEL_ERROR);
     log_warn("b", NULL);
-    cr_expect_str_eq(written(), "");
+    cr_expect_str_eq(log_captured(), "");
     log_set_level(LOG_LEVEL_DEBUG);
     log_debug("c", NULL);
-    cr_expect(matches(written(), "level=debug msg=\"c\""));
+    cr_expect(matches(log_captured(), "level=debug msg=\"c\""));
 }
 
-Test(log, puts_the_error_behind_the_fields, .init = capture)
+Test(log, puts_the_error_behind_the_fields, .init = log_captured_begin)
 {
     struct error err;
     error_set(&err, ERROR_RETRY, "relation \"x\" is locked");
     strcpy(err.sqlstate, "55P03");
     log_error_because(&err, "batch failed", "rows=%d", 7);
-    cr_expect(
-        matches(written(), "level=error msg=\"batch failed\" rows=7 error=\"relation \\\\\"x\\\\\" is locked\" sqlstate=55P03\n$"),
-        "%s", written());
+    cr_expect(matches(log_captured(),
+                      "level=error msg=\"batch failed\" rows=7 error=\"relation \\\\\"x\\\\\" is locked\" sqlstate=55P03\n$"),
+              "%s", log_captured());
 }
 
-Test(log, has_no_sqlstate_where_postgres_said_none, .init = capture)
+Test(log, has_no_sqlstate_where_postgres_said_none, .init = log_captured_begin)
 {
     struct error err;
     error_set(&err, ERROR_RETRY, "gone");
     log_warn_because(&err, "lost", NULL);
-    cr_expect(matches(written(), "msg=\"lost\" error=\"gone\"\n$"), "%s", written());
+    cr_expect(matches(log_captured(), "msg=\"lost\" error=\"gone\"\n$"), "%s", log_captured());
 }
 
-Test(log, keeps_a_line_one_line_whatever_a_field_holds, .init = capture)
+Test(log, keeps_a_line_one_line_whatever_a_field_holds, .init = log_captured_begin)
 {
     log_info("x", "value=%s", "a\nb\rc\td\x1b[31m\x7f\xC2\x85\xE2\x80\xA8\xE2\x80\xA9");
     cr_expect(
-        matches(written(),
+        matches(log_captured(),
                 "value=a\\\\x0ab\\\\x0dc\\\\x09d\\\\x1b\\[31m\\\\x7f\\\\xc2\\\\x85\\\\xe2\\\\x80\\\\xa8\\\\xe2\\\\x80\\\\xa9\n$"),
-        "%s", written());
+        "%s", log_captured());
 }
 
-Test(log, is_one_whole_line_however_long_its_fields, .init = capture)
+Test(log, is_one_whole_line_however_long_its_fields, .init = log_captured_begin)
 {
     char *field = malloc(20001);
     memset(field, 'y', 20000);
     field[20000] = '\0';
     log_info("x", "value=%s", field);
     free(field);
-    const char *text = written();
+    const char *text = log_captured();
     cr_expect(strlen(text) > 4000 && strlen(text) <= 4096, "%zu bytes", strlen(text)); /* PIPE_BUF: up to there a write is atomic */
     cr_expect_eq(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
-Test(log, leaves_time_and_level_to_the_journal, .init = capture)
+Test(log, leaves_time_and_level_to_the_journal, .init = log_captured_begin)
 {
     struct stat status;
     cr_assert_eq(fstat(STDERR_FILENO, &status), 0);
@@ -111,14 +93,14 @@ Test(log, leaves_time_and_level_to_the_journal, .init = capture)
     snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
     setenv("JOURNAL_STREAM", stream, 1);
     log_error("x", "n=1");
-    cr_expect_str_eq(written(), "<3>msg=\"x\" n=1\n");
+    cr_expect_str_eq(log_captured(), "<3>msg=\"x\" n=1\n");
 }
 
-Test(log, is_not_fooled_by_the_journal_of_another_stream, .init = capture)
+Test(log, is_not_fooled_by_the_journal_of_another_stream, .init = log_captured_begin)
 {
     setenv("JOURNAL_STREAM", "1:2", 1);
     log_error("x", NULL);
-    cr_expect(matches(written(), "^ts=.* level=error msg=\"x\"\n$"));
+    cr_expect(matches(log_captured(), "^ts=.* level=error msg=\"x\"\n$"));
 }
 
 Test(log_text, escapes_quotes_and_backslashes)

@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/settings.h"
+#include "common_log_captured.h"
 #include "common_temporary.h"
 
 static struct settings *load(const char *text)
@@ -50,18 +51,13 @@ Test(settings_file, keeps_hash_and_semicolon_in_a_value)
 
 Test(settings_file, warns_where_a_comment_was_probably_meant)
 {
-    FILE *captured = tmpfile();
-    cr_assert_eq(dup2(fileno(captured), STDERR_FILENO), STDERR_FILENO);
-    unsetenv("JOURNAL_STREAM");
+    log_captured_begin();
     settings_free(load("[topics]\nevents = a#b;c\n[consumer]\ngroup = g ; the group\n"));
-    char text[2048];
-    rewind(captured);
-    text[fread(text, 1, sizeof text - 1, captured)] = '\0';
+    const char *text = log_captured();
     cr_expect_not_null(
         strstr(text, "level=warn msg=\"what follows # or ; belongs to the value: comments stand on lines of their own\" "));
     cr_expect_not_null(strstr(text, "line=4 key=\"consumer.group\"\n"));
     cr_expect_null(strstr(text, "line=2"));
-    fclose(captured);
 }
 
 Test(settings_file, knows_comments_blank_lines_crlf_and_a_byte_order_mark)
