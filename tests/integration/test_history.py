@@ -112,12 +112,13 @@ def test_no_function_that_is_planned_without_scans_is_compiled_for_it(make_site)
 
 def test_a_plan_that_was_made_for_another_day_is_refused(make_site):
     site = make_site()
+    one, other = (f"{TODAY:%Y-%m}-{day}" for day in ("01", "02"))  # of a month that there is
     with site.database.session() as session, session.cursor() as cursor:
         for view, name in (("day_events", "day"), ("week_events", "day"), ("range_events", "last_day")):
-            cursor.execute("SET plan_cache_mode = force_generic_plan; SET tallymill.day = '2026-11-01'; SET tallymill.first_day = '2026-11-01'; SET tallymill.last_day = '2026-11-01'")
+            cursor.execute(f"SET plan_cache_mode = force_generic_plan; SET tallymill.day = '{one}'; SET tallymill.first_day = '{one}'; SET tallymill.last_day = '{one}'")
             cursor.execute(f"PREPARE asked_{view} AS SELECT count(*) FROM tallymill.{view}; EXECUTE asked_{view}")
             assert cursor.fetchone() == (0,)
-            cursor.execute(f"SET tallymill.{name} = '2026-11-02'")
+            cursor.execute(f"SET tallymill.{name} = '{other}'")
             with pytest.raises(psycopg2.Error, match="this plan was made for"):
                 cursor.execute(f"EXECUTE asked_{view}")
 
