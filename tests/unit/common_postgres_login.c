@@ -2,6 +2,7 @@
  * that says what a test has it say. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <libpq-fe.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,6 +110,12 @@ static void expect_said(const struct error *err, const char *wanted)
     cr_expect_not_null(strstr(err->text, wanted), "%s", err->text);
 }
 
+/* What the second attempt met: from Postgres 17 on libpq makes it by TLS or not at all, which this server does not speak. */
+static void expect_second_said(const struct error *err, const char *wanted)
+{
+    expect_said(err, PQlibVersion() >= 170000 ? "server does not support SSL" : wanted);
+}
+
 static void expect_not_said(const struct error *err, const char *unwanted)
 {
     cr_expect_null(strstr(err->text, unwanted), "%s", err->text);
@@ -151,7 +158,7 @@ Test(postgres_login, with_a_wrong_password_is_told_of_the_password_though_it_is_
         refused((struct server){.replies = {wrong, no_entry_for("no encryption")}}, "sslmode=allow password=x");
     cr_expect_eq(err.kind, ERROR_USAGE);
     expect_said(&err, "password authentication failed");
-    expect_said(&err, "no encryption");
+    expect_second_said(&err, "no encryption");
     expect_said(&err, "check user and password");
     expect_not_said(&err, "verify-full");
 }
@@ -160,7 +167,7 @@ Test(postgres_login, that_no_line_lets_in_is_told_of_the_servers_lines)
 {
     const struct error err = refused((struct server){.replies = {no_entry_for("SSL encryption"), no_entry_for("no encryption")}},
                                      "sslmode=allow password=x");
-    expect_said(&err, "no encryption");
+    expect_second_said(&err, "no encryption");
     expect_said(&err, "pg_hba.conf on the server");
     expect_not_said(&err, "verify-full");
 }
