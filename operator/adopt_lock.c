@@ -15,6 +15,7 @@
 
 enum { ATTEMPTS = 200, SHORT_ATTEMPTS = 20, MIDDLE_ATTEMPTS = 60, PAUSE_MS = 50, PAUSE_MAX_MS = 2000 };
 enum { OTHERS_TRIES = 120, OTHERS_TOLD = 10, OTHERS_PAUSE_MS = 250 };
+enum { AUTOVACUUM_TRIES = 20 };
 
 #define SHORT_US (60 * CLOCK_SECOND_US)
 
@@ -84,14 +85,29 @@ static bool may_pass(const PGconn *conn, const struct error *err)
            (postgres_is(err, POSTGRES_LOCKED) || postgres_is(err, POSTGRES_CONFLICT) || postgres_is(err, POSTGRES_INTERNAL));
 }
 
+/* Waits for as long as it takes the deadlock check to cancel an autovacuum. A CREATE INDEX CONCURRENTLY waits for our snapshot
+ * while we wait for its lock: the check then ends one of the two, which is us, since we are gone before it would be the other. */
+static bool stop_autovacuum(PGconn *conn, struct error *err)
+{
+    static const char until_checked[] =
+        "SELECT set_config('lock_timeout', (setting::bigint + 500)::text, true) FROM pg_settings WHERE name = 'deadlock_timeout'";
+    return adopt_begin(conn, "READ COMMITTED", "30s", err) && postgres_exec(conn, until_checked, SHORT_US, err) &&
+           postgres_exec(conn, "SELECT tallymill_adopt.stop_autovacuum()", SHORT_US, err) && adopt_end(conn, err);
+}
+
 bool adopt_stop_autovacuum(struct adopt *adopt, struct error *err)
 {
-    if (!adopt_begin(adopt->conn, "READ COMMITTED", "30s", err) ||
-        !postgres_exec(adopt->conn, "SELECT tallymill_adopt.stop_autovacuum()", SHORT_US, err) || !adopt_end(adopt->conn, err)) {
+    for (int tries = 1;; tries++) {
+        error_clear(err);
+        if (stop_autovacuum(adopt->conn, err)) {
+            return true;
+        }
         adopt_roll_back(adopt->conn);
-        return error_wrap(err, "switching autovacuum off on the old table");
+        if (tries == AUTOVACUUM_TRIES || !may_pass(adopt->conn, err)) {
+            return error_wrap(err, "switching autovacuum off on the old table");
+        }
+        poll(NULL, 0, OTHERS_PAUSE_MS);
     }
-    return true;
 }
 
 void adopt_restore_autovacuum(struct adopt *adopt)

@@ -305,18 +305,20 @@ def test_percentiles_are_those_of_the_histograms_added_bucket_by_bucket(make_sit
 
 
 def test_a_month_is_compared_with_as_many_days_as_the_range_has_of_it(make_site):
-    """91 days by month begin in the middle of one: the range before is cut at the same days, whatever its own months are."""
+    """More days than three months have, which mostly begin in the middle of one: the range before is cut at the same days, whatever its own months are."""
     site = make_site(**{"rollups.dir": "", "uniques.subjects": "", "window.oldest": "200 days"})
     today = now_us() // DAY_US * DAY_US
+    days = 98    # whole weeks, by which the range before is the one just before
+    first, last = (str(datetime.datetime.fromtimestamp((today - day * DAY_US) // 1_000_000, datetime.timezone.utc).date()) for day in (days, 1))
     site.send(event("doc_generation", event_category="usage", created_us=today - day * DAY_US + number, session_id=f"s{day // 5}", user_id=day // 3, event_data={"success": number % 2 == 0})
-              for day in range(1, 183) for number in range(1 + day % 3))
+              for day in range(1, 2 * days + 1) for number in range(1 + day % 3))
     site.drain(deadline=180)
     site.fold(deadline=300)
-    panels, page = Dashboard(site).page(range="91d", grain="month")
+    panels, page = Dashboard(site).page(range="custom", first=first, last=last, grain="month")
     before = page["range"]["before"]
     with site.database.session() as connection, connection.cursor() as cursor:
         for name, what in (("generations", "count(*)"), ("sessions", "count(DISTINCT session_id)")):
-            cursor.execute(BY_MONTH.format(what), {"shift": 91, "first": before["first"], "last": before["last"]})
+            cursor.execute(BY_MONTH.format(what), {"shift": days, "first": before["first"], "last": before["last"]})
             expected = dict(cursor.fetchall())
             assert {bucket: value for bucket, value in panels[name]["before"] if bucket} == expected and len(expected) >= 4, name
             assert sorted(expected) == [bucket for bucket, _ in panels[name]["rows"] if bucket], name

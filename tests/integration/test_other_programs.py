@@ -12,6 +12,7 @@ TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 
 def insert(site, day, count=20):
     site.database.run(f"""
+        SELECT tallymill.make_month(date_trunc('month', '{day}'::timestamp)::date);
         INSERT INTO analytics_events (event_name, event_category, session_id, user_id, event_data, created_at)
         SELECT 'own', 'workflow', 's-' || n % 5, n, '{{"n": 1}}', ('{day}'::timestamp AT TIME ZONE 'UTC') + n * interval '1 second'
         FROM generate_series(1, {count}) AS n""")

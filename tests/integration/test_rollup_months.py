@@ -28,9 +28,10 @@ def test_rows_of_an_older_snapshot_never_replace_newer_ones(make_site, tmp_path)
 
 def test_a_day_of_a_detached_month_is_never_computed(make_site, tmp_path):
     site = make_site(**{"rollups.dir": directory(tmp_path, counted=COUNTED)})
-    last_month = datetime.date(TODAY.year, TODAY.month, 1) - datetime.timedelta(days=1)
-    at = int(datetime.datetime(last_month.year, last_month.month, 15, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000
-    site.send(event("login", at + number) for number in range(4))
+    month = (TODAY.replace(day=1) - datetime.timedelta(days=1)).replace(day=1)    # whose days are all over, and one of which has an event
+    last_month = month - datetime.timedelta(days=1)
+    at, later = (int(datetime.datetime(day.year, day.month, 15, tzinfo=datetime.timezone.utc).timestamp()) * 1_000_000 for day in (last_month, month))
+    site.send([*(event("login", at + number) for number in range(4)), event("login", later)])
     site.drain()
     site.fold()
     site.database.run(f"ALTER TABLE analytics_events DETACH PARTITION analytics_events_{last_month:%Y_%m}")
