@@ -96,6 +96,21 @@ def test_an_index_that_is_being_built_meanwhile_is_waited_for(old):
     assert site.database.value(INDEX, "of_addresses") == 1
 
 
+def test_an_index_that_waits_for_what_waits_for_it_is_given_way_to(old):
+    """CREATE INDEX CONCURRENTLY waits for older snapshots, which is a deadlock where one of them waits for its lock."""
+    site, application = old(500, build="check")
+    program = frozen(site, "adopt_compare")
+    with application.connect() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE analytics_events IN SHARE UPDATE EXCLUSIVE MODE")
+        with in_a_thread(site, "CREATE INDEX CONCURRENTLY of_addresses ON analytics_events (ip_address)"):
+            wait_until(lambda: site.database.value(IS_WAITED_FOR, "ShareUpdateExclusiveLock") == 1, 30, "the index to wait")
+            program.thaw()
+            wait_until(lambda: site.database.value(IS_WAITED_FOR, "ShareUpdateExclusiveLock") == 2, 30, lambda: f"it to wait behind the index:\n{program.log()}")
+            cursor.execute("COMMIT")
+    assert program.wait(DEADLINE) == 0, program.log()
+    assert site.database.value(INDEX, "of_addresses") == 1
+
+
 def test_an_index_that_comes_just_before_the_swap_is_not_lost(old):
     """The next run makes it. One that is called like an index of ours and is another gets a name of its own."""
     site, application = old(500)
