@@ -143,7 +143,7 @@ def test_the_thread_sanitizer_finds_nothing(tmp_path):
     assert done.code == 0, done
     for more in ([], [str(tmp_path / "spool")]):
         done = run([str(program), *more], 120, env=environment(TSAN_OPTIONS=f"suppressions={ROOT}/tests/tsan.supp"))
-        assert done.code == 0 and "WARNING: ThreadSanitizer" not in done.err, done.err  # it also warns of a symbolizer that is not there
+        assert done.code == 0 and "WARNING: ThreadSanitizer" not in done.err, (done.code, done.err)  # it also warns of a symbolizer that is not there
 
 
 def test_the_notices_of_what_is_linked_in_are_installed(prefix):
