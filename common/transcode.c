@@ -8,7 +8,6 @@
  */
 #include "common/transcode.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +21,7 @@
 #include "common/field.h"
 #include "common/json_text.h"
 #include "common/json_value.h"
+#include "common/reason_detail.h"
 #include "common/tuple.h"
 #include "common/uuid.h"
 
@@ -29,13 +29,13 @@ struct transcoder {
     struct transcode_rules rules;
     struct attributes *attributes;
     struct json_value json;
-    char detail[96];
+    char detail[REASON_DETAIL_ROOM];
     /* The event under way. */
     const uint8_t *value;
     struct msgpack_cursor cursor;
     unsigned seen, present; /* bits of enum event_key: the key was met; its value was not nil */
     bool has_unknown;
-    int field; /* the field under way, KEY_COUNT: an unknown key, -1: none */
+    int field; /* as in struct reason_place */
     struct text event_name, category, session;
     const struct event_kind *kind;     /* of event_name; NULL: not in the catalogue, or no name yet */
     const struct attribute_node *node; /* of the kind */
@@ -421,62 +421,6 @@ static enum reason read_event(struct transcoder *transcoder, int64_t message_us,
     return check_catalogue(transcoder, result);
 }
 
-/* What the value is that should be a map. */
-static const char *root_name(const struct transcoder *transcoder)
-{
-    struct msgpack_cursor cursor = {transcoder->value, transcoder->cursor.end};
-    struct msgpack_item root;
-    if (*transcoder->value == '{' || *transcoder->value == '[')
-        return "what looks like JSON text";
-    if (msgpack_next(&cursor, &root) != REASON_NONE)
-        return "something else";
-    switch (root.type) {
-    case ITEM_NIL: return "nil";
-    case ITEM_BOOL: return "true or false";
-    case ITEM_UINT:
-    case ITEM_INT:
-    case ITEM_FLOAT32:
-    case ITEM_FLOAT64: return "a number";
-    case ITEM_STR: return "text";
-    case ITEM_BIN: return "binary data";
-    case ITEM_EXT: return "an extension type";
-    case ITEM_ARRAY: return "an array";
-    case ITEM_MAP: break;
-    }
-    return "something else";
-}
-
-/* In words what concerns the value as a whole; else the byte at which it was noticed, and the key of the field. */
-static void describe(struct transcoder *transcoder, enum reason reason)
-{
-    const char *key = transcoder->field < 0            ? ""
-                      : transcoder->field == KEY_COUNT ? "(unknown)"
-                                                       : event_keys[transcoder->field].packed + 1;
-    if (reason == REASON_TOMBSTONE)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "the value is null, as of a tombstone: there is no event in it");
-    else if (reason == REASON_EMPTY)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "the value has no bytes: there is no event in it");
-    else if (reason == REASON_ROOT)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "the value is %s, not a msgpack map with the event's fields",
-                 root_name(transcoder));
-    else if (reason == REASON_SIZE && transcoder->cursor.end - transcoder->value > WIRE_VALUE_BYTES)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "the message's value is %zu bytes long, the most is %d",
-                 (size_t)(transcoder->cursor.end - transcoder->value), WIRE_VALUE_BYTES);
-    else if (reason == REASON_MISSING)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "key %s is required", key);
-    else if (reason == REASON_TS_RANGE && transcoder->field != KEY_CREATED_AT)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s: a time outside the years 0001 to 9999",
-                 (size_t)(transcoder->cursor.at - transcoder->value), key);
-    else if (reason == REASON_TS_RANGE)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "key %s, outside window.oldest to window.ahead", key);
-    else if (transcoder->field < 0)
-        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu of the value, in none of its fields",
-                 (size_t)(transcoder->cursor.at - transcoder->value));
-    else
-        snprintf(transcoder->detail, sizeof transcoder->detail, "byte %zu, key %s",
-                 (size_t)(transcoder->cursor.at - transcoder->value), key);
-}
-
 enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_t length, int64_t message_us, uint8_t *out,
                       struct transcoded *result)
 {
@@ -503,7 +447,8 @@ enum reason transcode(struct transcoder *transcoder, const uint8_t *value, size_
                          : length > WIRE_VALUE_BYTES ? REASON_SIZE
                                                      : read_event(transcoder, message_us, result);
     if (reason != REASON_NONE) {
-        describe(transcoder, reason);
+        const struct reason_place place = {value, length, value ? (size_t)(transcoder->cursor.at - value) : 0, transcoder->field};
+        reason_detail(transcoder->detail, reason, &place);
         return reason;
     }
     result->has_unknown_key = transcoder->has_unknown;
