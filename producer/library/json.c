@@ -108,6 +108,25 @@ static struct value *convert_text(struct json *json, yyjson_val *from, enum valu
     return value;
 }
 
+/* null for NaN: what its writer had no value for. */
+static struct value *convert_nonfinite(struct json *json, bool is_nan, struct error *err)
+{
+    if (is_nan)
+        return value_new(json->pool, VALUE_NULL, err);
+    error_set(err, ERROR_REJECT, "a number is Infinity, which neither JSON nor Postgres has");
+    return NULL;
+}
+
+/* What yyjson leaves as text: a number beyond 64 bits, and from some of its builds (Debian 13's) Infinity and NaN. */
+static struct value *convert_raw(struct json *json, yyjson_val *from, struct error *err)
+{
+    const char *text = yyjson_get_raw(from);
+    const char first = *text == '-' || *text == '+' ? text[1] : *text;
+    if (first < '0' || first > '9')
+        return convert_nonfinite(json, first == 'n' || first == 'N', err);
+    return convert_text(json, from, VALUE_BIG, err);
+}
+
 static struct value *convert_number(struct value_pool *pool, yyjson_val *from, struct error *err)
 {
     bool is_real = yyjson_is_real(from), is_beyond = yyjson_is_uint(from) && yyjson_get_uint(from) > INT64_MAX;
@@ -133,14 +152,11 @@ static struct value *convert(struct json *json, yyjson_val *from, unsigned depth
     case YYJSON_TYPE_OBJ: return convert_object(json, from, depth, err);
     case YYJSON_TYPE_ARR: return convert_array(json, from, depth, err);
     case YYJSON_TYPE_STR: return convert_text(json, from, VALUE_TEXT, err);
-    case YYJSON_TYPE_RAW: return convert_text(json, from, VALUE_BIG, err);
+    case YYJSON_TYPE_RAW: return convert_raw(json, from, err);
     case YYJSON_TYPE_NUM:
         if (!yyjson_is_real(from) || isfinite(yyjson_get_real(from)))
             return convert_number(json->pool, from, err);
-        if (isnan(yyjson_get_real(from)))
-            return value_new(json->pool, VALUE_NULL, err);
-        error_set(err, ERROR_REJECT, "a number is Infinity, which neither JSON nor Postgres has");
-        return NULL;
+        return convert_nonfinite(json, isnan(yyjson_get_real(from)), err);
     case YYJSON_TYPE_BOOL: return value_new(json->pool, yyjson_is_true(from) ? VALUE_TRUE : VALUE_FALSE, err);
     default: return value_new(json->pool, VALUE_NULL, err);
     }

@@ -33,7 +33,7 @@ def fixture_as_member(site):
 def told(said):
     """The statements that a program tells."""
     said = said.replace('\\"', '"')
-    found = list(dict.fromkeys(re.findall(r"(?:GRANT [A-Z]+[^;]*? TO [\w\"]+(?: WITH INHERIT TRUE)?|GRANT tallymill_\w+ TO [\w\"]+|ALTER ROLE [\w\"]+ INHERIT)(?=;|$)", said, re.M)))
+    found = list(dict.fromkeys(re.findall(r"(?:GRANT [A-Z]+[^;]*? TO [\w\"]+|GRANT tallymill_\w+ TO [\w\"]+(?: WITH INHERIT TRUE)?|ALTER ROLE [\w\"]+ INHERIT)(?=;|$)", said, re.M)))
     assert found, said
     return found
 

@@ -1,7 +1,7 @@
-"""promtool and prometheus, from the distribution's package `prometheus`, without installing it: that would start a server on this machine.
+"""promtool and prometheus, from the distribution's packages, without installing them: that would start a server on this machine.
 
 Fetched once by apt (which checks the signature) and unpacked into the user's cache; a folder appears whole, by a rename. A promtool that is
-installed is taken as it is.
+installed is taken as it is. Debian 12 has both programs in one package, 13 has promtool in one of its own.
 """
 
 import fcntl
@@ -27,26 +27,27 @@ def program(name):
 
 
 def _fetch():
-    folder = _cache() / "prometheus"
+    folder = _cache() / "prometheus-tools"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{folder}.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                os.rename(_unpack(_download(scratch), pathlib.Path(scratch)), folder)
+                root = pathlib.Path(scratch) / "root"
+                _unpack("prometheus", root)
+                if not (root / "usr/bin/promtool").exists():
+                    _unpack("promtool", root)
+                os.rename(root / "usr/bin", folder)
     return folder
 
 
-def _download(scratch):
-    """The package. The lists of a machine may be older than what the registry still has: they are renewed once."""
-    command = ["apt-get", "-q", "-o", "Acquire::Retries=3", "download", "prometheus"]
-    if subprocess.run(command, cwd=scratch, timeout=300, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
-        as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        subprocess.run([*as_root, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "update"], timeout=300, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        subprocess.run(command, cwd=scratch, timeout=300, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-    return next(pathlib.Path(scratch).glob("prometheus_*.deb"))
-
-
-def _unpack(package, scratch):
-    subprocess.run(["dpkg-deb", "-x", str(package), str(scratch / "root")], timeout=300, check=True)
-    return scratch / "root" / "usr" / "bin"
+def _unpack(package, root):
+    """A package that the registry has. The lists of a machine may be older than what that still has: they are renewed once."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["apt-get", "-q", "-o", "Acquire::Retries=3", "download", package]
+        if subprocess.run(command, cwd=folder, timeout=300, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
+            as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+            subprocess.run([*as_root, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "update"], timeout=300, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            subprocess.run(command, cwd=folder, timeout=300, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        (file,) = pathlib.Path(folder).glob(f"{package}_*.deb")
+        subprocess.run(["dpkg-deb", "-x", str(file), str(root)], timeout=300, check=True)
