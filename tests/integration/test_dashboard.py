@@ -148,7 +148,8 @@ def test_raw_events_of_one_user_are_found_by_an_index(make_site):
     for column, query in (("user_id", "user=3"), ("session_id", "session=s1"), ("event_name", "name=doc_generation"), ("event_category", "category=usage")):
         before = scans(column)
         assert len(dashboard.get(f"/api/v1/events.csv?range=7d&who=all&{query}")[2].splitlines()) > 1
-        wait_until(lambda column=column, before=before: scans(column) > before, 60, f"an index of {column} to be used")
+        wait_until(lambda column=column, before=before: scans(column) > before, 60, lambda column=column: f"an index of {column} to be used; used were " + str(
+            site.database.rows("SELECT indexrelname, idx_scan, idx_tup_read FROM pg_stat_user_indexes WHERE relname LIKE 'analytics_events%%' AND idx_scan > 0 ORDER BY 1")))
 
 
 def test_raw_events_of_any_size_are_sent_in_little_memory(make_site):
