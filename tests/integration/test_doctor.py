@@ -266,8 +266,9 @@ def test_doctor_names_a_clock_of_kafka_that_is_behind_while_events_come(site):
     publishing = threading.Thread(target=publish)
     publishing.start()
     try:
-        with Clock(offset=3600) as clock:    # ours is ahead: theirs are behind
-            must_find(site, "clocks", "at least 5 min ahead of that of Kafka", "timedatectl", env=environment(**clock.environment()))
+        with Clock(offset=3600) as clock:    # ours is ahead: theirs are behind. What it goes by has to come while it looks.
+            wait_until(lambda: must_find(site, "clocks", "at least 5 min ahead of that of Kafka", "timedatectl", env=environment(**clock.environment())), 60,
+                       "an event to come between two questions of the doctor's", despite=AssertionError)
         assert check_of(examine(site)[1], "clocks")["state"] == "ok"
     finally:
         is_over.set()
