@@ -121,7 +121,7 @@ static struct value *convert_nonfinite(struct json *json, bool is_nan, struct er
 static struct value *convert_raw(struct json *json, yyjson_val *from, struct error *err)
 {
     const char *text = yyjson_get_raw(from);
-    const char first = *text == '-' || *text == '+' ? text[1] : *text;
+    const char first = text[*text == '-'];
     if (first < '0' || first > '9')
         return convert_nonfinite(json, first == 'n' || first == 'N', err);
     return convert_text(json, from, VALUE_BIG, err);
